@@ -1,0 +1,23 @@
+"""invae: recordings from electron and scanning-probe microscopes to invariant latent maps."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from invae.estimator import InvariantVAE as InvariantVAE
+    from invae.readers import open_recording as open_recording
+
+_HOMES = {"open_recording": "invae.readers", "InvariantVAE": "invae.estimator"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are asked for: `import invae` stays fast."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'invae' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

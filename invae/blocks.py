@@ -1,0 +1,73 @@
+"""Blocks of a store worked on side by side by Dask; inside a block there is NumPy."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import dask
+from dask.callbacks import Callback
+
+from invae.config import ComputeConfig
+from invae.progress import Progress, silent
+
+Block = TypeVar("Block")
+Answer = TypeVar("Answer")
+
+
+class _Count(Callback):
+    """Counts finished tasks of a local Dask computation."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        super().__init__(posttask=self._finished)
+        self.done, self.total, self.progress = 0, total, progress
+
+    def _finished(self, *_: object) -> None:
+        self.done += 1
+        self.progress(min(self.done, self.total), self.total)
+
+
+def map_blocks(
+    function: Callable[[Block], Answer],
+    blocks: Sequence[Block],
+    *,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> list[Answer]:
+    """The function's answers for all blocks, in order; answers are small, arrays go to the store.
+
+    Memory is bounded by the number of workers times what one block needs.
+    """
+    if not blocks:
+        return []
+    if compute.scheduler == "threads":
+        jobs = [dask.delayed(function, pure=False)(block) for block in blocks]  # type: ignore[attr-defined]
+        with _Count(len(blocks), progress):
+            return list(dask.compute(*jobs, scheduler="threads", num_workers=compute.workers))  # type: ignore[attr-defined]
+    return _on_cluster(function, blocks, compute=compute, progress=progress)
+
+
+def _on_cluster(
+    function: Callable[[Block], Answer],
+    blocks: Sequence[Block],
+    *,
+    compute: ComputeConfig,
+    progress: Progress,
+) -> list[Answer]:
+    from distributed import Client, LocalCluster, as_completed
+
+    if compute.scheduler == "processes":
+        cluster = LocalCluster(
+            n_workers=compute.workers, threads_per_worker=1, dashboard_address=None
+        )
+        client = Client(cluster)
+    else:
+        cluster, client = None, Client(compute.scheduler)
+    try:
+        futures = client.map(function, list(blocks), pure=False)
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            progress(done, len(futures))
+        return [future.result() for future in futures]
+    finally:
+        client.close()
+        if cluster is not None:
+            cluster.close()

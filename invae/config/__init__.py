@@ -1,0 +1,60 @@
+"""Everything a person may choose; imports neither torch nor xarray.
+
+`ProcessConfig` is the flow's parameter, the YAML file and the record in every result, all the same thing.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from invae.config.describe import DescribeConfig
+from invae.config.ingest import IngestConfig
+from invae.config.model import ModelConfig
+from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.schema import Config
+from invae.config.training import TrainingConfig
+
+__all__ = [
+    "AnalyseConfig",
+    "ComputeConfig",
+    "Config",
+    "DescribeConfig",
+    "EmbedConfig",
+    "IngestConfig",
+    "ModelConfig",
+    "ProcessConfig",
+    "ReportConfig",
+    "TrainingConfig",
+]
+
+
+class ComputeConfig(Config):
+    """Where the work runs; it changes no value and is in no hash."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where models run; auto takes the GPU if there is one."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Blocks worked on at once; the number of cores when empty."""
+    scheduler: str = "threads"
+    """Dask: `threads`, `processes` (a cluster on this machine) or a scheduler's address."""
+
+
+class ProcessConfig(Config):
+    """All stages for one recording."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "custom"
+    """Name of the configuration."""
+    version: str = "1"
+    """Version of the configuration; a reviewed change gets a new one."""
+    description: str = ""
+    """One line for `invae configs`."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Everything random follows from this."""
+    ingest: IngestConfig = IngestConfig()
+    describe: DescribeConfig = DescribeConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    embed: EmbedConfig = EmbedConfig()
+    analyse: AnalyseConfig = AnalyseConfig()
+    report: ReportConfig = ReportConfig()
+    compute: ComputeConfig = ComputeConfig()

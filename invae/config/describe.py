@@ -1,0 +1,127 @@
+"""What is extracted from a recording before a model sees it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from invae.config.schema import Config
+
+
+class RegistrationConfig(Config):
+    """Drift between frames, from channels that do not switch."""
+
+    enabled: bool = True
+    """Register the frames; a single frame is never registered."""
+    channels: tuple[str, ...] = ("deflection", "amplitude", "height")
+    """Channels to register on, those that the recording has; never the switching phase."""
+    upsample: Annotated[int, Field(ge=1, le=200)] = 20
+    """Sub-pixel factor of the cross-correlation; 20 means steps of 0.05 px."""
+    max_drift: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Largest believable drift between registered frames, as a fraction of the frame."""
+
+
+class PhaseConfig(Config):
+    """From the lock-in's phase to the sign of the polarization."""
+
+    offset: float | None = None
+    """Instrumental phase offset [rad]; estimated from the doubled angle when empty."""
+    flip: bool = False
+    """Swap up and down: the estimate leaves an ambiguity of 180 degrees."""
+
+
+class MaskConfig(Config):
+    """Where the recording is not to be believed."""
+
+    bad_line_threshold: Annotated[float, Field(gt=0)] = 6.0
+    """Robust z-score of a row's difference from its neighbours above which the row is masked."""
+    tip_loss_fraction: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Local amplitude below this share of the frame's median means that the tip lost contact."""
+    tip_loss_size: Annotated[int, Field(ge=3)] = 9
+    """Side of the window over which contact is judged [px]."""
+
+
+class WallConfig(Config):
+    """Domain walls, as zero lines of the smoothed signed polarization."""
+
+    smoothing: Annotated[float, Field(ge=0.3, le=10)] = 1.5
+    """Sd of the Gaussian applied before the zero line is traced [px]."""
+    min_length: Annotated[float, Field(ge=0)] = 5.0
+    """Shorter contours and skeleton pieces are noise [px]."""
+    canny_sigma: Annotated[float, Field(ge=0.3, le=10)] = 2.0
+    """Sd of the Gaussian inside the Canny detector shown beside the contours [px]."""
+    non180: bool = True
+    """Also look for stripes of low out-of-plane amplitude (non-180-degree walls)."""
+
+
+class SiteConfig(Config):
+    """Where patches are centred."""
+
+    kind: Literal["wall", "grid"] = "wall"
+    """On wall points, or on a square grid."""
+    spacing: Annotated[float, Field(ge=1)] = 6.0
+    """Distance between neighbouring sites [px]."""
+    max_per_frame: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most so many sites of a frame, evenly spread; all when empty."""
+    min_valid: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """Least share of a patch that must be unmasked and inside the frame."""
+
+
+class SignalChannels(Config):
+    """One channel per signal, all from the same frame."""
+
+    kind: Literal["signals"] = "signals"
+    names: tuple[Literal["polarization", "amplitude", "phase", "height", "deflection"], ...] = (
+        "polarization",
+    )
+    """Signals, in the order of the channels."""
+
+
+class DelayChannels(Config):
+    """Time delay: the polarization of several frames as channels, drift removed."""
+
+    kind: Literal["delay"] = "delay"
+    delays: tuple[int, ...] = (-1, 0, 1)
+    """Frames relative to the site's own; sites that lack one of them are left out."""
+
+
+class LayerChannels(Config):
+    """Multilayer: maps of 180-degree walls, of all walls and of their difference as channels."""
+
+    kind: Literal["layers"] = "layers"
+    names: tuple[Literal["wall_180", "wall_all", "wall_non180"], ...] = (
+        "wall_180",
+        "wall_all",
+        "wall_non180",
+    )
+    """Layers, in the order of the channels."""
+
+
+class PatchConfig(Config):
+    """What is cut out around a site."""
+
+    window: Annotated[int, Field(ge=8, le=512)] = 32
+    """Side of the square patch [px]."""
+    channels: Annotated[
+        SignalChannels | DelayChannels | LayerChannels, Field(discriminator="kind")
+    ] = SignalChannels()
+    """What the channels of a patch are."""
+
+
+class WallsConfig(Config):
+    """PFM frames to domain walls and patches around them."""
+
+    kind: Literal["walls"] = "walls"
+    amplitude: str | None = None
+    """Name of the amplitude channel; the first one found when empty."""
+    phase: str | None = None
+    """Name of the phase channel; the first one found when empty."""
+    registration: RegistrationConfig = RegistrationConfig()
+    phase_offset: PhaseConfig = PhaseConfig()
+    masks: MaskConfig = MaskConfig()
+    walls: WallConfig = WallConfig()
+    sites: SiteConfig = SiteConfig()
+    patches: PatchConfig = PatchConfig()
+
+
+DescribeConfig = WallsConfig
+"""What the describe stage takes; a tagged union (by `kind`) once there is a second descriptor."""

@@ -1,0 +1,24 @@
+"""How a recording is taken in."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from invae.config.schema import Config
+
+
+class IngestConfig(Config):
+    """From the instrument's files to `recording.zarr`."""
+
+    channels: tuple[str, ...] | None = None
+    """Channels to keep, by name; all of them when empty."""
+    format: str | None = None
+    """Name of the reader (see `invae formats`); found by content and extension when empty."""
+    order: Literal["given", "name", "time"] = "given"
+    """How the files of a series follow each other: as given, by name, or by the instrument's clock."""
+    frame_interval: Annotated[float, Field(gt=0)] | None = None
+    """Time between frames [s]; overrides what the files say."""
+    pixel_size: Annotated[float, Field(gt=0)] | None = None
+    """Size of a pixel [nm]; overrides what the files say."""
+    shard_mb: Annotated[float, Field(gt=0, le=512)] = 32
+    """Size of one shard, the unit of writing and of resuming [MB, uncompressed]."""

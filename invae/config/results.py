@@ -1,0 +1,46 @@
+"""What is made of the latents, and how it is shown."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from invae.config.schema import Config
+
+
+class EmbedConfig(Config):
+    """Latents of every site."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 512
+    """Sites per batch."""
+
+
+class AnalyseConfig(Config):
+    """From latents to classes, maps and descriptors of switching."""
+
+    max_clusters: Annotated[int, Field(ge=1, le=50)] = 8
+    """Largest number of Gaussian components tried; the BIC chooses."""
+    traversal_steps: Annotated[int, Field(ge=2, le=33)] = 9
+    """Images along each axis of the latent manifold."""
+    pca_components: Annotated[int, Field(ge=1, le=64)] = 8
+    """Principal components kept as a baseline."""
+    field: Literal["positive", "negative"] = "positive"
+    """Sign of the applied field: which polarization counts as switched."""
+    disc_radius: Annotated[float, Field(ge=2)] = 12.0
+    """Radius of the disc in which the convexity of a wall is judged [px]."""
+    wall_tolerance: Annotated[float, Field(ge=0)] = 2.0
+    """Distance within which walls of successive frames are the same wall [px]."""
+
+
+class ReportConfig(Config):
+    """The HTML page and its figures."""
+
+    title: str = ""
+    """Title of the page; the recording's name when empty."""
+    dpi: Annotated[int, Field(ge=50, le=600)] = 110
+    """Resolution of the figures [1/inch]."""
+    max_frames: Annotated[int, Field(ge=1, le=64)] = 6
+    """Most frames shown in a row of maps, evenly chosen."""
+    colormap: str = "viridis"
+    """Matplotlib colour map of scalar maps."""
+    formats: tuple[Literal["png", "svg", "pdf"], ...] = ("png",)
+    """Formats in which every figure is also written to report/figures/."""

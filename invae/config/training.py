@@ -1,0 +1,34 @@
+"""How a model is fitted."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from invae.config.schema import Config
+
+
+class TrainingConfig(Config):
+    """The one loop: seeded mini-batches from the store, held-out blocks, early stop, checkpoints."""
+
+    epochs: Annotated[int, Field(ge=1)] = 60
+    """Most passes over the training sites."""
+    batch_size: Annotated[int, Field(ge=1)] = 128
+    """Sites per step; a set smaller than this is one batch."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    """Peak step of Adam."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over training: constant, or warm-up then cosine to zero."""
+    gradient_clip: Annotated[float, Field(gt=0)] = 10.0
+    """Largest norm of the gradient, relative to the running median norm."""
+    held_out: Annotated[float, Field(ge=0, lt=0.9)] = 0.15
+    """Share of space-time blocks kept for validation; patches that overlap them are not trained on."""
+    patience: Annotated[int, Field(ge=1)] = 15
+    """Epochs without a better held-out ELBO before training stops."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the networks; auto is bfloat16 on a GPU that has it, else float32."""
+    compile: bool = False
+    """Compile the model with torch.compile; pays on a GPU for long trainings."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+    """Least time between checkpoints [s]."""
+    max_patches: Annotated[int, Field(ge=1)] | None = None
+    """Train on at most so many sites, spread over the recording; all when empty."""

@@ -1,0 +1,39 @@
+"""The vocabulary of every Dataset: names of dimensions and coordinates, and how a variable is labelled.
+
+Arrays are ordered (y, x), y down; the origin of a patch is its centre; angles are radians, positive as `np.rot90`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FRAME, Y, X = "frame", "y", "x"
+SCAN_Y, SCAN_X, K_Y, K_X = "scan_y", "scan_x", "k_y", "k_x"
+SITE, CHANNEL, PATCH_Y, PATCH_X = "site", "channel", "patch_y", "patch_x"
+LATENT, CLASS, AXIS, EPOCH = "latent", "class", "axis", "epoch"
+
+IMAGE = (FRAME, Y, X)
+PATCH = (SITE, CHANNEL, PATCH_Y, PATCH_X)
+SITE_COORDS = ("frame", "y", "x", "y_nm", "x_nm", "kind", "source")
+"""What a site remembers of where it was cut: frame, (y, x) in pixels and in nm, kind of site and source file."""
+
+KINDS = ("wall", "grid", "atom", "pattern")
+"""The kinds of sites; `kind` holds the index."""
+
+
+def attrs(long_name: str, units: str = "1", **more: Any) -> dict[str, Any]:
+    """The CF attributes of a variable; units as pint parses them, `pixel` for pixels."""
+    return {"long_name": long_name, "units": units, **more}
+
+
+def flags(meanings: Sequence[str], long_name: str) -> dict[str, Any]:
+    """The CF attributes of an integer variable whose values index `meanings`."""
+    return {
+        "long_name": long_name,
+        "flag_values": list(range(len(meanings))),
+        "flag_meanings": " ".join(name.replace(" ", "_") for name in meanings),
+    }
+
+
+def meanings(variable_attrs: Mapping[str, Any]) -> list[str]:
+    """The names behind a flag variable's values."""
+    return str(variable_attrs["flag_meanings"]).split()

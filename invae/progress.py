@@ -1,0 +1,13 @@
+"""How long work tells how far it is: `progress(done, total)`, called after each piece."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told the number of finished pieces and of all pieces, in the stage's own unit."""
+
+    def __call__(self, done: int, total: int, /) -> None: ...
+
+
+def silent(done: int, total: int, /) -> None:
+    """Say nothing."""

@@ -1,0 +1,233 @@
+"""Stores on disk: lay out sharded Zarr, write it block by block, publish it whole or not at all.
+
+A store grows under a hidden name, `.<name>.<key>.partial`, and gets its own name when it is complete. A block covers whole
+shards; it is the unit of writing and of resuming, and a block that is there is not written again.
+"""
+
+import errno
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec
+
+from invae.errors import StoreError
+from invae.provenance import Receipt
+
+# zarr 3.1 compares every chunk with the fill value before writing it; without the comparison writing is 2.4 times as fast,
+# and every shard leaves a file, by which a resumed run knows that it is there. The option per array is lost on reopening.
+zarr.config.set({"array.write_empty_chunks": True})
+
+CHUNK_BYTES = 1 << 20
+COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
+RECEIPT_FILE = "receipt.json"
+"""Where the receipt of a folder that is no Zarr group lies."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An array to be laid out; it is written later, block by block along its first dimension."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] | type
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one item along the first dimension."""
+        return math.prod(self.shape[1:]) * np.dtype(self.dtype).itemsize
+
+
+def shard_length(variables: Mapping[str, Variable], *, shard_bytes: float) -> int:
+    """Items along the first dimension in one shard, so that the largest variable's shard stays within `shard_bytes`."""
+    largest = max(variable.item_bytes for variable in variables.values())
+    length = max(v.shape[0] for v in variables.values())
+    return max(1, min(length, int(shard_bytes // max(largest, 1))))
+
+
+def blocks(length: int, shard: int) -> list[slice]:
+    """Slices of whole shards that cover `length` items."""
+    return [slice(start, min(start + shard, length)) for start in range(0, length, shard)]
+
+
+def lay_out(
+    path: Path,
+    variables: Mapping[str, Variable],
+    *,
+    shard: int,
+    coords: xr.Dataset | None = None,
+    group: str = "",
+) -> None:
+    """Make the arrays of a store, unwritten, and write the small coordinates; a layout that is there is left alone."""
+    root = zarr.open_group(path, mode="a")
+    place = root.require_group(group) if group else root
+    for name, variable in variables.items():
+        if name in place:
+            continue
+        chunks = _chunks(variable, shard)
+        shards = (_multiple(shard, chunks[0]), *map(_multiple, variable.shape[1:], chunks[1:]))
+        place.create_array(
+            name,
+            shape=variable.shape,
+            dtype=np.dtype(variable.dtype),
+            chunks=chunks,
+            shards=shards,
+            compressors=COMPRESSOR,
+            dimension_names=variable.dims,
+            attributes=dict(variable.attrs),
+        )
+    if coords is not None:
+        write_dataset(path, coords, group=group)
+
+
+def _multiple(length: int, chunk: int) -> int:
+    return math.ceil(length / chunk) * chunk
+
+
+def _chunks(variable: Variable, shard: int) -> tuple[int, ...]:
+    """Chunks of about `CHUNK_BYTES`: whole items while they are small, else tiles of one item."""
+    item = max(variable.item_bytes, 1)
+    if item <= CHUNK_BYTES:
+        per_chunk = max(1, min(shard, CHUNK_BYTES // item))
+        while shard % per_chunk:  # a shard holds whole chunks
+            per_chunk -= 1
+        return (per_chunk, *(max(1, n) for n in variable.shape[1:]))
+    chunk = [1, *variable.shape[1:]]
+    while math.prod(chunk) * np.dtype(variable.dtype).itemsize > CHUNK_BYTES and max(chunk) > 1:
+        axis = int(np.argmax(chunk))
+        chunk[axis] = math.ceil(chunk[axis] / 2)
+    return tuple(chunk)
+
+
+def write_dataset(path: Path, dataset: xr.Dataset, *, group: str = "") -> None:
+    """Write a Dataset that fits into memory; text becomes variable-length strings."""
+    texts = {
+        name: variable.astype(np.dtypes.StringDType())
+        for name, variable in dataset.variables.items()
+        if variable.dtype.kind in "UO"
+    }
+    dataset.assign({k: v for k, v in texts.items() if k in dataset.data_vars}).assign_coords(
+        {k: v for k, v in texts.items() if k in dataset.coords}
+    ).to_zarr(path, group=group or None, mode="a", consolidated=False, zarr_format=3)
+
+
+def write_block(
+    path: Path, arrays: Mapping[str, np.ndarray], *, start: int, shard: int, group: str = ""
+) -> None:
+    """Write one block of whole shards, `arrays` by name, at `start` along the first dimension."""
+    place = zarr.open_group(path, path=group, mode="r+")
+    for name, values in arrays.items():
+        target = place[name]
+        assert isinstance(target, zarr.Array)
+        stop = start + len(values)
+        if start % shard or (stop % shard and stop != target.shape[0]):
+            raise StoreError(
+                f"{path}/{name}: block {start}:{stop} does not cover whole shards of {shard} items"
+            )
+        target[start:stop] = values
+
+
+def block_is_written(
+    path: Path, names: Sequence[str], *, start: int, shard: int, group: str = ""
+) -> bool:
+    """Whether every variable's shards of the block that begins at `start` are on disk."""
+    for name in names:
+        folder = path / group / name
+        rank = len(json.loads((folder / "zarr.json").read_text())["shape"])
+        first = folder.joinpath("c", str(start // shard), *["0"] * (rank - 1))
+        if not first.exists():
+            return False
+    return True
+
+
+def open_store(path: str | Path, *, group: str = "") -> xr.Dataset:
+    """A store's group as a lazy Dataset; values are read when asked for."""
+    if not (Path(path) / group / "zarr.json").is_file():
+        place = f"{path}/{group}" if group else str(path)
+        raise StoreError(f"{place} is not a Zarr store, or an unfinished one; make it again")
+    return xr.open_zarr(
+        path, group=group or None, chunks=None, consolidated=False, decode_timedelta=False
+    )
+
+
+def begin(target: Path, key: str) -> Path:
+    """The hidden place in which `target` grows; continues what was begun under the same key, removes the rest."""
+    recover(target)
+    partial = target.with_name(f".{target.name}.{key[:16]}.partial")
+    for other in target.parent.glob(f".{target.name}.*.partial"):
+        if other != partial:
+            shutil.rmtree(other)
+    partial.mkdir(parents=True, exist_ok=True)
+    return partial
+
+
+def publish(partial: Path, target: Path, receipt: Receipt) -> None:
+    """Put the receipt on a complete store and give it its name; what stood there before goes at the same moment."""
+    write_receipt(partial, receipt)
+    _flush(partial)
+    retired = target.with_name(f".{target.name}.retired")
+    if retired.exists():
+        shutil.rmtree(retired)
+    if target.exists():
+        target.rename(retired)
+    partial.rename(target)
+    if retired.exists():
+        shutil.rmtree(retired)
+
+
+def recover(target: Path) -> None:
+    """Undo a `publish` that died between its two renames."""
+    retired = target.with_name(f".{target.name}.retired")
+    if retired.exists() and not target.exists():
+        retired.rename(target)
+
+
+def write_receipt(path: Path, receipt: Receipt) -> None:
+    """Receipt into the root attributes of a Zarr group, or into a file of any other folder."""
+    if (path / "zarr.json").exists():
+        zarr.open_group(path, mode="r+").attrs.update(receipt.to_attrs())
+    else:
+        (path / RECEIPT_FILE).write_text(json.dumps(receipt.to_json(), indent=1))
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """The receipt of a finished store, folder or result; none if there is no such thing."""
+    recover(path)
+    try:
+        if (path / "zarr.json").exists():
+            values = json.loads((path / "zarr.json").read_text())["attributes"]["receipt"]
+        else:
+            values = json.loads((path / RECEIPT_FILE).read_text())
+    except (FileNotFoundError, NotADirectoryError, KeyError, json.JSONDecodeError):
+        return None
+    return Receipt.from_json(values)
+
+
+def is_current(path: Path, key: str) -> bool:
+    """Whether `path` was finished under this key."""
+    receipt = read_receipt(path)
+    return receipt is not None and receipt.key == key
+
+
+def _flush(folder: Path) -> None:
+    """Ask the disk to keep every file before the store gets its name (Zarr's local store does not)."""
+    for file in folder.rglob("*"):
+        if not file.is_file():
+            continue
+        descriptor = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+                raise
+        finally:
+            os.close(descriptor)
