@@ -39,9 +39,9 @@ def map_blocks(
     if not blocks:
         return []
     if compute.scheduler == "threads":
-        jobs = [dask.delayed(function, pure=False)(block) for block in blocks]  # type: ignore[attr-defined]
+        jobs = [dask.delayed(function, pure=False)(block) for block in blocks]  # pyright: ignore
         with _Count(len(blocks), progress):
-            return list(dask.compute(*jobs, scheduler="threads", num_workers=compute.workers))  # type: ignore[attr-defined]
+            return list(dask.compute(*jobs, scheduler="threads", num_workers=compute.workers))  # pyright: ignore
     return _on_cluster(function, blocks, compute=compute, progress=progress)
 
 
@@ -56,7 +56,9 @@ def _on_cluster(
 
     if compute.scheduler == "processes":
         cluster = LocalCluster(
-            n_workers=compute.workers, threads_per_worker=1, dashboard_address=None
+            n_workers=compute.workers,
+            threads_per_worker=1,
+            dashboard_address=None,  # pyright: ignore[reportArgumentType]
         )
         client = Client(cluster)
     else:

@@ -85,9 +85,7 @@ class BernoulliNoise(Config):
 
 
 EncoderConfig = Annotated[DenseEncoder | ConvEncoder | PolarEncoder, Field(discriminator="kind")]
-DecoderConfig = Annotated[
-    SpatialDecoder | PolarDecoder | DenseDecoder, Field(discriminator="kind")
-]
+DecoderConfig = Annotated[SpatialDecoder | PolarDecoder | DenseDecoder, Field(discriminator="kind")]
 NoiseConfig = Annotated[GaussianNoise | BernoulliNoise, Field(discriminator="kind")]
 
 
