@@ -1,0 +1,1 @@
+"""Embedding to answers: classes, manifolds, maps, switching and pinning."""

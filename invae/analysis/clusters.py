@@ -1,0 +1,129 @@
+"""Classes of sites: a Gaussian mixture on the standardised content, their number chosen by the BIC."""
+
+import warnings
+
+import numpy as np
+import xarray as xr
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+from invae import dims
+from invae.errors import InputError
+
+MAX_FITTED = 20_000
+"""Sites that the mixture is fitted to, evenly chosen; the rest is assigned."""
+SITES_PER_CLASS = 10
+"""A class must have room for so many sites, or it is not tried."""
+N_STARTS = 3
+"""Starts of the expectation maximisation; the likeliest is kept."""
+LOST_SD = 1e-6
+"""A content dimension with a smaller sd, relative to the largest one, carries nothing."""
+
+
+def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Dataset:
+    """`cluster (site)`, `cluster_probability (site, cluster_name)`, `bic (n_classes)` and how far to trust them.
+
+    The classes are sorted by size, the largest first. `attrs["turns"]` says whether the BIC has a minimum before the
+    largest number tried; `attrs["agreement"]` is the adjusted Rand index of the classes between two seeds.
+
+    Args:
+        content: (site, latent) [1].
+        max_clusters: largest number of classes tried.
+        seed: of the starts of the fit.
+
+    Raises:
+        InputError: there are no sites, or some content is not finite.
+    """
+    values = _checked(content)
+    fitted = values[_even(len(values), MAX_FITTED)]
+    limit = max(1, min(max_clusters, len(fitted) // SITES_PER_CLASS))
+    mixtures = [_fit(fitted, n_classes=n, seed=seed) for n in range(1, limit + 1)]
+    bic = np.array([mixture.bic(fitted) for mixture in mixtures])
+    best = int(np.argmin(bic))
+    again = _fit(fitted, n_classes=best + 1, seed=seed + 1)
+    probability = mixtures[best].predict_proba(values)
+    order = np.argsort(-probability.sum(0), kind="stable")
+    agreement = adjusted_rand_score(mixtures[best].predict(fitted), again.predict(fitted))
+    return _labelled(
+        probability[:, order],
+        bic=bic,
+        turns=bool(best + 1 < limit or limit == 1),
+        agreement=float(agreement),
+    )
+
+
+def _checked(content: xr.DataArray) -> np.ndarray:
+    """The content, each dimension standardised; dimensions that carry nothing become zero."""
+    values = np.asarray(content.transpose(dims.SITE, dims.LATENT), dtype=np.float64)
+    if len(values) < 2:
+        raise InputError(f"the embedding holds {len(values)} site(s); classes need at least 2")
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values).all(axis=1)).sum())
+        raise InputError(f"content of {bad} of {len(values)} sites is not finite; train again")
+    sd = values.std(axis=0)
+    alive = sd > LOST_SD * max(float(sd.max()), np.finfo(float).tiny)
+    return np.where(alive, (values - values.mean(axis=0)) / np.where(alive, sd, 1.0), 0.0)
+
+
+def _even(length: int, most: int) -> np.ndarray:
+    """At most `most` indices, evenly spread over `length`."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
+
+
+def _fit(values: np.ndarray, *, n_classes: int, seed: int) -> GaussianMixture:
+    mixture = GaussianMixture(
+        n_classes, n_init=N_STARTS, max_iter=300, reg_covar=1e-4, random_state=seed % 2**32
+    )
+    with warnings.catch_warnings():
+        # Too many components never settle, and fewer distinct sites than components cannot: the BIC punishes both.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return mixture.fit(values)
+
+
+def _labelled(
+    probability: np.ndarray, *, bic: np.ndarray, turns: bool, agreement: float
+) -> xr.Dataset:
+    n_classes = probability.shape[1]
+    names = [f"cluster_{index + 1}" for index in range(n_classes)]
+    return xr.Dataset(
+        {
+            "cluster": (
+                dims.SITE,
+                probability.argmax(axis=1).astype(np.int32),
+                dims.flags(names, "class of the site by its content, the largest class first"),
+            ),
+            "cluster_probability": (
+                (dims.SITE, "cluster_name"),
+                probability.astype(np.float32),
+                dims.attrs("probability of each class, given the content"),
+            ),
+            "bic": (
+                "n_classes",
+                bic,
+                dims.attrs("Bayesian information criterion of the mixture; less is better"),
+            ),
+        },
+        coords={
+            "cluster_name": names,
+            "n_classes": ("n_classes", np.arange(1, len(bic) + 1), dims.attrs("number of classes")),
+        },
+        attrs={"turns": turns, "agreement": agreement, "n_classes": n_classes},
+    )
+
+
+def remarks(classes: xr.Dataset) -> list[str]:
+    """What a reader of the classes must know, one line each."""
+    tried, chosen = classes.sizes["n_classes"], classes.attrs["n_classes"]
+    lines = []
+    if not classes.attrs["turns"]:
+        lines.append(
+            f"the BIC still falls at the largest number of classes tried ({tried}): "
+            "the content is a continuum or has more classes; raise analyse.max_clusters to see"
+        )
+    if classes.attrs["agreement"] < 0.8:
+        lines.append(
+            f"the {chosen} classes depend on the seed "
+            f"(adjusted Rand index {classes.attrs['agreement']:.2f} between two seeds)"
+        )
+    return lines

@@ -1,0 +1,57 @@
+"""Directions in patches: which way a wall faces, and patches turned upright by the model's angle."""
+
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import map_coordinates
+
+from invae import dims, store
+
+BLOCK_SITES = 2048
+POLARIZATION = ("polarization", "t")
+"""Channels that hold the signed polarization of the site's own frame."""
+
+
+def wall_normal(patches: Path) -> xr.DataArray:
+    """Direction from the negative to the positive domain of each patch [rad], positive as `np.rot90`.
+
+    The direction of the patch's dipole moment, weighted by a Gaussian a quarter of the patch wide; 0 is towards +x.
+    NaN where no channel holds the polarization.
+    """
+    opened = store.open_store(patches)
+    names = [str(name) for name in opened[dims.CHANNEL].to_numpy()]
+    angle = np.full(opened.sizes[dims.SITE], np.nan)
+    shown = next((names.index(name) for name in POLARIZATION if name in names), None)
+    if shown is not None:
+        y, x = _centred(opened.sizes[dims.PATCH_Y], opened.sizes[dims.PATCH_X])
+        weight = np.exp(-(y**2 + x**2) / (2 * (max(y.max(), x.max()) / 2) ** 2))
+        for block in store.blocks(len(angle), BLOCK_SITES):
+            part = opened[["patch", "valid"]].isel({dims.SITE: block, dims.CHANNEL: shown})
+            values = np.where(part["valid"], part["patch"], 0.0) * weight
+            down, right = (values * y).sum(axis=(1, 2)), (values * x).sum(axis=(1, 2))
+            angle[block] = np.arctan2(-down, right)
+    long_name = "direction from the negative to the positive domain"
+    return xr.DataArray(angle, dims=dims.SITE, attrs=dims.attrs(long_name, "rad"))
+
+
+def upright(patches: np.ndarray, *, angle: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Patches (site, channel, y, x) turned back by `angle` [rad] after moving them back by `shift` (y, x) [pixel].
+
+    Pixels that lay outside become NaN.
+    """
+    y, x = _centred(*patches.shape[-2:])
+    middle = [(length - 1) / 2 for length in patches.shape[-2:]]
+    answer = np.empty(patches.shape, dtype=np.float32)
+    for site, (turn, move) in enumerate(zip(angle, shift, strict=True)):
+        cos, sin = np.cos(turn), np.sin(turn)
+        at = [cos * y - sin * x + move[0] + middle[0], sin * y + cos * x + move[1] + middle[1]]
+        for channel, image in enumerate(patches[site]):
+            answer[site, channel] = map_coordinates(image, at, order=1, cval=np.nan)
+    return answer
+
+
+def _centred(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixel coordinates (y, x) from the patch centre."""
+    y, x = np.mgrid[:height, :width].astype(float)
+    return y - (height - 1) / 2, x - (width - 1) / 2
