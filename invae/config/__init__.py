@@ -12,6 +12,7 @@ from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.schema import Config
+from invae.config.synthetic import DomainsConfig
 from invae.config.training import TrainingConfig
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ComputeConfig",
     "Config",
     "DescribeConfig",
+    "DomainsConfig",
     "EmbedConfig",
     "IngestConfig",
     "ModelConfig",
