@@ -16,7 +16,7 @@ class RegistrationConfig(Config):
     """Channels to register on, those that the recording has; never the switching phase."""
     upsample: Annotated[int, Field(ge=1, le=200)] = 20
     """Sub-pixel factor of the cross-correlation; 20 means steps of 0.05 px."""
-    max_drift: Annotated[float, Field(gt=0, le=1)] = 0.25
+    max_drift: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     """Largest believable drift between registered frames, as a fraction of the frame."""
 
 
@@ -32,12 +32,16 @@ class PhaseConfig(Config):
 class MaskConfig(Config):
     """Where the recording is not to be believed."""
 
-    bad_line_threshold: Annotated[float, Field(gt=0)] = 6.0
-    """Robust z-score of a row's difference from its neighbours above which the row is masked."""
-    tip_loss_fraction: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Local amplitude below this share of the frame's median means that the tip lost contact."""
-    tip_loss_size: Annotated[int, Field(ge=3)] = 9
-    """Side of the window over which contact is judged [px]."""
+    scan_lines: Literal["auto", "rows", "columns"] = "auto"
+    """How the scan lines lie in the array; found from the jumps between lines when auto."""
+    bad_line_threshold: Annotated[float, Field(gt=0)] = 8.0
+    """Robust z-score of a line's difference from its neighbours above which the line is masked."""
+    tip_loss_alignment: Annotated[float, Field(ge=-1, le=1)] = 0.4
+    """Mean of cos 2(phase - offset) over a scan line below which the line shows neither up nor down."""
+    tip_loss_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Median amplitude of a line below this share of the frame's means that the tip lost contact."""
+    tip_loss_lines: Annotated[int, Field(ge=1)] = 9
+    """Fewest neighbouring lines that make a lost band; narrower ones may be stripes of the sample."""
 
 
 class WallConfig(Config):
@@ -45,12 +49,18 @@ class WallConfig(Config):
 
     smoothing: Annotated[float, Field(ge=0.3, le=10)] = 1.5
     """Sd of the Gaussian applied before the zero line is traced [px]."""
-    min_length: Annotated[float, Field(ge=0)] = 5.0
+    min_contrast: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Least polarization that a domain reaches somewhere, a domain's usual one being 1."""
+    min_length: Annotated[float, Field(ge=0)] = 8.0
     """Shorter contours and skeleton pieces are noise [px]."""
     canny_sigma: Annotated[float, Field(ge=0.3, le=10)] = 2.0
     """Sd of the Gaussian inside the Canny detector shown beside the contours [px]."""
     non180: bool = True
     """Also look for stripes of low out-of-plane amplitude (non-180-degree walls)."""
+    non180_scale: Annotated[float, Field(ge=0.5, le=20)] = 2.0
+    """Half the width of the stripes looked for [px]."""
+    non180_depth: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """Least dip of the amplitude in a stripe, as a share of the amplitude around it."""
 
 
 class SiteConfig(Config):
@@ -60,8 +70,10 @@ class SiteConfig(Config):
     """On wall points, or on a square grid."""
     spacing: Annotated[float, Field(ge=1)] = 6.0
     """Distance between neighbouring sites [px]."""
-    max_per_frame: Annotated[int, Field(ge=1)] | None = None
-    """Keep at most so many sites of a frame, evenly spread; all when empty."""
+    max_per_frame: Annotated[int, Field(ge=1)] = 1000
+    """Keep at most so many sites of a frame, evenly spread."""
+    max_sites: Annotated[int, Field(ge=1)] = 50_000
+    """Keep at most about so many sites of the recording, the same number for every frame."""
     min_valid: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Least share of a patch that must be unmasked and inside the frame."""
 

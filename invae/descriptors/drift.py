@@ -1,0 +1,115 @@
+"""Drift of every frame against the first, from the shifts of many pairs of frames.
+
+`drift[k]` is where the scan window of frame k lies on the sample relative to frame 0 [pixel, (y, x)]: features move by −drift
+inside the frames, and a point (y, x) of frame k is at (y, x) + drift[k] of frame 0.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import spsolve
+
+N_ROUNDS = 10
+LEAST_SCALE = 0.2
+"""Residuals smaller than this are never suspicious [px]."""
+TUKEY = 4.0
+"""Pairs whose residual exceeds so many robust sd count nothing."""
+FAINT = 1e-6
+"""Weight of "equal steps", which decides only for frames that no pair holds."""
+
+
+def lags(n_frames: int) -> list[int]:
+    """Distances between the frames of a pair: powers of two, up to the length of the series."""
+    return [1 << power for power in range((n_frames - 1).bit_length()) if 1 << power < n_frames]
+
+
+def partners(first: int, n_frames: int) -> list[int]:
+    """Frames that `first` is registered with: all near ones, far ones from ever fewer frames.
+
+    The far ones keep errors from adding up along a long series; in all there are about three pairs per frame.
+    """
+    return [
+        first + lag
+        for lag in lags(n_frames)
+        if first % max(1, lag // 2) == 0 and first + lag < n_frames
+    ]
+
+
+def solve(
+    pairs: np.ndarray, shifts: np.ndarray, weights: np.ndarray, *, n_frames: int
+) -> np.ndarray:
+    """Drift (frame, axis) [px] that fits the shifts of all pairs, wrong ones left out; zero for the first frame.
+
+    Least squares, repeated with Tukey's biweight on the residuals. It begins with neighbouring frames, because over long
+    distances a wrong match is more likely.
+
+    Args:
+        pairs: indices of first and second frame (pair, 2).
+        shifts: shift from first to second (pair, 2) [px].
+        weights: trust in each pair, ≥ 0.
+        n_frames: length of the series.
+    """
+    near = np.ptp(pairs, axis=1) <= 2
+    trust = weights * near
+    drift = _least_squares(pairs, shifts, trust, n_frames=n_frames)
+    for _ in range(N_ROUNDS):
+        residual = np.linalg.norm(shifts - (drift[pairs[:, 1]] - drift[pairs[:, 0]]), axis=1)
+        scale = max(LEAST_SCALE, _typical(residual, trust))
+        # what is found over a long way has gathered more error than the first guess can be blamed for
+        allowed = TUKEY * scale * np.sqrt(np.ptp(pairs, axis=1))
+        trust = weights * np.clip(1 - (residual / allowed) ** 2, 0, None) ** 2
+        drift = _least_squares(pairs, shifts, trust, n_frames=n_frames)
+    return drift
+
+
+def _typical(residual: np.ndarray, trust: np.ndarray) -> float:
+    used = residual[trust > 0]
+    return float(np.median(used)) if used.size else 0.0
+
+
+def _least_squares(
+    pairs: np.ndarray, shifts: np.ndarray, weights: np.ndarray, *, n_frames: int
+) -> np.ndarray:
+    if n_frames < 2:
+        return np.zeros((n_frames, 2))
+    bends = np.arange(n_frames - 2)
+    level = FAINT * max(float(weights.max(initial=0.0)), FAINT)
+    n_pairs = len(pairs)
+    rows = np.concatenate([np.repeat(np.arange(n_pairs), 2), np.repeat(n_pairs + bends, 3)])
+    columns = np.concatenate([pairs.ravel(), (bends[:, None] + np.arange(3)).ravel()])
+    values = np.concatenate([np.tile([-1.0, 1.0], n_pairs), np.tile([1.0, -2.0, 1.0], len(bends))])
+    design = sp.csr_matrix((values, (rows, columns)), (n_pairs + len(bends), n_frames))[:, 1:]
+    weight = sp.diags(np.concatenate([weights, np.full(len(bends), level)]))
+    wanted = np.concatenate([shifts, np.zeros((len(bends), 2))])
+    normal = (design.T @ weight @ design + level**2 * sp.eye(n_frames - 1)).tocsc()
+    answer = spsolve(normal, design.T @ (weight @ wanted))
+    return np.concatenate([np.zeros((1, 2)), answer.reshape(n_frames - 1, 2)])
+
+
+def uncertainty(
+    pairs: np.ndarray,
+    spreads: np.ndarray,
+    residuals: np.ndarray,
+    weights: np.ndarray,
+    *,
+    n_frames: int,
+) -> np.ndarray:
+    """Sd of each frame's drift (frame, axis) [px]: spread among regions and disagreement among pairs; NaN where no pair holds.
+
+    The displacement inside a frame need not be the same everywhere (the scanner drifts while it scans); the spread among its
+    regions says how far one number is from describing it.
+
+    Args:
+        pairs: indices of first and second frame (pair, 2).
+        spreads: sd among regions of each pair (pair, 2) [px].
+        residuals: shift found minus shift fitted (pair, 2) [px].
+        weights: trust in each pair after the fit, ≥ 0.
+        n_frames: length of the series.
+    """
+    total = np.zeros((n_frames, 1))
+    variance = np.zeros((n_frames, 2))
+    for end in (0, 1):
+        np.add.at(total, pairs[:, end], weights[:, None])
+        np.add.at(variance, pairs[:, end], weights[:, None] * (spreads**2 + residuals**2))
+    sd = np.sqrt(np.divide(variance, total, out=np.full_like(variance, np.nan), where=total > 0))
+    sd[0] = 0.0
+    return sd

@@ -1,0 +1,109 @@
+"""Where a frame is not to be believed: bad lines, lost contact, values that are no numbers."""
+
+import numpy as np
+import scipy.ndimage as ndi
+
+from invae.config.describe import MaskConfig
+
+REASONS = ("none", "bad_line", "tip_loss", "not_finite")
+"""Why a pixel is invalid; `invalid_reason` holds the index."""
+BAD_LINE, TIP_LOSS, NOT_FINITE = 1, 2, 3
+NEIGHBOURS = 5
+"""Lines over which a line is compared with the median of its surroundings: finds scars of one and two lines."""
+LEAST_SPREAD = 0.02
+"""Spread of the line statistic below which it counts as this much: a noiseless frame has no bad lines [frame's median]."""
+
+
+def line_jumps(frames: np.ndarray) -> np.ndarray:
+    """How much neighbouring rows, and neighbouring columns, differ in their median; (2,) in the signal's spread.
+
+    The larger one tells how the scan lines lie: the instrument's slow changes make whole lines jump.
+    """
+    jumps = np.zeros(2)
+    for frame in frames:
+        values = np.where(np.isfinite(frame), frame, np.nan)
+        with np.errstate(invalid="ignore"):
+            spread = np.nanmedian(np.abs(values - np.nanmedian(values)))
+        if not spread > 0:
+            continue
+        for axis in (0, 1):
+            medians = np.nanmedian(values, axis=1 - axis)
+            jumps[axis] += np.nanmedian(np.abs(np.diff(medians))) / spread
+    return jumps
+
+
+def invalid_reason(
+    polarization: np.ndarray,
+    aligned: np.ndarray,
+    amplitude: np.ndarray,
+    *,
+    scan_lines: str,
+    config: MaskConfig,
+) -> np.ndarray:
+    """Why each pixel of one frame is invalid: an index into `REASONS`, uint8 (y, x); 0 where it is valid.
+
+    Args:
+        polarization: signed response (y, x), any unit.
+        aligned: cos 2(φ − φ₀) (y, x).
+        amplitude: size of the response (y, x).
+        scan_lines: "rows" or "columns".
+        config: thresholds.
+    """
+    if scan_lines == "columns":
+        turned = invalid_reason(
+            polarization.T, aligned.T, amplitude.T, scan_lines="rows", config=config
+        )
+        return turned.T
+    finite = np.isfinite(polarization) & np.isfinite(amplitude)
+    reason = np.zeros(polarization.shape, np.uint8)
+    lost = lost_lines(aligned, amplitude, finite, config=config)
+    bad = bad_lines(np.where(finite, polarization, 0), ~lost, config=config)
+    reason[bad] = BAD_LINE
+    reason[lost] = TIP_LOSS
+    reason[~finite] = NOT_FINITE
+    return reason
+
+
+def lost_lines(
+    aligned: np.ndarray, amplitude: np.ndarray, finite: np.ndarray, *, config: MaskConfig
+) -> np.ndarray:
+    """Rows recorded without contact, bool (y,): in bands of several rows, the phase is off the axis up-down or the amplitude is gone.
+
+    A row that holds one value only was not recorded, whatever its neighbours are.
+    """
+    count = np.maximum(finite.sum(axis=1), 1)
+    on_axis = np.where(finite & np.isfinite(aligned), aligned, 0).sum(axis=1) / count
+    sizes = np.where(finite, amplitude, 0)
+    level = np.median(sizes, axis=1)
+    usual = np.median(level)
+    suspect = (ndi.median_filter(on_axis, 5) < config.tip_loss_alignment) | (
+        level < config.tip_loss_fraction * usual
+    )
+    runs, n_runs = ndi.label(suspect)
+    lengths = ndi.sum_labels(suspect, runs, np.arange(1, n_runs + 1))
+    wide = np.isin(runs, 1 + np.flatnonzero(lengths >= config.tip_loss_lines))
+    constant = np.ptp(sizes, axis=1) == 0
+    return wide | constant
+
+
+def bad_lines(polarization: np.ndarray, believed: np.ndarray, *, config: MaskConfig) -> np.ndarray:
+    """Rows that differ from the rows around them far more than rows usually do, bool (y,).
+
+    Each pixel is compared with the median of five rows, which keeps walls (also those along the rows) and removes scars.
+
+    Args:
+        polarization: signed response (y, x), finite.
+        believed: rows to judge by, bool (y,).
+        config: threshold.
+    """
+    if not believed.any():
+        return np.zeros(len(polarization), bool)
+    usual = np.median(np.abs(polarization[believed]))
+    if not usual > 0:
+        return np.zeros(len(polarization), bool)
+    around = ndi.median_filter(polarization, size=(NEIGHBOURS, 1), mode="nearest")
+    statistic = np.median(np.abs(polarization - around), axis=1) / usual
+    centre = np.median(statistic[believed])
+    spread = 1.4826 * np.median(np.abs(statistic[believed] - centre))
+    score = (statistic - centre) / max(spread, LEAST_SPREAD)
+    return believed & (score > config.bad_line_threshold)
