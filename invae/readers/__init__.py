@@ -1,0 +1,55 @@
+"""Instrument formats: path → lazy, labelled Dataset with units and calibration."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import xarray as xr
+
+from invae.errors import InputError
+from invae.readers.raw import Reader
+from invae.readers.recording import assemble
+from invae.readers.registry import formats, reader_for
+from invae.readers.series import concatenate, in_order
+
+__all__ = ["Reader", "formats", "open_recording"]
+
+
+def open_recording(
+    path: str | Path | Sequence[str | Path],
+    *,
+    format: str | None = None,  # noqa: A002 — the word of the command line and of the configuration
+    order: Literal["given", "name", "time"] = "given",
+    pixel_size: float | None = None,
+) -> xr.Dataset:
+    """One recording, or a series of files as one, labelled and lazy: no pixel is read before it is used.
+
+    Args:
+        path: A file or store, or several files that make a series.
+        format: Name of the format (see `invae formats`); found by content when empty.
+        order: How the files of a series follow each other.
+        pixel_size: Size of a pixel [nm], instead of what the files say.
+
+    Raises:
+        InputError: If a file is missing, broken, not a recording, or does not belong to the series.
+        UnknownFormat: If no reader knows a file.
+    """
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    if not paths:
+        raise InputError("no file was given; name at least one recording")
+    recordings: dict[Path, xr.Dataset] = {}
+    seen: dict[Path, Path] = {}
+    for one in paths:
+        recording = _open(one, format_name=format, pixel_size=pixel_size)
+        first = seen.setdefault(one.resolve(), one)
+        if one in recordings or first is not one:
+            raise InputError(f"{one}: is in the series twice (as {first}); name it once")
+        recordings[one] = recording
+    if len(recordings) == 1:
+        return recordings[paths[0]]
+    return concatenate(*in_order(recordings, order))
+
+
+def _open(path: Path, *, format_name: str | None, pixel_size: float | None) -> xr.Dataset:
+    reader = reader_for(path, format_name=format_name)
+    return assemble(reader.open(path), path, format_name=reader.name, pixel_size=pixel_size)

@@ -1,0 +1,111 @@
+"""Arrays whose values stay in the file until they are asked for, in invae's order of axes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.backends.common import BackendArray
+from xarray.core import indexing
+
+from invae.readers.raw import Pixels
+
+
+@dataclass(frozen=True, eq=False)
+class View(BackendArray):
+    """A channel with its axes in another order: axis `i` is the file's axis `axes[i]`, or a new one of length one."""
+
+    pixels: Pixels
+    axes: tuple[int | None, ...]
+    flipped: frozenset[int] = frozenset()
+    """Axes of the file that run backwards."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(1 if axis is None else self.pixels.shape[axis] for axis in self.axes)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pixels.dtype.newbyteorder("=")
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._values
+        )
+
+    def _values(self, key: tuple[int | slice, ...]) -> np.ndarray:
+        wanted = [_as_slice(index, n) for index, n in zip(key, self.shape, strict=True)]
+        stored = [slice(None)] * len(self.pixels.shape)
+        turned = [slice(None)] * len(self.pixels.shape)
+        for axis, part in zip(self.axes, wanted, strict=True):
+            if axis is not None and axis in self.flipped:
+                stored[axis] = _mirrored(part, self.pixels.shape[axis])
+                turned[axis] = slice(None, None, -1)
+            elif axis is not None:
+                stored[axis] = part
+        values = self.pixels.load(tuple(stored))[tuple(turned)]
+        values = values.transpose([axis for axis in self.axes if axis is not None])
+        added = tuple(position for position, axis in enumerate(self.axes) if axis is None)
+        values = np.expand_dims(values, added)
+        whole = (slice(None),)  # a new axis has one item: an empty or full slice is applied here
+        last = tuple(
+            0 if isinstance(index, (int, np.integer)) else (index if axis is None else whole[0])
+            for index, axis in zip(key, self.axes, strict=True)
+        )
+        return values[last]
+
+
+@dataclass(frozen=True, eq=False)
+class Stack(BackendArray):
+    """Arrays one after the other along the first axis."""
+
+    parts: tuple[xr.Variable, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (sum(len(part) for part in self.parts), *self.parts[0].shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.parts[0].dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._values
+        )
+
+    def _values(self, key: tuple[int | slice, ...]) -> np.ndarray:
+        first = _as_slice(key[0], self.shape[0])
+        chosen = np.arange(self.shape[0])[first]
+        pieces, start = [], 0
+        for part in self.parts:
+            inside = chosen[(chosen >= start) & (chosen < start + len(part))] - start
+            if len(inside):
+                rows = slice(int(inside[0]), int(inside[-1]) + 1, first.step)
+                pieces.append(np.asarray(part[(rows, *key[1:])].values))
+            start += len(part)
+        if not pieces:
+            return np.asarray(self.parts[0][(slice(0, 0), *key[1:])].values)
+        values = np.concatenate(pieces)
+        return values if isinstance(key[0], slice) else values[0]
+
+
+def lazy_variable(dims: tuple[str, ...], array: BackendArray, attrs: dict[str, Any]) -> xr.Variable:
+    """A variable over an array in a file."""
+    return xr.Variable(dims, indexing.LazilyIndexedArray(array), attrs)
+
+
+def _as_slice(index: int | slice, n: int) -> slice:
+    if isinstance(index, slice):
+        start, stop, step = index.indices(n)
+        return slice(start, max(start, stop), step)
+    position = int(index) % n
+    return slice(position, position + 1, 1)
+
+
+def _mirrored(part: slice, n: int) -> slice:
+    """The slice of the stored axis that holds the same items as `part` of the mirrored one."""
+    items = range(n)[part]
+    if not len(items):
+        return slice(0, 0, 1)
+    return slice(n - 1 - items[-1], n - items[0], part.step)

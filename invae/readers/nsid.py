@@ -1,0 +1,133 @@
+"""NSID: HDF5 as pyNSID and sidpy write it, one main dataset per channel with dimension scales."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers import labels
+from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+"""What h5py raises on damaged files, beside OSError."""
+
+_FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
+_SPATIAL = {"x": dims.X, "y": dims.Y}
+_SPECTRAL_NAMES = {"energy_loss": "energy", "energy_scale": "energy", "bias": "voltage"}
+
+
+def _recognises(path: Path, head: bytes) -> bool:
+    """HDF5 that is no NetCDF: NetCDF-4 files carry `_NCProperties`."""
+    if not head.startswith(SIGNATURE) or path.suffix.lower() in (".nc", ".nc4", ".cdf"):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return "_NCProperties" not in file.attrs
+    except OSError:  # damaged: this reader says so
+        return True
+
+
+def _read(path: Path) -> Raw:
+    with h5py.File(path, "r") as file:
+        found: list[h5py.Dataset] = []
+        file.visititems(partial(_collect, found))
+        if not found:
+            raise InputError(
+                f"{path}: no dataset with NSID's dimension scales and units in it; write it with "
+                "pyNSID, or store the images as .npy with a .json beside it"
+            )
+        channels, axes = [], {}
+        for dataset in found:
+            named = _axes(dataset, path)
+            channels.append(_channel(dataset, tuple(named), path))
+            for dim, axis in named.items():
+                _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
+        metadata = _metadata(found)
+        return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata))
+
+
+def _collect(found: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
+    if not isinstance(item, h5py.Dataset) or "CLASS" in item.attrs:  # scales have a quantity too
+        return
+    if "quantity" in item.attrs and "units" in item.attrs:
+        found.append(item)
+
+
+def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
+    name = str(dataset.name)
+    pixels = Pixels(path, dataset.shape, dataset.dtype, partial(_read_pixels, path, name), ERRORS)
+    label, units = _text(dataset.attrs["quantity"]), _text(dataset.attrs["units"])
+    return Channel(label, pixels, names, units)
+
+
+def _read_pixels(path: Path, name: str, key: Key) -> np.ndarray:
+    with h5py.File(path, "r") as file:
+        return file[name][key]  # type: ignore[index]
+
+
+def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis]:
+    """The axes of a main dataset in its own order, by invae's names."""
+    axes: dict[str, Axis] = {}
+    for position, dimension in enumerate(dataset.dims):
+        scale = dimension[0] if len(dimension) else None
+        told = _text(dimension.label) or (_text(scale.attrs.get("name", "")) if scale else "")
+        kind = _text(scale.attrs.get("dimension_type", "")) if scale else ""
+        dim = _dim(told, kind)
+        if dim in axes or not dim:
+            raise InputError(
+                f"{path}: axis {position} of {dataset.name} is called {told!r}; "
+                "every axis needs a name of its own"
+            )
+        if scale is None:
+            continue
+        axes[dim] = Axis(scale[()], _text(scale.attrs.get("units", "")))
+    return axes
+
+
+def _dim(name: str, kind: str) -> str:
+    lower = labels.channel_name(name)[0] if name else ""
+    if lower in _SPATIAL:
+        return _SPATIAL[lower]
+    if kind.upper() in _FRAME_TYPES or lower in ("time", "frame", "t", "z"):
+        return dims.FRAME
+    return _SPECTRAL_NAMES.get(lower, lower)
+
+
+def _agree(first: Axis, axis: Axis, dim: str, dataset: h5py.Dataset, path: Path) -> None:
+    same_length = len(first.values) == len(axis.values)
+    if same_length and not np.allclose(first.values, axis.values, rtol=1e-6, atol=0):
+        raise InputError(
+            f"{path}: {dataset.name} has other positions along {dim} than the first channel "
+            f"(to {axis.values[-1]:g}, not {first.values[-1]:g}); export channels of one scan"
+        )
+
+
+def _metadata(datasets: list[h5py.Dataset]) -> dict[str, Any]:
+    """What the instrument noted with the first channel."""
+    group = datasets[0].parent
+    assert isinstance(group, h5py.Group)
+    noted = group.get("original_metadata")
+    metadata = dict(noted.attrs) if isinstance(noted, h5py.Group) else {}
+    for name in ("modality", "source"):
+        if name in datasets[0].attrs:
+            metadata[name] = datasets[0].attrs[name]
+    return metadata
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+READER = Reader(
+    name="nsid",
+    extensions=(".h5", ".hdf5", ".hf5"),
+    description="NSID (pyNSID, sidpy): HDF5 with one labelled dataset per channel",
+    recognises=_recognises,
+    read=_read,
+    errors=ERRORS,
+)

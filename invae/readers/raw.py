@@ -1,0 +1,125 @@
+"""What a reader hands over: channels, axes and metadata as the file has them, and the reader itself.
+
+A reader says what stands in its file; `recording.assemble` makes of it the labelled Dataset that all formats share.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from invae.errors import InputError, InvaeError
+
+HEAD_BYTES = 512
+"""How much of a file's beginning a reader is shown."""
+
+Key = tuple[slice, ...]
+"""One slice with a positive step for each of the file's axes."""
+
+
+@contextmanager
+def translated(path: Path, errors: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn what a library raises on a broken file into one line that names the file."""
+    try:
+        yield
+    except InvaeError:
+        raise
+    except errors as error:
+        found = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path}: cannot be read ({found[:200]}); it is damaged, incomplete or still being "
+            "written: copy or export it again"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The values of one channel in the file's own order of axes; read when asked for."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[Key], np.ndarray]
+    """The values under a key; can be pickled, opens the file and closes it again."""
+    errors: tuple[type[Exception], ...]
+
+    def load(self, key: Key) -> np.ndarray:
+        """The values under a key, in this machine's byte order.
+
+        Raises:
+            InputError: If the file has gone, or does not hold what its header says.
+        """
+        with translated(self.path, (OSError, *self.errors)):
+            values = np.asarray(self.read(key))
+        return values.astype(self.dtype.newbyteorder("="), copy=False)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One quantity that the instrument recorded."""
+
+    label: str
+    """As the instrument calls it."""
+    pixels: Pixels
+    dims: tuple[str, ...]
+    """Names of the file's axes, in invae's words (`frame y x scan_y scan_x k_y k_x` or a spectral axis)."""
+    units: str = ""
+    direction: str = ""
+    """`trace` or `retrace`; taken from the label when empty."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Positions along one axis; `flipped` if the file runs from the bottom up or from the right."""
+
+    values: np.ndarray
+    units: str
+    flipped: bool = False
+
+
+@dataclass(frozen=True)
+class Raw:
+    """All that one file says."""
+
+    channels: tuple[Channel, ...]
+    axes: Mapping[str, Axis] = field(default_factory=dict)
+    """By dimension; a dimension that is missing is not calibrated."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    acquired: datetime | None = None
+    """By the instrument's clock, which knows no time zone."""
+    modality: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One format: how its files are known, and how they are read."""
+
+    name: str
+    extensions: tuple[str, ...]
+    description: str
+    recognises: Callable[[Path, bytes], bool]
+    """Whether the content is of this format, from the path and the file's first bytes (none for a folder)."""
+    read: Callable[[Path], Raw]
+    errors: tuple[type[Exception], ...]
+    """What the libraries underneath raise on a broken file."""
+    extra: str = ""
+    """The optional dependency of this package that the format needs."""
+
+    def open(self, path: Path) -> Raw:
+        """What the file says, without reading a pixel.
+
+        Raises:
+            InputError: If the file is broken, or of another format.
+        """
+        with translated(path, (OSError, *self.errors)):
+            return self.read(path)
+
+
+def evenly_spaced(n: int, step: float, units: str, *, flipped: bool = False) -> Axis:
+    """Positions 0, step, 2 step, …"""
+    return Axis(np.arange(n) * float(step), units, flipped)

@@ -1,0 +1,278 @@
+"""From what a file says to the labelled Dataset that every format shares.
+
+Images and series have dims (frame, y, x), 4D-STEM (scan_y, scan_x, k_y, k_x), grids of spectra (y, x, energy or voltage);
+y and x are pixel centres [nm], the first at 0, y down.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers import labels
+from invae.readers.lazy import View, lazy_variable
+from invae.readers.raw import Axis, Channel, Raw
+
+LENGTHS = (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X)
+ORDER = (dims.FRAME, dims.SCAN_Y, dims.SCAN_X, dims.Y, dims.X, dims.K_Y, dims.K_X)
+AXIS_NAMES = {
+    dims.FRAME: "frame",
+    dims.Y: "distance along the slow scan axis, down",
+    dims.X: "distance along the fast scan axis",
+    dims.SCAN_Y: "distance of the probe, down",
+    dims.SCAN_X: "distance of the probe",
+    dims.K_Y: "scattering angle, down",
+    dims.K_X: "scattering angle",
+}
+UNEVEN = 1e-3
+"""Largest relative departure from even spacing that is taken for rounding."""
+
+
+def assemble(
+    raw: Raw, path: Path, *, format_name: str, pixel_size: float | None = None
+) -> xr.Dataset:
+    """The labelled Dataset of one file; no pixel is read.
+
+    Args:
+        raw: What the file says.
+        path: The file, for messages.
+        format_name: Name of its format.
+        pixel_size: Size of a pixel [nm], instead of what the file says.
+
+    Raises:
+        InputError: If there is nothing to analyse in the file, or its parts contradict each other.
+    """
+    channels, notes = _of_one_kind(raw.channels, path)
+    for channel in channels:
+        _check_values(channel, path)
+    sizes = _sizes(channels, path)
+    coords, remarks = _coords(raw.axes, sizes, path, pixel_size=pixel_size)
+    flipped = frozenset(
+        dim for dim, axis in raw.axes.items() if dim in sizes and _runs_back(dim, axis)
+    )
+    names = labels.unique([labels.channel_name(channel.label)[0] for channel in channels])
+    variables = {}
+    for name, channel in zip(names, channels, strict=True):
+        variables[name], remark = _variable(name, channel, flipped)
+        notes = (*notes, *remark)
+    metadata = plain(raw.metadata)
+    attrs = {
+        "modality": raw.modality or labels.modality(names, list(sizes), metadata),
+        "format": format_name,
+        "metadata": json.dumps(metadata, ensure_ascii=False),
+        "notes": [*raw.notes, *notes, *remarks],
+        "sources": [path.name],
+    }
+    if raw.acquired is not None:
+        attrs["acquired"] = raw.acquired.isoformat()
+    dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
+    return with_sources(dataset, [path.name], [0] * dataset.sizes.get(dims.FRAME, 0))
+
+
+def with_sources(dataset: xr.Dataset, names: Sequence[str], index: Sequence[int]) -> xr.Dataset:
+    """The Dataset with a coordinate that says from which file each frame came."""
+    dataset = dataset.assign_attrs(sources=list(names))
+    if dims.FRAME not in dataset.dims:
+        return dataset
+    source = (dims.FRAME, np.asarray(index, dtype=np.int32), dims.flags(names, "source file"))
+    return dataset.assign_coords(source=source)
+
+
+def plain(values: Any) -> Any:
+    """The values as JSON has them: text, numbers, lists and mappings; what JSON lacks becomes text."""
+    if isinstance(values, Mapping):
+        return {plain_text(key): plain(value) for key, value in values.items()}
+    if isinstance(values, bytes | str):
+        return plain_text(values)
+    if isinstance(values, np.ndarray | np.generic):
+        return plain(values.tolist())
+    if isinstance(values, list | tuple):
+        return [plain(value) for value in values]
+    if isinstance(values, float) and not math.isfinite(values):
+        return str(values)
+    if isinstance(values, bool | int | float) or values is None:
+        return values
+    return plain_text(str(values))
+
+
+def plain_text(value: Any) -> str:
+    """Text that can be encoded, whatever the instrument wrote."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _of_one_kind(channels: Sequence[Channel], path: Path) -> tuple[list[Channel], tuple[str, ...]]:
+    """The channels with the dimensions that most values have, and a line for each one left out."""
+    if not channels:
+        raise InputError(f"{path}: holds no channel with pixels; export the measured data with it")
+    weight: dict[frozenset[str], int] = {}
+    for channel in channels:
+        kind = frozenset(channel.dims)
+        weight[kind] = weight.get(kind, 0) + math.prod(channel.pixels.shape)
+    kind = max(weight, key=lambda dims_of_kind: weight[dims_of_kind])
+    kept = [channel for channel in channels if frozenset(channel.dims) == kind]
+    notes = tuple(
+        f"channel {channel.label} with axes {', '.join(channel.dims)} was left out"
+        for channel in channels
+        if frozenset(channel.dims) != kind
+    )
+    return kept, notes
+
+
+def _check_values(channel: Channel, path: Path) -> None:
+    kind, what = channel.pixels.dtype.kind, f"{path}: channel {plain_text(channel.label)}"
+    if kind == "c":
+        raise InputError(f"{what} is complex; store amplitude and phase as two channels")
+    if kind not in "biuf" or channel.pixels.dtype.itemsize > 8:
+        raise InputError(f"{what} holds {channel.pixels.dtype}; numbers of at most 64 bit are read")
+    known = {*ORDER}
+    others = [dim for dim in channel.dims if dim not in known]
+    spatial = {dims.Y, dims.X} <= {*channel.dims} or {*ORDER[1:3], *ORDER[5:]} == {*channel.dims}
+    if not spatial or len(others) > 1 or len({*channel.dims}) != len(channel.dims):
+        raise InputError(
+            f"{what} has axes {', '.join(channel.dims) or 'none'}; an image (y, x), a series "
+            "(frame, y, x), a grid of spectra (y, x, energy) or 4D-STEM (scan_y, scan_x, k_y, k_x) "
+            "is needed"
+        )
+
+
+def _sizes(channels: Sequence[Channel], path: Path) -> dict[str, int]:
+    """Length of each dimension, the same for all channels."""
+    sizes: dict[str, int] = {}
+    first = channels[0]
+    for channel in channels:
+        for dim, n in zip(channel.dims, channel.pixels.shape, strict=True):
+            if n < 1:
+                raise InputError(f"{path}: {channel.label} has {n} items along {dim}; record again")
+            if sizes.setdefault(dim, n) != n:
+                raise InputError(
+                    f"{path}: channels differ in shape: {first.label} has {sizes[dim]} items along "
+                    f"{dim}, {channel.label} has {n}; export them with the same size"
+                )
+    return sizes
+
+
+def _variable(
+    name: str, channel: Channel, flipped: frozenset[str]
+) -> tuple[xr.Variable, tuple[str, ...]]:
+    """The lazy variable of a channel, and remarks on its unit."""
+    spectral = [dim for dim in channel.dims if dim not in ORDER]
+    order = [dim for dim in ORDER if dim in channel.dims] + spectral
+    if dims.SCAN_Y not in order and dims.FRAME not in order and not spectral:
+        order = [dims.FRAME, *order]
+    axes = tuple(channel.dims.index(dim) if dim in channel.dims else None for dim in order)
+    turned = frozenset(channel.dims.index(dim) for dim in flipped if dim in channel.dims)
+    quantity = labels.quantity(name)
+    units, remark = _units(name, quantity, channel)
+    direction = channel.direction or labels.channel_name(channel.label)[1]
+    attrs = dims.attrs(
+        f"{name.replace('_', ' ')}{f', {direction}' if direction else ''}",
+        units,
+        label=plain_text(channel.label),
+        quantity=quantity,
+        **({"direction": direction} if direction else {}),
+    )
+    return lazy_variable(tuple(order), View(channel.pixels, axes, turned), attrs), remark
+
+
+def _units(name: str, quantity: str, channel: Channel) -> tuple[str, tuple[str, ...]]:
+    told = plain_text(channel.units)
+    units, usual = labels.canonical_units(told), labels.usual_units(name)
+    if units is None:
+        return "1", (f"the unit {told!r} of {name} is not known; it is taken for dimensionless",)
+    # Some exporters write metres on every channel of an Asylum file, phases and voltages too.
+    if units == "m" and usual not in ("", "m"):
+        return usual, (f"{name} is in {usual}, not in metres as the file says: it is a {quantity}",)
+    return units, ()
+
+
+def _runs_back(dim: str, axis: Axis) -> bool:
+    falls = dim in ORDER and len(axis.values) > 1 and axis.values[-1] < axis.values[0]
+    return axis.flipped != bool(falls)
+
+
+def _coords(
+    axes: Mapping[str, Axis], sizes: Mapping[str, int], path: Path, *, pixel_size: float | None
+) -> tuple[dict[str, xr.Variable], list[str]]:
+    """The coordinates, spatial ones in nm from 0, and remarks on the calibration."""
+    coords, notes = {}, []
+    for dim, n in sizes.items():
+        axis = axes.get(dim)
+        if dim in LENGTHS and pixel_size is not None:
+            axis = Axis(np.arange(n) * pixel_size, "nm")
+        if axis is None:
+            if dim in LENGTHS:
+                notes.append(f"{dim} is not calibrated; its unit is the pixel (set pixel_size)")
+            axis = Axis(np.arange(n), "1" if dim == dims.FRAME else "pixel")
+        if dim == dims.FRAME:
+            coords.update(_frames(axis, n, path))
+            continue
+        values, units, origin = _positions(dim, axis, n, path)
+        more = {"origin": origin} if origin else {}
+        coords[dim] = xr.Variable(dim, values, dims.attrs(AXIS_NAMES.get(dim, dim), units, **more))
+    if dims.FRAME not in sizes and {dims.Y, dims.X} == {*sizes}:
+        coords[dims.FRAME] = _frame_index(1)
+    return coords, notes + _squareness(coords)
+
+
+def _frame_index(n: int) -> xr.Variable:
+    return xr.Variable(dims.FRAME, np.arange(n), dims.attrs("frame"))
+
+
+def _frames(axis: Axis, n: int, path: Path) -> dict[str, xr.Variable]:
+    """The index of each frame, and its time [s] if the file has it."""
+    coords = {dims.FRAME: _frame_index(n)}
+    units = labels.canonical_units(axis.units) or ""
+    factor = {"s": 1.0, "ms": 1e-3, "us": 1e-6}.get(units)
+    if factor is None:
+        return coords
+    if len(axis.values) != n or not np.all(np.isfinite(axis.values)):
+        raise InputError(f"{path}: {len(axis.values)} times for {n} frames; one for each is needed")
+    seconds = (np.asarray(axis.values, dtype=float) - axis.values[0]) * factor
+    coords["time"] = xr.Variable(dims.FRAME, seconds, dims.attrs("time since the first frame", "s"))
+    return coords
+
+
+def _positions(dim: str, axis: Axis, n: int, path: Path) -> tuple[np.ndarray, str, float]:
+    """Positions, their unit, and where the first one lies in the instrument's own coordinates."""
+    values, units = np.asarray(axis.values, dtype=float), labels.canonical_units(axis.units)
+    if units is None or (dim in LENGTHS and units != "pixel" and labels.nanometres(units) is None):
+        raise InputError(
+            f"{path}: the unit of {dim} is {axis.units!r}, which is not known as a "
+            f"{'length' if dim in LENGTHS else 'unit'}; set ingest.pixel_size [nm]"
+        )
+    if values.shape != (n,) or not np.all(np.isfinite(values)):
+        raise InputError(f"{path}: {dim} has {values.size} finite positions for {n} pixels")
+    if dim not in ORDER:
+        return values, units, 0.0
+    steps = np.diff(values)
+    if n > 1 and not (np.all(steps > 0) or np.all(steps < 0)):
+        raise InputError(
+            f"{path}: the size of a pixel along {dim} is {steps.min():g} {units}; it must be "
+            "positive: set ingest.pixel_size [nm]"
+        )
+    if n > 1 and np.ptp(steps) > UNEVEN * abs(steps.mean()):
+        raise InputError(
+            f"{path}: pixels along {dim} are {steps.min():g} to {steps.max():g} {units} apart; "
+            "resample them to an even spacing"
+        )
+    if dim not in LENGTHS:
+        return np.sort(values), units, 0.0
+    factor = labels.nanometres(units)
+    scale, units = (1.0, units) if factor is None else (factor, "nm")
+    return np.abs(values - values[0]) * scale, units, float(values.min() * scale)
+
+
+def _squareness(coords: Mapping[str, xr.Variable]) -> list[str]:
+    pair = [coords[dim] for dim in (dims.Y, dims.X) if dim in coords and coords[dim].size > 1]
+    steps = [float(axis[1] - axis[0]) for axis in pair]
+    if len(steps) < 2 or math.isclose(steps[0], steps[1], rel_tol=0.01):
+        return []
+    units = pair[0].attrs["units"]
+    return [f"pixels are not square: {steps[0]:.4g} {units} along y, {steps[1]:.4g} along x"]

@@ -1,0 +1,129 @@
+"""Several recordings of one area as one: frames after each other, checked to belong together."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers.lazy import Stack, lazy_variable
+from invae.readers.recording import with_sources
+
+SAME_SIZE = 1e-3
+"""Largest relative difference of pixel sizes that is taken for rounding."""
+
+
+def in_order(
+    recordings: Mapping[Path, xr.Dataset], order: str
+) -> tuple[list[Path], list[xr.Dataset]]:
+    """The files as given, by name (numbers by value) or by the instrument's clock.
+
+    Raises:
+        InputError: If the clock is asked for and a file does not tell it.
+    """
+    paths = list(recordings)
+    if order == "name":
+        paths.sort(key=lambda path: _natural(path.name))
+    elif order == "time":
+        for path in paths:
+            if "acquired" not in recordings[path].attrs:
+                raise InputError(
+                    f"{path}: does not tell when it was taken; order by name or as given"
+                )
+        paths.sort(key=lambda path: recordings[path].attrs["acquired"])
+    return paths, [recordings[path] for path in paths]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = re.findall(r"\d+|\D+", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def concatenate(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The frames of all recordings in one Dataset; no pixel is read.
+
+    Raises:
+        InputError: If a file does not belong to the series; it is named.
+    """
+    first = recordings[0]
+    for path, recording in zip(paths, recordings, strict=True):
+        _belongs(path, recording, paths[0], first)
+    variables = {
+        name: lazy_variable(
+            tuple(map(str, variable.dims)),
+            Stack(tuple(r.variables[name] for r in recordings)),
+            variable.attrs,
+        )
+        for name, variable in first.data_vars.items()
+    }
+    lengths = [recording.sizes[dims.FRAME] for recording in recordings]
+    coords = {dim: first.variables[dim] for dim in first.dims if dim != dims.FRAME}
+    coords[dims.FRAME] = xr.Variable(dims.FRAME, np.arange(sum(lengths)), dims.attrs("frame"))
+    times, notes = _times(recordings)
+    if times is not None:
+        attrs = dims.attrs("time since the first frame", "s")
+        coords["time"] = xr.Variable(dims.FRAME, times, attrs)
+    every = [note for recording in recordings for note in recording.attrs["notes"]]
+    attrs = {**first.attrs, "notes": [*dict.fromkeys(every), *notes]}
+    series = xr.Dataset(variables, coords=coords, attrs=attrs)
+    index = np.repeat(np.arange(len(paths)), lengths)
+    return with_sources(series, [path.name for path in paths], index.tolist())
+
+
+def _belongs(path: Path, recording: xr.Dataset, first_path: Path, first: xr.Dataset) -> None:
+    if dims.FRAME not in recording.dims:
+        raise InputError(f"{path}: has dims {', '.join(map(str, recording.dims))} and no frames; "
+                         "only images make a series")  # fmt: skip
+    here, there = set(recording.data_vars), set(first.data_vars)
+    if here != there:
+        raise InputError(
+            f"{path}: has channels {', '.join(sorted(map(str, here)))}, {first_path.name} has "
+            f"{', '.join(sorted(map(str, there)))}; leave it out, or set ingest.channels"
+        )
+    for dim in (dims.Y, dims.X):
+        sizes, unit = (recording.sizes[dim], first.sizes[dim]), first[dim].attrs["units"]
+        if sizes[0] != sizes[1]:
+            raise InputError(
+                f"{path}: has {sizes[0]} pixels along {dim}, {first_path.name} has {sizes[1]}; "
+                "a series needs frames of one size"
+            )
+        steps = [_step(ds[dim].values) for ds in (recording, first)]
+        if recording[dim].attrs["units"] != unit or not np.isclose(*steps, rtol=SAME_SIZE, atol=0):
+            raise InputError(
+                f"{path}: a pixel is {steps[0]:.4g} {recording[dim].attrs['units']} along {dim}, in "
+                f"{first_path.name} {steps[1]:.4g} {unit}; a series needs frames of one area"
+            )
+    for name in first.data_vars:
+        types = recording[name].dtype, first[name].dtype
+        units = recording[name].attrs["units"], first[name].attrs["units"]
+        if types[0] != types[1] or units[0] != units[1]:
+            raise InputError(
+                f"{path}: {name} is {types[0]} in {units[0]}, in {first_path.name} {types[1]} in "
+                f"{units[1]}; export all files alike"
+            )
+
+
+def _step(positions: np.ndarray) -> float:
+    return float(positions[1] - positions[0]) if len(positions) > 1 else 1.0
+
+
+def _times(recordings: Sequence[xr.Dataset]) -> tuple[np.ndarray | None, list[str]]:
+    """Time of every frame [s] if all files tell it, and a remark if the files run against the clock."""
+    if any("acquired" not in recording.attrs for recording in recordings):
+        return None, []
+    start = datetime.fromisoformat(recordings[0].attrs["acquired"])
+    times = []
+    for recording in recordings:
+        if recording.sizes[dims.FRAME] > 1 and "time" not in recording.coords:
+            return None, []
+        since = (datetime.fromisoformat(recording.attrs["acquired"]) - start).total_seconds()
+        inside = recording["time"].values if "time" in recording.coords else np.zeros(1)
+        times.append(since + inside)
+    joined = np.concatenate(times)
+    if np.all(np.diff(joined) > 0):
+        return joined, []
+    return joined, ["the files are not in the order in which they were taken (ingest.order=time)"]

@@ -1,0 +1,109 @@
+"""Calibration of plain arrays: JSON beside the file, or inside an archive.
+
+Keys that are looked for, anywhere in it: `pixel_size` (or `pixel_size_y`, `pixel_size_x`) and `pixel_size_units`;
+`field_of_view_y`, `field_of_view_x`, `field_of_view_units`; `dims`; `units`; `quantity`; `frame_interval` [s].
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers.raw import Axis, evenly_spaced
+
+LARGEST_BYTES = 16 << 20
+_DIMS = {
+    2: (dims.Y, dims.X),
+    3: (dims.FRAME, dims.Y, dims.X),
+    4: (dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X),
+}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is told about a plain array."""
+
+    path: Path
+    """Where it stands, for messages."""
+    metadata: Mapping[str, Any]
+
+    def dims(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Names of the axes: as told, else by their number."""
+        told = _find(self.metadata, "dims")
+        if told is None:
+            return _DIMS.get(len(shape), tuple(f"axis_{n}" for n in range(len(shape))))
+        if not isinstance(told, list) or len(told) != len(shape):
+            raise InputError(f"{self.path}: dims is {told!r}, the array has {len(shape)} axes")
+        return tuple(str(dim) for dim in told)
+
+    def axes(self, names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, Axis]:
+        """The axes that are calibrated."""
+        axes = {}
+        for dim, n in zip(names, shape, strict=True):
+            if dim in (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X):
+                step, units = self._step(dim[-1], n)
+                if step is not None:
+                    axes[dim] = evenly_spaced(n, step, units)
+            elif dim == dims.FRAME and (interval := self._number("frame_interval")) is not None:
+                axes[dim] = evenly_spaced(n, interval, "s")
+        return axes
+
+    def text(self, key: str) -> str:
+        """A text that is told, or nothing."""
+        told = _find(self.metadata, key)
+        return told if isinstance(told, str) else ""
+
+    def _step(self, axis: str, n: int) -> tuple[float | None, str]:
+        for key in (f"pixel_size_{axis}", "pixel_size"):
+            if (step := self._number(key)) is not None:
+                return step, self.text("pixel_size_units") or "nm"
+        field_of_view = self._number(f"field_of_view_{axis}")
+        if field_of_view is None:
+            return None, ""
+        return field_of_view / max(n, 1), self.text("field_of_view_units") or "nm"
+
+    def _number(self, key: str) -> float | None:
+        told = _find(self.metadata, key)
+        if told is None:
+            return None
+        if isinstance(told, bool) or not isinstance(told, int | float) or not 0 < told < np.inf:
+            raise InputError(f"{self.path}: {key} is {told!r}; it must be a number above 0")
+        return float(told)
+
+
+def beside(path: Path) -> Calibration:
+    """The calibration in the .json of the same name, or none."""
+    sidecar = path.with_suffix(".json")
+    if not sidecar.is_file():
+        return Calibration(path, {})
+    if sidecar.stat().st_size > LARGEST_BYTES:
+        raise InputError(f"{sidecar}: is larger than {LARGEST_BYTES >> 20} MB; it is no sidecar")
+    return parse(sidecar.read_bytes(), sidecar)
+
+
+def parse(text: bytes | str, path: Path) -> Calibration:
+    """The calibration in a JSON text.
+
+    Raises:
+        InputError: If it is no JSON object.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: the calibration is no JSON ({error}); correct it") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: the calibration is a {type(values).__name__}, not an object")
+    return Calibration(path, values)
+
+
+def _find(values: Mapping[str, Any], key: str) -> Any:
+    """The value of a key, on this level or the first one below that has it."""
+    if key in values:
+        return values[key]
+    below = (_find(value, key) for value in values.values() if isinstance(value, Mapping))
+    return next((value for value in below if value is not None), None)
