@@ -1,0 +1,34 @@
+"""All stages for one recording."""
+
+from prefect import flow
+
+from invae.config import ProcessConfig
+from tasks import runs
+from tasks.analyse import analyse
+from tasks.describe import describe
+from tasks.embed import embed
+from tasks.ingest import ingest
+from tasks.report import report
+from tasks.train import train
+
+
+@flow(flow_run_name=runs.flow_sentence)
+def process(sources: list[str], out: str, config: ProcessConfig, name: str | None = None) -> str:
+    """Take one recording from the instrument's files to its report.
+
+    What has been made from the same files, settings and code is not made again; a run that was killed goes on.
+
+    Args:
+        sources: files of one recording, or of one series in its order.
+        out: folder in which the recording gets its own.
+        config: what is done in every stage.
+        name: name of the recording; from the files when empty.
+    """
+    folder = runs.folder_of(sources, out, name)
+    with runs.exclusive(folder):
+        recording = ingest(sources, folder, config).result()
+        patches = describe(recording, config).result()
+        model = train(patches, config).result()
+        embedding = embed(patches, model, config).result()
+        result = analyse(recording, patches, model, embedding, config).result()
+        return report(result, config).result()

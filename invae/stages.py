@@ -1,0 +1,262 @@
+"""The stages of a run, without Prefect: what each reads, which settings and code it depends on, its key and receipt.
+
+A key is known before anything is computed: from the content of the sources, the settings and the code. So a run whose
+keys are all on the stores has nothing to do, and knows it without opening a server, a cluster or a model.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from invae import provenance, store
+from invae.config import ProcessConfig
+from invae.errors import InputError, StoreError
+from invae.provenance import Receipt, Source
+
+STORING = ("blocks.py", "dims.py", "store.py")
+"""Code under every stage that writes a store."""
+
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: equal inputs, settings and code give equal output."""
+
+    name: str
+    output: str
+    """Name of what it makes, in the recording's folder."""
+    inputs: tuple[str, ...]
+    """Stages whose output it reads; the first one also hands on the recording's name and sources."""
+    sections: tuple[str, ...]
+    """Sections of the configuration that it depends on."""
+    rooms: tuple[str, ...]
+    """Code of this package that it runs."""
+    seeded: bool = False
+
+
+STAGES: Mapping[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("ingest", "recording.zarr", (), ("ingest",), ("readers", *STORING)),
+        Stage(
+            "describe",
+            "descriptors.zarr",
+            ("ingest",),
+            ("describe",),
+            ("descriptors", "readers", *STORING),
+        ),
+        Stage(
+            "train",
+            "model",
+            ("describe",),
+            ("model", "training"),
+            ("models", "training", *STORING),
+            seeded=True,
+        ),
+        Stage(
+            "embed",
+            "embedding.zarr",
+            ("describe", "train"),
+            ("embed",),
+            ("embed.py", "models", "training", *STORING),
+        ),
+        Stage(
+            "analyse",
+            "result.zarr",
+            ("ingest", "describe", "train", "embed"),
+            ("analyse",),
+            (
+                "analysis",
+                "descriptors",
+                "embed.py",
+                "models",
+                "readers",
+                "results.py",
+                "training",
+                *STORING,
+            ),
+            seeded=True,
+        ),
+        Stage("report", "report", ("analyse",), ("report",), ("report", "results.py", *STORING)),
+    )
+}
+"""All stages, in the order in which they run."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a run that is about to start."""
+
+    stage: Stage
+    key: str
+    current: bool
+    """Whether its output is there already, under this key."""
+
+
+def in_order(paths: Sequence[Path], order: str) -> list[Path]:
+    """The files of a series as they follow each other: by name, numbers as numbers, or as given."""
+    return sorted(paths, key=natural) if order == "name" else list(paths)
+
+
+def natural(path: Path) -> list[str | int]:
+    """A key that sorts `scan_2` before `scan_10`."""
+    pieces = re.split(r"(\d+)", path.name.lower())
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
+
+
+def name_of(paths: Sequence[Path]) -> str:
+    """The name of a recording: the file's stem, or of a series the first stem and the last number."""
+    stems = [path.stem if path.is_file() or path.suffix == ".zarr" else path.name for path in paths]
+    if len(stems) == 1:
+        return safe_name(stems[0])
+    numbers = [re.search(r"\d+$", stem) for stem in stems]
+    found = [match.group() for match in numbers if match]
+    if len(found) < len(stems):
+        return safe_name(f"{stems[0]}+{len(stems) - 1}")
+    if all(int(second) - int(first) == 1 for first, second in pairwise(found)):
+        return safe_name(f"{stems[0]}-{found[-1]}")
+    return safe_name("+".join([stems[0], *found[1:]]))
+
+
+def safe_name(text: str) -> str:
+    """The text as the name of a folder: no separators, no leading dot, not too long."""
+    name = re.sub(r"[^\w.+-]+", "_", text).strip("._")[:LONGEST_NAME]
+    return name or "recording"
+
+
+def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
+    """Where the stores of a recording go.
+
+    Raises:
+        InputError: if there is no source, or `name` is no name of a folder.
+    """
+    if not paths:
+        raise InputError("no recording was given; name at least one file")
+    if name is not None and (safe_name(name) != name):
+        raise InputError(
+            f"name {name!r} is not usable as a folder; {safe_name(name)!r} would be (letters, digits, . _ + -)"
+        )
+    return out / (name or name_of(paths))
+
+
+def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
+    """Digest of each source file or store; a file that was not touched meanwhile is read once per process.
+
+    Raises:
+        InputError: if a source does not exist or cannot be read.
+    """
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the path")
+    return tuple(_digest(path) for path in paths)
+
+
+def _digest(path: Path) -> Source:
+    if path.is_dir():
+        return provenance.digest_path(path)
+    state = path.stat()
+    return _digest_of_state(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _digest_of_state(path: Path, size: int, mtime: int, inode: int) -> Source:
+    return provenance.digest_path(path)
+
+
+def settings_of(config: ProcessConfig, sections: Sequence[str]) -> dict[str, object]:
+    """Some sections of the configuration, as JSON values."""
+    return config.model_dump(mode="json", include=set(sections))
+
+
+def config_hash(config: ProcessConfig) -> str:
+    """Hash of everything in a configuration that can change a value; its name and where it runs cannot."""
+    return provenance.digest_json(
+        config.model_dump(mode="json", exclude={"name", "version", "description", "compute"})
+    )
+
+
+def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
+    """The key of a stage's output, from the keys (or digests) of what it reads."""
+    return provenance.stage_key(
+        stage.name,
+        inputs=inputs,
+        config=settings_of(config, stage.sections),
+        code=provenance.code_digest(*_existing(stage.rooms)),
+        seed=config.seed if stage.seeded else 0,
+    )
+
+
+def _existing(rooms: Sequence[str]) -> list[str]:
+    return [room for room in rooms if (provenance.PACKAGE / room).exists()]
+
+
+def plan(folder: Path, sources: Sequence[Source], config: ProcessConfig) -> list[Step]:
+    """Every stage with the key that it will have, and whether that is already there."""
+    keys: dict[str, str] = {}
+    for stage in STAGES.values():
+        inputs = [keys[name] for name in stage.inputs] or [source.sha256 for source in sources]
+        keys[stage.name] = key_of(stage, inputs, config)
+    return [
+        Step(stage, keys[name], store.is_current(folder / stage.output, keys[name]))
+        for name, stage in STAGES.items()
+    ]
+
+
+def receipt_of_recording(
+    folder: Path, sources: tuple[Source, ...], config: ProcessConfig, *, flow_run: str = ""
+) -> Receipt:
+    """The receipt under which sources are ingested."""
+    stage = STAGES["ingest"]
+    key = key_of(stage, [source.sha256 for source in sources], config)
+    return _receipt(stage, key, folder.name, sources, {}, config, flow_run)
+
+
+def receipt_of(
+    stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = ""
+) -> Receipt:
+    """The receipt of a later stage, from those on the stores that it reads.
+
+    Raises:
+        StoreError: if an input is missing or unfinished.
+    """
+    inputs = {name: _finished(folder / STAGES[name].output, name) for name in stage.inputs}
+    keys = {name: receipt.key for name, receipt in inputs.items()}
+    first = inputs[stage.inputs[0]]
+    key = key_of(stage, list(keys.values()), config)
+    return _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
+
+
+def _finished(path: Path, stage: str) -> Receipt:
+    receipt = store.read_receipt(path)
+    if receipt is None:
+        raise StoreError(f"{path} is missing or unfinished; run `invae {stage}` first")
+    return receipt
+
+
+def _receipt(
+    stage: Stage,
+    key: str,
+    recording: str,
+    sources: tuple[Source, ...],
+    inputs: Mapping[str, str],
+    config: ProcessConfig,
+    flow_run: str,
+) -> Receipt:
+    return Receipt(
+        stage=stage.name,
+        key=key,
+        recording=recording,
+        sources=sources,
+        inputs=inputs,
+        config=config.model_dump(mode="json"),
+        config_hash=config_hash(config),
+        seed=config.seed,
+        code=provenance.code_digest(*_existing(stage.rooms)),
+        versions=provenance.versions(),
+        created=provenance.now(),
+        flow_run=flow_run,
+    )

@@ -1,0 +1,61 @@
+"""All stores of a recording → result.zarr."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.client.schemas.objects import State
+
+from invae.config import ProcessConfig
+from tasks import artifacts, runs
+
+
+@task(
+    task_run_name=runs.sentence("sort and map what was found in {recording}"),
+    retries=runs.RETRIES,
+    retry_delay_seconds=runs.RETRY_SECONDS,
+    retry_condition_fn=runs.worth_retrying,
+)
+def analyse(
+    recording: str, patches: str, model: str, embedding: str, config: ProcessConfig
+) -> State[str]:
+    """Clusters, manifold, maps and switching descriptors as one labelled result."""
+    job = runs.job_of("analyse", recording, config)
+    if job.is_done:
+        return job.unchanged()
+    from invae.analysis.analyse import analyse as interpret
+
+    interpret(
+        Path(recording),
+        Path(patches),
+        Path(model),
+        Path(embedding),
+        job.target,
+        config=config.analyse,
+        seed=config.seed,
+        receipt=job.receipt,
+        compute=config.compute,
+        progress=job.progress(),
+    )
+    show_summary(job.target)
+    return job.finished()
+
+
+def show_summary(result: Path) -> None:
+    """The scalar numbers of a result as a table in the UI."""
+    from invae.store import open_store
+
+    summary = open_store(result, group="summary")
+    rows = [
+        {
+            "quantity": variable.attrs.get("long_name", name),
+            "value": variable.item(),
+            "units": variable.attrs.get("units", ""),
+        }
+        for name, variable in summary.data_vars.items()
+        if variable.ndim == 0
+    ]
+    artifacts.show_table(
+        artifacts.key_of(result.parent.name, "summary"),
+        rows,
+        description=f"Summary of {result.parent.name}",
+    )

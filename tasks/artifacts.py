@@ -1,0 +1,158 @@
+"""Progress, tables and pictures in the Prefect UI; all of them work without a network beyond the server.
+
+Nothing of a result depends on them: a server that cannot be reached costs a warning and the pictures, not the run.
+"""
+
+import base64
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.artifacts import (
+    create_image_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.context import TaskRunContext
+from prefect.exceptions import PrefectException
+from prefect.logging import get_logger
+
+UNREACHABLE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
+"""What the client raises when the server is gone, restarting or refuses."""
+
+SECONDS_BETWEEN_UPDATES = 2.0
+SECONDS_OF_SILENCE = 60.0
+"""After a failure, so that a lost server does not slow the work down with its time-outs."""
+
+TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+
+_logger = get_logger("invae")
+
+
+class _Line:
+    """Whether the server answers; kept per process, because a lost server is lost for every artifact."""
+
+    silent_until = 0.0
+
+
+def _send(call: Callable[[], Any]) -> Any:
+    """The answer of an artifact call; none outside of a task run, or while the server is away."""
+    if TaskRunContext.get() is None or time.monotonic() < _Line.silent_until:
+        return None
+    try:
+        return call()
+    except UNREACHABLE as error:
+        _Line.silent_until = time.monotonic() + SECONDS_OF_SILENCE
+        _logger.warning("the Prefect server does not answer (%r); the run goes on without it", error)
+        return None
+
+
+def key_of(*words: str) -> str:
+    """The words as an artifact's key: small letters, digits and dashes."""
+    text = "-".join(words).lower()
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in text).strip("-")
+
+
+def show_table(key: str, rows: Sequence[Mapping[str, Any]], *, description: str) -> None:
+    """A table artifact."""
+    table = [dict(row) for row in rows]
+    _send(lambda: create_table_artifact(key=key, table=table, description=description))
+
+
+def show_markdown(key: str, text: str, *, description: str) -> None:
+    """A page of markdown as an artifact."""
+    _send(lambda: create_markdown_artifact(key=key, markdown=text, description=description))
+
+
+def show_picture(key: str, path: Path, *, description: str) -> None:
+    """A PNG or SVG file as an artifact, with the picture inside it."""
+    url = data_uri(path.read_bytes(), kind=TYPES[path.suffix])
+    _send(lambda: create_image_artifact(image_url=url, key=key, description=description))
+
+
+def data_uri(content: bytes, *, kind: str) -> str:
+    """The content as an address that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+class LivePicture:
+    """One image artifact whose picture is replaced while the work goes on."""
+
+    def __init__(self, key: str, *, description: str) -> None:
+        self.key, self.description = key, description
+        self._id: UUID | None = None
+
+    def show(self, svg: str) -> None:
+        """Put an SVG drawing in its place."""
+        url = data_uri(svg.encode(), kind=TYPES[".svg"])
+        if self._id is None:
+            self._id = _send(
+                lambda: create_image_artifact(
+                    image_url=url, key=self.key, description=self.description
+                )
+            )
+        else:
+            artifact_id = self._id
+            _send(lambda: _replace(artifact_id, url))
+
+
+def _replace(artifact_id: UUID, data: str) -> None:
+    with get_client(sync_client=True) as client:
+        client.update_artifact(artifact_id=artifact_id, artifact=ArtifactUpdate(data=data))
+
+
+class Pace:
+    """Rate of a piece of work and the time that it still needs, from what was done since it began."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._first: int | None = None
+
+    def describe(self, done: int, total: int) -> str:
+        """`12 of 40, 3.1/s, 9 s left`; the first report, from which a resumed run starts, sets the zero."""
+        if self._first is None:
+            self._first = max(done - 1, 0)
+        rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
+        left = (total - done) / rate if rate > 0 else math.inf
+        words = f"{done} of {total}"
+        return words if not math.isfinite(left) else f"{words}, {rate:.3g}/s, {left:.0f} s left"
+
+
+class LiveProgress:
+    """A progress artifact: created at the first report, then updated every few seconds and at the end."""
+
+    def __init__(self, key: str, *, unit: str) -> None:
+        self.key, self.unit = key, unit
+        self._id: UUID | None = None
+        self._last = -math.inf
+        self._pace = Pace()
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Say that `done` of `total` pieces are finished."""
+        words = self._pace.describe(done, total)
+        if done < total and time.monotonic() - self._last < SECONDS_BETWEEN_UPDATES:
+            return
+        self._last = time.monotonic()
+        percent = 100.0 * min(done, total) / max(total, 1)
+        text = f"{self.unit}: {words}" + (f"; {note}" if note else "")
+        if self._id is None:
+            self._id = _send(lambda: create_progress_artifact(percent, self.key, text))
+        else:
+            artifact_id = self._id
+            _send(lambda: update_progress_artifact(artifact_id, percent, text))
+
+
+def flow_run_id() -> str:
+    """The id of the flow run that we are in; empty outside of one."""
+    with suppress(AttributeError):
+        return str(TaskRunContext.get().task_run.flow_run_id or "")  # type: ignore[union-attr]
+    return ""

@@ -1,0 +1,50 @@
+"""Who is told how far a run is: a terminal if there is one, and the artifacts of the Prefect UI."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+
+class Audience(Protocol):
+    """Follows the stages of a run; it may draw, log or say nothing, but changes no value."""
+
+    def begin(self, stage: str) -> None:
+        """A stage starts to work."""
+        ...
+
+    def move(self, stage: str, done: int, total: int, note: str) -> None:
+        """`done` of `total` pieces are finished; `note` is a few words, such as the held-out ELBO."""
+        ...
+
+    def end(self, stage: str, seconds: float | None) -> None:
+        """A stage is finished after so many seconds, or was there already (no seconds)."""
+        ...
+
+
+class Nobody:
+    """An audience that does not listen."""
+
+    def begin(self, stage: str) -> None: ...
+
+    def move(self, stage: str, done: int, total: int, note: str) -> None: ...
+
+    def end(self, stage: str, seconds: float | None) -> None: ...
+
+
+_audience: ContextVar[Audience] = ContextVar("audience", default=Nobody())  # noqa: B039 (stateless)
+
+
+def audience() -> Audience:
+    """Whoever listens to this run."""
+    return _audience.get()
+
+
+@contextmanager
+def told(listener: Audience) -> Iterator[None]:
+    """Tell `listener` about the runs inside."""
+    token = _audience.set(listener)
+    try:
+        yield
+    finally:
+        _audience.reset(token)

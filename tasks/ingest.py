@@ -1,0 +1,34 @@
+"""Instrument's files → recording.zarr."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.client.schemas.objects import State
+
+from invae import stages
+from invae.config import ProcessConfig
+from tasks import runs
+
+
+@task(
+    task_run_name=runs.sentence("take in {recording}"),
+    retries=runs.RETRIES,
+    retry_delay_seconds=runs.RETRY_SECONDS,
+    retry_condition_fn=runs.worth_retrying,
+)
+def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]:
+    """Bring the files of one recording into a store of shards; shards that are there are skipped."""
+    job = runs.job_of_sources(sources, folder, config)
+    if job.is_done:
+        return job.unchanged()
+    from invae.readers.ingest import ingest as bring_in
+
+    bring_in(
+        stages.in_order([Path(source) for source in sources], config.ingest.order),
+        job.target,
+        config=config.ingest,
+        receipt=job.receipt,
+        compute=config.compute,
+        progress=job.progress(),
+    )
+    return job.finished()

@@ -1,0 +1,220 @@
+"""Decided once for all stages: names of runs, what is retried, one run per recording, and what a run leaves behind."""
+
+import fcntl
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect import Task
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import flow_run, task_run
+from prefect.states import Completed
+
+from invae import stages, store
+from invae.config import ProcessConfig
+from invae.errors import InvaeError, StoreError
+from invae.provenance import Receipt, now
+from tasks.artifacts import LiveProgress, flow_run_id, key_of
+from tasks.audience import audience
+
+RETRIES = 2
+RETRY_SECONDS = [2.0, 10.0]
+"""Waits before a repeated attempt: a network folder or an object store is usually back by then."""
+
+NOT_WORTH_RETRYING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+
+RUN_FILE = "run.json"
+LOCK_FILE = ".lock"
+
+
+def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Reading and writing may work the next time; a bad recording, a bad setting or a bug will not."""
+    failure = state.result(raise_on_failure=False)
+    if isinstance(failure, InvaeError | NOT_WORTH_RETRYING):
+        return False
+    return isinstance(failure, OSError)
+
+
+def sentence(text: str) -> Callable[[], str]:
+    """The name of a task run: `text` with the recording's name in it."""
+
+    def name() -> str:
+        return text.format(recording=_recording(task_run.parameters))
+
+    return name
+
+
+def _recording(parameters: Mapping[str, Any]) -> str:
+    """The recording's name: tasks are given its folder, or one of the stores in it."""
+    if "folder" in parameters:
+        return Path(parameters["folder"]).name
+    return Path(next(iter(parameters.values()))).parent.name
+
+
+def flow_sentence() -> str:
+    """The name of a run of `process`."""
+    values = flow_run.parameters
+    name = values.get("name")
+    return f"process {name or stages.name_of([Path(source) for source in values['sources']])}"
+
+
+def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
+    """Where the stores of a recording go."""
+    return str(stages.folder_of([Path(source) for source in sources], Path(out), name))
+
+
+_held: dict[Path, int] = {}
+"""Folders locked by this process, with the number of holders inside it."""
+
+
+@contextmanager
+def exclusive(folder: str | Path) -> Iterator[None]:
+    """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
+
+    Raises:
+        StoreError: if another run has it.
+    """
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    place = path.resolve()
+    if place in _held:
+        _held[place] += 1
+        try:
+            yield
+        finally:
+            _held[place] -= 1
+        return
+    descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _lock(descriptor, path)
+        _held[place] = 1
+        yield
+    finally:
+        _held.pop(place, None)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        raise StoreError(
+            f"{folder} is being worked on by process {holder}; wait for it, or give another --out or --name"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+@dataclass
+class Job:
+    """One stage of one recording: what it makes, under which receipt, and who is told."""
+
+    stage: stages.Stage
+    folder: Path
+    receipt: Receipt
+    config: ProcessConfig
+    note: str = ""
+    """A few words that go with the progress, such as the held-out ELBO."""
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def target(self) -> Path:
+        """The store or folder that the stage makes."""
+        return self.folder / self.stage.output
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is there already, made from the same inputs, settings and code."""
+        return store.is_current(self.target, self.receipt.key)
+
+    def unchanged(self) -> State[str]:
+        """The state of a stage that has nothing to do; the UI shows it as Cached."""
+        audience().end(self.stage.name, None)
+        made = store.read_receipt(self.target)
+        since = made.created if made else ""
+        return Completed(
+            name="Cached",
+            data=str(self.target),
+            message=f"nothing has changed since {since}; {self.target} was kept",
+        )
+
+    def progress(self) -> Callable[[int, int], None]:
+        """Tells the terminal and the UI how far the stage is."""
+        audience().begin(self.stage.name)
+        live = LiveProgress(key_of(self.folder.name, self.stage.name), unit=self.stage.name)
+
+        def tell(done: int, total: int, /) -> None:
+            audience().move(self.stage.name, done, total, self.note)
+            live(done, total, self.note)
+
+        return tell
+
+    def finished(self) -> State[str]:
+        """The state of a stage that has made its output; the run's record gets its line."""
+        seconds = time.monotonic() - self._began
+        audience().end(self.stage.name, seconds)
+        record(self, seconds=seconds)
+        return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
+
+
+def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -> Job:
+    """The ingest job of some files."""
+    paths = stages.in_order([Path(source) for source in sources], config.ingest.order)
+    receipt = stages.receipt_of_recording(
+        Path(folder), stages.sources_of(paths), config, flow_run=flow_run_id()
+    )
+    return Job(stages.STAGES["ingest"], Path(folder), receipt, config)
+
+
+def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
+    """The job of a later stage, beside the store that it reads first."""
+    folder = Path(first_input).parent
+    found = stages.STAGES[stage]
+    receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
+    return Job(found, folder, receipt, config)
+
+
+def record(job: Job, *, seconds: float) -> None:
+    """Write the line of a stage into `run.json`, the record of what ran, when, for how long and by which command."""
+    values = read_record(job.folder)
+    made = dict(values.get("stages", {}))
+    made[job.stage.name] = {
+        "key": job.receipt.key,
+        "seconds": round(seconds, 3),
+        "finished": now(),
+        "flow_run": job.receipt.flow_run,
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+    values |= {
+        "recording": job.folder.name,
+        "sources": [source.name for source in job.receipt.sources],
+        "source_sha256": [source.sha256 for source in job.receipt.sources],
+        "config": job.receipt.config,
+        "config_hash": job.receipt.config_hash,
+        "versions": dict(job.receipt.versions),
+        "stages": made,
+    }
+    write_record(job.folder, values)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `run.json` of a recording says; nothing if it is not there or not whole."""
+    try:
+        return dict(json.loads((folder / RUN_FILE).read_text()))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def write_record(folder: Path, values: Mapping[str, Any]) -> None:
+    """Replace `run.json` whole."""
+    hidden = folder / f".{RUN_FILE}"
+    hidden.write_text(json.dumps(values, indent=1))
+    hidden.replace(folder / RUN_FILE)

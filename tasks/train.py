@@ -1,0 +1,39 @@
+"""descriptors.zarr → model/."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.client.schemas.objects import State
+
+from invae.config import ProcessConfig
+from tasks import runs
+from tasks.curve import LiveCurve
+
+
+@task(
+    task_run_name=runs.sentence("train a model on {recording}"),
+    retries=runs.RETRIES,
+    retry_delay_seconds=runs.RETRY_SECONDS,
+    retry_condition_fn=runs.worth_retrying,
+)
+def train(patches: str, config: ProcessConfig) -> State[str]:
+    """Fit the model to the patches; goes on from the last checkpoint to the values of an undisturbed run."""
+    job = runs.job_of("train", patches, config)
+    if job.is_done:
+        return job.unchanged()
+    from invae.training.train import train as fit
+
+    curve = LiveCurve(job.folder.name)
+    fit(
+        Path(patches),
+        job.target,
+        model=config.model,
+        training=config.training,
+        seed=config.seed,
+        receipt=job.receipt,
+        compute=config.compute,
+        progress=job.progress(),
+        on_epoch=curve.add,
+    )
+    curve.draw()
+    return job.finished()
