@@ -7,6 +7,7 @@ from tasks import runs
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
+from tasks.folder import exclusive
 from tasks.ingest import ingest
 from tasks.report import report
 from tasks.train import train
@@ -25,7 +26,7 @@ def process(sources: list[str], out: str, config: ProcessConfig, name: str | Non
         name: name of the recording; from the files when empty.
     """
     folder = runs.folder_of(sources, out, name)
-    with runs.exclusive(folder):
+    with exclusive(folder):
         recording = ingest(sources, folder, config).result()
         patches = describe(recording, config).result()
         model = train(patches, config).result()

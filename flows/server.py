@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,10 @@ DEFAULTS: Mapping[str, str] = {
 }
 """Settings of Prefect that a person may override in the environment."""
 
-QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL"}
+QUIET = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
+}
 """Nothing of Prefect's log between the progress bars; the server keeps it all the same."""
 
 SERVER_ONLY = {
@@ -55,27 +58,43 @@ def prepare_environment(*, verbose: bool) -> None:
 
 
 @contextmanager
-def prefect_api() -> Iterator[str]:
+def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
     """The address of the API for the flows inside; a server of our own if none is set.
 
+    Args:
+        say: told where to watch.
+
     Raises:
-        ServerError: if our own server does not start.
+        ServerError: if the person's server does not answer, or our own does not start.
     """
     from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
     address = get_current_settings().api.url
     if address:
+        _refuse_silence(address)
         yield address
         return
     server = LocalServer()
     try:
         _import_while_waiting()
         server.wait()
+        say(f"watch it at {server.address}")
         with temporary_settings({PREFECT_API_URL: server.address + "/api"}):
             yield server.address + "/api"
             _flush()
     finally:
         server.stop()
+
+
+def _refuse_silence(address: str) -> None:
+    import httpx
+
+    try:
+        httpx.get(f"{address}/health", timeout=STOP_SECONDS)
+    except httpx.HTTPError as error:
+        raise ServerError(
+            f"no Prefect server answers at {address} ({error}); start it, or unset PREFECT_API_URL"
+        ) from error
 
 
 def _import_while_waiting() -> None:
@@ -98,7 +117,7 @@ class LocalServer:
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the server lives)
         descriptor = self._socket.fileno()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(descriptor)],
@@ -130,7 +149,9 @@ class LocalServer:
                 continue
             if answer.is_success:
                 return
-        raise ServerError(f"the Prefect server did not answer in {STARTUP_SECONDS:.0f} s; try again")
+        raise ServerError(
+            f"the Prefect server did not answer in {STARTUP_SECONDS:.0f} s; try again"
+        )
 
     def _last_line(self) -> str:
         self._log.seek(0)

@@ -215,9 +215,7 @@ def receipt_of_recording(
     return _receipt(stage, key, folder.name, sources, {}, config, flow_run)
 
 
-def receipt_of(
-    stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = ""
-) -> Receipt:
+def receipt_of(stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = "") -> Receipt:
     """The receipt of a later stage, from those on the stores that it reads.
 
     Raises:

@@ -52,7 +52,9 @@ def _send(call: Callable[[], Any]) -> Any:
         return call()
     except UNREACHABLE as error:
         _Line.silent_until = time.monotonic() + SECONDS_OF_SILENCE
-        _logger.warning("the Prefect server does not answer (%r); the run goes on without it", error)
+        _logger.warning(
+            "the Prefect server does not answer (%r); the run goes on without it", error
+        )
         return None
 
 

@@ -1,11 +1,8 @@
 """Instrument's files → recording.zarr."""
 
-from pathlib import Path
-
 from prefect import task
 from prefect.client.schemas.objects import State
 
-from invae import stages
 from invae.config import ProcessConfig
 from tasks import runs
 
@@ -24,7 +21,7 @@ def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]
     from invae.readers.ingest import ingest as bring_in
 
     bring_in(
-        stages.in_order([Path(source) for source in sources], config.ingest.order),
+        job.paths,
         job.target,
         config=config.ingest,
         receipt=job.receipt,

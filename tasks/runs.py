@@ -1,13 +1,9 @@
-"""Decided once for all stages: names of runs, what is retried, one run per recording, and what a run leaves behind."""
+"""Decided once for all stages: names of runs, what is retried, when there is nothing to do, and what is recorded."""
 
-import fcntl
-import json
-import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,15 +19,13 @@ from invae.errors import InvaeError, StoreError
 from invae.provenance import Receipt, now
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
 from tasks.audience import audience
+from tasks.folder import read_record, write_record
 
 RETRIES = 2
 RETRY_SECONDS = [2.0, 10.0]
 """Waits before a repeated attempt: a network folder or an object store is usually back by then."""
 
 NOT_WORTH_RETRYING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
-
-RUN_FILE = "run.json"
-LOCK_FILE = ".lock"
 
 
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -70,49 +64,6 @@ def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
     return str(stages.folder_of([Path(source) for source in sources], Path(out), name))
 
 
-_held: dict[Path, int] = {}
-"""Folders locked by this process, with the number of holders inside it."""
-
-
-@contextmanager
-def exclusive(folder: str | Path) -> Iterator[None]:
-    """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
-
-    Raises:
-        StoreError: if another run has it.
-    """
-    path = Path(folder)
-    path.mkdir(parents=True, exist_ok=True)
-    place = path.resolve()
-    if place in _held:
-        _held[place] += 1
-        try:
-            yield
-        finally:
-            _held[place] -= 1
-        return
-    descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        _lock(descriptor, path)
-        _held[place] = 1
-        yield
-    finally:
-        _held.pop(place, None)
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        raise StoreError(
-            f"{folder} is being worked on by process {holder}; wait for it, or give another --out or --name"
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-
-
 @dataclass
 class Job:
     """One stage of one recording: what it makes, under which receipt, and who is told."""
@@ -121,6 +72,8 @@ class Job:
     folder: Path
     receipt: Receipt
     config: ProcessConfig
+    paths: tuple[Path, ...] = ()
+    """The sources, where the stage reads them."""
     note: str = ""
     """A few words that go with the progress, such as the held-out ELBO."""
     _began: float = field(default_factory=time.monotonic)
@@ -132,7 +85,15 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether it is there already, made from the same inputs, settings and code."""
+        """Whether it is there already, made from the same inputs, settings and code.
+
+        Raises:
+            StoreError: if something else is in its place, which would be lost.
+        """
+        if self.target.exists() and store.read_receipt(self.target) is None:
+            raise StoreError(
+                f"{self.target} was not made by invae; move it away, or give another --out"
+            )
         return store.is_current(self.target, self.receipt.key)
 
     def unchanged(self) -> State[str]:
@@ -171,7 +132,7 @@ def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -
     receipt = stages.receipt_of_recording(
         Path(folder), stages.sources_of(paths), config, flow_run=flow_run_id()
     )
-    return Job(stages.STAGES["ingest"], Path(folder), receipt, config)
+    return Job(stages.STAGES["ingest"], Path(folder), receipt, config, tuple(paths))
 
 
 def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
@@ -202,19 +163,6 @@ def record(job: Job, *, seconds: float) -> None:
         "versions": dict(job.receipt.versions),
         "stages": made,
     }
+    if job.paths:
+        values["paths"] = [str(path.resolve()) for path in job.paths]
     write_record(job.folder, values)
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """What `run.json` of a recording says; nothing if it is not there or not whole."""
-    try:
-        return dict(json.loads((folder / RUN_FILE).read_text()))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-
-
-def write_record(folder: Path, values: Mapping[str, Any]) -> None:
-    """Replace `run.json` whole."""
-    hidden = folder / f".{RUN_FILE}"
-    hidden.write_text(json.dumps(values, indent=1))
-    hidden.replace(folder / RUN_FILE)

@@ -1,0 +1,66 @@
+"""`invae info`, `configs` and `formats`: what there is."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.terminal import answer
+
+
+def info(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, store, model or result.")],
+) -> None:
+    """Show what a file, store, model or result holds: dims, units, provenance.
+
+    For example:
+
+      invae info scan.ibw
+
+      invae info results/scan/result.zarr
+    """
+    from invae.results import info as lines
+
+    answer(lines(path))
+
+
+def configs(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show this one whole, as YAML.")
+    ] = None,
+) -> None:
+    """List the named configurations, or show one with all its settings.
+
+    For example:
+
+      invae configs
+
+      invae configs pfm-walls > mine.yaml
+    """
+    from flows import configurations
+
+    if name is not None:
+        answer(configurations.as_yaml(configurations.load(name)).rstrip())
+        return
+    for key in configurations.available():
+        config = configurations.load(key)
+        answer(f"{config.name + '@' + config.version:<18} {config.description}")
+
+
+def formats() -> None:
+    """List the formats that can be read.
+
+    For example:
+
+      invae formats
+    """
+    from invae.readers import formats as readers
+
+    for reader in readers():
+        answer(f"{reader.name:<10} {' '.join(reader.extensions):<22} {reader.description}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (info, configs, formats):
+        app.command()(command)

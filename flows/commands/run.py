@@ -1,0 +1,168 @@
+"""`invae run` and the single stages."""
+
+from pathlib import Path
+
+import typer
+
+from flows.commands import options
+from flows.terminal import answer, progress_console, verbose
+
+
+def run(
+    inputs: options.Inputs,
+    config: options.ConfigName = options.DEFAULT_CONFIG,
+    out: options.Out = Path("results"),
+    changes: options.Changes = None,
+    device: options.Device = None,
+    name: options.Name = None,
+    workers: options.Workers = None,
+) -> None:
+    """Take a recording, or a series of files, from the instrument to the report.
+
+    What has been made from the same files, settings and code is not made again; a run that was killed goes on.
+
+    For example:
+
+      invae run scan.ibw --config pfm-walls --out results
+
+      invae run PZT_final000*.h5 --set training.epochs=30 --device cuda
+    """
+    from flows.commands.running import run_all
+
+    settings = options.settings(config, changes=changes, device=device, workers=workers)
+    console = progress_console()
+    paths = options.recordings_in(inputs)
+    answer(run_all(paths, out, settings, name=name, console=console, verbose=verbose()))
+
+
+def ingest(
+    inputs: options.Inputs,
+    config: options.ConfigName = options.DEFAULT_CONFIG,
+    out: options.Out = Path("results"),
+    changes: options.Changes = None,
+    name: options.Name = None,
+    workers: options.Workers = None,
+) -> None:
+    """First stage: the instrument's files to recording.zarr.
+
+    For example:
+
+      invae ingest scan.ibw --out results
+    """
+    from flows.commands.running import run_ingest
+    from invae.stages import folder_of
+
+    settings = options.settings(config, changes=changes, device=None, workers=workers)
+    paths = options.recordings_in(inputs)
+    folder = folder_of(paths, out, name)
+    answer(run_ingest(paths, folder, settings, console=progress_console()))
+
+
+def describe(
+    out: options.Out = Path("results"),
+    name: options.Name = None,
+    config: options.RecordedConfig = None,
+    changes: options.Changes = None,
+    workers: options.Workers = None,
+) -> None:
+    """Second stage: recording.zarr to descriptors.zarr: drift, walls, masks, patches.
+
+    For example:
+
+      invae describe --out results --set describe.patches.window=48
+    """
+    _later("describe", out, name, config, changes, workers=workers)
+
+
+def train(
+    out: options.Out = Path("results"),
+    name: options.Name = None,
+    config: options.RecordedConfig = None,
+    changes: options.Changes = None,
+    device: options.Device = None,
+) -> None:
+    """Third stage: descriptors.zarr to model/.
+
+    For example:
+
+      invae train --out results --set model.latent_dim=3 --device cuda
+    """
+    _later("train", out, name, config, changes, device=device)
+
+
+def embed(
+    out: options.Out = Path("results"),
+    name: options.Name = None,
+    config: options.RecordedConfig = None,
+    changes: options.Changes = None,
+    device: options.Device = None,
+) -> None:
+    """Fourth stage: descriptors.zarr and model/ to embedding.zarr, the latents of every site.
+
+    For example:
+
+      invae embed --out results --name scan_0001
+    """
+    _later("embed", out, name, config, changes, device=device)
+
+
+def analyse(
+    out: options.Out = Path("results"),
+    name: options.Name = None,
+    config: options.RecordedConfig = None,
+    changes: options.Changes = None,
+    device: options.Device = None,
+    workers: options.Workers = None,
+) -> None:
+    """Fifth stage: all stores to result.zarr: classes, manifold, maps, switching.
+
+    For example:
+
+      invae analyse --out results --set analyse.max_clusters=4
+    """
+    _later("analyse", out, name, config, changes, device=device, workers=workers)
+
+
+def report(
+    out: options.Out = Path("results"),
+    name: options.Name = None,
+    config: options.RecordedConfig = None,
+    changes: options.Changes = None,
+) -> None:
+    """Last stage: result.zarr to report/index.html.
+
+    For example:
+
+      invae report --out results --set report.dpi=200
+    """
+    _later("report", out, name, config, changes)
+
+
+def _later(
+    stage: str,
+    out: Path,
+    name: str | None,
+    config: str | None,
+    changes: list[str] | None,
+    *,
+    device: options.DeviceName | None = None,
+    workers: int | None = None,
+) -> None:
+    """One stage on the stores of a recording, with the configuration given or recorded."""
+    from flows import configurations
+    from flows.commands import running
+
+    folder = running.recording_in(out, name)
+    wanted = [*(changes or []), *options.where(device, workers)]
+    if config is None:
+        settings = configurations.amended(running.config_of(folder), wanted)
+    else:
+        settings = configurations.load(config, changes=wanted)
+    answer(running.run_stage(stage, folder, settings, console=progress_console()))
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(run)
+    for stage in (ingest, describe, train, embed, analyse, report):
+        app.command(rich_help_panel="Single stages")(stage)

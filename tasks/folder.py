@@ -1,0 +1,80 @@
+"""The folder of one recording: one run at a time, and the record of what ran."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from invae.errors import InvaeError, StoreError
+
+RUN_FILE = "run.json"
+
+_held: set[Path] = set()
+"""Folders locked by this process; the flow may enter what the command holds."""
+
+
+@contextmanager
+def exclusive(folder: str | Path) -> Iterator[None]:
+    """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
+
+    The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind.
+
+    Raises:
+        StoreError: if another run has it.
+    """
+    path = Path(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = path.resolve()
+    if place in _held:
+        yield
+        return
+    lock = path.with_name(f".{path.name}.lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _lock(descriptor, path)
+        _held.add(place)
+        yield
+    except InvaeError:
+        if place in _held:
+            _leave_no_trace(path)
+        raise
+    finally:
+        _held.discard(place)
+        os.close(descriptor)
+
+
+def _leave_no_trace(folder: Path) -> None:
+    """Remove the folder of a recording of which not even the first stage could be made."""
+    if folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()):
+        shutil.rmtree(folder)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        raise StoreError(
+            f"{folder} is being worked on by process {holder}; wait for it, or give another --out or --name"
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `run.json` of a recording says; nothing if it is not there or not whole."""
+    try:
+        return dict(json.loads((folder / RUN_FILE).read_text()))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def write_record(folder: Path, values: Mapping[str, Any]) -> None:
+    """Replace `run.json` whole."""
+    hidden = folder / f".{RUN_FILE}"
+    hidden.write_text(json.dumps(values, indent=1))
+    hidden.replace(folder / RUN_FILE)
