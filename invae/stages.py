@@ -110,7 +110,7 @@ def natural(path: Path) -> list[str | int]:
 
 def name_of(paths: Sequence[Path]) -> str:
     """The name of a recording: the file's stem, or of a series the first stem and the last number."""
-    stems = [path.stem if path.is_file() or path.suffix == ".zarr" else path.name for path in paths]
+    stems = [path.stem for path in paths]
     if len(stems) == 1:
         return safe_name(stems[0])
     numbers = [re.search(r"\d+$", stem) for stem in stems]

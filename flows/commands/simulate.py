@@ -1,5 +1,6 @@
 """`invae simulate`: data with known answers."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,7 @@ def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: 
         if is_up_to_date(out, make_receipt(out, config=config, seed=seed).key):
             audience.end("simulate", None)
             return out
+        began = time.monotonic()
         audience.begin("simulate")
         make(
             out,
@@ -65,7 +67,7 @@ def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: 
             seed=seed,
             progress=lambda done, total: audience.move("simulate", done, total, ""),
         )
-        audience.end("simulate", 0.0)
+        audience.end("simulate", time.monotonic() - began)
     return out
 
 
