@@ -9,7 +9,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,30 @@ CHUNK_BYTES = 1 << 20
 COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
 RECEIPT_FILE = "receipt.json"
 """Where the receipt of a folder that is no Zarr group lies."""
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the disk answers into one line that names the store.
+
+    Raises:
+        StoreError: If there is no room left, or writing is not allowed.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StoreError(
+                f"{path}: no room left to write it ({error.strerror}); free space or write elsewhere"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise StoreError(
+                f"{path}: cannot be written ({error.strerror}); choose a folder that can"
+            ) from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -68,25 +93,26 @@ def lay_out(
     group: str = "",
 ) -> None:
     """Make the arrays of a store, unwritten, and write the small coordinates; a layout that is there is left alone."""
-    root = zarr.open_group(path, mode="a")
-    place = root.require_group(group) if group else root
-    for name, variable in variables.items():
-        if name in place:
-            continue
-        chunks = _chunks(variable, shard)
-        shards = (_multiple(shard, chunks[0]), *map(_multiple, variable.shape[1:], chunks[1:]))
-        place.create_array(
-            name,
-            shape=variable.shape,
-            dtype=np.dtype(variable.dtype),
-            chunks=chunks,
-            shards=shards,
-            compressors=COMPRESSOR,
-            dimension_names=variable.dims,
-            attributes=dict(variable.attrs),
-        )
-    if coords is not None:
-        write_dataset(path, coords, group=group)
+    with writing(path):
+        root = zarr.open_group(path, mode="a")
+        place = root.require_group(group) if group else root
+        for name, variable in variables.items():
+            if name in place:
+                continue
+            chunks = _chunks(variable, shard)
+            shards = (_multiple(shard, chunks[0]), *map(_multiple, variable.shape[1:], chunks[1:]))
+            place.create_array(
+                name,
+                shape=variable.shape,
+                dtype=np.dtype(variable.dtype),
+                chunks=chunks,
+                shards=shards,
+                compressors=COMPRESSOR,
+                dimension_names=variable.dims,
+                attributes=dict(variable.attrs),
+            )
+        if coords is not None:
+            write_dataset(path, coords, group=group)
 
 
 def _multiple(length: int, chunk: int) -> int:
@@ -110,30 +136,32 @@ def _chunks(variable: Variable, shard: int) -> tuple[int, ...]:
 
 def write_dataset(path: Path, dataset: xr.Dataset, *, group: str = "") -> None:
     """Write a Dataset that fits into memory; text becomes variable-length strings."""
-    texts = {
-        name: variable.astype(np.dtypes.StringDType())
-        for name, variable in dataset.variables.items()
-        if variable.dtype.kind in "UO"
-    }
-    dataset.assign({k: v for k, v in texts.items() if k in dataset.data_vars}).assign_coords(
-        {k: v for k, v in texts.items() if k in dataset.coords}
-    ).to_zarr(path, group=group or None, mode="a", consolidated=False, zarr_format=3)
+    with writing(path):
+        texts = {
+            name: variable.astype(np.dtypes.StringDType())
+            for name, variable in dataset.variables.items()
+            if variable.dtype.kind in "UO"
+        }
+        dataset.assign({k: v for k, v in texts.items() if k in dataset.data_vars}).assign_coords(
+            {k: v for k, v in texts.items() if k in dataset.coords}
+        ).to_zarr(path, group=group or None, mode="a", consolidated=False, zarr_format=3)
 
 
 def write_block(
     path: Path, arrays: Mapping[str, np.ndarray], *, start: int, shard: int, group: str = ""
 ) -> None:
     """Write one block of whole shards, `arrays` by name, at `start` along the first dimension."""
-    place = zarr.open_group(path, path=group, mode="r+")
-    for name, values in arrays.items():
-        target = place[name]
-        assert isinstance(target, zarr.Array)
-        stop = start + len(values)
-        if start % shard or (stop % shard and stop != target.shape[0]):
-            raise StoreError(
-                f"{path}/{name}: block {start}:{stop} does not cover whole shards of {shard} items"
-            )
-        target[start:stop] = values
+    with writing(path):
+        place = zarr.open_group(path, path=group, mode="r+")
+        for name, values in arrays.items():
+            target = place[name]
+            assert isinstance(target, zarr.Array)
+            stop = start + len(values)
+            if start % shard or (stop % shard and stop != target.shape[0]):
+                raise StoreError(
+                    f"{path}/{name}: block {start}:{stop} does not cover whole shards of {shard} items"
+                )
+            target[start:stop] = values
 
 
 def block_is_written(
@@ -161,27 +189,29 @@ def open_store(path: str | Path, *, group: str = "") -> xr.Dataset:
 
 def begin(target: Path, key: str) -> Path:
     """The hidden place in which `target` grows; continues what was begun under the same key, removes the rest."""
-    recover(target)
-    partial = target.with_name(f".{target.name}.{key[:16]}.partial")
-    for other in target.parent.glob(f".{target.name}.*.partial"):
-        if other != partial:
-            shutil.rmtree(other)
-    partial.mkdir(parents=True, exist_ok=True)
-    return partial
+    with writing(target):
+        recover(target)
+        partial = target.with_name(f".{target.name}.{key[:16]}.partial")
+        for other in target.parent.glob(f".{target.name}.*.partial"):
+            if other != partial:
+                shutil.rmtree(other)
+        partial.mkdir(parents=True, exist_ok=True)
+        return partial
 
 
 def publish(partial: Path, target: Path, receipt: Receipt) -> None:
     """Put the receipt on a complete store and give it its name; what stood there before goes at the same moment."""
-    write_receipt(partial, receipt)
-    _flush(partial)
-    retired = target.with_name(f".{target.name}.retired")
-    if retired.exists():
-        shutil.rmtree(retired)
-    if target.exists():
-        target.rename(retired)
-    partial.rename(target)
-    if retired.exists():
-        shutil.rmtree(retired)
+    with writing(target):
+        write_receipt(partial, receipt)
+        _flush(partial)
+        retired = target.with_name(f".{target.name}.retired")
+        if retired.exists():
+            shutil.rmtree(retired)
+        if target.exists():
+            target.rename(retired)
+        partial.rename(target)
+        if retired.exists():
+            shutil.rmtree(retired)
 
 
 def recover(target: Path) -> None:

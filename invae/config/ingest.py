@@ -20,5 +20,7 @@ class IngestConfig(Config):
     """Time between frames [s]; overrides what the files say."""
     pixel_size: Annotated[float, Field(gt=0)] | None = None
     """Size of a pixel [nm]; overrides what the files say."""
+    drop_constant: bool = False
+    """Leave out channels that are constant or hold no number; they are noted either way."""
     shard_mb: Annotated[float, Field(gt=0, le=512)] = 32
     """Size of one shard, the unit of writing and of resuming [MB, uncompressed]."""

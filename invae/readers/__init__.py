@@ -6,7 +6,7 @@ from typing import Literal
 
 import xarray as xr
 
-from invae.errors import InputError
+from invae.errors import ConfigError, InputError
 from invae.readers.raw import Reader
 from invae.readers.recording import assemble
 from invae.readers.registry import formats, reader_for
@@ -21,6 +21,7 @@ def open_recording(
     format: str | None = None,  # noqa: A002 — the word of the command line and of the configuration
     order: Literal["given", "name", "time"] = "given",
     pixel_size: float | None = None,
+    channels: Sequence[str] | None = None,
 ) -> xr.Dataset:
     """One recording, or a series of files as one, labelled and lazy: no pixel is read before it is used.
 
@@ -29,8 +30,10 @@ def open_recording(
         format: Name of the format (see `invae formats`); found by content when empty.
         order: How the files of a series follow each other.
         pixel_size: Size of a pixel [nm], instead of what the files say.
+        channels: Names of the channels to keep; all of them when empty.
 
     Raises:
+        ConfigError: If a file lacks one of the channels.
         InputError: If a file is missing, broken, not a recording, or does not belong to the series.
         UnknownFormat: If no reader knows a file.
     """
@@ -40,7 +43,7 @@ def open_recording(
     recordings: dict[Path, xr.Dataset] = {}
     seen: dict[Path, Path] = {}
     for one in paths:
-        recording = _open(one, format_name=format, pixel_size=pixel_size)
+        recording = _open(one, format_name=format, pixel_size=pixel_size, channels=channels)
         first = seen.setdefault(one.resolve(), one)
         if one in recordings or first is not one:
             raise InputError(f"{one}: is in the series twice (as {first}); name it once")
@@ -50,6 +53,29 @@ def open_recording(
     return concatenate(*in_order(recordings, order))
 
 
-def _open(path: Path, *, format_name: str | None, pixel_size: float | None) -> xr.Dataset:
+def _open(
+    path: Path,
+    *,
+    format_name: str | None,
+    pixel_size: float | None,
+    channels: Sequence[str] | None,
+) -> xr.Dataset:
     reader = reader_for(path, format_name=format_name)
-    return assemble(reader.open(path), path, format_name=reader.name, pixel_size=pixel_size)
+    recording = assemble(reader.open(path), path, format_name=reader.name, pixel_size=pixel_size)
+    return recording if channels is None else with_channels(recording, channels, str(path))
+
+
+def with_channels(recording: xr.Dataset, channels: Sequence[str], name: str) -> xr.Dataset:
+    """The recording with some of its channels.
+
+    Raises:
+        ConfigError: If it lacks one of them.
+    """
+    missing = [channel for channel in channels if channel not in recording.data_vars]
+    if missing or not channels:
+        there = ", ".join(map(str, recording.data_vars))
+        raise ConfigError(
+            f"{name}: has no channel {', '.join(missing) or 'chosen'}; choose ingest.channels "
+            f"among {there}"
+        )
+    return recording[list(channels)]

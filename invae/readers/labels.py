@@ -110,7 +110,8 @@ def channel_name(label: str) -> tuple[str, str]:
     found = _DIRECTION.search(ascii_label.strip())
     stem = ascii_label.strip()[: found.start()] if found else ascii_label.strip()
     direction = "" if found is None else ("retrace" if found[1].startswith("Retr") else "trace")
-    words = [_SYNONYMS.get(word.lower(), word.lower()) for word in _WORD.findall(stem)]
+    found_words: list[str] = _WORD.findall(stem)
+    words = [_SYNONYMS.get(word.lower()) or word.lower() for word in found_words]
     name = "_".join(words) or "channel"
     return (f"channel_{name}" if name[0].isdigit() else name), direction
 

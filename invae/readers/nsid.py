@@ -1,4 +1,8 @@
-"""NSID: HDF5 as pyNSID and sidpy write it, one main dataset per channel with dimension scales."""
+"""NSID: HDF5 as pyNSID and sidpy write it, one main dataset per channel with dimension scales.
+
+The scales' names say which axis is which: sidpy keeps images as (x, y), and they come out as (y, x) here. So an array taken
+from the file without its names looks mirrored about the diagonal.
+"""
 
 from functools import partial
 from pathlib import Path
@@ -22,8 +26,8 @@ _SPECTRAL_NAMES = {"energy_loss": "energy", "energy_scale": "energy", "bias": "v
 
 
 def _recognises(path: Path, head: bytes) -> bool:
-    """HDF5 that is no NetCDF: NetCDF-4 files carry `_NCProperties`."""
-    if not head.startswith(SIGNATURE) or path.suffix.lower() in (".nc", ".nc4", ".cdf"):
+    """HDF5 that is no NetCDF: such files carry `_NCProperties`."""
+    if not head.startswith(SIGNATURE):
         return False
     try:
         with h5py.File(path, "r") as file:

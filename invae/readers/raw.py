@@ -70,6 +70,8 @@ class Channel:
     units: str = ""
     direction: str = ""
     """`trace` or `retrace`; taken from the label when empty."""
+    name: str = ""
+    """The channel's name if the file keeps it as such; made from the label when empty."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def assemble(
     flipped = frozenset(
         dim for dim, axis in raw.axes.items() if dim in sizes and _runs_back(dim, axis)
     )
-    names = labels.unique([labels.channel_name(channel.label)[0] for channel in channels])
+    names = labels.unique([c.name or labels.channel_name(c.label)[0] for c in channels])
     variables = {}
     for name, channel in zip(names, channels, strict=True):
         variables[name], remark = _variable(name, channel, flipped)

@@ -5,10 +5,19 @@ import stat
 from pathlib import Path
 
 from invae.errors import InputError, UnknownFormat
-from invae.readers import gwy, ibw, npy, nsid
+from invae.readers import gwy, ibw, labelled, npy, nsid, tiff
 from invae.readers.raw import HEAD_BYTES, Reader
 
-READERS: tuple[Reader, ...] = (nsid.READER, ibw.READER, gwy.READER, npy.NPY, npy.NPZ)
+READERS: tuple[Reader, ...] = (
+    nsid.READER,
+    ibw.READER,
+    gwy.READER,
+    npy.NPY,
+    npy.NPZ,
+    tiff.READER,
+    labelled.ZARR,
+    labelled.NETCDF,
+)
 """Asked in this order; a format that is a special case of another stands before it."""
 
 

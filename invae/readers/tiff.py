@@ -1,0 +1,222 @@
+"""TIFF: every page a frame; pixel size from OME, from ImageJ, or from a resolution in centimetres."""
+
+import logging
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader, evenly_spaced
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+ERRORS = (
+    tifffile.TiffFileError,
+    tifffile.OmeXmlError,
+    ElementTree.ParseError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    ZeroDivisionError,
+    RuntimeError,
+    EOFError,
+)
+"""What tifffile and its codecs raise on damaged files."""
+
+LARGEST_PIXEL_CM = 1e-2
+"""Printers' resolutions (72 or 300 dots per inch) give larger pixels than any microscope."""
+
+_DIMS = {"Y": dims.Y, "X": dims.X, "C": "C", "T": dims.FRAME}
+_FRAME_AXES = "TZQIR"
+_UNESCAPED = {"\\u00B5m": "um", "micron": "um"}
+
+# tifffile reports damage to its log and goes on; what matters is checked here and raised.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+def _recognises(path: Path, head: bytes) -> bool:
+    return head.startswith(MAGIC)
+
+
+def _read(path: Path) -> Raw:
+    with tifffile.TiffFile(path) as tif:
+        axes, shape = _shape(tif, path)
+        _is_complete(tif, path)
+        page = tif.pages.first
+        if page.dtype is None:
+            raise InputError(
+                f"{path}: holds samples of a type that is not read; export 16 or 32 bit"
+            )
+        dtype, calibrated = np.dtype(page.dtype), _axes(tif, dict(zip(axes, shape, strict=True)))
+        metadata = {"description": page.description, "software": page.software}
+        metadata |= tif.imagej_metadata or {}
+    n_channels = shape[axes.index("C")] if "C" in axes else 1
+    frame_axes = [axis for axis in axes if axis not in "CYX"]
+    if len(frame_axes) > 1:
+        raise InputError(f"{path}: has axes {axes}; save one series of frames (TYX) per file")
+    names = (*(dims.FRAME for _ in frame_axes), dims.Y, dims.X)
+    kept = tuple(n for axis, n in zip(axes, shape, strict=True) if axis != "C")
+    channels = tuple(
+        Channel(
+            f"channel {number}" if n_channels > 1 else "signal",
+            Pixels(path, kept, dtype, partial(_read_pixels, path, axes, shape, number), ERRORS),
+            names,
+        )
+        for number in range(n_channels)
+    )
+    return Raw(channels, calibrated, metadata)
+
+
+def _shape(tif: tifffile.TiffFile, path: Path) -> tuple[str, tuple[int, ...]]:
+    """Axes and shape of the file's images; pages of one shape are frames."""
+    series = tif.series
+    shapes = {one.shape for one in series}
+    if len(shapes) != 1:
+        found = ", ".join(" × ".join(map(str, shape)) for shape in sorted(shapes)) or "none"
+        raise InputError(
+            f"{path}: its pages have shapes {found}; save frames of one shape in a file of their own"
+        )
+    axes, shape = series[0].axes, series[0].shape
+    if len(series) > 1:
+        axes, shape = f"Q{axes}", (len(series), *shape)
+    if "S" in axes:
+        raise InputError(
+            f"{path}: is a colour picture; export the measured values, not its picture"
+        )
+    if not axes.endswith("YX"):
+        raise InputError(f"{path}: has axes {axes}; images (TYX or YX) are needed")
+    return axes, tuple(int(n) for n in shape)
+
+
+def _is_complete(tif: tifffile.TiffFile, path: Path) -> None:
+    """Refuse a file whose pages or pixels lie beyond its end."""
+    size = path.stat().st_size
+    ends = [one.dataoffset + one.nbytes for one in tif.series if one.dataoffset is not None]
+    for one in tif.series:
+        if one.dataoffset is None:
+            pages = [page for page in one.pages if page is not None]
+            spans = [zip(p.dataoffsets, p.databytecounts, strict=True) for p in pages]
+            ends += [start + n for span in spans for start, n in span]
+    handle = tif.filehandle
+    handle.seek(tif.pages.next_page_offset or 0)
+    more = any(handle.read(8 if tif.is_bigtiff else 4)) and tif.pages.next_page_offset
+    if more or max(ends, default=0) > size:
+        raise InputError(
+            f"{path}: has {size} bytes and its pages go on beyond them; it is incomplete or still "
+            "being written: copy it again"
+        )
+
+
+def _axes(tif: tifffile.TiffFile, sizes: dict[str, int]) -> dict[str, Axis]:
+    """Calibrated axes by invae's names."""
+    if tif.is_ome:
+        steps = _ome_steps(str(tif.ome_metadata))
+    elif tif.is_imagej:
+        steps = _imagej_steps(tif)
+    else:
+        steps = _resolution(tif, "cm") if _tag(tif, "ResolutionUnit") == 3 else {}
+        steps = {key: step for key, step in steps.items() if 0 < step[0] <= LARGEST_PIXEL_CM}
+    axes = {}
+    for letter, n in sizes.items():
+        step = steps.get("T" if letter in _FRAME_AXES else letter)
+        if step is not None:
+            dim = dims.FRAME if letter in _FRAME_AXES else _DIMS[letter]
+            axes[dim] = evenly_spaced(n, *step)
+    return axes
+
+
+def _ome_steps(text: str) -> dict[str, tuple[float, str]]:
+    pixels = ElementTree.fromstring(text).find(".//{*}Pixels")
+    steps = {}
+    told = {} if pixels is None else pixels.attrib
+    for letter, key, unit in (
+        ("X", "PhysicalSizeX", "um"),
+        ("Y", "PhysicalSizeY", "um"),
+        ("T", "TimeIncrement", "s"),
+    ):
+        if key in told:
+            steps[letter] = float(told[key]), told.get(f"{key}Unit", unit)
+    return steps
+
+
+def _imagej_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
+    told = tif.imagej_metadata or {}
+    unit = str(told.get("unit", ""))
+    steps = _resolution(tif, _UNESCAPED.get(unit, unit)) if unit not in ("", "pixel") else {}
+    if float(told.get("finterval", 0)) > 0:
+        steps["T"] = float(told["finterval"]), str(told.get("tunit", "s"))
+    return steps
+
+
+def _resolution(tif: tifffile.TiffFile, unit: str) -> dict[str, tuple[float, str]]:
+    """Size of a pixel from the pixels per unit, a fraction."""
+    steps = {}
+    for letter, tag in (("X", "XResolution"), ("Y", "YResolution")):
+        if (fraction := _tag(tif, tag)) is not None:
+            pixels, units = fraction
+            steps[letter] = (units / pixels if pixels else 0.0), unit
+    return steps
+
+
+def _tag(tif: tifffile.TiffFile, name: str) -> Any:
+    tag = tif.pages.first.tags.get(name)
+    return None if tag is None else tag.value
+
+
+def _read_pixels(
+    path: Path, axes: str, shape: tuple[int, ...], channel: int, key: Key
+) -> np.ndarray:
+    """The pixels page by page; without pages of their own, frames lie one after the other."""
+    whole = iter(key[:-2])
+    leading = [
+        [channel] if axis == "C" else list(range(n)[next(whole)])
+        for axis, n in zip(axes[:-2], shape[:-2], strict=True)
+    ]
+    numbers = [_flat(place, shape[:-2]) for place in product(*leading)]
+    with tifffile.TiffFile(path) as tif:
+        images = [_page(tif, number, shape, path)[key[-2:]] for number in numbers]
+    kept = [len(range(n)[k]) for n, k in zip(_without_channel(axes, shape), key, strict=True)]
+    dtype = images[0].dtype if images else np.dtype(float)
+    return np.array(images, dtype=dtype).reshape(kept)
+
+
+def _flat(place: Sequence[int], shape: Sequence[int]) -> int:
+    return int(np.ravel_multi_index(tuple(place), tuple(shape))) if shape else 0
+
+
+def _without_channel(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for axis, n in zip(axes, shape, strict=True) if axis != "C")
+
+
+def _page(tif: tifffile.TiffFile, number: int, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    several = len(tif.series) > 1
+    series = tif.series[number if several else 0]
+    position = 0 if several else number
+    if series.dataoffset is not None:
+        dtype = np.dtype(series.dtype).newbyteorder(tif.byteorder)
+        offset = series.dataoffset + position * math.prod(shape[-2:]) * dtype.itemsize
+        return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape[-2:])
+    page = series.pages[position]
+    if page is None:
+        raise ValueError(f"page {position} is missing")
+    return page.asarray()
+
+
+READER = Reader(
+    name="tiff",
+    extensions=(".tif", ".tiff"),
+    description="TIFF images and stacks (plain, ImageJ, OME)",
+    recognises=_recognises,
+    read=_read,
+    errors=ERRORS,
+)
