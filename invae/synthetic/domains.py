@@ -6,11 +6,13 @@ pixel p of frame k shows what pixel p + drift[k] of the first frame shows.
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+import zarr
 
 from invae import dims, store
 from invae.config.synthetic import DomainsConfig, FieldConfig
@@ -30,6 +32,8 @@ from invae.synthetic.sample import (
 )
 
 SHARD_BYTES = 32e6
+STATES = "states"
+"""Group of an unfinished store that keeps the sample where the next block begins."""
 SEAM = 2
 """Pixels around a padded frame that the interpolation needs."""
 
@@ -64,9 +68,9 @@ def simulate(
             for index, group in enumerate(layouts):
                 arrays = _stack([frame[index] for frame in frames])
                 store.write_block(partial, arrays, start=block.start, shard=shard, group=group)
-        _state_file(partial, block.start).unlink(missing_ok=True)
+        _forget(partial, frame=block.start)
         progress(block.stop, config.n_frames)
-    _state_file(partial, config.n_frames).unlink()
+    _forget(partial)
     store.publish(partial, target, receipt)
 
 
@@ -314,20 +318,26 @@ def _stack(frames: list[Arrays]) -> Arrays:
     return {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
 
 
-def _state_file(partial: Path, frame: int) -> Path:
-    """Where an unfinished store keeps the polarization of the whole sample at the start of a frame."""
-    return partial / f"polarization-{frame}.npy"
-
-
 def _keep(partial: Path, sample: Sample, *, frame: int) -> None:
-    growing = partial / "polarization.growing.npy"
-    np.save(growing, sample.ferroelectric.polarization)
-    growing.replace(_state_file(partial, frame))
+    """Keep the whole sample at the start of a frame inside an unfinished store.
+
+    It counts once the block before it is written, so that a torn one is made again.
+    """
+    states = zarr.open_group(partial / STATES, mode="a")
+    states.create_array(str(frame), data=sample.ferroelectric.polarization, overwrite=True)
 
 
 def _restore(partial: Path, sample: Sample, *, frame: int) -> None:
     if frame:
-        sample.ferroelectric.polarization[...] = np.load(_state_file(partial, frame))
+        state = zarr.open_array(partial / STATES / str(frame), mode="r")
+        sample.ferroelectric.polarization[...] = state[:]
+
+
+def _forget(partial: Path, *, frame: int | None = None) -> None:
+    """Remove what was kept at the start of a frame, or all of it."""
+    place = partial / STATES if frame is None else partial / STATES / str(frame)
+    if place.exists():
+        shutil.rmtree(place)
 
 
 def _is_written(
