@@ -67,7 +67,12 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
     Raises:
         ServerError: if the person's server does not answer, or our own does not start.
     """
-    from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        get_current_settings,
+        temporary_settings,
+    )
 
     address = get_current_settings().api.url
     if address:
@@ -79,7 +84,9 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         _import_while_waiting()
         server.wait()
         say(f"watch it at {server.address}")
-        with temporary_settings({PREFECT_API_URL: server.address + "/api"}):
+        # no heartbeat: the server goes with the run, and joining the heart's thread takes a second
+        ours = {PREFECT_API_URL: server.address + "/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        with temporary_settings(ours):
             yield server.address + "/api"
             _flush()
     finally:

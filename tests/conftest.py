@@ -1,10 +1,37 @@
 """What all tests share."""
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from flows.server import prepare_environment
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep Prefect's database and settings of the person who runs the tests out of them."""
+    home = tempfile.TemporaryDirectory(prefix="invae-prefect-")
+    config.add_cleanup(home.cleanup)
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        del os.environ[name]
+    os.environ["PREFECT_HOME"] = home.name
+    prepare_environment(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """The address of one Prefect server for all tests that run flows; it takes 10 to 20 s to start."""
+    from prefect.settings import get_current_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        address = get_current_settings().api.url
+        assert address is not None
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,154 @@
+"""Killed at any moment, the same command finishes with the values of an undisturbed run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from invae import stages
+
+TIMEOUT = 120
+
+
+@pytest.fixture
+def command(prefect_server, undisturbed, tmp_path):
+    """The command line of the undisturbed run, with another output folder."""
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(undisturbed.config.model_dump(mode="json")))
+    words = ["run", str(undisturbed.source), "--config", str(path), "--out", str(tmp_path / "out")]
+    return [sys.executable, "-m", "flows.cli", *words]
+
+
+def start(command: list[str], server: str) -> subprocess.Popen:
+    environment = {**os.environ, "PREFECT_API_URL": server}
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def kill_in(stage: str, process: subprocess.Popen, folder: Path) -> None:
+    """Kill a run when the stage's unfinished store shows that it works."""
+    end = time.monotonic() + TIMEOUT
+    pattern = f".{stages.STAGES[stage].output}.*.partial/*"
+    while not any(folder.glob(pattern)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+    assert not (folder / stages.STAGES[stage].output).exists()
+
+
+def values(folder: Path) -> dict[str, bytes]:
+    """Bytes of every array and weight of a run."""
+    files = [p for p in folder.rglob("*") if "c" in p.parts or p.suffix == ".safetensors"]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files if p.is_file()}
+
+
+def finish(command: list[str], server: str) -> str:
+    with start(command, server) as process:
+        answer, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, errors
+    return answer
+
+
+def check(stage: str, command: list[str], server: str, undisturbed) -> None:
+    folder = Path(command[-1]) / undisturbed.folder.name
+    with start(command, server) as process:
+        kill_in(stage, process, folder)
+    assert finish(command, server).strip() == str(folder / "report" / "index.html")
+    expected, found = values(undisturbed.folder), values(folder)
+    assert len(expected) > 20
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    assert not list(folder.glob(".*.partial"))
+
+
+def test_a_run_killed_while_it_trains_finishes_with_the_same_values(
+    command, prefect_server, undisturbed
+):
+    check("train", command, prefect_server, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", list(stages.STAGES))
+def test_a_run_killed_in_any_stage_finishes_with_the_same_values(
+    stage, command, prefect_server, undisturbed
+):
+    check(stage, command, prefect_server, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_server_killed_on_the_way_costs_no_values(command, undisturbed, tmp_path):
+    folder = Path(command[-1]) / undisturbed.folder.name
+    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
+    process = subprocess.Popen(
+        command,
+        env={**environment, "PREFECT_HOME": str(tmp_path / "prefect")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        while not (folder / "descriptors.zarr").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        for child in psutil.Process(process.pid).children():
+            child.kill()
+        answer, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, errors
+    assert answer.strip() == str(folder / "report" / "index.html")
+    assert values(folder) == values(undisturbed.folder)
+
+
+def test_a_second_run_on_the_same_output_is_refused_in_one_line(
+    command, prefect_server, undisturbed
+):
+    folder = Path(command[-1]) / undisturbed.folder.name
+    with start(command, prefect_server) as first:
+        while not (folder / "run.json").exists():
+            assert first.poll() is None
+            time.sleep(0.01)
+        with start(command, prefect_server) as second:
+            _, errors = second.communicate(timeout=TIMEOUT)
+        assert second.returncode == 1
+        assert f"is being worked on by process {first.pid}" in errors
+        assert len(errors.strip().splitlines()) == 1
+        first.kill()
+        first.communicate()
+
+
+def test_a_rerun_of_a_finished_recording_brings_in_neither_torch_nor_prefect(undisturbed, tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(undisturbed.config.model_dump(mode="json")))
+    code = (
+        "import sys\nfrom flows.cli import execute\n"
+        f"words = ['run', {str(undisturbed.source)!r}, '--config', {str(path)!r}]\n"
+        f"assert execute([*words, '--out', {str(undisturbed.out)!r}]) == 0\n"
+        "print([m for m in ('torch', 'prefect', 'dask') if m in sys.modules])"
+    )
+    began = time.monotonic()
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.stdout.splitlines()[-1] == "[]", answer.stderr
+    assert answer.stderr.count("unchanged") == len(stages.STAGES)
+    assert time.monotonic() - began < 6, "on an idle machine it takes 1 s"
+
+
+def test_ctrl_c_is_one_line(command, prefect_server, undisturbed):
+    folder = Path(command[-1]) / undisturbed.folder.name
+    with start(command, prefect_server) as process:
+        while not (folder / "run.json").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "invae: stopped; the same command goes on from here"
+    assert "Traceback" not in errors

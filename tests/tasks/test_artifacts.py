@@ -1,0 +1,92 @@
+"""Artifacts reach the UI, and a server that is gone costs a warning, not the run."""
+
+import logging
+
+import httpx
+import pytest
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from tasks import artifacts
+
+NOWHERE = "http://127.0.0.1:9/api"
+
+
+@pytest.fixture(autouse=True)
+def _line_is_open(monkeypatch):
+    monkeypatch.setattr(artifacts._Line, "silent_until", 0.0)
+
+
+def inside_a_task(work):
+    """Run `work` in a task of a flow."""
+
+    @task
+    def do() -> int:
+        work()
+        return 7
+
+    @flow
+    def hold() -> int:
+        return do()
+
+    return hold()
+
+
+def latest(key: str):
+    with get_client(sync_client=True) as client:
+        return next(a for a in client.read_artifacts(limit=200) if a.key == key)
+
+
+def test_progress_is_one_artifact_that_moves(prefect_server):
+    def work():
+        live = artifacts.LiveProgress("moves", unit="blocks")
+        for done in range(1, 51):
+            live(done, 50, "almost")
+
+    inside_a_task(work)
+    with get_client(sync_client=True) as client:
+        found = [a for a in client.read_artifacts(limit=200) if a.key == "moves"]
+    assert len(found) == 1
+    assert found[0].data == 100.0
+    assert "50 of 50" in (found[0].description or "")
+    assert "almost" in (found[0].description or "")
+
+
+def test_a_live_picture_is_replaced(prefect_server):
+    def work():
+        picture = artifacts.LivePicture("alive", description="a curve")
+        picture.show("<svg>1</svg>")
+        picture.show("<svg>2</svg>")
+
+    inside_a_task(work)
+    assert latest("alive").data == artifacts.data_uri(b"<svg>2</svg>", kind="image/svg+xml")
+
+
+def test_a_table_holds_values_that_are_not_numbers(prefect_server):
+    rows = [{"quantity": "drift", "value": float("nan"), "units": "pixel"}]
+    inside_a_task(lambda: artifacts.show_table("table", rows, description="a table"))
+    assert "null" in str(latest("table").data)
+
+
+def test_a_lost_server_costs_one_warning_and_is_not_asked_again_at_once(prefect_server, caplog):
+    asked = []
+
+    def ask():
+        asked.append("once more")
+        httpx.get(NOWHERE)
+
+    def work():
+        for _ in range(20):
+            artifacts._send(ask)
+
+    with caplog.at_level(logging.WARNING):
+        assert inside_a_task(work) == 7
+    assert caplog.text.count("the Prefect server does not answer") == 1
+    assert len(asked) == 1
+
+
+def test_outside_of_a_run_nothing_is_sent():
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        artifacts.LiveProgress("nobody", unit="blocks")(1, 2)
+        artifacts.show_markdown("nobody", "text", description="")
