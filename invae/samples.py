@@ -107,7 +107,8 @@ def fetch(name: str, *, to: Path | None = None, source: Path | None = None) -> P
     if name not in SAMPLES:
         raise InputError(f"no sample is called {name!r}; known are {', '.join(SAMPLES)}")
     sample, folder = SAMPLES[name], to or pooch.os_cache("invae")
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT) if source is None else _Copy(source, name)
+    # pooch's own downloaders do not fit the type that it asks for
+    downloader: Any = pooch.HTTPDownloader(timeout=TIMEOUT) if not source else _Copy(source, name)
     pooch.get_logger().setLevel("WARNING")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -140,12 +141,9 @@ class _Copy:
     folder: Path
     name: str
 
-    def __call__(
-        self, fname: str, action: Any, pooch: Any, *, check_only: bool | None = None
-    ) -> None:
-        """Copy to the file `action`; names and order are those of pooch's downloaders."""
+    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
+        """Copy to `output_file`; names and order are those of pooch's downloaders."""
         found = next(iter(sorted(self.folder.rglob(self.name))), None)
         if found is None:
             raise FileNotFoundError(2, f"no {self.name} in it", str(self.folder))
-        if not check_only:
-            shutil.copyfile(found, action)
+        shutil.copyfile(found, output_file)
