@@ -17,7 +17,7 @@ from invae.readers import labels
 from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-ERRORS = (RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+ERRORS = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
 """What h5py raises on damaged files, beside OSError."""
 
 _FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
@@ -50,7 +50,8 @@ def _read(path: Path) -> Raw:
             named = _axes(dataset, path)
             channels.append(_channel(dataset, tuple(named), path))
             for dim, axis in named.items():
-                _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
+                if axis is not None:
+                    _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
         metadata = _metadata(found)
         return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata))
 
@@ -64,6 +65,10 @@ def _collect(found: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
 
 def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
     name = str(dataset.name)
+    if dataset.external or dataset.is_virtual:
+        raise InputError(
+            f"{path}: {name} keeps its values in another file, which is refused; copy them into it"
+        )
     pixels = Pixels(path, dataset.shape, dataset.dtype, partial(_read_pixels, path, name), ERRORS)
     label, units = _text(dataset.attrs["quantity"]), _text(dataset.attrs["units"])
     return Channel(label, pixels, names, units)
@@ -74,22 +79,23 @@ def _read_pixels(path: Path, name: str, key: Key) -> np.ndarray:
         return file[name][key]  # type: ignore[index]
 
 
-def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis]:
-    """The axes of a main dataset in its own order, by invae's names."""
-    axes: dict[str, Axis] = {}
+def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
+    """The axes of a main dataset in its own order, by invae's names; none where no scale is attached."""
+    axes: dict[str, Axis | None] = {}
     for position, dimension in enumerate(dataset.dims):
         scale = dimension[0] if len(dimension) else None
-        told = _text(dimension.label) or (_text(scale.attrs.get("name", "")) if scale else "")
-        kind = _text(scale.attrs.get("dimension_type", "")) if scale else ""
+        told = _text(dimension.label) or (
+            _text(scale.attrs.get("name", "")) if scale is not None else ""
+        )
+        kind = _text(scale.attrs.get("dimension_type", "")) if scale is not None else ""
         dim = _dim(told, kind)
         if dim in axes or not dim:
             raise InputError(
                 f"{path}: axis {position} of {dataset.name} is called {told!r}; "
                 "every axis needs a name of its own"
             )
-        if scale is None:
-            continue
-        axes[dim] = Axis(scale[()], _text(scale.attrs.get("units", "")))
+        units = _text(scale.attrs.get("units", "")) if scale is not None else ""
+        axes[dim] = Axis(scale[()], units) if scale is not None else None
     return axes
 
 
