@@ -85,10 +85,13 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         server.wait()
         say(f"watch it at {server.address}")
         # no heartbeat: the server goes with the run, and joining the heart's thread takes a second
-        ours = {PREFECT_API_URL: server.address + "/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        with temporary_settings(ours):
-            yield server.address + "/api"
-            _flush()
+        with temporary_settings(
+            {PREFECT_API_URL: server.address + "/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        ):
+            try:
+                yield server.address + "/api"
+            finally:
+                _flush()
     finally:
         server.stop()
 

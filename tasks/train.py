@@ -1,6 +1,8 @@
 """descriptors.zarr → model/."""
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.client.schemas.objects import State
@@ -8,6 +10,9 @@ from prefect.client.schemas.objects import State
 from invae.config import ProcessConfig
 from tasks import runs
 from tasks.curve import LiveCurve
+
+if TYPE_CHECKING:
+    from invae.training.fit import Epoch
 
 
 @task(
@@ -24,6 +29,11 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
     from invae.training.train import train as fit
 
     curve = LiveCurve(job.folder.name)
+
+    def follow(epoch: "Epoch") -> None:
+        curve.add(training=epoch.training["elbo"], held_out=epoch.held_out.get("elbo", math.nan))
+        job.note = f"ELBO {epoch.score:.4g} nats"
+
     fit(
         Path(patches),
         job.target,
@@ -33,7 +43,7 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
         receipt=job.receipt,
         compute=config.compute,
         progress=job.progress(),
-        on_epoch=curve.add,
+        on_epoch=follow,
     )
     curve.draw()
     return job.finished()

@@ -39,7 +39,19 @@ def run_all(
                     audience.end(stage, None)
         else:
             _process(paths, out, config, name=name, console=console, verbose=verbose)
+            _show_notes(folder, console)
     return folder / stages.STAGES["report"].output / "index.html"
+
+
+def _show_notes(folder: Path, console: Console) -> None:
+    """What the readers and descriptors remarked, a line each: no calibration, one frame, a phase that was guessed."""
+    notes = [
+        note
+        for stage in ("ingest", "describe")
+        for note in store.open_store(folder / stages.STAGES[stage].output).attrs.get("notes", [])
+    ]
+    for note in dict.fromkeys(notes):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
 
 
 def _refuse_missing(paths: Sequence[Path]) -> None:
