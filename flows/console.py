@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from tasks.audience import Pace
+
 SECONDS_BETWEEN_LINES = 5.0
 
 TITLES = {
@@ -73,22 +75,20 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._began: dict[str, float] = {}
+        self._paces: dict[str, Pace] = {}
         self._last = 0.0
 
     def begin(self, stage: str) -> None:
         """Remember when; nothing is written yet."""
-        self._began[stage] = self._last = time.monotonic()
+        self._paces[stage], self._last = Pace(), time.monotonic()
 
     def move(self, stage: str, done: int, total: int, note: str) -> None:
         """A line every few seconds."""
-        instant = time.monotonic()
+        words, instant = self._paces[stage].describe(done, total), time.monotonic()
         if instant - self._last < SECONDS_BETWEEN_LINES or done >= total:
             return
         self._last = instant
-        rate = done / max(instant - self._began[stage], 1e-9)
-        left = f", {rate:.3g}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
-        self._say(f"{stage}: {done} of {total}{left}{'; ' + note if note else ''}")
+        self._say(f"{stage}: {words}{'; ' + note if note else ''}")
 
     def end(self, stage: str, seconds: float | None) -> None:
         """A line for every stage."""

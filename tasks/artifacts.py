@@ -26,6 +26,8 @@ from prefect.context import TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 
+from tasks.audience import Pace
+
 UNREACHABLE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 """What the client raises when the server is gone, restarting or refuses."""
 
@@ -110,23 +112,6 @@ class LivePicture:
 def _replace(artifact_id: UUID, data: str) -> None:
     with get_client(sync_client=True) as client:
         client.update_artifact(artifact_id=artifact_id, artifact=ArtifactUpdate(data=data))
-
-
-class Pace:
-    """Rate of a piece of work and the time that it still needs, from what was done since it began."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._first: int | None = None
-
-    def describe(self, done: int, total: int) -> str:
-        """`12 of 40, 3.1/s, 9 s left`; the first report, from which a resumed run starts, sets the zero."""
-        if self._first is None:
-            self._first = max(done - 1, 0)
-        rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
-        left = (total - done) / rate if rate > 0 else math.inf
-        words = f"{done} of {total}"
-        return words if not math.isfinite(left) else f"{words}, {rate:.3g}/s, {left:.0f} s left"
 
 
 class LiveProgress:

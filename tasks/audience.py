@@ -1,5 +1,7 @@
 """Who is told how far a run is: a terminal if there is one, and the artifacts of the Prefect UI."""
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -48,3 +50,20 @@ def told(listener: Audience) -> Iterator[None]:
         yield
     finally:
         _audience.reset(token)
+
+
+class Pace:
+    """Rate of a piece of work and the time that it still needs, from what was done since it began."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._first: int | None = None
+
+    def describe(self, done: int, total: int) -> str:
+        """`12 of 40, 3.1/s, 9 s left`; the first report, from which a resumed run starts, sets the zero."""
+        if self._first is None:
+            self._first = max(done - 1, 0)
+        rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
+        left = (total - done) / rate if rate > 0 else math.inf
+        words = f"{done} of {total}"
+        return words if not math.isfinite(left) else f"{words}, {rate:.3g}/s, {left:.0f} s left"

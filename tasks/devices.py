@@ -1,21 +1,10 @@
-"""Which device a run uses, and what the machine is called in its records."""
+"""What the machine is called in the records of a run."""
 
 import os
 import platform
 from pathlib import Path
 
-from invae.config import ComputeConfig
-
 CPU_INFO = Path("/proc/cpuinfo")
-
-
-def device_of(compute: ComputeConfig) -> str:
-    """Name of the device on which models run under these settings: the GPU's, or the processor's."""
-    import torch  # 3 s, so not before a stage needs it
-
-    if compute.device != "cpu" and torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return machine()
 
 
 def machine() -> str:

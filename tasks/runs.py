@@ -19,6 +19,7 @@ from invae.errors import InvaeError, StoreError
 from invae.provenance import Receipt, now
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
 from tasks.audience import audience
+from tasks.devices import machine
 from tasks.folder import read_record, write_record
 
 RETRIES = 2
@@ -151,6 +152,7 @@ def record(job: Job, *, seconds: float) -> None:
         "key": job.receipt.key,
         "seconds": round(seconds, 3),
         "finished": now(),
+        "machine": machine(),
         "flow_run": job.receipt.flow_run,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }

@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tasks.artifacts import Pace, data_uri, key_of
+from tasks.artifacts import data_uri, key_of
+from tasks.audience import Pace
 from tasks.curve import drawing
 
 NAME = "{http://www.w3.org/2000/svg}polyline"
