@@ -234,12 +234,12 @@ def read_receipt(path: Path) -> Receipt | None:
     recover(path)
     try:
         if (path / "zarr.json").exists():
-            values = json.loads((path / "zarr.json").read_text())["attributes"]["receipt"]
+            values = json.loads((path / "zarr.json").read_bytes())["attributes"]["receipt"]
         else:
-            values = json.loads((path / RECEIPT_FILE).read_text())
-    except (FileNotFoundError, NotADirectoryError, KeyError, json.JSONDecodeError):
+            values = json.loads((path / RECEIPT_FILE).read_bytes())
+        return Receipt.from_json(values)
+    except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError):
         return None
-    return Receipt.from_json(values)
 
 
 def is_current(path: Path, key: str) -> bool:
