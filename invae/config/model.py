@@ -8,6 +8,7 @@ from invae.config.schema import Config
 
 Family = Literal["AE", "VAE", "rVAE", "tVAE", "rtVAE"]
 PoseInference = Literal["amortised", "exact"]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
 class RotationConfig(Config):
@@ -16,8 +17,10 @@ class RotationConfig(Config):
     kind: Literal["rotation"] = "rotation"
     prior_sd: Annotated[float, Field(gt=0)] | None = None
     """Sd of the prior on the angle [rad]; uniform over the circle when empty."""
-    n_angles: Annotated[int, Field(ge=8, multiple_of=4)] = 64
+    n_angles: Annotated[int, Field(ge=16, le=1024, multiple_of=16)] = 64
     """Directions of the polar grid on which the angle is inferred exactly."""
+    disc: Literal["inscribed", "circumscribed"] = "inscribed"
+    """Part of the patch that turns: the disc inside it, or the one around it with its outside masked."""
 
 
 class TranslationConfig(Config):
@@ -29,30 +32,34 @@ class TranslationConfig(Config):
 
 
 class DenseEncoder(Config):
+    """Fully connected layers on all pixels."""
+
     kind: Literal["dense"] = "dense"
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
 
 
 class ConvEncoder(Config):
+    """Convolutions on the image."""
+
     kind: Literal["conv"] = "conv"
-    channels: tuple[int, ...] = (16, 32, 64)
+    channels: Widths = (16, 32, 64)
     """Channels of the convolutional layers; each halves the image."""
 
 
 class PolarEncoder(Config):
-    """Circular convolutions on the polar image: invariant by construction; goes with exact rotation."""
+    """Circular convolutions on the polar image, pooled over the angle: the content cannot see a turn."""
 
     kind: Literal["polar"] = "polar"
-    channels: tuple[int, ...] = (32, 64)
-    """Channels of the circular convolutions."""
+    channels: Widths = (32, 64, 64)
+    """Channels of the circular convolutions; the first two halve the number of angles."""
 
 
 class SpatialDecoder(Config):
-    """A network from coordinates and latents to intensity."""
+    """A network from coordinates and content to intensity."""
 
     kind: Literal["spatial"] = "spatial"
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
 
 
@@ -60,22 +67,26 @@ class PolarDecoder(Config):
     """Radial functions times angular harmonics; the fast choice with exact rotation."""
 
     kind: Literal["polar"] = "polar"
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
     harmonics: Annotated[int, Field(ge=1, le=128)] = 12
     """Highest angular frequency [1/turn]."""
 
 
 class DenseDecoder(Config):
+    """Fully connected layers to all pixels; for families without pose."""
+
     kind: Literal["dense"] = "dense"
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
 
 
 class GaussianNoise(Config):
+    """Normal noise, the same for all pixels of a channel."""
+
     kind: Literal["gaussian"] = "gaussian"
     sd: Annotated[float, Field(gt=0)] | None = None
-    """Sd of the noise, in units of the patch; learned when empty."""
+    """Sd of the noise, in units of the channel's own spread; learned when empty."""
 
 
 class BernoulliNoise(Config):

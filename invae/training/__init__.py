@@ -1,0 +1,1 @@
+"""Training: patches as seeded batches, held-out blocks, the one loop, checkpoints and saved models."""

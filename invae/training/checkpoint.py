@@ -1,0 +1,70 @@
+"""Checkpoints: one file, written whole or not at all, from which a killed training goes on to the same values."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from invae.training.fit import Epoch, Fit
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+def write_checkpoint(folder: Path, fit: Fit) -> None:
+    """Weights, best weights, optimizer, gradient norms and history.
+
+    There is no state of random numbers to keep: every epoch's follow from the seed and its number.
+    """
+    tensors = {f"model/{name}": value for name, value in fit.model.state_dict().items()}
+    tensors |= {f"best/{name}": value for name, value in fit.best.items()}
+    for index, state in fit.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}
+    tensors["norms"] = fit.clip.norms
+    told = {"history": [e.to_json() for e in fit.history], "n_norms": fit.clip.count}
+    partial = folder / f".{CHECKPOINT_FILE}"
+    copies = {name: value.detach().cpu().clone() for name, value in tensors.items()}
+    save_file(copies, partial, metadata={"fit": json.dumps(told)})
+    os.replace(partial, folder / CHECKPOINT_FILE)
+
+
+def read_checkpoint(folder: Path, fit: Fit) -> bool:
+    """Put a fresh `Fit` where the last checkpoint stood; False if there is none."""
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return False
+    device = fit.training.device
+    with safe_open(path, framework="pt", device=str(device)) as file:
+        told: dict[str, Any] = json.loads(file.metadata()["fit"])
+        tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    fit.model.load_state_dict(_under("model/", tensors))
+    fit.best = _under("best/", tensors)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _under("optimizer/", tensors).items():
+        index, _, key = name.partition("/")
+        # Adam counts its steps on the CPU, whatever the device.
+        state.setdefault(int(index), {})[key] = value.cpu() if key == "step" else value
+    fit.optimizer.load_state_dict({**fit.optimizer.state_dict(), "state": state})
+    fit.clip.norms, fit.clip.count = tensors["norms"], int(told["n_norms"])
+    fit.history = [Epoch(**values) for values in told["history"]]
+    return True
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Forget the checkpoint of a finished training."""
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def device_of(name: str) -> torch.device:
+    """The device meant by `auto`, `cpu` or `cuda`."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

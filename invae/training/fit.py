@@ -1,0 +1,216 @@
+"""The only loop. It yields epochs; saving, showing and stopping early belong to whoever iterates."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from invae.config import TrainingConfig
+from invae.errors import TrainingDiverged
+from invae.models.objective import Evaluation, Objective, evaluate
+from invae.models.patches import Patches
+from invae.models.recognisers import Noise
+from invae.models.vae import VAE
+from invae.training.batches import Batches
+
+WARM_UP = 0.05
+"""Share of the training over which the learning rate rises."""
+NORMS = 64
+"""Steps over which the usual norm of the gradient is the median."""
+SHUFFLING, NOISE, JUDGING = 2, 3, 4
+"""Streams of random numbers that follow from one seed."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training sites came to; means per patch [nats], by term."""
+
+    epoch: int
+    training: Mapping[str, float]
+    """`elbo`, `log_likelihood` and `kl_<latent>` while training."""
+    held_out: Mapping[str, float]
+    """The same on held-out sites, after the epoch; empty if there are none."""
+    learning_rate: float
+    best: bool
+    """Whether this is the best epoch so far."""
+    seconds: float = field(default=0.0, compare=False)
+    """Time it took, judging included [s]."""
+    patches_per_second: float = field(default=0.0, compare=False)
+    """Speed of training alone."""
+
+    @property
+    def score(self) -> float:
+        """What epochs are judged by: the held-out ELBO, or the training one [nats per patch]."""
+        return (self.held_out or self.training)["elbo"]
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the times: equal runs give equal histories."""
+        values = asdict(self)
+        del values["seconds"], values["patches_per_second"]
+        return values
+
+
+class Fit:
+    """A training under way: the model, its optimizer and how far it is."""
+
+    def __init__(
+        self,
+        model: VAE,
+        training: Batches,
+        held_out: Batches,
+        *,
+        config: TrainingConfig,
+        objective: Objective,
+        seed: int,
+    ) -> None:
+        """Begin with the model as it is.
+
+        Args:
+            model: On the batches' device.
+            training: Batches to learn from.
+            held_out: Batches to judge by; may be empty.
+            config: How long, how fast.
+            objective: What is minimised.
+            seed: Of the order of patches and of the latents drawn.
+        """
+        self.model, self.training, self.held_out = model, training, held_out
+        self.config, self.objective, self.seed = config, objective, seed
+        weights = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(weights, lr=config.learning_rate, foreach=True)
+        self.clip = GradientClip(weights, ratio=config.gradient_clip)
+        self.history: list[Epoch] = []
+        self.best = {name: value.clone() for name, value in model.state_dict().items()}
+        self.evaluate: Callable[[VAE, Patches, Noise | None], Evaluation] = (
+            torch.compile(evaluate) if config.compile else evaluate
+        )
+
+    def epochs(self) -> Iterator[Epoch]:
+        """Train, from where it stands to the last epoch or until the score has stopped rising.
+
+        The model has the best epoch's weights afterwards.
+
+        Raises:
+            TrainingDiverged: The loss became infinite or not a number.
+        """
+        while len(self.history) < self.config.epochs and not self._has_stopped():
+            began = time.perf_counter()
+            trained = self._train(len(self.history))
+            seconds = time.perf_counter() - began
+            judged = self.judge()
+            score = (judged or trained)["elbo"]
+            best = score > max((e.score for e in self.history), default=-math.inf)
+            epoch = Epoch(
+                epoch=len(self.history),
+                training=trained,
+                held_out=judged,
+                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
+                best=best,
+                seconds=time.perf_counter() - began,
+                patches_per_second=len(self.training.sites) / max(seconds, 1e-9),
+            )
+            if best:
+                self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+            self.history.append(epoch)
+            yield epoch
+        self.model.load_state_dict(self.best)
+
+    def judge(self) -> dict[str, float]:
+        """Terms on the held-out sites, the same noise each time; changes nothing. Empty without such sites."""
+        mean = Means()
+        source = self._random(JUDGING)
+        with torch.no_grad(), self._precision():
+            for batch in self.held_out.in_order():
+                found = self.evaluate(self.model, batch, self.model.noise(len(batch), source))
+                mean.add(found)
+        return mean.values()
+
+    def _train(self, epoch: int) -> dict[str, float]:
+        mean, source = Means(), self._random(NOISE, epoch)
+        for step, batch in enumerate(self.training.shuffled(self.seed, SHUFFLING, epoch)):
+            self._set_rate((epoch + step / len(self.training)) / self.config.epochs)
+            with self._precision():
+                found = self.evaluate(self.model, batch, self.model.noise(len(batch), source))
+            loss = self.objective.loss(found.terms)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.clip()
+            self.optimizer.step()
+            mean.add(found)
+        values = mean.values()
+        if not all(map(math.isfinite, values.values())):
+            raise TrainingDiverged(
+                f"the ELBO became {values['elbo']} in epoch {epoch}; lower the learning rate "
+                f"(it is {self.config.learning_rate:g}) or the gradient clip ({self.config.gradient_clip:g})"
+            )
+        return values
+
+    def _set_rate(self, done: float) -> None:
+        """Learning rate after a share of the training: constant, or warm-up and a cosine to zero."""
+        factor = 1.0
+        if self.config.schedule == "cosine":
+            warm = min(1.0, (done + 1e-3) / WARM_UP)
+            factor = warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+
+    def _has_stopped(self) -> bool:
+        last_best = max((e.epoch for e in self.history if e.best), default=0)
+        return len(self.history) - 1 - last_best >= self.config.patience
+
+    def _random(self, *stream: int) -> torch.Generator:
+        state = np.random.SeedSequence([self.seed, *stream]).generate_state(1, np.uint64)
+        return torch.Generator(self.training.device).manual_seed(int(state[0]) >> 1)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Arithmetic of the networks; geometry and likelihood stay in float32."""
+        device = self.training.device.type
+        able = device == "cuda" and torch.cuda.is_bf16_supported()
+        low = self.config.precision == "bfloat16" or (self.config.precision == "auto" and able)
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=low)
+
+
+class GradientClip:
+    """Keeps a step from being much larger than the last ones; stays on the device."""
+
+    def __init__(self, weights: list[nn.Parameter], *, ratio: float) -> None:
+        """Clip norms above `ratio` times the median of the last `NORMS`."""
+        self.weights, self.ratio = weights, ratio
+        self.norms = torch.full((NORMS,), math.nan, device=weights[0].device)
+        self.count = 0
+
+    def __call__(self) -> None:
+        gradients = [w.grad for w in self.weights if w.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        limit = self.ratio * self.norms.nanmedian()
+        scale = (limit / norm).nan_to_num(nan=1.0).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(scale)
+        self.norms[self.count % NORMS] = torch.minimum(norm, norm * scale)
+        self.count += 1
+
+
+class Means:
+    """Means of the terms over patches, summed on the device: one wait per epoch, not per step."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, found: Evaluation) -> None:
+        """Count a batch in."""
+        terms = {"elbo": found.terms.elbo, "log_likelihood": found.terms.log_likelihood}
+        terms |= {f"kl_{name}": value for name, value in found.terms.kl.items()}
+        for name, value in terms.items():
+            total = value.detach().sum(dtype=torch.float64)
+            self._sums[name] = self._sums.get(name, 0) + total
+        self._count += len(found.terms.log_likelihood)
+
+    def values(self) -> dict[str, float]:
+        """Means so far, by term; empty if there was no batch."""
+        return {name: float(total) / self._count for name, total in self._sums.items()}

@@ -1,0 +1,126 @@
+"""A trained model as a folder: safetensors for the numbers, JSON for the rest; nothing is unpickled."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from invae.config import ModelConfig
+from invae.errors import InputError, StoreError
+from invae.models.families import build
+from invae.models.patches import Geometry
+from invae.models.vae import VAE
+from invae.training.fit import Epoch
+from invae.training.split import Split
+
+WEIGHTS_FILE, CARD_FILE = "model.safetensors", "model.json"
+HISTORY_FILE, SPLIT_FILE = "history.json", "split.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that has seen data, and what is known about that data."""
+
+    model: VAE
+    config: ModelConfig
+    channels: tuple[str, ...]
+    pixel_size_nm: float | None
+    content_range: tuple[tuple[float, float], ...]
+    """Where the content of the training sites lies: 2.5 % and 97.5 % quantiles by latent."""
+    seed: int
+    history: Sequence[Epoch]
+    split: Split
+
+    def refuse_other(self, geometry: Geometry) -> None:
+        """Stop patches of a shape the model was not made for.
+
+        Raises:
+            InputError: The shapes differ.
+        """
+        if geometry != (own := self.model.geometry):
+            raise InputError(
+                f"patches have {geometry.n_channels} channels of {geometry.height} × {geometry.width} "
+                f"pixels, the model takes {own.n_channels} of {own.height} × {own.width}"
+            )
+
+    def card(self) -> dict[str, Any]:
+        """What `model.json` says."""
+        standard, geometry = self.model.standardise, self.model.geometry
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "geometry": asdict(geometry),
+            "channels": list(self.channels),
+            "pixel_size_nm": self.pixel_size_nm,
+            "normalisation": {
+                "offset": standard.offset.flatten().tolist(),
+                "scale": standard.scale.flatten().tolist(),
+            },
+            "priors": {name: asdict(prior) for name, prior in self.model.priors.items()},
+            "content_range": [list(limits) for limits in self.content_range],
+            "seed": self.seed,
+            "held_out": self.history[-1].held_out if self.history else {},
+        }
+
+
+def save(folder: Path, trained: Trained) -> None:
+    """Write a model into a folder that exists."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in trained.model.state_dict().items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    _write(folder / CARD_FILE, trained.card())
+    _write(folder / HISTORY_FILE, [epoch.to_json() for epoch in trained.history])
+    split = {"training": trained.split.training, "held_out": trained.split.held_out}
+    _write(folder / SPLIT_FILE, {name: _ranges(sites) for name, sites in split.items()})
+
+
+def load(folder: Path, *, device: torch.device | None = None) -> Trained:
+    """The model of a folder, ready to use.
+
+    Raises:
+        StoreError: The folder holds no model, or a broken one.
+    """
+    try:
+        card = json.loads((folder / CARD_FILE).read_text())
+        history = [Epoch(**e) for e in json.loads((folder / HISTORY_FILE).read_text())]
+        split = json.loads((folder / SPLIT_FILE).read_text())
+        config = ModelConfig.model_validate(card["config"])
+        model = build(config, Geometry(**card["geometry"]), seed=card["seed"])
+        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StoreError(f"{folder} holds no model that can be loaded: {_first(error)}") from error
+    return Trained(
+        model=model.to(device or torch.device("cpu")).eval(),
+        config=config,
+        channels=tuple(card["channels"]),
+        pixel_size_nm=card["pixel_size_nm"],
+        content_range=tuple((low, high) for low, high in card["content_range"]),
+        seed=card["seed"],
+        history=history,
+        split=Split(_sites(split["training"]), _sites(split["held_out"])),
+    )
+
+
+def _write(path: Path, values: Any) -> None:
+    path.write_text(json.dumps(values, indent=1))
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _ranges(sites: np.ndarray) -> list[list[int]]:
+    """Ascending sites as [first, last + 1] runs: a million sites in blocks are a few lines."""
+    if len(sites) == 0:
+        return []
+    cuts = np.flatnonzero(np.diff(sites) != 1)
+    firsts, lasts = sites[np.r_[0, cuts + 1]], sites[np.r_[cuts, len(sites) - 1]]
+    return np.stack((firsts, lasts + 1), axis=1).tolist()
+
+
+def _sites(ranges: Sequence[Sequence[int]]) -> np.ndarray:
+    runs = [np.arange(first, stop) for first, stop in ranges]
+    return np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)

@@ -1,0 +1,214 @@
+"""Training as a whole: a source of patches and a configuration become a trained model, or the folder of one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from invae import dims
+from invae.config import ComputeConfig, ModelConfig, TrainingConfig
+from invae.errors import InputError
+from invae.models.families import build
+from invae.models.likelihoods import Bernoulli
+from invae.models.objective import Objective
+from invae.models.vae import VAE
+from invae.progress import Progress, silent
+from invae.training.batches import Batches, PatchSource, open_patches
+from invae.training.checkpoint import (
+    device_of,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
+from invae.training.fit import Epoch, Fit
+from invae.training.saved import Trained, save
+from invae.training.split import Places, Split, split_blocks, split_sites, thin
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from invae.provenance import Receipt
+
+JUDGED_SITES = 2000
+"""Sites from which scales and the range of the content are taken."""
+OUTLIERS = (0.5, 99.5)
+"""Percentiles beyond which values do not count for a channel's offset and scale."""
+CONTENT_QUANTILES = (0.025, 0.975)
+
+OnEpoch = Callable[[Epoch], None]
+
+
+def ignore(epoch: Epoch) -> None:
+    """Tell nobody."""
+
+
+def limits_of(config: ModelConfig) -> tuple[float, float] | None:
+    """Smallest and largest value that the likelihood takes."""
+    return (0.0, 1.0) if config.likelihood.kind == "bernoulli" else None
+
+
+def train(
+    patches: Path,
+    target: Path,
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+    receipt: "Receipt",
+    compute: ComputeConfig,
+    progress: Progress = silent,
+    on_epoch: OnEpoch = ignore,
+) -> None:
+    """The stage: descriptors.zarr → model/. Killed and run again, it goes on from its last checkpoint.
+
+    Args:
+        patches: A finished descriptor store.
+        target: Folder of the model, made when the training is done.
+        model: What is trained.
+        training: How.
+        seed: Of weights, order, noise and held-out blocks.
+        receipt: Of this stage.
+        compute: Where.
+        progress: Told the epochs done.
+        on_epoch: Told every epoch, for a live curve.
+
+    Raises:
+        InputError: The patches cannot be trained on.
+        TrainingDiverged: The loss became infinite or not a number.
+    """
+    from invae import store  # brings zarr, which a bare GPU machine lacks
+
+    source = open_patches(patches, limits=limits_of(model))
+    dataset = store.open_store(patches)
+    partial = store.begin(target, receipt.key)
+    trained = train_on(
+        source,
+        split_store(dataset, share=training.held_out, seed=seed),
+        model=model,
+        training=training,
+        seed=seed,
+        device=device_of(compute.device),
+        channels=channels_of(dataset),
+        pixel_size_nm=dataset.attrs.get("pixel_size_nm"),
+        checkpoints=partial,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    save(partial, trained)
+    remove_checkpoint(partial)
+    store.publish(partial, target, receipt)
+
+
+def train_on(
+    source: PatchSource,
+    split: Split,
+    *,
+    model: ModelConfig,
+    training: TrainingConfig,
+    seed: int,
+    device: torch.device,
+    channels: tuple[str, ...],
+    pixel_size_nm: float | None = None,
+    checkpoints: Path | None = None,
+    progress: Progress = silent,
+    on_epoch: OnEpoch = ignore,
+) -> Trained:
+    """A model trained on some sites of a source; with a folder for checkpoints it goes on from the last one."""
+    split = Split(thin(split.training, training.max_patches), split.held_out)
+    made = build(model, source.geometry, seed=seed).to(device)
+    set_scale(made, source, split.training)
+    batches = [
+        Batches(source, sites, training.batch_size, device)
+        for sites in (split.training, split.held_out)
+    ]
+    fit = Fit(made, *batches, config=training, objective=Objective(model.beta), seed=seed)
+    if checkpoints is not None and read_checkpoint(checkpoints, fit):
+        for epoch in fit.history:
+            on_epoch(epoch)
+    saved = monotonic()
+    for epoch in fit.epochs():
+        on_epoch(epoch)
+        progress(epoch.epoch + 1, training.epochs)
+        if checkpoints is not None and monotonic() - saved >= training.checkpoint_seconds:
+            write_checkpoint(checkpoints, fit)
+            saved = monotonic()
+    progress(training.epochs, training.epochs)
+    return Trained(
+        model=made.eval(),
+        config=model,
+        channels=channels,
+        pixel_size_nm=pixel_size_nm,
+        content_range=content_range(made, batches[0]),
+        seed=seed,
+        history=fit.history,
+        split=split,
+    )
+
+
+def split_store(dataset: "xr.Dataset", *, share: float, seed: int) -> Split:
+    """Held-out blocks of a store whose sites know where they were cut; single sites of one that does not."""
+    n_sites = dataset.sizes[dims.SITE]
+    if not {"frame", "y", "x"} <= set(dataset.coords):
+        return split_sites(n_sites, share=share, seed=seed)
+    places = Places(
+        frame=dataset["frame"].to_numpy(),
+        y=dataset["y"].to_numpy(),
+        x=dataset["x"].to_numpy(),
+        window=float(max(dataset.sizes[dims.PATCH_Y], dataset.sizes[dims.PATCH_X])),
+        n_frames=_delay_span(channels_of(dataset)),
+    )
+    return split_blocks(places, share=share, seed=seed)
+
+
+def channels_of(dataset: "xr.Dataset") -> tuple[str, ...]:
+    """Names of the channels; numbers where they have none."""
+    if dims.CHANNEL in dataset.coords:
+        return tuple(str(name) for name in dataset[dims.CHANNEL].to_numpy())
+    return tuple(str(number) for number in range(dataset.sizes[dims.CHANNEL]))
+
+
+def _delay_span(channels: tuple[str, ...]) -> int:
+    """Frames that patches with these channels cover: `t-1`, `t`, `t+1` are three."""
+    if not all(name == "t" or name[:2] in ("t-", "t+") for name in channels):
+        return 1
+    delays = [int(name[1:] or 0) for name in channels]
+    return max(delays) - min(delays) + 1
+
+
+def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:
+    """Offset and scale of every channel from some sites, outliers left out; a Bernoulli's stay 0 and 1.
+
+    Raises:
+        InputError: All channels are constant.
+    """
+    held, places = source.load(thin(sites, JUDGED_SITES))
+    patches = held.take(places)
+    first = float(patches.values.flatten()[0])
+    if (patches.values == first).all():
+        raise InputError(f"all patches are constant ({first:g}); there is nothing to learn")
+    if isinstance(model.generator.noise, Bernoulli):
+        return
+    for channel in range(source.geometry.n_channels):
+        values = patches.values[:, channel]
+        known = values if patches.valid is None else values[patches.valid[:, channel]]
+        if known.numel() == 0:
+            continue
+        low, high = np.percentile(known.numpy(), OUTLIERS)
+        kept = known.double().clamp(float(low), float(high))
+        if (spread := float(kept.std(correction=0))) > 0:
+            model.standardise.offset[channel] = kept.mean()
+            model.standardise.scale[channel] = spread
+
+
+@torch.no_grad()
+def content_range(model: VAE, batches: Batches) -> tuple[tuple[float, float], ...]:
+    """Where the content of the training sites lies, by latent: two quantiles."""
+    few = Batches(
+        batches.source, thin(batches.sites, JUDGED_SITES), batches.batch_size, batches.device
+    )
+    means = torch.cat([model.infer(batch).latents["content"].cpu() for batch in few.in_order()])
+    low, high = np.quantile(means.numpy(), CONTENT_QUANTILES, axis=0)
+    return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
