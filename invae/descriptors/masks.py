@@ -14,22 +14,20 @@ LEAST_SPREAD = 0.02
 """Spread of the line statistic below which it counts as this much: a noiseless frame has no bad lines [frame's median]."""
 
 
-def line_jumps(frames: np.ndarray) -> np.ndarray:
-    """How much neighbouring rows, and neighbouring columns, differ in their median; (2,) in the signal's spread.
+def line_coherence(frame: np.ndarray) -> np.ndarray:
+    """How much rows, and columns, jump as a whole: second difference of their medians over that of the pixels, (2,).
 
-    The larger one tells how the scan lines lie: the instrument's slow changes make whole lines jump.
+    It is near 0 where pixels change independently of their line and 1 where whole lines jump, as scan lines do.
     """
-    jumps = np.zeros(2)
-    for frame in frames:
-        values = np.where(np.isfinite(frame), frame, np.nan)
-        with np.errstate(invalid="ignore"):
-            spread = np.nanmedian(np.abs(values - np.nanmedian(values)))
-        if not spread > 0:
-            continue
-        for axis in (0, 1):
-            medians = np.nanmedian(values, axis=1 - axis)
-            jumps[axis] += np.nanmedian(np.abs(np.diff(medians))) / spread
-    return jumps
+    coherence = np.zeros(2)
+    if not np.isfinite(frame).all():
+        return coherence
+    for axis in (0, 1):
+        bends = np.diff(frame.astype(np.float64), 2, axis=axis)
+        usual = np.median(np.abs(bends))
+        if usual > 0:
+            coherence[axis] = np.median(np.abs(np.median(bends, axis=1 - axis))) / usual
+    return coherence
 
 
 def invalid_reason(
@@ -79,11 +77,20 @@ def lost_lines(
     suspect = (ndi.median_filter(on_axis, 5) < config.tip_loss_alignment) | (
         level < config.tip_loss_fraction * usual
     )
-    runs, n_runs = ndi.label(suspect)
-    lengths = ndi.sum_labels(suspect, runs, np.arange(1, n_runs + 1))
-    wide = np.isin(runs, 1 + np.flatnonzero(lengths >= config.tip_loss_lines))
+    wide = _runs(suspect, least=config.tip_loss_lines)
+    gaps = ~wide & ~_runs(~wide, least=config.tip_loss_lines, ends=True)
     constant = np.ptp(sizes, axis=1) == 0
-    return wide | constant
+    return wide | gaps | constant
+
+
+def _runs(flagged: np.ndarray, *, least: int, ends: bool = False) -> np.ndarray:
+    """The runs of at least so many flagged lines, bool (y,); with `ends`, also shorter ones at either end."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flagged, [False]])))
+    kept = np.zeros(len(flagged), bool)
+    for start, stop in edges.reshape(-1, 2):
+        at_end = ends and (start == 0 or stop == len(flagged))
+        kept[start:stop] = stop - start >= least or at_end
+    return kept
 
 
 def bad_lines(polarization: np.ndarray, believed: np.ndarray, *, config: MaskConfig) -> np.ndarray:

@@ -8,14 +8,14 @@ from invae.blocks import map_blocks
 from invae.config import ComputeConfig
 from invae.descriptors import drift as drifts
 from invae.descriptors import pieces
-from invae.descriptors.registration import Spectra, shift_between, spectra
+from invae.descriptors.registration import Prepared, prepare, shift_between
 from invae.descriptors.series import Series
 from invae.descriptors.signals import read_frames
 from invae.progress import Progress
 
 STAGE = "register"
 KEPT = 16
-"""Frames whose transforms a worker keeps: those that the next frames are paired with."""
+"""Prepared frames that a worker keeps: those that the next frames are paired with."""
 
 
 def register(
@@ -48,9 +48,9 @@ def register_block(frames: slice, *, series: Series) -> None:
     settings = series.config.registration
 
     @lru_cache(maxsize=KEPT)
-    def transformed(frame: int) -> Spectra:
+    def prepared(frame: int) -> Prepared:
         one = slice(frame, frame + 1)
-        return spectra(
+        return prepare(
             np.stack([read_frames(recording, name, one)[0] for name in series.register_on])
         )
 
@@ -58,8 +58,8 @@ def register_block(frames: slice, *, series: Series) -> None:
     for first in range(frames.start, frames.stop):
         for second in drifts.partners(first, series.n_frames):
             shift = shift_between(
-                transformed(first),
-                transformed(second),
+                prepared(first),
+                prepared(second),
                 max_shift=settings.max_drift * min(series.shape),
                 upsample=settings.upsample,
             )

@@ -9,19 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft as fft
 import scipy.ndimage as ndi
+from scipy.signal.windows import tukey
 
 LONGEST_SIDE = 400
 """Larger frames are averaged over whole pixels down to this before they are registered [px]."""
 FLATTEN = 20
-"""Features longer than this fraction of the frame are background: one divided by the share."""
+"""Features longer than the frame divided by this are background."""
 CLIP = 4.0
 """Values beyond so many robust sd are clipped, or one dust particle decides [sd]."""
 BLUR = 1.0
 """Sd of the smoothing before correlation [px]."""
+MOST_REGIONS = 3
+"""Parts into which each axis is cut. They do not overlap, so every part of the frame counts the same."""
 LEAST_REGION = 32
-"""Regions are half a frame, but not smaller than this [px]."""
+"""Smaller regions do not hold enough to be registered by themselves [px]."""
+FLAT_TOP = 0.5
+"""Share of a region over which its window falls off."""
 AGREE = 4
 """Channels whose correlation is good within so many pixels of each other agree [px]."""
+REACH = 6
+"""A region's own shift is looked for so far from the whole frame's: scanners drift while they scan [px]."""
 REFINE = 1.5
 """Width around the highest pixel over which the correlation is upsampled [px]."""
 
@@ -35,31 +42,26 @@ class Shift:
     spread: np.ndarray
     """Sd among regions: how far the displacement is from one and the same everywhere."""
     quality: float
-    """Mean correlation of the channels that agree, 0 to 1."""
+    """Mean correlation of regions and channels, 0 to 1."""
 
 
 @dataclass(frozen=True)
-class Spectra:
-    """Fourier transforms of a frame's windowed regions, complex64 (channel, region, y, x), each of unit energy or zero."""
+class Prepared:
+    """A frame made ready for correlation."""
 
-    values: np.ndarray
+    flat: np.ndarray
+    """Channels without background and line offsets, float32 (channel, y, x)."""
+    spectrum: np.ndarray
+    """Fourier transforms of the windowed whole frame, of unit energy or zero (channel, y, x)."""
     factor: int
-    """Pixels of the frame per pixel of the regions."""
+    """Pixels of the recording per pixel here."""
 
 
-def spectra(channels: np.ndarray) -> Spectra:
+def prepare(channels: np.ndarray) -> Prepared:
     """What `shift_between` needs to know of a frame, from its non-switching channels (channel, y, x)."""
     factor = int(np.ceil(max(channels.shape[1:]) / LONGEST_SIDE))
     flat = np.stack([_flatten(_reduce(image, factor)) for image in channels])
-    windows = [_windows(length) for length in flat.shape[1:]]
-    taper = np.outer(
-        *(np.hanning(stop + 2)[1:-1] for stop in (windows[0][0].stop, windows[1][0].stop))
-    )
-    regions = np.stack([flat[:, rows, columns] for rows in windows[0] for columns in windows[1]], 1)
-    regions = (regions - regions.mean(axis=(2, 3), keepdims=True)) * taper.astype(np.float32)
-    energy = np.sqrt((regions**2).sum(axis=(2, 3), keepdims=True))
-    regions = np.divide(regions, energy, out=np.zeros_like(regions), where=energy > 0)
-    return Spectra(fft.fft2(regions).astype(np.complex64, copy=False), factor)
+    return Prepared(flat, _spectra(flat), factor)
 
 
 def _reduce(image: np.ndarray, factor: int) -> np.ndarray:
@@ -90,65 +92,85 @@ def _flatten(image: np.ndarray) -> np.ndarray:
     return ndi.gaussian_filter(clipped, BLUR)
 
 
-def _windows(length: int) -> list[slice]:
-    """Three half-overlapping windows of half the length; one window if that would be too small."""
-    size = length // 2
-    if size < LEAST_REGION:
-        return [slice(0, length)]
-    return [slice(start, start + size) for start in (0, (length - size) // 2, length - size)]
+def _spectra(images: np.ndarray) -> np.ndarray:
+    """Fourier transforms of windowed images (…, y, x), each of unit energy, or zero for a constant one."""
+    taper = np.outer(*(tukey(length + 2, FLAT_TOP)[1:-1] for length in images.shape[-2:]))
+    windowed = (images - images.mean(axis=(-2, -1), keepdims=True)) * taper.astype(np.float32)
+    energy = np.sqrt((windowed**2).sum(axis=(-2, -1), keepdims=True))
+    unit = np.divide(windowed, energy, out=np.zeros_like(windowed), where=energy > 0)
+    return fft.fft2(unit)
 
 
 def shift_between(
-    first: Spectra, second: Spectra, *, max_shift: float, upsample: int
+    first: Prepared, second: Prepared, *, max_shift: float, upsample: int
 ) -> Shift | None:
     """Shift from the first frame to the second; none if no channel correlates.
 
-    Each channel proposes the highest point of its correlation; the proposal that all channels together support most is taken,
-    and every channel and region is refined near it by the upsampled Fourier transform. An artefact that one channel locks onto
-    is outvoted.
+    Over the whole frame each channel proposes the highest point of its correlation, and the proposal that all channels
+    together support most is taken: an artefact that one channel locks onto is outvoted. Then the part of the sample that
+    both frames show is cut into regions, the same places of the sample in both, and every channel and region is refined by
+    itself. Without the second cut the estimate is drawn towards zero, because the windows lie on different features.
 
     Args:
-        first: spectra of the first frame.
-        second: spectra of the second frame.
+        first: the first frame.
+        second: the second frame.
         max_shift: largest believable shift [px].
         upsample: steps per pixel.
     """
-    product = first.values * second.values.conj()
-    surfaces = fft.ifft2(product).real
-    shape = surfaces.shape[2:]
-    reach = [min(int(max_shift / first.factor), length // 2 - 1) for length in shape]
-    surfaces = _centred(surfaces, reach)
-    coarse = _consensus(surfaces.mean(axis=1))
+    reach = np.minimum(int(max_shift / first.factor), np.array(first.flat.shape[1:]) // 2 - 1)
+    surfaces = fft.ifft2(first.spectrum * second.spectrum.conj()).real
+    coarse = _consensus(_centred(surfaces, reach), reach)
     if coarse is None:
         return None
-    peaks, heights = _peaks_near(surfaces, coarse)
-    fine = _refine(product, peaks - np.array(reach), upsample=upsample)
+    product = (
+        _spectra(_regions(first.flat, coarse)) * _spectra(_regions(second.flat, -coarse)).conj()
+    )
+    near = np.minimum(REACH, np.array(product.shape[2:]) // 2 - 1)
+    surfaces = _centred(fft.ifft2(product).real, near)
+    peaks, heights = _peaks(surfaces, near)
+    fine = coarse + _refine(product, peaks, upsample=upsample)
     return _agree(fine * first.factor, np.clip(heights, 0, None))
 
 
-def _centred(surfaces: np.ndarray, reach: list[int]) -> np.ndarray:
-    """Correlations with shift zero in the middle, from −reach to +reach."""
+def _centred(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Correlations (…, y, x) with shift zero in the middle, from −reach to +reach."""
     rows, columns = (np.arange(-r, r + 1) for r in reach)
-    return surfaces[:, :, rows[:, None], columns[None, :]]
+    return surfaces[..., rows[:, None], columns[None, :]]
 
 
-def _consensus(surfaces: np.ndarray) -> np.ndarray | None:
-    """Index (y, x) of the shift that the channels (channel, y, x) support together; none if nothing correlates."""
-    nearby = ndi.maximum_filter(surfaces, size=(1, 2 * AGREE + 1, 2 * AGREE + 1))
-    support = nearby.sum(axis=0)
-    proposals = [np.unravel_index(int(np.argmax(s)), s.shape) for s in surfaces]
-    best = max(proposals, key=lambda place: support[place])
-    return np.array(best) if support[best] > 0 else None
+def _consensus(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray | None:
+    """The whole-pixel shift (y, x) that the channels (channel, y, x) support together; none if nothing correlates."""
+    size = 2 * AGREE + 1
+    support = ndi.maximum_filter(surfaces, size=(1, size, size)).sum(axis=0)
+    places, _ = _peaks(surfaces, reach)
+    indices = [tuple(place + reach) for place in places]
+    best = max(range(len(indices)), key=lambda channel: support[indices[channel]])
+    return places[best] if support[indices[best]] > 0 else None
 
 
-def _peaks_near(surfaces: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Highest pixel of each surface within `AGREE` pixels of the centre: indices (…, 2) and heights (…)."""
-    starts = np.maximum(centre - AGREE, 0)
-    part = surfaces[:, :, starts[0] : centre[0] + AGREE + 1, starts[1] : centre[1] + AGREE + 1]
-    flat = part.reshape(*part.shape[:2], -1)
-    place = flat.argmax(axis=2)
-    index = np.stack(np.unravel_index(place, part.shape[2:]), axis=-1) + starts
-    return index, np.take_along_axis(flat, place[..., None], axis=2)[..., 0]
+def _regions(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Regions of what both frames show, (channel, region, y, x), for the frame from which the other is at `shift`."""
+    rows, columns = (
+        _windows(length, offset) for length, offset in zip(flat.shape[1:], shift, strict=True)
+    )
+    return np.stack([flat[:, row, column] for row in rows for column in columns], axis=1)
+
+
+def _windows(length: int, offset: int) -> list[slice]:
+    """Equal parts of a side, spread over its overlap with a frame at `offset`."""
+    start, shared = max(0, int(offset)), length - abs(int(offset))
+    n_parts = max(1, min(MOST_REGIONS, length // LEAST_REGION))
+    size = min(length // n_parts, shared)
+    places = np.linspace(0, shared - size, n_parts).astype(int)
+    return [slice(start + place, start + place + size) for place in places]
+
+
+def _peaks(surfaces: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whole-pixel shift (…, 2) of the highest point of each centred surface (…, y, x), and its height (…)."""
+    flat = surfaces.reshape(*surfaces.shape[:-2], -1)
+    place = flat.argmax(axis=-1)
+    shifts = np.stack(np.unravel_index(place, surfaces.shape[-2:]), axis=-1) - reach
+    return shifts, np.take_along_axis(flat, place[..., None], axis=-1)[..., 0]
 
 
 def _refine(product: np.ndarray, peaks: np.ndarray, *, upsample: int) -> np.ndarray:

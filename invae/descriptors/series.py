@@ -1,5 +1,6 @@
 """What is known of a whole recording before its frames are worked on one by one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,18 @@ import xarray as xr
 from invae import store
 from invae.config.describe import WallsConfig
 from invae.descriptors.channels import Channel, check, plan
-from invae.descriptors.masks import line_jumps
+from invae.descriptors.masks import line_coherence
 from invae.descriptors.phase import doubled_angle_histogram, phase_offset
 from invae.descriptors.signals import Signals, find_signals, read_complex, read_frames
-from invae.dims import FRAME, X, Y
+from invae.dims import FRAME, IMAGE, X, Y
 from invae.errors import InputError
 
 MOST_FRAMES = 256
 """The phase offset and the direction of the scan lines are found from at most so many frames, evenly chosen."""
+SLOPE = "deflection"
+"""The error of the height feedback is the slope along the scan line: its columns jump although they are no scan lines."""
+CLEARLY = 1.5
+"""Scan lines are taken for columns only if these jump so much more than the rows."""
 MAP_BYTES = 16e6
 """Size of a shard of one map, the unit of work: a worker holds about ten of them [byte]."""
 MOST_BLOCKS = 8
@@ -80,9 +85,7 @@ def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
         )
     channels, remark = plan(config.patches.channels, n_frames=n_frames)
     check(channels, dataset, signals)
-    register_on = tuple(
-        name for name in config.registration.channels if _is_image(dataset, name, some.dims)
-    )
+    register_on = still_channels(dataset, config.registration.channels)
     offset, scan_lines = _calibrate(dataset, signals, register_on, config=config)
     notes = [remark or "one frame: no drift and no time delay"] if n_frames == 1 else []
     return Series(
@@ -92,8 +95,14 @@ def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
     )  # fmt: skip
 
 
-def _is_image(dataset: xr.Dataset, name: str, dims: tuple[object, ...]) -> bool:
-    return name in dataset.data_vars and dataset[name].dims == dims
+def still_channels(recording: xr.Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The channels to register on: those of these names, or of a name with a number, `amplitude_1` for `amplitude`."""
+    images = [str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE]
+    found = []
+    for name in wanted:
+        numbered = [image for image in images if image.rpartition("_")[0] == name]
+        found += [name] if name in images else sorted(numbered)[:1]
+    return tuple(found)
 
 
 def _shard(n_frames: int, shape: tuple[int, int]) -> int:
@@ -108,6 +117,8 @@ def _calibrate(
     n_frames = dataset.sizes[FRAME]
     some = np.unique(np.linspace(0, n_frames - 1, min(n_frames, MOST_FRAMES)).astype(int))
     histogram, jumps = np.zeros(1), np.zeros(2)
+    listened = {*register_on, signals.amplitude, signals.phase, signals.polarization}
+    listened = {name for name in listened if name and not name.startswith(SLOPE)}
     ask_phase = config.phase_offset.offset is None and not signals.polarization
     ask_lines = config.masks.scan_lines == "auto"
     for frame in some:
@@ -115,12 +126,12 @@ def _calibrate(
         if ask_phase:
             histogram = histogram + doubled_angle_histogram(read_complex(dataset, signals, one))
         if ask_lines:
-            for name in register_on or (signals.polarization or signals.amplitude,):
-                jumps += line_jumps(read_frames(dataset, name, one))
+            for name in sorted(listened):
+                jumps += line_coherence(read_frames(dataset, name, one)[0])
     offset = phase_offset(histogram) if ask_phase else float(config.phase_offset.offset or 0.0)
     if not ask_lines:
         return offset, config.masks.scan_lines
-    return offset, "columns" if jumps[1] > jumps[0] else "rows"
+    return offset, "columns" if jumps[1] > CLEARLY * jumps[0] else "rows"
 
 
 def _remarks(
