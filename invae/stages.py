@@ -156,14 +156,13 @@ def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
 
 
 def _digest(path: Path) -> Source:
-    if path.is_dir():
-        return provenance.digest_path(path)
-    state = path.stat()
-    return _digest_of_state(path, state.st_size, state.st_mtime_ns, state.st_ino)
+    files = path.rglob("*") if path.is_dir() else [path]
+    states = (file.stat() for file in files)
+    return _digest_of_state(path, tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in states))
 
 
-@lru_cache(maxsize=4096)
-def _digest_of_state(path: Path, size: int, mtime: int, inode: int) -> Source:
+@lru_cache(maxsize=256)
+def _digest_of_state(path: Path, state: tuple[tuple[int, int, int], ...]) -> Source:
     return provenance.digest_path(path)
 
 

@@ -91,6 +91,16 @@ def test_a_file_that_changed_under_the_same_name_is_read_again(tmp_path):
     assert stages.sources_of([scan]) != before
 
 
+def test_a_store_of_which_one_file_changed_is_read_again(tmp_path):
+    chunk = tmp_path / "scan.zarr" / "height" / "c" / "0"
+    chunk.parent.mkdir(parents=True)
+    chunk.write_bytes(b"12345")
+    before = stages.sources_of([tmp_path / "scan.zarr"])
+    assert stages.sources_of([tmp_path / "scan.zarr"]) == before
+    chunk.write_bytes(b"12346")
+    assert stages.sources_of([tmp_path / "scan.zarr"]) != before
+
+
 def rooms_imported(file: Path) -> set[str]:
     """Files and folders of the package that a module imports, and what these import in turn."""
     found: set[str] = set()
