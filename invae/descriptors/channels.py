@@ -123,5 +123,5 @@ def ridge(walls: np.ndarray) -> np.ndarray:
     """Walls (y, x) as smooth ridges of height 1, which can be cut between the pixels."""
     if not walls.any():
         return np.zeros(walls.shape, np.float32)
-    distance = ndi.distance_transform_edt(~walls)
+    distance = np.asarray(ndi.distance_transform_edt(~walls))
     return np.exp(-((distance / LAYER_SD) ** 2) / 2).astype(np.float32)

@@ -122,6 +122,6 @@ def _cut_signal(
     """Patches of one signal; a complex one is cut by its parts and gives its angle [rad]."""
     if not np.iscomplexobj(values):
         return cut(values, valid, centres, window=window)
-    real, believed = cut(values.real, valid, centres, window=window)
-    imaginary, _ = cut(values.imag, valid, centres, window=window)
+    real, believed = cut(np.real(values), valid, centres, window=window)
+    imaginary, _ = cut(np.imag(values), valid, centres, window=window)
     return np.where(believed, np.arctan2(imaginary, real), 0), believed

@@ -81,7 +81,7 @@ def _least_squares(
     weight = sp.diags(np.concatenate([weights, np.full(len(bends), level)]))
     wanted = np.concatenate([shifts, np.zeros((len(bends), 2))])
     normal = (design.T @ weight @ design + level**2 * sp.eye(n_frames - 1)).tocsc()
-    answer = spsolve(normal, design.T @ (weight @ wanted))
+    answer = np.asarray(spsolve(normal, design.T @ (weight @ wanted)))
     return np.concatenate([np.zeros((1, 2)), answer.reshape(n_frames - 1, 2)])
 
 

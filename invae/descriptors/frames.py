@@ -84,7 +84,10 @@ def describe_frame(response: np.ndarray, *, series: Series) -> FrameDescription:
     wall_180 = rasterize(contours, series.shape)
     wall = np.where(wall_180, WALL_180, 0).astype(np.uint8)
     if config.walls.non180:
-        wall[find_stripes(polarization, valid, wall_180, config=config.walls)] = WALL_NON180
+        stripes = find_stripes(
+            polarization, valid, wall_180, scan_lines=series.scan_lines, config=config.walls
+        )
+        wall[stripes] = WALL_NON180
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = polarization / (size / scale)
     edges = canny_edges(np.nan_to_num(cosine), valid, sigma=config.walls.canny_sigma)

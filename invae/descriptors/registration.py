@@ -98,7 +98,7 @@ def _spectra(images: np.ndarray) -> np.ndarray:
     windowed = (images - images.mean(axis=(-2, -1), keepdims=True)) * taper.astype(np.float32)
     energy = np.sqrt((windowed**2).sum(axis=(-2, -1), keepdims=True))
     unit = np.divide(windowed, energy, out=np.zeros_like(windowed), where=energy > 0)
-    return fft.fft2(unit)
+    return np.asarray(fft.fft2(unit))
 
 
 def shift_between(
@@ -118,7 +118,7 @@ def shift_between(
         upsample: steps per pixel.
     """
     reach = np.minimum(int(max_shift / first.factor), np.array(first.flat.shape[1:]) // 2 - 1)
-    surfaces = fft.ifft2(first.spectrum * second.spectrum.conj()).real
+    surfaces = np.real(np.asarray(fft.ifft2(first.spectrum * second.spectrum.conj())))
     coarse = _consensus(_centred(surfaces, reach), reach)
     if coarse is None:
         return None
@@ -126,7 +126,7 @@ def shift_between(
         _spectra(_regions(first.flat, coarse)) * _spectra(_regions(second.flat, -coarse)).conj()
     )
     near = np.minimum(REACH, np.array(product.shape[2:]) // 2 - 1)
-    surfaces = _centred(fft.ifft2(product).real, near)
+    surfaces = _centred(np.real(np.asarray(fft.ifft2(product))), near)
     peaks, heights = _peaks(surfaces, near)
     fine = coarse + _refine(product, peaks, upsample=upsample)
     return _agree(fine * first.factor, np.clip(heights, 0, None))

@@ -51,6 +51,12 @@ def smoothed(values: np.ndarray, valid: np.ndarray, *, sd: float) -> np.ndarray:
     return np.divide(total, share, out=np.full_like(total, np.nan), where=believed)
 
 
+def islands(mask: np.ndarray, *, structure: np.ndarray | None = None) -> tuple[np.ndarray, int]:
+    """Connected areas, numbered from 1 (y, x), and their number; four neighbours unless a structure says otherwise."""
+    label = np.zeros(mask.shape, np.int32)
+    return label, int(ndi.label(mask, structure, output=label))  # type: ignore[arg-type]
+
+
 def without_faint_domains(field: np.ndarray, *, min_contrast: float) -> np.ndarray:
     """The smoothed polarization with the sign of faint islands turned, so that noise in a weak area makes no wall.
 
@@ -63,11 +69,11 @@ def without_faint_domains(field: np.ndarray, *, min_contrast: float) -> np.ndarr
     size = np.nan_to_num(np.abs(field))
     turned = field.copy()
     for sign in (field > 0, field < 0):
-        islands, n_islands = ndi.label(sign)
-        peaks = ndi.maximum(size, islands, np.arange(n_islands + 1))
+        label, n_islands = islands(sign)
+        peaks = ndi.maximum(size, label, np.arange(n_islands + 1))
         faint = np.asarray(peaks) < min_contrast
         faint[0] = False
-        turned = np.where(faint[islands], -turned, turned)
+        turned = np.where(faint[label], -turned, turned)
     return turned
 
 
@@ -88,12 +94,15 @@ def _without_repeats(points: np.ndarray) -> np.ndarray:
 def find_walls(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> list[Contour]:
     """The 180-degree walls of one frame, where both their sides are valid.
 
+    The polarization is cut off at ±1 first: a domain, or dust, that responds more strongly than usual would push the zero line
+    of the smoothed field away from itself.
+
     Args:
         polarization: signed, domains near ±1 (y, x).
         valid: bool (y, x); lines end where it does.
         config: smoothing, contrast and length.
     """
-    field = smoothed(polarization, valid, sd=config.smoothing)
+    field = smoothed(np.clip(polarization, -1, 1), valid, sd=config.smoothing)
     return trace(
         without_faint_domains(field, min_contrast=config.min_contrast),
         min_length=config.min_length,
