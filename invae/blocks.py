@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import dask
 from dask.callbacks import Callback
+from threadpoolctl import threadpool_limits
 
 from invae.config import ComputeConfig
 from invae.progress import Progress, silent
@@ -40,7 +41,8 @@ def map_blocks(
         return []
     if compute.scheduler == "threads":
         jobs = [dask.delayed(function, pure=False)(block) for block in blocks]  # pyright: ignore
-        with _Count(len(blocks), progress):
+        # one level of parallelism: linear algebra that starts threads of its own inside a block is ten times slower
+        with _Count(len(blocks), progress), threadpool_limits(limits=1):
             return list(dask.compute(*jobs, scheduler="threads", num_workers=compute.workers))  # pyright: ignore
     return _on_cluster(function, blocks, compute=compute, progress=progress)
 

@@ -25,12 +25,12 @@ def lags(n_frames: int) -> list[int]:
 def partners(first: int, n_frames: int) -> list[int]:
     """Frames that `first` is registered with: all near ones, far ones from ever fewer frames.
 
-    The far ones keep errors from adding up along a long series; in all there are about three pairs per frame.
+    The far ones keep errors from adding up along a long series; in all there are about two pairs per frame.
     """
     return [
         first + lag
         for lag in lags(n_frames)
-        if first % max(1, lag // 2) == 0 and first + lag < n_frames
+        if first % lag == 0 and first + lag < n_frames
     ]
 
 
