@@ -22,7 +22,8 @@ from invae.readers.raw import Channel, Key, Pixels, Raw, Reader, evenly_spaced
 MAGIC, OLD_MAGIC = b"GWYP", b"GWYO"
 DEEPEST = 16
 """Objects within objects; Gwyddion itself stays below ten."""
-ERRORS = (ValueError, struct.error, IndexError, KeyError)
+ERRORS = (ValueError, struct.error, IndexError, KeyError, TypeError, AttributeError)
+"""Components that are missing, cut short, or of another type than they should be."""
 
 _FIXED = {"b": "<?", "c": "<c", "i": "<i", "q": "<q", "d": "<d"}
 _ARRAYS = {"C": "S1", "I": "<i4", "Q": "<i8", "D": "<f8"}
@@ -149,8 +150,8 @@ def _same_area(fields: dict[int, dict[str, Any]], path: Path) -> None:
         for real in ("yreal", "xreal"):
             if not np.isclose(field.get(real, 1.0), first.get(real, 1.0), rtol=1e-3, atol=0):
                 raise InputError(
-                    f"{path}: image {n} is {field.get(real):g} wide ({real}), the first one is "
-                    f"{first.get(real):g}; save the images of one scan in a file of their own"
+                    f"{path}: image {n} is {field.get(real, 1.0):g} wide ({real}), the first one is "
+                    f"{first.get(real, 1.0):g}; save the images of one scan in a file of their own"
                 )
 
 

@@ -41,10 +41,11 @@ _HEADER = np.dtype(
 def _byte_order(head: bytes) -> Literal["<", ">", ""]:
     """`<` or `>`, by version and checksum (the header's 16-bit words add up to 0); empty if it is no wave."""
     orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    if len(head) < HEADER_BYTES:
+        return ""
     for order in orders:
         words = np.frombuffer(head[:HEADER_BYTES], dtype=f"{order}u2")
-        version = int(words[0]) if words.size else 0
-        if version == 5 and len(head) >= HEADER_BYTES and int(words.sum()) % 65536 == 0:
+        if words[0] == 5 and int(words.sum()) % 65536 == 0:
             return order
     return ""
 

@@ -14,7 +14,7 @@ import xarray as xr
 
 from invae import dims
 from invae.errors import InputError, StoreError
-from invae.readers.nsid import SIGNATURE
+from invae.readers.nsid import SIGNATURE, says_netcdf
 from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader
 from invae.readers.recording import ORDER
 
@@ -57,6 +57,9 @@ def _open_zarr(path: Path) -> xr.Dataset:
 def _open_netcdf(path: Path) -> xr.Dataset:
     with path.open("rb") as file:
         engine = "scipy" if file.read(4) in CLASSIC else "h5netcdf"
+    if engine == "h5netcdf":  # it fails once more when it clears away a file that it could not open
+        with h5py.File(path, "r"):
+            pass
     return xr.open_dataset(path, engine=engine, decode_times=False, cache=False)
 
 
@@ -188,15 +191,8 @@ def _is_netcdf(path: Path, head: bytes) -> bool:
     """Classic NetCDF, or HDF5 that says it is NetCDF by its extension or by its attribute."""
     if head.startswith(CLASSIC):
         return True
-    if not head.startswith(SIGNATURE):
-        return False
-    if path.suffix.lower() in NETCDF.extensions:
-        return True
-    try:
-        with h5py.File(path, "r") as file:
-            return "_NCProperties" in file.attrs
-    except (OSError, RuntimeError):  # damaged: the reader for other HDF5 files says so
-        return False
+    named = path.suffix.lower() in NETCDF.extensions
+    return head.startswith(SIGNATURE) and (named or says_netcdf(path))
 
 
 ZARR = Reader(

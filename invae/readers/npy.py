@@ -2,6 +2,7 @@
 
 import io
 import math
+import tokenize
 import zipfile
 import zlib
 from functools import partial
@@ -30,7 +31,20 @@ COORDS = (
 )
 COORD_BYTES = 64 << 20
 """Largest array of an archive that is read at once as a coordinate or as text."""
-ERRORS = (ValueError, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+ERRORS = (
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    RuntimeError,
+    NotImplementedError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy raises on damaged headers, and zipfile on damaged archives."""
 
 
 def _read_npy(path: Path) -> Raw:

@@ -25,15 +25,18 @@ _SPATIAL = {"x": dims.X, "y": dims.Y}
 _SPECTRAL_NAMES = {"energy_loss": "energy", "energy_scale": "energy", "bias": "voltage"}
 
 
-def _recognises(path: Path, head: bytes) -> bool:
-    """HDF5 that is no NetCDF: such files carry `_NCProperties`."""
-    if not head.startswith(SIGNATURE):
-        return False
+def says_netcdf(path: Path) -> bool:
+    """Whether an HDF5 file is a NetCDF-4 file by its own account; damaged files give none."""
     try:
         with h5py.File(path, "r") as file:
-            return "_NCProperties" not in file.attrs
-    except OSError:  # damaged: this reader says so
-        return True
+            return "_NCProperties" in file.attrs
+    except (OSError, *ERRORS):
+        return False
+
+
+def _recognises(path: Path, head: bytes) -> bool:
+    """HDF5 that is no NetCDF."""
+    return head.startswith(SIGNATURE) and not says_netcdf(path)
 
 
 def _read(path: Path) -> Raw:
@@ -109,6 +112,8 @@ def _dim(name: str, kind: str) -> str:
 
 
 def _agree(first: Axis, axis: Axis, dim: str, dataset: h5py.Dataset, path: Path) -> None:
+    if first is axis:
+        return
     same_length = len(first.values) == len(axis.values)
     if same_length and not np.allclose(first.values, axis.values, rtol=1e-6, atol=0):
         raise InputError(

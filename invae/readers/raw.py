@@ -3,6 +3,7 @@
 A reader says what stands in its file; `recording.assemble` makes of it the labelled Dataset that all formats share.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ HEAD_BYTES = 512
 Key = tuple[slice, ...]
 """One slice with a positive step for each of the file's axes."""
 
+_ALWAYS = (OSError, MemoryError, OverflowError)
+"""What any reader may raise: a damaged header can promise more than there is memory."""
+
 
 @contextmanager
 def translated(path: Path, errors: tuple[type[Exception], ...]) -> Iterator[None]:
@@ -28,7 +32,7 @@ def translated(path: Path, errors: tuple[type[Exception], ...]) -> Iterator[None
         yield
     except InvaeError:
         raise
-    except errors as error:
+    except (*_ALWAYS, *errors) as error:
         found = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{path}: cannot be read ({found[:200]}); it is damaged, incomplete or still being "
@@ -53,7 +57,7 @@ class Pixels:
         Raises:
             InputError: If the file has gone, or does not hold what its header says.
         """
-        with translated(self.path, (OSError, *self.errors)):
+        with translated(self.path, self.errors):
             values = np.asarray(self.read(key))
         return values.astype(self.dtype.newbyteorder("="), copy=False)
 
@@ -118,10 +122,11 @@ class Reader:
         Raises:
             InputError: If the file is broken, or of another format.
         """
-        with translated(path, (OSError, *self.errors)):
+        with translated(path, self.errors):
             return self.read(path)
 
 
 def evenly_spaced(n: int, step: float, units: str, *, flipped: bool = False) -> Axis:
     """Positions 0, step, 2 step, …"""
-    return Axis(np.arange(n) * float(step), units, flipped)
+    values = np.arange(n) * float(step) if math.isfinite(step) else np.full(n, np.nan)
+    return Axis(values, units, flipped)

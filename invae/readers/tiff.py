@@ -2,6 +2,8 @@
 
 import logging
 import math
+import struct
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
@@ -21,6 +23,8 @@ ERRORS = (
     tifffile.TiffFileError,
     tifffile.OmeXmlError,
     ElementTree.ParseError,
+    struct.error,
+    zlib.error,
     ValueError,
     KeyError,
     IndexError,

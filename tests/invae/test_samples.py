@@ -32,7 +32,7 @@ def test_addresses_name_a_commit_and_licences_allow_use() -> None:
 def test_a_changed_copy_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "from").mkdir()
     (tmp_path / "from" / "scan_0001.ibw").write_bytes(b"something else")
-    with pytest.raises(InputError, match="scan_0001.ibw in .*SHA-256") as refused:
+    with pytest.raises(InputError, match=r"scan_0001.ibw in .*SHA-256") as refused:
         fetch("scan_0001.ibw", to=tmp_path / "to", source=tmp_path / "from")
     assert "\n" not in str(refused.value)
     assert not list((tmp_path / "to").iterdir())
