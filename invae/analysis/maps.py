@@ -7,6 +7,9 @@ import xarray as xr
 from scipy.spatial import KDTree
 
 from invae import dims, store
+from invae.blocks import map_blocks
+from invae.config import AnalyseConfig, ComputeConfig
+from invae.progress import Progress, silent
 
 MAX_FRAMES = 64
 """Frames whose maps a result keeps, evenly chosen over the recording."""
@@ -46,32 +49,46 @@ def _first_of(recording: xr.Dataset, quantity: str) -> str | None:
     return min(names, default=None)
 
 
-def frame_table(patches: Path, *, site_frames: np.ndarray) -> xr.Dataset:
-    """What is known of every frame: drift with its sd, time, phase offset, masked share, sites."""
+def frame_table(
+    patches: Path,
+    *,
+    site_frames: np.ndarray,
+    config: AnalyseConfig,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> xr.Dataset:
+    """What is known of every frame: drift with its sd, time, masked and switched share, sites.
+
+    Args:
+        patches: the store of descriptors, with the group `maps`.
+        site_frames: frame of each site.
+        config: sign of the field.
+        compute: how many frames are read at once.
+        progress: told of frames.
+    """
     maps = store.open_store(patches, group="maps")
     n_frames = maps.sizes[dims.FRAME]
+
+    def shares(frame: int) -> tuple[float, float]:
+        here = maps.isel({dims.FRAME: frame})
+        valid, polarization = here["valid"].to_numpy(), here["polarization"].to_numpy()
+        switched = (polarization > 0) == (config.field == "positive")
+        return float(1 - valid.mean()), float(switched[valid].mean()) if valid.any() else np.nan
+
+    found = np.array(map_blocks(shares, range(n_frames), compute=compute, progress=progress))
     kept = ("drift", "drift_sd", "phase_offset", "amplitude_scale")
     table = xr.Dataset({name: maps[name].load() for name in kept if name in maps})
-    table = table.assign(
-        masked_share=(
-            dims.FRAME,
-            np.array([_masked_share(maps["valid"], frame) for frame in range(n_frames)]),
-            dims.attrs("share of the frame that is masked"),
-        ),
-        n_sites=(
-            dims.FRAME,
-            np.bincount(site_frames, minlength=n_frames).astype(np.int64),
-            dims.attrs("sites in the frame"),
-        ),
-    )
+    n_sites = np.bincount(site_frames, minlength=n_frames).astype(np.int64)
+    columns = {
+        "masked_share": (found[:, 0], dims.attrs("share of the frame that is masked")),
+        "switched_share": (found[:, 1], dims.attrs("switched share of what is not masked")),
+        "n_sites": (n_sites, dims.attrs("sites in the frame")),
+    }
+    table = table.assign({name: (dims.FRAME, *column) for name, column in columns.items()})
     if "time" in maps.coords:
         table = table.assign_coords(time=maps["time"].load())
     number = (dims.FRAME, np.arange(n_frames), dims.attrs("number of the frame in the recording"))
     return table.drop_vars([dims.Y, dims.X], errors="ignore").assign_coords({dims.FRAME: number})
-
-
-def _masked_share(valid: xr.DataArray, frame: int) -> float:
-    return float(1 - valid.isel({dims.FRAME: frame}).to_numpy().mean())
 
 
 def wall_points(
@@ -90,8 +107,8 @@ def wall_points(
         owners = np.flatnonzero(sites[dims.FRAME].to_numpy() == frame)
         if len(here) and len(owners):
             tree = KDTree(_places(sites)[owners])
-            distance, index = tree.query(_places(points)[here], distance_upper_bound=reach)
-            near = np.isfinite(distance)
+            distance, index = map(np.asarray, tree.query(_places(points)[here]))
+            near = distance <= reach
             nearest[here[near]] = owners[index[near]]
     long_name = "position of the nearest site along `site`; −1: none near"
     return points.assign(nearest_site=("point", nearest, dims.attrs(long_name)))

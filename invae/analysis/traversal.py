@@ -14,9 +14,16 @@ AXES = ("latent_1", "latent_2")
 
 
 class Decode(Protocol):
-    """Content (n, latent) to upright, centred images (n, channel, y, x)."""
+    """Content (n, latent) to images (n, channel, y, x); upright and centred without angle [rad] and shift [pixel]."""
 
-    def __call__(self, content: np.ndarray, /) -> np.ndarray: ...
+    def __call__(
+        self,
+        content: np.ndarray,
+        /,
+        *,
+        angle: np.ndarray | None = None,
+        shift: np.ndarray | None = None,
+    ) -> np.ndarray: ...
 
 
 def liveliest(content: xr.DataArray, content_sd: xr.DataArray | None = None) -> list[int]:

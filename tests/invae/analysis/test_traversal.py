@@ -10,7 +10,7 @@ def content_of(values):
     return xr.DataArray(np.asarray(values, dtype=float), dims=("site", "latent"))
 
 
-def echo(content):
+def echo(content, *, angle=None, shift=None):
     """An image whose pixels are the content."""
     return np.repeat(content[:, None, None, :2], 3, axis=2)
 
@@ -48,7 +48,9 @@ def test_nothing_is_drawn_where_no_data_live():
 
 
 def test_one_dimension_makes_a_row():
-    found = manifold(cloud(1), lambda z: np.zeros((len(z), 2, 4, 4)), steps=6, channels=["a", "b"])
+    found = manifold(
+        cloud(1), lambda z, **_: np.zeros((len(z), 2, 4, 4)), steps=6, channels=["a", "b"]
+    )
     assert found["manifold"].shape == (6, 1, 2, 4, 4)
 
 
@@ -57,7 +59,7 @@ def test_the_liveliest_dimensions_are_shown_and_the_others_rest_at_their_median(
     assert liveliest(content) == [1, 3]
     seen = []
 
-    def remember(grid):
+    def remember(grid, *, angle=None, shift=None):
         seen.append(grid)
         return np.zeros((len(grid), 1, 2, 2))
 

@@ -1,0 +1,101 @@
+"""The numbers at the top of a report."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from invae import dims
+from invae.analysis.association import circular_agreement
+
+
+def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Scalars that say what was found, each with units and a long name; absent where there is no answer.
+
+    Args:
+        groups: groups of the result by name; the sites are "".
+    """
+    scalars: dict[str, xr.Variable] = {}
+
+    def add(name: str, value: float, long_name: str, units: str = "1") -> None:
+        if np.isfinite(value):
+            scalars[name] = xr.Variable((), value, dims.attrs(long_name, units))
+
+    sites, frames = groups[""], groups["frames"]
+    add("n_frames", frames.sizes[dims.FRAME], "frames")
+    add("n_sites", sites.sizes[dims.SITE], "sites")
+    add("masked_share", float(frames["masked_share"].mean()), "masked share of all frames")
+    for name, variable in {**_of_sites(sites), **_of_drift(frames)}.items():
+        add(name, *variable)
+    walls = groups.get("walls")
+    if walls is not None:
+        add("n_walls", _walls_per_frame(walls), "walls in a frame, mean")
+    baseline = groups["baseline"]
+    n_latents = sites.sizes[dims.LATENT]
+    share = float(baseline["explained_variance_ratio"][:n_latents].sum())
+    add("pca_share", share, f"variance that {n_latents} principal component(s) explain")
+    add("n_clusters", sites.sizes["cluster_name"], "classes chosen by the BIC")
+    return xr.Dataset(scalars)
+
+
+def _of_sites(sites: xr.Dataset) -> dict[str, tuple[float, str, str]]:
+    found = {
+        "reconstruction_error": (
+            float(sites["reconstruction_error"].median()),
+            "reconstruction error of a patch, median",
+            "1",
+        ),
+        "pca_error": (
+            float(sites["pca_error"].median()),
+            f"what {sites.sizes[dims.LATENT]} principal component(s) leave over, median",
+            "1",
+        ),
+    }
+    if "angle_resultant" in sites:
+        found["angle_resultant"] = (
+            float(sites["angle_resultant"].median()),
+            "resultant length of the angle's posterior, median (1: certain)",
+            "1",
+        )
+    if "angle" in sites and "wall_normal" in sites:
+        agreement = circular_agreement(sites["angle"], sites["wall_normal"], sites["cluster"])
+        found["angle_agreement"] = (
+            agreement,
+            "agreement of angle and wall direction inside a class (1: same but for an offset)",
+            "1",
+        )
+    return found | _of_elbo(sites)
+
+
+def _of_elbo(sites: xr.Dataset) -> dict[str, tuple[float, str, str]]:
+    if "elbo" not in sites or "held_out" not in sites:
+        return {}
+    held_out = sites["held_out"].to_numpy().astype(bool)
+    elbo = sites["elbo"].to_numpy()
+    found = {}
+    for name, chosen, words in (
+        ("elbo_train", ~held_out, "sites trained on"),
+        ("elbo_held_out", held_out, "held-out sites"),
+    ):
+        if chosen.any():
+            found[name] = (float(elbo[chosen].mean()), f"ELBO of a patch, mean of {words}", "nat")
+    return found
+
+
+def _of_drift(frames: xr.Dataset) -> dict[str, tuple[float, str, str]]:
+    if "drift" not in frames or frames.sizes[dims.FRAME] < 2:
+        return {}
+    length = np.hypot(*frames["drift"].transpose(dims.AXIS, dims.FRAME).to_numpy())
+    found = {"drift_max": (float(np.nanmax(length)), "largest drift against frame 0", "pixel")}
+    if "drift_sd" in frames:
+        sd = float(frames["drift_sd"].isel({dims.FRAME: slice(1, None)}).median())
+        found["drift_sd"] = (sd, "uncertainty of the drift, median", "pixel")
+    return found
+
+
+def _walls_per_frame(walls: xr.Dataset) -> float:
+    pairs = np.column_stack([walls[dims.FRAME].to_numpy(), walls["contour"].to_numpy()])
+    if not len(pairs):
+        return 0.0
+    frames = len(np.unique(pairs[:, 0]))
+    return len(np.unique(pairs, axis=0)) / frames
