@@ -1,6 +1,5 @@
 """Who is told how far a run is: a terminal if there is one, and the artifacts of the Prefect UI."""
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,17 +52,21 @@ def told(listener: Audience) -> Iterator[None]:
 
 
 class Pace:
-    """Rate of a piece of work and the time that it still needs, from what was done since it began."""
+    """Rate of a piece of work and the time that it still needs, counted from its first report.
+
+    What was there before a run was resumed, and what it took to get going, are in neither.
+    """
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._first: int | None = None
+        self._first: tuple[int, float] | None = None
 
     def describe(self, done: int, total: int) -> str:
-        """`12 of 40, 3.1/s, 9 s left`; the first report, from which a resumed run starts, sets the zero."""
+        """`12 of 40, 3.1/s, 9 s left`."""
+        instant, words = time.monotonic(), f"{done} of {total}"
         if self._first is None:
-            self._first = max(done - 1, 0)
-        rate = (done - self._first) / max(time.monotonic() - self._began, 1e-9)
-        left = (total - done) / rate if rate > 0 else math.inf
-        words = f"{done} of {total}"
-        return words if not math.isfinite(left) else f"{words}, {rate:.3g}/s, {left:.0f} s left"
+            self._first = (done, instant)
+        first, began = self._first
+        if done <= first or instant <= began:
+            return words
+        rate = (done - first) / (instant - began)
+        return f"{words}, {rate:.3g}/s, {(total - done) / rate:.0f} s left"
