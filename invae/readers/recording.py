@@ -6,7 +6,7 @@ y and x are pixel centres [nm], the first at 0, y down.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from invae.readers.raw import Axis, Channel, Raw
 
 LENGTHS = (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X)
 ORDER = (dims.FRAME, dims.SCAN_Y, dims.SCAN_X, dims.Y, dims.X, dims.K_Y, dims.K_X)
+COORDS = (*ORDER, "time", "source")
 AXIS_NAMES = {
     dims.FRAME: "frame",
     dims.Y: "distance along the slow scan axis, down",
@@ -56,7 +57,7 @@ def assemble(
     flipped = frozenset(
         dim for dim, axis in raw.axes.items() if dim in sizes and _runs_back(dim, axis)
     )
-    names = labels.unique([c.name or labels.channel_name(c.label)[0] for c in channels])
+    names = labels.unique([_name(channel, taken={*sizes, *COORDS}) for channel in channels])
     variables = {}
     for name, channel in zip(names, channels, strict=True):
         variables[name], remark = _variable(name, channel, flipped)
@@ -73,6 +74,12 @@ def assemble(
         attrs["acquired"] = raw.acquired.isoformat()
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
     return with_sources(dataset, [path.name], [0] * dataset.sizes.get(dims.FRAME, 0))
+
+
+def _name(channel: Channel, *, taken: Collection[str]) -> str:
+    """The channel's name; that of a position sensor must not be the coordinate's."""
+    name = channel.name or labels.channel_name(channel.label)[0]
+    return f"{name}_channel" if name in taken else name
 
 
 def with_sources(dataset: xr.Dataset, names: Sequence[str], index: Sequence[int]) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import gwyfile.objects
 import h5py
@@ -10,7 +11,10 @@ import pytest
 import tifffile
 import xarray as xr
 
+from invae.config import IngestConfig
+from invae.errors import InvaeError
 from invae.provenance import Receipt, digest_path
+from invae.readers.ingest import ingest
 
 Channels = Mapping[str, np.ndarray]
 """Values (frame, y, x) by the instrument's label."""
@@ -199,3 +203,29 @@ def receipt_for() -> Callable[..., Receipt]:
         )
 
     return receipt_for
+
+
+@pytest.fixture
+def refused(tmp_path: Path, receipt_for: Callable[..., Receipt]) -> Callable[[list[Path]], str]:
+    """The one line with which ingest refuses an input; nothing must have been made."""
+
+    def refused(sources: list[Path]) -> str:
+        with pytest.raises(InvaeError) as caught:
+            ingest(
+                sources,
+                tmp_path / "out" / "recording.zarr",
+                config=IngestConfig(),
+                receipt=receipt_for(),
+            )
+        assert not (tmp_path / "out").exists()
+        line = str(caught.value)
+        assert len(line.splitlines()) == 1
+        return line
+
+    return refused
+
+
+@pytest.fixture(scope="session")
+def writers() -> SimpleNamespace:
+    """Every format's writer and extension."""
+    return SimpleNamespace(write=WRITERS, suffix=SUFFIX)

@@ -267,6 +267,13 @@ def test_every_kind_of_tiff_is_read(kind: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(recording["time"], [0, 0.1, 0.2])
 
 
+def test_a_channel_called_like_an_axis_gets_another_name(write: Callable[..., Path]) -> None:
+    values = next(iter(_channels("gwy", "f8").values()))
+    recording = open_recording(write("gwy", {"X": values, "Time": values + 1}))
+    assert list(recording) == ["x_channel", "time_channel"]
+    np.testing.assert_array_equal(recording["x_channel"], values)
+
+
 def test_a_pixel_size_that_is_given_replaces_the_files(write: Callable[..., Path]) -> None:
     assert open_recording(write("gwy"), pixel_size=3)["x"][1] == 3
 

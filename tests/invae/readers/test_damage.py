@@ -1,0 +1,86 @@
+"""Damage anywhere in a file: found when it is opened or read, and told in one line."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invae.errors import InvaeError
+from invae.readers import formats, open_recording
+
+Write = Callable[..., Path]
+Refused = Callable[[list[Path]], str]
+FORMATS = [reader.name for reader in formats()]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read_is_named(write: Write, refused: Refused) -> None:
+    path = write("ibw", name="scan")
+    path.chmod(0)
+    assert "scan.ibw: cannot be read (Permission denied)" in refused([path])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_that_vanishes_after_opening_is_named(name: str, write: Write) -> None:
+    path = write(name)
+    recording = open_recording(path)
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(InvaeError, match=f"{path.name}: cannot be read") as caught:
+        next(iter(recording.data_vars.values())).load()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def complaint(path: Path) -> str:
+    """The line with which a file is refused, when opened or when its pixels are read; empty if it is not."""
+    try:
+        open_recording(path).load()
+    except InvaeError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "zarr"])
+@pytest.mark.parametrize("part", [0.02, 0.2, 0.5, 0.8, 0.95])
+def test_a_file_that_ends_too_early_is_refused(name: str, part: float, write: Write) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (3, 40, 60)).astype("u1")
+    channels = {"Height": noise[: 1 if name in ("ibw", "gwy") else 3]}
+    path = write(name, channels)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    line = complaint(path)
+    if not line:  # only labels and notes at the end of the file are missing
+        recording = open_recording(path)
+        np.testing.assert_array_equal(next(iter(recording.data_vars.values())), channels["Height"])
+        return
+    assert path.name in line
+    assert len(line.splitlines()) == 1
+
+
+# h5netcdf cannot clear away a file that it could not open, and says so
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "zarr"])
+def test_no_damage_escapes_as_another_error(name: str, write: Write) -> None:
+    path = write(name)
+    whole = path.read_bytes()
+    # one changed byte in some thousands lets the HDF5 library itself end the process
+    most = 0 if whole.startswith(b"\x89HDF") else 6
+    change = st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255))
+
+    @settings(derandomize=True, max_examples=60, deadline=None, database=None)
+    @given(
+        changes=st.lists(change, max_size=most),
+        length=st.just(len(whole)) | st.integers(1, len(whole)),
+    )
+    def damage(changes: list[tuple[int, int]], length: int) -> None:
+        content = bytearray(whole)
+        for place, value in changes:
+            content[place] = value
+        path.write_bytes(content[:length])
+        assert len(complaint(path).splitlines()) <= 1
+
+    damage()
