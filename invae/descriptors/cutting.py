@@ -55,7 +55,8 @@ def site_coordinates(series: Series, sites: np.ndarray, site_frames: np.ndarray)
         PATCH_X: (PATCH_X, steps, attrs("position in the patch, right", "pixel")),
     }
     kept = {
-        name: recording.attrs[name] for name in ("sources", "modality") if name in recording.attrs
+        "sources": recording.attrs.get("sources", [series.recording.name]),
+        "modality": recording.attrs.get("modality", "unknown"),
     }
     notes = [*recording.attrs.get("notes", []), *series.notes]
     calibration = {} if size is None else {"pixel_size_nm": float(np.mean(size))}

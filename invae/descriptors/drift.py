@@ -27,11 +27,7 @@ def partners(first: int, n_frames: int) -> list[int]:
 
     The far ones keep errors from adding up along a long series; in all there are about two pairs per frame.
     """
-    return [
-        first + lag
-        for lag in lags(n_frames)
-        if first % lag == 0 and first + lag < n_frames
-    ]
+    return [first + lag for lag in lags(n_frames) if first % lag == 0 and first + lag < n_frames]
 
 
 def solve(
@@ -39,8 +35,8 @@ def solve(
 ) -> np.ndarray:
     """Drift (frame, axis) [px] that fits the shifts of all pairs, wrong ones left out; zero for the first frame.
 
-    Least squares, repeated with Tukey's biweight on the residuals. It begins with neighbouring frames, because over long
-    distances a wrong match is more likely.
+    Least absolute deviations first, in which pairs count the less the farther apart they are (a wrong match is then more
+    likely); then least squares with Tukey's biweight on the residuals, which leaves wrong pairs out altogether.
 
     Args:
         pairs: indices of first and second frame (pair, 2).
@@ -48,22 +44,25 @@ def solve(
         weights: trust in each pair, ≥ 0.
         n_frames: length of the series.
     """
-    near = np.ptp(pairs, axis=1) <= 2
-    trust = weights * near
+    lag = np.ptp(pairs, axis=1).astype(np.float64)
+    trust = weights / lag
     drift = _least_squares(pairs, shifts, trust, n_frames=n_frames)
     for _ in range(N_ROUNDS):
-        residual = np.linalg.norm(shifts - (drift[pairs[:, 1]] - drift[pairs[:, 0]]), axis=1)
-        scale = max(LEAST_SCALE, _typical(residual, trust))
-        # what is found over a long way has gathered more error than the first guess can be blamed for
-        allowed = TUKEY * scale * np.sqrt(np.ptp(pairs, axis=1))
+        residual = _residual(pairs, shifts, drift)
+        trust = weights / lag / np.maximum(residual, LEAST_SCALE)
+        drift = _least_squares(pairs, shifts, trust, n_frames=n_frames)
+    for _ in range(N_ROUNDS):
+        residual = _residual(pairs, shifts, drift)
+        scale = max(LEAST_SCALE, float(np.median(residual)) if residual.size else 0.0)
+        # the first guess errs the more the longer the way is
+        allowed = TUKEY * scale * np.sqrt(lag)
         trust = weights * np.clip(1 - (residual / allowed) ** 2, 0, None) ** 2
         drift = _least_squares(pairs, shifts, trust, n_frames=n_frames)
     return drift
 
 
-def _typical(residual: np.ndarray, trust: np.ndarray) -> float:
-    used = residual[trust > 0]
-    return float(np.median(used)) if used.size else 0.0
+def _residual(pairs: np.ndarray, shifts: np.ndarray, drift: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(shifts - (drift[pairs[:, 1]] - drift[pairs[:, 0]]), axis=1)
 
 
 def _least_squares(

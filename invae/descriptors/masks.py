@@ -20,10 +20,12 @@ def line_coherence(frame: np.ndarray) -> np.ndarray:
     It is near 0 where pixels change independently of their line and 1 where whole lines jump, as scan lines do.
     """
     coherence = np.zeros(2)
-    if not np.isfinite(frame).all():
+    finite = np.isfinite(frame)
+    if min(frame.shape) < 3 or not finite.any():
         return coherence
+    filled = np.where(finite, frame, np.median(frame[finite])).astype(np.float64)
     for axis in (0, 1):
-        bends = np.diff(frame.astype(np.float64), 2, axis=axis)
+        bends = np.diff(filled, 2, axis=axis)
         usual = np.median(np.abs(bends))
         if usual > 0:
             coherence[axis] = np.median(np.abs(np.median(bends, axis=1 - axis))) / usual
@@ -96,7 +98,8 @@ def _runs(flagged: np.ndarray, *, least: int, ends: bool = False) -> np.ndarray:
 def bad_lines(polarization: np.ndarray, believed: np.ndarray, *, config: MaskConfig) -> np.ndarray:
     """Rows that differ from the rows around them far more than rows usually do, bool (y,).
 
-    Each pixel is compared with the median of five rows, which keeps walls (also those along the rows) and removes scars.
+    Each pixel is compared with the median of five rows, which keeps walls (also those along the rows) and removes scars;
+    beyond the first and the last row it sees the rows mirrored, so that these can be scars too.
 
     Args:
         polarization: signed response (y, x), finite.
@@ -108,7 +111,7 @@ def bad_lines(polarization: np.ndarray, believed: np.ndarray, *, config: MaskCon
     usual = np.median(np.abs(polarization[believed]))
     if not usual > 0:
         return np.zeros(len(polarization), bool)
-    around = ndi.median_filter(polarization, size=(NEIGHBOURS, 1), mode="nearest")
+    around = ndi.median_filter(polarization, size=(NEIGHBOURS, 1), mode="mirror")
     statistic = np.median(np.abs(polarization - around), axis=1) / usual
     centre = np.median(statistic[believed])
     spread = 1.4826 * np.median(np.abs(statistic[believed] - centre))

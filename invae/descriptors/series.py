@@ -97,7 +97,9 @@ def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
 
 def still_channels(recording: xr.Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
     """The channels to register on: those of these names, or of a name with a number, `amplitude_1` for `amplitude`."""
-    images = [str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE]
+    images = sorted(
+        str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE
+    )
     found = []
     for name in wanted:
         numbered = [image for image in images if image.rpartition("_")[0] == name]

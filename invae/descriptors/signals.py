@@ -34,7 +34,9 @@ def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
         InputError: the recording has no image channels, no amplitude or no phase, or a phase in an unknown unit.
         ConfigError: the configuration names a channel that is not there.
     """
-    images = [str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE]
+    images = sorted(
+        str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE
+    )
     if not images:
         shapes = {str(name): channel.dims for name, channel in recording.data_vars.items()}
         raise InputError(f"walls need images with dims {IMAGE}; the recording has {shapes}")
