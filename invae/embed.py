@@ -45,8 +45,8 @@ VARIABLES: Mapping[str, tuple[tuple[str, ...], dict[str, object]]] = {
         dims.attrs("position of the pattern's centre in the patch", "pixel"),
     ),
     "shift_sd": ((dims.SITE, dims.AXIS), dims.attrs("standard deviation of the shift", "pixel")),
-    "log_likelihood": ((dims.SITE,), dims.attrs("log-likelihood of the patch", "nat")),
-    "elbo": ((dims.SITE,), dims.attrs("lower bound of the patch's log evidence", "nat")),
+    "log_likelihood": ((dims.SITE,), dims.attrs("log-likelihood of the patch [nat]")),
+    "elbo": ((dims.SITE,), dims.attrs("lower bound of the patch's log evidence [nat]")),
     "reconstruction_error": (
         (dims.SITE,),
         dims.attrs("rms difference of patch and reconstruction, over pixels that both know"),

@@ -1,8 +1,9 @@
 """How long work tells how far it is: `progress(done, total)`, called after each piece."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Told the number of finished pieces and of all pieces, in the stage's own unit."""
 

@@ -12,9 +12,9 @@ class TrainingConfig(Config):
 
     epochs: Annotated[int, Field(ge=1)] = 60
     """Most passes over the training sites."""
-    batch_size: Annotated[int, Field(ge=1)] = 128
+    batch_size: Annotated[int, Field(ge=1)] = 64
     """Sites per step; a set smaller than this is one batch."""
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-3
     """Peak step of Adam."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Learning rate over training: constant, or warm-up then cosine to zero."""

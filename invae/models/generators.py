@@ -6,7 +6,7 @@ A likelihood answers `evidence(patches)`: the log-likelihood of each patch, and 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,7 @@ class Evidence:
     """Of the latents inferred exactly, by name."""
 
 
+@runtime_checkable
 class Likelihood(Protocol):
     """A distribution over whole patches."""
 

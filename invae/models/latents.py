@@ -1,8 +1,9 @@
 """Posteriors over named latents, as encoders give them, and the priors they are held against."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,7 @@ class NormalPrior:
 Prior = NormalPrior | CirclePrior
 
 
+@runtime_checkable
 class Posterior(Protocol):
     """What is known about one latent of every patch of a batch."""
 
@@ -32,6 +34,7 @@ class Posterior(Protocol):
         ...
 
 
+@runtime_checkable
 class Encoded(Posterior, Protocol):
     """A posterior that can be drawn from with gradients."""
 
@@ -56,7 +59,7 @@ class Normal:
 
         Source: Kingma & Welling 2014, arXiv:1312.6114, appendix B.
         """
-        log_ratio = self.log_sd - torch.log(torch.as_tensor(prior.sd))
+        log_ratio = self.log_sd - math.log(prior.sd)
         scaled = (2 * log_ratio).exp() + (self.mean / prior.sd) ** 2
         return (0.5 * (scaled - 1) - log_ratio).sum(-1)
 

@@ -135,7 +135,7 @@ class PolarGrid(nn.Module):
 
 def correlate(
     pattern: Float[Tensor, "batch channel radius angle"],
-    field: Float[Tensor, "batch channel radius angle"],
+    field: Float[Tensor, "#batch channel radius angle"],
     *,
     n_turns: int,
 ) -> Float[Tensor, "batch turn"]:
@@ -153,6 +153,9 @@ def correlate(
 def _bilinear(
     images: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch row column 2"]
 ) -> Float[Tensor, "batch channel row column"]:
+    # PyTorch's kernel crashes the process on places that are not numbers (2.13, CPU, backward); a training that diverges shall
+    # be told by its loss.
+    place = place.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     return functional.grid_sample(
         images, place, mode="bilinear", padding_mode="border", align_corners=True
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ Read = Callable[[slice], tuple[np.ndarray, np.ndarray | None]]
 """Patches and their masks (none: all valid) of neighbouring sites."""
 
 
+@runtime_checkable
 class PatchSource(Protocol):
     """Patches by site, in NumPy; finite, and zero under the mask."""
 

@@ -71,10 +71,12 @@ def save(folder: Path, trained: Trained) -> None:
     """Write a model into a folder that exists."""
     weights = {k: v.detach().cpu().contiguous() for k, v in trained.model.state_dict().items()}
     save_file(weights, folder / WEIGHTS_FILE)
+    (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors leaves it readable by its owner alone
     _write(folder / CARD_FILE, trained.card())
     _write(folder / HISTORY_FILE, [epoch.to_json() for epoch in trained.history])
     split = {"training": trained.split.training, "held_out": trained.split.held_out}
-    _write(folder / SPLIT_FILE, {name: _ranges(sites) for name, sites in split.items()})
+    runs = {name: _ranges(sites) for name, sites in split.items()}
+    (folder / SPLIT_FILE).write_text(json.dumps(runs) + "\n")
 
 
 def load(folder: Path, *, device: torch.device | None = None) -> Trained:
@@ -105,7 +107,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
 
 
 def _write(path: Path, values: Any) -> None:
-    path.write_text(json.dumps(values, indent=1))
+    path.write_text(json.dumps(values, indent=1) + "\n")
 
 
 def _first(error: Exception) -> str:

@@ -1,0 +1,133 @@
+"""Batches: every site once, seeded, from arrays and from stores alike."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from invae import store
+from invae.errors import InputError, StoreError
+from invae.training import batches as module
+from invae.training.batches import ArraySource, Batches, PatchSource, StreamSource, open_patches
+
+CPU = torch.device("cpu")
+
+
+def numbered(n: int) -> np.ndarray:
+    """Patches that show their own number."""
+    return np.broadcast_to(np.arange(n)[:, None, None, None], (n, 1, 4, 5)).astype(np.float32)
+
+
+def streamed(n: int, *, shard: int = 16) -> StreamSource:
+    patches = numbered(n)
+    return StreamSource(lambda place: (patches[place], None), patches.shape, shard=shard)
+
+
+SOURCES = {"array": lambda n: ArraySource(numbered(n)), "stream": streamed}
+
+
+def seen(made) -> list[int]:
+    return [int(v) for batch in made for v in batch.values[:, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("n", [1, 7, 100])
+def test_every_site_comes_once(source, n):
+    sites = np.arange(0, n, 2)
+    batches = Batches(SOURCES[source](n), sites, 8, CPU)
+    assert seen(batches.in_order()) == sites.tolist()
+    assert sorted(seen(batches.shuffled(0, 1))) == sites.tolist()
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_order_follows_from_the_seed_and_changes_with_the_epoch(source):
+    batches = Batches(SOURCES[source](100), np.arange(100), 8, CPU)
+    assert seen(batches.shuffled(3, 0)) == seen(batches.shuffled(3, 0))
+    assert seen(batches.shuffled(3, 0)) != seen(batches.shuffled(3, 1))
+    assert seen(batches.shuffled(3, 0)) != seen(batches.shuffled(4, 0))
+
+
+def test_while_streaming_sites_of_different_shards_are_mixed(monkeypatch):
+    monkeypatch.setattr(module, "BUFFER_BYTES", 5 * 20 * 48)  # three shards
+    order = seen(Batches(streamed(160), np.arange(160), 8, CPU).shuffled(0))
+    assert sorted(order) == list(range(160))
+    shards = np.array(order).reshape(-1, 8) // 16
+    assert np.mean([len(set(batch)) for batch in shards]) > 2
+    assert len(set(np.array(order[:48]) // 16)) == 3
+
+
+def test_the_last_batch_is_no_smaller_than_the_others():
+    sizes = [len(b) for b in Batches(ArraySource(numbered(65)), np.arange(65), 64, CPU).in_order()]
+    assert sizes == [33, 32]
+
+
+def test_no_sites_are_no_batches():
+    batches = Batches(ArraySource(numbered(3)), np.zeros(0, int), 8, CPU)
+    assert list(batches.in_order()) == []
+    assert len(batches) == 0
+
+
+def test_what_is_masked_is_zero_and_a_mask_that_hides_nothing_is_none():
+    patches = numbered(3) + 1
+    patches[1, 0, 0, 0] = np.nan
+    valid = np.isfinite(patches)
+    batch = ArraySource(patches, valid).take(np.array([1]))
+    assert batch.valid is not None
+    assert batch.values[0, 0, 0, 0] == 0
+    assert not batch.valid[0, 0, 0, 0]
+    assert ArraySource(numbered(3), np.ones((3, 1, 4, 5), bool)).take(np.array([0])).valid is None
+
+
+@pytest.mark.parametrize(
+    ("patches", "valid", "complaint"),
+    [
+        (np.zeros((3, 4)), None, r"patches have shape \(3, 4\)"),
+        (np.zeros((0, 1, 4, 4)), None, r"shape \(0, 1, 4, 4\)"),
+        (np.zeros((2, 1, 4, 4), complex), None, "patches are of type complex128"),
+        (np.full((2, 1, 4, 4), np.inf), None, "32 values are NaN or infinite"),
+        (np.zeros((2, 1, 4, 4)), np.ones((2, 4, 4), bool), "mask has shape"),
+    ],
+)
+def test_arrays_that_cannot_be_used_are_refused(patches, valid, complaint):
+    with pytest.raises(InputError, match=complaint):
+        ArraySource(patches, valid)
+
+
+@pytest.mark.parametrize("outside", [-0.1, 1.1])
+def test_a_bernoulli_takes_no_value_outside_0_and_1(outside):
+    patches = np.full((2, 1, 4, 4), 0.5)
+    patches[1, 0, 0, 0] = outside
+    with pytest.raises(InputError, match="a Bernoulli likelihood takes 0 to 1"):
+        ArraySource(patches, limits=(0.0, 1.0))
+
+
+@pytest.fixture
+def stored(tmp_path):
+    rng = np.random.default_rng(0)
+    shape, dims = (50, 2, 6, 6), ("site", "channel", "patch_y", "patch_x")
+    patches = xr.DataArray(rng.normal(size=shape).astype(np.float32), dims=dims)
+    valid = xr.DataArray(rng.random(shape) > 0.1, dims=dims)
+    path = tmp_path / "descriptors.zarr"
+    store.write_dataset(path, xr.Dataset({"patch": patches.where(valid), "valid": valid}))
+    return path
+
+
+def everything(source: PatchSource) -> torch.Tensor:
+    return torch.cat([b.values for b in Batches(source, np.arange(50), 7, CPU).in_order()])
+
+
+def test_a_large_store_is_streamed_to_the_values_of_a_small_one(stored, monkeypatch):
+    small = open_patches(stored)
+    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 10)
+    large = open_patches(stored)
+    assert isinstance(small, ArraySource)
+    assert isinstance(large, StreamSource)
+    assert torch.equal(everything(small), everything(large))
+
+
+def test_a_store_without_patches_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"nothing\.zarr is not a Zarr store"):
+        open_patches(tmp_path / "nothing.zarr")
+    store.write_dataset(tmp_path / "other.zarr", xr.Dataset({"height": ("x", [1.0])}))
+    with pytest.raises(InputError, match=r"other\.zarr holds no patches"):
+        open_patches(tmp_path / "other.zarr")

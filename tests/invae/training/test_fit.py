@@ -1,0 +1,209 @@
+"""The loop: what it yields, when it stops, how it fails, and that a killed one ends like an undisturbed one."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from invae.config import ModelConfig, TrainingConfig
+from invae.errors import InputError, TrainingDiverged
+from invae.models.families import build
+from invae.models.objective import Objective
+from invae.training.batches import ArraySource, Batches
+from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
+from invae.training.fit import Epoch, Fit, GradientClip
+from invae.training.train import set_scale
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def letters(draw_letters):
+    return draw_letters(80, seed=2, size=(16, 16)).patches
+
+
+def begin(patches, *, family: str = "rtVAE", seed: int = 0, held_out: int = 16, **training) -> Fit:
+    source = ArraySource(patches)
+    model = build(ModelConfig.model_validate({"family": family}), source.geometry, seed=seed)
+    sites = np.arange(len(source))
+    set_scale(model, source, sites)
+    n_held_out = min(held_out, len(source) - 1)
+    parts = [Batches(source, s, 16, CPU) for s in (sites[n_held_out:], sites[:n_held_out])]
+    config = TrainingConfig.model_validate({"epochs": 4, **training})
+    return Fit(model, *parts, config=config, objective=Objective(), seed=seed)
+
+
+def weights(fit: Fit) -> dict[str, torch.Tensor]:
+    return fit.model.state_dict()
+
+
+def test_epochs_tell_every_term_on_both_sides(letters):
+    epochs = list(begin(letters).epochs())
+    assert [e.epoch for e in epochs] == [0, 1, 2, 3]
+    terms = {"elbo", "log_likelihood", "kl_content", "kl_angle", "kl_shift"}
+    for epoch in epochs:
+        assert set(epoch.training) == set(epoch.held_out) == terms
+        total = sum(v for k, v in epoch.held_out.items() if k.startswith("kl"))
+        assert epoch.held_out["elbo"] == pytest.approx(epoch.held_out["log_likelihood"] - total)
+        assert epoch.patches_per_second > 0
+
+
+def test_the_rate_rises_and_falls_to_nearly_nothing(letters):
+    rates = [e.learning_rate for e in begin(letters, epochs=10).epochs()]
+    assert rates[-1] < 0.05 * max(rates) < max(rates) <= 3e-3
+    constant = [e.learning_rate for e in begin(letters, schedule="constant").epochs()]
+    assert set(constant) == {3e-3}
+
+
+def test_judging_changes_nothing_and_repeats_itself(letters):
+    fit = begin(letters)
+    list(fit.epochs())
+    before = {name: value.clone() for name, value in weights(fit).items()}
+    moments = [s["exp_avg"].clone() for s in fit.optimizer.state.values()]
+    assert fit.judge() == fit.judge()
+    assert all(torch.equal(before[name], value) for name, value in weights(fit).items())
+    after = [s["exp_avg"] for s in fit.optimizer.state.values()]
+    assert all(map(torch.equal, moments, after))
+
+
+@pytest.mark.parametrize("killed_after", [1, 3])
+def test_a_killed_training_goes_on_to_the_same_bits(letters, tmp_path, killed_after):
+    undisturbed = begin(letters)
+    list(undisturbed.epochs())
+    killed = begin(letters)
+    for epoch in killed.epochs():
+        write_checkpoint(tmp_path, killed)
+        if epoch.epoch + 1 == killed_after:
+            break
+    torch.manual_seed(123)  # what was drawn meanwhile does not matter
+    resumed = begin(letters, seed=0)
+    assert read_checkpoint(tmp_path, resumed)
+    list(resumed.epochs())
+    assert resumed.history == undisturbed.history
+    assert all(torch.equal(weights(undisturbed)[k], v) for k, v in weights(resumed).items())
+    one, other = (f.optimizer.state_dict()["state"] for f in (undisturbed, resumed))
+    assert one.keys() == other.keys()
+    for index, state in one.items():
+        assert all(torch.equal(state[key], other[index][key]) for key in state)
+
+
+def test_without_a_checkpoint_training_begins_at_the_beginning(letters, tmp_path):
+    assert not read_checkpoint(tmp_path, begin(letters))
+
+
+def test_a_checkpoint_is_whole_or_not_there(letters, tmp_path):
+    fit = begin(letters, epochs=1)
+    list(fit.epochs())
+    write_checkpoint(tmp_path, fit)
+    assert [p.name for p in tmp_path.iterdir()] == [CHECKPOINT_FILE]
+
+
+def test_the_best_epoch_is_what_remains(letters):
+    fit = begin(letters, epochs=12, learning_rate=0.05, schedule="constant")
+    epochs = list(fit.epochs())
+    best = max(epochs, key=lambda e: e.score)
+    assert best.best
+    assert fit.judge()["elbo"] == pytest.approx(best.score, rel=1e-6)
+
+
+def test_training_stops_when_the_score_has_stopped_rising(letters):
+    fit = begin(letters, epochs=40, patience=3, learning_rate=0.05, schedule="constant")
+    epochs = list(fit.epochs())
+    last_best = max(e.epoch for e in epochs if e.best)
+    assert len(epochs) < 40
+    assert epochs[-1].epoch - last_best == 3
+    assert list(fit.epochs()) == []
+
+
+def test_without_held_out_sites_the_training_itself_is_the_judge(letters):
+    epochs = list(begin(letters, held_out=0).epochs())
+    assert epochs[-1].held_out == {}
+    assert epochs[-1].score == epochs[-1].training["elbo"]
+
+
+def test_divergence_is_named_with_its_epoch_and_a_remedy(letters):
+    fit = begin(letters)
+    fit.objective = Broken()  # type: ignore[assignment]
+    with pytest.raises(
+        TrainingDiverged, match=r"in epoch 0; lower the learning rate \(it is 0\.003\)"
+    ):
+        list(fit.epochs())
+
+
+class Broken:
+    """A loss that is not a number."""
+
+    def loss(self, terms) -> torch.Tensor:
+        return terms.elbo.mean() * math.nan
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_fewer_samples_than_a_batch_train(letters, n):
+    fit = begin(letters[:n], held_out=0, epochs=3, family="rVAE")
+    before = {name: value.clone() for name, value in weights(fit).items()}
+    epochs = list(fit.epochs())
+    assert all(math.isfinite(e.training["elbo"]) and e.training["elbo"] != 0 for e in epochs)
+    assert any(not torch.equal(before[name], value) for name, value in weights(fit).items())
+
+
+def test_a_jump_of_the_gradient_is_clipped_to_the_usual_length():
+    weight = torch.nn.Parameter(torch.zeros(4))
+    clip = GradientClip([weight], ratio=2.0)
+    for _ in range(10):
+        weight.grad = torch.ones(4)
+        clip()
+        assert torch.equal(weight.grad, torch.ones(4))
+    weight.grad = torch.full((4,), 1000.0)
+    clip()
+    assert float(weight.grad.norm()) == pytest.approx(4.0)
+
+
+def test_brain_floats_train_too(letters):
+    epochs = list(begin(letters, precision="bfloat16", epochs=3).epochs())
+    assert epochs[-1].training["elbo"] > epochs[0].training["elbo"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_a_compiled_model_learns_the_same(letters):
+    plain, compiled = (begin(letters, compile=c, epochs=2) for c in (False, True))
+    for one, other in zip(plain.epochs(), compiled.epochs(), strict=True):
+        assert other.held_out["elbo"] == pytest.approx(one.held_out["elbo"], rel=1e-3)
+
+
+@pytest.mark.gpu
+def test_a_gpu_learns_the_same(letters):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    fit = begin(letters, epochs=2, precision="float32")
+    gpu = torch.device("cuda")
+    fit.model.to(gpu)
+    parts = [Batches(b.source, b.sites, 16, gpu) for b in (fit.training, fit.held_out)]
+    fit = Fit(fit.model, *parts, config=fit.config, objective=Objective(), seed=0)
+    epochs = list(fit.epochs())
+    assert epochs[-1].training["elbo"] > epochs[0].training["elbo"]
+
+
+def test_epochs_survive_json_without_their_times(letters):
+    epoch = next(begin(letters, epochs=1).epochs())
+    assert Epoch(**epoch.to_json()) == epoch
+    assert not {"seconds", "patches_per_second"} & set(epoch.to_json())
+
+
+def test_scales_are_robust_and_known_to_the_model(letters):
+    patches = 50 * letters + 7
+    patches[0, 0, 0, 0] = 1e6  # a spark
+    source = ArraySource(patches)
+    model = build(ModelConfig(family="rVAE"), source.geometry, seed=0)
+    set_scale(model, source, np.arange(len(source)))
+    calm = 50 * letters + 7
+    assert model.standardise.scale.item() == pytest.approx(calm.std(), rel=0.1)
+    assert model.standardise.offset.item() == pytest.approx(
+        calm.mean(), abs=0.1 * float(calm.std())
+    )
+
+
+def test_patches_that_are_all_the_same_teach_nothing():
+    with pytest.raises(InputError, match=r"all patches are constant \(3\)"):
+        begin(np.full((20, 1, 16, 16), 3.0))
