@@ -1,0 +1,100 @@
+"""A result as a page that a scientist can read, with every figure also as a file."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from invae import results, store
+from invae.config import ComputeConfig, ReportConfig
+from invae.errors import ConfigError, StoreError
+from invae.progress import Progress, silent
+from invae.provenance import Receipt
+from invae.report import style
+from invae.report.drawing import Drawing, LeftOut, Result
+from invae.report.figures import SECTIONS
+from invae.report.page import Shown, page
+
+CSS_PIXELS = 104
+"""Width of an inch of a figure on the page [CSS pixel]; the resolution of the picture is `dpi`."""
+UNDATED: Mapping[str, Mapping[str, None]] = {
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+    "png": {},
+}
+"""Metadata that would make the bytes of equal figures differ."""
+
+
+def report(
+    result: Path,
+    target: Path,
+    *,
+    config: ReportConfig,
+    receipt: Receipt,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> None:
+    """Write `index.html`, which needs no other file, and `figures/`.
+
+    Args:
+        result: a finished result.zarr.
+        target: the folder to make.
+        config: title, resolution, colours, formats.
+        receipt: what it is made from.
+        compute: not used: one figure is drawn after the other.
+        progress: told of figures.
+
+    Raises:
+        StoreError: there is no finished result at `result`.
+        ConfigError: there is no colour map of that name.
+    """
+    if config.colormap not in matplotlib.colormaps:
+        raise ConfigError(f"report.colormap {config.colormap!r} does not exist; viridis does")
+    made = store.read_receipt(result)
+    if made is None:
+        raise StoreError(f"{result} is missing or unfinished; run `invae analyse` first")
+    groups = results.open_result(result)
+    partial = store.begin(target, receipt.key)
+    (partial / "figures").mkdir(exist_ok=True)
+    sections: dict[str, list[Shown]] = {name: [] for name in SECTIONS}
+    left_out: dict[str, str] = {}
+    n_figures, done = sum(map(len, SECTIONS.values())), 0
+    for name, draws in SECTIONS.items():
+        for draw in draws:
+            with style.applied(config.dpi):
+                try:
+                    drawing = draw(groups, config)
+                except LeftOut as reason:
+                    left_out[(draw.__doc__ or draw.__name__).splitlines()[0].rstrip(".")] = str(
+                        reason
+                    )
+                else:
+                    sections[name].append(_write(drawing, partial / "figures", config))
+            done += 1
+            progress(done, n_figures)
+    text = page(
+        groups, sections, left_out, title=config.title or made.recording, receipts=[made, receipt]
+    )
+    (partial / "index.html").write_text(text, encoding="utf-8")
+    store.publish(partial, target, receipt)
+
+
+def _write(drawing: Drawing, folder: Path, config: ReportConfig) -> Shown:
+    """The figure as files in the chosen formats, and as it goes into the page."""
+    png = _bytes(drawing.figure, "png")
+    for suffix in config.formats:
+        content = png if suffix == "png" else _bytes(drawing.figure, suffix)
+        (folder / f"{drawing.name}.{suffix}").write_bytes(content)
+    width = round(drawing.figure.get_figwidth() * CSS_PIXELS)
+    return Shown(drawing.name, drawing.title, drawing.how_to_read, drawing.numbers, png, width)
+
+
+def _bytes(figure: Figure, suffix: str) -> bytes:
+    with io.BytesIO() as stream:
+        figure.savefig(stream, format=suffix, metadata=dict(UNDATED[suffix]))
+        return stream.getvalue()
+
+
+__all__ = ["Result", "report"]

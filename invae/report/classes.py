@@ -1,0 +1,145 @@
+"""The classes of sites: where they are, what they look like, and how their number was chosen."""
+
+import numpy as np
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.drawing import Drawing, LeftOut, Result
+
+MOST_COLUMNS = 3
+MOST_CLASSES = 8
+
+
+def on_image(result: Result, config: ReportConfig) -> Drawing:
+    """The class of every site on the image."""
+    sites, maps = result[""], result["maps"]
+    n_classes = sites.sizes["cluster_name"]
+    cmap, bounds = style.class_colours(n_classes), (-0.5, n_classes - 0.5)
+    frames = images.evenly(maps.sizes[dims.FRAME], min(config.max_frames, MOST_COLUMNS))
+    columns = max(2, len(frames))
+    figure = style.new_figure(images.panel_height(maps, columns) + 0.1)
+    axes = list(figure.subplots(1, columns, squeeze=False)[0])
+    for axis, index in zip(axes, frames, strict=False):
+        images.prepare(
+            axis, maps, title=f"class, {images.frame_title(maps, int(index))}", bar=axis is axes[0]
+        )
+        images.show_background(axis, maps, int(index))
+        values = sites["cluster"].to_numpy().astype(float)
+        images.show_sites(axis, result, int(index), values, cmap=cmap, bounds=bounds)
+    ticks = {float(number): str(number + 1) for number in range(n_classes)}
+    style.colour_bar(
+        figure, axes[: len(frames)], cmap=cmap, bounds=bounds, label="class", ticks=ticks
+    )
+    counts = np.bincount(sites["cluster"].to_numpy(), minlength=n_classes)
+    if len(frames) < columns:
+        axes[1].barh(np.arange(n_classes), counts, color=cmap(np.arange(n_classes)), height=0.7)
+        axes[1].set(
+            yticks=range(n_classes),
+            yticklabels=range(1, n_classes + 1),
+            xlabel="sites",
+            ylabel="class",
+        )
+        axes[1].invert_yaxis()
+    shares = ", ".join(
+        f"{number + 1}: {style.number(100 * count / counts.sum())} %"
+        for number, count in enumerate(counts)
+    )
+    return Drawing(
+        "classes",
+        "Classes on the image",
+        "Sites with similar content share a colour. Classes are Gaussian clouds in the latent space, numbered by size; where "
+        "they border on each other, the border is a matter of degree.",
+        figure,
+        f"Share of sites by class: {shares}.",
+    )
+
+
+def patches(result: Result, config: ReportConfig) -> Drawing:
+    """Mean patch of each class, turned upright, beside what the decoder draws for its mean content."""
+    found = result["clusters"]
+    n_classes = min(found.sizes["cluster_name"], MOST_CLASSES)
+    names = [str(name) for name in found[dims.CHANNEL].to_numpy()]
+    pictures = [found[name].to_numpy() for name in ("mean_patch", "decoded")]
+    bounds = style.limits(np.stack(pictures), symmetric=True)
+    rows = [(part, channel) for channel in range(len(names)) for part in (0, 1)]
+    size = min(1.25, 0.9 * style.WIDTH / n_classes)
+    figure = style.new_figure(len(rows) * size + 0.35)
+    axes = figure.subplots(len(rows), n_classes, squeeze=False)
+    for row, (part, channel) in enumerate(rows):
+        for number in range(n_classes):
+            axis = axes[row, number]
+            axis.imshow(
+                pictures[part][number, channel],
+                cmap=style.POLARIZATION,
+                vmin=bounds[0],
+                vmax=bounds[1],
+            )
+            axis.set(xticks=[], yticks=[])
+            axis.set_facecolor("#eef0f2")
+            if row == 0:
+                axis.set_title(
+                    f"class {number + 1}",
+                    color=style.class_colours(n_classes)(number),
+                    fontweight="bold",
+                )
+        axes[row, 0].set_ylabel(
+            f"{names[channel]}\n{('mean', 'decoded')[part]}", rotation=0, ha="right", va="center"
+        )
+    style.colour_bar(
+        figure, list(axes.ravel()), cmap=style.POLARIZATION, bounds=bounds, label="value"
+    )
+    counts = ", ".join(
+        f"{i + 1}: {style.number(float(n))}" for i, n in enumerate(found["n_sites"].to_numpy())
+    )
+    return Drawing(
+        "class_patches",
+        "What the classes look like",
+        "Mean: the average of the class's most typical patches, each first turned and moved back by its own angle and shift. "
+        "Decoded: what the model draws for the class's mean content. Where the two agree, the model sees what is there.",
+        figure,
+        f"Sites by class: {counts}.",
+    )
+
+
+def bic(result: Result, config: ReportConfig) -> Drawing:
+    """The criterion by which the number of classes was chosen."""
+    baseline = result["baseline"]
+    number, values = baseline["n_classes"].to_numpy(), baseline["bic"].to_numpy()
+    if len(number) < 2:
+        raise LeftOut("there are too few sites to try more than one class")
+    best = int(values.argmin())
+    figure = style.new_figure(2.7)
+    axis = figure.subplots()
+    axis.plot(number, values - values.min(), color=style.ACCENT, marker="o", ms=5)
+    axis.plot(number[best], 0, marker="o", ms=11, mfc="none", mec=style.SECOND, mew=2)
+    axis.annotate(
+        f"chosen: {number[best]}",
+        (number[best], 0),
+        xytext=(0, 14),
+        textcoords="offset points",
+        ha="center",
+        color=style.SECOND,
+    )
+    axis.set(
+        xlabel="number of classes",
+        ylabel="BIC above its minimum",
+        xticks=number,
+        title="Bayesian information criterion",
+    )
+    axis.grid(axis="y")
+    turns = bool(baseline.attrs.get("turns", True))
+    words = (
+        "the curve turns within the numbers tried"
+        if turns
+        else "the curve does not turn within the numbers tried: the content is a continuum, or has more classes"
+    )
+    agreement = float(baseline.attrs.get("agreement", np.nan))
+    return Drawing(
+        "bic",
+        "How many classes",
+        "The lower, the better the number of classes pays for its parameters; differences above 10 are strong. Neighbouring "
+        "patches overlap and are not independent, so the criterion tends to find too many classes rather than too few.",
+        figure,
+        f"{number[best]} class(es) chosen; {words}; two seeds agree to {style.number(agreement)} (adjusted Rand index, 1: the same).",
+    )

@@ -1,0 +1,33 @@
+"""A figure of the report with the words that go with it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from invae.config import ReportConfig
+
+Result = Mapping[str, xr.Dataset]
+"""Groups of a result by name; the sites are ""."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure and its words."""
+
+    name: str
+    """Name of its file, without suffix."""
+    title: str
+    how_to_read: str
+    """In plain words, for somebody who sees such a figure for the first time."""
+    figure: Figure
+    numbers: str = ""
+    """The figures in the figure."""
+
+
+class LeftOut(Exception):
+    """The result does not hold what this figure shows; the message says why."""
+
+
+Draw = Callable[[Result, ReportConfig], Drawing]

@@ -1,0 +1,210 @@
+"""Frames as pictures: backgrounds, masks, walls, and values of sites put back on the image."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, Normalize
+
+from invae import dims
+from invae.report import style
+from invae.report.drawing import Result
+
+BREAK = 3.0
+"""Points of a wall further apart are not joined [pixel]."""
+MAX_DOTS = 20_000
+"""Most sites drawn in one figure, evenly chosen."""
+
+
+def pixel_nm(maps: xr.Dataset) -> float | None:
+    """Width of a pixel [nm]; none if the recording is not calibrated."""
+    if dims.X not in maps.coords or maps[dims.X].attrs.get("units") != "nm":
+        return None
+    places = maps[dims.X].to_numpy()
+    return float(places[1] - places[0]) if len(places) > 1 else None
+
+
+def evenly(length: int, most: int) -> np.ndarray:
+    """At most `most` positions, evenly spread over `length`, both ends included."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))
+
+
+def frame_title(maps: xr.Dataset, index: int) -> str:
+    """`frame 3, 18 s`."""
+    text = f"frame {int(maps[dims.FRAME][index])}"
+    if "time" not in maps.coords or not np.isfinite(float(maps["time"][index])):
+        return text
+    units = maps["time"].attrs.get("units", "s")
+    return f"{text}, {style.number(float(maps['time'][index]))} {units}"
+
+
+def panel_height(maps: xr.Dataset, columns: int) -> float:
+    """Height of a panel [inch] that fits an image in a row of so many."""
+    ratio = maps.sizes[dims.Y] / maps.sizes[dims.X] * proportion(maps)
+    return min(0.92 * style.WIDTH / columns * ratio, 6.5 if columns == 1 else 5.0) + 0.3
+
+
+def prepare(axis: Axes, maps: xr.Dataset, *, title: str, bar: bool) -> None:
+    """An axis in pixels of the frame, y down, true proportions, with a scale bar."""
+    height, width = maps.sizes[dims.Y], maps.sizes[dims.X]
+    axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[], title=title)
+    axis.set_aspect(proportion(maps))
+    axis.spines[["top", "right"]].set_visible(True)
+    if bar:
+        style.scale_bar(axis, width=width, pixel_nm=pixel_nm(maps))
+
+
+def proportion(maps: xr.Dataset) -> float:
+    """Height of a pixel over its width; 1 if the recording is not calibrated."""
+    if pixel_nm(maps) is None or maps.sizes[dims.Y] < 2:
+        return 1.0
+    places = maps[dims.Y].to_numpy()
+    return abs(float(places[1] - places[0])) / float(pixel_nm(maps) or 1.0)
+
+
+def show_map(
+    axis: Axes, image: np.ndarray, *, cmap: str | Colormap, bounds: tuple[float, float]
+) -> None:
+    """An image (y, x) in its colours."""
+    axis.imshow(image, cmap=cmap, vmin=bounds[0], vmax=bounds[1], aspect=axis.get_aspect())
+
+
+def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
+    """The polarization in pale grey, masks hatched: what values are drawn upon."""
+    image = maps["polarization"][index].to_numpy()
+    axis.imshow(image, cmap="Greys_r", vmin=-4.5, vmax=1.2, aspect=axis.get_aspect())
+    hatch(axis, ~maps["valid"][index].to_numpy())
+
+
+def hatch(axis: Axes, masked: np.ndarray) -> None:
+    """Diagonal stripes over what is masked."""
+    if not masked.any():
+        return
+    y, x = np.indices(masked.shape)
+    period = max(4, masked.shape[1] // 40)
+    stripe = (y + x) % period < period / 2
+    shade = np.where(stripe, 0.55, 0.93)
+    overlay = np.stack([shade, shade, shade, masked * 0.92], axis=-1)
+    axis.imshow(overlay, aspect=axis.get_aspect())
+
+
+def show_walls(
+    axis: Axes, walls: xr.Dataset, frame: int, *, colour: str, width: float = 1.0
+) -> None:
+    """The walls of a frame as plain lines."""
+    segments, _ = _segments(walls, frame)
+    axis.add_collection(LineCollection(list(segments), colors=colour, linewidths=width, zorder=3))
+
+
+def _segments(walls: xr.Dataset, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of wall between neighbouring points (piece, end, x/y), and the position of each piece's first point."""
+    here = np.flatnonzero(walls[dims.FRAME].to_numpy() == frame)
+    if len(here) < 2:
+        return np.empty((0, 2, 2)), here[:0]
+    points = np.column_stack([walls[name].to_numpy()[here] for name in (dims.X, dims.Y)])
+    contour = walls["contour"].to_numpy()[here]
+    near = np.hypot(*np.diff(points, axis=0).T) <= BREAK
+    joined = near & (np.diff(contour) == 0)
+    return np.stack([points[:-1], points[1:]], axis=1)[joined], here[:-1][joined]
+
+
+def show_sites(
+    axis: Axes,
+    result: Result,
+    index: int,
+    values: np.ndarray,
+    *,
+    cmap: str | Colormap,
+    bounds: tuple[float, float],
+) -> None:
+    """Values (site) where their sites are: along walls, as a raster, or as dots.
+
+    Args:
+        axis: made by `prepare`.
+        result: the sites, and `walls` or `grid` where the result has them.
+        index: position of the frame along `maps`.
+        values: one per site; NaN leaves a site out.
+        cmap: colours.
+        bounds: values of the first and the last colour.
+    """
+    frame = int(result["maps"][dims.FRAME][index])
+    if "grid" in result:
+        _show_raster(axis, result, frame, values, cmap=cmap, bounds=bounds)
+    elif on_walls(result):
+        show_along_walls(
+            axis, result["walls"], frame, _at_points(result, values), cmap=cmap, bounds=bounds
+        )
+    else:
+        here = np.flatnonzero(result[""][dims.FRAME].to_numpy() == frame)
+        y, x = (result[""][name].to_numpy()[here] for name in (dims.Y, dims.X))
+        axis.scatter(x, y, c=values[here], s=9, cmap=cmap, vmin=bounds[0], vmax=bounds[1], zorder=4)
+
+
+def on_walls(result: Result) -> bool:
+    """Whether the sites lie on walls, so that values may be drawn along them."""
+    return bool((result[""]["kind"] == dims.KINDS.index("wall")).all()) and "walls" in result
+
+
+def _at_points(result: Result, values: np.ndarray) -> np.ndarray:
+    """Values of the sites nearest to the walls' points; NaN where there is none."""
+    nearest = result["walls"]["nearest_site"].to_numpy()
+    return np.where(nearest >= 0, values[np.maximum(nearest, 0)].astype(float), np.nan)
+
+
+def show_along_walls(
+    axis: Axes,
+    walls: xr.Dataset,
+    frame: int,
+    values: np.ndarray,
+    *,
+    cmap: str | Colormap,
+    bounds: tuple[float, float],
+) -> None:
+    """Values of the walls' points as the colour of the walls; thin grey lines where there is none."""
+    segments, first = _segments(walls, frame)
+    known = np.isfinite(values[first])
+    axis.add_collection(
+        LineCollection(list(segments[~known]), colors=style.MUTED, linewidths=0.6, zorder=3)
+    )
+    lines = LineCollection(
+        list(segments[known]),
+        array=values[first][known],
+        cmap=cmap,
+        norm=Normalize(*bounds),
+        linewidths=2.6,
+        capstyle="round",
+        zorder=4,
+    )
+    axis.add_collection(lines)
+
+
+def _show_raster(
+    axis: Axes,
+    result: Result,
+    frame: int,
+    values: np.ndarray,
+    *,
+    cmap: str | Colormap,
+    bounds: tuple[float, float],
+) -> None:
+    sites, grid = result[""], result["grid"]
+    here = np.flatnonzero(sites[dims.FRAME].to_numpy() == frame)
+    y, x = (grid[name].to_numpy() for name in ("grid_y", "grid_x"))
+    raster = np.full((len(y), len(x)), np.nan)
+    rows = np.searchsorted(y, sites[dims.Y].to_numpy()[here])
+    columns = np.searchsorted(x, sites[dims.X].to_numpy()[here])
+    raster[rows, columns] = values[here]
+    axis.pcolormesh(
+        x, y, raster, cmap=cmap, vmin=bounds[0], vmax=bounds[1], shading="nearest", zorder=2
+    )
+
+
+def mosaic(images: np.ndarray, *, gap: int = 1) -> np.ndarray:
+    """Images (row, column, y, x) side by side, NaN between them."""
+    rows, columns, height, width = images.shape
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for row in range(rows):
+        for column in range(columns):
+            y, x = row * (height + gap), column * (width + gap)
+            sheet[y : y + height, x : x + width] = images[row, column]
+    return sheet

@@ -1,0 +1,261 @@
+"""The HTML page: one file, nothing loaded from elsewhere, everything that came with a recording escaped."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from invae import dims
+from invae.provenance import Receipt
+from invae.report import style
+from invae.report.drawing import Result
+from invae.report.images import pixel_nm
+from invae.report.latents import DESCRIPTORS
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""The browser loads nothing and runs nothing, whatever a name in a recording says."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as it goes into the page."""
+
+    name: str
+    title: str
+    how_to_read: str
+    numbers: str
+    png: bytes
+    width: int
+    """Width on the page [CSS pixel]."""
+
+
+def page(
+    result: Result,
+    sections: Mapping[str, Sequence[Shown]],
+    left_out: Mapping[str, str],
+    *,
+    title: str,
+    receipts: Sequence[Receipt],
+) -> str:
+    """The whole page.
+
+    Args:
+        result: groups of the result.
+        sections: title of a section → its figures.
+        left_out: title of a figure → why it is not there.
+        title: of the page; escaped.
+        receipts: of the result and of the report.
+    """
+    notes = [str(note) for note in result[""].attrs.get("notes", [])]
+    parts = [
+        f"<header><h1>{escape(title)}</h1><p class='lead'>{escape(headline(result))}</p></header>",
+        _summary(result),
+        _list("Notes", notes),
+        _contents(sections),
+        *(_section(name, figures, result) for name, figures in sections.items() if figures),
+        _list("Left out", [f"{name}: {reason}" for name, reason in left_out.items()]),
+        _provenance(receipts),
+    ]
+    css = files("invae.report").joinpath("page.css").read_text()
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{css}</style></head>\n<body><main>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</main></body></html>\n"
+    )
+
+
+def headline(result: Result) -> str:
+    """What was found, in one sentence."""
+    summary, maps = result["summary"], result["maps"]
+    n_frames = int(summary["n_frames"])
+    words = [f"{n_frames} frame{'s' if n_frames > 1 else ''} of {field_of_view(maps)}"]
+    if "n_walls" in summary:
+        words.append(f"{style.number(float(summary['n_walls']))} walls in a frame")
+    n_classes = int(summary["n_clusters"])
+    words.append(
+        f"{style.number(float(summary['n_sites']))} sites in {n_classes} class{'es' if n_classes > 1 else ''}"
+    )
+    if "drift_max" in summary:
+        words.append(f"drift up to {_with_sd(summary, 'drift_max', 'drift_sd')} px")
+    words.append(f"{style.number(100 * float(summary['masked_share']))} % masked")
+    return "; ".join(words) + "."
+
+
+def field_of_view(maps: xr.Dataset) -> str:
+    """`2.00 × 2.00 µm`, or pixels if the recording is not calibrated."""
+    height, width = maps.sizes[dims.Y], maps.sizes[dims.X]
+    if pixel_nm(maps) is None:
+        return f"{height} × {width} px"
+    sides = [
+        float(np.ptp(maps[name].to_numpy())) * n / max(n - 1, 1)
+        for name, n in ((dims.Y, height), (dims.X, width))
+    ]
+    scale, unit = (1000, "µm") if max(sides) >= 1000 else (1, "nm")
+    return f"{sides[0] / scale:.3g} × {sides[1] / scale:.3g} {unit}"
+
+
+def _with_sd(summary: xr.Dataset, name: str, sd: str) -> str:
+    text = f"{float(summary[name]):.1f}"
+    return f"{text} ± {float(summary[sd]):.1f}" if sd in summary else text
+
+
+def _summary(result: Result) -> str:
+    rows = [(escape(name), escape(value)) for name, value in _facts(result)]
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
+    return f"<dl class='facts'>{cells}</dl>"
+
+
+def _facts(result: Result) -> Iterable[tuple[str, str]]:
+    """Name and value of what stands at the top."""
+    sites, maps, summary = result[""], result["maps"], result["summary"]
+
+    def known(name: str, unit: str = "", scale: float = 1.0) -> str:
+        if name not in summary:
+            return "–"
+        return f"{style.number(scale * float(summary[name]))}{unit}"
+
+    size = pixel_nm(maps)
+    yield (
+        "recording",
+        ", ".join(str(sites.attrs.get(k)) for k in ("modality", "format") if sites.attrs.get(k)),
+    )
+    yield "field of view", f"{field_of_view(maps)}, {maps.sizes[dims.Y]} × {maps.sizes[dims.X]} px"
+    yield "pixel", f"{size:.4g} nm" if size else "not calibrated"
+    yield "frames", known("n_frames")
+    yield "masked", known("masked_share", " %", 100)
+    yield "walls in a frame", known("n_walls")
+    if "drift_max" in summary:
+        yield "largest drift", f"{_with_sd(summary, 'drift_max', 'drift_sd')} px"
+    yield "sites", known("n_sites")
+    channels = ", ".join(str(name) for name in sites.attrs.get("channels", []))
+    yield "patches", f"{sites.attrs.get('window', '–')} px; channels {channels}"
+    yield (
+        "model",
+        f"{sites.attrs.get('family', '–')}, {sites.sizes[dims.LATENT]} content dimension(s)",
+    )
+    yield "ELBO, held out", known("elbo_held_out", " nat per patch")
+    yield "ELBO, trained on", known("elbo_train", " nat per patch")
+    yield "classes", known("n_clusters")
+    yield (
+        "reconstruction error",
+        f"{known('reconstruction_error')} (principal components {known('pca_error')})",
+    )
+    if "angle_agreement" in summary:
+        yield "angle follows wall", f"{known('angle_agreement')} of 1"
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<section class='aside'><h2>{escape(title)}</h2><ul>{items}</ul></section>"
+
+
+def _contents(sections: Mapping[str, Sequence[Shown]]) -> str:
+    links = "".join(
+        f"<li><a href='#{_anchor(name)}'>{escape(name)}</a></li>"
+        for name, figures in sections.items()
+        if figures
+    )
+    return f"<nav><ul>{links}<li><a href='#provenance'>Provenance</a></li></ul></nav>"
+
+
+def _anchor(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+
+
+def _section(name: str, figures: Sequence[Shown], result: Result) -> str:
+    body = "\n".join(_figure(shown) for shown in figures)
+    table = _class_table(result) if any(shown.name == "classes" for shown in figures) else ""
+    return f"<section id='{_anchor(name)}'><h2>{escape(name)}</h2>{table}{body}</section>"
+
+
+def _figure(shown: Shown) -> str:
+    data = base64.b64encode(shown.png).decode()
+    alt = escape(f"{shown.title}. {shown.numbers}", quote=True)
+    numbers = f"<p class='numbers'>{escape(shown.numbers)}</p>" if shown.numbers else ""
+    return (
+        f"<figure id='{escape(shown.name, quote=True)}'><h3>{escape(shown.title)}</h3>"
+        f"<img alt='{alt}' style='width:{shown.width}px' src='data:image/png;base64,{data}'>"
+        f"<figcaption><p><b>How to read it.</b> {escape(shown.how_to_read)}</p>{numbers}</figcaption></figure>"
+    )
+
+
+def _class_table(result: Result) -> str:
+    """Mean ± sd of every descriptor in every class."""
+    sites = result[""]
+    label = sites["cluster"].to_numpy()
+    known = [
+        name for name in DESCRIPTORS if name in sites and np.isfinite(sites[name].to_numpy()).any()
+    ]
+    heads = [style.in_units(DESCRIPTORS[name], sites[name].attrs.get("units")) for name in known]
+    rows = []
+    for number in range(sites.sizes["cluster_name"]):
+        here = label == number
+        cells = [str(number + 1), style.number(float(here.sum()))]
+        cells += [_mean_and_sd(sites[name].to_numpy()[here]) for name in known]
+        rows.append(cells)
+    table = _table(["class", "sites", *heads], rows)
+    return f"<div class='wide'>{table}<p class='numbers'>Mean ± standard deviation over the sites of a class.</p></div>"
+
+
+def _mean_and_sd(values: np.ndarray) -> str:
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return "–"
+    return f"{style.number(float(values.mean()))} ± {style.number(float(values.std()), 2)}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th scope='col'>{escape(text)}</th>" for text in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _provenance(receipts: Sequence[Receipt]) -> str:
+    first = receipts[0]
+    sources = _table(
+        ["source", "bytes", "SHA-256"],
+        [
+            [source.name, style.number(float(source.n_bytes)), source.sha256]
+            for source in first.sources
+        ],
+    )
+    stages = _table(
+        ["stage", "made", "key", "code"],
+        [[receipt.stage, receipt.created, receipt.key, receipt.code] for receipt in receipts],
+    )
+    versions = _table(["package", "version"], [[str(k), str(v)] for k, v in first.versions.items()])
+    facts = _table(
+        ["setting", "value"],
+        [
+            [
+                "configuration",
+                f"{first.config.get('name', '–')} version {first.config.get('version', '–')}",
+            ],
+            ["hash of the configuration", first.config_hash],
+            ["seed", str(first.seed)],
+            *[[f"key of {stage}", key] for stage, key in first.inputs.items()],
+        ],
+    )
+    config = escape(_json(first.config))
+    return (
+        "<section id='provenance' class='provenance'><h2>Provenance</h2>"
+        f"{sources}{stages}{facts}{versions}"
+        f"<details><summary>Whole configuration (JSON)</summary><pre>{config}</pre></details></section>"
+    )
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, ensure_ascii=False)
