@@ -63,20 +63,22 @@ def execute(arguments: list[str]) -> int:
     arguments = [*first, *(word for word in arguments if word not in first)] or ["--help"]
     command = typer.main.get_command(app)
     try:
-        return int(command.main(arguments, prog_name="invae", standalone_mode=False) or 0)
+        code = int(command.main(arguments, prog_name="invae", standalone_mode=False) or 0)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "invae"
         complain(f"{error.format_message()} (see `{path} --help`)")
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
-        complain("stopped; the same command goes on from here")
-        return INTERRUPTED
+        code = INTERRUPTED
     except (InvaeError, OSError) as error:
         if MANNER.debug:
             raise
         complain(_told(error))
         return 1
+    if code == INTERRUPTED:
+        complain("stopped; the same command goes on from here")
+    return code
 
 
 def _told(error: Exception) -> str:

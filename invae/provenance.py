@@ -17,6 +17,7 @@ from invae.progress import Progress, silent
 PACKAGE = Path(__file__).parent
 LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "xarray", "zarr", "dask")
 COPY_BYTES = 1 << 20
+CODE_SUFFIXES = (".py", ".css")
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,10 @@ def code_digest(*rooms: str) -> str:
     digest = hashlib.sha256(versions()["invae"].encode())
     for room in sorted(rooms):
         path = PACKAGE / room
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        files = (
+            [p for p in path.rglob("*") if p.suffix in CODE_SUFFIXES] if path.is_dir() else [path]
+        )
+        for file in sorted(files):
             digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0")
             digest.update(file.read_bytes())
     return digest.hexdigest()

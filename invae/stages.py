@@ -81,7 +81,13 @@ STAGES: Mapping[str, Stage] = {
             ),
             seeded=True,
         ),
-        Stage("report", "report", ("analyse",), ("report",), ("report", "results.py", *STORING)),
+        Stage(
+            "report",
+            "report",
+            ("analyse",),
+            ("report",),
+            ("readers", "report", "results.py", *STORING),
+        ),
     )
 }
 """All stages, in the order in which they run."""
@@ -184,13 +190,9 @@ def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
         stage.name,
         inputs=inputs,
         config=settings_of(config, stage.sections),
-        code=provenance.code_digest(*_existing(stage.rooms)),
+        code=provenance.code_digest(*stage.rooms),
         seed=config.seed if stage.seeded else 0,
     )
-
-
-def _existing(rooms: Sequence[str]) -> list[str]:
-    return [room for room in rooms if (provenance.PACKAGE / room).exists()]
 
 
 def plan(folder: Path, sources: Sequence[Source], config: ProcessConfig) -> list[Step]:
@@ -252,7 +254,7 @@ def _receipt(
         config=config.model_dump(mode="json"),
         config_hash=config_hash(config),
         seed=config.seed,
-        code=provenance.code_digest(*_existing(stage.rooms)),
+        code=provenance.code_digest(*stage.rooms),
         versions=provenance.versions(),
         created=provenance.now(),
         flow_run=flow_run,

@@ -116,7 +116,7 @@ def test_drift_is_what_brings_the_frames_onto_the_first(series):
 
     for frame, drift in enumerate(truth["drift"].to_numpy()):
         here = likeness(frame, drift)
-        assert here > 0.97
+        assert here > 0.9
         for off in ((0.7, 0), (-0.7, 0), (0, 0.7), (0, -0.7)):
             assert here > likeness(frame, drift + off)
 
@@ -190,14 +190,25 @@ def test_scarred_and_lost_lines_are_those_of_the_truth():
 
 
 def test_walls_lie_where_the_polarization_changes_sign(series):
+    """Of two neighbours of opposite sign the one nearer to the zero line is wall, and no other pixel is."""
     _, truth = series
     p, wall = truth["polarization"].to_numpy(), truth["wall"].to_numpy()
-    assert wall.any(axis=(1, 2)).all()
-    positive = p > 0
-    for sign in (positive, ~positive):
-        away = np.stack([ndimage.distance_transform_cdt(image, "chessboard") for image in sign])
-        assert (away[wall & sign] <= 2).all()
-        assert wall[away == 0].mean() < 0.5
+    inside = truth["non180"].to_numpy()
+    beside = np.zeros(p.shape, bool)
+    for axis in (1, 2):
+        (before, after), (wall_before, wall_after) = (
+            (np.delete(image, -1, axis), np.delete(image, 0, axis)) for image in (p, wall)
+        )
+        crosses = (before > 0) != (after > 0)
+        same = np.delete(inside, -1, axis) == np.delete(inside, 0, axis)  # as strong on both sides
+        nearer = np.where(np.abs(before) <= np.abs(after), wall_before, wall_after)
+        assert nearer[crosses & same].all()
+        assert crosses.any()
+        pad = [(0, 0)] * 3
+        for ends in ((0, 1), (1, 0)):
+            pad[axis] = ends
+            beside |= np.pad(crosses, pad)
+    assert not wall[:, 1:-1, 1:-1][~beside[:, 1:-1, 1:-1]].any()
 
 
 def test_lamellae_respond_less():
