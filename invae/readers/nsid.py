@@ -99,7 +99,20 @@ def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
             )
         units = _text(scale.attrs.get("units", "")) if scale is not None else ""
         axes[dim] = Axis(scale[()], units) if scale is not None else None
-    return axes
+    return _as_shown(axes)
+
+
+def _as_shown(axes: dict[str, Axis | None]) -> dict[str, Axis | None]:
+    """The first image axis is y, the second x, whatever their names.
+
+    Exporters write the image as it is shown, rows first, and call its axes x and y in that order; going by the names would
+    mirror the image about its diagonal, and with it every direction that is read off it.
+    """
+    image = [dim for dim in axes if dim in (dims.Y, dims.X)]
+    if image != [dims.X, dims.Y]:
+        return axes
+    swapped = {dims.X: dims.Y, dims.Y: dims.X}
+    return {swapped.get(dim, dim): axis for dim, axis in axes.items()}
 
 
 def _dim(name: str, kind: str) -> str:
