@@ -84,7 +84,7 @@ def _latent_scores(folder: Path, truth: xr.Dataset) -> Iterator[Score]:
     )
     latents = sites["content"].transpose(dims.SITE, ...).to_numpy()
     places = np.column_stack([sites[name].to_numpy() for name in (dims.Y, dims.X)])
-    for name in ("switching_degree", "wall_curvature", "switch_significance"):
+    for name in ("switching_degree", "wall_curvature"):
         words = name.replace("_", " ")
         for kind, value in held_out_r2(
             latents, answers[name].to_numpy(), places, gap=window

@@ -148,18 +148,13 @@ def test_a_longer_series_begins_like_a_shorter_one():
 
 
 def test_lines_are_recorded_one_after_the_other():
-    """A wall along y that moves by v px in a frame is recorded tilted: its last line lies v further than its first."""
+    """Walls move while a frame is scanned: row y shows each of them y/rows of a frame's way further than row 0."""
     field = 0.2
     bare = {
-        "start": "stripes",
-        "domain_size": 32,
-        "pins": {"density": 0},
-        "lamellae": {"enabled": False},
-        "bias_sd": 0,
-        "depolarization": 0,
-        "nucleation": 0,
-    }
-    tilts = {}
+        "start": "stripes", "domain_size": 32, "pins": {"density": 0}, "lamellae": {"enabled": False},
+        "bias_sd": 0, "depolarization": 0, "nucleation": 0,
+    }  # fmt: skip
+    positive, walls = {}, {}
     for skew in (False, True):
         config = small(
             n_frames=2,
@@ -167,12 +162,15 @@ def test_lines_are_recorded_one_after_the_other():
             probe={"drift": 0, "row_skew": skew, **QUIET},
             field={"waveform": "constant", "amplitude": field},
         )
-        _, truth = simulate_dataset(config, 2)
-        positive = (truth["polarization"].to_numpy() > 0).sum(axis=2)
-        tilts[skew] = positive[1, -8:].mean() - positive[1, :8].mean()
-    walls = 2
-    expected = walls * wall_speed(field, steps_per_frame=config.steps_per_frame) * 56 / 64
-    assert tilts[True] - tilts[False] == pytest.approx(expected, abs=0.8)
+        up = simulate_dataset(config, 2)[1]["polarization"].to_numpy()[1] > 0
+        positive[skew], walls[skew] = up.sum(axis=1), np.diff(up.astype(int), axis=1)
+    grown = positive[True] - positive[False]
+    speed = wall_speed(field, steps_per_frame=config.steps_per_frame)
+    same = (np.abs(walls[True]).sum(axis=1) == np.abs(walls[False]).sum(axis=1)) & (grown >= 0)
+    expected = np.abs(walls[True]).sum(axis=1) * speed * np.arange(64) / 64
+    assert same.sum() > 30
+    assert np.abs(grown[:8]).max() <= 2
+    assert np.polyfit(expected[same], grown[same], 1)[0] == pytest.approx(1, abs=0.25)
 
 
 def test_scarred_and_lost_lines_are_those_of_the_truth():
@@ -183,10 +181,10 @@ def test_scarred_and_lost_lines_are_those_of_the_truth():
     scar = truth["scar"].to_numpy()
     assert lost.any()
     assert scar.any()
-    assert np.median(amplitude[lost]) < 0.15 * np.median(amplitude)
-    assert np.median(amplitude[scar], axis=1).max() < 0.5 * np.median(amplitude)
-    kept = ~(lost | scar)
-    assert np.median(amplitude[kept], axis=1).min() > 0.5 * np.median(amplitude)
+    medians = np.median(amplitude, axis=2)  # 100 pm in a domain
+    assert medians[lost].max() < 10
+    assert medians[scar].max() < 40
+    assert (medians[~(lost | scar)] > 40).mean() > 0.97
 
 
 def test_walls_lie_where_the_polarization_changes_sign(series):
@@ -222,7 +220,9 @@ def test_lamellae_respond_less():
 @pytest.mark.parametrize("shape", [(48, 80), (80, 48)])
 def test_every_start_gives_walls_in_frames_of_any_shape(start, shape):
     rows, columns = shape
-    config = small(rows=rows, columns=columns, n_frames=1, sample={"start": start})
+    config = small(
+        rows=rows, columns=columns, n_frames=1, sample={"start": start, "domain_size": 10}
+    )
     recording, truth = simulate_dataset(config, 1)
     assert recording["phase"].shape == (1, rows, columns)
     assert truth["wall"].to_numpy().any()
