@@ -11,19 +11,20 @@ from threadpoolctl import threadpool_limits
 from invae import dims, store
 from invae.analysis import clusters, examples, linear, maps, traversal
 from invae.analysis.association import associate
+from invae.analysis.decoding import decoder_of
 from invae.analysis.orientation import wall_normal
 from invae.analysis.pinning import evolution, pinning, wall_motion
 from invae.analysis.summary import summarise
 from invae.analysis.switching import LABELS as DESCRIPTORS
 from invae.analysis.switching import describe_sites
-from invae.analysis.traversal import Decode
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.estimator import InvariantVAE
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 
 REACH = 12.0
 """A wall point takes the value of the nearest site if that lies within this distance [pixel]."""
+SAME = 0.95
+"""Content dimensions with a larger correlation say the same."""
 SHARES = {"descriptors": (0, 50), "components": (50, 75), "maps": (75, 90), "rest": (90, 100)}
 """How far each part takes the work, begin and end [percent]."""
 
@@ -151,10 +152,23 @@ def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
         *store.open_store(inputs.recording).attrs.get("notes", []),
         *store.open_store(inputs.patches).attrs.get("notes", []),
         *clusters.remarks(classes),
+        *_redundancy(store.open_store(inputs.embedding)["content"].load()),
     ]
     if inputs.frame_maps().sizes[dims.FRAME] < 2:
         found.append("one frame: no drift, no evolution of walls, no pinning")
     return list(dict.fromkeys(found))
+
+
+def _redundancy(content: xr.DataArray) -> list[str]:
+    """A line for every pair of content dimensions that say the same."""
+    values = content.transpose(dims.LATENT, dims.SITE).to_numpy()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        together = np.abs(np.atleast_2d(np.corrcoef(values)))
+    return [
+        f"content {first + 1} and content {second + 1} rise and fall together "
+        f"(correlation {together[first, second]:.2f}): one dimension would do, or more sites are needed"
+        for first, second in np.argwhere(np.triu(together > SAME, k=1))
+    ]
 
 
 def _history(model: Path) -> xr.Dataset:
@@ -172,25 +186,9 @@ def _history(model: Path) -> xr.Dataset:
     return xr.Dataset(variables, coords={dims.EPOCH: number})
 
 
-def _decoder(inputs: Inputs) -> Decode:
-    """The trained model's decoder, on arrays."""
-    vae = InvariantVAE.load(inputs.model, device=inputs.compute.device)
-
-    def decode(
-        content: np.ndarray,
-        /,
-        *,
-        angle: np.ndarray | None = None,
-        shift: np.ndarray | None = None,
-    ) -> np.ndarray:
-        return vae.decode(content, angle=angle, shift=shift).to_numpy()
-
-    return decode
-
-
 def _decoded(inputs: Inputs, sites: xr.Dataset) -> dict[str, xr.Dataset]:
     """What the decoder draws: the manifold, the classes, examples."""
-    decode = _decoder(inputs)
+    decode = decoder_of(inputs.model, device=inputs.compute.device)
     channels = [str(name) for name in store.open_store(inputs.patches)[dims.CHANNEL].to_numpy()]
     names = [str(name) for name in sites["cluster_name"].to_numpy()]
     return {

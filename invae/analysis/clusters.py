@@ -7,6 +7,7 @@ import xarray as xr
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from invae import dims
 from invae.errors import InputError
@@ -17,6 +18,10 @@ SITES_PER_CLASS = 10
 """A class must have room for so many sites, or it is not tried."""
 N_STARTS = 3
 """Starts of the expectation maximisation; the likeliest is kept."""
+FEWEST = 5
+"""A mixture with a class of fewer sites has explained outliers, not found classes; it is not chosen."""
+SPREAD_FLOOR = 1e-3
+"""Added to the variance of every class, in units of the content's: sites on a line are no infinitely thin classes."""
 LOST_SD = 1e-6
 """A content dimension with a smaller sd, relative to the largest one, carries nothing."""
 
@@ -40,7 +45,9 @@ def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Datas
     limit = max(1, min(max_clusters, len(fitted) // SITES_PER_CLASS))
     mixtures = [_fit(fitted, n_classes=n, seed=seed) for n in range(1, limit + 1)]
     bic = np.array([mixture.bic(fitted) for mixture in mixtures])
-    best = int(np.argmin(bic))
+    accepted = np.array([_smallest(mixture, fitted) >= FEWEST for mixture in mixtures])
+    accepted[0] = True
+    best = int(np.argmin(np.where(accepted, bic, np.inf)))
     again = _fit(fitted, n_classes=best + 1, seed=seed + 1)
     probability = mixtures[best].predict_proba(values)
     order = np.argsort(-probability.sum(0), kind="stable")
@@ -48,7 +55,7 @@ def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Datas
     return _labelled(
         probability[:, order],
         bic=bic,
-        turns=bool(best + 1 < limit or limit == 1),
+        turns=bool(int(np.argmin(bic)) + 1 < limit or limit == 1),
         agreement=float(agreement),
     )
 
@@ -73,12 +80,18 @@ def _even(length: int, most: int) -> np.ndarray:
 
 def _fit(values: np.ndarray, *, n_classes: int, seed: int) -> GaussianMixture:
     mixture = GaussianMixture(
-        n_classes, n_init=N_STARTS, max_iter=300, reg_covar=1e-4, random_state=seed % 2**32
+        n_classes, n_init=N_STARTS, max_iter=300, reg_covar=SPREAD_FLOOR, random_state=seed % 2**32
     )
-    with warnings.catch_warnings():
+    # One thread: k-means adds up in the order in which threads finish, and on busy cores they wait for each other.
+    with warnings.catch_warnings(), threadpool_limits(1):
         # Too many components never settle, and fewer distinct sites than components cannot: the BIC punishes both.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return mixture.fit(values)
+
+
+def _smallest(mixture: GaussianMixture, values: np.ndarray) -> int:
+    """Sites of the smallest class."""
+    return int(np.bincount(mixture.predict(values), minlength=mixture.n_components).min())
 
 
 def _labelled(

@@ -25,7 +25,8 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
     add("n_frames", frames.sizes[dims.FRAME], "frames")
     add("n_sites", sites.sizes[dims.SITE], "sites")
     add("masked_share", float(frames["masked_share"].mean()), "masked share of all frames")
-    for name, variable in {**_of_sites(sites), **_of_drift(frames)}.items():
+    found = _of_sites(sites) | _of_training(groups["training"]) | _of_drift(frames)
+    for name, variable in found.items():
         add(name, *variable)
     walls = groups.get("walls")
     if walls is not None:
@@ -64,22 +65,23 @@ def _of_sites(sites: xr.Dataset) -> dict[str, tuple[float, str, str]]:
             "agreement of angle and wall direction inside a class (1: same but for an offset)",
             "1",
         )
-    return found | _of_elbo(sites)
-
-
-def _of_elbo(sites: xr.Dataset) -> dict[str, tuple[float, str, str]]:
-    if "elbo" not in sites or "held_out" not in sites:
-        return {}
-    held_out = sites["held_out"].to_numpy().astype(bool)
-    elbo = sites["elbo"].to_numpy()
-    found = {}
-    for name, chosen, words in (
-        ("elbo_train", ~held_out, "sites trained on"),
-        ("elbo_held_out", held_out, "held-out sites"),
-    ):
-        if chosen.any():
-            found[name] = (float(elbo[chosen].mean()), f"ELBO of a patch, mean of {words}", "nat")
     return found
+
+
+def _of_training(history: xr.Dataset) -> dict[str, tuple[float, str, str]]:
+    """The ELBO of the epoch that was kept."""
+    best = np.flatnonzero(history["best"].to_numpy())
+    if not len(best):
+        return {}
+    return {
+        f"elbo_{part}": (
+            float(history[f"elbo_{part}"][best[-1]]),
+            f"ELBO of a patch, mean of {words} [nat]",
+            "1",
+        )
+        for part, words in (("training", "sites trained on"), ("held_out", "held-out sites"))
+        if f"elbo_{part}" in history
+    }
 
 
 def _of_drift(frames: xr.Dataset) -> dict[str, tuple[float, str, str]]:

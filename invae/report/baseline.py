@@ -1,6 +1,7 @@
 """Principal components beside the model: what one finds without invariance."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from invae import dims
 from invae.config import ReportConfig
@@ -8,6 +9,8 @@ from invae.report import images, style
 from invae.report.drawing import Drawing, Result
 
 MOST_COMPONENTS = 6
+GAP = 2
+"""Between pictures of a sheet [pixel]."""
 
 
 def components(result: Result, config: ReportConfig) -> Drawing:
@@ -15,19 +18,11 @@ def components(result: Result, config: ReportConfig) -> Drawing:
     baseline, sites = result["baseline"], result[""]
     pictures = baseline["component"].to_numpy()[:MOST_COMPONENTS]
     names = [str(name) for name in result["traversal"][dims.CHANNEL].to_numpy()]
-    figure = style.new_figure(2.9 + 1.0 * len(names) + 0.3)
-    top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=(len(names) + 0.3, 2.9)))
-    axes = top.subplots(len(names), len(pictures), squeeze=False)
-    bounds = style.limits(pictures, symmetric=True)
-    for number, picture in enumerate(pictures):
-        for channel, name in enumerate(names):
-            axis = axes[channel, number]
-            axis.imshow(picture[channel], cmap="PuOr", vmin=bounds[0], vmax=bounds[1])
-            axis.set(xticks=[], yticks=[])
-            if channel == 0:
-                axis.set_title(f"component {number + 1}")
-            if number == 0:
-                axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    size = 0.9 * style.WIDTH / len(pictures)
+    tall = min(len(names) * size, 3.4) + 0.4
+    figure = style.new_figure(tall + 2.9)
+    top, bottom = np.asarray(figure.subfigures(2, 1, height_ratios=(tall, 2.9)))
+    _sheet(top.subplots(), pictures, names)
     share, plane, angle = bottom.subplots(1, 3)
     _shares(share, baseline["explained_variance_ratio"].to_numpy())
     keep = images.evenly(sites.sizes[dims.SITE], images.MAX_DOTS)
@@ -48,7 +43,21 @@ def components(result: Result, config: ReportConfig) -> Drawing:
     )
 
 
-def _shares(axis, ratio: np.ndarray) -> None:
+def _sheet(axis: Axes, pictures: np.ndarray, names: list[str]) -> None:
+    """Components side by side, channels below each other."""
+    bounds = style.limits(pictures, symmetric=True)
+    sheet = images.mosaic(pictures.swapaxes(0, 1), gap=GAP)
+    axis.imshow(sheet, cmap="PuOr", vmin=bounds[0], vmax=bounds[1])
+    size = pictures.shape[-1] + GAP
+    numbers = [f"component {number + 1}" for number in range(len(pictures))]
+    axis.set_xticks((np.arange(len(pictures)) + 0.5) * size, labels=numbers)
+    axis.set_yticks((np.arange(len(names)) + 0.5) * size, labels=names)
+    axis.tick_params(length=0, labelcolor=style.INK)
+    axis.xaxis.tick_top()
+    axis.spines[:].set_visible(False)
+
+
+def _shares(axis: Axes, ratio: np.ndarray) -> None:
     number = np.arange(1, len(ratio) + 1)
     axis.bar(number, 100 * ratio, color=style.ACCENT, width=0.7, label="each")
     axis.plot(
@@ -65,7 +74,7 @@ def _shares(axis, ratio: np.ndarray) -> None:
 
 
 def _by_direction(
-    axis, first: np.ndarray, second: np.ndarray, result: Result, keep: np.ndarray
+    axis: Axes, first: np.ndarray, second: np.ndarray, result: Result, keep: np.ndarray
 ) -> None:
     sites = result[""]
     if "wall_normal" not in sites or not np.isfinite(sites["wall_normal"].to_numpy()).any():

@@ -103,11 +103,14 @@ def pinning(result: Result, config: ReportConfig) -> Drawing:
     if "pinning" not in maps:
         raise LeftOut(ONE_FRAME)
     share, near = maps["pinning"].to_numpy(), maps["wall_frames"].to_numpy()
-    figure, axes = style.panels(2, columns=2, panel_height=images.panel_height(maps, 2))
+    share = np.where(near >= min(2, int(near.max())), share, np.nan)
+    known = np.where(near > 0, near.astype(float), np.nan)
+    height = images.panel_height(maps, 2) - 0.55  # colour bars take their share of the width
+    figure, axes = style.panels(2, columns=2, panel_height=height)
     pictures = (
         (share, "pinning", (0.0, 1.0), "magma", "share of the time"),
         (
-            near.astype(float),
+            known,
             "frames with a wall near",
             (0.0, max(1.0, float(near.max()))),
             config.colormap,
@@ -129,7 +132,7 @@ def pinning(result: Result, config: ReportConfig) -> Drawing:
         "pinning",
         "Where walls stay",
         "Left: of the frames in which a wall is near a place, the share in which it is at that place; bright places hold "
-        "walls. Right: in how many frames a wall was near, that is how much the left map is worth there. Both lie in the "
+        "walls; what had a wall near in one frame only is left out. Right: in how many frames a wall was near, that is how much the left map is worth there. Both lie in the "
         "pixels of frame 0, whose walls are drawn in light blue.",
         figure,
         f"{style.number(100 * strong.mean())} % of the area holds a wall for more than 80 % of the time that one is near; {n_frames} frames"

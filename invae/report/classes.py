@@ -9,6 +9,8 @@ from invae.report.drawing import Drawing, LeftOut, Result
 
 MOST_COLUMNS = 3
 MOST_CLASSES = 8
+GAP = 2
+"""Between pictures of a sheet [pixel]."""
 
 
 def on_image(result: Result, config: ReportConfig) -> Drawing:
@@ -16,7 +18,7 @@ def on_image(result: Result, config: ReportConfig) -> Drawing:
     sites, maps = result[""], result["maps"]
     n_classes = sites.sizes["cluster_name"]
     cmap, bounds = style.class_colours(n_classes), (-0.5, n_classes - 0.5)
-    frames = images.evenly(maps.sizes[dims.FRAME], min(config.max_frames, MOST_COLUMNS))
+    frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
     columns = max(2, len(frames))
     figure = style.new_figure(images.panel_height(maps, columns) + 0.1)
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
@@ -62,33 +64,24 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
     names = [str(name) for name in found[dims.CHANNEL].to_numpy()]
     pictures = [found[name].to_numpy() for name in ("mean_patch", "decoded")]
     bounds = style.limits(np.stack(pictures), symmetric=True)
-    rows = [(part, channel) for channel in range(len(names)) for part in (0, 1)]
-    size = min(1.25, 0.9 * style.WIDTH / n_classes)
-    figure = style.new_figure(len(rows) * size + 0.35)
-    axes = figure.subplots(len(rows), n_classes, squeeze=False)
-    for row, (part, channel) in enumerate(rows):
-        for number in range(n_classes):
-            axis = axes[row, number]
-            axis.imshow(
-                pictures[part][number, channel],
-                cmap=style.POLARIZATION,
-                vmin=bounds[0],
-                vmax=bounds[1],
-            )
-            axis.set(xticks=[], yticks=[])
-            axis.set_facecolor("#eef0f2")
-            if row == 0:
-                axis.set_title(
-                    f"class {number + 1}",
-                    color=style.class_colours(n_classes)(number),
-                    fontweight="bold",
-                )
-        axes[row, 0].set_ylabel(
-            f"{names[channel]}\n{('mean', 'decoded')[part]}", rotation=0, ha="right", va="center"
+    columns = min(n_classes, 4 if len(names) > 1 else 8)
+    side = 0.86 * style.WIDTH / columns / len(names)
+    height = min(2.0, side) * 2 + 0.55
+    figure, axes = style.panels(n_classes, columns=columns, panel_height=height)
+    colours = style.class_colours(n_classes)
+    size = pictures[0].shape[-1] + GAP
+    for number, axis in enumerate(axes):
+        sheet = images.mosaic(np.stack([part[number] for part in pictures]), gap=GAP)
+        axis.imshow(sheet, cmap=style.POLARIZATION, vmin=bounds[0], vmax=bounds[1])
+        axis.set_xticks(np.arange(len(names)) * size + size / 2, labels=names)
+        axis.set_yticks(
+            (size / 2, 1.5 * size), labels=("mean", "decoded") if number == 0 else ("", "")
         )
-    style.colour_bar(
-        figure, list(axes.ravel()), cmap=style.POLARIZATION, bounds=bounds, label="value"
-    )
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        axis.set_facecolor("#eef0f2")
+        axis.set_title(f"class {number + 1}", color=colours(number), fontweight="bold")
+    style.colour_bar(figure, axes, cmap=style.POLARIZATION, bounds=bounds, label="value")
     counts = ", ".join(
         f"{i + 1}: {style.number(float(n))}" for i, n in enumerate(found["n_sites"].to_numpy())
     )

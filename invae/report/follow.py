@@ -1,6 +1,7 @@
 """Which descriptor each latent follows."""
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from invae.config import ReportConfig
 from invae.report import style
@@ -25,8 +26,8 @@ def association(result: Result, config: ReportConfig) -> Drawing:
         [found[name + end].to_numpy()[:, known] for end in ("", "_low", "_high")]
         for name in ("rho", "r2")
     )
-    _table(top, *rho, rows=rows, columns=names, cmap="RdBu_r", bounds=(-1, 1))
-    _table(bottom, *r2, rows=spaces, columns=names, cmap="Greens", bounds=(0, 1))
+    _table(top, rho, rows=rows, columns=names, cmap="RdBu_r", bounds=(-1, 1))
+    _table(bottom, r2, rows=spaces, columns=names, cmap="Greens", bounds=(0, 1))
     top.set_title("Spearman's rank correlation [95 % interval]", loc="left")
     bottom.set_title("R² predicted on held-out strips of the image [95 % interval]", loc="left")
     bottom.set_xticklabels([])
@@ -48,33 +49,41 @@ def _row_name(feature: str) -> str:
 
 
 def _table(
-    axis, value, low, high, *, rows, columns, cmap: str, bounds: tuple[float, float]
+    axis: Axes,
+    numbers: list[np.ndarray],
+    *,
+    rows: list[str],
+    columns: list[str],
+    cmap: str,
+    bounds: tuple[float, float],
 ) -> None:
+    """Values with their intervals on coloured fields; what is sure is bold."""
+    value, low, high = numbers
     axis.imshow(value, cmap=cmap, vmin=bounds[0], vmax=bounds[1], aspect="auto", alpha=0.75)
     axis.set_yticks(range(len(rows)), labels=rows)
     axis.set_xticks(range(len(columns)), labels=[DESCRIPTORS.get(name, name) for name in columns])
     axis.tick_params(length=0, labelsize=8.5, labelcolor=style.INK)
     axis.spines[:].set_visible(False)
     for row, column in np.ndindex(value.shape):
-        if not np.isfinite(value[row, column]):
-            axis.text(column, row, "–", ha="center", va="center")
-            continue
-        ends = (low[row, column], high[row, column])
-        text = f"{value[row, column]:.2f}"
-        if np.isfinite(ends[0]):
-            text += f"  [{ends[0]:.2f}, {ends[1]:.2f}]"
-        dark = abs(value[row, column]) > 0.8 * bounds[1]
-        sure = np.isfinite(ends[0]) and ends[0] * ends[1] > 0
+        middle, *ends = (float(part[row, column]) for part in (value, low, high))
+        sure = ends[0] > 0 or (ends[1] < 0 and bounds[0] < 0)
         axis.text(
             column,
             row,
-            text.replace("-", "−"),
+            _with_interval(middle, *ends),
             ha="center",
             va="center",
             fontsize=8.5,
-            color="white" if dark else style.INK,
+            color="white" if abs(middle) > 0.8 * bounds[1] else style.INK,
             fontweight="bold" if sure else "normal",
         )
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    if not np.isfinite(value):
+        return "–"
+    text = f"{value:.2f}" + (f"  [{low:.2f}, {high:.2f}]" if np.isfinite(low) else "")
+    return text.replace("-", "−")
 
 
 def _strongest(rho: np.ndarray, rows: list[str], names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import MaxNLocator
 
 from invae import dims
 from invae.config import ReportConfig
@@ -46,7 +47,7 @@ def _frame_numbers(result: Result, *, n_shown: int) -> str:
     text = f"{n_shown} of {frames.sizes[dims.FRAME]} frame(s) shown; "
     text += f"masked {style.number(100 * float(frames['masked_share'].mean()))} %"
     if "n_walls" in summary:
-        text += f"; {style.number(float(summary['n_walls']))} walls in a frame, mean"
+        text += f"; {style.number(float(summary['n_walls']), 2)} walls in a frame, mean"
     return text + "."
 
 
@@ -56,15 +57,18 @@ def signals(result: Result, config: ReportConfig) -> Drawing:
     names = [name for name in SIGNAL_COLOURS if name in maps]
     if not names:
         raise LeftOut("the recording has no image of amplitude, phase or height")
-    figure, axes = style.panels(
-        len(names), columns=len(names), panel_height=images.panel_height(maps, 3)
-    )
+    height = images.panel_height(maps, 3) - 0.45  # colour bars take their share of the width
+    figure, axes = style.panels(len(names), columns=len(names), panel_height=height)
     for place, (axis, name) in enumerate(zip(axes, names, strict=True)):
-        image = maps[name][0].to_numpy().astype(float)
-        bounds = style.limits(image)
+        image, units = style.readable(
+            maps[name][0].to_numpy().astype(float), maps[name].attrs.get("units")
+        )
+        bounds = _full_circle(units) if name == "phase" else style.limits(image)
+        if not bounds[0] <= np.nanmedian(image) <= bounds[1]:
+            bounds = style.limits(image)
         images.prepare(axis, maps, title=name, bar=place == 0)
         images.show_map(axis, image, cmap=SIGNAL_COLOURS[name], bounds=bounds)
-        label = style.in_units(name, maps[name].attrs.get("units"))
+        label = style.in_units(name, units)
         style.colour_bar(figure, axis, cmap=SIGNAL_COLOURS[name], bounds=bounds, label=label)
     return Drawing(
         "signals",
@@ -74,6 +78,10 @@ def signals(result: Result, config: ReportConfig) -> Drawing:
         figure,
         f"{images.frame_title(maps, 0).capitalize()}.",
     )
+
+
+def _full_circle(units: str | None) -> tuple[float, float]:
+    return (-180.0, 180.0) if units == "degree" else (-float(np.pi), float(np.pi))
 
 
 def drift(result: Result, config: ReportConfig) -> Drawing:
@@ -113,7 +121,9 @@ def drift(result: Result, config: ReportConfig) -> Drawing:
     over.legend(ncols=2)
     path.plot(values[1], values[0], color="#c8cdd2", lw=1)
     dots = path.scatter(values[1], values[0], c=number, cmap=config.colormap, s=22, zorder=3)
-    figure.colorbar(dots, ax=path, label="frame", fraction=0.05, pad=0.02)
+    bar = figure.colorbar(dots, ax=path, label="frame", fraction=0.05, pad=0.02)
+    bar.locator = MaxNLocator(integer=True)
+    bar.update_ticks()
     path.set(xlabel="drift in x [px]", ylabel="drift in y [px]", title="path of the scan window")
     path.set_aspect("equal", adjustable="datalim")
     path.invert_yaxis()

@@ -29,6 +29,13 @@ def evenly(length: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))
 
 
+def with_sites(result: Result, most: int) -> np.ndarray:
+    """Positions of at most `most` frames along `maps`, evenly chosen among those that have sites."""
+    frames = result["maps"][dims.FRAME].to_numpy()
+    have = np.flatnonzero(np.isin(frames, np.unique(result[""][dims.FRAME].to_numpy())))
+    return have[evenly(len(have), most)]
+
+
 def frame_title(maps: xr.Dataset, index: int) -> str:
     """`frame 3, 18 s`."""
     text = f"frame {int(maps[dims.FRAME][index])}"
@@ -81,9 +88,9 @@ def hatch(axis: Axes, masked: np.ndarray) -> None:
     if not masked.any():
         return
     y, x = np.indices(masked.shape)
-    period = max(4, masked.shape[1] // 40)
+    period = max(6, masked.shape[1] // 22)
     stripe = (y + x) % period < period / 2
-    shade = np.where(stripe, 0.55, 0.93)
+    shade = np.where(stripe, 0.72, 0.94)
     overlay = np.stack([shade, shade, shade, masked * 0.92], axis=-1)
     axis.imshow(overlay, aspect=axis.get_aspect())
 

@@ -34,7 +34,7 @@ def content(result: Result, config: ReportConfig) -> Drawing:
     sites, maps = result[""], result["maps"]
     values = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
     shown = range(min(values.shape[1], MOST_DIMENSIONS))
-    frames = images.evenly(maps.sizes[dims.FRAME], min(config.max_frames, MOST_COLUMNS))
+    frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
     columns = len(frames) if len(frames) > 1 else min(len(shown), 2)
     figure, axes = style.panels(
         len(shown) * len(frames), columns=columns, panel_height=images.panel_height(maps, columns)
@@ -79,7 +79,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
     if "angle" not in sites:
         raise LeftOut("this family of models has no angle")
     values, cmap, bounds = sites["angle"].to_numpy(), style.cyclic(), (-np.pi, np.pi)
-    frames = images.evenly(maps.sizes[dims.FRAME], min(config.max_frames, MOST_COLUMNS))
+    frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
     columns = max(2, len(frames))
     height = images.panel_height(maps, columns)
     figure = style.new_figure(height if len(frames) < 3 else height + 0.2)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -79,7 +80,7 @@ def headline(result: Result) -> str:
     n_frames = int(summary["n_frames"])
     words = [f"{n_frames} frame{'s' if n_frames > 1 else ''} of {field_of_view(maps)}"]
     if "n_walls" in summary:
-        words.append(f"{style.number(float(summary['n_walls']))} walls in a frame")
+        words.append(f"{style.number(float(summary['n_walls']), 2)} walls in a frame")
     n_classes = int(summary["n_clusters"])
     words.append(
         f"{style.number(float(summary['n_sites']))} sites in {n_classes} class{'es' if n_classes > 1 else ''}"
@@ -143,7 +144,7 @@ def _facts(result: Result) -> Iterable[tuple[str, str]]:
         f"{sites.attrs.get('family', '–')}, {sites.sizes[dims.LATENT]} content dimension(s)",
     )
     yield "ELBO, held out", known("elbo_held_out", " nat per patch")
-    yield "ELBO, trained on", known("elbo_train", " nat per patch")
+    yield "ELBO, trained on", known("elbo_training", " nat per patch")
     yield "classes", known("n_clusters")
     yield (
         "reconstruction error",
@@ -209,10 +210,14 @@ def _class_table(result: Result) -> str:
 
 
 def _mean_and_sd(values: np.ndarray) -> str:
+    """`0.594 ± 0.13`, with as many decimals as the spread deserves."""
     values = values[np.isfinite(values)]
     if not values.size:
         return "–"
-    return f"{style.number(float(values.mean()))} ± {style.number(float(values.std()), 2)}"
+    mean, sd = float(values.mean()), float(values.std())
+    size = sd if sd > 1e-3 * abs(mean) else abs(mean)
+    decimals = min(4, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 0
+    return f"{mean:.{decimals}f} ± {sd:.{decimals}f}".replace("-", "−")
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

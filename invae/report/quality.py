@@ -89,7 +89,7 @@ def error(result: Result, config: ReportConfig) -> Drawing:
     sites, maps = result[""], result["maps"]
     values = sites["reconstruction_error"].to_numpy()
     bounds = style.limits(values)
-    frames = images.evenly(maps.sizes[dims.FRAME], min(config.max_frames, 2))
+    frames = images.with_sites(result, min(config.max_frames, 2))
     figure = style.new_figure(images.panel_height(maps, 3) + 0.1)
     axes = list(figure.subplots(1, len(frames) + 1, squeeze=False)[0])
     for axis, index in zip(axes, frames, strict=False):
@@ -129,7 +129,7 @@ def _histogram(axis, sites: xr.Dataset) -> str:
     bins = np.linspace(low, high, 31)
     parts = []
     for values, colour, words in (
-        (errors[~held_out], "#9aa3ab", "trained on"),
+        (errors[~held_out], "#9aa3ab", "not held out"),
         (errors[held_out], style.ACCENT, "held out"),
         (linear, style.SECOND, f"{sites.sizes[dims.LATENT]} principal components"),
     ):

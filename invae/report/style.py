@@ -134,7 +134,8 @@ def colour_bar(
 ) -> None:
     """A slim colour bar beside some axes; `ticks` gives position → label."""
     shown = ScalarMappable(Normalize(*bounds), cmap)
-    bar = figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02, aspect=24)
+    everywhere = axes if isinstance(axes, Axes) else list(axes)
+    bar = figure.colorbar(shown, ax=everywhere, fraction=0.05, pad=0.02, aspect=24)
     bar.set_label(label)
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(length=2)
@@ -149,6 +150,20 @@ def in_units(name: str, units: str | None) -> str:
 
 def _shown(units: str) -> str:
     return {"pixel": "px", "1/pixel": "1/px", "degree": "°"}.get(units, units)
+
+
+PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M"}
+PREFIXED = ("m", "V", "A", "Hz", "s", "N")
+
+
+def readable(values: np.ndarray, units: str | None) -> tuple[np.ndarray, str | None]:
+    """Values and units with a prefix that keeps the numbers short: metres become pm or nm."""
+    known = np.abs(values[np.isfinite(values)])
+    largest = float(np.percentile(known, 99)) if known.size else 0.0
+    if units not in PREFIXED or largest == 0 or 0.1 <= largest < 1e4:
+        return values, units
+    power = min(max(3 * math.floor(math.log10(largest) / 3), min(PREFIXES)), max(PREFIXES))
+    return values / 10.0**power, PREFIXES[power] + str(units)
 
 
 def number(value: float, digits: int = 3) -> str:
