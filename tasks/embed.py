@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
 from tasks import runs
+from tasks.devices import one_thread
 
 
 @task(
@@ -22,13 +23,14 @@ def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
         return job.unchanged()
     from invae.embed import embed as encode
 
-    encode(
-        Path(patches),
-        Path(model),
-        job.target,
-        config=config.embed,
-        receipt=job.receipt,
-        compute=config.compute,
-        progress=job.progress(),
-    )
+    with one_thread():
+        encode(
+            Path(patches),
+            Path(model),
+            job.target,
+            config=config.embed,
+            receipt=job.receipt,
+            compute=config.compute,
+            progress=job.progress(),
+        )
     return job.finished()

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from invae.config import ProcessConfig
 from tasks import runs
 from tasks.curve import LiveCurve
+from tasks.devices import one_thread
 
 if TYPE_CHECKING:
     from invae.training.fit import Epoch
@@ -34,16 +35,17 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
         curve.add(training=epoch.training["elbo"], held_out=epoch.held_out.get("elbo", math.nan))
         job.note = f"ELBO {epoch.score:.4g} nats"
 
-    fit(
-        Path(patches),
-        job.target,
-        model=config.model,
-        training=config.training,
-        seed=config.seed,
-        receipt=job.receipt,
-        compute=config.compute,
-        progress=job.progress(),
-        on_epoch=follow,
-    )
+    with one_thread():
+        fit(
+            Path(patches),
+            job.target,
+            model=config.model,
+            training=config.training,
+            seed=config.seed,
+            receipt=job.receipt,
+            compute=config.compute,
+            progress=job.progress(),
+            on_epoch=follow,
+        )
     curve.draw()
     return job.finished()

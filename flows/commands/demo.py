@@ -49,12 +49,14 @@ def demo(
 
 def _show_scores(recording: Path, folder: Path, console: "Console") -> None:
     """The scoreboard against the truth that lies in the recording."""
-    from invae.analysis.scores import scoreboard
+    from rich.markup import escape
     from rich.table import Table
+
+    from invae.analysis.scores import scoreboard
 
     table = Table("against the truth", "found", "wanted", title_justify="left")
     for score in scoreboard(folder, recording):
-        table.add_row(score.name, f"{score.value:.3g}", score.wanted)
+        table.add_row(escape(score.name), f"{score.value:.3g}", escape(score.wanted))
     console.print(table)
 
 
@@ -65,7 +67,7 @@ def _show_times(folder: Path, console: "Console", *, seconds: float) -> None:
     from tasks.devices import machine
     from tasks.folder import read_record
 
-    table = Table("stage", "time [s]")
+    table = Table("stage", "seconds")
     for stage, made in read_record(folder)["stages"].items():
         table.add_row(stage, f"{made['seconds']:.1f}")
     table.add_row("this command", f"{seconds:.1f}")

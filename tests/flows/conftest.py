@@ -16,6 +16,7 @@ CHANGES = (
     "describe.patches.window=16",
     "ingest.shard_mb=0.1",
     "analyse.max_clusters=2",
+    "report.dpi=50",
     "analyse.traversal_steps=3",
     "analyse.pca_components=2",
 )
