@@ -59,8 +59,8 @@ def plan(
         span = max(*config.delays, 0) - min(*config.delays, 0) + 1
         if span > n_frames:
             raise ConfigError(
-                f"describe.patches.channels.delays {config.delays} need at least {span} frames, the "
-                f"recording has {n_frames}; name nearer frames, or take channels of kind 'signals'"
+                f"describe.patches.channels.delays {config.delays} need at least {span} frames, "
+                f"the recording has {n_frames}; name nearer frames, or take channels of kind 'signals'"
             )
         names = [f"t{delay:+d}" if delay else "t" for delay in config.delays]
         return [
@@ -88,10 +88,11 @@ def check(channels: list[Channel], recording: xr.Dataset, signals: Signals) -> N
 
 
 def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray, np.ndarray]:
-    """One signal of one frame (y, x) and where it is valid; the phase as the complex number exp(iφ).
+    """One signal of one frame (y, x) and where it is valid; the phase as the complex number
+    exp(iφ).
 
-    Polarization and amplitude are in units of the frame's usual amplitude, the phase is relative to the offset [rad], height
-    and deflection are in robust sd from their median.
+    Polarization and amplitude are in units of the frame's usual amplitude, the phase is relative to
+    the offset [rad], height and deflection are in robust sd from their median.
     """
     one = slice(frame, frame + 1)
     maps = sources.maps.isel({FRAME: frame})

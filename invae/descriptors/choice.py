@@ -1,4 +1,6 @@
-"""Which candidate sites get a patch: those whose surroundings are valid in every frame that the patch needs."""
+"""Which candidate sites get a patch: those whose surroundings are valid in every frame that the
+patch needs.
+"""
 
 from functools import lru_cache
 
@@ -16,7 +18,9 @@ STAGE = "choice"
 
 
 def choose_block(frames: slice, *, series: Series, drift: np.ndarray) -> None:
-    """Choose among the candidates of a block of frames, and keep the chosen as a piece, sorted by frame, y, x."""
+    """Choose among the candidates of a block of frames, and keep the chosen as a piece, sorted by
+    frame, y, x.
+    """
     piece = pieces.path_of(series.partial, STAGE, frames.start)
     if piece.exists():
         return
@@ -62,11 +66,11 @@ def no_sites(series: Series, *, n_candidates: int) -> InputError:
     if n_candidates == 0:
         return InputError(
             f"{name}: no domain wall in {series.n_frames} frame(s); lower describe.walls.smoothing "
-            f"({config.walls.smoothing:g} px) or min_contrast ({config.walls.min_contrast:g}), or set "
-            "describe.sites.kind=grid"
+            f"({config.walls.smoothing:g} px) or min_contrast ({config.walls.min_contrast:g}), or "
+            "set describe.sites.kind=grid"
         )
     return InputError(
-        f"{name}: none of {n_candidates} sites has {config.sites.min_valid:.0%} valid pixels within "
-        f"{config.patches.window} px in every frame it needs; lower describe.sites.min_valid or "
+        f"{name}: none of {n_candidates} sites has {config.sites.min_valid:.0%} valid pixels "
+        f"within {config.patches.window} px in every frame it needs; lower describe.sites.min_valid or "
         "describe.patches.window"
     )

@@ -18,7 +18,9 @@ KEPT = 8
 
 
 def lay_out_patches(series: Series, sites: np.ndarray, site_frames: np.ndarray) -> int:
-    """Make the patches' arrays, unwritten, with the coordinates of every site; returns the sites per shard."""
+    """Make the patches' arrays, unwritten, with the coordinates of every site; returns the sites
+    per shard.
+    """
     window = series.config.patches.window
     shape = (len(sites), len(series.channels), window, window)
     variables = {
@@ -85,7 +87,9 @@ def cut_block(
     site_frames: np.ndarray,
     shard: int,
 ) -> None:
-    """Write one shard of patches: every site's, from its own frame and, drift removed, from the others it needs."""
+    """Write one shard of patches: every site's, from its own frame and, drift removed, from the
+    others it needs.
+    """
     if store.block_is_written(series.partial, ("patch", "valid"), start=block.start, shard=shard):
         return
     window = series.config.patches.window

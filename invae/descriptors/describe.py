@@ -1,7 +1,7 @@
 """The describe stage: recording.zarr → descriptors.zarr, in passes over blocks of whole shards.
 
-Passes: survey (phase offset, scan lines), registration, frames (maps, walls, candidate sites), choice of sites, patches.
-Whatever a block has finished is not done again after an interruption.
+Passes: survey (phase offset, scan lines), registration, frames (maps, walls, candidate sites),
+choice of sites, patches. Whatever a block has finished is not done again after an interruption.
 """
 
 import shutil
@@ -42,7 +42,8 @@ def describe(
 ) -> None:
     """Maps, walls and patches of a recording, as a store.
 
-    Root group: patches. Group `maps`: signed polarization, walls, masks, drift. Group `contours`: walls to a fraction of a pixel.
+    Root group: patches. Group `maps`: signed polarization, walls, masks, drift. Group `contours`:
+    walls to a fraction of a pixel.
 
     Args:
         recording: the ingested recording, a Zarr store.
@@ -71,16 +72,9 @@ def describe(
     found = [pieces.path_of(grown, frame_pass.STAGE, block.start) for block in blocks]
     _write_frame_values(series, drift, drift_sd, scale=pieces.gather(found, "scale"))
     _write_contours(series, found)
-    map_blocks(
-        partial(choose_block, series=series, drift=drift),
-        blocks,
-        compute=compute,
-        progress=_part("choice", progress),
+    sites, site_frames = _choose(
+        series, drift, found, compute=compute, progress=_part("choice", progress)
     )
-    chosen = [pieces.path_of(grown, CHOICE, block.start) for block in blocks]
-    sites, site_frames = (pieces.gather(chosen, name) for name in ("site", "site_frame"))
-    if not len(sites):
-        raise no_sites(series, n_candidates=len(pieces.gather(found, "site_frame")))
     shard = lay_out_patches(series, sites, site_frames)
     map_blocks(
         partial(
@@ -92,6 +86,29 @@ def describe(
     )
     shutil.rmtree(grown / pieces.FOLDER)
     store.publish(grown, target, receipt)
+
+
+def _choose(
+    series: Series,
+    drift: np.ndarray,
+    found: list[Path],
+    *,
+    compute: ComputeConfig,
+    progress: Progress,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The chosen sites (site, 2), (y, x) [px], and their frames (site,)."""
+    blocks = series.blocks()
+    map_blocks(
+        partial(choose_block, series=series, drift=drift),
+        blocks,
+        compute=compute,
+        progress=progress,
+    )
+    chosen = [pieces.path_of(series.partial, CHOICE, block.start) for block in blocks]
+    sites, site_frames = (pieces.gather(chosen, name) for name in ("site", "site_frame"))
+    if not len(sites):
+        raise no_sites(series, n_candidates=len(pieces.gather(found, "site_frame")))
+    return sites, site_frames
 
 
 def _part(name: str, progress: Progress) -> Progress:

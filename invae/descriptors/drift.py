@@ -1,7 +1,8 @@
 """Drift of every frame against the first, from the shifts of many pairs of frames.
 
-`drift[k]` is where the scan window of frame k lies on the sample relative to frame 0 [pixel, (y, x)]: features move by −drift
-inside the frames, and a point (y, x) of frame k is at (y, x) + drift[k] of frame 0.
+`drift[k]` is where the scan window of frame k lies on the sample relative to frame 0 [pixel, (y,
+x)]: features move by −drift inside the frames, and a point (y, x) of frame k is at (y, x) +
+drift[k] of frame 0.
 """
 
 import numpy as np
@@ -25,7 +26,8 @@ def lags(n_frames: int) -> list[int]:
 def partners(first: int, n_frames: int) -> list[int]:
     """Frames that `first` is registered with: all near ones, far ones from ever fewer frames.
 
-    The far ones keep errors from adding up along a long series; in all there are about two pairs per frame.
+    The far ones keep errors from adding up along a long series; in all there are about two pairs
+    per frame.
     """
     return [first + lag for lag in lags(n_frames) if first % lag == 0 and first + lag < n_frames]
 
@@ -33,10 +35,12 @@ def partners(first: int, n_frames: int) -> list[int]:
 def solve(
     pairs: np.ndarray, shifts: np.ndarray, weights: np.ndarray, *, n_frames: int
 ) -> np.ndarray:
-    """Drift (frame, axis) [px] that fits the shifts of all pairs, wrong ones left out; zero for the first frame.
+    """Drift (frame, axis) [px] that fits the shifts of all pairs, wrong ones left out; zero for the
+    first frame.
 
-    Least absolute deviations first, in which pairs count the less the farther apart they are (a wrong match is then more
-    likely); then least squares with Tukey's biweight on the residuals, which leaves wrong pairs out altogether.
+    Least absolute deviations first, in which pairs count the less the farther apart they are (a
+    wrong match is then more likely); then least squares with Tukey's biweight on the residuals,
+    which leaves wrong pairs out altogether.
 
     Args:
         pairs: indices of first and second frame (pair, 2).
@@ -92,10 +96,11 @@ def uncertainty(
     *,
     n_frames: int,
 ) -> np.ndarray:
-    """Sd of each frame's drift (frame, axis) [px]: spread among regions and disagreement among pairs; NaN where no pair holds.
+    """Sd of each frame's drift (frame, axis) [px]: spread among regions and disagreement among
+    pairs; NaN where no pair holds.
 
-    The displacement inside a frame need not be the same everywhere (the scanner drifts while it scans); the spread among its
-    regions says how far one number is from describing it.
+    The displacement inside a frame need not be the same everywhere (the scanner drifts while it
+    scans); the spread among its regions says how far one number is from describing it.
 
     Args:
         pairs: indices of first and second frame (pair, 2).

@@ -9,15 +9,19 @@ REASONS = ("none", "bad_line", "tip_loss", "not_finite")
 """Why a pixel is invalid; `invalid_reason` holds the index."""
 BAD_LINE, TIP_LOSS, NOT_FINITE = 1, 2, 3
 NEIGHBOURS = 5
-"""Lines over which a line is compared with the median of its surroundings: finds scars of one and two lines."""
+"""Lines over which a line is compared with the median of its surroundings: finds scars of one and
+two lines."""
 LEAST_SPREAD = 0.02
-"""Spread of the line statistic below which it counts as this much: a noiseless frame has no bad lines [frame's median]."""
+"""Spread of the line statistic below which it counts as this much: a noiseless frame has no bad
+lines [frame's median]."""
 
 
 def line_coherence(frame: np.ndarray) -> np.ndarray:
-    """How much rows, and columns, jump as a whole: second difference of their medians over that of the pixels, (2,).
+    """How much rows, and columns, jump as a whole: second difference of their medians over that of
+    the pixels, (2,).
 
-    It is near 0 where pixels change independently of their line and 1 where whole lines jump, as scan lines do.
+    It is near 0 where pixels change independently of their line and 1 where whole lines jump, as
+    scan lines do.
     """
     coherence = np.zeros(2)
     finite = np.isfinite(frame)
@@ -40,7 +44,8 @@ def invalid_reason(
     scan_lines: str,
     config: MaskConfig,
 ) -> np.ndarray:
-    """Why each pixel of one frame is invalid: an index into `REASONS`, uint8 (y, x); 0 where it is valid.
+    """Why each pixel of one frame is invalid: an index into `REASONS`, uint8 (y, x); 0 where it is
+    valid.
 
     Args:
         polarization: signed response (y, x), any unit.
@@ -67,7 +72,8 @@ def invalid_reason(
 def lost_lines(
     aligned: np.ndarray, amplitude: np.ndarray, finite: np.ndarray, *, config: MaskConfig
 ) -> np.ndarray:
-    """Rows recorded without contact, bool (y,): in bands of several rows, the phase is off the axis up-down or the amplitude is gone.
+    """Rows recorded without contact, bool (y,): in bands of several rows, the phase is off the axis
+    up-down or the amplitude is gone.
 
     A row that holds one value only was not recorded, whatever its neighbours are.
     """
@@ -86,7 +92,9 @@ def lost_lines(
 
 
 def _runs(flagged: np.ndarray, *, least: int, ends: bool = False) -> np.ndarray:
-    """The runs of at least so many flagged lines, bool (y,); with `ends`, also shorter ones at either end."""
+    """The runs of at least so many flagged lines, bool (y,); with `ends`, also shorter ones at
+    either end.
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flagged, [False]])))
     kept = np.zeros(len(flagged), bool)
     for start, stop in edges.reshape(-1, 2):
@@ -98,8 +106,9 @@ def _runs(flagged: np.ndarray, *, least: int, ends: bool = False) -> np.ndarray:
 def bad_lines(polarization: np.ndarray, believed: np.ndarray, *, config: MaskConfig) -> np.ndarray:
     """Rows that differ from the rows around them far more than rows usually do, bool (y,).
 
-    Each pixel is compared with the median of five rows, which keeps walls (also those along the rows) and removes scars;
-    beyond the first and the last row it sees the rows mirrored, so that these can be scars too.
+    Each pixel is compared with the median of five rows, which keeps walls (also those along the
+    rows) and removes scars; beyond the first and the last row it sees the rows mirrored, so that
+    these can be scars too.
 
     Args:
         polarization: signed response (y, x), finite.

@@ -9,17 +9,20 @@ INSIDE = 1 - 1e-3
 
 
 def offsets(window: int) -> np.ndarray:
-    """Positions of a patch's pixels relative to its centre [px]: at half integers if the window is even."""
+    """Positions of a patch's pixels relative to its centre [px]: at half integers if the window is
+    even.
+    """
     return np.arange(window) - (window - 1) / 2
 
 
 def cut(
     values: np.ndarray, valid: np.ndarray, centres: np.ndarray, *, window: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Patches (site, window, window) of one frame and which of their pixels are valid; zero where they are not.
+    """Patches (site, window, window) of one frame and which of their pixels are valid; zero where
+    they are not.
 
-    Cubic splines; the grid of pixels is symmetric about the site, so that a patch of a frame turned by `np.rot90` is the
-    patch turned.
+    Cubic splines; the grid of pixels is symmetric about the site, so that a patch of a frame turned
+    by `np.rot90` is the patch turned.
 
     Args:
         values: (y, x); what is invalid is not looked at.
@@ -46,7 +49,9 @@ def sample_points(centres: np.ndarray, *, window: int) -> np.ndarray:
 
 
 def valid_share(valid: np.ndarray, centres: np.ndarray, *, window: int) -> np.ndarray:
-    """Share of each patch that is valid and inside the frame, to the nearest whole pixel (site,)."""
+    """Share of each patch that is valid and inside the frame, to the nearest whole pixel
+    (site,).
+    """
     height, width = valid.shape
     sums = np.pad(valid.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     start = np.rint(centres - (window - 1) / 2).astype(np.int64)

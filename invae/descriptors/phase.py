@@ -27,8 +27,9 @@ def doubled_angle_histogram(response: np.ndarray) -> np.ndarray:
 def phase_offset(histogram: np.ndarray) -> float:
     """The instrumental phase φ₀ of the up and down domains, in (−π/2, π/2] [rad].
 
-    Up and down lie at φ₀ and φ₀ + π, so the doubled angle has one mode; it is averaged around that mode. Which of the two is
-    up cannot be told from the phase: the branch within a quarter turn of zero is taken.
+    Up and down lie at φ₀ and φ₀ + π, so the doubled angle has one mode; it is averaged around that
+    mode. Which of the two is up cannot be told from the phase: the branch within a quarter turn of
+    zero is taken.
     """
     if not histogram.any():
         return 0.0
@@ -48,7 +49,9 @@ def in_phase(response: np.ndarray, *, offset: float, flip: bool = False) -> np.n
 
 
 def alignment(response: np.ndarray, *, offset: float) -> np.ndarray:
-    """Cos 2(φ − φ₀) of every pixel: 1 on the axis up-down, −1 across it, NaN where nothing was measured."""
+    """Alignment cos 2(φ − φ₀) of every pixel: 1 on the axis up-down, −1 across it, NaN where nothing was
+    measured.
+    """
     size = np.abs(response)
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = (response * np.exp(-1j * np.complex64(offset))).real / size
@@ -56,6 +59,8 @@ def alignment(response: np.ndarray, *, offset: float) -> np.ndarray:
 
 
 def amplitude_scale(polarization: np.ndarray, valid: np.ndarray) -> float:
-    """The usual size of the signed response over valid pixels: its median absolute value; NaN without any."""
+    """The usual size of the signed response over valid pixels: its median absolute value; NaN
+    without any.
+    """
     believed = np.abs(polarization[valid])
     return float(np.median(believed)) if believed.size else float("nan")

@@ -21,7 +21,9 @@ KEPT = 16
 def register(
     series: Series, *, compute: ComputeConfig, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drift of every frame and its sd (frame, axis) [px]; zero and NaN if there is nothing to register on."""
+    """Drift of every frame and its sd (frame, axis) [px]; zero and NaN if there is nothing to
+    register on.
+    """
     n_frames = series.n_frames
     if n_frames == 1 or not series.register_on or not series.config.registration.enabled:
         sd = np.full((n_frames, 2), np.nan)

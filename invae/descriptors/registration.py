@@ -1,7 +1,8 @@
-"""Shift between two frames: each channel and region registered by itself, then brought to agreement.
+"""Shift between two frames: each channel and region registered by itself, then brought to
+agreement.
 
-Sign: the shift from frame i to frame j is where the scan window of j lies relative to that of i, (y, x), so that
-`frame_j[p] == frame_i[p + shift]`; it is what brings frame j onto frame i.
+Sign: the shift from frame i to frame j is where the scan window of j lies relative to that of i,
+(y, x), so that `frame_j[p] == frame_i[p + shift]`; it is what brings frame j onto frame i.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ CLIP = 4.0
 BLUR = 1.0
 """Sd of the smoothing before correlation [px]."""
 MOST_REGIONS = 3
-"""Parts into which each axis is cut. They do not overlap, so every part of the frame counts the same."""
+"""Parts into which each axis is cut. They do not overlap, so every part of the frame counts the
+same."""
 LEAST_REGION = 32
 """Smaller regions do not hold enough to be registered by themselves [px]."""
 FLAT_TOP = 0.5
@@ -28,7 +30,8 @@ FLAT_TOP = 0.5
 AGREE = 4
 """Channels whose correlation is good within so many pixels of each other agree [px]."""
 REACH = 6
-"""A region's own shift is looked for so far from the whole frame's: scanners drift while they scan [px]."""
+"""A region's own shift is looked for so far from the whole frame's: scanners drift while they scan
+[px]."""
 REFINE = 1.5
 """Width around the highest pixel over which the correlation is upsampled [px]."""
 
@@ -58,7 +61,9 @@ class Prepared:
 
 
 def prepare(channels: np.ndarray) -> Prepared:
-    """What `shift_between` needs to know of a frame, from its non-switching channels (channel, y, x)."""
+    """What `shift_between` needs to know of a frame, from its non-switching channels (channel, y,
+    x).
+    """
     factor = int(np.ceil(max(channels.shape[1:]) / LONGEST_SIDE))
     flat = np.stack([_flatten(_reduce(image, factor)) for image in channels])
     return Prepared(flat, _spectra(flat), factor)
@@ -74,7 +79,9 @@ def _reduce(image: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _flatten(image: np.ndarray) -> np.ndarray:
-    """Background and line offsets removed, outliers clipped, in robust sd, float32; zeros for a constant image."""
+    """Background and line offsets removed, outliers clipped, in robust sd, float32; zeros for a
+    constant image.
+    """
     finite = np.isfinite(image)
     if not finite.any():
         return np.zeros(image.shape, np.float32)
@@ -93,7 +100,9 @@ def _flatten(image: np.ndarray) -> np.ndarray:
 
 
 def _spectra(images: np.ndarray) -> np.ndarray:
-    """Fourier transforms of windowed images (…, y, x), each of unit energy, or zero for a constant one."""
+    """Fourier transforms of windowed images (…, y, x), each of unit energy, or zero for a constant
+    one.
+    """
     taper = np.outer(*(tukey(length + 2, FLAT_TOP)[1:-1] for length in images.shape[-2:]))
     windowed = (images - images.mean(axis=(-2, -1), keepdims=True)) * taper.astype(np.float32)
     energy = np.sqrt((windowed**2).sum(axis=(-2, -1), keepdims=True))
@@ -106,10 +115,12 @@ def shift_between(
 ) -> Shift | None:
     """Shift from the first frame to the second; none if no channel correlates.
 
-    Over the whole frame each channel proposes the highest point of its correlation, and the proposal that all channels
-    together support most is taken: an artefact that one channel locks onto is outvoted. Then the part of the sample that
-    both frames show is cut into regions, the same places of the sample in both, and every channel and region is refined by
-    itself. Without the second cut the estimate is drawn towards zero, because the windows lie on different features.
+    Over the whole frame each channel proposes the highest point of its correlation, and the
+    proposal that all channels together support most is taken: an artefact that one channel locks
+    onto is outvoted. Then the part of the sample that both frames show is cut into regions, the
+    same places of the sample in both, and every channel and region is refined by itself. Without
+    the second cut the estimate is drawn towards zero, because the windows lie on different
+    features.
 
     Args:
         first: the first frame.
@@ -139,7 +150,9 @@ def _centred(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
 
 def _consensus(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray | None:
-    """The whole-pixel shift (y, x) that the channels (channel, y, x) support together; none if nothing correlates."""
+    """The whole-pixel shift (y, x) that the channels (channel, y, x) support together; none if
+    nothing correlates.
+    """
     size = 2 * AGREE + 1
     support = ndi.maximum_filter(surfaces, size=(1, size, size)).sum(axis=0)
     places, _ = _peaks(surfaces, reach)
@@ -149,7 +162,9 @@ def _consensus(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray | None:
 
 
 def _regions(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Regions of what both frames show, (channel, region, y, x), for the frame from which the other is at `shift`."""
+    """Regions of what both frames show, (channel, region, y, x), for the frame from which the other
+    is at `shift`.
+    """
     rows, columns = (
         _windows(length, offset) for length, offset in zip(flat.shape[1:], shift, strict=True)
     )
@@ -166,7 +181,9 @@ def _windows(length: int, offset: int) -> list[slice]:
 
 
 def _peaks(surfaces: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whole-pixel shift (…, 2) of the highest point of each centred surface (…, y, x), and its height (…)."""
+    """Whole-pixel shift (…, 2) of the highest point of each centred surface (…, y, x), and its
+    height (…).
+    """
     flat = surfaces.reshape(*surfaces.shape[:-2], -1)
     place = flat.argmax(axis=-1)
     shifts = np.stack(np.unravel_index(place, surfaces.shape[-2:]), axis=-1) - reach
@@ -176,7 +193,8 @@ def _peaks(surfaces: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _refine(product: np.ndarray, peaks: np.ndarray, *, upsample: int) -> np.ndarray:
     """Sub-pixel position of the highest point near each whole-pixel peak (channel, region, 2) [px].
 
-    Source: Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156, section 2 (matrix-multiply Fourier transform).
+    Source: Guizar-Sicairos, Thurman & Fienup 2008, doi:10.1364/OL.33.000156, section 2
+    (matrix-multiply Fourier transform).
     """
     half = int(np.ceil(REFINE * upsample / 2))
     offsets = np.arange(-half, half + 1) / upsample
@@ -192,7 +210,9 @@ def _refine(product: np.ndarray, peaks: np.ndarray, *, upsample: int) -> np.ndar
 
 
 def _agree(shifts: np.ndarray, weights: np.ndarray) -> Shift | None:
-    """The regions' median over channels, then their weighted mean; from (channel, region, 2) and (channel, region)."""
+    """The regions' median over channels, then their weighted mean; from (channel, region, 2) and
+    (channel, region).
+    """
     totals = weights.sum(axis=0)
     used = totals > 0
     if not used.any():
@@ -210,7 +230,9 @@ def _agree(shifts: np.ndarray, weights: np.ndarray) -> Shift | None:
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value at half the total weight, interpolated, so that two equal values give their mean."""
+    """The value at half the total weight, interpolated, so that two equal values give their
+    mean.
+    """
     order = np.argsort(values)
     values, weights = values[order], weights[order]
     middle = np.cumsum(weights) - weights / 2

@@ -17,9 +17,11 @@ from invae.dims import FRAME, IMAGE, X, Y
 from invae.errors import InputError
 
 MOST_FRAMES = 256
-"""The phase offset and the direction of the scan lines are found from at most so many frames, evenly chosen."""
+"""The phase offset and the direction of the scan lines are found from at most so many frames,
+evenly chosen."""
 SLOPE = "deflection"
-"""The error of the height feedback is the slope along the scan line: its columns jump although they are no scan lines."""
+"""The error of the height feedback is the slope along the scan line: its columns jump although they
+are no scan lines."""
 CLEARLY = 1.5
 """Scan lines are taken for columns only if these jump so much more than the rows."""
 MAP_BYTES = 16e6
@@ -80,8 +82,8 @@ def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
         raise InputError(f"{recording.name} has no frames; take the recording in again")
     if min(shape) < window:
         raise InputError(
-            f"frames of {recording.name} are {shape[0]}×{shape[1]} px, smaller than a patch of {window} px; "
-            "set a smaller describe.patches.window"
+            f"frames of {recording.name} are {shape[0]}×{shape[1]} px, smaller than a patch "
+            f"of {window} px; set a smaller describe.patches.window"
         )
     channels, remark = plan(config.patches.channels, n_frames=n_frames)
     check(channels, dataset, signals)
@@ -96,7 +98,9 @@ def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
 
 
 def still_channels(recording: xr.Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The channels to register on: those of these names, or of a name with a number, `amplitude_1` for `amplitude`."""
+    """The channels to register on: those of these names, or of a name with a number, `amplitude_1`
+    for `amplitude`.
+    """
     images = sorted(
         str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE
     )
@@ -147,8 +151,8 @@ def _remarks(
     remarks = []
     if not signals.polarization and config.phase_offset.offset is None:
         remarks.append(
-            f"phase offset {np.rad2deg(offset):.1f} degree, estimated; which polarization is up cannot be told "
-            "from the phase: describe.phase_offset.flip swaps them"
+            f"phase offset {np.rad2deg(offset):.1f} degree, estimated; which polarization is up "
+            "cannot be told from the phase: describe.phase_offset.flip swaps them"
         )
     if n_frames > 1 and not register_on:
         wanted = ", ".join(config.registration.channels)

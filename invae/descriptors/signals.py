@@ -31,7 +31,8 @@ def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
     """The channels that the configuration names, or the first amplitude and phase there are.
 
     Raises:
-        InputError: the recording has no image channels, no amplitude or no phase, or a phase in an unknown unit.
+        InputError: the recording has no image channels, no amplitude or no phase, or a phase in an
+            unknown unit.
         ConfigError: the configuration names a channel that is not there.
     """
     images = sorted(

@@ -9,8 +9,8 @@ from invae.descriptors.walls import Contour
 def along_contour(contour: Contour, *, spacing: float) -> np.ndarray:
     """Points (site, 2) at equal distances along a wall, at least `spacing` apart [px].
 
-    Half a step is left at both ends of an open line. A closed line begins at its point farthest from its centre, so that the
-    points turn with the image.
+    Half a step is left at both ends of an open line. A closed line begins at its point farthest
+    from its centre, so that the points turn with the image.
     """
     points = _begun_farthest(contour.points) if contour.closed else contour.points
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])

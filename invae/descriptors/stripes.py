@@ -1,4 +1,6 @@
-"""Non-180-degree walls: stripes in which the out-of-plane amplitude is low, on both sides of the same sign."""
+"""Non-180-degree walls: stripes in which the out-of-plane amplitude is low, on both sides of the
+same sign.
+"""
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -36,7 +38,8 @@ def find_stripes(
         polarization: signed, domains near ±1 (y, x).
         valid: bool (y, x).
         wall_180: skeleton of the 180-degree walls, bool (y, x).
-        scan_lines: "rows" or "columns"; a line on which the amplitude is low as a whole is no stripe.
+        scan_lines: "rows" or "columns"; a line on which the amplitude is low as a whole is no
+            stripe.
         config: scale and depth of the stripes, least length.
     """
     scale = config.non180_scale
@@ -52,7 +55,9 @@ def find_stripes(
 
 
 def line_gain(size: np.ndarray, valid: np.ndarray, *, scan_lines: str) -> np.ndarray:
-    """How the amplitude of each scan line compares with that of its surroundings, (y, 1) or (1, x); 1 is usual."""
+    """How the amplitude of each scan line compares with that of its surroundings, (y, 1) or (1, x);
+    1 is usual.
+    """
     if scan_lines == "columns":
         return line_gain(size.T, valid.T, scan_lines="rows").T
     level = np.array(
@@ -64,9 +69,11 @@ def line_gain(size: np.ndarray, valid: np.ndarray, *, scan_lines: str) -> np.nda
 
 
 def depth(size: np.ndarray, *, reach: float) -> np.ndarray:
-    """How far the amplitude lies below that on both sides, as a share of the lower side; the largest over all directions.
+    """How far the amplitude lies below that on both sides, as a share of the lower side; the
+    largest over all directions.
 
-    Both sides are asked for, so that a step (a line that jumped) and the foot of a bright spot are no stripes.
+    Both sides are asked for, so that a step (a line that jumped) and the foot of a bright spot are
+    no stripes.
 
     Args:
         size: amplitude (y, x), NaN where unknown.

@@ -1,4 +1,6 @@
-"""180-degree domain walls: zero lines of the smoothed signed polarization, to a fraction of a pixel."""
+"""180-degree domain walls: zero lines of the smoothed signed polarization, to a fraction of a
+pixel.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +16,8 @@ WALL_KINDS = ("none", "wall_180", "wall_non180")
 """What the map `wall` holds; the index is the value."""
 WALL_180, WALL_NON180 = 1, 2
 LEAST_SUPPORT = 0.5
-"""Share of the Gaussian's weight that must lie on valid pixels for the smoothed value to be believed."""
+"""Share of the Gaussian's weight that must lie on valid pixels for the smoothed value to be
+believed."""
 EIGHT = np.ones((3, 3), bool)
 SOBEL = 8.0
 """skimage's Canny does not normalise its Sobel filter: a slope of 1 per pixel reads 8."""
@@ -22,7 +25,9 @@ SOBEL = 8.0
 
 @dataclass(frozen=True)
 class Contour:
-    """A wall as a line of points (point, 2), (y, x) [px]; the last point is the first if it is closed."""
+    """A wall as a line of points (point, 2), (y, x) [px]; the last point is the first if it is
+    closed.
+    """
 
     points: np.ndarray
 
@@ -52,13 +57,16 @@ def smoothed(values: np.ndarray, valid: np.ndarray, *, sd: float) -> np.ndarray:
 
 
 def islands(mask: np.ndarray, *, structure: np.ndarray | None = None) -> tuple[np.ndarray, int]:
-    """Connected areas, numbered from 1 (y, x), and their number; four neighbours unless a structure says otherwise."""
+    """Connected areas, numbered from 1 (y, x), and their number; four neighbours unless a structure
+    says otherwise.
+    """
     label = np.zeros(mask.shape, np.int32)
     return label, int(ndi.label(mask, structure, output=label))  # type: ignore[arg-type]
 
 
 def without_faint_domains(field: np.ndarray, *, min_contrast: float) -> np.ndarray:
-    """The smoothed polarization with the sign of faint islands turned, so that noise in a weak area makes no wall.
+    """The smoothed polarization with the sign of faint islands turned, so that noise in a weak area
+    makes no wall.
 
     An island is a connected area of one sign; it is faint if it nowhere reaches `min_contrast`.
 
@@ -78,7 +86,9 @@ def without_faint_domains(field: np.ndarray, *, min_contrast: float) -> np.ndarr
 
 
 def trace(field: np.ndarray, *, min_length: float) -> list[Contour]:
-    """The zero lines of a field (y, x) in which NaN ends a line; those shorter than `min_length` [px] are left out."""
+    """The zero lines of a field (y, x) in which NaN ends a line; those shorter than `min_length`
+    [px] are left out.
+    """
     known = np.isfinite(field)
     found = find_contours(np.where(known, field, 0), 0.0, mask=known)
     contours = [Contour(_without_repeats(points)) for points in found]
@@ -94,8 +104,8 @@ def _without_repeats(points: np.ndarray) -> np.ndarray:
 def find_walls(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> list[Contour]:
     """The 180-degree walls of one frame, where both their sides are valid.
 
-    The polarization is cut off at ±1 first: a domain, or dust, that responds more strongly than usual would push the zero line
-    of the smoothed field away from itself.
+    The polarization is cut off at ±1 first: a domain, or dust, that responds more strongly than
+    usual would push the zero line of the smoothed field away from itself.
 
     Args:
         polarization: signed, domains near ±1 (y, x).
@@ -119,9 +129,11 @@ def rasterize(contours: list[Contour], shape: tuple[int, int]) -> np.ndarray:
 
 
 def canny_edges(aligned_cosine: np.ndarray, valid: np.ndarray, *, sigma: float) -> np.ndarray:
-    """Edges of cos(φ − φ₀) by Canny's detector, bool (y, x); never the wrapped phase, whose jumps are no walls.
+    """Edges of cos(φ − φ₀) by Canny's detector, bool (y, x); never the wrapped phase, whose jumps
+    are no walls.
 
-    A step from −1 to 1 has the slope 2/(σ√2π) after smoothing; edges reach half of it somewhere and a quarter everywhere.
+    A step from −1 to 1 has the slope 2/(σ√2π) after smoothing; edges reach half of it somewhere and
+    a quarter everywhere.
 
     Args:
         aligned_cosine: cos(φ − φ₀) (y, x).

@@ -329,7 +329,8 @@ def same(channels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         (same, {"phase": "phas"}, ConfigError, "'phas'; the recording has amplitude, deflection"),
         (same, {"patches": {"window": 16, "channels": {"kind": "delay", "delays": (-2, 2)}}},
          ConfigError, r"\(-2, 2\) need at least 5 frames, the recording has 2"),
-        (same, {"sites": {"min_valid": 1}, "patches": {"window": 60}}, InputError, "none of .* 100% valid"),
+        (same, {"sites": {"min_valid": 1}, "patches": {"window": 60}},
+         InputError, "none of .* 100% valid"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_described_is_refused_in_one_line(

@@ -1,4 +1,6 @@
-"""What the stage must reach: on simulated series against their truth, and on recordings from the instrument."""
+"""What the stage must reach: on simulated series against their truth, and on recordings from the
+instrument.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,23 +91,22 @@ def pzt(shared_data: Path, tmp_path: Path, described: Describe) -> Path:
 def test_the_three_scans_of_pzt_drift_as_others_found(pzt: Path) -> None:
     maps = store.open_store(pzt, group="maps")
     drift, sd = maps["drift"].to_numpy(), maps["drift_sd"].to_numpy()
-    # the figures beside the data are for the array as the file holds it, whose scan lines are columns; a reader turns it
-    np.testing.assert_allclose(drift[1:, ::-1], [(1.4, -3.0), (4.4, -3.8)], atol=1)
+    np.testing.assert_allclose(drift[1:], [(1.4, -3.0), (4.4, -3.8)], atol=1)
     assert ((sd[1:] > 0.3) & (sd[1:] < 2.5)).all()  # the scanner drifts while it scans
 
 
 def test_the_lost_stripes_of_pzt_are_masked_and_hold_no_wall(pzt: Path) -> None:
     maps = store.open_store(pzt, group="maps").load()
     contours = store.open_store(pzt, group="contours").load()
-    assert maps.attrs["scan_lines"] == "rows"
+    assert maps.attrs["scan_lines"] == "columns"
     lost = maps["invalid_reason"].to_numpy() == 2
     assert lost[0].mean() < 0.01
     for frame in (1, 2):
-        assert lost[frame][186:].all()
-        assert not lost[frame][:176].any()
-        y = contours["y"].to_numpy()[contours["frame"].to_numpy() == frame]
-        assert len(y) > 500
-        assert y.max() < 186
+        assert lost[frame][:, 186:].all()
+        assert not lost[frame][:, :176].any()
+        x = contours["x"].to_numpy()[contours["frame"].to_numpy() == frame]
+        assert len(x) > 500
+        assert x.max() < 186
 
 
 @pytest.mark.parametrize(
