@@ -1,7 +1,7 @@
 """NSID: HDF5 as pyNSID and sidpy write it, one main dataset per channel with dimension scales.
 
-The scales' names say which axis is which: sidpy keeps images as (x, y), and they come out as (y, x) here. So an array taken
-from the file without its names looks mirrored about the diagonal.
+The scales' names tell spatial axes from spectral ones and from time. Between the two axes of an image the file's own order
+counts, not the names: see `_as_shown`.
 """
 
 from functools import partial

@@ -1,0 +1,1 @@
+"""How fast the stages are, beside what this machine can do at best."""

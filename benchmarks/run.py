@@ -1,0 +1,191 @@
+"""Print what each stage moves per second, with the machine's own figures beside it.
+
+Run by `make benchmarks`; `--quick` uses a tenth of the data. Times are the median of repeated runs; ratios compare figures of the same run.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from invae import store
+from invae.config import ComputeConfig, EmbedConfig, IngestConfig, ModelConfig, TrainingConfig
+from invae.config.describe import DescribeConfig
+from invae.config.synthetic import DomainsConfig
+from invae.descriptors.describe import describe
+from invae.embed import embed
+from invae.provenance import Receipt, Source, now, versions
+from invae.readers.ingest import ingest
+from invae.synthetic.domains import simulate
+from invae.training.train import train
+
+COMPUTE = ComputeConfig()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    value: float
+    unit: str
+    beside: str = ""
+
+
+def receipt(stage: str) -> Receipt:
+    """A receipt that is never current, so that every repetition computes."""
+    return Receipt(
+        stage, f"{time.monotonic_ns():064d}", "benchmark", (Source("none", "", 0),), {}, {}, "", 0,
+        "", versions(), now(),
+    )  # fmt: skip
+
+
+def median_seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
+    """Median wall time of some work [s]."""
+    taken = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="invae-benchmark-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def machine() -> list[Row]:
+    """What copying memory costs here; everything else is judged against it."""
+    source = np.ones(1 << 28, np.uint8)
+    target = np.empty_like(source)
+    seconds = median_seconds(lambda: np.copyto(target, source), repeats=5)
+    rows = [
+        Row("cores", os.cpu_count() or 0, "", platform.processor() or platform.machine()),
+        Row("memory copy", source.nbytes / seconds / 1e9, "GB/s", "one thread"),
+    ]
+    if torch.cuda.is_available():
+        rows.append(Row("GPU", 1, "", torch.cuda.get_device_name()))
+    return rows
+
+
+def ingesting(folder: Path, *, n_frames: int) -> list[Row]:
+    """A series of float32 frames from a NumPy file, against a plain copy of the same file."""
+    rng = np.random.default_rng(0)
+    frames = rng.normal(size=(n_frames, 256, 256)).astype(np.float32)
+    source = folder / "height.npy"
+    np.save(source, frames)
+    n_mb = frames.nbytes / 1e6
+
+    def copy() -> None:
+        shutil.copyfile(source, folder / "copy.npy")
+        with (folder / "copy.npy").open("rb") as stream:
+            os.fsync(stream.fileno())
+
+    def take_in() -> None:
+        ingest(
+            [source],
+            folder / "ingested.zarr",
+            config=IngestConfig(),
+            receipt=receipt("ingest"),
+            compute=COMPUTE,
+        )
+
+    copying, ingested = median_seconds(copy), median_seconds(take_in)
+    return [
+        Row("plain copy, flushed to disk", n_mb / copying, "MB/s", f"{n_mb:.0f} MB"),
+        Row("ingest", n_mb / ingested, "MB/s", f"{copying / ingested:.2f} of the plain copy"),
+    ]
+
+
+def describing(folder: Path, *, n_frames: int) -> list[Row]:
+    """Frames to walls and patches."""
+    recording, target = folder / "domains.zarr", folder / "descriptors.zarr"
+    simulate(recording, config=DomainsConfig(n_frames=n_frames, rows=256, columns=256), seed=1)
+    seconds = median_seconds(
+        lambda: describe(
+            recording, target, config=DescribeConfig(), receipt=receipt("describe"), compute=COMPUTE
+        ),
+        repeats=1,
+    )
+    n_sites = store.open_store(target).sizes["site"]
+    return [
+        Row("describe", n_sites / seconds, "patches/s", f"{n_sites} patches of 32²"),
+        Row("describe", n_frames / seconds, "frames/s", f"{n_frames} frames of 256²"),
+    ]
+
+
+def training(folder: Path, *, elbo: float, epochs: int) -> list[Row]:
+    """Images per second of the default model, and the time until a held-out ELBO is passed."""
+    reached: list[float] = []
+    began = time.perf_counter()
+
+    def watch(epoch: object) -> None:
+        value = getattr(epoch, "held_out_elbo")  # noqa: B009
+        if value is not None and value >= elbo and not reached:
+            reached.append(time.perf_counter() - began)
+
+    train(
+        folder / "descriptors.zarr",
+        folder / "model",
+        model=ModelConfig(),
+        training=TrainingConfig(epochs=epochs, patience=epochs),
+        seed=0,
+        receipt=receipt("train"),
+        compute=COMPUTE,
+        on_epoch=watch,
+    )
+    seconds = time.perf_counter() - began
+    n_sites = store.open_store(folder / "descriptors.zarr").sizes["site"]
+    until = Row("held-out ELBO of " + f"{elbo:g} nats", reached[0] if reached else np.nan, "s", "")
+    embedding = median_seconds(
+        lambda: embed(
+            folder / "descriptors.zarr",
+            folder / "model",
+            folder / "embedding.zarr",
+            config=EmbedConfig(),
+            receipt=receipt("embed"),
+            compute=COMPUTE,
+        ),
+        repeats=1,
+    )
+    return [
+        Row("train, rtVAE exact", n_sites * epochs / seconds, "patches/s", f"{epochs} epochs"),
+        until,
+        Row("embed", n_sites / embedding, "patches/s", ""),
+    ]
+
+
+def main() -> None:
+    """Run everything and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the data")
+    quick = parser.parse_args().quick
+    scale = 10 if quick else 1
+    with scratch() as folder:
+        rows = machine()
+        rows += ingesting(folder, n_frames=2000 // scale)
+        rows += describing(folder, n_frames=40 // scale)
+        rows += training(folder, elbo=-600, epochs=20 // scale or 1)
+    print("| what | value | unit | beside |\n| --- | ---: | --- | --- |")
+    for row in rows:
+        print(f"| {row.what} | {row.value:,.3g} | {row.unit} | {row.beside} |")
+
+
+if __name__ == "__main__":
+    main()

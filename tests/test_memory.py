@@ -1,0 +1,55 @@
+"""Memory stays bounded however long the recording: a series of 10 GB that is generated while it is read."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIMIT_MB = 1500
+
+PROGRAM = """
+import resource, sys
+from pathlib import Path
+from invae import provenance, stages
+from invae.config import ComputeConfig, DomainsConfig, ProcessConfig
+from invae.descriptors.describe import describe
+from invae.readers.ingest import ingest_dataset
+from invae.synthetic.endless import endless
+
+folder, n_frames = Path(sys.argv[1]), int(sys.argv[2])
+domains = DomainsConfig(rows=512, columns=512)
+recording, _ = endless(domains, 5, n_frames=n_frames)
+config = ProcessConfig.model_validate({"describe": {"sites": {"max_per_frame": 20}}})
+compute = ComputeConfig(workers=2)
+source = provenance.Source("endless", "0" * 64, recording.nbytes)
+receipt = stages.receipt_of_recording(folder, (source,), config)
+ingest_dataset(recording, folder / "recording.zarr", config=config.ingest, receipt=receipt, compute=compute)
+ingested = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+receipt = stages.receipt_of(stages.STAGES["describe"], folder, config)
+describe(folder / "recording.zarr", folder / "descriptors.zarr", config=config.describe, receipt=receipt, compute=compute)
+described = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(recording.nbytes / 1e9, ingested, described)
+"""
+
+
+def peak(folder: Path, *, n_frames: int) -> tuple[float, float, float]:
+    """Size of the series [GB] and peak memory of its process after ingesting and after describing [MB]."""
+    answer = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder), str(n_frames)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    size, ingested, described = map(float, answer.stdout.split())
+    return size, ingested, described
+
+
+@pytest.mark.slow
+def test_ten_gigabytes_pass_through_less_than_one_and_a_half(tmp_path):
+    size, ingested, described = peak(tmp_path, n_frames=2400)
+    print(f"{size:.1f} GB: peak {ingested:.0f} MB ingesting, {described:.0f} MB describing")
+    assert size > 10
+    assert ingested < LIMIT_MB
+    assert described < LIMIT_MB
