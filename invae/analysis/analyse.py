@@ -108,7 +108,8 @@ def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
     components = linear.principal_components(
         inputs.patches,
         n_components=inputs.config.pca_components,
-        n_compared=sites.sizes[dims.LATENT],
+        n_compared=_numbers_per_patch(sites),
+        judged=_described(inputs, sites),
         seed=inputs.seed,
         compute=inputs.compute,
         progress=inputs.part("components"),
@@ -134,6 +135,18 @@ def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
     return groups | _decoded(inputs, sites)
 
 
+def _numbers_per_patch(sites: xr.Dataset) -> int:
+    """Numbers that the model spends on a patch: content, angle and shift."""
+    return sites.sizes[dims.LATENT] + ("angle" in sites) + 2 * ("shift" in sites)
+
+
+def _described(inputs: Inputs, sites: xr.Dataset) -> np.ndarray:
+    """Pixels (patch_y, patch_x) of which the decoder speaks, pattern in the middle."""
+    decode = decoder_of(inputs.model, device=inputs.compute.device)
+    middle = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()[:1]
+    return np.isfinite(decode(middle)[0, 0])
+
+
 def _origin(inputs: Inputs) -> dict[str, object]:
     """What the recording says of itself, and the shape of the patches."""
     recording = store.open_store(inputs.recording)
@@ -155,7 +168,7 @@ def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
         *_redundancy(store.open_store(inputs.embedding)["content"].load()),
     ]
     if inputs.frame_maps().sizes[dims.FRAME] < 2:
-        found.append("one frame: no drift, no evolution of walls, no pinning")
+        found.append("one frame: no evolution of walls and no pinning")
     return list(dict.fromkeys(found))
 
 

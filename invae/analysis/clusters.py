@@ -50,7 +50,8 @@ def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Datas
     best = int(np.argmin(np.where(accepted, bic, np.inf)))
     again = _fit(fitted, n_classes=best + 1, seed=seed + 1)
     probability = mixtures[best].predict_proba(values)
-    order = np.argsort(-probability.sum(0), kind="stable")
+    sizes = np.bincount(probability.argmax(axis=1), minlength=best + 1)
+    order = np.argsort(-sizes, kind="stable")
     agreement = adjusted_rand_score(mixtures[best].predict(fitted), again.predict(fitted))
     return _labelled(
         probability[:, order],

@@ -45,6 +45,7 @@ def principal_components(
     n_components: int,
     n_compared: int,
     seed: int,
+    judged: np.ndarray | None = None,
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> xr.Dataset:
@@ -58,6 +59,7 @@ def principal_components(
         patches: a store with `patch` and `valid` (site, channel, patch_y, patch_x).
         n_components: components kept, fewer if the patches have fewer.
         n_compared: `pca_error` is what so many components leave over (rms over valid pixels).
+        judged: pixels (patch_y, patch_x) that count for `pca_error`; all when empty.
         seed: of the directions the iteration starts from.
         compute: how many blocks are worked on at once; it changes no value.
         progress: told of blocks in the last pass.
@@ -79,8 +81,9 @@ def principal_components(
     start = rng.standard_normal((n_pixels, min(kept + OVERSAMPLING, n_sites, n_pixels)))
     values, vectors, total = _iterate(rows, blocks, start, kept=kept, compute=compute)
     components = _signed(vectors)
+    counts = np.broadcast_to(True if judged is None else judged, shape[1:]).reshape(-1)
     scored = map_blocks(
-        _scores(rows, components, n_compared=min(n_compared, kept)),
+        _scores(rows, components, n_compared=min(n_compared, kept), counts=counts),
         blocks,
         compute=compute,
         progress=progress,
@@ -141,12 +144,13 @@ def _scatter(rows: _Patches, basis: np.ndarray) -> Callable[[slice], tuple[np.nd
 
 
 def _scores(
-    rows: _Patches, components: np.ndarray, *, n_compared: int
+    rows: _Patches, components: np.ndarray, *, n_compared: int, counts: np.ndarray
 ) -> Callable[[slice], tuple[np.ndarray, np.ndarray]]:
     def score(block: slice) -> tuple[np.ndarray, np.ndarray]:
         values, valid = rows.read(block)
         scores = values @ components
         left = values - scores[:, :n_compared] @ components[:, :n_compared].T
+        valid = valid & counts
         square = np.where(valid, left**2, 0.0).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
         return scores.astype(np.float32), np.sqrt(square).astype(np.float32)
 

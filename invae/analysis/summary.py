@@ -32,9 +32,9 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
     if walls is not None:
         add("n_walls", _walls_per_frame(walls), "walls in a frame, mean")
     baseline = groups["baseline"]
-    n_latents = sites.sizes[dims.LATENT]
-    share = float(baseline["explained_variance_ratio"][:n_latents].sum())
-    add("pca_share", share, f"variance that {n_latents} principal component(s) explain")
+    n_compared = int(sites["pca_error"].attrs["n_components"])
+    share = float(baseline["explained_variance_ratio"][:n_compared].sum())
+    add("pca_share", share, f"variance that {n_compared} principal component(s) explain")
     add("n_clusters", sites.sizes["cluster_name"], "classes chosen by the BIC")
     return xr.Dataset(scalars)
 
@@ -48,7 +48,7 @@ def _of_sites(sites: xr.Dataset) -> dict[str, tuple[float, str, str]]:
         ),
         "pca_error": (
             float(sites["pca_error"].median()),
-            f"what {sites.sizes[dims.LATENT]} principal component(s) leave over, median",
+            f"{sites['pca_error'].attrs['long_name']}, median",
             "1",
         ),
     }

@@ -59,17 +59,15 @@ def report(
     partial = store.begin(target, receipt.key)
     (partial / "figures").mkdir(exist_ok=True)
     sections: dict[str, list[Shown]] = {name: [] for name in SECTIONS}
-    left_out: dict[str, str] = {}
+    left_out: list[str] = []
     n_figures, done = sum(map(len, SECTIONS.values())), 0
     for name, draws in SECTIONS.items():
         for draw in draws:
             with style.applied(config.dpi):
                 try:
                     drawing = draw(groups, config)
-                except LeftOut as reason:
-                    left_out[(draw.__doc__ or draw.__name__).splitlines()[0].rstrip(".")] = str(
-                        reason
-                    )
+                except LeftOut as absent:
+                    left_out.append(str(absent))
                 else:
                     sections[name].append(_write(drawing, partial / "figures", config))
             done += 1

@@ -101,9 +101,9 @@ def _by_direction(
 
 
 def _numbers(result: Result) -> str:
-    summary, n_latents = result["summary"], result[""].sizes[dims.LATENT]
+    summary, n_compared = result["summary"], int(result[""]["pca_error"].attrs["n_components"])
     parts = [
-        f"{n_latents} component(s) explain {style.number(100 * float(summary['pca_share']))} % of the variance"
+        f"{n_compared} component(s) explain {style.number(100 * float(summary['pca_share']))} % of the variance"
     ]
     for name, words in (("pca_error", "components"), ("reconstruction_error", "the model")):
         parts.append(f"median error of {words} {style.number(float(summary[name]))}")

@@ -15,7 +15,7 @@ def transitions(result: Result, config: ReportConfig) -> Drawing:
     """Where walls arrive and from where they leave until the next frame."""
     maps = result["maps"]
     if "transition" not in maps:
-        raise LeftOut(ONE_FRAME)
+        raise LeftOut("Walls from frame to frame", ONE_FRAME)
     changed = maps["transition"].to_numpy()
     shown = images.evenly(max(1, maps.sizes[dims.FRAME] - 1), config.max_frames)
     columns = max(2, min(3, len(shown)))
@@ -55,7 +55,7 @@ def over_time(result: Result, config: ReportConfig) -> Drawing:
     """Switched share of each frame, and how fast walls move."""
     frames, walls = result["frames"], result.get("walls")
     if frames.sizes[dims.FRAME] < 2:
-        raise LeftOut(ONE_FRAME)
+        raise LeftOut("Switching over time", ONE_FRAME)
     figure = style.new_figure(2.9)
     share, speed = figure.subplots(1, 2)
     number = frames[dims.FRAME].to_numpy()
@@ -101,7 +101,7 @@ def pinning(result: Result, config: ReportConfig) -> Drawing:
     """The share of their time near a place that walls spend there."""
     maps = result["maps"]
     if "pinning" not in maps:
-        raise LeftOut(ONE_FRAME)
+        raise LeftOut("Where walls stay", ONE_FRAME)
     share, near = maps["pinning"].to_numpy(), maps["wall_frames"].to_numpy()
     share = np.where(near >= min(2, int(near.max())), share, np.nan)
     known = np.where(near > 0, near.astype(float), np.nan)

@@ -19,8 +19,8 @@ def on_image(result: Result, config: ReportConfig) -> Drawing:
     n_classes = sites.sizes["cluster_name"]
     cmap, bounds = style.class_colours(n_classes), (-0.5, n_classes - 0.5)
     frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
-    columns = max(2, len(frames))
-    figure = style.new_figure(images.panel_height(maps, columns) + 0.1)
+    columns = len(frames) if n_classes == 1 else max(2, len(frames))
+    figure = style.new_figure(images.panel_height(maps, max(columns, 2)) + 0.1)
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
     for axis, index in zip(axes, frames, strict=False):
         images.prepare(
@@ -100,7 +100,7 @@ def bic(result: Result, config: ReportConfig) -> Drawing:
     baseline = result["baseline"]
     number, values = baseline["n_classes"].to_numpy(), baseline["bic"].to_numpy()
     if len(number) < 2:
-        raise LeftOut("there are too few sites to try more than one class")
+        raise LeftOut("How many classes", "there are too few sites to try more than one class")
     best = int(values.argmin())
     figure = style.new_figure(2.7)
     axis = figure.subplots()

@@ -27,7 +27,11 @@ class Drawing:
 
 
 class LeftOut(Exception):
-    """The result does not hold what this figure shows; the message says why."""
+    """The result does not hold what a figure shows."""
+
+    def __init__(self, title: str, reason: str) -> None:
+        """Say which figure is not there, and why."""
+        super().__init__(f"{title}: {reason}")
 
 
 Draw = Callable[[Result, ReportConfig], Drawing]

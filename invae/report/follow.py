@@ -15,7 +15,7 @@ def association(result: Result, config: ReportConfig) -> Drawing:
     """Rank correlation of latents and descriptors, and what is predicted on held-out strips."""
     found = result.get("association")
     if found is None or not np.isfinite(found["rho"].to_numpy()).any():
-        raise LeftOut("too few sites have a descriptor that varies")
+        raise LeftOut("What the latents follow", "too few sites have a descriptor that varies")
     known = np.isfinite(found["rho"].to_numpy()).any(axis=0)
     names = [str(name) for name in found["descriptor"].to_numpy()[known]]
     rows = [_row_name(str(name)) for name in found["feature"].to_numpy()]
@@ -74,7 +74,7 @@ def _table(
             ha="center",
             va="center",
             fontsize=8.5,
-            color="white" if abs(middle) > 0.8 * bounds[1] else style.INK,
+            color="white" if abs(np.clip(middle, *bounds)) > 0.8 else style.INK,
             fontweight="bold" if sure else "normal",
         )
 

@@ -56,7 +56,9 @@ def signals(result: Result, config: ReportConfig) -> Drawing:
     maps = result["maps"]
     names = [name for name in SIGNAL_COLOURS if name in maps]
     if not names:
-        raise LeftOut("the recording has no image of amplitude, phase or height")
+        raise LeftOut(
+            "Signals as recorded", "the recording has no image of amplitude, phase or height"
+        )
     height = images.panel_height(maps, 3) - 0.45  # colour bars take their share of the width
     figure, axes = style.panels(len(names), columns=len(names), panel_height=height)
     for place, (axis, name) in enumerate(zip(axes, names, strict=True)):
@@ -88,9 +90,9 @@ def drift(result: Result, config: ReportConfig) -> Drawing:
     """Drift over frames with its uncertainty, and its path."""
     frames = result["frames"]
     if frames.sizes[dims.FRAME] < 2:
-        raise LeftOut("there is one frame, and drift needs two")
+        raise LeftOut("Drift", "there is one frame, and drift needs two")
     if "drift" not in frames:
-        raise LeftOut("the frames were not registered (describe.registration)")
+        raise LeftOut("Drift", "the frames were not registered (describe.registration)")
     values = frames["drift"].transpose(dims.AXIS, dims.FRAME).to_numpy()
     sd = (
         frames["drift_sd"].transpose(dims.AXIS, dims.FRAME).to_numpy()

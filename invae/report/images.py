@@ -137,6 +137,8 @@ def show_sites(
     frame = int(result["maps"][dims.FRAME][index])
     if "grid" in result:
         _show_raster(axis, result, frame, values, cmap=cmap, bounds=bounds)
+        if "walls" in result:
+            show_walls(axis, result["walls"], frame, colour="black", width=0.8)
     elif on_walls(result):
         show_along_walls(
             axis, result["walls"], frame, _at_points(result, values), cmap=cmap, bounds=bounds

@@ -77,7 +77,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
     """The angle along the walls, in cyclic colours."""
     sites, maps = result[""], result["maps"]
     if "angle" not in sites:
-        raise LeftOut("this family of models has no angle")
+        raise LeftOut("Angle on the image", "this family of models has no angle")
     values, cmap, bounds = sites["angle"].to_numpy(), style.cyclic(), (-np.pi, np.pi)
     frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
     columns = max(2, len(frames))

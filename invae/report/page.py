@@ -39,7 +39,7 @@ class Shown:
 def page(
     result: Result,
     sections: Mapping[str, Sequence[Shown]],
-    left_out: Mapping[str, str],
+    left_out: Sequence[str],
     *,
     title: str,
     receipts: Sequence[Receipt],
@@ -49,7 +49,7 @@ def page(
     Args:
         result: groups of the result.
         sections: title of a section → its figures.
-        left_out: title of a figure → why it is not there.
+        left_out: which figures are not there, and why.
         title: of the page; escaped.
         receipts: of the result and of the report.
     """
@@ -60,7 +60,7 @@ def page(
         _list("Notes", notes),
         _contents(sections),
         *(_section(name, figures, result) for name, figures in sections.items() if figures),
-        _list("Left out", [f"{name}: {reason}" for name, reason in left_out.items()]),
+        _list("Left out", left_out),
         _provenance(receipts),
     ]
     css = files("invae.report").joinpath("page.css").read_text()
@@ -105,8 +105,8 @@ def field_of_view(maps: xr.Dataset) -> str:
 
 
 def _with_sd(summary: xr.Dataset, name: str, sd: str) -> str:
-    text = f"{float(summary[name]):.1f}"
-    return f"{text} ± {float(summary[sd]):.1f}" if sd in summary else text
+    value = float(summary[name])
+    return _pair(value, float(summary[sd])) if sd in summary else f"{value:.1f}"
 
 
 def _summary(result: Result) -> str:
@@ -129,8 +129,9 @@ def _facts(result: Result) -> Iterable[tuple[str, str]]:
         "recording",
         ", ".join(str(sites.attrs.get(k)) for k in ("modality", "format") if sites.attrs.get(k)),
     )
-    yield "field of view", f"{field_of_view(maps)}, {maps.sizes[dims.Y]} × {maps.sizes[dims.X]} px"
-    yield "pixel", f"{size:.4g} nm" if size else "not calibrated"
+    yield "field of view", field_of_view(maps)
+    pixel = f"{size:.4g} nm each" if size else "not calibrated"
+    yield "pixels", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]}, {pixel}"
     yield "frames", known("n_frames")
     yield "masked", known("masked_share", " %", 100)
     yield "walls in a frame", known("n_walls")
@@ -146,10 +147,8 @@ def _facts(result: Result) -> Iterable[tuple[str, str]]:
     yield "ELBO, held out", known("elbo_held_out", " nat per patch")
     yield "ELBO, trained on", known("elbo_training", " nat per patch")
     yield "classes", known("n_clusters")
-    yield (
-        "reconstruction error",
-        f"{known('reconstruction_error')} (principal components {known('pca_error')})",
-    )
+    yield "reconstruction error", known("reconstruction_error")
+    yield "the same, principal components", known("pca_error")
     if "angle_agreement" in summary:
         yield "angle follows wall", f"{known('angle_agreement')} of 1"
 
@@ -210,11 +209,15 @@ def _class_table(result: Result) -> str:
 
 
 def _mean_and_sd(values: np.ndarray) -> str:
-    """`0.594 ± 0.13`, with as many decimals as the spread deserves."""
+    """Mean ± standard deviation of what is known."""
     values = values[np.isfinite(values)]
     if not values.size:
         return "–"
-    mean, sd = float(values.mean()), float(values.std())
+    return _pair(float(values.mean()), float(values.std()))
+
+
+def _pair(mean: float, sd: float) -> str:
+    """`0.594 ± 0.13`, with as many decimals as the spread deserves."""
     size = sd if sd > 1e-3 * abs(mean) else abs(mean)
     decimals = min(4, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 0
     return f"{mean:.{decimals}f} ± {sd:.{decimals}f}".replace("-", "−")

@@ -17,7 +17,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     """ELBO and its terms over epochs, on sites trained on and on held-out ones."""
     history = result.get("training")
     if history is None or not history.sizes.get(dims.EPOCH):
-        raise LeftOut("the model keeps no history of its training")
+        raise LeftOut("Training", "the model keeps no history of its training")
     epoch = history[dims.EPOCH].to_numpy()
     figure = style.new_figure(3.0)
     elbo, terms = figure.subplots(1, 2, width_ratios=(1.3, 1))
@@ -28,6 +28,8 @@ def training(result: Result, config: ReportConfig) -> Drawing:
         if f"elbo_{part}" in history:
             elbo.plot(epoch, history[f"elbo_{part}"], color=colour, label=words)
     kept = np.flatnonzero(history["best"].to_numpy())
+    elbo.xaxis.get_major_locator().set_params(integer=True)
+    terms.xaxis.get_major_locator().set_params(integer=True)
     best = int(epoch[kept[-1]] if len(kept) else epoch[-1])
     elbo.axvline(best, color=style.SECOND, lw=1, ls=":", label=f"kept: epoch {best}")
     low = _without_the_start(history)
@@ -45,7 +47,8 @@ def training(result: Result, config: ReportConfig) -> Drawing:
         ylabel="KL divergence [nat per patch]",
         title=f"information in the latents, {part.replace('_', ' ')}",
     )
-    terms.legend()
+    terms.margins(y=0.25)
+    terms.legend(ncols=3, loc="upper right")
     terms.grid(axis="y")
     return Drawing(
         "training",
@@ -110,8 +113,8 @@ def error(result: Result, config: ReportConfig) -> Drawing:
         "error",
         "Reconstruction error",
         "Dark sites are those that the model explains worst: rare structures, noise, or masks that were missed. Right: the "
-        "distribution for sites it was trained on and for held-out ones, beside what principal components with as many "
-        "numbers per patch leave over.",
+        "distribution for held-out sites and for all others, beside what principal components of all sites leave over that "
+        "have as many numbers per patch as the model has content, angle and shift.",
         figure,
         numbers,
     )
@@ -124,6 +127,7 @@ def _histogram(axis, sites: xr.Dataset) -> str:
         if "held_out" in sites
         else np.zeros(len(errors), bool)
     )
+    n_compared = int(sites["pca_error"].attrs["n_components"])
     both = np.concatenate([errors, linear])
     low, high = np.percentile(both[np.isfinite(both)], (0.5, 99.5))
     bins = np.linspace(low, high, 31)
@@ -131,7 +135,7 @@ def _histogram(axis, sites: xr.Dataset) -> str:
     for values, colour, words in (
         (errors[~held_out], "#9aa3ab", "not held out"),
         (errors[held_out], style.ACCENT, "held out"),
-        (linear, style.SECOND, f"{sites.sizes[dims.LATENT]} principal components"),
+        (linear, style.SECOND, f"{n_compared} principal components"),
     ):
         if len(values):
             axis.hist(

@@ -18,8 +18,11 @@ WIDTH = 10.0
 INK, MUTED, PAPER = "#1b1f24", "#5b6570", "#ffffff"
 POLARIZATION = "RdBu_r"
 ACCENT, SECOND = "#0072b2", "#d55e00"
-CLASSES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#555555")
-"""Colours that stay apart for colour-blind readers (Okabe & Ito 2008, jfly.uni-koeln.de/color)."""
+CLASSES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#a8860b", "#555555")
+"""Colours that stay apart for colour-blind readers; their yellow is darker, so that it can be read on white.
+
+Source: Okabe & Ito 2008, jfly.uni-koeln.de/color.
+"""
 
 RC: Mapping[str, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -134,8 +137,12 @@ def colour_bar(
 ) -> None:
     """A slim colour bar beside some axes; `ticks` gives position → label."""
     shown = ScalarMappable(Normalize(*bounds), cmap)
-    everywhere = axes if isinstance(axes, Axes) else list(axes)
-    bar = figure.colorbar(shown, ax=everywhere, fraction=0.05, pad=0.02, aspect=24)
+    if isinstance(axes, Axes) or len(axes) == 1:
+        alone = axes if isinstance(axes, Axes) else axes[0]
+        place = alone.inset_axes((1.025, 0.0, 0.035, 1.0))  # exactly as high as the image
+        bar = figure.colorbar(shown, cax=place)
+    else:
+        bar = figure.colorbar(shown, ax=list(axes), fraction=0.05, pad=0.02, aspect=24)
     bar.set_label(label)
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(length=2)
