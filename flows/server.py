@@ -69,6 +69,7 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
     """
     from prefect.settings import (
         PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         get_current_settings,
         temporary_settings,
@@ -84,14 +85,20 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         _import_while_waiting()
         server.wait()
         say(f"watch it at {server.address}")
-        # no heartbeat: the server goes with the run, and joining the heart's thread takes a second
         with temporary_settings(
-            {PREFECT_API_URL: server.address + "/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+            {
+                PREFECT_API_URL: server.address + "/api",
+                # it goes with the run, and joining the heart's thread takes a second
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                # it is on this machine: if it does not answer after 6 s, waiting 62 s does not help
+                PREFECT_CLIENT_MAX_RETRIES: 2,
+            }
         ):
             try:
                 yield server.address + "/api"
             finally:
-                _flush()
+                if server.is_alive:
+                    _flush()
     finally:
         server.stop()
 
@@ -139,6 +146,11 @@ class LocalServer:
             start_new_session=True,  # ctrl-C is for the run, which still has to say that it stopped
         )
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process.poll() is None
+
     def wait(self) -> None:
         """Return when the server answers.
 
@@ -150,7 +162,7 @@ class LocalServer:
         self._socket.close()  # so that a dead server refuses instead of leaving us in its queue
         end = time.monotonic() + STARTUP_SECONDS
         while time.monotonic() < end:
-            if self._process.poll() is not None:
+            if not self.is_alive:
                 raise ServerError(f"the Prefect server ended while it started: {self._last_line()}")
             try:
                 answer = httpx.get(f"{self.address}/api/health", timeout=end - time.monotonic())
