@@ -131,11 +131,11 @@ def train_on(
     saved = monotonic()
     for epoch in fit.epochs():
         on_epoch(epoch)
-        progress(epoch.epoch + 1, training.epochs)
+        progress(epoch.epoch + 1, fit.n_epochs)
         if checkpoints is not None and monotonic() - saved >= training.checkpoint_seconds:
             write_checkpoint(checkpoints, fit)
             saved = monotonic()
-    progress(training.epochs, training.epochs)
+    progress(fit.n_epochs, fit.n_epochs)
     return Trained(
         model=made.eval(),
         config=model,

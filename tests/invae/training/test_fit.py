@@ -12,7 +12,7 @@ from invae.models.families import build
 from invae.models.objective import Objective
 from invae.training.batches import ArraySource, Batches
 from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
-from invae.training.fit import Epoch, Fit, GradientClip
+from invae.training.fit import Epoch, Fit, GradientClip, length
 from invae.training.train import set_scale
 
 CPU = torch.device("cpu")
@@ -54,6 +54,13 @@ def test_the_rate_rises_and_falls_to_nearly_nothing(letters):
     assert rates[-1] < 0.05 * max(rates) < max(rates) <= 3e-3
     constant = [e.learning_rate for e in begin(letters, schedule="constant").epochs()]
     assert set(constant) == {3e-3}
+
+
+def test_a_small_set_gets_more_epochs_unless_they_are_counted():
+    config = TrainingConfig(patience=10)
+    assert length(config, n_steps=100) == (60, 10)
+    assert length(config, n_steps=2) == (750, 125)
+    assert length(TrainingConfig(epochs=5, patience=3), n_steps=2) == (5, 3)
 
 
 def test_judging_changes_nothing_and_repeats_itself(letters):
