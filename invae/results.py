@@ -13,7 +13,7 @@ import xarray as xr
 
 from invae import dims, store
 from invae.errors import InputError, StoreError
-from invae.provenance import Receipt
+from invae.provenance import Receipt, versions
 from invae.readers import open_recording
 
 Format = Literal["netcdf", "hyperspy", "csv"]
@@ -51,6 +51,7 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "angle": _site("rad"),
         "angle_resultant": _site("1"),
         "shift": Field((dims.SITE, dims.AXIS), "pixel"),
+        "shift_sd": Field((dims.SITE, dims.AXIS), "pixel"),
         "log_likelihood": _site(),
         "elbo": _site(),
         "reconstruction_error": _site(required=True),
@@ -75,12 +76,17 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "amplitude": _image(),
         "phase": _image(),
         "height": _image(),
+        "transition": _image(),
+        "pinning": Field((dims.Y, dims.X), "1"),
+        "wall_frames": Field((dims.Y, dims.X), "1"),
     },
     "walls": {
         "y": Field(("point",), "pixel", required=True),
         "x": Field(("point",), "pixel", required=True),
         "contour": Field(("point",), required=True),
+        "frame": Field(("point",), required=True),
         "nearest_site": Field(("point",), required=True),
+        "normal_velocity": Field(("point",), "pixel"),
     },
     "grid": {
         "content_map": Field((*GRID, dims.LATENT), "1", required=True),
@@ -91,11 +97,12 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "frames": {
         "drift": Field((dims.FRAME, dims.AXIS), "pixel"),
         "drift_sd": Field((dims.FRAME, dims.AXIS), "pixel"),
+        "phase_offset": Field((), "rad"),
+        "amplitude_scale": Field((dims.FRAME,)),
         "masked_share": Field((dims.FRAME,), "1", required=True),
+        "switched_share": Field((dims.FRAME,), "1", required=True),
         "n_sites": Field((dims.FRAME,), "1", required=True),
     },
-    "evolution": {},
-    "pinning": {},
     "traversal": {
         "manifold": Field((*NODES, *PIXELS), required=True),
         "n_sites": Field(NODES, "1", required=True),
@@ -103,6 +110,7 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "clusters": {
         "mean_patch": Field(("cluster_name", *PIXELS), required=True),
         "decoded": Field(("cluster_name", *PIXELS), required=True),
+        "mean_content": Field(("cluster_name", dims.LATENT), "1", required=True),
         "n_sites": Field(("cluster_name",), "1", required=True),
     },
     "examples": {
@@ -110,10 +118,14 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "reconstruction": Field(("example", *PIXELS), required=True),
         "valid": Field(("example", *PIXELS), required=True),
         "error": Field(("example",), required=True),
+        "rank": Field(("example",), required=True),
+        "site": Field(("example",), required=True),
     },
     "training": {},
     "baseline": {
         "component": Field(("component_index", *PIXELS), "1", required=True),
+        "mean_patch": Field(PIXELS, "1", required=True),
+        "explained_variance": Field(("component_index",), "1", required=True),
         "explained_variance_ratio": Field(("component_index",), "1", required=True),
         "bic": Field(("n_classes",), "1", required=True),
     },
@@ -122,6 +134,8 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "rho_low": Field(PAIR, "1", required=True),
         "rho_high": Field(PAIR, "1", required=True),
         "r2": Field(("space", "descriptor"), "1", required=True),
+        "r2_low": Field(("space", "descriptor"), "1", required=True),
+        "r2_high": Field(("space", "descriptor"), "1", required=True),
     },
     "summary": {
         "n_frames": Field((), "1", required=True),
@@ -210,7 +224,8 @@ def _group_lines(path: Path, group: str) -> Iterator[str]:
 def _dataset_lines(dataset: xr.Dataset) -> Iterator[str]:
     sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
     yield f"  dims: {sizes or 'none'}"
-    for name, variable in dataset.variables.items():
+    for name in [*sorted(map(str, dataset.coords)), *sorted(map(str, dataset.data_vars))]:
+        variable = dataset.variables[name]
         shape = ", ".join(map(str, variable.dims))
         units = variable.attrs.get("units")
         unit = f" [{units}]" if units and units != "1" else ""
@@ -309,7 +324,11 @@ def _write_csv(groups: Mapping[str, xr.Dataset], file: Path) -> None:
 
 def _columns(sites: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
     """Header with units, and values, of everything that is known of each site."""
-    for name, variable in sites.variables.items():
+    leading = [name for name in dims.SITE_COORDS if name in sites.variables]
+    order = [*leading, *(name for name in SCHEMA[""] if name in sites.variables)]
+    order += sorted({str(name) for name in sites.variables} - set(order))
+    for name in order:
+        variable = sites.variables[name]
         if variable.dims[:1] != (dims.SITE,) or variable.ndim > 2:
             continue
         units = variable.attrs.get("units", "1")
@@ -359,6 +378,7 @@ def _write_signal(
     values = values.transpose(*navigating, ...)
     place = experiments.create_group(name)
     place.attrs["package"] = "invae"
+    place.attrs["package_version"] = versions()["invae"]
     place.create_dataset("data", data=values.to_numpy(), compression="gzip", shuffle=True)
     for index, dim in enumerate(values.dims):
         axis = place.create_group(f"axis-{index}")

@@ -73,7 +73,6 @@ STAGES: Mapping[str, Stage] = {
                 "analysis",
                 "descriptors",
                 "embed.py",
-                "estimator.py",
                 "models",
                 "readers",
                 "training",

@@ -93,8 +93,10 @@ def analyse(
         groups = _site_groups(inputs)
         _add_images(inputs, groups)
         groups["summary"] = summarise(groups)
+    pixels = store.open_store(patches)[[dims.PATCH_Y, dims.PATCH_X]].load()
     for group, dataset in groups.items():
-        store.write_dataset(partial, dataset, group=group)
+        known = {name: pixels[name] for name in pixels.coords if name in dataset.sizes}
+        store.write_dataset(partial, dataset.assign_coords(known), group=group)
     progress(100, 100)
     store.publish(partial, target, receipt)
 

@@ -81,18 +81,19 @@ def report(
 
 def _write(drawing: Drawing, folder: Path, config: ReportConfig) -> Shown:
     """The figure as files in the chosen formats, and as it goes into the page."""
-    png = _bytes(drawing.figure, "png")
+    png = as_bytes(drawing.figure, "png")
     for suffix in config.formats:
-        content = png if suffix == "png" else _bytes(drawing.figure, suffix)
+        content = png if suffix == "png" else as_bytes(drawing.figure, suffix)
         (folder / f"{drawing.name}.{suffix}").write_bytes(content)
     width = round(drawing.figure.get_figwidth() * CSS_PIXELS)
     return Shown(drawing.name, drawing.title, drawing.how_to_read, drawing.numbers, png, width)
 
 
-def _bytes(figure: Figure, suffix: str) -> bytes:
+def as_bytes(figure: Figure, suffix: str) -> bytes:
+    """The figure as a file of that format; equal figures are equal bytes."""
     with io.BytesIO() as stream:
         figure.savefig(stream, format=suffix, metadata=dict(UNDATED[suffix]))
         return stream.getvalue()
 
 
-__all__ = ["Result", "report"]
+__all__ = ["Result", "as_bytes", "report"]

@@ -17,7 +17,7 @@ def components(result: Result, config: ReportConfig) -> Drawing:
     """Components as images, their share of the variance, and the sites in their plane."""
     baseline, sites = result["baseline"], result[""]
     pictures = baseline["component"].to_numpy()[:MOST_COMPONENTS]
-    names = [str(name) for name in result["traversal"][dims.CHANNEL].to_numpy()]
+    names = [style.short(str(name)) for name in result["traversal"][dims.CHANNEL].to_numpy()]
     size = 0.9 * style.WIDTH / len(pictures)
     tall = min(len(names) * size, 3.4) + 0.4
     figure = style.new_figure(tall + 2.9)

@@ -61,7 +61,7 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
     """Mean patch of each class, turned upright, beside what the decoder draws for its mean content."""
     found = result["clusters"]
     n_classes = min(found.sizes["cluster_name"], MOST_CLASSES)
-    names = [str(name) for name in found[dims.CHANNEL].to_numpy()]
+    names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
     pictures = [found[name].to_numpy() for name in ("mean_patch", "decoded")]
     bounds = style.limits(np.stack(pictures), symmetric=True)
     columns = min(n_classes, 4 if len(names) > 1 else 8)

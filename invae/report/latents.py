@@ -155,7 +155,7 @@ def manifold(result: Result, config: ReportConfig) -> Drawing:
         "latent_2", "latent_1", dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X
     )
     pictures = pictures.to_numpy()[::-1]  # latent 2 grows upwards, as in the scatter plots
-    names = [str(name) for name in traversal[dims.CHANNEL].to_numpy()]
+    names = [style.short(str(name)) for name in traversal[dims.CHANNEL].to_numpy()]
     columns = min(3, max(2, len(names)))
     flat = pictures.shape[0] == 1
     height = 0.25 + style.WIDTH / columns * (0.2 if flat else 0.95)

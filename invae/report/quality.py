@@ -150,7 +150,7 @@ def _histogram(axis, sites: xr.Dataset) -> str:
 def examples(result: Result, config: ReportConfig) -> Drawing:
     """Best, median and worst reconstructed patches."""
     found = result["examples"]
-    names = [str(name) for name in found[dims.CHANNEL].to_numpy()]
+    names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
     channel = names.index("t") if "t" in names else 0
     patch, drawn = (found[name].to_numpy()[:, channel] for name in ("patch", "reconstruction"))
     rows = {"patch": patch, "reconstruction": drawn, "difference": patch - drawn}

@@ -17,6 +17,9 @@ WIDTH = 10.0
 """Width of every figure [inch]."""
 INK, MUTED, PAPER = "#1b1f24", "#5b6570", "#ffffff"
 POLARIZATION = "RdBu_r"
+LONGEST_NAME = 18
+FONT_END = 0x500
+"""The font has the letters below: Latin, Greek, Cyrillic."""
 ACCENT, SECOND = "#0072b2", "#d55e00"
 CLASSES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#a8860b", "#555555")
 """Colours that stay apart for colour-blind readers; their yellow is darker, so that it can be read on white.
@@ -45,6 +48,7 @@ RC: Mapping[str, Any] = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "text.color": INK,
+    "text.parse_math": False,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.6,
@@ -156,7 +160,15 @@ def in_units(name: str, units: str | None) -> str:
 
 
 def _shown(units: str) -> str:
-    return {"pixel": "px", "1/pixel": "1/px", "degree": "°"}.get(units, units)
+    return {"pixel": "px", "1/pixel": "1/px", "degree": "°"}.get(units, short(units))
+
+
+def short(name: str) -> str:
+    """A name from a recording as it goes into a figure: not long, and only letters that the font has."""
+    drawn = "".join(
+        letter if letter.isprintable() and ord(letter) < FONT_END else "?" for letter in name
+    )
+    return drawn if len(drawn) <= LONGEST_NAME else drawn[: LONGEST_NAME - 1] + "…"
 
 
 PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M"}

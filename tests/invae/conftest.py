@@ -1,10 +1,17 @@
-"""Patches with known content, angle and shift, drawn from formulas."""
+"""Patches with known content, angle and shift, drawn from formulas; a small series taken through every stage."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pytest
+
+from invae import stages
+from invae.config import ProcessConfig
+from invae.config.synthetic import DomainsConfig
+from invae.progress import Progress, silent
+from invae.provenance import Receipt
 
 
 @dataclass(frozen=True)
@@ -73,3 +80,98 @@ def draw_letters() -> DrawLetters:
         return Letters(patches.astype(np.float32), angle, shift, arm)
 
     return draw
+
+
+@dataclass(frozen=True)
+class Run:
+    """The stores of a recording that went through every stage up to the embedding, and its result."""
+
+    folder: Path
+    config: ProcessConfig
+
+    def store(self, stage: str) -> Path:
+        """What a stage made."""
+        return self.folder / stages.STAGES[stage].output
+
+    def receipt(self, stage: str) -> Receipt:
+        """Under which a stage is made again."""
+        return stages.receipt_of(stages.STAGES[stage], self.folder, self.config)
+
+    def analyse(self, target: Path, *, progress: Progress = silent, **changes: object) -> Path:
+        """The result, made again elsewhere, with other settings of `analyse`."""
+        from invae.analysis.analyse import analyse
+
+        analyse(
+            *(self.store(name) for name in ("ingest", "describe", "train", "embed")),
+            target,
+            config=self.config.analyse.model_copy(update=changes),
+            seed=self.config.seed,
+            receipt=self.receipt("analyse"),
+            compute=self.config.compute,
+            progress=progress,
+        )
+        return target
+
+    def report(self, target: Path, *, result: Path | None = None, **changes: object) -> Path:
+        """The report, made elsewhere, with other settings."""
+        from invae.report import report
+
+        report(
+            result or self.store("analyse"),
+            target,
+            config=self.config.report.model_copy(update=changes),
+            receipt=self.receipt("report"),
+            compute=self.config.compute,
+        )
+        return target
+
+
+def _run(folder: Path, *, n_frames: int, sites: str = "wall") -> Run:
+    """A small simulated series through every stage."""
+    from invae.descriptors.describe import describe
+    from invae.embed import embed
+    from invae.readers.ingest import ingest
+    from invae.synthetic.domains import simulate
+    from invae.training.train import train
+
+    config = ProcessConfig.model_validate(
+        {
+            "name": "tiny",
+            "describe": {
+                "sites": {"kind": sites, "spacing": 10},
+                "patches": {"window": 16, "channels": {"kind": "delay"}},
+            },
+            "training": {"epochs": 2, "batch_size": 64},
+            "analyse": {"max_clusters": 4, "traversal_steps": 4, "pca_components": 6},
+            "report": {"dpi": 50},
+            "compute": {"workers": 1},
+        }
+    )
+    source = folder / "series.zarr"
+    series = DomainsConfig(rows=64, columns=72, n_frames=n_frames)
+    simulate(source, config=series, seed=1)
+    run = Run(folder / "run", config)
+    run.folder.mkdir()
+    first = stages.receipt_of_recording(run.folder, stages.sources_of([source]), config)
+    here = {"compute": config.compute}
+    ingest([source], run.store("ingest"), config=config.ingest, receipt=first, **here)
+    told = {"config": config.describe, "receipt": run.receipt("describe"), **here}
+    describe(run.store("ingest"), run.store("describe"), **told)
+    how = {"model": config.model, "training": config.training, "seed": 0, **here}
+    train(run.store("describe"), run.store("train"), receipt=run.receipt("train"), **how)
+    asked = {"config": config.embed, "receipt": run.receipt("embed"), **here}
+    embed(run.store("describe"), run.store("train"), run.store("embed"), **asked)
+    run.analyse(run.store("analyse"))
+    return run
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A series of four frames, sites on walls."""
+    return _run(tmp_path_factory.mktemp("series"), n_frames=4)
+
+
+@pytest.fixture(scope="session")
+def single_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One frame, sites on a grid."""
+    return _run(tmp_path_factory.mktemp("single"), n_frames=1, sites="grid")

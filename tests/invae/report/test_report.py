@@ -1,0 +1,204 @@
+"""The page and its figures."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from invae import results, store
+from invae.config import ReportConfig
+from invae.errors import ConfigError, StoreError
+from invae.report import as_bytes, style
+from invae.report.drawing import LeftOut
+from invae.report.figures import SECTIONS
+
+
+class Page(HTMLParser):
+    """What a browser would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data + " "
+
+    def attributes(self, name):
+        return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
+
+
+@pytest.fixture(scope="module")
+def made(small_run, tmp_path_factory):
+    return small_run.report(tmp_path_factory.mktemp("made") / "report", title="PZT & walls <2 µm>")
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return Page((made / "index.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def drawings(small_run):
+    """All figures that there are for a series."""
+    groups, config = results.open_result(small_run.store("analyse")), ReportConfig(dpi=50)
+    with style.applied(50):
+        return [draw(groups, config) for draws in SECTIONS.values() for draw in draws]
+
+
+def test_the_page_loads_nothing_and_runs_nothing(made, page):
+    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "object")]
+    sources = page.attributes("src")
+    assert sources
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert all(link.startswith("#") for link in page.attributes("href"))
+    assert "default-src 'none'" in " ".join(page.attributes("content"))
+    assert "url(" not in (made / "index.html").read_text(encoding="utf-8").split("</style>")[0]
+
+
+def test_every_figure_is_on_the_page_with_its_words(page, drawings):
+    for drawing in drawings:
+        assert drawing.title in page.text
+        assert drawing.how_to_read in page.text
+        assert drawing.numbers in page.text
+    assert len(page.attributes("src")) == len(drawings)
+
+
+def test_every_figure_has_words_and_a_file(made, drawings):
+    for drawing in drawings:
+        assert len(drawing.how_to_read) > 60, drawing.name
+        assert drawing.how_to_read.endswith("."), drawing.name
+        assert (made / "figures" / f"{drawing.name}.png").stat().st_size > 1000
+    names = [drawing.name for drawing in drawings]
+    assert len(set(names)) == len(names)
+
+
+def test_every_picture_says_what_it_is_to_those_who_cannot_see_it(page):
+    pictures = [attrs for tag, attrs in page.tags if tag == "img"]
+    assert all(len(attrs["alt"] or "") > 10 for attrs in pictures)
+
+
+def test_links_inside_the_page_arrive(page):
+    targets = set(page.attributes("id"))
+    assert {link[1:] for link in page.attributes("href")} <= targets
+
+
+def test_numbers_notes_and_provenance_are_on_the_page(small_run, page):
+    made = store.read_receipt(small_run.store("analyse"))
+    assert made is not None
+    for text in (made.sources[0].sha256, made.config_hash, made.code, made.versions["numpy"]):
+        assert text in page.text
+    assert "PZT & walls <2 µm>" in page.text
+    sites = results.open_result(small_run.store("analyse"))[""]
+    assert all(note in page.text for note in sites.attrs["notes"])
+    assert "ELBO, held out" in page.text
+    assert "only differences between sites of one class mean something" in page.text.lower()
+
+
+def test_one_frame_leaves_out_what_needs_two_and_says_so(single_run, tmp_path):
+    report = single_run.report(tmp_path / "report")
+    page = Page((report / "index.html").read_text(encoding="utf-8"))
+    assert "Drift: there is one frame, and drift needs two" in page.text
+    assert "Where walls stay: there is one frame, and change needs two" in page.text
+    assert not (report / "figures" / "drift.png").exists()
+    assert (report / "figures" / "content.png").exists()
+
+
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'& $x^ 漢"
+
+
+def test_what_comes_with_a_recording_cannot_become_a_part_of_the_page(small_run, tmp_path):
+    result = shutil.copytree(small_run.store("analyse"), tmp_path / "result.zarr")
+    root = zarr.open_group(result, mode="r+")
+    receipt = dict(root.attrs["receipt"])
+    receipt |= {"recording": HOSTILE, "config": {"name": HOSTILE, HOSTILE: HOSTILE}}
+    receipt["sources"] = [{"name": HOSTILE, "sha256": HOSTILE, "n_bytes": 3}]
+    root.attrs.update(
+        {"notes": [HOSTILE], "modality": HOSTILE, "channels": [HOSTILE], "receipt": receipt}
+    )
+    channel = xr.Dataset(coords={"channel": [HOSTILE, "b", "c"]})
+    for group in ("traversal", "examples", "clusters"):
+        store.write_dataset(result, channel, group=group)
+    maps = zarr.open_group(result, path="maps", mode="r+")
+    maps["amplitude"].attrs["units"] = HOSTILE
+    report = small_run.report(tmp_path / "report", result=result)
+    page = Page((report / "index.html").read_text(encoding="utf-8"))
+    assert HOSTILE in page.text
+    assert not [tag for tag, attrs in page.tags if tag == "script" or "onerror" in attrs]
+    assert all(source.startswith("data:") for source in page.attributes("src"))
+
+
+def test_the_same_result_gives_the_same_page_and_other_formats(small_run, made, tmp_path):
+    again = small_run.report(
+        tmp_path / "report", title="PZT & walls <2 µm>", formats=("svg", "png")
+    )
+    for file in sorted((made / "figures").iterdir()):
+        assert (again / "figures" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert (again / "figures" / "frames.svg").read_text().startswith("<?xml")
+    pages = [
+        re.sub(r"20\d\d-[^<]*\+00:00", "", (r / "index.html").read_text(encoding="utf-8"))
+        for r in (made, again)
+    ]
+    assert pages[0] == pages[1]
+
+
+def test_a_colour_map_that_does_not_exist_is_refused_before_anything_is_written(
+    small_run, tmp_path
+):
+    with pytest.raises(
+        ConfigError, match=r"report.colormap 'viridiss' does not exist; viridis does"
+    ):
+        small_run.report(tmp_path / "report", colormap="viridiss")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_portable_document_is_written_without_a_date(small_run):
+    groups = results.open_result(small_run.store("analyse"))
+    with style.applied(50):
+        content = as_bytes(SECTIONS["What was recorded"][1](groups, ReportConfig()).figure, "pdf")
+    assert content.startswith(b"%PDF")
+    assert b"CreationDate" not in content
+
+
+def test_a_missing_result_is_refused(small_run, tmp_path):
+    with pytest.raises(StoreError, match="missing or unfinished"):
+        small_run.report(tmp_path / "report", result=tmp_path / "result.zarr")
+
+
+def test_a_family_without_angle_leaves_its_map_out(small_run):
+    groups = results.open_result(small_run.store("analyse"))
+    groups[""] = groups[""].drop_vars("angle")
+    from invae.report.latents import angle
+
+    with pytest.raises(LeftOut, match="Angle on the image: this family of models has no angle"):
+        angle(groups, ReportConfig())
+
+
+def test_the_colour_circle_closes_and_its_colours_stay_apart():
+    colours = style.cyclic()(np.linspace(0, 1, 257)[:-1])[:, :3]
+    steps = np.linalg.norm(np.diff(colours, axis=0, append=colours[:1]), axis=1)
+    assert steps[-1] <= 2 * np.median(steps)
+    quarters = colours[::64]
+    apart = np.linalg.norm(quarters[:, None] - quarters[None], axis=-1)
+    assert apart[~np.eye(4, dtype=bool)].min() > 0.25
+
+
+@pytest.mark.parametrize(("most", "length"), [(4.9, 2.0), (50.0, 50.0), (0.3, 0.2), (999.0, 500.0)])
+def test_scale_bars_have_round_lengths(most, length):
+    assert style.round_length(most) == pytest.approx(length)
+
+
+def test_units_get_prefixes_that_keep_numbers_short():
+    values, units = style.readable(np.array([2.5e-10, 1e-11]), "m")
+    assert units == "pm"
+    np.testing.assert_allclose(values, [250, 10])
+    assert style.readable(np.array([3.0]), "rad")[1] == "rad"
+    assert style.readable(np.zeros(2), "m")[1] == "m"
