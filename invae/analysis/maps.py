@@ -13,13 +13,16 @@ from invae.progress import Progress, silent
 
 MAX_FRAMES = 64
 """Frames whose maps a result keeps, evenly chosen over the recording."""
+MAX_PIXELS = 8_000_000
+"""Pixels of all frames that a result keeps; about 25 bytes each are in memory at once."""
 SHOWN_SIGNALS = ("amplitude", "phase", "height")
 """Signals of the recording that a result keeps beside the polarization."""
 GRID = (dims.FRAME, "grid_y", "grid_x")
 
 
-def chosen_frames(n_frames: int, *, most: int = MAX_FRAMES) -> np.ndarray:
-    """At most `most` frame numbers, evenly spread, the first and the last among them."""
+def chosen_frames(n_frames: int, *, n_pixels: int) -> np.ndarray:
+    """Frame numbers, evenly spread, the first and the last among them: at most 64, fewer if frames are large."""
+    most = min(MAX_FRAMES, max(2, MAX_PIXELS // n_pixels))
     return np.unique(np.linspace(0, n_frames - 1, min(n_frames, most)).round().astype(np.int64))
 
 

@@ -58,25 +58,30 @@ def report(
     groups = results.open_result(result)
     partial = store.begin(target, receipt.key)
     (partial / "figures").mkdir(exist_ok=True)
-    sections: dict[str, list[Shown]] = {name: [] for name in SECTIONS}
-    left_out: list[str] = []
-    n_figures, done = sum(map(len, SECTIONS.values())), 0
-    for name, draws in SECTIONS.items():
-        for draw in draws:
-            with style.applied(config.dpi):
-                try:
-                    drawing = draw(groups, config)
-                except LeftOut as absent:
-                    left_out.append(str(absent))
-                else:
-                    sections[name].append(_write(drawing, partial / "figures", config))
-            done += 1
-            progress(done, n_figures)
-    text = page(
-        groups, sections, left_out, title=config.title or made.recording, receipts=[made, receipt]
-    )
+    sections, left_out = _draw_all(groups, partial / "figures", config=config, progress=progress)
+    title = config.title or made.recording
+    text = page(groups, sections, left_out, title=title, receipts=[made, receipt])
     (partial / "index.html").write_text(text, encoding="utf-8")
     store.publish(partial, target, receipt)
+
+
+def _draw_all(
+    groups: Result, folder: Path, *, config: ReportConfig, progress: Progress
+) -> tuple[dict[str, list[Shown]], list[str]]:
+    """Figures by section, written into the folder, and which are left out."""
+    sections: dict[str, list[Shown]] = {name: [] for name in SECTIONS}
+    left_out: list[str] = []
+    draws = [(name, draw) for name, section in SECTIONS.items() for draw in section]
+    for done, (name, draw) in enumerate(draws, start=1):
+        with style.applied(config.dpi):
+            try:
+                drawing = draw(groups, config)
+            except LeftOut as absent:
+                left_out.append(str(absent))
+            else:
+                sections[name].append(_write(drawing, folder, config))
+        progress(done, len(draws))
+    return sections, left_out
 
 
 def _write(drawing: Drawing, folder: Path, config: ReportConfig) -> Shown:

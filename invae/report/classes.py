@@ -63,7 +63,7 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
     n_classes = min(found.sizes["cluster_name"], MOST_CLASSES)
     names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
     pictures = [found[name].to_numpy() for name in ("mean_patch", "decoded")]
-    bounds = style.limits(np.stack(pictures), symmetric=True)
+    cmap, bounds = style.patch_colours(np.stack(pictures))
     columns = min(n_classes, 4 if len(names) > 1 else 8)
     side = 0.86 * style.WIDTH / columns / len(names)
     height = min(2.0, side) * 2 + 0.55
@@ -72,7 +72,7 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
     size = pictures[0].shape[-1] + GAP
     for number, axis in enumerate(axes):
         sheet = images.mosaic(np.stack([part[number] for part in pictures]), gap=GAP)
-        axis.imshow(sheet, cmap=style.POLARIZATION, vmin=bounds[0], vmax=bounds[1])
+        axis.imshow(sheet, cmap=cmap, vmin=bounds[0], vmax=bounds[1])
         axis.set_xticks(np.arange(len(names)) * size + size / 2, labels=names)
         axis.set_yticks(
             (size / 2, 1.5 * size), labels=("mean", "decoded") if number == 0 else ("", "")
@@ -81,7 +81,7 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
         axis.spines[:].set_visible(False)
         axis.set_facecolor("#eef0f2")
         axis.set_title(f"class {number + 1}", color=colours(number), fontweight="bold")
-    style.colour_bar(figure, axes, cmap=style.POLARIZATION, bounds=bounds, label="value")
+    style.colour_bar(figure, axes, cmap=cmap, bounds=bounds, label="value")
     counts = ", ".join(
         f"{i + 1}: {style.number(float(n))}" for i, n in enumerate(found["n_sites"].to_numpy())
     )

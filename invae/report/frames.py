@@ -2,6 +2,7 @@
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from invae import dims
@@ -103,40 +104,37 @@ def drift(result: Result, config: ReportConfig) -> Drawing:
     over, path = figure.subplots(1, 2, width_ratios=(1.7, 1))
     number = frames[dims.FRAME].to_numpy()
     for row, (name, colour) in enumerate((("y", style.ACCENT), ("x", style.SECOND))):
-        over.fill_between(
-            number, values[row] - sd[row], values[row] + sd[row], color=colour, alpha=0.18, lw=0
-        )
-        over.errorbar(
-            number,
-            values[row],
-            np.nan_to_num(sd[row]),
-            color=colour,
-            marker="o",
-            ms=3.5,
-            lw=1.4,
-            capsize=2,
-            label=name,
-        )
+        low, high = values[row] - sd[row], values[row] + sd[row]
+        bars = {"marker": "o", "ms": 3.5, "lw": 1.4, "capsize": 2, "label": name}
+        over.fill_between(number, low, high, color=colour, alpha=0.18, lw=0)
+        over.errorbar(number, values[row], np.nan_to_num(sd[row]), color=colour, **bars)
     over.axhline(0, color="#c8cdd2", lw=0.8, zorder=0)
     over.set(xlabel="frame", ylabel="drift [px]", title="drift against frame 0, ± 1 sd")
     over.xaxis.get_major_locator().set_params(integer=True)
     over.legend(ncols=2)
-    path.plot(values[1], values[0], color="#c8cdd2", lw=1)
-    dots = path.scatter(values[1], values[0], c=number, cmap=config.colormap, s=22, zorder=3)
-    bar = figure.colorbar(dots, ax=path, label="frame", fraction=0.05, pad=0.02)
-    bar.locator = MaxNLocator(integer=True)
-    bar.update_ticks()
-    path.set(xlabel="drift in x [px]", ylabel="drift in y [px]", title="path of the scan window")
-    path.set_aspect("equal", adjustable="datalim")
-    path.invert_yaxis()
+    _path(path, number, values, cmap=config.colormap)
     return Drawing(
         "drift",
         "Drift",
         "Where the scan window of each frame lies on the sample, relative to frame 0: down is positive y, right positive x. "
-        "Bars are the standard deviation among channels and regions of the image. Everything below is corrected for it.",
+        "Bars are the standard deviation among channels and regions of the image. Changes from frame to frame are measured with the drift taken away.",
         figure,
         _drift_numbers(frames, values, sd),
     )
+
+
+def _path(axis: Axes, number: np.ndarray, values: np.ndarray, *, cmap: str) -> None:
+    """Drift in x against drift in y, y down, coloured by frame."""
+    axis.plot(values[1], values[0], color="#c8cdd2", lw=1)
+    dots = axis.scatter(values[1], values[0], c=number, cmap=cmap, s=22, zorder=3)
+    figure = axis.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(dots, ax=axis, label="frame", fraction=0.05, pad=0.02)
+    bar.locator = MaxNLocator(integer=True)
+    bar.update_ticks()
+    axis.set(xlabel="drift in x [px]", ylabel="drift in y [px]", title="path of the scan window")
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.invert_yaxis()
 
 
 def _drift_numbers(frames: xr.Dataset, values: np.ndarray, sd: np.ndarray) -> str:

@@ -1,6 +1,9 @@
 """The latents: on the image, against each other, against descriptors, and what the decoder draws for them."""
 
 import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from invae import dims
 from invae.config import ReportConfig
@@ -80,8 +83,9 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
         raise LeftOut("Angle on the image", "this family of models has no angle")
     values, cmap, bounds = sites["angle"].to_numpy(), style.cyclic(), (-np.pi, np.pi)
     frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
-    columns = max(2, len(frames))
-    height = images.panel_height(maps, columns)
+    known = "wall_normal" in sites and np.isfinite(sites["wall_normal"].to_numpy()).any()
+    columns = max(2, len(frames)) if known else len(frames)
+    height = images.panel_height(maps, max(columns, 2))
     figure = style.new_figure(height if len(frames) < 3 else height + 0.2)
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
     wrapped = np.angle(np.exp(1j * values))
@@ -122,12 +126,10 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
     )
 
 
-def _against_normal(axis, result: Result, wrapped: np.ndarray) -> None:
+def _against_normal(axis: Axes, result: Result, wrapped: np.ndarray) -> None:
     """Angle of the model against the direction of the wall, coloured by class."""
     sites = result[""]
-    normal = (
-        sites["wall_normal"].to_numpy() if "wall_normal" in sites else np.full(len(wrapped), np.nan)
-    )
+    normal = sites["wall_normal"].to_numpy()
     label = sites["cluster"].to_numpy()
     colours = style.class_colours(int(label.max()) + 1)
     keep = images.evenly(len(wrapped), images.MAX_DOTS)
@@ -160,10 +162,10 @@ def manifold(result: Result, config: ReportConfig) -> Drawing:
     flat = pictures.shape[0] == 1
     height = 0.25 + style.WIDTH / columns * (0.2 if flat else 0.95)
     figure, axes = style.panels(len(names), columns=columns, panel_height=height)
-    bounds = style.limits(pictures, symmetric=True)
+    cmap, bounds = style.patch_colours(pictures)
     for index, (axis, name) in enumerate(zip(axes, names, strict=True)):
         sheet = images.mosaic(pictures[:, :, index])
-        axis.imshow(sheet, cmap=style.POLARIZATION, vmin=bounds[0], vmax=bounds[1])
+        axis.imshow(sheet, cmap=cmap, vmin=bounds[0], vmax=bounds[1])
         axis.set(xticks=[], yticks=[], title=f"channel {name}")
         dimensions = shown_dimensions(result)
         axis.set_xlabel(f"content {dimensions[0] + 1} →")
@@ -171,7 +173,7 @@ def manifold(result: Result, config: ReportConfig) -> Drawing:
             axis.set_ylabel(f"content {dimensions[1] + 1} →")
         axis.spines[:].set_visible(False)
         axis.set_facecolor("#eef0f2")
-    style.colour_bar(figure, axes, cmap=style.POLARIZATION, bounds=bounds, label="decoded value")
+    style.colour_bar(figure, axes, cmap=cmap, bounds=bounds, label="decoded value")
     counts = traversal["n_sites"].to_numpy()
     return Drawing(
         "manifold",
@@ -209,26 +211,7 @@ def scatter(result: Result, config: ReportConfig) -> Drawing:
         axes[0].scatter([], [], color=colours(number), s=18, label=str(number + 1))
     axes[0].legend(ncols=2, loc="best", handletextpad=0.1, columnspacing=0.8)
     for axis, name in zip(axes[1:], known, strict=True):
-        colour = sites[name].to_numpy()[keep]
-        bounds = style.limits(colour, symmetric=name in ("wall_curvature", "domain_convexity"))
-        cmap = "coolwarm" if bounds[0] == -bounds[1] else config.colormap
-        order = np.argsort(np.isfinite(colour), kind="stable")  # unknown ones, grey, below
-        dots = np.where(np.isfinite(colour), colour, np.nan)[order]
-        axis.scatter(x[order], y[order], c="#d5d9dd", s=6, lw=0, rasterized=True)
-        axis.scatter(
-            x[order],
-            y[order],
-            c=dots,
-            s=8,
-            lw=0,
-            cmap=cmap,
-            vmin=bounds[0],
-            vmax=bounds[1],
-            rasterized=True,
-        )
-        label_text = style.in_units(DESCRIPTORS[name], sites[name].attrs.get("units"))
-        axis.set_title(DESCRIPTORS[name])
-        style.colour_bar(figure, axis, cmap=cmap, bounds=bounds, label=label_text)
+        _coloured(axis, x, y, sites[name][keep], config=config)
     for axis in axes:
         axis.set_xlabel(f"content {chosen[0] + 1}")
         axis.set_ylabel(f"content {chosen[1] + 1}" if len(chosen) > 1 else "class")
@@ -241,3 +224,22 @@ def scatter(result: Result, config: ReportConfig) -> Drawing:
         figure,
         f"{style.number(len(keep))} of {style.number(sites.sizes[dims.SITE])} sites shown.",
     )
+
+
+def _coloured(
+    axis: Axes, x: np.ndarray, y: np.ndarray, descriptor: xr.DataArray, *, config: ReportConfig
+) -> None:
+    """Dots in the colours of a descriptor; pale grey ones where it is not known."""
+    name, values = str(descriptor.name), descriptor.to_numpy()
+    signed = name in ("wall_curvature", "domain_convexity")
+    cmap, bounds = "coolwarm" if signed else config.colormap, style.limits(values, symmetric=signed)
+    low, high = bounds
+    known = np.isfinite(values)
+    axis.scatter(x[~known], y[~known], c="#d5d9dd", s=6, lw=0, rasterized=True)
+    shown = {"cmap": cmap, "vmin": low, "vmax": high, "rasterized": True}
+    axis.scatter(x[known], y[known], c=values[known], s=8, lw=0, **shown)
+    axis.set_title(DESCRIPTORS[name])
+    label = style.in_units(DESCRIPTORS[name], descriptor.attrs.get("units"))
+    figure = axis.get_figure()
+    assert isinstance(figure, Figure)
+    style.colour_bar(figure, axis, cmap=cmap, bounds=bounds, label=label)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from invae import dims
 from invae.config import ReportConfig
@@ -36,6 +37,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     elbo.set(xlabel="epoch", ylabel="ELBO [nat per patch]", title="ELBO")
     if low is not None:
         elbo.set_ylim(*low)
+    _shade_the_pose(elbo, terms, history)
     elbo.legend()
     elbo.grid(axis="y")
     part = "held_out" if "elbo_held_out" in history else "training"
@@ -54,10 +56,22 @@ def training(result: Result, config: ReportConfig) -> Drawing:
         "training",
         "Training",
         "Left: the ELBO, a lower bound of how probable the patches are under the model; higher is better. Where the held-out "
-        "curve falls while the other rises, the model memorises. Right: how much each latent says about a patch.",
+        "curve falls while the other rises, the model memorises. Right: how much each latent says about a "
+        "patch. Where epochs are shaded, the model learns the pose alone; content joins at their end.",
         figure,
         _training_numbers(history, best),
     )
+
+
+def _shade_the_pose(elbo: Axes, terms: Axes, history: xr.Dataset) -> None:
+    """A grey band over the epochs in which content is held back."""
+    if "content_share" not in history:
+        return
+    alone = history[dims.EPOCH].to_numpy()[history["content_share"].to_numpy() < 1]
+    if len(alone):
+        for axis in (elbo, terms):
+            axis.axvspan(alone[0], alone[-1] + 0.5, color="#eef0f2", lw=0, zorder=0)
+        elbo.plot([], [], color="#dfe3e6", lw=7, label="pose alone")
 
 
 def _without_the_start(history: xr.Dataset) -> tuple[float, float] | None:
@@ -120,7 +134,7 @@ def error(result: Result, config: ReportConfig) -> Drawing:
     )
 
 
-def _histogram(axis, sites: xr.Dataset) -> str:
+def _histogram(axis: Axes, sites: xr.Dataset) -> str:
     errors, linear = sites["reconstruction_error"].to_numpy(), sites["pca_error"].to_numpy()
     held_out = (
         sites["held_out"].to_numpy().astype(bool)
@@ -154,13 +168,13 @@ def examples(result: Result, config: ReportConfig) -> Drawing:
     channel = names.index("t") if "t" in names else 0
     patch, drawn = (found[name].to_numpy()[:, channel] for name in ("patch", "reconstruction"))
     rows = {"patch": patch, "reconstruction": drawn, "difference": patch - drawn}
-    bounds = style.limits(patch, symmetric=True)
+    cmap, bounds = style.patch_colours(patch)
     figure = style.new_figure(3.6)
     axes = figure.subplots(len(rows), len(patch), squeeze=False)
     for row, (name, pictures) in enumerate(rows.items()):
         for column, picture in enumerate(pictures):
             axis = axes[row, column]
-            axis.imshow(picture, cmap=style.POLARIZATION, vmin=bounds[0], vmax=bounds[1])
+            axis.imshow(picture, cmap=cmap, vmin=bounds[0], vmax=bounds[1])
             axis.set(xticks=[], yticks=[])
             axis.set_facecolor("#c8cdd2")
             if row == 0:
@@ -170,9 +184,7 @@ def examples(result: Result, config: ReportConfig) -> Drawing:
                 )
         axes[row, 0].set_ylabel(name)
     label = f"channel {names[channel]}"
-    style.colour_bar(
-        figure, list(axes.ravel()), cmap=style.POLARIZATION, bounds=bounds, label=label
-    )
+    style.colour_bar(figure, list(axes.ravel()), cmap=cmap, bounds=bounds, label=label)
     return Drawing(
         "examples",
         "Reconstructions",

@@ -130,6 +130,14 @@ def limits(values: np.ndarray, *, symmetric: bool = False) -> tuple[float, float
     return float(low), float(high if high > low else low + 1)
 
 
+def patch_colours(values: np.ndarray) -> tuple[str, tuple[float, float]]:
+    """Colour map and limits of patches: two colours about zero, or shades of one where nothing is negative."""
+    low, high = limits(values)
+    if low < -0.15 * abs(high):
+        return POLARIZATION, limits(values, symmetric=True)
+    return "Purples", (0.0, high)
+
+
 def colour_bar(
     figure: Figure,
     axes: Axes | Sequence[Axes],
