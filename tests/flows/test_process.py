@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -109,8 +110,10 @@ def test_progress_goes_from_little_to_all(undisturbed, copy):
 
 
 def test_tables_progress_and_pictures_are_in_the_ui(undisturbed):
+    record = json.loads((undisturbed.folder / "run.json").read_text())
+    run = FlowRunFilterId(any_=[UUID(record["stages"]["report"]["flow_run"])])
     with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts(limit=200)
+        artifacts = client.read_artifacts(flow_run_filter=FlowRunFilter(id=run), limit=200)
     found = {artifact.key: artifact for artifact in artifacts}
     assert {"domains-summary", "domains-training", "domains-report"} <= set(found)
     assert {f"domains-{stage}" for stage in stages.STAGES} <= set(found)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from tasks import artifacts
@@ -34,8 +35,14 @@ def inside_a_task(work):
 
 
 def latest(key: str):
+    return found_under(key)[0]
+
+
+def found_under(key: str):
+    """All artifacts of a key."""
+    only = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
-        return next(a for a in client.read_artifacts(limit=200) if a.key == key)
+        return client.read_artifacts(artifact_filter=only)
 
 
 def test_progress_is_one_artifact_that_moves(prefect_server):
@@ -45,8 +52,7 @@ def test_progress_is_one_artifact_that_moves(prefect_server):
             live(done, 50, "almost")
 
     inside_a_task(work)
-    with get_client(sync_client=True) as client:
-        found = [a for a in client.read_artifacts(limit=200) if a.key == "moves"]
+    found = found_under("moves")
     assert len(found) == 1
     assert found[0].data == 100.0
     assert "50 of 50" in (found[0].description or "")
