@@ -1,6 +1,7 @@
 """The classes of sites: where they are, what they look like, and how their number was chosen."""
 
 import numpy as np
+import xarray as xr
 
 from invae import dims
 from invae.config import ReportConfig
@@ -101,14 +102,16 @@ def bic(result: Result, config: ReportConfig) -> Drawing:
     number, values = baseline["n_classes"].to_numpy(), baseline["bic"].to_numpy()
     if len(number) < 2:
         raise LeftOut("How many classes", "there are too few sites to try more than one class")
-    best = int(values.argmin())
+    chosen = int(baseline.attrs["n_classes"])
+    above = values - values.min()
+    height = float(above[number == chosen][0])
     figure = style.new_figure(2.7)
     axis = figure.subplots()
-    axis.plot(number, values - values.min(), color=style.ACCENT, marker="o", ms=5)
-    axis.plot(number[best], 0, marker="o", ms=11, mfc="none", mec=style.SECOND, mew=2)
+    axis.plot(number, above, color=style.ACCENT, marker="o", ms=5)
+    axis.plot(chosen, height, marker="o", ms=11, mfc="none", mec=style.SECOND, mew=2)
     axis.annotate(
-        f"chosen: {number[best]}",
-        (number[best], 0),
+        f"chosen: {chosen}",
+        (chosen, height),
         xytext=(0, 14),
         textcoords="offset points",
         ha="center",
@@ -121,18 +124,29 @@ def bic(result: Result, config: ReportConfig) -> Drawing:
         title="Bayesian information criterion",
     )
     axis.grid(axis="y")
-    turns = bool(baseline.attrs.get("turns", True))
-    words = (
-        "the curve turns within the numbers tried"
-        if turns
-        else "the curve does not turn within the numbers tried: the content is a continuum, or has more classes"
-    )
-    agreement = float(baseline.attrs.get("agreement", np.nan))
     return Drawing(
         "bic",
         "How many classes",
         "The lower, the better the number of classes pays for its parameters; differences above 10 are strong. Neighbouring "
         "patches overlap and are not independent, so the criterion tends to find too many classes rather than too few.",
         figure,
-        f"{number[best]} class(es) chosen; {words}; two seeds agree to {style.number(agreement)} (adjusted Rand index, 1: the same).",
+        _about_the_choice(baseline),
+    )
+
+
+def _about_the_choice(baseline: xr.Dataset) -> str:
+    chosen = int(baseline.attrs["n_classes"])
+    lowest = int(baseline["n_classes"][int(baseline["bic"].to_numpy().argmin())])
+    parts = [f"{chosen} class(es) chosen"]
+    if lowest != chosen:
+        parts.append(f"{lowest} would have a lower BIC, but with a class of a handful of sites")
+    if baseline.attrs["turns"]:
+        parts.append("the curve turns within the numbers tried")
+    else:
+        parts.append(
+            "the curve does not turn within the numbers tried: the content is a continuum, or has more classes"
+        )
+    agreement = style.number(float(baseline.attrs["agreement"]))
+    return (
+        "; ".join(parts) + f"; two seeds agree to {agreement} (adjusted Rand index, 1: the same)."
     )

@@ -64,6 +64,13 @@ def test_a_bic_that_does_not_turn_is_said():
     assert "still falls" in remarks(classes)[0]
 
 
+def test_a_handful_of_outliers_is_no_class():
+    content, _ = blobs()
+    content[:3] = 40.0
+    classes = classify(content, max_clusters=6, seed=0)
+    assert np.bincount(classes["cluster"]).min() >= 5
+
+
 def test_a_dead_dimension_is_no_trouble():
     content, truth = blobs()
     dead = content.copy(data=np.column_stack([content[:, 0] + content[:, 1] * 0.1, np.zeros(400)]))

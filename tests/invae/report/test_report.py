@@ -13,6 +13,7 @@ from invae import results, store
 from invae.config import ReportConfig
 from invae.errors import ConfigError, StoreError
 from invae.report import as_bytes, style
+from invae.report.classes import bic
 from invae.report.drawing import LeftOut
 from invae.report.figures import SECTIONS
 
@@ -180,6 +181,17 @@ def test_a_family_without_angle_leaves_its_map_out(small_run):
 
     with pytest.raises(LeftOut, match="Angle on the image: this family of models has no angle"):
         angle(groups, ReportConfig())
+
+
+def test_the_chosen_number_of_classes_is_the_one_that_was_used(small_run):
+    groups = results.open_result(small_run.store("analyse"))
+    used = groups[""].sizes["cluster_name"]
+    rising = groups["baseline"]["bic"].load() * 0 + np.arange(4.0)[::-1]
+    baseline = groups["baseline"].assign(bic=rising)
+    with style.applied(50):
+        drawing = bic({**groups, "baseline": baseline}, ReportConfig())
+    assert drawing.numbers.startswith(f"{used} class(es) chosen")
+    assert used == 4 or "4 would have a lower BIC" in drawing.numbers
 
 
 def test_the_colour_circle_closes_and_its_colours_stay_apart():
