@@ -171,7 +171,12 @@ def config_of(folder: Path) -> ProcessConfig:
         raise ConfigError(f"{folder} does not say with which configuration; give --config")
     from flows import configurations
 
-    return configurations.checked(ProcessConfig, values, prefix=f"{folder}/run.json: config")
+    try:
+        return configurations.checked(ProcessConfig, values, prefix="config")
+    except ConfigError as error:
+        raise ConfigError(
+            f"{folder} was run with a configuration of another version ({error}); give --config"
+        ) from error
 
 
 def is_up_to_date(target: Path, key: str) -> bool:
