@@ -18,8 +18,6 @@ class TrainingConfig(Config):
     """Peak step of Adam."""
     schedule: Literal["constant", "cosine"] = "cosine"
     """Learning rate over training: constant, or warm-up then cosine to zero."""
-    pose_first: Annotated[float, Field(ge=0, lt=0.9)] = 0.25
-    """Share of the epochs in which one common pattern is placed and turned; content joins after it."""
     gradient_clip: Annotated[float, Field(gt=0)] = 10.0
     """Largest norm of the gradient, relative to the running median norm."""
     held_out: Annotated[float, Field(ge=0, lt=0.9)] = 0.15

@@ -16,6 +16,7 @@ LOG_SD_RANGE = (-5.0, 3.0)  # of the noise, in units of the channel's spread
 # Adam moves any weight by about one learning rate a step, and the log of an sd has whole units to go: without this the noise
 # of clean patches was overestimated twofold after 600 steps.
 SPEED = 20.0
+FLAT = -3.0  # log of the texture around a disc at the start
 
 
 class Noise(nn.Module, ABC):
@@ -61,10 +62,12 @@ class Gaussian(Noise):
     def __init__(self, n_channels: int, *, sd: float | None) -> None:
         """Start from `sd`, in units of the channel's spread, and keep it; learn it when empty."""
         super().__init__()
-        start = torch.full((n_channels, 1, 1), math.log(0.5 if sd is None else sd) / SPEED)
+        start = torch.full((n_channels, 1, 1), math.log(1.0 if sd is None else sd) / SPEED)
         self.raw_log_sd = nn.Parameter(start, requires_grad=sd is None)
         self.background = nn.Parameter(torch.zeros(n_channels, 1, 1))
-        self.raw_log_texture = nn.Parameter(torch.zeros(n_channels, 1, 1))
+        # Before anything is explained the disc must look no sharper than its surroundings: else it pays to turn it away from
+        # the pattern, and trainings ended there.
+        self.raw_log_texture = nn.Parameter(torch.full((n_channels, 1, 1), FLAT / SPEED))
 
     @property
     def log_sd(self) -> Float[Tensor, "channel 1 1"]:

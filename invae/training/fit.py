@@ -15,6 +15,7 @@ from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
 from invae.models.objective import Evaluation, Objective, evaluate
 from invae.models.patches import Patches
+from invae.models.recognisers import Noise
 from invae.models.vae import VAE
 from invae.training.batches import Batches
 
@@ -23,8 +24,6 @@ LEAST_STEPS = 1500
 """A set of a hundred sites has not begun to be learned after sixty passes of two steps each."""
 WARM_UP = 0.05
 """Share of the training over which the learning rate rises."""
-JOINING = 0.25
-"""Time over which content joins, as a share of the time it was held back."""
 NORMS = 64
 """Steps over which the usual norm of the gradient is the median."""
 SHUFFLING, NOISE, JUDGING = 2, 3, 4
@@ -41,10 +40,8 @@ class Epoch:
     held_out: Mapping[str, float]
     """The same on held-out sites, after the epoch; empty if there are none."""
     learning_rate: float
-    content_share: float
-    """0 while the pose alone is learned, 1 once content has joined."""
     best: bool
-    """Whether this is the best epoch so far; none is while content is held back."""
+    """Whether this is the best epoch so far."""
     seconds: float = field(default=0.0, compare=False)
     """Time it took, judging included [s]."""
     patches_per_second: float = field(default=0.0, compare=False)
@@ -101,7 +98,7 @@ class Fit:
         self.n_epochs, self.patience = length(config, n_steps=len(training))
         self.history: list[Epoch] = []
         self.best = {name: value.clone() for name, value in model.state_dict().items()}
-        self.evaluate: Callable[..., Evaluation] = (
+        self.evaluate: Callable[[VAE, Patches, Noise | None], Evaluation] = (
             torch.compile(evaluate) if config.compile else evaluate
         )
 
@@ -114,18 +111,17 @@ class Fit:
             TrainingDiverged: The loss became infinite or not a number.
         """
         while len(self.history) < self.n_epochs and not self._has_stopped():
-            began, share = time.perf_counter(), self._content_share(len(self.history))
-            trained = self._train(len(self.history), share)
+            began = time.perf_counter()
+            trained = self._train(len(self.history))
             seconds = time.perf_counter() - began
-            judged = self.judge(content_share=share)
+            judged = self.judge()
             score = (judged or trained)["elbo"]
-            best = share == 1 and score > max(self._scores(), default=-math.inf)
+            best = score > max((e.score for e in self.history), default=-math.inf)
             epoch = Epoch(
                 epoch=len(self.history),
                 training=trained,
                 held_out=judged,
                 learning_rate=float(self.optimizer.param_groups[0]["lr"]),
-                content_share=share,
                 best=best,
                 seconds=time.perf_counter() - began,
                 patches_per_second=len(self.training.sites) / max(seconds, 1e-9),
@@ -136,21 +132,21 @@ class Fit:
             yield epoch
         self.model.load_state_dict(self.best)
 
-    def judge(self, *, content_share: float = 1.0) -> dict[str, float]:
+    def judge(self) -> dict[str, float]:
         """Terms on the held-out sites, the same noise each time; changes nothing. Empty without such sites."""
         mean = Means()
         source = self._random(JUDGING)
         with torch.no_grad(), self._precision():
             for batch in self.held_out.in_order():
-                mean.add(self._look(batch, source, content_share))
+                mean.add(self._look(batch, source))
         return mean.values()
 
-    def _train(self, epoch: int, content_share: float) -> dict[str, float]:
+    def _train(self, epoch: int) -> dict[str, float]:
         mean, source = Means(), self._random(NOISE, epoch)
         for step, batch in enumerate(self.training.shuffled(self.seed, SHUFFLING, epoch)):
             self._set_rate((epoch + step / len(self.training)) / self.n_epochs)
             with self._precision():
-                found = self._look(batch, source, content_share)
+                found = self._look(batch, source)
             loss = self.objective.loss(found.terms)
             self.optimizer.zero_grad()
             loss.backward()
@@ -165,24 +161,8 @@ class Fit:
             )
         return values
 
-    def _look(self, batch: Patches, source: torch.Generator, content_share: float) -> Evaluation:
-        noise = self.model.noise(len(batch), source)
-        return self.evaluate(self.model, batch, noise, content_share=content_share)
-
-    def _content_share(self, epoch: int) -> float:
-        """How much of the content is decoded: nothing at first, if there is a pose to be found.
-
-        Content that joins before the pose is right learns the pose's mistakes, and keeps them: letters were then upside down
-        depending on the length of an arm, in one training of four.
-        """
-        if not self.model.poses:
-            return 1.0
-        held_back = int(self.config.pose_first * self.config.epochs)
-        joining = math.ceil(JOINING * held_back)
-        return min(max((epoch + 1 - held_back) / (joining + 1), 0.0), 1.0)
-
-    def _scores(self) -> list[float]:
-        return [epoch.score for epoch in self.history if epoch.content_share == 1]
+    def _look(self, batch: Patches, source: torch.Generator) -> Evaluation:
+        return self.evaluate(self.model, batch, self.model.noise(len(batch), source))
 
     def _set_rate(self, done: float) -> None:
         """Learning rate after a share of the training: constant, or warm-up and a cosine to zero."""
@@ -194,8 +174,8 @@ class Fit:
             group["lr"] = self.config.learning_rate * factor
 
     def _has_stopped(self) -> bool:
-        scores = self._scores()
-        return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= self.config.patience
+        last_best = max((e.epoch for e in self.history if e.best), default=0)
+        return len(self.history) - 1 - last_best >= self.patience
 
     def _random(self, *stream: int) -> torch.Generator:
         state = np.random.SeedSequence([self.seed, *stream]).generate_state(1, np.uint64)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from invae.config import ModelConfig
@@ -92,7 +93,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         config = ModelConfig.model_validate(card["config"])
         model = build(config, Geometry(**card["geometry"]), seed=card["seed"])
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise StoreError(f"{folder} holds no model that can be loaded: {_first(error)}") from error
     return Trained(
         model=model.to(device or torch.device("cpu")).eval(),
