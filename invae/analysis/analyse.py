@@ -197,10 +197,6 @@ def _history(model: Path) -> xr.Dataset:
             variables[f"{term}_{part}"] = (dims.EPOCH, values, dims.attrs(long_name))
     best = np.array([epoch["best"] for epoch in epochs], dtype=bool)
     variables["best"] = (dims.EPOCH, best, {"long_name": "best epoch so far"})
-    if epochs and "content_share" in epochs[0]:
-        share = np.array([epoch["content_share"] for epoch in epochs], dtype=float)
-        words = "0 while the pose alone is learned, 1 once content has joined"
-        variables["content_share"] = (dims.EPOCH, share, dims.attrs(words))
     number = (dims.EPOCH, np.arange(1, len(epochs) + 1), dims.attrs("epoch"))
     return xr.Dataset(variables, coords={dims.EPOCH: number})
 

@@ -37,7 +37,6 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     elbo.set(xlabel="epoch", ylabel="ELBO [nat per patch]", title="ELBO")
     if low is not None:
         elbo.set_ylim(*low)
-    _shade_the_pose(elbo, terms, history)
     elbo.legend()
     elbo.grid(axis="y")
     part = "held_out" if "elbo_held_out" in history else "training"
@@ -57,21 +56,10 @@ def training(result: Result, config: ReportConfig) -> Drawing:
         "Training",
         "Left: the ELBO, a lower bound of how probable the patches are under the model; higher is better. Where the held-out "
         "curve falls while the other rises, the model memorises. Right: how much each latent says about a "
-        "patch. Where epochs are shaded, the model learns the pose alone; content joins at their end.",
+        "patch.",
         figure,
         _training_numbers(history, best),
     )
-
-
-def _shade_the_pose(elbo: Axes, terms: Axes, history: xr.Dataset) -> None:
-    """A grey band over the epochs in which content is held back."""
-    if "content_share" not in history:
-        return
-    alone = history[dims.EPOCH].to_numpy()[history["content_share"].to_numpy() < 1]
-    if len(alone):
-        for axis in (elbo, terms):
-            axis.axvspan(alone[0], alone[-1] + 0.5, color="#eef0f2", lw=0, zorder=0)
-        elbo.plot([], [], color="#dfe3e6", lw=7, label="pose alone")
 
 
 def _without_the_start(history: xr.Dataset) -> tuple[float, float] | None:
