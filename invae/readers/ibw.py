@@ -1,41 +1,38 @@
 """Asylum Research (Igor Pro binary wave, version 5): one wave of x, y and channel.
 
-Source: WaveMetrics, Technical Note 003 "Igor Binary Format". The header is read here and the pixels stay in the file;
-igor2, which reads everything at once, is what the tests compare with.
+igor2 reads header, note and pixels, from a mapped file: its array of pixels lies in the file, so that every piece that is asked
+for is loaded anew and no pixel is kept. Read here are the checksum and the sizes of the wave's parts, for igor2 trusts them, and
+the channels' labels, for igor2 adds to a label what an older, longer one has left behind its end ("Phase1Retracece").
+
+Source: WaveMetrics, Technical Note 003 "Igor Binary Format".
 """
 
-import math
+import logging
+import struct
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import igor2.binarywave
 import numpy as np
 
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
+from invae.readers.mapped import MappedBytes, MappedStream, mapped
 from invae.readers.raw import Channel, Key, Pixels, Raw, Reader, evenly_spaced
 
 HEADER_BYTES = 384
+START_BYTES = 64
+"""The header's first part, which tells the sizes of what follows; the wave's own header counts with its pixels."""
 LABEL_BYTES = 32
-ERRORS = (ValueError, IndexError)
-_TYPES = {2: "f4", 4: "f8", 8: "i1", 16: "i2", 32: "i4", 72: "u1", 80: "u2", 96: "u4"}
-_COMPLEX = 1
+MOST_TEXT = 4 * 2**20
+"""Note, labels and units together [bytes]: igor2 takes them apart letter by letter."""
+ERRORS = (ValueError, IndexError, KeyError, TypeError, AssertionError, struct.error)
+"""What igor2 raises where header and content do not agree."""
 
-_HEADER = np.dtype(
-    {
-        "names": [
-            "version", "wave_bytes", "formula_bytes", "note_bytes", "units_bytes",
-            "dim_units_bytes", "dim_labels_bytes", "type", "shape", "step", "units", "dim_units",
-        ],
-        "formats": [
-            "i2", "i4", "i4", "i4", "i4", ("i4", 4), ("i4", 4), "i2", ("i4", 4), ("f8", 4), "S4",
-            ("S4", 4),
-        ],
-        "offsets": [0, 4, 8, 12, 16, 20, 36, 80, 132, 148, 212, 216],
-        "itemsize": HEADER_BYTES,
-    }
-)  # fmt: skip
+# igor2 logs what it then raises.
+logging.getLogger("igor2").addHandler(logging.NullHandler())
 
 
 def _byte_order(head: bytes) -> Literal["<", ">", ""]:
@@ -55,64 +52,81 @@ def _recognises(path: Path, head: bytes) -> bool:
 
 
 def _read(path: Path) -> Raw:
-    with path.open("rb") as file:
-        head = file.read(HEADER_BYTES)
-        order = _byte_order(head)
-        if not order:
-            raise InputError(f"{path}: has no header of an Igor wave any more; copy it again")
-        header = np.frombuffer(head, dtype=_HEADER.newbyteorder(order))[0]
-        dtype, shape = _layout(header, order, path)
-        file.seek(HEADER_BYTES + dtype.itemsize * math.prod(shape) + int(header["formula_bytes"]))
-        note = file.read(max(0, int(header["note_bytes"]))).decode("latin-1")
-        skipped = int(header["units_bytes"]) + int(header["dim_units_bytes"].sum())
-        names = _labels(file.read(), skipped, header["dim_labels_bytes"])
-    metadata = _note(note)
-    names = [*names, *(f"channel_{n}" for n in range(len(names), shape[2]))]
-    units = header["units"].split(b"\0")[0].decode("latin-1")
+    data = mapped(path)
+    wave = _load(path, data)
+    header, pixels = wave["wave_header"], _image(wave, path)
+    metadata = _note(wave["note"].decode("latin-1"))
+    names = _labels(data, wave["bin_header"])[: pixels.shape[2]]
+    names = [*names, *(f"channel_{n}" for n in range(len(names), pixels.shape[2]))]
+    units = _text(header["dataUnits"].tobytes())
     channels = tuple(
-        Channel(name, _pixels(path, dtype, shape, n), (dims.X, dims.Y), _units(name, n, units))
+        Channel(name, _pixels(path, pixels, n), (dims.X, dims.Y), _units(name, n, units))
         for n, name in enumerate(names)
     )
-    axis_units = [header["dim_units"][axis].split(b"\0")[0].decode("latin-1") for axis in (0, 1)]
+    axis_units = [_text(header["dimUnits"][axis].tobytes()) for axis in (0, 1)]
     axes = {
-        dims.X: evenly_spaced(shape[0], header["step"][0], axis_units[0]),
+        dims.X: evenly_spaced(pixels.shape[0], header["sfA"][0], axis_units[0]),
         # the first line of the wave is the lowest one of the image
-        dims.Y: evenly_spaced(shape[1], header["step"][1], axis_units[1], flipped=True),
+        dims.Y: evenly_spaced(pixels.shape[1], header["sfA"][1], axis_units[1], flipped=True),
     }
     return Raw(channels, axes, metadata, labels.igor_time(metadata))
 
 
-def _layout(
-    header: Any, order: Literal["<", ">"], path: Path
-) -> tuple[np.dtype[Any], tuple[int, int, int]]:
-    """Type and shape (x, y, channel) of the wave, checked against the size of the file."""
-    kind = int(header["type"])
-    if kind & _COMPLEX:
+def _load(path: Path, data: MappedBytes) -> dict[str, Any]:
+    """The wave as igor2 gives it, its pixels still in the file."""
+    _check_sizes(data[: min(len(data), HEADER_BYTES)].tobytes(), len(data), path)
+    return igor2.binarywave.load(MappedStream(data))["wave"]
+
+
+def _check_sizes(head: bytes, n_bytes: int, path: Path) -> None:
+    """Refuse a file that is shorter than its header promises, and text that is too long to be any."""
+    order = _byte_order(head)
+    if not order:
+        raise InputError(f"{path}: has no header of an Igor wave any more; copy it again")
+    wave, *texts, indices = np.frombuffer(head, f"{order}i4", count=13, offset=4).tolist()
+    if indices:
+        raise InputError(f"{path}: the wave holds text; an image is needed")
+    if min(wave, *texts) < 0 or sum(texts) > MOST_TEXT:
+        raise InputError(
+            f"{path}: its header promises {wave} bytes of pixels and {sum(texts)} of notes and "
+            "labels, which no instrument writes; it is damaged: copy it again"
+        )
+    needed = START_BYTES + wave + sum(texts)
+    if n_bytes < needed:
+        raise InputError(
+            f"{path}: has {n_bytes} bytes, its header promises {needed} or more; "
+            "it is incomplete: copy it again"
+        )
+
+
+def _image(wave: dict[str, Any], path: Path) -> np.ndarray:
+    """The pixels (x, y, channel), which lie in the file."""
+    pixels = wave["wData"]
+    if pixels.dtype.kind in "cV":
         raise InputError(f"{path}: the wave is complex; store amplitude and phase as channels")
-    if kind not in _TYPES:
-        raise InputError(f"{path}: the wave holds text (type {kind}); an image is needed")
-    shape = tuple(int(n) for n in header["shape"] if n != 0)
-    if len(shape) not in (2, 3) or min(shape) < 1:
+    if pixels.dtype.kind not in "iuf":
+        raise InputError(f"{path}: the wave holds text; an image is needed")
+    shape = tuple(int(n) for n in wave["wave_header"]["nDim"] if n != 0)
+    if shape != pixels.shape or len(shape) not in (2, 3):
         raise InputError(
             f"{path}: the wave has shape {shape}; an image of x, y and channel is needed "
             "(force curves are not read)"
         )
-    dtype = np.dtype(_TYPES[kind]).newbyteorder(order)
-    needed = HEADER_BYTES + dtype.itemsize * math.prod(shape)
-    if path.stat().st_size < needed:
-        raise InputError(
-            f"{path}: has {path.stat().st_size} bytes, its header promises {needed} or more; "
-            "it is incomplete: copy it again"
-        )
-    return dtype, (*shape, 1)[:3]  # type: ignore[return-value]
+    return pixels if len(shape) == 3 else pixels[..., np.newaxis]
 
 
-def _labels(tail: bytes, skipped: int, sizes: np.ndarray) -> list[str]:
+def _labels(data: MappedBytes, sizes: dict[str, Any]) -> list[str]:
     """The channels' labels: those of the third dimension, after the label of the dimension itself."""
-    start = skipped + int(sizes[:2].sum())
-    text = tail[start : start + int(sizes[2])]
+    parts = ("wfmSize", "formulaSize", "noteSize", "dataEUnitsSize", "dimEUnitsSize")
+    start = START_BYTES + sum(int(np.sum(sizes[part])) for part in parts)
+    start += int(sizes["dimLabelsSize"][:2].sum())
+    text = data[start : start + int(sizes["dimLabelsSize"][2])].tobytes()
     fields = [text[i : i + LABEL_BYTES] for i in range(LABEL_BYTES, len(text), LABEL_BYTES)]
-    return [field.split(b"\0")[0].decode("latin-1") for field in fields]
+    return [_text(field) for field in fields]
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0")[0].decode("latin-1")
 
 
 def _units(label: str, position: int, units: str) -> str:
@@ -126,16 +140,12 @@ def _note(text: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in pairs}
 
 
-def _pixels(path: Path, dtype: np.dtype[Any], shape: tuple[int, int, int], n: int) -> Pixels:
-    read = partial(_read_pixels, path, dtype, shape, n)
-    return Pixels(path, shape[:2], dtype, read, ERRORS)
+def _pixels(path: Path, pixels: np.ndarray, n: int) -> Pixels:
+    return Pixels(path, pixels.shape[:2], pixels.dtype, partial(_read_pixels, path, n), ERRORS)
 
 
-def _read_pixels(
-    path: Path, dtype: np.dtype[Any], shape: tuple[int, int, int], n: int, key: Key
-) -> np.ndarray:
-    wave = np.memmap(path, dtype=dtype, mode="r", offset=HEADER_BYTES, shape=shape, order="F")
-    return np.array(wave[(*key, n)])
+def _read_pixels(path: Path, n: int, key: Key) -> np.ndarray:
+    return np.array(_image(_load(path, mapped(path)), path)[(*key, n)])
 
 
 READER = Reader(

@@ -39,7 +39,7 @@ def write_nsid(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> No
                 main.dims[axis].label = name
 
 
-def write_ibw(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> None:
+def write_ibw(path: Path, channels: Channels, *, pixel: float = PIXEL_NM, order: str = "<") -> None:
     """Version 5, with the labels in fields of 32 bytes and a checksum over the header."""
     stack = np.stack([values[0, ::-1].T for values in channels.values()], axis=-1)
     types = {"f4": 2, "f8": 4, "i1": 8, "i2": 16, "i4": 32, "u1": 72, "u2": 80, "u4": 96, "c8": 3}
@@ -48,22 +48,23 @@ def write_ibw(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> Non
     labels = b"".join(field[:31].ljust(32, b"\0") for field in fields)
     head = bytearray(384)
     for offset, dtype, value in (
-        (0, "<i2", 5),
-        (4, "<i4", 320 + stack.nbytes),
-        (12, "<i4", len(note)),
-        (36, "<i4", [0, 0, len(labels), 0]),
-        (76, "<i4", stack.size),
-        (80, "<i2", types[stack.dtype.str[1:]]),
-        (132, "<i4", [*stack.shape, 0]),
-        (148, "<f8", [pixel * 1e-9, pixel * 1e-9, 1, 1]),
+        (0, f"{order}i2", 5),
+        (4, f"{order}i4", 320 + stack.nbytes),
+        (12, f"{order}i4", len(note)),
+        (36, f"{order}i4", [0, 0, len(labels), 0]),
+        (76, f"{order}i4", stack.size),
+        (80, f"{order}i2", types[stack.dtype.str[1:]]),
+        (132, f"{order}i4", [*stack.shape, 0]),
+        (148, f"{order}f8", [pixel * 1e-9, pixel * 1e-9, 1, 1]),
         (212, "S4", b"m"),
         (216, "S4", [b"m", b"m", b"", b""]),
     ):
         data = np.array(value, dtype=dtype).tobytes()
         head[offset : offset + len(data)] = data
-    total = int(np.frombuffer(bytes(head), "<u2").sum())
-    head[2:4] = (-total % 65536).to_bytes(2, "little")
-    path.write_bytes(bytes(head) + stack.tobytes(order="F") + note + labels)
+    total = int(np.frombuffer(bytes(head), f"{order}u2").sum())
+    head[2:4] = (-total % 65536).to_bytes(2, "little" if order == "<" else "big")
+    pixels = stack.astype(stack.dtype.newbyteorder(order)).tobytes(order="F")
+    path.write_bytes(bytes(head) + pixels + note + labels)
 
 
 def write_gwy(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> None:

@@ -247,7 +247,7 @@ def a_wave_with_half_a_header(folder: Path, write: Write) -> Path:
     return path
 
 
-@bad(r"scan.ibw: has 500 bytes, its header promises 944 or more; it is incomplete: copy it again")
+@bad(r"scan.ibw: has 500 bytes, its header promises 1099 or more; it is incomplete: copy it again")
 def a_wave_that_ends_too_early(folder: Path, write: Write) -> Path:
     return ibw(write, keep=500)
 
@@ -263,12 +263,32 @@ def a_wave_with_a_changed_header(folder: Path, write: Write) -> Path:
 
 @bad(r"scan.ibw: the wave is complex")
 def a_complex_wave(folder: Path, write: Write) -> Path:
-    return ibw(write, (80, b"\x03\0"))
+    return write("ibw", {"Height": IMAGE[np.newaxis].astype("c8")}, name="scan")
 
 
-@bad(r"scan.ibw: the wave holds text \(type 0\); an image is needed")
+@bad(r"scan.ibw: cannot be read \(\(560, 140, 8, dtype\('<f8'\)\)\); it is damaged")
+def a_wave_of_another_type_than_its_size(folder: Path, write: Write) -> Path:
+    return ibw(write, (80, b"\x04\0"))
+
+
+@bad(r"scan.ibw: its header promises 880 bytes of pixels and \d{10} of notes and labels, which no")
+def a_wave_with_a_note_of_two_gigabytes(folder: Path, write: Write) -> Path:
+    return ibw(write, (12, (2**31 - 1).to_bytes(4, "little")))
+
+
+@bad(r"scan.ibw: its header promises -1 bytes of pixels")
+def a_wave_with_less_than_no_pixels(folder: Path, write: Write) -> Path:
+    return ibw(write, (4, b"\xff\xff\xff\xff"))
+
+
+@bad(r"scan.ibw: the wave holds text; an image is needed")
 def a_wave_of_text(folder: Path, write: Write) -> Path:
     return ibw(write, (80, b"\0\0"))
+
+
+@bad(r"scan.ibw: the wave holds text; an image is needed")
+def a_wave_with_the_places_of_its_words(folder: Path, write: Write) -> Path:
+    return ibw(write, (80, b"\0\0"), (52, b"\x08\0\0\0"))
 
 
 @bad(r"scan.ibw: the wave has shape \(10,\); .* \(force curves are not read\)")
@@ -309,7 +329,7 @@ def a_file_of_gwyddion_1(folder: Path, write: Write) -> Path:
     return folder / "scan.gwy"
 
 
-@bad(r"scan.gwy: cannot be read \(GwyContainer promises \d+ bytes, \d+ are left\)")
+@bad(r"scan.gwy: cannot be read \(\d+ bytes are promised, \d+ are left\)")
 def a_gwyddion_file_that_ends_too_early(folder: Path, write: Write) -> Path:
     path = gwy(folder)
     path.write_bytes(path.read_bytes()[:-100])
@@ -339,21 +359,41 @@ def a_gwyddion_file_without_an_image(folder: Path, write: Write) -> Path:
     return folder / "scan.gwy"
 
 
-@bad(r"scan.gwy: cannot be read \(objects are nested deeper than 16\)")
+@bad(r"scan.gwy: cannot be read \(maximum recursion depth exceeded.*\)")
 def objects_without_end(folder: Path, write: Write) -> Path:
     content = b""
-    for _ in range(40):
+    for _ in range(1000):
         content = b"a\0oGwyContainer\0" + len(content).to_bytes(4, "little") + content
+    return gwy_of(folder, content)
+
+
+@bad(r"scan.gwy: cannot be read \(NotImplementedError\); it is damaged")
+def a_component_of_unknown_type(folder: Path, write: Write) -> Path:
+    path = gwy(folder)
+    path.write_bytes(path.read_bytes().replace(b"xreal\0d", b"xreal\0z"))
+    return path
+
+
+def gwy_of(folder: Path, content: bytes) -> Path:
+    """A file with these bytes as its components."""
     head = b"GWYPGwyContainer\0" + len(content).to_bytes(4, "little")
     (folder / "scan.gwy").write_bytes(head + content)
     return folder / "scan.gwy"
 
 
-@bad(r"scan.gwy: cannot be read \(a component of unknown type 'z'\)")
-def a_component_of_unknown_type(folder: Path, write: Write) -> Path:
-    path = gwy(folder)
-    path.write_bytes(path.read_bytes().replace(b"xreal\0d", b"xreal\0z"))
-    return path
+@bad(r"scan.gwy: cannot be read \(a text has no end\)")
+def a_text_without_end(folder: Path, write: Write) -> Path:
+    return gwy_of(folder, b"a\0sabc")
+
+
+@bad(r"scan.gwy: cannot be read \(subsection not found\)")
+def a_single_byte_in_place_of_components(folder: Path, write: Write) -> Path:
+    return gwy_of(folder, b"s")
+
+
+@bad(r"scan.gwy: cannot be read \(a text has no end\)")
+def a_list_of_four_billion_texts(folder: Path, write: Write) -> Path:
+    return gwy_of(folder, b"a\0S\xff\xff\xff\xffabc\0")
 
 
 @bad(r"scan.gwy: the unit of y is 'parsec'")

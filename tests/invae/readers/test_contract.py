@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import gwyfile
 import h5netcdf
@@ -174,8 +175,20 @@ def test_igor2_reads_the_same_pixels(shared_data: Path) -> None:
     units = [variable.attrs["units"] for variable in recording.data_vars.values()]
     assert units == ["m", "m", "m", "degree", "degree", "Hz"]
     assert recording["phase_1"].attrs["direction"] == "retrace"
+    assert recording["phase_1"].attrs["label"] == "Phase1Retrace"  # igor2 has Phase1Retracece
     assert recording.attrs["modality"] == "PFM"
     assert recording["x"][-1] == pytest.approx(5000)
+
+
+def test_a_wave_from_a_big_endian_computer_is_read(
+    tmp_path: Path, writers: SimpleNamespace
+) -> None:
+    channels = _channels("ibw", "f4")
+    for name, order in (("little", "<"), ("big", ">")):
+        (tmp_path / name).mkdir()
+        writers.write["ibw"](tmp_path / name / "scan.ibw", channels, order=order)
+    little, big = (open_recording(tmp_path / name / "scan.ibw") for name in ("little", "big"))
+    xr.testing.assert_identical(big.load(), little.load())
 
 
 def test_gwyfile_reads_the_same_pixels(shared_data: Path) -> None:
@@ -312,8 +325,10 @@ def _large_nsid(path: Path) -> None:
 
 def _large_ibw(path: Path) -> None:
     header = bytearray(384)
-    shape = (16384, 16384, 4)
+    shape = (16384, 8192, 3)
     header[0:2] = (5).to_bytes(2, "little")
+    header[4:8] = (320 + math.prod(shape) * 4).to_bytes(4, "little")
+    header[76:80] = math.prod(shape).to_bytes(4, "little")
     header[80:82] = (2).to_bytes(2, "little")
     header[132:144] = np.array(shape, "<i4").tobytes()
     header[148:164] = np.array([1e-9, 1e-9]).tobytes()
