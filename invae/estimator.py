@@ -206,9 +206,9 @@ class InvariantVAE:
         )
 
     def traversal(self, steps: int = 9) -> xr.DataArray:
-        """Upright, centred patches over the content's range: (latent_1, latent_2, channel, patch_y, patch_x).
+        """Upright, centred patches over the content's range: (class, latent_1, latent_2, channel, y, x).
 
-        The range holds 95 % of the training sites in every dimension; dimensions beyond the second stay at its middle.
+        A family without classes has one class.         The range holds 95 % of the training sites in every dimension; dimensions beyond the second stay at its middle.
         With one content dimension there is no latent_2.
         """
         limits = self.trained.content_range
@@ -219,8 +219,8 @@ class InvariantVAE:
         images = self.decode(grid)
         names = [f"latent_{number}" for number in range(1, len(axes) + 1)]
         return xr.DataArray(
-            images.to_numpy().reshape(*[steps] * len(axes), *images.shape[1:]),
-            dims=(*names, *IMAGE),
+            images.to_numpy().reshape(1, *[steps] * len(axes), *images.shape[1:]),
+            dims=(dims.CLASS, *names, dims.CHANNEL, dims.Y, dims.X),
             coords={**dict(zip(names, axes, strict=True)), dims.CHANNEL: images[dims.CHANNEL]},
         )
 

@@ -164,8 +164,8 @@ def test_channels_keep_their_names(noise):
 def test_a_traversal_spans_the_first_two_dimensions(noise, latent_dim, axes):
     manifold = quick("rVAE", latent_dim=latent_dim).fit(noise).traversal(steps=4)
     names = tuple(f"latent_{k}" for k in range(1, axes + 1))
-    assert manifold.dims == (*names, "channel", "patch_y", "patch_x")
-    assert manifold.shape == (*[4] * axes, 1, 12, 12)
+    assert manifold.dims == ("class", *names, "channel", "y", "x")
+    assert manifold.shape == (1, *[4] * axes, 1, 12, 12)
     assert bool((manifold["latent_1"].diff("latent_1") > 0).all())
     assert np.isfinite(manifold).all()
 

@@ -12,7 +12,7 @@ from invae.models.families import build
 from invae.models.objective import Objective
 from invae.training.batches import ArraySource, Batches
 from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
-from invae.training.fit import Epoch, Fit, GradientClip, length, length
+from invae.training.fit import Epoch, Fit, GradientClip, length
 from invae.training.train import set_scale
 
 CPU = torch.device("cpu")
@@ -119,12 +119,6 @@ def test_training_stops_when_the_score_has_stopped_rising(letters):
     epochs = list(fit.epochs())
     assert [e.best for e in epochs] == [True, False, False, False]
     assert list(fit.epochs()) == []
-
-
-def test_few_sites_get_more_epochs_unless_their_number_is_given():
-    assert length(TrainingConfig(epochs=7), n_steps=2) == (7, 15)
-    assert length(TrainingConfig(), n_steps=100) == (60, 15)
-    assert length(TrainingConfig(), n_steps=5) == (300, 75)
 
 
 def test_without_held_out_sites_the_training_itself_is_the_judge(letters):
