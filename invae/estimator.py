@@ -208,8 +208,8 @@ class InvariantVAE:
     def traversal(self, steps: int = 9) -> xr.DataArray:
         """Upright, centred patches over the content's range: (class, latent_1, latent_2, channel, y, x).
 
-        A family without classes has one class.         The range holds 95 % of the training sites in every dimension; dimensions beyond the second stay at its middle.
-        With one content dimension there is no latent_2.
+        The range holds 95 % of the training sites in every dimension; dimensions beyond the second stay at its middle.
+        With one content dimension there is no latent_2; a family without classes has one class.
         """
         limits = self.trained.content_range
         axes = [np.linspace(low, high, steps) for low, high in limits[:2]]
