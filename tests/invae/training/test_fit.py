@@ -1,6 +1,8 @@
 """The loop: what it yields, when it stops, how it fails, and that a killed one ends like an undisturbed one."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -169,12 +171,27 @@ def test_brain_floats_train_too(letters):
     assert epochs[-1].training["elbo"] > epochs[0].training["elbo"]
 
 
+COMPILED = """
+import numpy as np
+from invae import InvariantVAE
+patches = np.random.default_rng(0).normal(size=(80, 1, 16, 16))
+for compiled in (False, True):
+    vae = InvariantVAE("rVAE", training={"epochs": 2, "compile": compiled}, device="cpu")
+    print(vae.fit(patches).history[-1].score)
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_a_compiled_model_learns_the_same(letters):
-    plain, compiled = (begin(letters, compile=c, epochs=2) for c in (False, True))
-    for one, other in zip(plain.epochs(), compiled.epochs(), strict=True):
-        assert other.held_out["elbo"] == pytest.approx(one.held_out["elbo"], rel=1e-3)
+def test_a_compiled_model_learns_the_same():
+    """In its own process: shapes are checked there by nobody, and the compiler cannot see through that check."""
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COMPILED],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    plain, compiled = map(float, answer.stdout.split())
+    assert compiled == pytest.approx(plain, rel=1e-4)
 
 
 @pytest.mark.gpu
