@@ -142,10 +142,13 @@ def test_a_rerun_of_a_finished_recording_brings_in_neither_torch_nor_prefect(und
 
 
 def test_ctrl_c_is_one_line(command, prefect_server, undisturbed):
-    folder = Path(command[-1]) / undisturbed.folder.name
+    # Tests started in the background inherit an ignored SIGINT and would hand it on to the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    folder, end = Path(command[-1]) / undisturbed.folder.name, time.monotonic() + TIMEOUT
     with start(command, prefect_server) as process:
         while not (folder / "run.json").exists():
             assert process.poll() is None
+            assert time.monotonic() < end
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT)
