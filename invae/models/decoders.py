@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from invae.models.encoders import dense
 from invae.models.patches import Geometry
-from invae.models.polar import PolarGrid
+from invae.models.polar import PolarGrid, from_harmonics
 
 
 class SpatialDecoder(nn.Module):
@@ -78,7 +78,7 @@ class PolarDecoder(nn.Module):
     ) -> Float[Tensor, "batch channel radius angle"]:
         raw = self.layers(content).to(content.dtype)
         raw = raw.view(-1, self.n_channels, self.n_radii, self.n_frequencies, 2) * self.seen
-        return torch.fft.irfft(torch.complex(raw[..., 0], raw[..., 1]), n=self.n_angles)
+        return from_harmonics(raw[..., 0], raw[..., 1], n_angles=self.n_angles)
 
 
 class FromGrid(nn.Module):

@@ -1,7 +1,9 @@
 """The polar grid: turning a picture on it is a circular shift, and all turns at once are one Fourier transform."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -133,6 +135,19 @@ class PolarGrid(nn.Module):
         return (0.5 + self.n_radii * self.step - radius).clamp(0, 1)
 
 
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+
+def uncompiled(function: Function) -> Function:
+    """The same function, left out by torch.compile.
+
+    Inductor's gradients are wrong where complex numbers are in its graph (torch 2.13: those of the disc's likelihood by up to
+    twice their size, without a word), so Fourier transforms stay out of what it compiles.
+    """
+    return cast(Function, torch.compiler.disable(function))
+
+
+@uncompiled
 def correlate(
     pattern: Float[Tensor, "batch channel radius angle"],
     field: Float[Tensor, "#batch channel radius angle"],
@@ -148,6 +163,17 @@ def correlate(
     if n_turns > n_angles:  # the highest frequency now stands twice, at ±n_angles / 2
         spectrum = torch.cat((spectrum[..., :-1], 0.5 * spectrum[..., -1:]), dim=-1)
     return torch.fft.irfft(spectrum, n=n_turns) * (n_turns / n_angles)
+
+
+@uncompiled
+def from_harmonics(
+    cosine: Float[Tensor, "*batch frequency"],
+    sine: Float[Tensor, "*batch frequency"],
+    *,
+    n_angles: int,
+) -> Float[Tensor, "*batch {n_angles}"]:
+    """A real function of the angle from its harmonics, in the normalisation of an inverse Fourier transform."""
+    return torch.fft.irfft(torch.complex(cosine, sine), n=n_angles)
 
 
 def _bilinear(
