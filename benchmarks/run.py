@@ -190,7 +190,7 @@ def main() -> None:
         rows = machine()
         rows += ingesting(folder, n_frames=2000 // scale)
         rows += describing(folder, n_frames=40 // scale)
-        rows += training(folder, elbo=-600, epochs=20 // scale or 1)
+        rows += training(folder, elbo=-1000, epochs=20 // scale or 1)
     print("| what | value | unit | beside |\n| --- | ---: | --- | --- |")
     for row in rows:
         print(f"| {row.what} | {row.value:,.3g} | {row.unit} | {row.beside} |")
