@@ -12,20 +12,23 @@ from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.schema import Config
-from invae.config.synthetic import DomainsConfig
+from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
 from invae.config.training import TrainingConfig
 
 __all__ = [
     "AnalyseConfig",
+    "CardsConfig",
     "ComputeConfig",
     "Config",
     "DescribeConfig",
+    "DigitsConfig",
     "DomainsConfig",
     "EmbedConfig",
     "IngestConfig",
     "ModelConfig",
     "ProcessConfig",
     "ReportConfig",
+    "ShiftsConfig",
     "TrainingConfig",
 ]
 

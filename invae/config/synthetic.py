@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from invae.config.schema import Config
 
+Suit = Literal["clubs", "spades", "diamonds", "hearts"]
+
 
 class FieldConfig(Config):
     """The applied field over time, in units of the Landau model (the bulk switches by itself at 0.385)."""
@@ -132,3 +134,78 @@ class DomainsConfig(Config):
                 f"lamellae.period {lamellae.period} px"
             )
         return self
+
+
+class CardsConfig(Config):
+    """The four suits of cards, sheared, turned and shifted, with truth."""
+
+    n_per_suit: Annotated[int, Field(ge=1)] = 3000
+    """Pictures of each suit."""
+    size: Annotated[int, Field(ge=8, le=1024)] = 48
+    """Side of a frame [px]."""
+    fill: Annotated[float, Field(gt=0, le=1)] = 0.62
+    """Longer side of an upright suit, as a fraction of the frame."""
+    angle: Annotated[float, Field(ge=0, le=180)] = 120.0
+    """Suits are turned by U(-angle, angle), positive as np.rot90 [degree]."""
+    shear: Annotated[float, Field(ge=0, le=60)] = 10.0
+    """Suits are sheared along x, before the turn, by U(-shear, shear) [degree]."""
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """Suits are shifted along each axis by U(-shift, shift), as a fraction of the frame."""
+    noise: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Sd of normal noise; a suit is 1 on a ground of 0."""
+    suits: Annotated[tuple[Suit, ...], Field(min_length=1)] = (
+        "clubs",
+        "spades",
+        "diamonds",
+        "hearts",
+    )
+    """Suits drawn."""
+
+    @model_validator(mode="after")
+    def _suits_are_different(self) -> Self:
+        if len({*self.suits}) < len(self.suits):
+            raise ValueError(f"suits {', '.join(self.suits)} must differ; name each once")
+        return self
+
+
+class ShiftsConfig(Config):
+    """Gaussian peaks on an axis, each at its own place, with truth."""
+
+    n_signals: Annotated[int, Field(ge=1)] = 5000
+    """Signals of the set."""
+    n_points: Annotated[int, Field(ge=8, le=65536)] = 100
+    """Points of a signal."""
+    extent: Annotated[float, Field(gt=0)] = 12.0
+    """The axis goes from -extent to extent."""
+    position: Annotated[float, Field(ge=0)] = 3.0
+    """Peaks lie between -position and position, on multiples of `position_step`."""
+    position_step: Annotated[float, Field(gt=0)] = 0.1
+    """Distance of neighbouring positions."""
+    width: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 5.0)
+    """Smallest and largest sd of a peak, between which it is uniform."""
+    noise: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (0.001, 0.1)
+    """Smallest and largest sd of the noise of a signal, between which it is uniform; a peak is 1 high."""
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Self:
+        for name, (low, high) in (("width", self.width), ("noise", self.noise)):
+            if low > high:
+                raise ValueError(f"{name} {low:g} to {high:g} falls; give the smaller value first")
+        if self.position > self.extent:
+            raise ValueError(f"position {self.position:g} must be within extent {self.extent:g}")
+        return self
+
+
+class DigitsConfig(Config):
+    """Digits of an MNIST file, turned and shifted, with truth."""
+
+    size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    """Side of a frame [px]; that of the file's pictures when empty. Digits keep their size."""
+    angle: Annotated[float, Field(ge=0, le=180)] = 180.0
+    """Digits are turned by U(-angle, angle), positive as np.rot90 [degree]."""
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Digits are shifted along each axis by U(-shift, shift), as a fraction of the frame."""
+    noise: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """Sd of normal noise; ink is 1 on a ground of 0."""
+    n_images: Annotated[int, Field(ge=1)] | None = None
+    """Only so many pictures, from the start of the file; all of them when empty."""

@@ -1,0 +1,148 @@
+"""The suits of cards, sheared, turned and shifted: the founding benchmark, with every factor known."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from skimage.draw import polygon2mask
+from skimage.transform import downscale_local_mean
+
+from invae import dims
+from invae.config.synthetic import CardsConfig, Suit
+from invae.progress import Progress, silent
+from invae.provenance import Receipt
+from invae.synthetic.posing import Poses, posed
+from invae.synthetic.scene import Scene, receipt_of_scene, stream, uniform, write_scene
+
+SUITS: tuple[Suit, ...] = ("clubs", "spades", "diamonds", "hearts")
+"""Names behind the values of `suit`."""
+SYMMETRY = (1, 1, 2, 1)
+"""Turns of the upright suit that leave it as it is, by suit; a shear keeps them."""
+PICTURE = 256
+"""Side of an upright suit from which frames are sampled [px]."""
+FINER = 4
+"""An outline is filled on a grid that is so many times finer."""
+CURVE_POINTS = 16
+"""Points along each curve of an outline."""
+OVERSAMPLING = 3
+
+
+def draw(config: CardsConfig, *, seed: int) -> xr.Dataset:
+    """A set in memory: `image (frame, y, x)` and what is known of every frame, in an order by chance.
+
+    Returns:
+        `image`, `suit` (flags), `angle` [rad], `shear` [rad], `shift (frame, axis)` [pixel], and
+        `symmetry` of the suits.
+    """
+    return scene(config, seed=seed).in_memory()
+
+
+def simulate(
+    target: Path,
+    *,
+    config: CardsConfig,
+    seed: int,
+    receipt: Receipt | None = None,
+    progress: Progress = silent,
+) -> None:
+    """Write a set as a Zarr store, block by block: images at the root, truth in group `truth`."""
+    receipt = receipt or make_receipt(target, config=config, seed=seed)
+    write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
+
+
+def make_receipt(target: Path, *, config: CardsConfig, seed: int) -> Receipt:
+    """The receipt of a set of cards."""
+    return receipt_of_scene("cards", target, config=config, seed=seed)
+
+
+def scene(config: CardsConfig, *, seed: int) -> Scene:
+    """The factors of a set, and how its pictures are made of them."""
+    chosen = np.array([SUITS.index(name) for name in config.suits])
+    suit = stream(seed, "order").permutation(np.repeat(chosen, config.n_per_suit))
+    n_frames = len(suit)
+    poses = Poses(
+        angle=uniform(seed, "angle", limit=np.deg2rad(config.angle), shape=(n_frames,)),
+        shear=uniform(seed, "shear", limit=np.deg2rad(config.shear), shape=(n_frames,)),
+        shift=uniform(seed, "shift", limit=2 * config.shift, shape=(n_frames, 2)),
+    )
+
+    def pictures(block: slice) -> np.ndarray:
+        return render(suit[block], poses[block], size=config.size, fill=config.fill)
+
+    return Scene(
+        name="cards",
+        config=config,
+        seed=seed,
+        shape=(config.size, config.size),
+        truth=_truth(suit, poses, size=config.size),
+        pictures=pictures,
+        noise=np.full(n_frames, config.noise),
+    )
+
+
+def render(suit: np.ndarray, poses: Poses, *, size: int, fill: float) -> np.ndarray:
+    """Suits in their poses (frame, size, size), 1 inside the outline and 0 outside."""
+    images = np.empty((len(suit), size, size), np.float32)
+    for number in np.unique(suit):
+        mine = suit == number
+        these = Poses(poses.angle[mine], poses.shear[mine], poses.shift[mine])
+        table = upright(SUITS[number], fill)[None]
+        images[mine] = posed(table, these, size=size, oversampling=OVERSAMPLING)
+    return images
+
+
+@cache
+def upright(suit: Suit, fill: float) -> np.ndarray:
+    """The suit, its bounding box in the middle (256, 256): share of each pixel inside the outline."""
+    n_fine = PICTURE * FINER
+    contours = outline(suit)
+    points = np.concatenate(contours)
+    low, high = points.min(0), points.max(0)
+    scale = fill / ((high - low).max() / 2)
+    inside = np.zeros((n_fine, n_fine), bool)
+    for contour in contours:
+        places = (contour - (low + high) / 2) * scale
+        inside ^= polygon2mask(inside.shape, (places + 1) / 2 * n_fine - 0.5)
+    return downscale_local_mean(inside.astype(np.float32), FINER)
+
+
+def outline(suit: Suit) -> list[np.ndarray]:
+    """The closed contours of a suit's glyph (point, 2), (y, x), y down [font unit].
+
+    Source: DejaVu Sans 2.35, its quadratic curves as they are; licence in `suits.json`.
+    """
+    glyph = json.loads(files("invae.synthetic").joinpath("suits.json").read_text("utf-8"))
+    step = (np.arange(CURVE_POINTS) / CURVE_POINTS)[:, None]
+    contours = []
+    for rows in glyph["suits"][suit]["contours"]:
+        start, control = np.split(np.asarray(rows, dtype=float)[:, None], 2, axis=-1)
+        stop = np.roll(start, -1, axis=0)
+        curves = (1 - step) ** 2 * start + 2 * step * (1 - step) * control + step**2 * stop
+        contours.append(curves.reshape(-1, 2)[:, ::-1] * (-1, 1))
+    return contours
+
+
+def _truth(suit: np.ndarray, poses: Poses, *, size: int) -> xr.Dataset:
+    """What is known of every frame."""
+    symmetry = list(SYMMETRY)
+    return xr.Dataset(
+        {
+            "suit": ("frame", suit.astype(np.int8), dims.flags(SUITS, "suit") | {"units": "1"}),
+            "angle": ("frame", poses.angle, dims.attrs("angle, positive as np.rot90", "rad")),
+            "shear": ("frame", poses.shear, dims.attrs("shear along x, before the turn", "rad")),
+            "shift": (
+                ("frame", "axis"),
+                poses.shift * size / 2,
+                dims.attrs("place of the suit's centre, from the middle of the frame", "pixel"),
+            ),
+            "symmetry": (
+                "of_suit",
+                symmetry,
+                dims.attrs("turns that leave the suit as it is, by the value of suit"),
+            ),
+        },
+        coords={"axis": ["y", "x"]},
+    )

@@ -1,0 +1,128 @@
+"""Independent frames whose truth is drawn first: a picture follows from its own factors, whichever block it is made in."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invae import dims, store
+from invae.config.schema import Config
+from invae.progress import Progress, silent
+from invae.provenance import Receipt, Source, code_digest, digest_json, now, stage_key, versions
+from invae.store import Variable
+
+SHARD_BYTES = 32e6
+IMAGE = "image"
+TRUTH = "truth"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of every frame, and how a block of frames is made of it."""
+
+    name: str
+    config: Config
+    seed: int
+    shape: tuple[int, int]
+    """Of a frame, (y, x) [px]."""
+    truth: xr.Dataset
+    """Variables over `frame`."""
+    pictures: Callable[[slice], np.ndarray]
+    """Frames of a block (frame, y, x), without noise, float32; in any number."""
+    noise: np.ndarray
+    """Sd of the noise of every frame (frame,)."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self.truth.sizes[dims.FRAME]
+
+    def images(self, block: slice) -> np.ndarray:
+        """The recorded frames of a block (frame, y, x); noise has its own stream for every frame."""
+        images = self.pictures(block)
+        for image, frame in zip(images, range(block.start, block.stop), strict=True):
+            if self.noise[frame] > 0:
+                normal = stream(self.seed, "noise", frame).standard_normal(image.shape, np.float32)
+                image += np.float32(self.noise[frame]) * normal
+        return images
+
+    def in_memory(self) -> xr.Dataset:
+        """Images and truth in one Dataset."""
+        image = (dims.IMAGE, self.images(slice(0, len(self))), self.layout[IMAGE].attrs)
+        return self.truth.assign({IMAGE: image}).assign_coords(self.coords.coords)
+
+    @property
+    def layout(self) -> dict[str, Variable]:
+        """The images' place in a store."""
+        attrs = dims.attrs(f"picture of the set {self.name}", quantity="intensity")
+        return {IMAGE: Variable(dims.IMAGE, (len(self), *self.shape), np.float32, attrs)}
+
+    @property
+    def coords(self) -> xr.Dataset:
+        """Axes of the images, and what made them."""
+        settings = {"config": self.config.model_dump(mode="json"), "seed": self.seed}
+        axes = {
+            "frame": ("frame", np.arange(len(self)), dims.attrs("number of the picture")),
+            "y": ("y", np.arange(self.shape[0], dtype=float), dims.attrs("y, downwards", "pixel")),
+            "x": ("x", np.arange(self.shape[1], dtype=float), dims.attrs("x", "pixel")),
+        }
+        told = {"modality": "simulated", "format": "simulated", "notes": []}
+        return xr.Dataset(coords=axes, attrs={**told, "metadata": json.dumps(settings)})
+
+
+def write_scene(
+    target: Path, scene: Scene, *, receipt: Receipt, progress: Progress = silent
+) -> None:
+    """Write a set as a Zarr store: images at the root, what is known of them in group `truth`.
+
+    Memory is bounded by one shard; a run that was killed goes on with the block that is not there.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = store.begin(target, receipt.key)
+    shard = store.shard_length(scene.layout, shard_bytes=SHARD_BYTES)
+    store.lay_out(partial, scene.layout, shard=shard, coords=scene.coords)
+    store.write_dataset(partial, scene.truth, group=TRUTH)
+    for block in store.blocks(len(scene), shard):
+        if not store.block_is_written(partial, [IMAGE], start=block.start, shard=shard):
+            images = {IMAGE: scene.images(block)}
+            store.write_block(partial, images, start=block.start, shard=shard)
+        progress(block.stop, len(scene))
+    store.publish(partial, target, receipt)
+
+
+def receipt_of_scene(
+    name: str, target: Path, *, config: Config, seed: int, sources: Sequence[Source] = ()
+) -> Receipt:
+    """The receipt of a set, known before a picture is made."""
+    values = config.model_dump(mode="json")
+    code = code_digest("synthetic", "store.py")
+    inputs = [name, *(source.sha256 for source in sources)]
+    return Receipt(
+        stage="simulate",
+        key=stage_key("simulate", inputs=inputs, config=values, code=code, seed=seed),
+        recording=target.stem,
+        sources=tuple(sources),
+        inputs={},
+        config=values,
+        config_hash=digest_json(values),
+        seed=seed,
+        code=code,
+        versions=versions(),
+        created=now(),
+    )
+
+
+STREAMS = ("order", "angle", "shear", "shift", "width", "noise")
+"""Independent random streams; a new one goes to the end, so that the others keep their values."""
+
+
+def stream(seed: int, name: str, frame: int = 0) -> np.random.Generator:
+    """The generator of one random stream; independent of what else was drawn."""
+    return np.random.default_rng([seed, STREAMS.index(name), frame])
+
+
+def uniform(seed: int, name: str, *, limit: float, shape: Sequence[int]) -> np.ndarray:
+    """Draws of one stream from U(-limit, limit)."""
+    return stream(seed, name).uniform(-limit, limit, shape)
