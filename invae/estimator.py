@@ -21,6 +21,7 @@ from invae.config.model import (
     TranslationConfig,
 )
 from invae.errors import ConfigError, InputError
+from invae.models.likelihoods import Limits
 from invae.progress import Progress, silent
 from invae.training import saved
 from invae.training.batches import ArraySource, Batches, PatchSource, open_patches
@@ -260,7 +261,7 @@ class InvariantVAE:
 
 
 def _source(
-    patches: Data, valid: np.ndarray | None, *, limits: tuple[float, float] | None
+    patches: Data, valid: np.ndarray | None, *, limits: Limits | None
 ) -> tuple[PatchSource, xr.Dataset | None]:
     """Patches to read from, and the labels they came with."""
     if isinstance(patches, str | Path):

@@ -6,21 +6,64 @@ images with dims (…, channel, row, column), on pixels or on a polar grid alike
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from invae.config import model as parts
+from invae.models.patches import Patches, Standardise
 
 LOG_SD_RANGE = (-5.0, 3.0)  # of the noise, in units of the channel's spread
 # Adam moves any weight by about one learning rate a step, and the log of an sd has whole units to go: without this the noise
 # of clean patches was overestimated twofold after 600 steps.
 SPEED = 20.0
 FLAT = -3.0  # log of the texture around a disc at the start
+NATURAL_RANGE = (
+    -30.0,
+    30.0,
+)  # e³⁰ electrons are more than any detector counts, and far from overflow
+NEAR_HALF = 1.0  # of |η|, below which a series replaces differences of nearly equal numbers
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Values that a likelihood takes."""
+
+    likelihood: str
+    """Its name, for messages."""
+    low: float
+    high: float
+    remedy: str
+    """What to do with other values."""
+    whole: bool = False
+    """Whether only whole numbers will do."""
+
+    def trouble(self, values: np.ndarray) -> str | None:
+        """What is wrong with values and what to do about it; nothing if all are possible."""
+        low, high = values.min(), values.max()
+        if low < self.low or high > self.high:
+            wrong = f"values span {low:g} to {high:g}"
+        elif self.whole and (broken := values != np.rint(values)).any():
+            wrong = f"values such as {values[broken][0]:g} are no counts"
+        else:
+            return None
+        taken = f"{self.low:g} to {self.high:g}"
+        taken = f"whole numbers from {self.low:g}" if self.whole else taken
+        return f"{wrong}, a {self.likelihood} likelihood takes {taken}; {self.remedy}"
 
 
 class Noise(nn.Module, ABC):
     """How pixels scatter about a decoded field."""
+
+    limits: ClassVar[Limits | None] = None
+    """What values are possible; any when empty."""
+    standardised: ClassVar[bool] = False
+    """Whether the values' origin and unit may be chosen; else they mean something as they are."""
 
     @abstractmethod
     def natural(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -47,6 +90,14 @@ class Noise(nn.Module, ABC):
     def level(self) -> Float[Tensor, "channel 1 1"]:
         """Expected value of such a pixel."""
 
+    @abstractmethod
+    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+        """Begin a training from what a channel of the data looks like."""
+
+    @abstractmethod
+    def seen(self, patches: Patches) -> Patches:
+        """Patches as an encoder should get them: of about unit spread."""
+
 
 def log_prob(
     noise: Noise, values: Float[Tensor, "*shape"], field: Float[Tensor, "*shape"]
@@ -58,6 +109,8 @@ def log_prob(
 
 class Gaussian(Noise):
     """Normal noise with one sd per channel; the field is the mean."""
+
+    standardised = True
 
     def __init__(self, n_channels: int, *, sd: float | None) -> None:
         """Start from `sd`, in units of the channel's spread, and keep it; learn it when empty."""
@@ -96,16 +149,69 @@ class Gaussian(Noise):
     def level(self) -> Float[Tensor, "channel 1 1"]:
         return self.background
 
+    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+        """Nothing: the values are standardised."""
 
-class Bernoulli(Noise):
-    """Pixels between 0 and 1 as probabilities; the field is the logit."""
+    def seen(self, patches: Patches) -> Patches:
+        return patches
+
+
+class Canonical(Noise):
+    """Likelihoods without a scale: the field is η itself, counted from that of the data's mean.
+
+    So a field of zeros is the best constant picture, whatever the data's level: rates of counts range over decades.
+    """
+
+    origin: Tensor
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
+        self.register_buffer("origin", torch.zeros(n_channels, 1, 1))
         self.background = nn.Parameter(torch.zeros(n_channels, 1, 1))
+        self.view = Standardise(n_channels)
+
+    @abstractmethod
+    def expected(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Mean of a pixel with natural parameter η, dA/dη."""
+
+    @abstractmethod
+    def stabilised(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Values on a scale on which their noise is about the same everywhere."""
 
     def natural(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        return field
+        return (field + self.origin).clamp(*NATURAL_RANGE)
+
+    def mean(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return self.expected(self.natural(field))
+
+    def log_background(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        natural = self.natural(self.background)
+        return values * natural - self.log_partition(natural) + self.log_base(values)
+
+    @property
+    def level(self) -> Float[Tensor, "channel 1 1"]:
+        return self.mean(self.background)
+
+    @torch.no_grad()
+    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+        """Count η from that of the values' mean, by bisection."""
+        mean = values.double().mean().to(self.origin.device)
+        low, high = (mean.new_tensor(end) for end in NATURAL_RANGE)
+        for _ in range(50):
+            middle = (low + high) / 2
+            below = self.expected(middle) < mean
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        self.origin[channel] = (low + high) / 2
+        self.view.start(self.stabilised(values), channel=channel)
+
+    def seen(self, patches: Patches) -> Patches:
+        return self.view(Patches(self.stabilised(patches.values), patches.valid, patches.known))
+
+
+class Bernoulli(Canonical):
+    """Pixels between 0 and 1 as probabilities; the field is the logit."""
+
+    limits = Limits("Bernoulli", 0.0, 1.0, "rescale them or choose likelihood 'gaussian'")
 
     def log_partition(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return functional.softplus(natural)
@@ -113,15 +219,85 @@ class Bernoulli(Noise):
     def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return torch.zeros_like(values)
 
-    def mean(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        return torch.sigmoid(field)
+    def expected(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return torch.sigmoid(natural)
 
-    def log_background(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        return values * self.background - functional.softplus(self.background)
+    def stabilised(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return values
 
-    @property
-    def level(self) -> Float[Tensor, "channel 1 1"]:
-        return torch.sigmoid(self.background)
+
+class ContinuousBernoulli(Canonical):
+    """Grey values between 0 and 1 with density e^(xη) up to its norm; the field is η.
+
+    Source: Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, with λ = sigmoid(η).
+    """
+
+    limits = Limits(
+        "continuous Bernoulli", 0.0, 1.0, "rescale them or choose likelihood 'gaussian'"
+    )
+
+    def log_partition(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        # log ∫₀¹ e^(xη) dx = log((e^η − 1)/η), 0/0 at η = 0.
+        near = natural.abs() < NEAR_HALF
+        small, large = torch.where(near, natural, 0), torch.where(near, NEAR_HALF, natural).abs()
+        square = small**2
+        series = small / 2 + square / 24 * (1 - square / 120 * (1 - square / 63))
+        exact = natural.relu() + torch.log(-torch.expm1(-large)) - large.log()
+        return torch.where(near, series, exact)
+
+    def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return torch.zeros_like(values)
+
+    def expected(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        near = natural.abs() < NEAR_HALF
+        small, large = torch.where(near, natural, 0), torch.where(near, NEAR_HALF, natural)
+        square = small**2
+        slope = 1 - square / 60 * (1 - square / 42 * (1 - square / 40))
+        return torch.where(near, 0.5 + small / 12 * slope, -1 / torch.expm1(-large) - 1 / large)
+
+    def stabilised(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return values
+
+
+class Poisson(Canonical):
+    """Counts; the field is the logarithm of the rate."""
+
+    limits = Limits(
+        "Poisson",
+        0.0,
+        math.inf,
+        "give the counts as recorded or choose likelihood 'gaussian'",
+        True,
+    )
+
+    def log_partition(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return natural.exp()
+
+    def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return -torch.lgamma(values + 1)
+
+    def expected(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return natural.exp()
+
+    def stabilised(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Twice the root of the counts and ⅜: of sd 1 at any rate that is not small.
+
+        Source: Anscombe 1948, doi:10.1093/biomet/35.3-4.246.
+        """
+        return 2 * (values + 0.375).sqrt()
+
+
+def noise_of(config: parts.NoiseConfig, *, n_channels: int) -> Noise:
+    """The likelihood that a configuration asks for."""
+    match config:
+        case parts.GaussianNoise():
+            return Gaussian(n_channels, sd=config.sd)
+        case parts.BernoulliNoise():
+            return Bernoulli(n_channels)
+        case parts.ContinuousBernoulliNoise():
+            return ContinuousBernoulli(n_channels)
+        case parts.PoissonNoise():
+            return Poisson(n_channels)
 
 
 def _log_normal(

@@ -2,21 +2,27 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 
 from invae import dims
 from invae.errors import InputError
+from invae.models.likelihoods import Limits
 from invae.models.patches import Geometry, Patches
+from invae.training.known import SiteKnown, of_store
 
 IN_MEMORY_BYTES = 512 << 20
 """Stores up to this size are read once; larger ones are streamed."""
 BUFFER_BYTES = 128 << 20
 """Patches shuffled among each other while streaming."""
+
+NOTHING = SiteKnown()
+Source = TypeVar("Source", "ArraySource", "StreamSource")
 
 Read = Callable[[slice], tuple[np.ndarray, np.ndarray | None]]
 """Patches and their masks (none: all valid) of neighbouring sites."""
@@ -27,8 +33,13 @@ class PatchSource(Protocol):
     """Patches by site, in NumPy; finite, and zero under the mask."""
 
     geometry: Geometry
+    known: SiteKnown
 
     def __len__(self) -> int: ...
+
+    def telling(self, known: SiteKnown) -> "PatchSource":
+        """The same patches with something else known beside them."""
+        ...
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
         """Ascending sites in groups that are cheap to read together."""
@@ -47,13 +58,15 @@ class ArraySource:
         patches: np.ndarray,
         valid: np.ndarray | None = None,
         *,
-        limits: tuple[float, float] | None = None,
+        known: SiteKnown = NOTHING,
+        limits: Limits | None = None,
     ) -> None:
         """Take patches (site, channel, y, x) and a mask of the same shape, True where a pixel counts.
 
         Args:
             patches: Any real type.
             valid: The mask.
+            known: Labels and variables of the same sites.
             limits: Smallest and largest value that the likelihood can take.
 
         Raises:
@@ -61,9 +74,13 @@ class ArraySource:
         """
         self.geometry = geometry_of(patches.shape)
         self._patches, self._valid = clean(patches, valid, limits=limits)
+        self.known = known
 
     def __len__(self) -> int:
         return len(self._patches)
+
+    def telling(self, known: SiteKnown) -> "ArraySource":
+        return _with_known(self, known)
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
         return [sites] if len(sites) else []
@@ -74,7 +91,7 @@ class ArraySource:
     def take(self, sites: np.ndarray) -> Patches:
         """A batch of patches."""
         valid = None if self._valid is None else torch.from_numpy(self._valid[sites])
-        return Patches(torch.from_numpy(self._patches[sites]), valid)
+        return Patches(torch.from_numpy(self._patches[sites]), valid, self.known.take(sites))
 
 
 class StreamSource:
@@ -86,14 +103,19 @@ class StreamSource:
         shape: Sequence[int],
         *,
         shard: int,
-        limits: tuple[float, float] | None = None,
+        known: SiteKnown = NOTHING,
+        limits: Limits | None = None,
     ) -> None:
         """Take a function that reads slices of `shape`'s first dimension, cheapest in multiples of `shard`."""
         self.geometry = geometry_of(shape)
         self._read, self._length, self._shard, self._limits = read, shape[0], shard, limits
+        self.known = known
 
     def __len__(self) -> int:
         return self._length
+
+    def telling(self, known: SiteKnown) -> "StreamSource":
+        return _with_known(self, known)
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
         cuts = np.flatnonzero(np.diff(sites // self._shard)) + 1
@@ -103,7 +125,9 @@ class StreamSource:
         pieces = [self._piece(piece) for piece in self.groups(sites)]
         patches = np.concatenate([patches for patches, _ in pieces])
         masks = [np.ones(p.shape, bool) if v is None else v for p, v in pieces]
-        source = ArraySource(patches, np.concatenate(masks), limits=self._limits)
+        source = ArraySource(
+            patches, np.concatenate(masks), known=self.known.of(sites), limits=self._limits
+        )
         return source, np.arange(len(sites))
 
     def _piece(self, sites: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -113,7 +137,7 @@ class StreamSource:
         return patches[chosen], None if valid is None else valid[chosen]
 
 
-def open_patches(path: Path, *, limits: tuple[float, float] | None = None) -> PatchSource:
+def open_patches(path: Path, *, limits: Limits | None = None) -> PatchSource:
     """The patches of a descriptor store; in memory if they are few.
 
     Raises:
@@ -127,17 +151,23 @@ def open_patches(path: Path, *, limits: tuple[float, float] | None = None) -> Pa
         raise InputError(f"{path} holds no patches (site, channel, patch_y, patch_x)")
     if dataset.sizes[dims.SITE] == 0:
         raise InputError(f"{path} holds no sites; nothing to train on or to encode")
-    patches, valid = dataset["patch"], dataset.get("valid")
+    patches, valid, known = dataset["patch"], dataset.get("valid"), of_store(dataset)
 
     def read(place: slice) -> tuple[np.ndarray, np.ndarray | None]:
         mask = None if valid is None else valid[place].to_numpy()
         return patches[place].to_numpy(), mask
 
     if patches.size * 5 <= IN_MEMORY_BYTES:  # 4 bytes of a value and 1 of its mask
-        return ArraySource(*read(slice(None)), limits=limits)
+        return ArraySource(*read(slice(None)), known=known, limits=limits)
     encoding = patches.encoding
     shard = (encoding.get("shards") or encoding.get("chunks") or (1,))[0]
-    return StreamSource(read, patches.shape, shard=int(shard), limits=limits)
+    return StreamSource(read, patches.shape, shard=int(shard), known=known, limits=limits)
+
+
+def _with_known(source: Source, known: SiteKnown) -> Source:
+    other = copy(source)
+    other.known = known
+    return other
 
 
 def geometry_of(shape: Sequence[int]) -> Geometry:
@@ -151,7 +181,7 @@ def clean(
     patches: np.ndarray,
     valid: np.ndarray | None,
     *,
-    limits: tuple[float, float] | None = None,
+    limits: Limits | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Patches as float32 with zeros under the mask; no mask if it hides nothing.
 
@@ -173,11 +203,8 @@ def clean(
             f"{int(bad.sum())} values are NaN or infinite, the first in patch {site}; "
             "mask them with `valid`"
         )
-    if limits is not None and (patches.min() < limits[0] or patches.max() > limits[1]):
-        raise InputError(
-            f"values span {patches.min():g} to {patches.max():g}, a Bernoulli likelihood takes "
-            f"{limits[0]:g} to {limits[1]:g}; rescale them or choose likelihood 'gaussian'"
-        )
+    if limits is not None and (trouble := limits.trouble(patches)):
+        raise InputError(trouble)
     return patches, valid
 
 

@@ -11,8 +11,8 @@ import torch
 from invae import dims
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
 from invae.errors import InputError
-from invae.models.families import build
-from invae.models.likelihoods import Bernoulli
+from invae.models.build import build
+from invae.models.likelihoods import Limits, noise_of
 from invae.models.objective import Objective
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 JUDGED_SITES = 2000
 """Sites from which scales and the range of the content are taken."""
-OUTLIERS = (0.5, 99.5)
-"""Percentiles beyond which values do not count for a channel's offset and scale."""
 CONTENT_QUANTILES = (0.025, 0.975)
 
 OnEpoch = Callable[[Epoch], None]
@@ -45,9 +43,9 @@ def ignore(epoch: Epoch) -> None:
     """Tell nobody."""
 
 
-def limits_of(config: ModelConfig) -> tuple[float, float] | None:
-    """Smallest and largest value that the likelihood takes."""
-    return (0.0, 1.0) if config.likelihood.kind == "bernoulli" else None
+def limits_of(config: ModelConfig) -> Limits | None:
+    """Values that the likelihood takes; any when empty."""
+    return noise_of(config.likelihood, n_channels=1).limits
 
 
 def train(
@@ -179,7 +177,7 @@ def _delay_span(channels: tuple[str, ...]) -> int:
 
 
 def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:
-    """Offset and scale of every channel from some sites, outliers left out; a Bernoulli's stay 0 and 1.
+    """The data's level and spread by channel, from some sites; a likelihood of its own unit keeps the values as they are.
 
     Raises:
         InputError: All channels are constant.
@@ -189,18 +187,15 @@ def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:
     first = float(patches.values.flatten()[0])
     if (patches.values == first).all():
         raise InputError(f"all patches are constant ({first:g}); there is nothing to learn")
-    if isinstance(model.generator.noise, Bernoulli):
-        return
+    noise = model.generator.noise
     for channel in range(source.geometry.n_channels):
         values = patches.values[:, channel]
         known = values if patches.valid is None else values[patches.valid[:, channel]]
         if known.numel() == 0:
             continue
-        low, high = np.percentile(known.numpy(), OUTLIERS)
-        kept = known.double().clamp(float(low), float(high))
-        if (spread := float(kept.std(correction=0))) > 0:
-            model.standardise.offset[channel] = kept.mean()
-            model.standardise.scale[channel] = spread
+        if noise.standardised:
+            model.standardise.start(known, channel=channel)
+        noise.start(known, channel=channel)
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,9 +11,19 @@ from torch import distributions
 
 from invae.models.generators import OnPixels
 from invae.models.latents import Normal, NormalPrior
-from invae.models.likelihoods import Bernoulli, Gaussian, Noise, log_prob
+from invae.models.likelihoods import (
+    NATURAL_RANGE,
+    Bernoulli,
+    Canonical,
+    ContinuousBernoulli,
+    Gaussian,
+    Noise,
+    Poisson,
+    log_prob,
+)
 from invae.models.patches import Patches
 
+CANONICAL = (Bernoulli, ContinuousBernoulli, Poisson)
 FIXED = settings(derandomize=True, max_examples=40, deadline=None)
 
 
@@ -40,7 +51,102 @@ def test_the_bernoulli_is_the_coin(value, field):
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("noise", [gaussian(0.3), Bernoulli(1).double()])
+@FIXED
+@given(value=st.floats(0, 1), field=st.floats(-12, 12))
+def test_the_continuous_bernoulli_is_the_published_one(value, field):
+    found = log_prob(ContinuousBernoulli(1).double(), pixel(value), pixel(field))
+    # Its own series near ½ is good to 1e-6 only.
+    published = distributions.ContinuousBernoulli(logits=pixel(field), lims=(0.4999, 0.5001))
+    torch.testing.assert_close(found, published.log_prob(pixel(value)), rtol=1e-6, atol=1e-6)
+    mean = ContinuousBernoulli(1).double().mean(pixel(field))
+    torch.testing.assert_close(mean, published.mean, rtol=1e-5, atol=1e-5)
+
+
+@FIXED
+@given(value=st.integers(0, 5000), field=st.floats(-8, 8))
+def test_the_poisson_is_the_counting_law(value, field):
+    found = log_prob(Poisson(1).double(), pixel(float(value)), pixel(field))
+    expected = distributions.Poisson(pixel(field).exp()).log_prob(pixel(float(value)))
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("field", [-9.0, -1.0, -1e-4, 0.0, 0.3, 0.999, 1.001, 5.0])
+def test_densities_add_up_to_one(field):
+    values = torch.linspace(0, 1, 20001, dtype=torch.float64).view(1, 1, -1)
+    grey = log_prob(ContinuousBernoulli(1).double(), values, torch.full_like(values, field)).exp()
+    assert float(torch.trapezoid(grey, values)) == pytest.approx(1, abs=1e-5)
+    counts = torch.arange(2000, dtype=torch.float64).view(1, 1, -1)
+    electrons = log_prob(Poisson(1).double(), counts, torch.full_like(counts, field)).exp()
+    assert float(electrons.sum()) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("noise", [Bernoulli(1), ContinuousBernoulli(1), Poisson(1)])
+@pytest.mark.parametrize("size", [0.0, 1e-6, 1e-3, 0.5, 1.0, 20.0, 1e4])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_single_precision_and_its_gradients_last_to_the_extremes(noise, size, sign):
+    field = torch.tensor([[[sign * size]]], requires_grad=True)
+    found = noise.log_partition(noise.natural(field))
+    found.sum().backward()
+    assert field.grad is not None
+    assert found.isfinite().all()
+    assert field.grad.isfinite().all()
+    exact = field.detach().double().clamp(*NATURAL_RANGE)
+    torch.testing.assert_close(found.double(), noise.log_partition(exact), rtol=1e-5, atol=1e-6)
+    if size < NATURAL_RANGE[1]:
+        torch.testing.assert_close(field.grad.double(), noise.expected(exact), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("noise", "values"),
+    [
+        (Bernoulli(2), [0.1, 0.0, 0.3]),
+        (ContinuousBernoulli(2), [0.9, 0.8, 1.0]),
+        (Poisson(2), [3000.0, 1000.0, 2000.0]),
+        (Poisson(2), [0.0, 0.0, 0.1]),
+    ],
+)
+def test_an_empty_field_has_the_level_of_the_data(noise: Canonical, values):
+    seen = torch.tensor(values)
+    noise.start(seen, channel=1)
+    mean = noise.mean(torch.zeros(1, 2, 1, 1)).flatten()
+    torch.testing.assert_close(mean[1], seen.mean(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(noise.level.flatten(), mean)
+    torch.testing.assert_close(mean[:1], type(noise)(1).mean(torch.zeros(1, 1, 1)).flatten())
+
+
+def test_an_encoder_sees_counts_of_any_rate_with_unit_spread():
+    for rate in (1.0, 1e4):
+        noise = Poisson(1)
+        counts = torch.poisson(torch.full((50, 1, 8, 8), rate), torch.Generator().manual_seed(0))
+        noise.start(counts.flatten(), channel=0)
+        seen = noise.seen(Patches(counts)).values
+        assert float(seen.std()) == pytest.approx(1, abs=0.1)
+        assert abs(float(seen.mean())) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("noise", "values", "complaint"),
+    [
+        (Bernoulli(1), [0.0, 1.5], "values span 0 to 1.5, a Bernoulli likelihood takes 0 to 1"),
+        (ContinuousBernoulli(1), [-0.5, 1.0], "a continuous Bernoulli likelihood takes 0 to 1; rescale"),
+        (Poisson(1), [-1.0, 4.0], "span -1 to 4, a Poisson likelihood takes whole numbers from 0; give"),
+        (Poisson(1), [2.5, 4.0], "values such as 2.5 are no counts"),
+    ],
+)  # fmt: skip
+def test_impossible_values_are_told_with_a_remedy(noise, values, complaint):
+    trouble = noise.limits.trouble(np.array(values, dtype=np.float32))
+    assert complaint in trouble
+    assert "choose likelihood 'gaussian'" in trouble
+    assert "\n" not in trouble
+
+
+def test_possible_values_are_no_trouble():
+    assert Gaussian(1, sd=None).limits is None
+    assert Bernoulli(1).limits.trouble(np.array([0.0, 0.3, 1.0])) is None
+    assert Poisson(1).limits.trouble(np.array([0.0, 7.0, 1e6])) is None
+
+
+@pytest.mark.parametrize("noise", [gaussian(0.3), *(n(1).double() for n in CANONICAL)])
 @FIXED
 @given(field=st.floats(-3, 3))
 def test_the_mean_is_the_slope_of_the_log_partition(noise, field):
@@ -53,7 +159,7 @@ def test_the_mean_is_the_slope_of_the_log_partition(noise, field):
 @FIXED
 @given(first=st.floats(-4, 4), second=st.floats(-4, 4))
 def test_the_log_partition_is_convex(first, second):
-    for noise in (gaussian(0.5), Bernoulli(1).double()):
+    for noise in (gaussian(0.5), *(n(1).double() for n in CANONICAL)):
         middle = noise.log_partition(pixel((first + second) / 2))
         ends = noise.log_partition(pixel(first)) + noise.log_partition(pixel(second))
         assert float(middle) <= float(ends) / 2 + 1e-9
@@ -64,7 +170,7 @@ def test_what_is_learned_about_noise_can_be_learned():
     assert not Gaussian(1, sd=0.1).raw_log_sd.requires_grad
 
 
-@pytest.mark.parametrize("noise", [Gaussian(2, sd=0.3), Bernoulli(2)])
+@pytest.mark.parametrize("noise", [Gaussian(2, sd=0.3), *(n(2) for n in CANONICAL)])
 def test_a_masked_pixel_changes_nothing(noise):
     values, field = torch.rand(3, 2, 4, 4), torch.randn(3, 2, 4, 4)
     valid = torch.rand(3, 2, 4, 4) > 0.4

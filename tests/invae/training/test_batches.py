@@ -7,6 +7,7 @@ import xarray as xr
 
 from invae import store
 from invae.errors import InputError, StoreError
+from invae.models.likelihoods import Bernoulli
 from invae.training import batches as module
 from invae.training.batches import ArraySource, Batches, PatchSource, StreamSource, open_patches
 
@@ -98,7 +99,7 @@ def test_a_bernoulli_takes_no_value_outside_0_and_1(outside):
     patches = np.full((2, 1, 4, 4), 0.5)
     patches[1, 0, 0, 0] = outside
     with pytest.raises(InputError, match="a Bernoulli likelihood takes 0 to 1"):
-        ArraySource(patches, limits=(0.0, 1.0))
+        ArraySource(patches, limits=Bernoulli.limits)
 
 
 @pytest.fixture
