@@ -1,8 +1,9 @@
 """`invae simulate`: data with known answers."""
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from invae.config.synthetic import DomainsConfig
+    from invae.progress import Progress
+
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="STORE", help="The store to make.")]
+Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
 
 simulations = typer.Typer(
     no_args_is_help=True, help="Make a recording with known answers, stored beside the data."
@@ -26,8 +31,8 @@ def simulate() -> None:
 
 @simulations.command()
 def domains(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="STORE", help="The store to make.")],
-    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")] = 0,
+    out: Out,
+    seed: Seed = 0,
     changes: options.Changes = None,
 ) -> None:
     """A PFM series of switching ferroelectric domains: walls, drift, pins and what the field does are known.
@@ -44,29 +49,117 @@ def domains(
     answer(simulate_domains(out, config, seed=seed, console=progress_console()))
 
 
+@simulations.command()
+def cards(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """The four suits of cards, sheared, turned and shifted: suit, angle, shear and shift are known.
+
+    For example:
+
+      invae simulate cards --out cards.zarr --seed 1 --set n_per_suit=500 --set angle=180 --set noise=0.3
+
+      invae run cards.zarr --config cards-jrvae --out results
+    """
+    from flows import configurations
+    from invae.config.synthetic import CardsConfig
+    from invae.synthetic.cards import make_receipt
+    from invae.synthetic.cards import simulate as make
+
+    values = configurations.changed({}, changes or [])
+    settings = configurations.checked(CardsConfig, values, prefix="cards")
+    key = make_receipt(out, config=settings, seed=seed).key
+    write = partial(make, out, config=settings, seed=seed)
+    answer(_simulated(out, key, write, console=progress_console()))
+
+
+@simulations.command()
+def shifts(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """Spectra of one peak each: its position and width are known.
+
+    For example:
+
+      invae simulate shifts --out shifts.zarr --set n_signals=1000 --set noise=[0.01,0.05]
+
+      invae run shifts.zarr --config shifts-tvae --out results
+    """
+    from flows import configurations
+    from invae.config.synthetic import ShiftsConfig
+    from invae.synthetic.shifts import make_receipt
+    from invae.synthetic.shifts import simulate as make
+
+    values = configurations.changed({}, changes or [])
+    settings = configurations.checked(ShiftsConfig, values, prefix="shifts")
+    key = make_receipt(out, config=settings, seed=seed).key
+    write = partial(make, out, config=settings, seed=seed)
+    answer(_simulated(out, key, write, console=progress_console()))
+
+
+@simulations.command()
+def digits(
+    out: Out,
+    images: Annotated[
+        Path,
+        typer.Option("--from", metavar="FILE", help="MNIST's …-images-idx3-ubyte, .gz or not."),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", metavar="FILE", help="The …-labels-idx1-ubyte beside it."),
+    ] = None,
+    seed: Seed = 0,
+    changes: options.Changes = None,
+) -> None:
+    """Digits of an MNIST file, turned and shifted: angle and shift are known, and the digit with --labels.
+
+    For example:
+
+      invae simulate digits --from t10k-images-idx3-ubyte.gz --labels t10k-labels-idx1-ubyte.gz --out digits.zarr
+
+      invae simulate digits --from t10k-images-idx3-ubyte.gz --out digits.zarr --set size=50 --set shift=0.2
+    """
+    from flows import configurations
+    from invae.config.synthetic import DigitsConfig
+    from invae.synthetic.digits import make_receipt
+    from invae.synthetic.digits import simulate as make
+
+    values = configurations.changed({}, changes or [])
+    settings = configurations.checked(DigitsConfig, values, prefix="digits")
+    files = {"images": images, "labels": labels}
+    key = make_receipt(out, config=settings, seed=seed, **files).key
+    write = partial(make, out, config=settings, seed=seed, **files)
+    answer(_simulated(out, key, write, console=progress_console()))
+
+
 def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: "Console") -> Path:
     """The store of a simulated series; it is kept if it is there already.
 
     Raises:
         StoreError: if something else is in its place.
     """
-    from flows.commands.running import is_up_to_date
-    from flows.console import shown
     from invae.synthetic.domains import make_receipt
     from invae.synthetic.domains import simulate as make
 
+    key = make_receipt(out, config=config, seed=seed).key
+    write = partial(make, out, config=config, seed=seed)
+    return _simulated(out, key, write, console=console)
+
+
+class _Write(Protocol):
+    """Makes a store."""
+
+    def __call__(self, *, progress: "Progress") -> None: ...
+
+
+def _simulated(out: Path, key: str, write: _Write, *, console: "Console") -> Path:
+    """The store made under a key, with a bar that says how far it is."""
+    from flows.commands.running import is_up_to_date
+    from flows.console import shown
+
     with shown(console) as audience:
-        if is_up_to_date(out, make_receipt(out, config=config, seed=seed).key):
+        if is_up_to_date(out, key):
             audience.end("simulate", None)
             return out
         began = time.monotonic()
         audience.begin("simulate")
-        make(
-            out,
-            config=config,
-            seed=seed,
-            progress=lambda done, total: audience.move("simulate", done, total, ""),
-        )
+        write(progress=lambda done, total: audience.move("simulate", done, total, ""))
         audience.end("simulate", time.monotonic() - began)
     return out
 

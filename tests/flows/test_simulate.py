@@ -1,0 +1,61 @@
+"""`invae simulate` for sets of pictures: made once, and in one line if something is wrong."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flows import terminal
+from flows.cli import execute
+from invae import store
+
+SETS = {
+    "cards": ["--set", "n_per_suit=5", "--set", "size=16"],
+    "shifts": ["--set", "n_signals=20"],
+    "digits": ["--from", "images", "--labels", "labels", "--set", "shift=0.1"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch, tmp_path):
+    monkeypatch.setattr(terminal, "MANNER", terminal.Manner())
+    monkeypatch.chdir(tmp_path)
+    images = np.random.default_rng(0).integers(0, 256, (20, 12, 12), np.uint8)
+    Path("images").write_bytes(struct.pack(">4i", 2051, *images.shape) + images.tobytes())
+    Path("labels").write_bytes(struct.pack(">2i", 2049, 20) + bytes(range(10)) * 2)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_is_made_once_with_its_truth(name, capsys):
+    command = ["simulate", name, "--out", "set.zarr", "--seed", "3", *SETS[name]]
+    assert execute(command) == 0
+    assert capsys.readouterr().out == "set.zarr\n"
+    made = Path("set.zarr/zarr.json").stat().st_mtime_ns
+    assert store.open_store("set.zarr")["image"].sizes["frame"] == 20
+    truth = store.open_store("set.zarr", group="truth")
+    assert {"cards": "suit", "shifts": "position", "digits": "digit"}[name] in truth
+    assert execute(command) == 0
+    assert "unchanged" in capsys.readouterr().err
+    assert Path("set.zarr/zarr.json").stat().st_mtime_ns == made
+    assert execute([*command, "--seed", "4"]) == 0
+    assert "unchanged" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cards", "--set", "angel=3"], "cards.angel: there is no such key; did you mean angle?"),
+        (["cards", "--set", "angle=200"], "cards.angle"),
+        (["shifts", "--set", "width=[3,1]"], "width 3 to 1 falls"),
+        (["digits", "--from", "labels"], "begins with 2049, not with 2051"),
+        (["digits", "--from", "images", "--labels", "images"], "not with 2049"),
+        (["digits", "--from", "nothing"], "nothing cannot be read: No such file"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(arguments, message, capsys):
+    assert execute(["simulate", *arguments, "--out", "set.zarr"]) not in (0, None)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1]
+    assert sum(line.startswith("invae:") for line in lines) == 1
+    assert not Path("set.zarr").exists()
