@@ -9,7 +9,7 @@ from typing import Any
 FRAME, Y, X = "frame", "y", "x"
 SCAN_Y, SCAN_X, K_Y, K_X = "scan_y", "scan_x", "k_y", "k_x"
 SITE, CHANNEL, PATCH_Y, PATCH_X = "site", "channel", "patch_y", "patch_x"
-LATENT, CLASS, AXIS, EPOCH = "latent", "class", "axis", "epoch"
+LATENT, CLASS, AXIS, EPOCH, VARIABLE = "latent", "class", "axis", "epoch", "variable"
 
 IMAGE = (FRAME, Y, X)
 PATCH = (SITE, CHANNEL, PATCH_Y, PATCH_X)
@@ -32,6 +32,11 @@ def flags(meanings: Sequence[str], long_name: str) -> dict[str, Any]:
         "flag_values": list(range(len(meanings))),
         "flag_meanings": " ".join(name.replace(" ", "_") for name in meanings),
     }
+
+
+def class_names(n_latents: int) -> list[str]:
+    """Names of the discrete latents: class, class_2, …"""
+    return [CLASS, *(f"{CLASS}_{number}" for number in range(2, n_latents + 1))]
 
 
 def meanings(variable_attrs: Mapping[str, Any]) -> list[str]:

@@ -14,14 +14,23 @@ from torch import Tensor
 from invae import dims, store
 from invae.config import ComputeConfig, EmbedConfig
 from invae.models.circle import AnglePosterior, WrappedNormal
-from invae.models.latents import Normal
+from invae.models.latents import (
+    Categorical,
+    ClassPrior,
+    GivenClass,
+    Normal,
+    PartlyKnown,
+    Posterior,
+    Relaxed,
+)
 from invae.models.objective import Evaluation, evaluate
-from invae.models.patches import Patches
+from invae.models.patches import Known, Patches
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
-from invae.training.batches import Batches, open_patches
+from invae.training.batches import Batches, PatchSource, open_patches
 from invae.training.checkpoint import device_of
+from invae.training.known import SiteKnown
 from invae.training.saved import Trained, load
 from invae.training.train import limits_of
 
@@ -45,6 +54,15 @@ VARIABLES: Mapping[str, tuple[tuple[str, ...], dict[str, object]]] = {
         dims.attrs("position of the pattern's centre in the patch", "pixel"),
     ),
     "shift_sd": ((dims.SITE, dims.AXIS), dims.attrs("standard deviation of the shift", "pixel")),
+    "scale": ((dims.SITE,), dims.attrs("magnification of the pattern")),
+    "scale_sd": ((dims.SITE,), dims.attrs("standard deviation of the magnification's logarithm")),
+    "shear": (
+        (dims.SITE,),
+        dims.attrs("shear of the pattern before its turn; down leans to the right", "rad"),
+    ),
+    "shear_sd": ((dims.SITE,), dims.attrs("standard deviation of the shear", "rad")),
+    "target": ((dims.SITE, dims.VARIABLE), dims.attrs("inferred values of the target variables")),
+    "target_sd": ((dims.SITE, dims.VARIABLE), dims.attrs("standard deviation of the target")),
     "log_likelihood": ((dims.SITE,), dims.attrs("log-likelihood of the patch [nat]")),
     "elbo": ((dims.SITE,), dims.attrs("lower bound of the patch's log evidence [nat]")),
     "reconstruction_error": (
@@ -73,7 +91,7 @@ def embed(
     """
     device = device_of(compute.device)
     trained = load(model, device=device)
-    source = open_patches(patches, limits=limits_of(trained.config))
+    source = unlabelled(open_patches(patches, limits=limits_of(trained.config)))
     trained.refuse_other(source.geometry)
     dataset = store.open_store(patches)
     n_sites = len(source)
@@ -104,24 +122,92 @@ def encode_batch(model: VAE, patches: Patches) -> dict[str, np.ndarray]:
     content = found.posterior["content"]
     if isinstance(content, Normal):
         said["content_sd"] = content.log_sd.exp()
-    angle = found.posterior.get("angle")
-    if isinstance(angle, AnglePosterior | WrappedNormal):
-        said |= {"angle": angle.angle, "angle_resultant": angle.resultant}
-    shift = found.posterior.get("shift")
-    if isinstance(shift, Normal):
-        unit = model.geometry.half_side
-        said |= {"shift": shift.mean * unit, "shift_sd": shift.log_sd.exp() * unit}
+    for name in model.poses:
+        said |= _said_of_pose(name, settled(found.posterior[name]), model.geometry.half_side)
+    said |= _said_of_classes(model, found) | _said_of_target(model, found)
     said |= {"log_likelihood": found.terms.log_likelihood, "elbo": found.terms.elbo}
     said["reconstruction_error"] = _reconstruction_error(model, patches, found)
-    return {name: value.float().cpu().numpy() for name, value in said.items()}
+    return {name: _as_array(value) for name, value in said.items()}
+
+
+def unlabelled(source: PatchSource) -> PatchSource:
+    """The patches without their labels: what a model says of a site shall be its own."""
+    return source.telling(SiteKnown(condition=source.known.condition))
+
+
+def _as_array(value: Tensor) -> np.ndarray:
+    whole = not value.is_floating_point()
+    return value.cpu().numpy().astype(np.int32 if whole else np.float32)
+
+
+def described(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
+    """Dimensions and attributes of a variable of the embedding."""
+    if name in VARIABLES:
+        return VARIABLES[name]
+    latent = name.removesuffix("_probability")
+    if latent == name:
+        return (dims.SITE,), dims.attrs("most probable class")
+    return (dims.SITE, latent), dims.attrs("probability of each class")
+
+
+def settled(posterior: Posterior) -> Posterior:
+    """The posterior itself, or that given the most probable class."""
+    return posterior.best if isinstance(posterior, GivenClass) else posterior
+
+
+def _said_of_pose(name: str, posterior: Posterior, half_side: float) -> dict[str, Tensor]:
+    match posterior:
+        case AnglePosterior() | WrappedNormal():
+            return {name: posterior.angle, f"{name}_resultant": posterior.resultant}
+        case Normal() if name == "shift":
+            sd = posterior.log_sd.exp()
+            return {name: posterior.mean * half_side, f"{name}_sd": sd * half_side}
+        case Normal():
+            value, sd = posterior.mean.squeeze(-1), posterior.log_sd.exp().squeeze(-1)
+            return {name: value.exp() if name == "scale" else value, f"{name}_sd": sd}
+        case _:
+            raise AssertionError(f"nothing is said of a {type(posterior).__name__}")
+
+
+def _said_of_classes(model: VAE, found: Evaluation) -> dict[str, Tensor]:
+    """The most probable class and all probabilities, of every discrete latent."""
+    posterior, prior = found.posterior.get("class"), model.priors.get("class")
+    if isinstance(posterior, Relaxed):
+        posterior = posterior.settled
+    if not isinstance(posterior, Categorical) or not isinstance(prior, ClassPrior):
+        return {}
+    said: dict[str, Tensor] = {}
+    for index, name in enumerate(dims.class_names(len(prior.n_classes))):
+        probability = posterior.marginal(index, prior)
+        said |= {name: probability.argmax(-1), f"{name}_probability": probability}
+    return said
+
+
+def _said_of_target(model: VAE, found: Evaluation) -> dict[str, Tensor]:
+    posterior = found.posterior.get("target")
+    if not isinstance(posterior, PartlyKnown):
+        return {}
+    unit, value = model.standardise_target, posterior.inferred
+    sd = value.log_sd.exp() * unit.scale
+    return {"target": value.mean * unit.scale + unit.offset, "target_sd": sd}
+
+
+def best_latents(model: VAE, found: Evaluation) -> dict[str, Tensor]:
+    """One value of every latent, the exactly inferred too: the most probable class, and the rest given that."""
+    latents = dict(found.latents)
+    classes = found.posterior.get("class")
+    if isinstance(classes, Categorical):
+        latents["class"] = classes.best
+    for name in model.poses:
+        if name not in latents:
+            posterior = settled(found.posterior[name])
+            assert isinstance(posterior, AnglePosterior | WrappedNormal)
+            latents[name] = posterior.angle.unsqueeze(-1)
+    return latents
 
 
 def _reconstruction_error(model: VAE, patches: Patches, found: Evaluation) -> Tensor:
-    latents = dict(found.latents)
-    angle = found.posterior.get("angle")
-    if isinstance(angle, AnglePosterior | WrappedNormal):
-        latents["angle"] = angle.angle.unsqueeze(-1)
-    picture = model.decode(latents)
+    picture = model.decode(best_latents(model, found))
     weight = patches.weight * picture.support.unsqueeze(1)
     squares = weight * (patches.values - picture.mean) ** 2
     return (squares.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-9)).sqrt()
@@ -132,7 +218,7 @@ def dataset_of(
 ) -> xr.Dataset:
     """What was said of every site, labelled."""
     variables = {
-        name: (VARIABLES[name][0], value, VARIABLES[name][1]) for name, value in values.items()
+        name: (described(name)[0], value, described(name)[1]) for name, value in values.items()
     }
     labels = {dims.AXIS: list(AXES)} if "shift" in values else {}
     return xr.Dataset(variables, coords={**coords, **labels})
@@ -152,10 +238,12 @@ def _layout(trained: Trained, n_sites: int) -> dict[str, store.Variable]:
     geometry = trained.model.geometry
     like = trained.model.standardise.offset
     blank = torch.zeros(1, geometry.n_channels, geometry.height, geometry.width, device=like.device)
-    said = encode_batch(trained.model, Patches(blank))
+    n_conditions = trained.config.n_conditions
+    condition = torch.zeros(1, n_conditions, device=like.device) if n_conditions else None
+    said = encode_batch(trained.model, Patches(blank, known=Known(condition=condition)))
     return {
         name: store.Variable(
-            VARIABLES[name][0], (n_sites, *value.shape[1:]), np.float32, VARIABLES[name][1]
+            described(name)[0], (n_sites, *value.shape[1:]), value.dtype, described(name)[1]
         )
         for name, value in said.items()
     }
@@ -165,7 +253,7 @@ def _coordinates(dataset: xr.Dataset, trained: Trained) -> xr.Dataset:
     held_out = np.zeros(dataset.sizes[dims.SITE], dtype=bool)
     held_out[trained.split.held_out] = True
     coords = dataset_of({}, coords=site_coordinates(dataset))
-    if "shift" in trained.model.drawn:
+    if "shift" in trained.model.poses:
         coords = coords.assign_coords({dims.AXIS: list(AXES)})
     coords["held_out"] = (dims.SITE, held_out, dims.attrs("held out of training"))
     keep = ("pixel_size_nm", "window", "sources", "notes")

@@ -1,6 +1,7 @@
 """`InvariantVAE`: arrays in, labelled latents out; thin, the flows use the same parts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,30 @@ from pydantic import ValidationError
 from invae import dims, embed
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.model import (
+    ClassInference,
     DecoderConfig,
     EncoderConfig,
     Family,
     NoiseConfig,
     PoseInference,
+    PoseName,
     RotationConfig,
+    ScalingConfig,
+    SearchConfig,
+    ShearingConfig,
     TranslationConfig,
 )
+from invae.config.objective import ObjectiveConfig
 from invae.errors import ConfigError, InputError
+from invae.models.families import FAMILIES, SIZE
+from invae.models.latents import ClassPrior
 from invae.models.likelihoods import Limits
 from invae.progress import Progress, silent
 from invae.training import saved
 from invae.training.batches import ArraySource, Batches, PatchSource, open_patches
 from invae.training.checkpoint import device_of
 from invae.training.fit import Epoch
+from invae.training.known import checked
 from invae.training.saved import Trained
 from invae.training.split import split_sites
 from invae.training.train import (
@@ -61,50 +71,68 @@ class InvariantVAE:
         family: Family = "rVAE",
         *,
         latent_dim: int = 2,
-        n_classes: int | None = None,
-        pose_inference: PoseInference = "exact",
+        n_classes: int | tuple[int, ...] | None = None,
+        pose_inference: PoseInference | None = None,
+        class_inference: ClassInference | None = None,
         seed: int = 0,
+        poses: Sequence[PoseName] | None = None,
         rotation: RotationConfig | Mapping[str, Any] | None = None,
         translation: TranslationConfig | Mapping[str, Any] | None = None,
+        scaling: ScalingConfig | Mapping[str, Any] | None = None,
+        shearing: ShearingConfig | Mapping[str, Any] | None = None,
+        search: SearchConfig | Mapping[str, Any] | None = None,
         encoder: EncoderConfig | Mapping[str, Any] | None = None,
         decoder: DecoderConfig | Mapping[str, Any] | None = None,
         likelihood: NoiseConfig | Mapping[str, Any] | None = None,
         beta: float = 1.0,
+        objective: ObjectiveConfig | Mapping[str, Any] | None = None,
         training: TrainingConfig | Mapping[str, Any] | None = None,
         device: str = "auto",
     ) -> None:
         """Choose a model; sections may be given as configurations or as plain mappings.
 
         Args:
-            family: AE, VAE, rVAE (rotation), tVAE (shift) or rtVAE (both).
+            family: Such as rVAE (rotation), tVAE (shift), rtVAE (both), affineVAE, jrVAE (classes), ssrVAE (classes with
+                some labels), crVAE (condition), AVAE (pose searched for); `invae.config.model.Family` names all.
             latent_dim: Number of content dimensions.
-            n_classes: For families with classes; none of the present ones has any.
-            pose_inference: How the angle is inferred, `exact` or `amortised`.
+            n_classes: For families with classes; from the labels when empty. Several numbers for several discrete latents.
+            pose_inference: How the pose is inferred, `exact`, `amortised` or `refined`; the family's own way when empty.
+            class_inference: How classes are inferred, `exact` or `gumbel`.
             seed: Weights, order of the patches, noise and held-out sites follow from it.
+            poses: Of rotation, shift, scale and shear, instead of the family's own.
             rotation: Prior and grid of the angle.
             translation: Prior of the shift.
+            scaling: Prior of the magnification.
+            shearing: Prior of the shear.
+            search: Of refined inference.
             encoder: Instead of the family's own choice.
             decoder: Instead of the family's own choice.
             likelihood: How pixels scatter; Gaussian of learned sd when empty.
             beta: Weight of the content's KL divergence.
+            objective: Schedules, capacities and penalties.
             training: Epochs, batches, learning rate, held-out share, …
             device: auto, cpu or cuda.
 
         Raises:
             ConfigError: An option does not exist or has no such value.
         """
-        if n_classes is not None:
-            raise ConfigError(f"family {family!r} has no classes; leave n_classes out")
         given = {
             "family": family,
             "latent_dim": latent_dim,
+            "n_classes": n_classes,
             "pose_inference": pose_inference,
+            "class_inference": class_inference,
+            "poses": poses,
             "rotation": rotation,
             "translation": translation,
+            "scaling": scaling,
+            "shearing": shearing,
+            "search": search,
             "encoder": encoder,
             "decoder": decoder,
             "likelihood": likelihood,
             "beta": beta,
+            "objective": objective,
         }
         try:
             self.config = ModelConfig.model_validate(
@@ -121,6 +149,8 @@ class InvariantVAE:
         patches: Data,
         *,
         valid: np.ndarray | None = None,
+        y: np.ndarray | xr.DataArray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
         progress: Progress = silent,
         on_epoch: OnEpoch = ignore,
     ) -> "InvariantVAE":
@@ -129,8 +159,11 @@ class InvariantVAE:
         Patches from a store are held out by blocks of space and time, others one by one.
 
         Args:
-            patches: (site, y, x), (site, channel, y, x) or the path of a store.
+            patches: (site, y, x), (site, channel, y, x), spectra (site, x), or the path of a store.
             valid: Mask of the same shape, True where a pixel counts; a store has its own.
+            y: What families ss… learn from: classes (site,), −1 unknown; or, for ssreg…, values (site,) or (site, target), NaN
+                unknown. A store may have its own `labels` and `target`.
+            condition: For families c…: values (site,) or (site, condition), or classes as whole numbers.
             progress: Told the epochs done.
             on_epoch: Told every epoch.
 
@@ -139,6 +172,7 @@ class InvariantVAE:
             TrainingDiverged: The loss became infinite or not a number.
         """
         source, told = _source(patches, valid, limits=limits_of(self.config))
+        source = self._telling(source, y=y, condition=condition)
         share = self.training.held_out
         if told is None:
             split = split_sites(len(source), share=share, seed=self.seed)
@@ -160,9 +194,16 @@ class InvariantVAE:
         )
         return self
 
-    def encode(self, patches: Data, *, valid: np.ndarray | None = None) -> xr.Dataset:
+    def encode(
+        self,
+        patches: Data,
+        *,
+        valid: np.ndarray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
+    ) -> xr.Dataset:
         """Latents of every patch (`invae.embed.VARIABLES`), with the coordinates the patches came with."""
         source, told = _source(patches, valid, limits=limits_of(self.config))
+        source = embed.unlabelled(self._telling(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometry)
         batches = Batches(source, np.arange(len(source)), BATCH, self.device)
         values = embed.encode_batches(self.trained.model, batches)
@@ -174,37 +215,99 @@ class InvariantVAE:
         self,
         content: np.ndarray | xr.DataArray,
         *,
-        class_: np.ndarray | None = None,
+        class_: np.ndarray | int | None = None,
         angle: np.ndarray | xr.DataArray | None = None,
         shift: np.ndarray | xr.DataArray | None = None,
+        scale: np.ndarray | xr.DataArray | None = None,
+        shear: np.ndarray | xr.DataArray | None = None,
+        target: np.ndarray | xr.DataArray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
     ) -> xr.DataArray:
         """Expected patches (site, channel, patch_y, patch_x) in the units of the data.
 
         Args:
             content: (site, latent), or (latent,) for one patch.
-            class_: For families with classes.
+            class_: (site,) or one for all; 0 when empty. With several discrete latents their joint state, the last fastest.
             angle: (site,) [rad]; 0 when empty.
             shift: (site, axis) [pixel], y then x; 0 when empty.
+            scale: (site,) magnification; 1 when empty.
+            shear: (site,) [rad]; 0 when empty.
+            target: (site, target); the training sites' mean when empty.
+            condition: (site, condition); the training sites' mean when empty.
 
         Raises:
             InputError: A latent is given that the family does not have, or has another shape.
         """
-        if class_ is not None:
-            raise InputError(f"family {self.config.family} has no classes; leave class_ out")
         known = np.atleast_2d(np.asarray(content, dtype=np.float32))
-        n_sites, unit = len(known), self.trained.model.geometry.half_side
-        latents = {"content": _checked("content", known, (n_sites, self.config.latent_dim))}
-        for name, size, value, scale in (("angle", 1, angle, 1.0), ("shift", 2, shift, unit)):
-            if name in self.trained.model.poses:
-                given = np.zeros((n_sites, size)) if value is None else np.asarray(value)
-                latents[name] = _checked(name, given, (n_sites, size)) / scale
-            elif value is not None:
-                raise InputError(f"family {self.config.family} has no {name}; leave it out")
+        latents = {"content": _checked("content", known, (len(known), self.config.latent_dim))}
+        poses = {"angle": angle, "shift": shift, "scale": scale, "shear": shear}
+        for name, value in poses.items():
+            latents |= self._pose(name, value, n_sites=len(known))
+        latents |= self._class(class_, n_sites=len(known))
+        latents |= self._numbers("target", target, n_sites=len(known))
+        latents |= self._numbers("condition", condition, n_sites=len(known))
         placed = {name: value.to(self.device) for name, value in latents.items()}
         images = self.trained.model.decode(placed).mean.cpu().numpy()
         return xr.DataArray(
             images, dims=dims.PATCH, coords={dims.CHANNEL: list(self.trained.channels)}
         )
+
+    def _pose(self, name: str, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
+        model = self.trained.model
+        if name not in model.poses:
+            if value is not None:
+                raise InputError(f"family {self.config.family} has no {name}; leave it out")
+            return {}
+        shape = (n_sites, SIZE[name])
+        given = np.full(shape, 1.0 if name == "scale" else 0.0) if value is None else value
+        latent = _checked(name, np.asarray(given), shape)
+        if name == "scale":
+            return {name: latent.log()}
+        return {name: latent / model.geometry.half_side if name == "shift" else latent}
+
+    def _class(self, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
+        prior = self.trained.model.priors.get("class")
+        if not isinstance(prior, ClassPrior):
+            if value is not None:
+                raise InputError(f"family {self.config.family} has no classes; leave class_ out")
+            return {}
+        states = np.broadcast_to(0 if value is None else np.asarray(value), (n_sites,))
+        if states.dtype.kind not in "iu" or states.min() < 0 or states.max() >= prior.n_states:
+            raise InputError(f"class_ is {value!r}; whole numbers from 0 to {prior.n_states - 1}")
+        whole = torch.from_numpy(states.astype(np.int64))
+        return {"class": torch.nn.functional.one_hot(whole, prior.n_states).float()}
+
+    def _numbers(self, name: str, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
+        standard = getattr(self.trained.model, f"standardise_{name}")
+        size = len(standard.offset)
+        if size == 0:
+            if value is not None:
+                raise InputError(f"family {self.config.family} has no {name}; leave it out")
+            return {}
+        if value is None:
+            return {name: torch.zeros(n_sites, size)}
+        columns = condition_columns(value, size) if name == "condition" else np.asarray(value)
+        given = _checked(name, columns, (n_sites, size))
+        return {name: standard(given.to(self.device))}
+
+    def _telling(self, source: PatchSource, *, y: Any, condition: Any) -> PatchSource:
+        """A source with what was given beside the patches; a store's own otherwise."""
+        family, given = FAMILIES[self.config.family], {}
+        if y is not None:
+            if not (family.classes or family.target):
+                raise InputError(f"family {self.config.family} learns from no labels; leave y out")
+            given["labels" if family.classes else "target"] = np.asarray(y)
+        if condition is not None:
+            if not family.condition:
+                raise InputError(f"family {self.config.family} takes no condition; leave it out")
+            n_conditions = self.config.n_conditions
+            if self._trained is not None:
+                n_conditions = self._trained.config.n_conditions
+            given["condition"] = condition_columns(condition, n_conditions)
+        if not given:
+            return source
+        told = checked(len(source), **given)
+        return source.telling(replace(source.known, **{k: getattr(told, k) for k in given}))
 
     def traversal(self, steps: int = 9) -> xr.DataArray:
         """Upright, centred patches over the content's range: (class, latent_1, latent_2, channel, y, x).
@@ -217,12 +320,18 @@ class InvariantVAE:
         grid = np.tile([(low + high) / 2 for low, high in limits], (steps ** len(axes), 1))
         for column, mesh in enumerate(np.meshgrid(*axes, indexing="ij")):
             grid[:, column] = mesh.ravel()
-        images = self.decode(grid)
+        prior = self.trained.model.priors.get("class")
+        states = range(prior.n_states) if isinstance(prior, ClassPrior) else [None]
+        images = [self.decode(grid, class_=state) for state in states]
         names = [f"latent_{number}" for number in range(1, len(axes) + 1)]
+        shape = (len(images), *[steps] * len(axes), *images[0].shape[1:])
         return xr.DataArray(
-            images.to_numpy().reshape(1, *[steps] * len(axes), *images.shape[1:]),
+            np.stack([image.to_numpy() for image in images]).reshape(shape),
             dims=(dims.CLASS, *names, dims.CHANNEL, dims.Y, dims.X),
-            coords={**dict(zip(names, axes, strict=True)), dims.CHANNEL: images[dims.CHANNEL]},
+            coords={
+                **dict(zip(names, axes, strict=True)),
+                dims.CHANNEL: list(self.trained.channels),
+            },
         )
 
     def save(self, path: str | Path) -> None:
@@ -271,16 +380,32 @@ def _source(
 
         return open_patches(Path(patches), limits=limits), store.open_store(patches)
     values = np.asarray(patches)
+    if values.ndim == 2:  # spectra: one row each
+        values = values[:, None]
+        valid = None if valid is None else np.asarray(valid)[:, None]
     if values.ndim == 3:
         values = values[:, None]
         valid = None if valid is None else np.asarray(valid)[:, None]
     source = ArraySource(values, valid, limits=limits)
     if not isinstance(patches, xr.DataArray):
         return source, None
-    names = dims.PATCH if patches.ndim == 4 else (dims.SITE, *IMAGE[1:])
+    names = (dims.SITE, *IMAGE[4 - patches.ndim :])
     told = patches.rename(dict(zip(patches.dims, names, strict=True)))
-    told = told if patches.ndim == 4 else told.expand_dims(dims.CHANNEL, axis=1)
-    return source, told.to_dataset(name="patch")
+    missing = IMAGE[: 4 - patches.ndim]
+    return source, told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(
+        name="patch"
+    )
+
+
+def condition_columns(condition: Any, n_conditions: int) -> np.ndarray:
+    """Conditions as columns: classes given as whole numbers become one column each, 0 or 1."""
+    values = np.asarray(condition)
+    if values.ndim != 1 or values.dtype.kind not in "iub":
+        return values
+    n_classes = max(n_conditions, int(values.max(initial=0)) + 1)
+    if values.min(initial=0) < 0:
+        raise InputError(f"condition {values.min()} is no class; classes count from 0")
+    return np.eye(n_classes, dtype=np.float32)[values.astype(np.int64)]
 
 
 def _checked(name: str, values: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:

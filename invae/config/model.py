@@ -1,13 +1,32 @@
-"""What a model is made of: poses, encoder, decoder, likelihood; a family names a composition."""
+"""What a model is made of: poses, latents, encoder, decoder, likelihood; a family names a composition."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from invae.config.objective import ObjectiveConfig
 from invae.config.schema import Config
 
-Family = Literal["AE", "VAE", "rVAE", "tVAE", "rtVAE"]
-PoseInference = Literal["amortised", "exact"]
+Family = Literal[
+    "AE", "VAE", "rVAE", "tVAE", "rtVAE", "scaleVAE", "shearVAE", "affineVAE", "AVAE",
+    "skip-VAE", "skip-rVAE", "skip-tVAE", "skip-rtVAE",
+    "cVAE", "crVAE", "ctVAE", "crtVAE",
+    "jVAE", "jrVAE", "jtVAE", "jrtVAE",
+    "ssVAE", "ssrVAE", "sstVAE", "ssrtVAE",
+    "ssregVAE", "ssregrVAE", "ssregtVAE", "ssregrtVAE",
+]  # fmt: skip
+OTHER_NAMES = {
+    "shift-VAE": "tVAE",
+    "shiftVAE": "tVAE",
+    "trVAE": "rtVAE",
+    "jtrVAE": "jrtVAE",
+    "sstrVAE": "ssrtVAE",
+    "ctrVAE": "crtVAE",
+}
+"""Names in use elsewhere, and ours."""
+PoseName = Literal["rotation", "shift", "scale", "shear"]
+PoseInference = Literal["amortised", "exact", "refined"]
+ClassInference = Literal["exact", "gumbel"]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
@@ -29,6 +48,33 @@ class TranslationConfig(Config):
     kind: Literal["translation"] = "translation"
     prior_sd: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Sd of the prior on each component, as a fraction of half the patch's longer side."""
+
+
+class ScalingConfig(Config):
+    """Magnification about the pattern's centre."""
+
+    kind: Literal["scaling"] = "scaling"
+    prior_sd: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Sd of the prior on the logarithm of the magnification."""
+
+
+class ShearingConfig(Config):
+    """Shear along x, before the turn."""
+
+    kind: Literal["shearing"] = "shearing"
+    prior_sd: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Sd of the prior on the angle of shear [rad]."""
+
+
+class SearchConfig(Config):
+    """Refined inference of the pose: a scan of poses in one batch, then gradient steps on the best of them."""
+
+    n_angles: Annotated[int, Field(ge=1, le=360)] = 16
+    """Angles scanned; the other poses start from 0 or from the encoder."""
+    restarts: Annotated[int, Field(ge=1, le=16)] = 2
+    """Best poses of the scan that are refined, for every patch its own."""
+    steps: Annotated[int, Field(ge=0, le=100)] = 3
+    """Gradient steps on each of them."""
 
 
 class DenseEncoder(Config):
@@ -95,24 +141,66 @@ class BernoulliNoise(Config):
     kind: Literal["bernoulli"] = "bernoulli"
 
 
+class ContinuousBernoulliNoise(Config):
+    """Grey values in [0, 1] with a proper density; anything else is refused."""
+
+    kind: Literal["continuous-bernoulli"] = "continuous-bernoulli"
+
+
+class PoissonNoise(Config):
+    """Counts of single electrons or photons; fractions and negative numbers are refused."""
+
+    kind: Literal["poisson"] = "poisson"
+
+
 EncoderConfig = Annotated[DenseEncoder | ConvEncoder | PolarEncoder, Field(discriminator="kind")]
 DecoderConfig = Annotated[SpatialDecoder | PolarDecoder | DenseDecoder, Field(discriminator="kind")]
-NoiseConfig = Annotated[GaussianNoise | BernoulliNoise, Field(discriminator="kind")]
+NoiseConfig = Annotated[
+    GaussianNoise | BernoulliNoise | ContinuousBernoulliNoise | PoissonNoise,
+    Field(discriminator="kind"),
+]
+
+
+def _own_name(family: Any) -> Any:
+    return OTHER_NAMES.get(family, family) if isinstance(family, str) else family
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, int) else value
 
 
 class ModelConfig(Config):
     """One model; what is empty is chosen by the family (see `invae.models.families`)."""
 
-    family: Family = "rtVAE"
-    """VAE: no pose; rVAE: rotation; tVAE: shift; rtVAE: both; AE: deterministic code."""
+    family: Annotated[Family, BeforeValidator(_own_name)] = "rtVAE"
+    """Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some, c condition."""
+    poses: tuple[PoseName, ...] | None = None
+    """Poses instead of the family's own."""
     latent_dim: Annotated[int, Field(ge=1, le=64)] = 2
     """Number of content dimensions."""
-    pose_inference: PoseInference = "exact"
-    """How the angle is inferred: by an encoder (amortised) or on a grid of angles (exact)."""
+    n_classes: Annotated[
+        tuple[Annotated[int, Field(ge=2, le=64)], ...], BeforeValidator(_as_tuple)
+    ] = ()
+    """Number of classes; several numbers for several discrete latents. For families j… and ss…"""
+    class_inference: ClassInference = "exact"
+    """Classes by enumerating all of them (exact), or drawn from an encoder (Gumbel-softmax)."""
+    temperature: Annotated[float, Field(gt=0, le=5)] = 0.67
+    """Of the Gumbel-softmax; lower draws are nearer to one class."""
+    n_conditions: Annotated[int, Field(ge=0, le=64)] = 0
+    """Numbers given with every patch to the encoder and decoder of a family c…"""
+    n_targets: Annotated[int, Field(ge=0, le=16)] = 0
+    """Continuous variables known for some patches, for families ssreg…"""
+    pose_inference: PoseInference | None = None
+    """amortised: by an encoder; exact: over all angles, or all shifts where nothing turns; refined: by a search for every patch."""
     rotation: RotationConfig = RotationConfig()
     translation: TranslationConfig = TranslationConfig()
+    scaling: ScalingConfig = ScalingConfig()
+    shearing: ShearingConfig = ShearingConfig()
+    search: SearchConfig = SearchConfig()
     encoder: EncoderConfig | None = None
     decoder: DecoderConfig | None = None
     likelihood: NoiseConfig = GaussianNoise()
     beta: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the KL divergence of the content."""
+    objective: ObjectiveConfig = ObjectiveConfig()
+    """Schedules, capacities and penalties."""

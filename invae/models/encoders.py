@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invae.models.circle import TURN, WrappedNormal
-from invae.models.latents import Normal, Point
-from invae.models.patches import Geometry, Patches
+from invae.models.latents import ClassPrior, Normal, PartlyKnown, Point, Relaxed, class_weights
+from invae.models.patches import Geometry, Known, Patches
 from invae.models.polar import PolarGrid
 
 CONTENT_LOG_SD = (-7.0, 1.0)
@@ -136,7 +136,7 @@ class ContentHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(n_features, 2 * latent_dim)
 
-    def forward(self, features: Features) -> Normal:
+    def forward(self, features: Features, known: Known) -> Normal:
         mean, raw = self.linear(features.plain).to(features.plain.dtype).chunk(2, dim=-1)
         return Normal(mean, bounded(raw, *CONTENT_LOG_SD))
 
@@ -148,7 +148,7 @@ class CodeHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(n_features, latent_dim)
 
-    def forward(self, features: Features) -> Point:
+    def forward(self, features: Features, known: Known) -> Point:
         return Point(self.linear(features.plain).to(features.plain.dtype))
 
 
@@ -162,7 +162,7 @@ class ShiftHead(nn.Module):
         self.vector, self.prior_sd = vector, prior_sd
         self.limit = min(1.0, 4 * prior_sd)
 
-    def forward(self, features: Features) -> Normal:
+    def forward(self, features: Features, known: Known) -> Normal:
         mean = self.prior_sd * features.vectors[:, self.vector]
         length = (mean**2).sum(-1, keepdim=True)
         raw = self.linear(features.plain).to(mean.dtype)
@@ -178,11 +178,53 @@ class AngleHead(nn.Module):
         self.linear = nn.Linear(n_features, 1)
         self.vector = vector
 
-    def forward(self, features: Features) -> WrappedNormal:
+    def forward(self, features: Features, known: Known) -> WrappedNormal:
         y, x = features.vectors[:, self.vector].unbind(-1)
         mean = torch.atan2(-y, x).unsqueeze(-1)
         raw = self.linear(features.plain).to(mean.dtype)
         return WrappedNormal(mean, bounded(raw, *POSE_LOG_SD))
+
+
+class ScalarHead(nn.Module):
+    """A pose of one number that a turn does not change: a Normal on the scale of its prior."""
+
+    def __init__(self, n_features: int, *, prior_sd: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_features, 2)
+        self.prior_sd = prior_sd
+
+    def forward(self, features: Features, known: Known) -> Normal:
+        mean, raw = self.linear(features.plain).to(features.plain.dtype).chunk(2, dim=-1)
+        # Within four sd of the prior: beyond, the pattern would leave the patch.
+        mean = self.prior_sd * mean / (1 + (mean / 4) ** 2).sqrt()
+        return Normal(mean, bounded(raw, *POSE_LOG_SD) + math.log(self.prior_sd))
+
+
+class ClassHead(nn.Module):
+    """Classes as weights drawn from an encoder's probabilities."""
+
+    def __init__(self, n_features: int, *, prior: ClassPrior, temperature: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_features, prior.n_states)
+        self.prior, self.temperature = prior, temperature
+
+    def forward(self, features: Features, known: Known) -> Relaxed:
+        log_prob = torch.log_softmax(self.linear(features.plain).to(features.plain.dtype), dim=-1)
+        told = class_weights(known, self.prior, like=log_prob)
+        return Relaxed(log_prob, self.temperature, told)
+
+
+class TargetHead(nn.Module):
+    """Variables that are known for some patches, as independent Normals for the others."""
+
+    def __init__(self, n_features: int, n_targets: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_features, 2 * n_targets)
+
+    def forward(self, features: Features, known: Known) -> PartlyKnown:
+        mean, raw = self.linear(features.plain).to(features.plain.dtype).chunk(2, dim=-1)
+        value = torch.full_like(mean, math.nan) if known.target is None else known.target
+        return PartlyKnown(Normal(mean, bounded(raw, *CONTENT_LOG_SD)), value)
 
 
 def dense(widths: Sequence[int]) -> nn.Sequential:

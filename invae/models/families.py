@@ -1,250 +1,195 @@
-"""Families: each is one choice of parts.
+"""Families: a name says which latents there are; `arrangements` puts the parts together for them.
 
-| family | encoder | pose | decoder |
-|---|---|---|---|
-| AE, VAE | conv | – | dense |
-| tVAE | conv | shift | spatial |
-| rVAE, rtVAE, exact | polar | rotation exact, shift moves the polar centre | polar |
-| rVAE, rtVAE, amortised | conv | both through the grid | spatial |
+Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some patches,
+c condition. Any family may be given other poses.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import torch
-from torch import nn
 
 from invae.config import model as parts
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
 from invae.models.circle import CirclePrior
-from invae.models.decoders import DenseDecoder, FromGrid, OnGrid, PolarDecoder, SpatialDecoder
-from invae.models.encoders import (
-    AngleHead,
-    CodeHead,
-    ContentHead,
-    ConvEncoder,
-    DenseEncoder,
-    Encoder,
-    PolarEncoder,
-    ShiftHead,
-)
-from invae.models.generators import DenseGenerator, DiscGenerator, Generator, PosedGenerator
-from invae.models.latents import NormalPrior, Prior
-from invae.models.likelihoods import Bernoulli, Gaussian, Noise
+from invae.models.fields import Code
+from invae.models.latents import ClassPrior, NormalPrior, Prior
 from invae.models.patches import Geometry
-from invae.models.polar import PolarGrid
-from invae.models.pose import Pose, Rotation, Translation
-from invae.models.recognisers import OnePass, TwoPass
-from invae.models.vae import VAE
 
 
 @dataclass(frozen=True)
 class Family:
     """What a family's name says."""
 
-    rotation: bool = False
-    shift: bool = False
+    poses: tuple[parts.PoseName, ...] = ()
+    classes: bool = False
+    target: bool = False
+    condition: bool = False
     deterministic: bool = False
+    skip: bool = False
+    pose_inference: parts.PoseInference = "exact"
 
+
+Poses = tuple[parts.PoseName, ...]
+R: Poses = ("rotation",)
+T: Poses = ("shift",)
+RT: Poses = ("shift", "rotation")
+ALL: Poses = ("shift", "rotation", "scale", "shear")
 
 FAMILIES: dict[parts.Family, Family] = {
     "AE": Family(deterministic=True),
     "VAE": Family(),
-    "rVAE": Family(rotation=True),
-    "tVAE": Family(shift=True),
-    "rtVAE": Family(rotation=True, shift=True),
+    "rVAE": Family(R),
+    "tVAE": Family(T),
+    "rtVAE": Family(RT),
+    "scaleVAE": Family(("scale",), pose_inference="amortised"),
+    "shearVAE": Family(("shear",), pose_inference="amortised"),
+    "affineVAE": Family(ALL),
+    "AVAE": Family(ALL, pose_inference="refined"),
+    "skip-VAE": Family(skip=True),
+    "skip-rVAE": Family(R, skip=True),
+    "skip-tVAE": Family(T, skip=True),
+    "skip-rtVAE": Family(RT, skip=True),
+    "cVAE": Family(condition=True),
+    "crVAE": Family(R, condition=True),
+    "ctVAE": Family(T, condition=True),
+    "crtVAE": Family(RT, condition=True),
+    "jVAE": Family(classes=True),
+    "jrVAE": Family(R, classes=True),
+    "jtVAE": Family(T, classes=True),
+    "jrtVAE": Family(RT, classes=True),
+    "ssVAE": Family(classes=True),
+    "ssrVAE": Family(R, classes=True),
+    "sstVAE": Family(T, classes=True),
+    "ssrtVAE": Family(RT, classes=True),
+    "ssregVAE": Family(target=True),
+    "ssregrVAE": Family(R, target=True),
+    "ssregtVAE": Family(T, target=True),
+    "ssregrtVAE": Family(RT, target=True),
 }
+LATENT_OF: Mapping[parts.PoseName, str] = {
+    "shift": "shift",
+    "rotation": "angle",
+    "scale": "scale",
+    "shear": "shear",
+}
+"""The latent of every pose, the pose applied to the pattern last first."""
+SIZE = {"shift": 2, "angle": 1, "scale": 1, "shear": 1}
 
 
-def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
-    """A model with fresh weights; the same seed gives the same weights, whatever was drawn before.
+@dataclass(frozen=True)
+class Plan:
+    """What a configuration comes to: the latents of a model, and how each is inferred."""
+
+    config: ModelConfig
+    geometry: Geometry
+    family: Family
+    poses: tuple[str, ...]
+    """Latents that place the pattern, the one applied last first."""
+    inference: parts.PoseInference
+    classes: ClassPrior | None
+
+    @property
+    def exact(self) -> str | None:
+        """The one pose inferred exactly: the angle if there is one, else a shift alone."""
+        if self.inference != "exact":
+            return None
+        if "angle" in self.poses:
+            return "angle"
+        return "shift" if self.poses == ("shift",) else None
+
+    @property
+    def enumerated(self) -> bool:
+        """Whether all classes are tried for every patch."""
+        return self.classes is not None and self.config.class_inference == "exact"
+
+    @property
+    def code(self) -> Code:
+        """The decoder's input."""
+        return Code(
+            self.config.latent_dim,
+            n_states=0 if self.classes is None else self.classes.n_states,
+            n_targets=self.config.n_targets,
+            n_conditions=self.config.n_conditions,
+        )
+
+    @property
+    def encoded(self) -> dict[str, int]:
+        """Numbers drawn from encoders' posteriors, by latent; the content last."""
+        sizes = {name: SIZE[name] for name in self.poses if name != self.exact}
+        if self.classes is not None and not self.enumerated:
+            sizes["class"] = self.classes.n_states
+        if self.config.n_targets:
+            sizes["target"] = self.config.n_targets
+        return {**sizes, "content": self.config.latent_dim}
+
+    @property
+    def priors(self) -> dict[str, Prior]:
+        """Of every latent."""
+        config = self.config
+        priors: dict[str, Prior] = {
+            "content": NormalPrior(),
+            "target": NormalPrior(),
+            "shift": NormalPrior(config.translation.prior_sd),
+            "angle": CirclePrior(config.rotation.prior_sd),
+            "scale": NormalPrior(config.scaling.prior_sd),
+            "shear": NormalPrior(config.shearing.prior_sd),
+        }
+        if self.classes is not None:
+            priors["class"] = self.classes
+        present = {*self.poses, *self.encoded, "class"}
+        return {name: prior for name, prior in priors.items() if name in present}
+
+
+def plan(config: ModelConfig, geometry: Geometry) -> Plan:
+    """The latents of a configuration for patches of a shape.
 
     Raises:
-        ConfigError: If the parts asked for do not fit each other.
+        ConfigError: An option does not go with the family, or one that it needs is missing.
     """
     family = FAMILIES[config.family]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if family.rotation and config.pose_inference == "exact":
-            return _turning_disc(config, family, geometry)
-        return _pixels(config, family, geometry)
-
-
-def _turning_disc(config: ModelConfig, family: Family, geometry: Geometry) -> VAE:
-    """Rotation inferred exactly on the polar grid; shift, if any, moves the grid's centre."""
-    grid = PolarGrid(
-        geometry,
-        n_angles=config.rotation.n_angles,
-        circumscribed=config.rotation.disc == "circumscribed",
-    )
-    generator = DiscGenerator(
-        _disc_decoder(config, grid, geometry),
-        _noise(config, geometry),
-        grid=grid,
-        prior=CirclePrior(config.rotation.prior_sd),
-        geometry=geometry,
-    )
-    chosen = config.encoder or parts.PolarEncoder()
-    if family.shift and isinstance(chosen, parts.PolarEncoder):
-        recogniser: OnePass | TwoPass = TwoPass(
-            _one_pass(chosen, ["shift"], config, geometry, grid),
-            _one_pass(chosen, ["content"], config, geometry, grid),
+    named = family.poses if config.poses is None else config.poses
+    poses = tuple(latent for name, latent in LATENT_OF.items() if name in named)
+    _refuse_numbers(config, family)
+    inference = config.pose_inference or family.pose_inference
+    classes = ClassPrior(config.n_classes) if family.classes else None
+    made = Plan(config, geometry, family, poses, inference, classes)
+    if config.pose_inference is not None and not poses:
+        raise ConfigError(f"{config.family} has no pose to infer; leave pose_inference out")
+    if config.pose_inference == "exact" and made.exact is None:
+        raise ConfigError(
+            f"{' and '.join(poses)} of {config.family} cannot be inferred exactly: only all angles, or all "
+            "shifts where nothing else moves, can be tried at once; choose 'amortised' or 'refined'"
         )
-    else:
-        latents = ["shift", "content"] if family.shift else ["content"]
-        recogniser = _one_pass(chosen, latents, config, geometry, grid)
-    drawn = {"shift": 2} if family.shift else {}
-    return _assemble(recogniser, generator, drawn, config, geometry)
+    return made
 
 
-def _pixels(config: ModelConfig, family: Family, geometry: Geometry) -> VAE:
-    """All latents from encoders; the poses pull the decoder's grid back."""
-    drawn = {"shift": 2} if family.shift else {}
-    if family.rotation:
-        drawn["angle"] = 1
-    grid = PolarGrid(geometry, n_angles=config.rotation.n_angles, circumscribed=True)
-    encoder = config.encoder or parts.ConvEncoder()
-    recogniser = _one_pass(encoder, [*drawn, "content"], config, geometry, grid)
-    noise = _noise(config, geometry)
-    if not drawn:
-        decoder = _image_decoder(config, geometry)
-        return _assemble(recogniser, DenseGenerator(decoder, noise), drawn, config, geometry)
-    poses: dict[str, Pose] = {"shift": Translation()} if family.shift else {}
-    if family.rotation:
-        poses["angle"] = Rotation()
-    painter = _coordinate_decoder(config, grid, geometry)
-    generator = PosedGenerator(painter, noise, poses=poses, geometry=geometry)
-    return _assemble(recogniser, generator, drawn, config, geometry)
-
-
-def _assemble(
-    recogniser: OnePass | TwoPass,
-    generator: Generator,
-    drawn_poses: Mapping[str, int],
-    config: ModelConfig,
-    geometry: Geometry,
-) -> VAE:
-    priors: dict[str, Prior] = {
-        "content": NormalPrior(),
-        "shift": NormalPrior(config.translation.prior_sd),
-        "angle": CirclePrior(config.rotation.prior_sd),
-    }
+def completed(
+    config: ModelConfig, *, n_classes: int, n_targets: int, n_conditions: int
+) -> ModelConfig:
+    """A configuration with the numbers that it leaves to what is known beside the patches."""
     family = FAMILIES[config.family]
-    poses = {"shift": family.shift, "angle": family.rotation}
-    return VAE(
-        recogniser,
-        generator,
-        priors=priors,
-        poses=[name for name, present in poses.items() if present],
-        drawn={**drawn_poses, "content": config.latent_dim},
-        geometry=geometry,
-    )
+    found: dict[str, object] = {}
+    if family.classes and not config.n_classes and n_classes > 1:
+        found["n_classes"] = (n_classes,)
+    if family.target and not config.n_targets:
+        found["n_targets"] = n_targets
+    if family.condition and not config.n_conditions:
+        found["n_conditions"] = n_conditions
+    return config.model_copy(update=found)
 
 
-def _one_pass(
-    encoder: parts.EncoderConfig,
-    latents: Sequence[str],
-    config: ModelConfig,
-    geometry: Geometry,
-    grid: PolarGrid,
-) -> OnePass:
-    """An encoder with one head for each latent; every pose reads a vector of its own."""
-    poses = [name for name in latents if name != "content"]
-    made = _encoder(encoder, geometry, grid, n_vectors=len(poses))
-    heads: dict[str, nn.Module] = {}
-    for name in latents:
-        if name == "shift":
-            prior_sd = config.translation.prior_sd
-            heads[name] = ShiftHead(made.n_features, vector=poses.index(name), prior_sd=prior_sd)
-        elif name == "angle":
-            heads[name] = AngleHead(made.n_features, vector=poses.index(name))
-        elif FAMILIES[config.family].deterministic:
-            heads[name] = CodeHead(made.n_features, config.latent_dim)
-        else:
-            heads[name] = ContentHead(made.n_features, config.latent_dim)
-    return OnePass(made, heads)
-
-
-def _encoder(
-    config: parts.EncoderConfig, geometry: Geometry, grid: PolarGrid, *, n_vectors: int
-) -> Encoder:
-    match config:
-        case parts.DenseEncoder():
-            return DenseEncoder(geometry, hidden=config.hidden, n_vectors=n_vectors)
-        case parts.ConvEncoder():
-            return ConvEncoder(geometry, channels=config.channels, n_vectors=n_vectors)
-        case parts.PolarEncoder():
-            return PolarEncoder(
-                grid,
-                n_channels=geometry.n_channels,
-                channels=config.channels,
-                n_vectors=n_vectors,
-            )
-
-
-def _disc_decoder(config: ModelConfig, grid: PolarGrid, geometry: Geometry) -> nn.Module:
-    """Content to a field on the polar grid."""
-    match config.decoder or parts.PolarDecoder():
-        case parts.PolarDecoder() as chosen:
-            return _polar_decoder(chosen, config, grid, geometry)
-        case parts.SpatialDecoder() as chosen:
-            return OnGrid(_spatial_decoder(chosen, config, geometry), grid)
-        case parts.DenseDecoder():
+def _refuse_numbers(config: ModelConfig, family: Family) -> None:
+    """Stop numbers of classes, targets and conditions that the family lacks or needs."""
+    needs = {
+        "n_classes": (family.classes, math.prod(config.n_classes) if config.n_classes else 0),
+        "n_targets": (family.target, config.n_targets),
+        "n_conditions": (family.condition, config.n_conditions),
+    }
+    for option, (wanted, given) in needs.items():
+        if wanted and not given:
             raise ConfigError(
-                f"a dense decoder cannot be turned ({config.family}, pose_inference='exact'); "
-                "choose decoder 'polar' or 'spatial'"
+                f"{config.family} needs {option}; give it, or the values with the patches"
             )
-
-
-def _coordinate_decoder(config: ModelConfig, grid: PolarGrid, geometry: Geometry) -> nn.Module:
-    """Content and coordinates to the field there."""
-    match config.decoder or parts.SpatialDecoder():
-        case parts.PolarDecoder() as chosen:
-            return FromGrid(_polar_decoder(chosen, config, grid, geometry), grid)
-        case parts.SpatialDecoder() as chosen:
-            return _spatial_decoder(chosen, config, geometry)
-        case parts.DenseDecoder():
-            raise ConfigError(
-                f"a dense decoder cannot be moved ({config.family}); "
-                "choose decoder 'spatial' or 'polar'"
-            )
-
-
-def _image_decoder(config: ModelConfig, geometry: Geometry) -> nn.Module:
-    """Content to an image."""
-    match config.decoder or parts.DenseDecoder():
-        case parts.DenseDecoder() as chosen:
-            return DenseDecoder(geometry, latent_dim=config.latent_dim, hidden=chosen.hidden)
-        case chosen:
-            raise ConfigError(
-                f"{config.family} has no pose for a {chosen.kind} decoder; choose decoder 'dense'"
-            )
-
-
-def _spatial_decoder(
-    chosen: parts.SpatialDecoder, config: ModelConfig, geometry: Geometry
-) -> SpatialDecoder:
-    return SpatialDecoder(
-        latent_dim=config.latent_dim, n_channels=geometry.n_channels, hidden=chosen.hidden
-    )
-
-
-def _polar_decoder(
-    chosen: parts.PolarDecoder, config: ModelConfig, grid: PolarGrid, geometry: Geometry
-) -> PolarDecoder:
-    return PolarDecoder(
-        grid,
-        latent_dim=config.latent_dim,
-        n_channels=geometry.n_channels,
-        hidden=chosen.hidden,
-        harmonics=chosen.harmonics,
-    )
-
-
-def _noise(config: ModelConfig, geometry: Geometry) -> Noise:
-    match config.likelihood:
-        case parts.GaussianNoise() as chosen:
-            return Gaussian(geometry.n_channels, sd=chosen.sd)
-        case parts.BernoulliNoise():
-            return Bernoulli(geometry.n_channels)
+        if given and not wanted:
+            raise ConfigError(f"{config.family} takes no {option} (given {given}); leave it out")

@@ -13,11 +13,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from invae.models.circle import AnglePosterior, CirclePrior
-from invae.models.latents import Latents, Posterior
+from invae.models.fields import Field
+from invae.models.latents import (
+    Categorical,
+    ClassPrior,
+    GivenClass,
+    Latents,
+    Posterior,
+    Prior,
+    class_weights,
+)
 from invae.models.likelihoods import Noise, log_prob
 from invae.models.patches import Geometry, Patches
 from invae.models.polar import PolarGrid, correlate
-from invae.models.pose import Pose, Rotation, Translation, pixel_grid, pull_back
+from invae.models.pose import Rotation, Translation, pixel_grid
 
 FINER = 4  # angles scored for each direction of the grid
 
@@ -37,7 +46,10 @@ class Likelihood(Protocol):
     """A distribution over whole patches."""
 
     def evidence(self, patches: Patches) -> Evidence:
-        """How well the latents behind this likelihood explain patches."""
+        """How well the latents behind this likelihood explain patches.
+
+        There may be several sets of latents for every patch, in a row; the answer then has as many for every patch.
+        """
         ...
 
 
@@ -54,6 +66,8 @@ class Generator(nn.Module, ABC):
     """From named latents to likelihoods and to pictures."""
 
     noise: Noise
+    once: frozenset[str] = frozenset()
+    """Latents by which the patch itself is looked at: one set of them goes with several of the others."""
 
     @abstractmethod
     def likelihood(self, latents: Latents) -> Likelihood:
@@ -73,49 +87,24 @@ class OnPixels:
 
     def evidence(self, patches: Patches) -> Evidence:
         """The masked sum of the pixels' log densities."""
+        patches = patches.repeat(len(self.field) // len(patches))
         density = log_prob(self.noise, patches.values, self.field) * patches.weight
         return Evidence(density.sum((1, 2, 3)))
 
 
-class DenseGenerator(Generator):
-    """Content to pixels, without pose."""
+class PixelGenerator(Generator):
+    """A field on the pixels, posed or not, and noise about it."""
 
-    def __init__(self, decoder: nn.Module, noise: Noise) -> None:
+    def __init__(self, field: Field, noise: Noise) -> None:
         super().__init__()
-        self.decoder, self.noise = decoder, noise
+        self.field, self.noise = field, noise
 
     def likelihood(self, latents: Latents) -> OnPixels:
-        return OnPixels(self.noise, self.decoder(latents["content"]))
+        return OnPixels(self.noise, self.field(latents))
 
     def picture(self, latents: Latents) -> Picture:
-        mean = self.noise.mean(self.decoder(latents["content"]))
+        mean = self.noise.mean(self.field(latents))
         return Picture(mean, torch.ones_like(mean[:, 0]))
-
-
-class PosedGenerator(Generator):
-    """Content to pixels through a coordinate decoder, the grid pulled back through the poses."""
-
-    grid: Tensor
-
-    def __init__(
-        self, decoder: nn.Module, noise: Noise, *, poses: Mapping[str, Pose], geometry: Geometry
-    ) -> None:
-        super().__init__()
-        self.decoder, self.noise = decoder, noise
-        self.poses, self.size = dict(poses), (geometry.height, geometry.width)
-        self.register_buffer("grid", pixel_grid(geometry), persistent=False)
-
-    def likelihood(self, latents: Latents) -> OnPixels:
-        return OnPixels(self.noise, self._field(latents))
-
-    def picture(self, latents: Latents) -> Picture:
-        mean = self.noise.mean(self._field(latents))
-        return Picture(mean, torch.ones_like(mean[:, 0]))
-
-    def _field(self, latents: Latents) -> Float[Tensor, "batch channel y x"]:
-        content = latents["content"]
-        coords = pull_back(self.grid.expand(len(content), -1, -1), self.poses, latents)
-        return self.decoder(coords, content).unflatten(-1, self.size)
 
 
 @dataclass(frozen=True)
@@ -130,7 +119,7 @@ class OnDisc:
     noise: Noise
     prior: CirclePrior
     field: Float[Tensor, "batch channel radius angle"]
-    centre: Float[Tensor, "batch 2"] | None
+    centre: Float[Tensor, "patch 2"] | None
 
     def evidence(self, patches: Patches) -> Evidence:
         """Bayes' rule over all angles: the expected log-likelihood, and the posterior of `angle`."""
@@ -144,6 +133,7 @@ class OnDisc:
 
         x·η and A(η) are circular correlations along the angle; without a mask ΣA does not depend on the angle.
         """
+        times = len(self.field) // len(patches)
         view = self.grid.observe(patches, self.centre)
         natural = self.noise.natural(self.field)
         partition = self.noise.log_partition(natural)
@@ -154,7 +144,7 @@ class OnDisc:
         else:
             weight = self.grid.area * view.fraction
             scores = scores - correlate(weight, partition, n_turns=n_turns)
-        return scores + self._without_field(patches).unsqueeze(-1)
+        return scores + self._without_field(patches).repeat_interleave(times).unsqueeze(-1)
 
     def _without_field(self, patches: Patches) -> Float[Tensor, " batch"]:
         background = self.noise.log_background(patches.values) * patches.weight
@@ -163,13 +153,14 @@ class OnDisc:
 
 
 class DiscGenerator(Generator):
-    """Content to a polar field; shift moves its centre, and the angle is inferred exactly."""
+    """A field on the polar grid; shift moves its centre, and the angle is inferred exactly."""
 
+    once = frozenset({"shift"})
     pixels: Tensor
 
     def __init__(
         self,
-        decoder: nn.Module,
+        field: Field,
         noise: Noise,
         *,
         grid: PolarGrid,
@@ -177,16 +168,16 @@ class DiscGenerator(Generator):
         geometry: Geometry,
     ) -> None:
         super().__init__()
-        self.decoder, self.noise, self.grid, self.prior = decoder, noise, grid, prior
+        self.field, self.noise, self.grid, self.prior = field, noise, grid, prior
         self.size = (geometry.height, geometry.width)
         self.register_buffer("pixels", pixel_grid(geometry), persistent=False)
 
     def likelihood(self, latents: Latents) -> OnDisc:
-        field = self.decoder(latents["content"])
-        return OnDisc(self.grid, self.noise, self.prior, field, latents.get("shift"))
+        centre = latents.get("shift")
+        return OnDisc(self.grid, self.noise, self.prior, self.field(latents), centre)
 
     def picture(self, latents: Latents) -> Picture:
-        field = self.noise.mean(self.decoder(latents["content"]))
+        field = self.noise.mean(self.field(latents))
         coords = self.pixels.expand(len(field), -1, -1)
         if "shift" in latents:
             coords = Translation().pull_back(coords, latents["shift"])
@@ -195,3 +186,64 @@ class DiscGenerator(Generator):
         inner = self.grid.interpolate(field, coords).unflatten(-1, self.size)
         share = support.unsqueeze(1)
         return Picture(share * inner + (1 - share) * self.noise.level, support)
+
+
+@dataclass(frozen=True)
+class OneOfSeveral:
+    """A likelihood for every state of the classes; which state it was is inferred exactly."""
+
+    members: Likelihood
+    prior: ClassPrior
+    others: Mapping[str, Prior]
+    """Priors of what the members infer exactly themselves."""
+
+    def evidence(self, patches: Patches) -> Evidence:
+        """Bayes' rule over all states: the expected log-likelihood, and the posterior of `class`.
+
+        Labels and hints move the posterior, not the prior: the ELBO stays a bound, of the joint density where a label is given.
+        """
+        found = self.members.evidence(patches)
+        shape = (len(patches), self.prior.n_states)
+        log_likelihood = found.log_likelihood.view(shape)
+        spent = sum(q.kl(self.others[name]) for name, q in found.posterior.items())
+        bound = log_likelihood - (spent.view(shape) if isinstance(spent, Tensor) else 0.0)
+        unaided = torch.log_softmax(bound, dim=-1)
+        told = class_weights(patches.known, self.prior, like=bound)
+        settled = unaided if told is None else torch.log_softmax(bound + told, dim=-1)
+        probability = settled.exp()
+        posterior: dict[str, Posterior] = {
+            name: GivenClass(q, probability) for name, q in found.posterior.items()
+        }
+        expected = (probability * log_likelihood).sum(-1)
+        return Evidence(expected, {**posterior, "class": Categorical(settled, unaided)})
+
+
+class EveryClass(Generator):
+    """A generator asked for all classes at once when nothing has said which it is."""
+
+    def __init__(
+        self, generator: Generator, *, prior: ClassPrior, others: Mapping[str, Prior]
+    ) -> None:
+        super().__init__()
+        self.generator, self.prior, self.others = generator, prior, dict(others)
+
+    @property
+    def noise(self) -> Noise:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the generator inside."""
+        return self.generator.noise
+
+    def likelihood(self, latents: Latents) -> Likelihood:
+        if "class" in latents:
+            return self.generator.likelihood(latents)
+        n_states, content = self.prior.n_states, latents["content"]
+        states = torch.eye(n_states, dtype=content.dtype, device=content.device)
+        once = self.generator.once
+        several = {
+            name: value if name in once else value.repeat_interleave(n_states, dim=0)
+            for name, value in latents.items()
+        }
+        several["class"] = states.repeat(len(content), 1)
+        return OneOfSeveral(self.generator.likelihood(several), self.prior, self.others)
+
+    def picture(self, latents: Latents) -> Picture:
+        return self.generator.picture(latents)

@@ -2,17 +2,23 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from invae.models.circle import CirclePrior
+from invae.models.patches import Known
+
+IMPOSSIBLE = -1e4
+"""Log weight of a class that a label rules out."""
 
 Latents = Mapping[str, Tensor]
-"""Values by name: `content` (batch, latent), `angle` (batch, 1) [rad], `shift` (batch, 2) [half the longer side]."""
+"""Values by name: `content` (batch, latent), `class` (batch, state) as weights that sum to 1, `target` (batch, target), and the
+poses `shift` (batch, 2) [half the longer side], `angle` (batch, 1) [rad], `scale` (batch, 1) [log], `shear` (batch, 1) [rad]."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,19 @@ class NormalPrior:
     sd: float = 1.0
 
 
-Prior = NormalPrior | CirclePrior
+@dataclass(frozen=True)
+class ClassPrior:
+    """All classes equally likely; several discrete latents have the product of their classes as states."""
+
+    n_classes: tuple[int, ...]
+
+    @property
+    def n_states(self) -> int:
+        """Number of joint states."""
+        return math.prod(self.n_classes)
+
+
+Prior = NormalPrior | CirclePrior | ClassPrior
 
 
 @runtime_checkable
@@ -59,9 +77,13 @@ class Normal:
 
         Source: Kingma & Welling 2014, arXiv:1312.6114, appendix B.
         """
+        return self.kl_parts(prior).sum(-1)
+
+    def kl_parts(self, prior: NormalPrior) -> Float[Tensor, "batch event"]:
+        """The divergence by component [nats]."""
         log_ratio = self.log_sd - math.log(prior.sd)
         scaled = (2 * log_ratio).exp() + (self.mean / prior.sd) ** 2
-        return (0.5 * (scaled - 1) - log_ratio).sum(-1)
+        return 0.5 * (scaled - 1) - log_ratio
 
 
 @dataclass(frozen=True)
@@ -77,3 +99,118 @@ class Point:
     def kl(self, prior: NormalPrior) -> Float[Tensor, " batch"]:
         """Zero: a code is not held against any prior."""
         return torch.zeros_like(self.mean[:, 0])
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """Probabilities of the joint states of the classes."""
+
+    log_prob: Float[Tensor, "batch state"]
+    unaided: Float[Tensor, "batch state"]
+    """Log probabilities from the patch alone, without labels and hints."""
+
+    def kl(self, prior: ClassPrior) -> Float[Tensor, " batch"]:
+        """Kullback-Leibler divergence from equal probabilities [nats]."""
+        return (self.log_prob.exp() * (self.log_prob + math.log(prior.n_states))).sum(-1)
+
+    @property
+    def best(self) -> Float[Tensor, "batch state"]:
+        """The most probable state as one-hot weights."""
+        return functional.one_hot(self.log_prob.argmax(-1), self.log_prob.shape[-1]).to(
+            self.log_prob.dtype
+        )
+
+    def marginal(self, which: int, prior: ClassPrior) -> Float[Tensor, "batch class"]:
+        """Probabilities of the classes of one of several discrete latents."""
+        joint = self.log_prob.exp().unflatten(-1, prior.n_classes)
+        others = [d + 1 for d in range(len(prior.n_classes)) if d != which]
+        return joint.sum(others) if others else joint
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Probabilities of the classes that an encoder gives; draws are weights near one class.
+
+    Source: Jang, Gu & Poole 2017, arXiv:1611.01144, eq. 1–2.
+    """
+
+    log_prob: Float[Tensor, "batch state"]
+    temperature: float
+    told: Float[Tensor, "batch state"] | None = None
+    """Log weights from labels and hints."""
+
+    @property
+    def settled(self) -> Categorical:
+        """The same as probabilities, with what is told."""
+        if self.told is None:
+            return Categorical(self.log_prob, self.log_prob)
+        return Categorical(torch.log_softmax(self.log_prob + self.told, dim=-1), self.log_prob)
+
+    def draw(self, noise: Float[Tensor, "batch state"] | None) -> Float[Tensor, "batch state"]:
+        """Weights made from standard normal noise; the most probable state without noise."""
+        settled = self.settled
+        if noise is None:
+            return settled.best
+        gumbel = -(-torch.special.log_ndtr(noise)).log()
+        return torch.softmax((settled.log_prob + gumbel) / self.temperature, dim=-1)
+
+    def kl(self, prior: ClassPrior) -> Float[Tensor, " batch"]:
+        """Kullback-Leibler divergence from equal probabilities [nats]."""
+        return self.settled.kl(prior)
+
+
+@dataclass(frozen=True)
+class PartlyKnown:
+    """A Normal whose value is known for some patches, where nothing is left to infer."""
+
+    inferred: Normal
+    known: Float[Tensor, "batch event"]
+    """NaN where it is not known."""
+
+    def draw(self, noise: Float[Tensor, "batch event"] | None) -> Float[Tensor, "batch event"]:
+        """The known value; a sample elsewhere."""
+        return torch.where(self.known.isnan(), self.inferred.draw(noise), self.known.nan_to_num())
+
+    def kl(self, prior: NormalPrior) -> Float[Tensor, " batch"]:
+        """Divergence where the value is inferred; minus its log prior density where it is known [nats]."""
+        value = self.known.nan_to_num()
+        density = 0.5 * (value / prior.sd) ** 2 + math.log(prior.sd) + 0.5 * math.log(2 * math.pi)
+        return torch.where(self.known.isnan(), self.inferred.kl_parts(prior), density).sum(-1)
+
+
+@dataclass(frozen=True)
+class GivenClass:
+    """Posteriors of one latent given each class, and the probabilities of the classes."""
+
+    members: Posterior
+    """Of every state of every patch, the states of a patch in a row."""
+    probability: Float[Tensor, "batch state"]
+
+    def kl(self, prior: Any) -> Float[Tensor, " batch"]:
+        """Expected divergence over the classes [nats]."""
+        each = self.members.kl(prior).view_as(self.probability)
+        return (self.probability * each).sum(-1)
+
+    @property
+    def best(self) -> Posterior:
+        """The posterior given the most probable class."""
+        n_patches, n_states = self.probability.shape
+        first = torch.arange(n_patches, device=self.probability.device) * n_states
+        rows = first + self.probability.argmax(-1)
+        parts = {f.name: getattr(self.members, f.name) for f in fields(self.members)}  # pyright: ignore[reportArgumentType]
+        chosen = {k: v[rows] if isinstance(v, Tensor) else v for k, v in parts.items()}
+        return type(self.members)(**chosen)
+
+
+def class_weights(
+    known: Known, prior: ClassPrior, *, like: Tensor
+) -> Float[Tensor, "batch state"] | None:
+    """Log weights of the joint states from labels and hints; nothing if there are none."""
+    weights = known.hint
+    if known.labels is None:
+        return weights
+    n_first = prior.n_classes[0]
+    state = torch.arange(prior.n_states, device=like.device) // (prior.n_states // n_first)
+    wrong = (known.labels >= 0).unsqueeze(-1) & (state != known.labels.unsqueeze(-1))
+    told = wrong.to(like.dtype) * IMPOSSIBLE
+    return told if weights is None else told + weights

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from invae.models.latents import Latents, Posterior
+from invae.models.latents import Categorical, Latents, Posterior, Relaxed
 from invae.models.patches import Patches
 from invae.models.recognisers import Noise
 from invae.models.vae import VAE
@@ -33,6 +33,17 @@ class Evaluation:
     terms: Terms
     latents: Latents
     posterior: Mapping[str, Posterior]
+
+    @property
+    def class_log_probability(self) -> Float[Tensor, "batch state"] | None:
+        """Log probabilities of the classes from the patches alone, without labels and hints."""
+        match self.posterior.get("class"):
+            case Categorical() as found:
+                return found.unaided
+            case Relaxed() as found:
+                return found.log_prob
+            case _:
+                return None
 
 
 @dataclass(frozen=True)

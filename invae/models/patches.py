@@ -1,11 +1,46 @@
 """Patches as a model takes them, and how every channel is brought to the same scale."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+OUTLIERS = (0.5, 99.5)
+"""Percentiles beyond which values do not count for a channel's offset and scale."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of every patch beside its pixels; what is not known of any is absent."""
+
+    labels: Int[Tensor, " batch"] | None = None
+    """Class in the first discrete latent; −1 where it is not known."""
+    target: Float[Tensor, "batch target"] | None = None
+    """Variables that the model also infers; NaN where they are not known."""
+    condition: Float[Tensor, "batch condition"] | None = None
+    """Variables given to the encoder and to the decoder."""
+    hint: Float[Tensor, "batch state"] | None = None
+    """Log weights of the classes, beside what the patch itself says."""
+    place: Float[Tensor, "batch 3"] | None = None
+    """Where the patch was cut: frame, y and x [pixel]."""
+
+    def to(self, place: Any) -> "Known":
+        """The same on another device."""
+        return Known(**{k: v.to(place, non_blocking=True) for k, v in self._present()})
+
+    def pin(self) -> "Known":
+        """The same in memory from which a GPU can fetch it."""
+        return Known(**{k: v.pin_memory() for k, v in self._present()})
+
+    def take(self, sites: Any) -> "Known":
+        """The same of some of the patches."""
+        return Known(**{k: v[sites] for k, v in self._present()})
+
+    def _present(self) -> list[tuple[str, Tensor]]:
+        return [(f.name, v) for f in fields(self) if (v := getattr(self, f.name)) is not None]
 
 
 @dataclass(frozen=True)
@@ -15,6 +50,8 @@ class Patches:
     values: Float[Tensor, "batch channel y x"]
     valid: Bool[Tensor, "batch channel y x"] | None = None
     """Pixels that count; all of them when there is no mask."""
+    known: Known = Known()
+    """What is known beside the pixels."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -22,12 +59,19 @@ class Patches:
     def to(self, place: Any) -> "Patches":
         """The same patches on another device (a name or a device)."""
         valid = None if self.valid is None else self.valid.to(place, non_blocking=True)
-        return Patches(self.values.to(place, non_blocking=True), valid)
+        return Patches(self.values.to(place, non_blocking=True), valid, self.known.to(place))
 
     def pin(self) -> "Patches":
         """The same patches in memory from which a GPU can fetch them while it works."""
         valid = None if self.valid is None else self.valid.pin_memory()
-        return Patches(self.values.pin_memory(), valid)
+        return Patches(self.values.pin_memory(), valid, self.known.pin())
+
+    def repeat(self, times: int) -> "Patches":
+        """Every patch several times in a row, without what is known beside."""
+        if times == 1:
+            return self
+        valid = None if self.valid is None else self.valid.repeat_interleave(times, dim=0)
+        return Patches(self.values.repeat_interleave(times, dim=0), valid)
 
     @property
     def weight(self) -> Float[Tensor, "batch channel y x"]:
@@ -62,11 +106,19 @@ class Standardise(nn.Module):
         self.register_buffer("offset", torch.zeros(n_channels, 1, 1))
         self.register_buffer("scale", torch.ones(n_channels, 1, 1))
 
+    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+        """Take a channel's offset and scale from its values, outliers left out."""
+        low, high = np.percentile(values.numpy(), OUTLIERS)
+        kept = values.double().clamp(float(low), float(high))
+        if (spread := float(kept.std(correction=0))) > 0:
+            self.offset[channel] = kept.mean()
+            self.scale[channel] = spread
+
     def forward(self, patches: Patches) -> Patches:
         values = (patches.values - self.offset) / self.scale
         if patches.valid is not None:
             values = values * patches.weight
-        return Patches(values, patches.valid)
+        return Patches(values, patches.valid, patches.known)
 
     def undo(
         self, values: Float[Tensor, "batch channel y x"]
@@ -77,3 +129,18 @@ class Standardise(nn.Module):
     def log_volume(self, patches: Patches) -> Float[Tensor, " batch"]:
         """Log of the factor between densities of the data and of standardised values [nats]."""
         return -(patches.weight * self.scale.log()).sum((1, 2, 3))
+
+
+class StandardiseNumbers(nn.Module):
+    """Every number of a patch minus its offset, divided by its scale."""
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, n_numbers: int) -> None:
+        super().__init__()
+        self.register_buffer("offset", torch.zeros(n_numbers))
+        self.register_buffer("scale", torch.ones(n_numbers))
+
+    def forward(self, values: Float[Tensor, "batch number"]) -> Float[Tensor, "batch number"]:
+        return (values - self.offset) / self.scale

@@ -74,10 +74,10 @@ class PolarGrid(nn.Module):
         ):  # one grid for all: the batch goes through as channels, three times as fast
             place = torch.stack((self.coords[..., 1] / half[1], self.coords[..., 0] / half[0]), -1)
             flat = images.reshape(1, -1, *images.shape[-2:])
-            found = _bilinear(flat, place.unsqueeze(0))
+            found = bilinear(flat, place.unsqueeze(0))
             return found.reshape(*images.shape[:2], *found.shape[-2:])
         points = self.coords + centre[:, None, None, :]
-        return _bilinear(
+        return bilinear(
             images, torch.stack((points[..., 1] / half[1], points[..., 0] / half[0]), -1)
         )
 
@@ -127,7 +127,7 @@ class PolarGrid(nn.Module):
         whole = torch.cat((middle.expand(-1, -1, 1, self.n_angles), field), dim=2)
         whole = torch.cat((whole, whole[..., :1]), dim=3)
         place = torch.stack((2 * column / self.n_angles - 1, 2 * row / self.n_radii - 1), dim=-1)
-        return _bilinear(whole, place.unsqueeze(1)).squeeze(2)
+        return bilinear(whole, place.unsqueeze(1)).squeeze(2)
 
     def support(self, coords: Float[Tensor, "batch point 2"]) -> Float[Tensor, "batch point"]:
         """Share of a pixel at each coordinate that the disc covers, with an edge one pixel wide."""
@@ -149,17 +149,18 @@ def uncompiled(function: Function) -> Function:
 
 @uncompiled
 def correlate(
-    pattern: Float[Tensor, "batch channel radius angle"],
-    field: Float[Tensor, "#batch channel radius angle"],
+    pattern: Float[Tensor, "patch channel radius angle"],
+    field: Float[Tensor, "batch channel radius angle"],
     *,
     n_turns: int,
 ) -> Float[Tensor, "batch turn"]:
     """Sum over the grid of pattern × field turned by φ, for `n_turns` equally spaced φ from 0.
 
-    One circular correlation by FFT; more turns than directions are interpolated by the Fourier series, which is exact.
+    There may be several fields for every pattern, in a row. One circular correlation by FFT; more turns than directions are interpolated by the Fourier series, which is exact.
     """
     n_angles = pattern.shape[-1]
-    spectrum = (torch.fft.rfft(pattern) * torch.fft.rfft(field).conj()).sum((1, 2))
+    fields = torch.fft.rfft(field).conj().unflatten(0, (len(pattern), -1))
+    spectrum = (torch.fft.rfft(pattern).unsqueeze(1) * fields).sum((2, 3)).flatten(0, 1)
     if n_turns > n_angles:  # the highest frequency now stands twice, at ±n_angles / 2
         spectrum = torch.cat((spectrum[..., :-1], 0.5 * spectrum[..., -1:]), dim=-1)
     return torch.fft.irfft(spectrum, n=n_turns) * (n_turns / n_angles)
@@ -176,9 +177,10 @@ def from_harmonics(
     return torch.fft.irfft(torch.complex(cosine, sine), n=n_angles)
 
 
-def _bilinear(
+def bilinear(
     images: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch row column 2"]
 ) -> Float[Tensor, "batch channel row column"]:
+    """Images at places (x, y) between −1 and 1, the centres of their outermost pixels; these are continued."""
     # PyTorch's kernel crashes the process on places that are not numbers (2.13, CPU, backward); a training that diverges shall
     # be told by its loss.
     place = place.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

@@ -62,6 +62,40 @@ class Translation(Pose):
         return -params
 
 
+class Scaling(Pose):
+    """Magnification about the origin; the parameter is its logarithm."""
+
+    def pull_back(
+        self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch point 2"]:
+        return coords * (-params).exp().unsqueeze(1)
+
+    def inverse(self, params: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        return -params
+
+
+class Shearing(Pose):
+    """Shear by an angle [rad]: what lies below the origin moves to the right by tan(angle) times its distance."""
+
+    def pull_back(
+        self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch point 2"]:
+        y, x = coords.unbind(-1)
+        return torch.stack((y, x - params.tan() * y), dim=-1)
+
+    def inverse(self, params: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        return -params
+
+
+POSES: Mapping[str, Pose] = {
+    "shift": Translation(),
+    "angle": Rotation(),
+    "scale": Scaling(),
+    "shear": Shearing(),
+}
+"""Poses by the name of their latent, the one applied to the pattern last first."""
+
+
 def pull_back(
     coords: Float[Tensor, "batch point 2"],
     poses: Mapping[str, Pose],

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-from invae.models.encoders import Encoder
+from invae.models.encoders import Encoder, Features
 from invae.models.latents import Encoded, Latents
 from invae.models.patches import Patches
 
@@ -32,7 +33,10 @@ class OnePass(nn.Module):
         self, patches: Patches, noise: Noise | None, centre: Tensor | None = None
     ) -> Inference:
         features = self.encoder(patches, centre)
-        posterior = {name: head(features) for name, head in self.heads.items()}
+        if patches.known.condition is not None:
+            plain = torch.cat((features.plain, patches.known.condition), dim=-1)
+            features = Features(plain, features.vectors)
+        posterior = {name: head(features, patches.known) for name, head in self.heads.items()}
         return Inference(posterior, _draw(posterior, noise))
 
 
@@ -47,6 +51,9 @@ class TwoPass(nn.Module):
         where = self.localiser(patches, noise)
         what = self.describer(patches, noise, centre=where.latents["shift"])
         return Inference({**where.posterior, **what.posterior}, {**where.latents, **what.latents})
+
+
+Recogniser = OnePass | TwoPass
 
 
 def _draw(posterior: Mapping[str, Encoded], noise: Noise | None) -> dict[str, Tensor]:

@@ -1,14 +1,16 @@
 """A model: a patch becomes a posterior over named latents, and named latents a likelihood of patches."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from invae.errors import InputError
 from invae.models.generators import Evidence, Generator, Picture
 from invae.models.latents import Latents, Prior
-from invae.models.patches import Geometry, Patches, Standardise
-from invae.models.recognisers import Inference, Noise, OnePass, TwoPass
+from invae.models.patches import Geometry, Known, Patches, Standardise, StandardiseNumbers
+from invae.models.recognisers import Inference, Noise, Recogniser
 
 
 class VAE(nn.Module):
@@ -16,12 +18,14 @@ class VAE(nn.Module):
 
     def __init__(
         self,
-        recogniser: OnePass | TwoPass,
+        recogniser: Recogniser,
         generator: Generator,
         *,
         priors: Mapping[str, Prior],
         poses: Sequence[str],
         drawn: Mapping[str, int],
+        n_targets: int,
+        n_conditions: int,
         geometry: Geometry,
     ) -> None:
         """Put the parts together.
@@ -30,19 +34,28 @@ class VAE(nn.Module):
             recogniser: Patches to posteriors.
             generator: Latents to likelihoods.
             priors: Of every latent, by name.
-            poses: Names of the latents that place the pattern: `shift`, `angle`.
+            poses: Names of the latents that place the pattern: `shift`, `angle`, `scale`, `shear`.
             drawn: Number of components of every latent that is drawn from an encoder's posterior.
+            n_targets: Number of variables that are known for some patches.
+            n_conditions: Number of variables given with every patch.
             geometry: Shape of the patches.
         """
         super().__init__()
         self.standardise = Standardise(geometry.n_channels)
+        self.standardise_target = StandardiseNumbers(n_targets)
+        self.standardise_condition = StandardiseNumbers(n_conditions)
         self.recogniser, self.generator = recogniser, generator
         self.priors, self.drawn, self.geometry = dict(priors), dict(drawn), geometry
         self.poses = tuple(poses)
 
     def infer(self, patches: Patches, noise: Noise | None = None) -> Inference:
         """Posteriors of the encoded latents, and values drawn with `noise`, or the means without."""
-        return self.recogniser(self.standardise(patches), noise)
+        known = self._known(patches)
+        seen = self.generator.noise.seen(self.standardise(patches))
+        found = self.recogniser(Patches(seen.values, seen.valid, known), noise)
+        if known.condition is None:
+            return found
+        return Inference(found.posterior, {**found.latents, "condition": known.condition})
 
     def evidence(self, latents: Latents, patches: Patches) -> Evidence:
         """How well latents explain patches [nats, of densities in the data's own units]."""
@@ -54,6 +67,18 @@ class VAE(nn.Module):
         """Expected patches in the data's own units, and where the decoder speaks."""
         picture = self.generator.picture(latents)
         return Picture(self.standardise.undo(picture.mean), picture.support)
+
+    def _known(self, patches: Patches) -> Known:
+        """What is known beside the pixels, as the parts take it."""
+        known, n_conditions = patches.known, len(self.standardise_condition.offset)
+        given = 0 if known.condition is None else known.condition.shape[-1]
+        if given != n_conditions:
+            raise InputError(
+                f"the model takes {n_conditions} conditions with every patch, {given} were given"
+            )
+        condition = None if not n_conditions else self.standardise_condition(known.condition)
+        target = None if known.target is None else self.standardise_target(known.target)
+        return replace(known, condition=condition, target=target)
 
     def noise(self, n_patches: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Standard normal values for every drawn latent, on the generator's device."""

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from invae.config import ModelConfig
 from invae.errors import InputError, StoreError
-from invae.models.families import build
+from invae.models.build import build
 from invae.models.patches import Geometry
 from invae.models.vae import VAE
 from invae.training.fit import Epoch

@@ -1,5 +1,6 @@
 """Training as a whole: a source of patches and a configuration become a trained model, or the folder of one."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -12,8 +13,10 @@ from invae import dims
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
 from invae.errors import InputError
 from invae.models.build import build
+from invae.models.families import completed
 from invae.models.likelihoods import Limits, noise_of
 from invae.models.objective import Objective
+from invae.models.patches import StandardiseNumbers
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.training.batches import Batches, PatchSource, open_patches
@@ -116,6 +119,13 @@ def train_on(
 ) -> Trained:
     """A model trained on some sites of a source; with a folder for checkpoints it goes on from the last one."""
     split = Split(thin(split.training, training.max_patches), split.held_out)
+    known = source.known
+    model = completed(
+        model,
+        n_classes=known.n_labels,
+        n_targets=known.n_targets,
+        n_conditions=known.n_conditions,
+    )
     made = build(model, source.geometry, seed=seed).to(device)
     set_scale(made, source, split.training)
     batches = [
@@ -196,6 +206,19 @@ def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:
         if noise.standardised:
             model.standardise.start(known, channel=channel)
         noise.start(known, channel=channel)
+    _set_numbers(model.standardise_target, source.known.of(sites).target)
+    _set_numbers(model.standardise_condition, source.known.of(sites).condition)
+
+
+def _set_numbers(standard: StandardiseNumbers, values: np.ndarray | None) -> None:
+    """Offset and scale of numbers given with sites; those that are 0 or 1 keep them."""
+    if values is None or len(standard.offset) == 0 or np.isin(values, (0, 1)).all():
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a variable known for no site
+        mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    standard.offset.copy_(torch.from_numpy(np.nan_to_num(mean)))
+    standard.scale.copy_(torch.from_numpy(np.where(sd > 0, sd, 1.0)))
 
 
 @torch.no_grad()

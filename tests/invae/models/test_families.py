@@ -9,7 +9,8 @@ import torch
 from invae.config import ModelConfig, TrainingConfig
 from invae.embed import encode_batch
 from invae.errors import ConfigError, InputError
-from invae.models.families import FAMILIES, build
+from invae.models.build import build
+from invae.models.families import FAMILIES
 from invae.models.generators import DiscGenerator
 from invae.models.objective import Objective, evaluate
 from invae.models.patches import Geometry, Patches

@@ -10,7 +10,7 @@ import torch
 
 from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError, TrainingDiverged
-from invae.models.families import build
+from invae.models.build import build
 from invae.models.objective import Objective
 from invae.training.batches import ArraySource, Batches
 from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint

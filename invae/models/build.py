@@ -1,0 +1,227 @@
+"""Building: a plan of latents becomes a model.
+
+| the plan has | encoder | pose | decoder |
+|---|---|---|---|
+| no pose | conv | – | dense |
+| an angle, exact | polar | angle on the polar grid, shift moves its centre, scale and shear its points | polar |
+| a pose otherwise | conv | all through the grid | spatial |
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from invae.config import model as parts
+from invae.config.model import ModelConfig
+from invae.errors import ConfigError
+from invae.models.circle import CirclePrior
+from invae.models.decoders import DenseDecoder, FromGrid, OnGrid, PolarDecoder, SpatialDecoder
+from invae.models.encoders import (
+    AngleHead,
+    ClassHead,
+    CodeHead,
+    ContentHead,
+    ConvEncoder,
+    DenseEncoder,
+    Encoder,
+    PolarEncoder,
+    ScalarHead,
+    ShiftHead,
+    TargetHead,
+)
+from invae.models.families import Plan, plan
+from invae.models.fields import Field, PosedField, WholeField
+from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
+from invae.models.likelihoods import Noise, noise_of
+from invae.models.patches import Geometry
+from invae.models.polar import PolarGrid
+from invae.models.pose import POSES, pixel_grid
+from invae.models.recognisers import OnePass, Recogniser, TwoPass
+from invae.models.vae import VAE
+
+VECTORS = ("shift", "angle")
+"""Latents read from an encoder's vectors: they turn with the patch."""
+
+
+def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
+    """A model with fresh weights; the same seed gives the same weights, whatever was drawn before.
+
+    Raises:
+        ConfigError: If the parts asked for do not fit each other.
+    """
+    made = plan(config, geometry)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if made.exact == "angle":
+            recogniser, generator = _turning_disc(made)
+        else:
+            recogniser, generator = _pixels(made)
+    if made.classes is not None and made.enumerated:
+        generator = EveryClass(generator, prior=made.classes, others=made.priors)
+    return VAE(
+        recogniser,
+        generator,
+        priors=made.priors,
+        poses=made.poses,
+        drawn=made.encoded,
+        n_targets=config.n_targets,
+        n_conditions=config.n_conditions,
+        geometry=geometry,
+    )
+
+
+def _turning_disc(made: Plan) -> tuple[Recogniser, Generator]:
+    """Rotation inferred exactly on the polar grid; shift, if any, moves the grid's centre."""
+    config = made.config
+    grid = _polar_grid(made, circumscribed=config.rotation.disc == "circumscribed")
+    generator = DiscGenerator(
+        _disc_field(made, grid),
+        _noise(made),
+        grid=grid,
+        prior=CirclePrior(config.rotation.prior_sd),
+        geometry=made.geometry,
+    )
+    chosen = config.encoder or parts.PolarEncoder()
+    if "shift" in made.poses and isinstance(chosen, parts.PolarEncoder):
+        described = [name for name in made.encoded if name != "shift"]
+        where, what = (
+            _one_pass(made, chosen, ["shift"], grid),
+            _one_pass(made, chosen, described, grid),
+        )
+        return TwoPass(where, what), generator
+    return _one_pass(made, chosen, list(made.encoded), grid), generator
+
+
+def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
+    """All latents from encoders; the poses pull the decoder's grid back."""
+    grid = _polar_grid(made, circumscribed=True)
+    encoder = made.config.encoder or parts.ConvEncoder()
+    recogniser = _one_pass(made, encoder, list(made.encoded), grid)
+    noise = _noise(made)
+    if not made.poses:
+        return recogniser, PixelGenerator(WholeField(_image_decoder(made), made.code), noise)
+    field = PosedField(
+        _coordinate_decoder(made, grid),
+        made.code,
+        poses={name: POSES[name] for name in made.poses},
+        grid=pixel_grid(made.geometry).unflatten(0, (made.geometry.height, -1)),
+    )
+    return recogniser, PixelGenerator(field, noise)
+
+
+def _polar_grid(made: Plan, *, circumscribed: bool) -> PolarGrid:
+    n_angles = made.config.rotation.n_angles
+    return PolarGrid(made.geometry, n_angles=n_angles, circumscribed=circumscribed)
+
+
+def _one_pass(
+    made: Plan, encoder: parts.EncoderConfig, latents: Sequence[str], grid: PolarGrid
+) -> OnePass:
+    """An encoder with one head for each latent; every direction reads a vector of its own."""
+    vectors = [name for name in latents if name in VECTORS]
+    seen = _encoder(encoder, made.geometry, grid, n_vectors=len(vectors))
+    n_features = seen.n_features + made.config.n_conditions
+    return OnePass(seen, {name: _head(made, name, n_features, vectors=vectors) for name in latents})
+
+
+def _head(made: Plan, latent: str, n_features: int, *, vectors: Sequence[str]) -> nn.Module:
+    config = made.config
+    match latent:
+        case "shift":
+            prior_sd = config.translation.prior_sd
+            return ShiftHead(n_features, vector=vectors.index(latent), prior_sd=prior_sd)
+        case "angle":
+            return AngleHead(n_features, vector=vectors.index(latent))
+        case "scale":
+            return ScalarHead(n_features, prior_sd=config.scaling.prior_sd)
+        case "shear":
+            return ScalarHead(n_features, prior_sd=config.shearing.prior_sd)
+        case "class" if made.classes is not None:
+            return ClassHead(n_features, prior=made.classes, temperature=config.temperature)
+        case "target":
+            return TargetHead(n_features, config.n_targets)
+        case _ if made.family.deterministic:
+            return CodeHead(n_features, config.latent_dim)
+        case _:
+            return ContentHead(n_features, config.latent_dim)
+
+
+def _encoder(
+    config: parts.EncoderConfig, geometry: Geometry, grid: PolarGrid, *, n_vectors: int
+) -> Encoder:
+    match config:
+        case parts.DenseEncoder():
+            return DenseEncoder(geometry, hidden=config.hidden, n_vectors=n_vectors)
+        case parts.ConvEncoder():
+            return ConvEncoder(geometry, channels=config.channels, n_vectors=n_vectors)
+        case parts.PolarEncoder():
+            return PolarEncoder(
+                grid,
+                n_channels=geometry.n_channels,
+                channels=config.channels,
+                n_vectors=n_vectors,
+            )
+
+
+def _disc_field(made: Plan, grid: PolarGrid) -> Field:
+    """Latents to a field on the polar grid; scale and shear bend the points at which it is asked."""
+    bending = {name: POSES[name] for name in made.poses if name in ("scale", "shear")}
+    if bending:
+        decoder = _coordinate_decoder(made, grid)
+        return PosedField(decoder, made.code, poses=bending, grid=grid.coords)
+    match made.config.decoder or parts.PolarDecoder():
+        case parts.PolarDecoder() as chosen:
+            return WholeField(_polar_decoder(made, chosen, grid), made.code)
+        case parts.SpatialDecoder() as chosen:
+            return WholeField(OnGrid(_spatial_decoder(made, chosen), grid), made.code)
+        case parts.DenseDecoder():
+            raise ConfigError(
+                f"a dense decoder cannot be turned ({made.config.family}, pose_inference='exact'); "
+                "choose decoder 'polar' or 'spatial'"
+            )
+
+
+def _coordinate_decoder(made: Plan, grid: PolarGrid) -> nn.Module:
+    """Code and coordinates to the field there."""
+    exact = made.exact is not None
+    match made.config.decoder or (parts.PolarDecoder() if exact else parts.SpatialDecoder()):
+        case parts.PolarDecoder() as chosen:
+            return FromGrid(_polar_decoder(made, chosen, grid), grid)
+        case parts.SpatialDecoder() as chosen:
+            return _spatial_decoder(made, chosen)
+        case parts.DenseDecoder():
+            raise ConfigError(
+                f"a dense decoder cannot be moved ({made.config.family}); "
+                "choose decoder 'spatial' or 'polar'"
+            )
+
+
+def _image_decoder(made: Plan) -> nn.Module:
+    """Code to an image."""
+    match made.config.decoder or parts.DenseDecoder():
+        case parts.DenseDecoder() as chosen:
+            return DenseDecoder(made.geometry, n_code=made.code.size, hidden=chosen.hidden)
+        case chosen:
+            raise ConfigError(
+                f"{made.config.family} has no pose for a {chosen.kind} decoder; choose decoder 'dense'"
+            )
+
+
+def _spatial_decoder(made: Plan, chosen: parts.SpatialDecoder) -> SpatialDecoder:
+    n_channels = made.geometry.n_channels
+    return SpatialDecoder(n_code=made.code.size, n_channels=n_channels, hidden=chosen.hidden)
+
+
+def _polar_decoder(made: Plan, chosen: parts.PolarDecoder, grid: PolarGrid) -> PolarDecoder:
+    return PolarDecoder(
+        grid,
+        n_code=made.code.size,
+        n_channels=made.geometry.n_channels,
+        hidden=chosen.hidden,
+        harmonics=chosen.harmonics,
+    )
+
+
+def _noise(made: Plan) -> Noise:
+    return noise_of(made.config.likelihood, n_channels=made.geometry.n_channels)

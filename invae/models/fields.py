@@ -1,0 +1,85 @@
+"""Fields: named latents become what a likelihood reads, on the pixels or on the polar grid."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from invae.models.latents import Latents
+from invae.models.pose import Pose, pull_back
+
+
+@dataclass(frozen=True)
+class Code:
+    """The one input of a decoder, made of all latents that say what a patch shows."""
+
+    latent_dim: int
+    n_states: int = 0
+    """Joint states of the classes; every one has first weights of its own."""
+    n_targets: int = 0
+    n_conditions: int = 0
+
+    @property
+    def size(self) -> int:
+        """Numbers in the code."""
+        content = self.latent_dim * max(self.n_states, 1)
+        return content + self.n_states + self.n_targets + self.n_conditions
+
+    def __call__(self, latents: Latents) -> Float[Tensor, "batch code"]:
+        content = latents["content"]
+        parts = [content]
+        if self.n_states:
+            state = latents["class"]
+            parts = [(state.unsqueeze(-1) * content.unsqueeze(-2)).flatten(1), state]
+        if self.n_targets:
+            parts.append(latents["target"])
+        if self.n_conditions:
+            parts.append(latents["condition"])
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else content
+
+
+class Field(nn.Module, ABC):
+    """Latents to a field with rows and columns."""
+
+    @abstractmethod
+    def forward(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        """The field of every set of latents."""
+
+
+class WholeField(Field):
+    """A decoder that knows the grid."""
+
+    def __init__(self, decoder: nn.Module, code: Code) -> None:
+        super().__init__()
+        self.decoder, self.code = decoder, code
+
+    def forward(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        return self.decoder(self.code(latents))
+
+
+class PosedField(Field):
+    """A decoder asked at the points of a grid, pulled back through poses."""
+
+    grid: Tensor
+
+    def __init__(
+        self,
+        decoder: nn.Module,
+        code: Code,
+        *,
+        poses: Mapping[str, Pose],
+        grid: Float[Tensor, "row column 2"],
+    ) -> None:
+        """Ask `decoder(coordinates, code)` for the field at the points of `grid`."""
+        super().__init__()
+        self.decoder, self.code = decoder, code
+        self.poses, self.size = dict(poses), grid.shape[:2]
+        self.register_buffer("grid", grid.reshape(-1, 2).clone(), persistent=False)
+
+    def forward(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        code = self.code(latents)
+        coords = pull_back(self.grid.expand(len(code), -1, -1), self.poses, latents)
+        return self.decoder(coords, code).unflatten(-1, self.size)

@@ -1,0 +1,34 @@
+"""Layers that all decoders share."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Onwards(nn.Module):
+    """Linear layers from the first hidden one, before its GELU, to the output.
+
+    With skip paths the code enters every one of them once more, so that what it says cannot be lost on the way.
+    Source: Dieng, Kim, Rush & Blei 2019, arXiv:1807.04863, section 3.
+    """
+
+    def __init__(self, widths: Sequence[int], *, n_code: int, skip: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(widths))
+        width = widths[1:] if skip else ()
+        self.skips = nn.ModuleList(nn.Linear(n_code, n, bias=False) for n in width)
+
+    def forward(
+        self, first: Float[Tensor, "batch *point {self.layers[0].in_features}"],
+        code: Float[Tensor, "batch code"],
+    ) -> Float[Tensor, "batch *point {self.layers[-1].out_features}"]:  # fmt: skip
+        between = [1] * (first.ndim - 2)
+        signal = first
+        for number, layer in enumerate(self.layers):
+            signal = layer(functional.gelu(signal))
+            if self.skips:
+                signal = signal + self.skips[number](code).unflatten(0, (-1, *between))
+        return signal

@@ -1,0 +1,241 @@
+"""Penalties: plain functions of latents, reconstruction and what is known of patches, one value per patch.
+
+Two are built in; any other is named `module:function` in the configuration, imported when a training begins, and called as
+`function(view, **options)`. Only training does this: a saved model is loaded and used without the code of its penalties.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from invae.config.objective import Option, PenaltyConfig
+from invae.errors import ConfigError, InputError
+from invae.models.latents import Latents, Normal, Point, Posterior
+from invae.models.patches import Known, Patches
+
+REACH = 3.0
+"""Lengths beyond which two sites are no neighbours."""
+LEAST_NEIGHBOURS = 0.1
+"""Mean weight of the neighbours of a patch below which `smooth` fades: one chance pair must not move the whole batch."""
+TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class PenaltyView:
+    """What a penalty sees of a batch."""
+
+    latents: Latents
+    """Values by name as drawn for this step, the most probable of those inferred exactly; in the model's units."""
+    posterior: Mapping[str, Posterior]
+    """Posteriors by name, as the encoders or Bayes' rule give them."""
+    patches: Patches
+    """In the data's own units."""
+    decode: Callable[[Latents], Tensor]
+    """Expected patches (batch, channel, y, x) of any latents, in the data's own units."""
+
+    @property
+    def known(self) -> Known:
+        """What is known of the patches beside their pixels."""
+        return self.patches.known
+
+    @cached_property
+    def content(self) -> Float[Tensor, "batch latent"]:
+        """The posterior's mean of the content: what the encoder says, without the noise of the draw."""
+        found = self.posterior.get("content")
+        return found.mean if isinstance(found, Normal | Point) else self.latents["content"]
+
+    @cached_property
+    def reconstruction(self) -> Float[Tensor, "batch channel y x"]:
+        """Expected patches of these latents, in the data's own units; decoded when first asked for."""
+        return self.decode(self.latents)
+
+
+Function = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A function with its options and its weight."""
+
+    name: str
+    weight: float
+    function: Function
+    options: Mapping[str, Option]
+
+    def __call__(self, view: PenaltyView) -> Float[Tensor, " batch"]:
+        """One value per patch, without the weight.
+
+        Raises:
+            ConfigError: The function gives something else.
+        """
+        values = self.function(view, **self.options)
+        shape = (len(view.patches),)
+        if not isinstance(values, Tensor) or values.shape != shape:
+            found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ConfigError(
+                f"penalty {self.name!r} gave {found}; a tensor of shape {shape} is needed"
+            )
+        return values
+
+
+def follow(
+    view: PenaltyView,
+    *,
+    variable: str = "target",
+    column: int = 0,
+    dimension: int = 0,
+    by: str = "correlation",
+    sign: int = 1,
+) -> Float[Tensor, " batch"]:
+    """Makes a content dimension follow a known variable; 0 where that is not known.
+
+    By `correlation`: 1 − r over the batch, between 0 and 2, whatever the scale of either. By `difference`: the squared distance
+    to the variable standardised over the batch, so that the content also takes its scale.
+
+    Args:
+        view: The batch.
+        variable: `target`, `condition`, or `place` (frame, y, x).
+        column: Which number of the variable.
+        dimension: Which content dimension, from 0.
+        by: `correlation` or `difference`.
+        sign: 1, or −1 to make it fall as the variable rises.
+    """
+    if by not in ("correlation", "difference"):
+        raise ConfigError(f"follow: by {by!r} is unknown; choose 'correlation' or 'difference'")
+    if sign not in (-1, 1):
+        raise ConfigError(f"follow: sign {sign!r} must be 1 or -1")
+    content = _column(view.content, dimension, "content")
+    value = _column(_variable(view.known, variable), column, variable)
+    counted = (~value.isnan()).to(content.dtype)
+    wanted = sign * _standardised(value.nan_to_num().to(content.dtype), counted)
+    if by == "difference":
+        return counted * (content - wanted) ** 2
+    n_known = counted.sum().clamp(min=1)
+    correlation = (counted * wanted * _standardised(content, counted)).sum() / n_known
+    return counted * (1 - correlation)
+
+
+def smooth(
+    view: PenaltyView, *, length: float, frames: float = 0.5, dimension: int | None = None
+) -> Float[Tensor, " batch"]:
+    """Makes neighbouring sites have similar content: 0 for a field without steps, about 1 for one without order.
+
+    Every pair of a batch counts with exp(−d²/2), d being the distance in units of `length` within a frame and of `frames` from
+    frame to frame. The sum of squared differences over such pairs is held against the variance of the content (so shrinking the
+    content does not help) and the sum of weights (so the value does not depend on how many neighbours chance has put into the
+    batch, down to a tenth of one per patch; below that it fades). Larger batches and fewer sites bring more pairs.
+
+    Args:
+        view: The batch; needs the places of its sites.
+        length: Distance over which the content may not change much [pixel].
+        frames: The same from frame to frame [frame].
+        dimension: The content dimension meant, from 0; all when empty.
+
+    Source: Geary 1954, doi:10.2307/2986645, of which this is the share of each patch.
+    """
+    if length <= 0 or frames <= 0:
+        raise ConfigError(f"smooth: length {length:g} and frames {frames:g} must be above 0")
+    content = view.content
+    if dimension is not None:
+        content = _column(content, dimension, "content").unsqueeze(-1)
+    place = _variable(view.known, "place").to(content.dtype)
+    unit = torch.tensor([frames, length, length], dtype=content.dtype, device=content.device)
+    distance = _squares(place / unit).sum(-1)
+    weight = torch.exp(-0.5 * distance) * (distance < REACH**2)
+    weight = weight * (1 - torch.eye(len(place), dtype=weight.dtype, device=weight.device))
+    variance = content.var(dim=0, correction=0) + TINY
+    rough = (weight.unsqueeze(-1) * _squares(content) / (2 * variance)).mean(-1).sum(-1)
+    return rough / weight.sum(-1).mean().clamp(min=LEAST_NEIGHBOURS)
+
+
+BUILT_IN: Mapping[str, Function] = {"follow": follow, "smooth": smooth}
+
+
+def find(penalties: Sequence[PenaltyConfig]) -> tuple[Penalty, ...]:
+    """The functions that a configuration names, ready to be called; imports their modules.
+
+    Raises:
+        ConfigError: One cannot be imported, or does not take these options.
+    """
+    found: list[Penalty] = []
+    for config in penalties:
+        name = config.function.rpartition(":")[2]
+        number = sum(p.name.split(" ")[0] == name for p in found) + 1
+        function = _function(config.function)
+        _refuse_options(config, function)
+        name = name if number == 1 else f"{name} {number}"
+        found.append(Penalty(name, config.weight, function, config.options))
+    return tuple(found)
+
+
+def _function(name: str) -> Function:
+    module, _, attribute = name.rpartition(":")
+    if not module:
+        if name not in BUILT_IN:
+            raise ConfigError(
+                f"no penalty is called {name!r}; known are {', '.join(BUILT_IN)}, your own is "
+                "'module:function'"
+            )
+        return BUILT_IN[name]
+    try:
+        function = getattr(importlib.import_module(module), attribute, None)
+    except (ImportError, SyntaxError, NameError) as error:
+        raise ConfigError(
+            f"penalty {name!r}: module {module!r} cannot be imported ({error}); install it or put its "
+            "folder on PYTHONPATH"
+        ) from error
+    if not callable(function):
+        raise ConfigError(f"penalty {name!r}: module {module!r} has no function {attribute!r}")
+    return function
+
+
+def _refuse_options(config: PenaltyConfig, function: Function) -> None:
+    signature = inspect.signature(function)
+    try:
+        signature.bind(None, **config.options)
+    except TypeError as error:
+        raise ConfigError(
+            f"penalty {config.function!r} takes (view, **options) as {signature}; options "
+            f"{dict(config.options)} do not fit ({error})"
+        ) from error
+
+
+def _variable(known: Known, name: str) -> Float[Tensor, "batch number"]:
+    if name not in ("target", "condition", "place"):
+        raise ConfigError(f"variable {name!r} is unknown; choose 'target', 'condition' or 'place'")
+    value: Tensor | None = getattr(known, name)
+    if value is None:
+        raise InputError(f"a penalty needs the {name} of every site, and none is known; give it")
+    return value
+
+
+def _column(
+    values: Float[Tensor, "batch number"], column: int, name: str
+) -> Float[Tensor, " batch"]:
+    if not 0 <= column < values.shape[-1]:
+        raise ConfigError(
+            f"a penalty asks for number {column} of the {name}, which has {values.shape[-1]}; count from 0"
+        )
+    return values[:, column]
+
+
+def _standardised(
+    values: Float[Tensor, " batch"], counted: Float[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Values minus their mean over their sd, both of those that count."""
+    n_counted = counted.sum().clamp(min=1)
+    centred = values - (counted * values).sum() / n_counted
+    variance = (counted * centred**2).sum() / n_counted
+    return centred * (variance + TINY).rsqrt()
+
+
+def _squares(values: Float[Tensor, "batch number"]) -> Float[Tensor, "batch batch number"]:
+    """Squared difference of every pair, by number."""
+    return (values.unsqueeze(0) - values.unsqueeze(1)) ** 2
