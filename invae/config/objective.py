@@ -4,10 +4,10 @@ All times are shares of the training (0 at its beginning, 1 at its end), so that
 """
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from typing_extensions import Self
 
 from invae.config.schema import Config
 
@@ -73,7 +73,7 @@ class PenaltyConfig(Config):
     """`follow`, `smooth`, or `module:function`: training imports and runs that code, so use only configurations you trust."""
     weight: Weight = 1.0
     """Factor on what the function returns, the mean over patches [nats per patch]."""
-    options: dict[str, Option] = {}
+    options: Mapping[str, Option] = Field(default_factory=dict)
     """Keyword arguments of the function."""
 
 

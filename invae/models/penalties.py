@@ -9,7 +9,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from invae.config.objective import Option, PenaltyConfig
 from invae.errors import ConfigError, InputError
+from invae.models.generators import Picture
 from invae.models.latents import Latents, Normal, Point, Posterior
 from invae.models.patches import Known, Patches
 
@@ -37,8 +37,8 @@ class PenaltyView:
     """Posteriors by name, as the encoders or Bayes' rule give them."""
     patches: Patches
     """In the data's own units."""
-    decode: Callable[[Latents], Tensor]
-    """Expected patches (batch, channel, y, x) of any latents, in the data's own units."""
+    decode: Callable[[Latents], Picture]
+    """Expected patches of any latents, in the data's own units."""
 
     @property
     def known(self) -> Known:
@@ -54,7 +54,7 @@ class PenaltyView:
     @cached_property
     def reconstruction(self) -> Float[Tensor, "batch channel y x"]:
         """Expected patches of these latents, in the data's own units; decoded when first asked for."""
-        return self.decode(self.latents)
+        return self.decode(self.latents).mean
 
 
 Function = Callable[..., Tensor]

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
-from invae.models.objective import Evaluation, Objective, evaluate
+from invae.models.objective import Evaluation, Objective, Tally, Weighed, evaluate
 from invae.models.patches import Patches
 from invae.models.recognisers import Noise
 from invae.models.vae import VAE
+from invae.training.angles import AngleCounts
 from invae.training.batches import Batches
 
 USUAL_EPOCHS = 60
@@ -26,6 +27,7 @@ WARM_UP = 0.05
 """Share of the training over which the learning rate rises."""
 NORMS = 64
 """Steps over which the usual norm of the gradient is the median."""
+ROUNDING = 1e-9
 SHUFFLING, NOISE, JUDGING = 2, 3, 4
 """Streams of random numbers that follow from one seed."""
 
@@ -36,12 +38,12 @@ class Epoch:
 
     epoch: int
     training: Mapping[str, float]
-    """`elbo`, `log_likelihood` and `kl_<latent>` while training."""
+    """`elbo`, `log_likelihood`, `kl_<latent>` and what else the objective has (`capacity_<latent>`, `penalty_<name>`, …)."""
     held_out: Mapping[str, float]
     """The same on held-out sites, after the epoch; empty if there are none."""
     learning_rate: float
     best: bool
-    """Whether this is the best epoch so far."""
+    """Whether this is the best epoch so far, of those that count (see `Fit.epochs`)."""
     seconds: float = field(default=0.0, compare=False)
     """Time it took, judging included [s]."""
     patches_per_second: float = field(default=0.0, compare=False)
@@ -105,6 +107,8 @@ class Fit:
     def epochs(self) -> Iterator[Epoch]:
         """Train, from where it stands to the last epoch or until the score has stopped rising.
 
+        While weights of the objective still change, the plain ELBO says nothing of what is to come: an epoch counts as the best
+        one, and as one without a better, only if all schedules and capacities have arrived by its end. The last always counts.
         The model has the best epoch's weights afterwards.
 
         Raises:
@@ -112,17 +116,20 @@ class Fit:
         """
         while len(self.history) < self.n_epochs and not self._has_stopped():
             began = time.perf_counter()
-            trained = self._train(len(self.history))
+            trained, angles = self._train(len(self.history))
             seconds = time.perf_counter() - began
             judged = self.judge()
             score = (judged or trained)["elbo"]
-            best = score > max((e.score for e in self.history), default=-math.inf)
+            number = len(self.history)
+            others = (e.score for e in self.history if self._counts(e.epoch))
+            best = self._counts(number) and score > max(others, default=-math.inf)
             epoch = Epoch(
-                epoch=len(self.history),
+                epoch=number,
                 training=trained,
                 held_out=judged,
                 learning_rate=float(self.optimizer.param_groups[0]["lr"]),
                 best=best,
+                angles=angles,
                 seconds=time.perf_counter() - began,
                 patches_per_second=len(self.training.sites) / max(seconds, 1e-9),
             )
@@ -136,33 +143,35 @@ class Fit:
         """Terms on the held-out sites, the same noise each time; changes nothing. Empty without such sites."""
         mean = Means()
         source = self._random(JUDGING)
+        progress = min((len(self.history) + 1) / self.n_epochs, 1.0)
         with torch.no_grad(), self._precision():
             for batch in self.held_out.in_order():
-                mean.add(self._look(batch, source))
+                mean.add(self._look(batch, source, progress).terms)
         return mean.values()
 
-    def _train(self, epoch: int) -> dict[str, float]:
-        mean, source = Means(), self._random(NOISE, epoch)
+    def _train(self, epoch: int) -> tuple[dict[str, float], list[int]]:
+        mean, angles, source = Means(), AngleCounts(), self._random(NOISE, epoch)
         for step, batch in enumerate(self.training.shuffled(self.seed, SHUFFLING, epoch)):
-            self._set_rate((epoch + step / len(self.training)) / self.n_epochs)
+            progress = (epoch + step / len(self.training)) / self.n_epochs
+            self._set_rate(progress)
             with self._precision():
-                found = self._look(batch, source)
-            loss = self.objective.loss(found.terms)
+                found = self._look(batch, source, progress)
             self.optimizer.zero_grad()
-            loss.backward()
+            found.loss.backward()
             self.clip()
             self.optimizer.step()
-            mean.add(found)
+            mean.add(found.terms)
         values = mean.values()
         if not all(map(math.isfinite, values.values())):
             raise TrainingDiverged(
                 f"the ELBO became {values['elbo']} in epoch {epoch}; lower the learning rate "
                 f"(it is {self.config.learning_rate:g}) or the gradient clip ({self.config.gradient_clip:g})"
             )
-        return values
+        return values, angles.values()
 
-    def _look(self, batch: Patches, source: torch.Generator) -> Evaluation:
-        return self.evaluate(self.model, batch, self.model.noise(len(batch), source))
+    def _look(self, batch: Patches, source: torch.Generator, progress: float) -> Weighed:
+        found = self.evaluate(self.model, batch, self.model.noise(len(batch), source))
+        return self.objective.weigh(found, progress=progress)
 
     def _set_rate(self, done: float) -> None:
         """Learning rate after a share of the training: constant, or warm-up and a cosine to zero."""
@@ -173,8 +182,12 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor
 
+    def _counts(self, epoch: int) -> bool:
+        """Whether the objective's weights have arrived by the end of an epoch."""
+        return (epoch + 1) / self.n_epochs >= min(self.objective.settled_from, 1.0) - ROUNDING
+
     def _has_stopped(self) -> bool:
-        last_best = max((e.epoch for e in self.history if e.best), default=0)
+        last_best = max((e.epoch for e in self.history if e.best), default=len(self.history) - 1)
         return len(self.history) - 1 - last_best >= self.patience
 
     def _random(self, *stream: int) -> torch.Generator:
@@ -210,21 +223,22 @@ class GradientClip:
 
 
 class Means:
-    """Means of the terms over patches, summed on the device: one wait per epoch, not per step."""
+    """Means of terms over patches, summed on the device: one wait per epoch, not per step."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._totals: dict[str, Tensor | float] = {}
+        self._counts: dict[str, Tensor | int] = {}
 
-    def add(self, found: Evaluation) -> None:
+    def add(self, terms: Mapping[str, Tally]) -> None:
         """Count a batch in."""
-        terms = {"elbo": found.terms.elbo, "log_likelihood": found.terms.log_likelihood}
-        terms |= {f"kl_{name}": value for name, value in found.terms.kl.items()}
-        for name, value in terms.items():
-            total = value.detach().sum(dtype=torch.float64)
-            self._sums[name] = self._sums.get(name, 0) + total
-        self._count += len(found.terms.log_likelihood)
+        for name, tally in terms.items():
+            total = (
+                tally.total.detach().double() if isinstance(tally.total, Tensor) else tally.total
+            )
+            self._totals[name] = self._totals.get(name, 0.0) + total
+            self._counts[name] = self._counts.get(name, 0) + tally.count
 
     def values(self) -> dict[str, float]:
-        """Means so far, by term; empty if there was no batch."""
-        return {name: float(total) / self._count for name, total in self._sums.items()}
+        """Means so far, by term; without those known for no patch, empty if there was no batch."""
+        counts = {name: int(count) for name, count in self._counts.items()}
+        return {name: float(self._totals[name]) / n for name, n in counts.items() if n}
