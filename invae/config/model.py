@@ -1,8 +1,8 @@
 """What a model is made of: poses, latents, encoder, decoder, likelihood; a family names a composition."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from invae.config.objective import ObjectiveConfig
 from invae.config.schema import Config
@@ -48,6 +48,8 @@ class TranslationConfig(Config):
     kind: Literal["translation"] = "translation"
     prior_sd: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Sd of the prior on each component, as a fraction of half the patch's longer side."""
+    finer: Annotated[int, Field(ge=1, le=8)] = 2
+    """Shifts tried for every pixel, along each axis, where the shift is inferred exactly."""
 
 
 class ScalingConfig(Config):
@@ -91,6 +93,8 @@ class ConvEncoder(Config):
     kind: Literal["conv"] = "conv"
     channels: Widths = (16, 32, 64)
     """Channels of the convolutional layers; each halves the image."""
+    pooled: bool = False
+    """Take mean and rms over the image at the end, so that the content hardly sees a shift; only two layers then halve it."""
 
 
 class PolarEncoder(Config):
@@ -107,6 +111,8 @@ class SpatialDecoder(Config):
     kind: Literal["spatial"] = "spatial"
     hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
+    skip: bool = False
+    """Let the code enter every layer, not the first alone."""
 
 
 class PolarDecoder(Config):
@@ -115,16 +121,36 @@ class PolarDecoder(Config):
     kind: Literal["polar"] = "polar"
     hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
+    skip: bool = False
+    """Let the code enter every layer, not the first alone."""
     harmonics: Annotated[int, Field(ge=1, le=128)] = 12
     """Highest angular frequency [1/turn]."""
 
 
 class DenseDecoder(Config):
-    """Fully connected layers to all pixels; for families without pose."""
+    """Fully connected layers to all pixels; for families without pose, or with an exactly inferred shift."""
 
     kind: Literal["dense"] = "dense"
     hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
+    skip: bool = False
+    """Let the code enter every layer, not the first alone."""
+
+
+class ConvDecoder(Config):
+    """Convolutions that refine a few coarse pixels to an image."""
+
+    kind: Literal["conv"] = "conv"
+    channels: Widths = (64, 32, 16)
+    """Channels of the convolutional layers; each doubles the image."""
+
+
+class CanvasDecoder(Config):
+    """An image decoded once, larger than the patch, and read wherever the poses ask."""
+
+    kind: Literal["canvas"] = "canvas"
+    layers: Annotated[DenseDecoder | ConvDecoder, Field(discriminator="kind")] = DenseDecoder()
+    """What decodes the image."""
 
 
 class GaussianNoise(Config):
@@ -154,7 +180,10 @@ class PoissonNoise(Config):
 
 
 EncoderConfig = Annotated[DenseEncoder | ConvEncoder | PolarEncoder, Field(discriminator="kind")]
-DecoderConfig = Annotated[SpatialDecoder | PolarDecoder | DenseDecoder, Field(discriminator="kind")]
+DecoderConfig = Annotated[
+    SpatialDecoder | PolarDecoder | DenseDecoder | ConvDecoder | CanvasDecoder,
+    Field(discriminator="kind"),
+]
 NoiseConfig = Annotated[
     GaussianNoise | BernoulliNoise | ContinuousBernoulliNoise | PoissonNoise,
     Field(discriminator="kind"),
@@ -204,3 +233,8 @@ class ModelConfig(Config):
     """Weight of the KL divergence of the content."""
     objective: ObjectiveConfig = ObjectiveConfig()
     """Schedules, capacities and penalties."""
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> Self:
+        self.objective.refuse_contradictions(beta=self.beta, n_classes=self.n_classes)
+        return self

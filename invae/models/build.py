@@ -4,9 +4,11 @@
 |---|---|---|---|
 | no pose | conv | – | dense |
 | an angle, exact | polar | angle on the polar grid, shift moves its centre, scale and shear its points | polar |
+| a shift alone, exact | pooled conv | all shifts of a canvas larger than the frame | dense |
 | a pose otherwise | conv | all through the grid | spatial |
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,8 +17,17 @@ from torch import nn
 from invae.config import model as parts
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
+from invae.models.canvas import Canvas, CanvasGenerator, shift_margin
+from invae.models.centre import CentreFinder
 from invae.models.circle import CirclePrior
-from invae.models.decoders import DenseDecoder, FromGrid, OnGrid, PolarDecoder, SpatialDecoder
+from invae.models.decoders import (
+    ConvDecoder,
+    DenseDecoder,
+    FromGrid,
+    OnGrid,
+    PolarDecoder,
+    SpatialDecoder,
+)
 from invae.models.encoders import (
     AngleHead,
     ClassHead,
@@ -26,6 +37,7 @@ from invae.models.encoders import (
     DenseEncoder,
     Encoder,
     PolarEncoder,
+    PooledConvEncoder,
     ScalarHead,
     ShiftHead,
     TargetHead,
@@ -33,6 +45,7 @@ from invae.models.encoders import (
 from invae.models.families import Plan, plan
 from invae.models.fields import Field, PosedField, WholeField
 from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
+from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Noise, noise_of
 from invae.models.patches import Geometry
 from invae.models.polar import PolarGrid
@@ -53,10 +66,13 @@ def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
     made = plan(config, geometry)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if made.exact == "angle":
-            recogniser, generator = _turning_disc(made)
-        else:
-            recogniser, generator = _pixels(made)
+        match made.exact:
+            case "angle":
+                recogniser, generator = _turning_disc(made)
+            case "shift":
+                recogniser, generator = _moving_canvas(made)
+            case _:
+                recogniser, generator = _pixels(made)
     if made.classes is not None and made.enumerated:
         generator = EveryClass(generator, prior=made.classes, others=made.priors)
     return VAE(
@@ -84,13 +100,34 @@ def _turning_disc(made: Plan) -> tuple[Recogniser, Generator]:
     )
     chosen = config.encoder or parts.PolarEncoder()
     if "shift" in made.poses and isinstance(chosen, parts.PolarEncoder):
+        where = CentreFinder(made.geometry, prior_sd=config.translation.prior_sd)
         described = [name for name in made.encoded if name != "shift"]
-        where, what = (
-            _one_pass(made, chosen, ["shift"], grid),
-            _one_pass(made, chosen, described, grid),
-        )
-        return TwoPass(where, what), generator
+        return TwoPass(where, _one_pass(made, chosen, described, grid)), generator
     return _one_pass(made, chosen, list(made.encoded), grid), generator
+
+
+def _moving_canvas(made: Plan) -> tuple[Recogniser, Generator]:
+    """Shift inferred exactly on a canvas larger than the frame; nothing turns."""
+    config, prior_sd = made.config, made.config.translation.prior_sd
+    canvas = Canvas(
+        made.geometry,
+        margin=shift_margin(made.geometry, prior_sd=prior_sd),
+        finer=config.translation.finer,
+    )
+    grid = _polar_grid(made, circumscribed=True)
+    match config.decoder or parts.DenseDecoder():
+        case parts.SpatialDecoder() | parts.PolarDecoder():
+            decoder: nn.Module = OnGrid(_coordinate_decoder(made, grid), canvas)
+        case parts.CanvasDecoder(layers=chosen) | chosen:
+            decoder = _image_decoder(made, chosen, canvas.geometry)
+    generator = CanvasGenerator(
+        WholeField(decoder, made.code),
+        _noise(made),
+        canvas=canvas,
+        prior=NormalPrior(prior_sd),
+    )
+    encoder = config.encoder or parts.ConvEncoder(channels=(16, 32, 64), pooled=True)
+    return _one_pass(made, encoder, list(made.encoded), grid), generator
 
 
 def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
@@ -100,7 +137,8 @@ def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
     recogniser = _one_pass(made, encoder, list(made.encoded), grid)
     noise = _noise(made)
     if not made.poses:
-        return recogniser, PixelGenerator(WholeField(_image_decoder(made), made.code), noise)
+        decoder = _image_decoder(made, made.config.decoder or parts.DenseDecoder(), made.geometry)
+        return recogniser, PixelGenerator(WholeField(decoder, made.code), noise)
     field = PosedField(
         _coordinate_decoder(made, grid),
         made.code,
@@ -153,6 +191,12 @@ def _encoder(
     match config:
         case parts.DenseEncoder():
             return DenseEncoder(geometry, hidden=config.hidden, n_vectors=n_vectors)
+        case parts.ConvEncoder() if config.pooled and n_vectors:
+            raise ConfigError(
+                "a pooled encoder cannot tell where a pattern is and how it lies; leave `pooled` out"
+            )
+        case parts.ConvEncoder() if config.pooled:
+            return PooledConvEncoder(geometry, channels=config.channels)
         case parts.ConvEncoder():
             return ConvEncoder(geometry, channels=config.channels, n_vectors=n_vectors)
         case parts.PolarEncoder():
@@ -175,10 +219,10 @@ def _disc_field(made: Plan, grid: PolarGrid) -> Field:
             return WholeField(_polar_decoder(made, chosen, grid), made.code)
         case parts.SpatialDecoder() as chosen:
             return WholeField(OnGrid(_spatial_decoder(made, chosen), grid), made.code)
-        case parts.DenseDecoder():
+        case chosen:
             raise ConfigError(
-                f"a dense decoder cannot be turned ({made.config.family}, pose_inference='exact'); "
-                "choose decoder 'polar' or 'spatial'"
+                f"a {chosen.kind} decoder cannot be turned ({made.config.family}, "
+                "pose_inference='exact'); choose decoder 'polar' or 'spatial'"
             )
 
 
@@ -190,27 +234,58 @@ def _coordinate_decoder(made: Plan, grid: PolarGrid) -> nn.Module:
             return FromGrid(_polar_decoder(made, chosen, grid), grid)
         case parts.SpatialDecoder() as chosen:
             return _spatial_decoder(made, chosen)
-        case parts.DenseDecoder():
+        case parts.CanvasDecoder() as chosen:
+            canvas = Canvas(made.geometry, margin=_pose_margin(made))
+            return FromGrid(_image_decoder(made, chosen.layers, canvas.geometry), canvas)
+        case chosen:
             raise ConfigError(
-                f"a dense decoder cannot be moved ({made.config.family}); "
-                "choose decoder 'spatial' or 'polar'"
+                f"a {chosen.kind} decoder cannot be moved ({made.config.family}); "
+                f"choose decoder 'spatial', 'polar' or 'canvas' with its layers"
             )
 
 
-def _image_decoder(made: Plan) -> nn.Module:
+def _pose_margin(made: Plan) -> list[int]:
+    """Pixels around the frame that poses within two sd of their priors bring into it, at most half a frame."""
+    config, sides = made.config, (made.geometry.height, made.geometry.width)
+    margins = shift_margin(made.geometry, prior_sd=config.translation.prior_sd)
+    stretch = math.sqrt(2) if "angle" in made.poses else 1.0
+    if "scale" in made.poses:
+        stretch *= math.exp(2 * config.scaling.prior_sd)
+    if "shear" in made.poses:
+        stretch += math.tan(min(2 * config.shearing.prior_sd, 1.0))
+    return [
+        0 if n == 1 else min(m * ("shift" in made.poses) + math.ceil((stretch - 1) * n / 2), n // 2)
+        for n, m in zip(sides, margins, strict=True)
+    ]
+
+
+def _image_decoder(made: Plan, chosen: parts.DecoderConfig, geometry: Geometry) -> nn.Module:
     """Code to an image."""
-    match made.config.decoder or parts.DenseDecoder():
-        case parts.DenseDecoder() as chosen:
-            return DenseDecoder(made.geometry, n_code=made.code.size, hidden=chosen.hidden)
-        case chosen:
+    match chosen:
+        case parts.DenseDecoder():
+            skip = chosen.skip or made.family.skip
+            return DenseDecoder(geometry, n_code=made.code.size, hidden=chosen.hidden, skip=skip)
+        case parts.ConvDecoder() if made.family.skip:
             raise ConfigError(
-                f"{made.config.family} has no pose for a {chosen.kind} decoder; choose decoder 'dense'"
+                f"a conv decoder has no skip paths ({made.config.family}); choose decoder 'dense'"
+            )
+        case parts.ConvDecoder():
+            return ConvDecoder(geometry, n_code=made.code.size, channels=chosen.channels)
+        case _:
+            raise ConfigError(
+                f"{made.config.family} has no pose for a {chosen.kind} decoder; "
+                "choose decoder 'dense' or 'conv'"
             )
 
 
 def _spatial_decoder(made: Plan, chosen: parts.SpatialDecoder) -> SpatialDecoder:
     n_channels = made.geometry.n_channels
-    return SpatialDecoder(n_code=made.code.size, n_channels=n_channels, hidden=chosen.hidden)
+    return SpatialDecoder(
+        n_code=made.code.size,
+        n_channels=n_channels,
+        hidden=chosen.hidden,
+        skip=chosen.skip or made.family.skip,
+    )
 
 
 def _polar_decoder(made: Plan, chosen: parts.PolarDecoder, grid: PolarGrid) -> PolarDecoder:
@@ -220,6 +295,7 @@ def _polar_decoder(made: Plan, chosen: parts.PolarDecoder, grid: PolarGrid) -> P
         n_channels=made.geometry.n_channels,
         hidden=chosen.hidden,
         harmonics=chosen.harmonics,
+        skip=chosen.skip or made.family.skip,
     )
 
 

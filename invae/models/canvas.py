@@ -74,7 +74,9 @@ class Canvas(nn.Module):
         for axis, n in (("y", self.geometry.height), ("x", self.geometry.width)):
             steps = self.finer[0 if axis == "y" else 1]
             part = torch.arange(steps).unsqueeze(-1) / steps
-            self.register_buffer(f"between_{axis}", cubic(torch.arange(n) + part, n), persistent=False)
+            self.register_buffer(
+                f"between_{axis}", cubic(torch.arange(n) + part, n), persistent=False
+            )
 
     @property
     def step(self) -> tuple[float, float]:
@@ -205,7 +207,7 @@ class ShiftPosterior:
 
         The mean would fall between the equal peaks of a pattern that repeats itself.
         """
-        n_y, n_x = self.log_prob.shape[1:]
+        n_x = self.log_prob.shape[2]
         best = self.log_prob.flatten(1).argmax(-1)
         place = (torch.div(best, n_x, rounding_mode="floor"), best % n_x)
         every = torch.arange(len(best), device=best.device)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from invae.models.circle import TURN, WrappedNormal
 from invae.models.latents import ClassPrior, Normal, PartlyKnown, Point, Relaxed, class_weights
+from invae.models.layers import along
 from invae.models.patches import Geometry, Known, Patches
 from invae.models.polar import PolarGrid
 
@@ -75,6 +76,35 @@ class ConvEncoder(Encoder):
         for layer in self.layers:
             image = functional.gelu(layer(image))
         return _with_vectors(self.last(image.flatten(1)), self.vectors, like=patches)
+
+
+class PooledConvEncoder(Encoder):
+    """Convolutions pooled over the image: what it shows, and hardly where.
+
+    The first two layers halve the image; they look wide enough that its features lose little.
+    """
+
+    def __init__(
+        self, geometry: Geometry, *, channels: Sequence[int], n_features: int = 64
+    ) -> None:
+        super().__init__()
+        self.n_features = n_features
+        sides = (geometry.height, geometry.width)
+        widths = [geometry.n_channels, *channels]
+        self.layers = nn.ModuleList(
+            along(sides, *pair, size=5, stride=2 if number < 2 else 1)
+            for number, pair in enumerate(pairwise(widths))
+        )
+        self.across = along(sides, channels[-1], channels[-1], size=9, stride=1)
+        self.last = nn.Linear(2 * channels[-1], n_features)
+
+    def forward(self, patches: Patches, centre: Float[Tensor, "batch 2"] | None) -> Features:
+        image = patches.values
+        for layer in self.layers:
+            image = functional.gelu(layer(image))
+        image = image + functional.gelu(self.across(image))
+        pooled = (image.mean((2, 3)), (image**2).mean((2, 3)).add(1e-6).sqrt())
+        return _with_vectors(self.last(torch.cat(pooled, dim=-1)), None, like=patches)
 
 
 class PolarEncoder(Encoder):

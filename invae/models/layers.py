@@ -1,4 +1,4 @@
-"""Layers that all decoders share."""
+"""Layers that several encoders or decoders share."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,9 +22,8 @@ class Onwards(nn.Module):
         self.skips = nn.ModuleList(nn.Linear(n_code, n, bias=False) for n in width)
 
     def forward(
-        self, first: Float[Tensor, "batch *point {self.layers[0].in_features}"],
-        code: Float[Tensor, "batch code"],
-    ) -> Float[Tensor, "batch *point {self.layers[-1].out_features}"]:  # fmt: skip
+        self, first: Float[Tensor, "batch *point width"], code: Float[Tensor, "batch code"]
+    ) -> Float[Tensor, "batch *point output"]:
         between = [1] * (first.ndim - 2)
         signal = first
         for number, layer in enumerate(self.layers):
@@ -32,3 +31,15 @@ class Onwards(nn.Module):
             if self.skips:
                 signal = signal + self.skips[number](code).unflatten(0, (-1, *between))
         return signal
+
+
+def along(sides: tuple[int, int], before: int, after: int, *, size: int, stride: int) -> nn.Conv2d:
+    """A convolution along the axes of an image that are longer than one pixel."""
+    y, x = (int(n > 1) for n in sides)
+    return nn.Conv2d(
+        before,
+        after,
+        (size**y, size**x),
+        stride=(stride**y, stride**x),
+        padding=(y * (size // 2), x * (size // 2)),
+    )
