@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -185,7 +186,7 @@ def _function(name: str) -> Function:
             )
         return BUILT_IN[name]
     try:
-        function = getattr(importlib.import_module(module), attribute, None)
+        function: object = getattr(importlib.import_module(module), attribute, None)
     except (ImportError, SyntaxError, NameError) as error:
         raise ConfigError(
             f"penalty {name!r}: module {module!r} cannot be imported ({error}); install it or put its "
@@ -193,7 +194,7 @@ def _function(name: str) -> Function:
         ) from error
     if not callable(function):
         raise ConfigError(f"penalty {name!r}: module {module!r} has no function {attribute!r}")
-    return function
+    return cast(Function, function)
 
 
 def _refuse_options(config: PenaltyConfig, function: Function) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
-from invae.models.objective import Evaluation, Objective, Tally, Weighed, evaluate
+from invae.models.objective import Evaluation, Objective, Tally, evaluate
 from invae.models.patches import Patches
 from invae.models.recognisers import Noise
 from invae.models.vae import VAE
@@ -44,6 +44,8 @@ class Epoch:
     learning_rate: float
     best: bool
     """Whether this is the best epoch so far, of those that count (see `Fit.epochs`)."""
+    angles: Sequence[int] = ()
+    """Training sites by the angle found, in equal bins from −π to π; empty for a family without angle."""
     seconds: float = field(default=0.0, compare=False)
     """Time it took, judging included [s]."""
     patches_per_second: float = field(default=0.0, compare=False)
@@ -146,7 +148,8 @@ class Fit:
         progress = min((len(self.history) + 1) / self.n_epochs, 1.0)
         with torch.no_grad(), self._precision():
             for batch in self.held_out.in_order():
-                mean.add(self._look(batch, source, progress).terms)
+                found = self._look(batch, source)
+                mean.add(self.objective.weigh(found, progress=progress).terms)
         return mean.values()
 
     def _train(self, epoch: int) -> tuple[dict[str, float], list[int]]:
@@ -155,12 +158,14 @@ class Fit:
             progress = (epoch + step / len(self.training)) / self.n_epochs
             self._set_rate(progress)
             with self._precision():
-                found = self._look(batch, source, progress)
+                found = self._look(batch, source)
+                weighed = self.objective.weigh(found, progress=progress)
             self.optimizer.zero_grad()
-            found.loss.backward()
+            weighed.loss.backward()
             self.clip()
             self.optimizer.step()
-            mean.add(found.terms)
+            mean.add(weighed.terms)
+            angles.add(found)
         values = mean.values()
         if not all(map(math.isfinite, values.values())):
             raise TrainingDiverged(
@@ -169,9 +174,8 @@ class Fit:
             )
         return values, angles.values()
 
-    def _look(self, batch: Patches, source: torch.Generator, progress: float) -> Weighed:
-        found = self.evaluate(self.model, batch, self.model.noise(len(batch), source))
-        return self.objective.weigh(found, progress=progress)
+    def _look(self, batch: Patches, source: torch.Generator) -> Evaluation:
+        return self.evaluate(self.model, batch, self.model.noise(len(batch), source))
 
     def _set_rate(self, done: float) -> None:
         """Learning rate after a share of the training: constant, or warm-up and a cosine to zero."""
