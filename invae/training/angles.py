@@ -1,0 +1,34 @@
+"""Where the angles of the training sites lie, counted while the model trains."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from invae.models.circle import AnglePosterior, WrappedNormal
+from invae.models.latents import GivenClass
+from invae.models.objective import Evaluation
+
+N_BINS = 36
+"""Equal bins from −π to π."""
+
+
+class AngleCounts:
+    """Sites by the angle found, summed on the device."""
+
+    def __init__(self) -> None:
+        self._counts: Tensor | None = None
+
+    def add(self, found: Evaluation) -> None:
+        """Count a batch in; a family without angle counts nothing."""
+        posterior = found.posterior.get("angle")
+        if isinstance(posterior, GivenClass):
+            posterior = posterior.best
+        if isinstance(posterior, AnglePosterior | WrappedNormal):
+            angle = posterior.angle.detach().float()
+            counts = torch.histc(angle, bins=N_BINS, min=-math.pi, max=math.pi)
+            self._counts = counts if self._counts is None else self._counts + counts
+
+    def values(self) -> list[int]:
+        """Sites in every bin; empty without an angle."""
+        return [] if self._counts is None else [int(count) for count in self._counts.tolist()]
