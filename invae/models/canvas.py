@@ -27,7 +27,7 @@ def shift_margin(geometry: Geometry, *, prior_sd: float) -> tuple[int, int]:
         geometry: The patches' shape.
         prior_sd: Of the shift [half the longer side].
     """
-    reach = math.ceil(REACH * prior_sd * geometry.half_side)
+    reach = math.ceil(round(REACH * prior_sd * geometry.half_side, 6))
     sides = (geometry.height, geometry.width)
     return tuple(0 if n == 1 else max(1, min(reach, int(WIDEST * n))) for n in sides)  # pyright: ignore[reportReturnType]
 
