@@ -167,11 +167,10 @@ def find(penalties: Sequence[PenaltyConfig]) -> tuple[Penalty, ...]:
     """
     found: list[Penalty] = []
     for config in penalties:
-        name = config.function.rpartition(":")[2]
-        number = sum(p.name.split(" ")[0] == name for p in found) + 1
-        function = _function(config.function)
+        function, name = _function(config.function), config.function.rpartition(":")[2]
+        number = sum(p.function is function for p in found) + 1
         _refuse_options(config, function)
-        name = name if number == 1 else f"{name} {number}"
+        name = name if number == 1 else f"{name}_{number}"
         found.append(Penalty(name, config.weight, function, config.options))
     return tuple(found)
 
