@@ -13,6 +13,7 @@ from torch import Tensor
 
 from invae import dims, store
 from invae.config import ComputeConfig, EmbedConfig
+from invae.models.canvas import ShiftPosterior
 from invae.models.circle import AnglePosterior, WrappedNormal
 from invae.models.latents import (
     Categorical,
@@ -159,6 +160,8 @@ def _said_of_pose(name: str, posterior: Posterior, half_side: float) -> dict[str
     match posterior:
         case AnglePosterior() | WrappedNormal():
             return {name: posterior.angle, f"{name}_resultant": posterior.resultant}
+        case ShiftPosterior():
+            return {name: posterior.shift * half_side, f"{name}_sd": posterior.sd * half_side}
         case Normal() if name == "shift":
             sd = posterior.log_sd.exp()
             return {name: posterior.mean * half_side, f"{name}_sd": sd * half_side}
@@ -201,8 +204,11 @@ def best_latents(model: VAE, found: Evaluation) -> dict[str, Tensor]:
     for name in model.poses:
         if name not in latents:
             posterior = settled(found.posterior[name])
-            assert isinstance(posterior, AnglePosterior | WrappedNormal)
-            latents[name] = posterior.angle.unsqueeze(-1)
+            if isinstance(posterior, ShiftPosterior):
+                latents[name] = posterior.shift
+            else:
+                assert isinstance(posterior, AnglePosterior | WrappedNormal)
+                latents[name] = posterior.angle.unsqueeze(-1)
     return latents
 
 

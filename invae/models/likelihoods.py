@@ -91,7 +91,7 @@ class Noise(nn.Module, ABC):
         """Expected value of such a pixel."""
 
     @abstractmethod
-    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+    def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
         """Begin a training from what a channel of the data looks like."""
 
     @abstractmethod
@@ -149,7 +149,7 @@ class Gaussian(Noise):
     def level(self) -> Float[Tensor, "channel 1 1"]:
         return self.background
 
-    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+    def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
         """Nothing: the values are standardised."""
 
     def seen(self, patches: Patches) -> Patches:
@@ -193,7 +193,7 @@ class Canonical(Noise):
         return self.mean(self.background)
 
     @torch.no_grad()
-    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+    def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
         """Count η from that of the values' mean, by bisection."""
         mean = values.double().mean().to(self.origin.device)
         low, high = (mean.new_tensor(end) for end in NATURAL_RANGE)

@@ -106,7 +106,7 @@ class Standardise(nn.Module):
         self.register_buffer("offset", torch.zeros(n_channels, 1, 1))
         self.register_buffer("scale", torch.ones(n_channels, 1, 1))
 
-    def start(self, values: Float[Tensor, " value"], *, channel: int) -> None:
+    def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
         """Take a channel's offset and scale from its values, outliers left out."""
         low, high = np.percentile(values.numpy(), OUTLIERS)
         kept = values.double().clamp(float(low), float(high))

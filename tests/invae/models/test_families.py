@@ -113,7 +113,7 @@ def test_any_geometry_and_a_single_patch_will_do(row, geometry, masked):
     model, patches = made(row, geometry), some(geometry, 1, masked=masked)
     noise = model.noise(1, torch.Generator().manual_seed(0))
     found = evaluate(model, patches, noise)
-    loss = Objective().loss(found.terms)
+    loss = Objective().loss(found, progress=1.0)
     loss.backward()
     assert loss.isfinite()
     assert all(w.grad.isfinite().all() for w in model.parameters() if w.grad is not None)
@@ -136,7 +136,7 @@ def test_every_weight_is_used(row):
     model = made(row)
     patches = some(GEOMETRIES["square"])
     found = evaluate(model, patches, model.noise(5, torch.Generator().manual_seed(0)))
-    Objective().loss(found.terms).backward()
+    Objective().loss(found, progress=1.0).backward()
     # Only a disc has something around it.
     spare = () if isinstance(model.generator, DiscGenerator) else ("background", "texture")
     for name, weight in model.named_parameters():
@@ -260,7 +260,18 @@ def test_an_autoencoder_of_full_likelihood_is_better_than_no_model(letters):
     ("asked", "complaint"),
     [
         ({"family": "rVAE", "decoder": {"kind": "dense"}}, "cannot be turned"),
-        ({"family": "tVAE", "decoder": {"kind": "dense"}}, "cannot be moved"),
+        (
+            {"family": "tVAE", "pose_inference": "amortised", "decoder": {"kind": "dense"}},
+            "cannot be moved",
+        ),
+        (
+            {"family": "rtVAE", "encoder": {"kind": "conv", "pooled": True}},
+            "a pooled encoder cannot tell where",
+        ),
+        (
+            {"family": "skip-VAE", "decoder": {"kind": "conv"}},
+            "a conv decoder has no skip paths",
+        ),
         ({"family": "VAE", "decoder": {"kind": "spatial"}}, "has no pose for a spatial decoder"),
     ],
 )
