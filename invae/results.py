@@ -52,6 +52,13 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "angle_resultant": _site("1"),
         "shift": Field((dims.SITE, dims.AXIS), "pixel"),
         "shift_sd": Field((dims.SITE, dims.AXIS), "pixel"),
+        "scale": _site("1"),
+        "shear": _site("rad"),
+        "class": _site(),
+        "class_probability": Field((dims.SITE, dims.CLASS), "1"),
+        "target": Field((dims.SITE, "target"), None),
+        "target_sd": Field((dims.SITE, "target"), None),
+        "condition": Field((dims.SITE, "condition_name"), None),
         "log_likelihood": _site(),
         "elbo": _site(),
         "reconstruction_error": _site(required=True),
@@ -104,8 +111,8 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "n_sites": Field((dims.FRAME,), "1", required=True),
     },
     "traversal": {
-        "manifold": Field((*NODES, *PIXELS), required=True),
-        "n_sites": Field(NODES, "1", required=True),
+        "manifold": Field((dims.CLASS, *NODES, *PIXELS), required=True),
+        "n_sites": Field((dims.CLASS, *NODES), "1", required=True),
     },
     "clusters": {
         "mean_patch": Field(("cluster_name", *PIXELS), required=True),
@@ -120,6 +127,40 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "error": Field(("example",), required=True),
         "rank": Field(("example",), required=True),
         "site": Field(("example",), required=True),
+    },
+    "classes": {
+        "mean_patch": Field((dims.CLASS, *PIXELS), required=True),
+        "decoded": Field((dims.CLASS, *PIXELS), required=True),
+        "n_sites": Field((dims.CLASS,), "1", required=True),
+        "site": Field((dims.CLASS, "example"), "1", required=True),
+        "patch": Field((dims.CLASS, "example", *PIXELS), required=True),
+        "reconstruction": Field((dims.CLASS, "example", *PIXELS), required=True),
+    },
+    "angles": {
+        "density": Field(("example", "turn"), "1/rad", required=True),
+        "patch": Field(("example", *PIXELS), required=True),
+        "site": Field(("example",), "1", required=True),
+        "label": Field(("example",), "1", required=True),
+    },
+    "confusion": {
+        "count": Field(("labelling", "found", "known"), "1", required=True),
+        "match": Field(("labelling", "found"), "1", required=True),
+        "accuracy": Field(("labelling",), "1", required=True),
+        "adjusted_rand": Field(("labelling",), "1", required=True),
+    },
+    "known": {
+        "angle_raw": Field(("known",), "1"),
+        "angle_symmetric": Field(("known",), "1"),
+        "angle_by_class": Field(("known",), "1"),
+        "angle_certainty": Field(("known",), "1"),
+        "symmetry": Field(("known",), "1"),
+        "r2": Field(("space", "variable"), "1"),
+        "r2_by_class": Field(("space", "variable"), "1"),
+    },
+    "baselines": {
+        "content": Field(("baseline", dims.SITE, dims.LATENT), "1", required=True),
+        "cluster": Field(("baseline", dims.SITE), "1", required=True),
+        "reconstruction_error": Field(("baseline", dims.SITE), "1", required=True),
     },
     "training": {},
     "baseline": {
@@ -138,14 +179,15 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "r2_high": Field(("space", "descriptor"), "1", required=True),
     },
     "summary": {
-        "n_frames": Field((), "1", required=True),
+        "n_frames": Field((), "1"),
         "n_sites": Field((), "1", required=True),
         "n_clusters": Field((), "1", required=True),
     },
 }
 """Group → variable → dims and units. A result may hold more; groups without a line of answer may be absent."""
 
-REQUIRED_GROUPS = ("", "maps", "frames", "traversal", "clusters", "examples", "baseline", "summary")
+REQUIRED_GROUPS = ("", "traversal", "clusters", "examples", "baseline", "summary")
+"""Groups of every result; those of frames are absent where patches are single images."""
 
 
 def open_result(path: Path) -> dict[str, xr.Dataset]:

@@ -1,7 +1,6 @@
-"""From latents to an answer: classes, maps, manifold, baseline, descriptors and what they have to do with each other."""
+"""From latents to an answer: classes, maps, manifold, baselines, descriptors and what they have to do with each other."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,51 +8,29 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from invae import dims, store
-from invae.analysis import clusters, examples, linear, maps, traversal
+from invae.analysis import baselines, clusters, examples, linear, traversal
 from invae.analysis.association import associate
-from invae.analysis.decoding import decoder_of
+from invae.analysis.confusion import compare, known_classes
+from invae.analysis.decoding import decoder_of, states_of
+from invae.analysis.images import add_images
+from invae.analysis.inputs import Inputs
+from invae.analysis.known import angle_scores, known_numbers, linear_scores
 from invae.analysis.orientation import wall_normal
-from invae.analysis.pinning import evolution, pinning, wall_motion
+from invae.analysis.posterior import angle_examples
 from invae.analysis.summary import summarise
 from invae.analysis.switching import LABELS as DESCRIPTORS
 from invae.analysis.switching import describe_sites
+from invae.analysis.traversal import Decode, Member
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 
-REACH = 12.0
-"""A wall point takes the value of the nearest site if that lies within this distance [pixel]."""
 SAME = 0.95
 """Content dimensions with a larger correlation say the same."""
-SHARES = {"descriptors": (0, 50), "components": (50, 75), "maps": (75, 90), "rest": (90, 100)}
-"""How far each part takes the work, begin and end [percent]."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The stores of the stages before, and how they are looked at."""
-
-    recording: Path
-    patches: Path
-    model: Path
-    embedding: Path
-    config: AnalyseConfig
-    seed: int
-    compute: ComputeConfig
-    progress: Progress
-
-    def frame_maps(self) -> xr.Dataset:
-        """Maps of all frames, unread."""
-        return store.open_store(self.patches, group="maps")
-
-    def part(self, name: str) -> Progress:
-        """Progress of one part as a percentage of the whole stage."""
-        start, stop = SHARES[name]
-
-        def told(done: int, total: int, /) -> None:
-            self.progress(start + (stop - start) * done // max(total, 1), 100)
-
-        return told
+MOST_CONDITIONS = 8
+"""Conditions that differ more often than this share one manifold."""
+NUMBERS = ("content", "shift", "scale", "shear", "target")
+"""Latents from which known variables are read; an angle is read by itself."""
 
 
 def analyse(
@@ -91,7 +68,8 @@ def analyse(
     # One thread: several add up in any order, and values would differ in their last digits from run to run.
     with threadpool_limits(1):
         groups = _site_groups(inputs)
-        _add_images(inputs, groups)
+        if inputs.has_frames:
+            add_images(inputs, groups)
         groups["summary"] = summarise(groups)
     pixels = store.open_store(patches)[[dims.PATCH_Y, dims.PATCH_X]].load()
     for group, dataset in groups.items():
@@ -103,19 +81,48 @@ def analyse(
 
 def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
     """What is known of the sites, and what follows from it: the root group and those without images of frames."""
-    sites = store.open_store(inputs.embedding).load()
+    baselines.refuse_missing(inputs.config.baselines)
+    sites = _sites(inputs)
     classes = clusters.classify(
         sites["content"], max_clusters=inputs.config.max_clusters, seed=inputs.seed
     )
     components = linear.principal_components(
         inputs.patches,
-        n_components=inputs.config.pca_components,
+        n_components=max(inputs.config.pca_components, _numbers_per_patch(sites)),
         n_compared=_numbers_per_patch(sites),
         judged=_described(inputs, sites),
         seed=inputs.seed,
         compute=inputs.compute,
         progress=inputs.part("components"),
     )
+    of_site = [name for name in components.data_vars if dims.SITE in components[name].dims]
+    sites = sites.merge(classes[["cluster", "cluster_probability"]]).merge(components[of_site])
+    if inputs.has_frames:
+        sites = _described_by_frames(inputs, sites)
+    sites.attrs |= {"notes": _notes(inputs, classes), **_origin(inputs)}
+    baseline = components.drop_vars(of_site)
+    baseline["bic"] = classes["bic"]
+    baseline.attrs = {name: classes.attrs[name] for name in ("turns", "agreement", "n_classes")}
+    groups = {"": sites, "baseline": baseline, "training": _history(inputs.model)}
+    if inputs.has_frames:
+        groups["association"] = _associations(inputs, sites)
+    groups |= _beside(inputs, sites, components)
+    return groups | _against_known(sites, groups.get("baselines")) | _decoded(inputs, sites)
+
+
+def _sites(inputs: Inputs) -> xr.Dataset:
+    """The embedding, with the conditions that the model was given."""
+    sites = store.open_store(inputs.embedding).load()
+    patches = store.open_store(inputs.patches)
+    if "condition" in patches.variables and "condition" not in sites.variables:
+        names = {"condition_name": patches["condition_name"].load()}
+        sites["condition"] = patches["condition"].load().variable
+        sites = sites.assign_coords(names)
+    return sites
+
+
+def _described_by_frames(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
+    """The sites with what the frames around them say."""
     described = describe_sites(
         inputs.frame_maps(),
         sites,
@@ -124,22 +131,83 @@ def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
         compute=inputs.compute,
         progress=inputs.part("descriptors"),
     )
-    of_site = [name for name in components.data_vars if dims.SITE in components[name].dims]
-    sites = sites.merge(classes[["cluster", "cluster_probability"]])
-    sites = sites.merge(components[of_site]).merge(described)
-    sites["wall_normal"] = wall_normal(inputs.patches)
-    sites.attrs |= {"notes": _notes(inputs, classes), **_origin(inputs)}
-    baseline = components.drop_vars(of_site)
-    baseline["bic"] = classes["bic"]
-    baseline.attrs = {name: classes.attrs[name] for name in ("turns", "agreement", "n_classes")}
-    groups = {"": sites, "baseline": baseline, "training": _history(inputs.model)}
-    groups["association"] = _associations(inputs, sites)
-    return groups | _decoded(inputs, sites)
+    return sites.merge(described).assign(wall_normal=wall_normal(inputs.patches))
+
+
+def _beside(inputs: Inputs, sites: xr.Dataset, components: xr.Dataset) -> dict[str, xr.Dataset]:
+    """What methods without invariance say of the sites, with as many classes as the model has."""
+    if not inputs.config.baselines:
+        return {}
+    known, state = known_classes(sites), states_of(sites)
+    n_classes = int(sites["cluster"].max()) + 1 if state is None else len(_class_names(sites))
+    found = baselines.beside(
+        inputs.patches,
+        components,
+        methods=inputs.config.baselines,
+        n_components=_numbers_per_patch(sites),
+        n_classes=len(known.meanings) if known else n_classes,
+        seed=inputs.seed,
+    )
+    return {"baselines": found}
+
+
+def _against_known(sites: xr.Dataset, beside: xr.Dataset | None) -> dict[str, xr.Dataset]:
+    """Scores against what is known of the sites: classes, angle, numbers."""
+    known, numbers, label = known_classes(sites), known_numbers(sites), _found(sites)
+    groups: dict[str, xr.Dataset] = {}
+    if known:
+        groups["confusion"] = compare(_labellings(sites, beside), known)
+    scored = xr.Dataset()
+    if "angle" in numbers and "angle" in sites:
+        certainty = sites["angle_resultant"].to_numpy() if "angle_resultant" in sites else None
+        found, true = sites["angle"].to_numpy(), numbers["angle"]
+        scored = angle_scores(found, true, known=known, label=label, certainty=certainty)
+    latents = [np.atleast_2d(sites[n].to_numpy().T).T for n in NUMBERS if n in sites.variables]
+    spaces = {"latents": np.concatenate(latents, axis=1)}
+    if beside is not None and "pca" in beside["baseline"]:
+        spaces["pca"] = beside["content"].sel(baseline="pca").to_numpy()
+    read = linear_scores(spaces, numbers, label=label)
+    if read.sizes["variable"]:
+        scored = scored.merge(read)
+    return {**groups, "known": scored} if scored.data_vars else groups
+
+
+def _labellings(sites: xr.Dataset, beside: xr.Dataset | None) -> dict[str, np.ndarray]:
+    """All classes that sites were sorted into, by name."""
+    state = states_of(sites)
+    found = {} if state is None else {"class": state}
+    found["cluster"] = sites["cluster"].to_numpy()
+    if beside is not None:
+        methods = map(str, beside["baseline"].to_numpy())
+        found |= {name: beside["cluster"].sel(baseline=name).to_numpy() for name in methods}
+    return found
+
+
+def _found(sites: xr.Dataset) -> np.ndarray:
+    """The class of each site: the model's own, or by its content."""
+    state = states_of(sites)
+    return sites["cluster"].to_numpy() if state is None else state
+
+
+def _class_names(sites: xr.Dataset) -> list[str]:
+    """Names of the joint states of the model's classes; none without classes."""
+    if "class" not in sites.variables:
+        return []
+    names = [""]
+    sizes = [v.shape[1] for n, v in sites.variables.items() if _is_probability(str(n))]
+    for size in sizes:
+        names = [f"{name}{'·' if name else ''}{k + 1}" for name in names for k in range(size)]
+    return names
+
+
+def _is_probability(name: str) -> bool:
+    return name.startswith("class") and name.endswith("_probability")
 
 
 def _numbers_per_patch(sites: xr.Dataset) -> int:
-    """Numbers that the model spends on a patch: content, angle and shift."""
-    return sites.sizes[dims.LATENT] + ("angle" in sites) + 2 * ("shift" in sites)
+    """Numbers that the model spends on a patch: content, target and pose."""
+    present = [sites[name].shape for name in (*NUMBERS, "angle") if name in sites.variables]
+    return sum(shape[1] if len(shape) > 1 else 1 for shape in present)
 
 
 def _described(inputs: Inputs, sites: xr.Dataset) -> np.ndarray:
@@ -169,7 +237,7 @@ def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
         *clusters.remarks(classes),
         *_redundancy(store.open_store(inputs.embedding)["content"].load()),
     ]
-    if inputs.frame_maps().sizes[dims.FRAME] < 2:
+    if inputs.has_frames and inputs.frame_maps().sizes[dims.FRAME] < 2:
         found.append("one frame: no evolution of walls and no pinning")
     return list(dict.fromkeys(found))
 
@@ -198,25 +266,77 @@ def _history(model: Path) -> xr.Dataset:
     best = np.array([epoch["best"] for epoch in epochs], dtype=bool)
     variables["best"] = (dims.EPOCH, best, {"long_name": "best epoch so far"})
     number = (dims.EPOCH, np.arange(1, len(epochs) + 1), dims.attrs("epoch"))
+    if epochs and epochs[0].get("angles"):
+        counts = np.array([epoch["angles"] for epoch in epochs], dtype=np.int64)
+        variables["angle_count"] = (
+            (dims.EPOCH, "bin"),
+            counts,
+            dims.attrs("training sites by the angle found, in equal bins from −π to π"),
+        )
     return xr.Dataset(variables, coords={dims.EPOCH: number})
 
 
 def _decoded(inputs: Inputs, sites: xr.Dataset) -> dict[str, xr.Dataset]:
-    """What the decoder draws: the manifold, the classes, examples."""
+    """What the decoder draws: the manifold, the classes, examples; and the angle's posterior of some sites."""
     decode = decoder_of(inputs.model, device=inputs.compute.device)
-    channels = [str(name) for name in store.open_store(inputs.patches)[dims.CHANNEL].to_numpy()]
     names = [str(name) for name in sites["cluster_name"].to_numpy()]
-    return {
-        "traversal": traversal.manifold(
-            sites["content"],
-            decode,
-            steps=inputs.config.traversal_steps,
-            channels=channels,
-            content_sd=sites.get("content_sd"),
-        ),
-        "clusters": examples.of_each_class(inputs.patches, sites, decode, names=names),
+    groups = {
+        "traversal": _manifold(inputs, sites, decode),
+        "clusters": examples.of_each_cluster(inputs.patches, sites, decode, names=names),
         "examples": examples.reconstructions(inputs.patches, sites, decode),
     }
+    if class_names := _class_names(sites):
+        groups["classes"] = examples.of_each_class(
+            inputs.patches, sites, decode, names=class_names, seed=inputs.seed
+        )
+    known = known_classes(sites)
+    angles = angle_examples(
+        inputs.patches,
+        inputs.model,
+        sites,
+        label=known.label if known else _found(sites),
+        most=inputs.config.example_angles,
+        device=inputs.compute.device,
+    )
+    return groups if angles is None else {**groups, "angles": angles}
+
+
+def _manifold(inputs: Inputs, sites: xr.Dataset, decode: Decode) -> xr.Dataset:
+    channels = [str(name) for name in store.open_store(inputs.patches)[dims.CHANNEL].to_numpy()]
+    return traversal.manifold(
+        sites["content"],
+        decode,
+        steps=inputs.config.traversal_steps,
+        channels=channels,
+        content_sd=sites.get("content_sd"),
+        members=_members(sites),
+    )
+
+
+def _members(sites: xr.Dataset) -> list[Member]:
+    """Sites that have a manifold of their own: of each class, or of each condition where there are few."""
+    state = states_of(sites)
+    if state is not None:
+        names = _class_names(sites)
+        return [Member(n, state == k, {"class": np.array([k])}) for k, n in enumerate(names)]
+    if "condition" not in sites.variables:
+        return []
+    rows, which = np.unique(sites["condition"].to_numpy(), axis=0, return_inverse=True)
+    if len(rows) > MOST_CONDITIONS:
+        return []
+    names = [str(name) for name in sites["condition_name"].to_numpy()]
+    return [
+        Member(_condition_name(row, names), which == k, {"condition": row})
+        for k, row in enumerate(rows)
+    ]
+
+
+def _condition_name(row: np.ndarray, names: list[str]) -> str:
+    """`hearts` of a condition whose column `suit=hearts` alone is 1; else all its numbers."""
+    named = [name for name, value in zip(names, row, strict=True) if "=" in name and value == 1]
+    if len(named) == 1 and np.count_nonzero(row) == 1:
+        return named[0].partition("=")[2]
+    return ", ".join(f"{name} {value:.3g}" for name, value in zip(names, row, strict=True))
 
 
 def _associations(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
@@ -235,47 +355,3 @@ def _associations(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
         window=float(sites.attrs["window"]),
         seed=inputs.seed,
     )
-
-
-def _add_images(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
-    """The groups that show frames: `frames` of all, `maps`, `walls` and `grid` of the chosen ones."""
-    sites, everything = groups[""], inputs.frame_maps()
-    n_frames = everything.sizes[dims.FRAME]
-    size = everything.sizes[dims.Y] * everything.sizes[dims.X]
-    frames = maps.chosen_frames(n_frames, n_pixels=size)
-    groups["frames"] = maps.frame_table(
-        inputs.patches,
-        site_frames=sites[dims.FRAME].to_numpy(),
-        config=inputs.config,
-        compute=inputs.compute,
-        progress=inputs.part("maps"),
-    )
-    images = maps.image_maps(inputs.recording, inputs.patches, frames=frames)
-    walls = maps.wall_points(inputs.patches, sites, frames=frames, reach=REACH)
-    if n_frames > 1:
-        moved = _changes(inputs, frames)
-        images = images.assign(
-            {name: moved[name] for name in ("transition", "pinning", "wall_frames")}
-        )
-        walls["normal_velocity"] = moved["normal_velocity"]
-    groups["maps"], groups["walls"] = images, walls
-    if (sites["kind"] == dims.KINDS.index("grid")).all():
-        groups["grid"] = maps.grid_maps(sites, frames=frames)
-
-
-def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
-    """How walls move and where they stay, on the grid of the maps."""
-    everything = inputs.frame_maps()
-    contours = store.open_store(inputs.patches, group="contours").load()
-    numbers = frames.tolist()
-    changed = evolution(everything, frames=numbers, config=inputs.config)
-    motion = wall_motion(everything, contours, frames=numbers, config=inputs.config)
-    stays = pinning(
-        everything, config=inputs.config, compute=inputs.compute, progress=inputs.part("rest")
-    )
-    return {
-        "transition": changed["transition"].variable,
-        "normal_velocity": motion["normal_velocity"].variable,
-        "pinning": stays["pinning"].variable,
-        "wall_frames": stays["wall_frames"].variable,
-    }

@@ -41,18 +41,18 @@ def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Datas
         InputError: there are no sites, or some content is not finite.
     """
     values = _checked(content)
-    fitted = values[_even(len(values), MAX_FITTED)]
+    fitted = values[even(len(values), MAX_FITTED)]
     limit = max(1, min(max_clusters, len(fitted) // SITES_PER_CLASS))
-    mixtures = [_fit(fitted, n_classes=n, seed=seed) for n in range(1, limit + 1)]
-    bic = np.array([mixture.bic(fitted) for mixture in mixtures])
-    accepted = np.array([_smallest(mixture, fitted) >= FEWEST for mixture in mixtures])
+    tried = [mixture(fitted, n_classes=n, seed=seed) for n in range(1, limit + 1)]
+    bic = np.array([made.bic(fitted) for made in tried])
+    accepted = np.array([_smallest(made, fitted) >= FEWEST for made in tried])
     accepted[0] = True
     best = int(np.argmin(np.where(accepted, bic, np.inf)))
-    again = _fit(fitted, n_classes=best + 1, seed=seed + 1)
-    probability = mixtures[best].predict_proba(values)
+    again = mixture(fitted, n_classes=best + 1, seed=seed + 1)
+    probability = tried[best].predict_proba(values)
     sizes = np.bincount(probability.argmax(axis=1), minlength=best + 1)
     order = np.argsort(-sizes, kind="stable")
-    agreement = adjusted_rand_score(mixtures[best].predict(fitted), again.predict(fitted))
+    agreement = adjusted_rand_score(tried[best].predict(fitted), again.predict(fitted))
     return _labelled(
         probability[:, order],
         bic=bic,
@@ -69,30 +69,36 @@ def _checked(content: xr.DataArray) -> np.ndarray:
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values).all(axis=1)).sum())
         raise InputError(f"content of {bad} of {len(values)} sites is not finite; train again")
+    return standardised(values)
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """The same (site, number), each number of mean 0 and sd 1; numbers that carry nothing become zero."""
     sd = values.std(axis=0)
     alive = sd > LOST_SD * max(float(sd.max()), np.finfo(float).tiny)
     return np.where(alive, (values - values.mean(axis=0)) / np.where(alive, sd, 1.0), 0.0)
 
 
-def _even(length: int, most: int) -> np.ndarray:
+def even(length: int, most: int) -> np.ndarray:
     """At most `most` indices, evenly spread over `length`."""
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))
 
 
-def _fit(values: np.ndarray, *, n_classes: int, seed: int) -> GaussianMixture:
-    mixture = GaussianMixture(
+def mixture(values: np.ndarray, *, n_classes: int, seed: int) -> GaussianMixture:
+    """A Gaussian mixture fitted to values (site, number), the likeliest of a few starts."""
+    made = GaussianMixture(
         n_classes, n_init=N_STARTS, max_iter=300, reg_covar=SPREAD_FLOOR, random_state=seed % 2**32
     )
     # One thread: k-means adds up in the order in which threads finish, and on busy cores they wait for each other.
     with warnings.catch_warnings(), threadpool_limits(1):
         # Too many components never settle, and fewer distinct sites than components cannot: the BIC punishes both.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return mixture.fit(values)
+        return made.fit(values)
 
 
-def _smallest(mixture: GaussianMixture, values: np.ndarray) -> int:
+def _smallest(made: GaussianMixture, values: np.ndarray) -> int:
     """Sites of the smallest class."""
-    return int(np.bincount(mixture.predict(values), minlength=mixture.n_components).min())
+    return int(np.bincount(made.predict(values), minlength=made.n_components).min())
 
 
 def _labelled(

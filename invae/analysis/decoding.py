@@ -1,17 +1,24 @@
 """Pictures that a trained model draws, empty where its decoder has nothing to say."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 
+from invae import dims
 from invae.analysis.traversal import Decode
+from invae.models.latents import ClassPrior
+from invae.models.vae import VAE
 from invae.training.checkpoint import device_of
 from invae.training.saved import load
 
 BATCH = 256
 LEAST_SUPPORT = 0.5
 """A pixel of which the decoder speaks for a smaller share is left empty."""
+POSES = ("angle", "shift", "scale", "shear")
+SIZES: Mapping[str, int] = {"angle": 1, "shift": 2, "scale": 1, "shear": 1}
 
 
 def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
@@ -21,28 +28,29 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
         StoreError: there is no model at `model`.
     """
     place = device_of(device)
-    trained = load(model, device=place).model
-    unit = trained.geometry.half_side
+    trained = load(model, device=place)
+    vae, config = trained.model, trained.config
+    sizes = {name: SIZES[name] for name in POSES if name in vae.poses}
+    sizes |= {"target": config.n_targets, "condition": config.n_conditions}
+    at_rest, unit = _scales(vae, sizes)
 
     def draw(latents: dict[str, np.ndarray]) -> np.ndarray:
-        picture = trained.decode({k: torch.from_numpy(v).to(place) for k, v in latents.items()})
+        picture = vae.decode({k: torch.from_numpy(v).to(place) for k, v in latents.items()})
         mean, support = picture.mean.cpu().numpy(), picture.support.cpu().numpy()
         return np.where(support[:, None] >= LEAST_SUPPORT, mean, np.nan)
 
     @torch.no_grad()
-    def decode(
-        content: np.ndarray,
-        /,
-        *,
-        angle: np.ndarray | None = None,
-        shift: np.ndarray | None = None,
-    ) -> np.ndarray:
+    def decode(content: np.ndarray, /, given: Mapping[str, np.ndarray] = {}) -> np.ndarray:
         n = len(content)
-        given = {
-            "angle": np.zeros((n, 1)) if angle is None else angle.reshape(n, 1),
-            "shift": np.zeros((n, 2)) if shift is None else shift / unit,
-        }
-        latents = {name: given[name] for name in trained.poses} | {"content": content}
+        latents = {"content": content}
+        for name, size in sizes.items():
+            if size:
+                value = np.asarray(given.get(name, at_rest[name]), dtype=np.float64)
+                value = np.broadcast_to(value.reshape(-1, size), (n, size))
+                latents[name] = (value - at_rest[name]) / unit[name]
+        if n_states := n_states_of(vae):
+            state = np.asarray(given.get("class", np.zeros(n))).astype(int)
+            latents["class"] = np.eye(n_states)[state]
         latents = {name: np.asarray(value, dtype=np.float32) for name, value in latents.items()}
         pieces = [
             draw({name: value[start : start + BATCH] for name, value in latents.items()})
@@ -51,3 +59,48 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
         return np.concatenate(pieces)
 
     return decode
+
+
+def _scales(
+    vae: VAE, sizes: Mapping[str, int]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What is 0 and what is 1 of every latent inside the model, in the units of an embedding."""
+    at_rest = {name: np.zeros(size) for name, size in sizes.items()}
+    unit = {name: np.ones(size) for name, size in sizes.items()}
+    unit["shift"] = np.full(2, vae.geometry.half_side)
+    for name, standard in (
+        ("target", vae.standardise_target),
+        ("condition", vae.standardise_condition),
+    ):
+        at_rest[name], unit[name] = (
+            part.cpu().numpy() for part in (standard.offset, standard.scale)
+        )
+    return at_rest, unit
+
+
+def n_states_of(model: VAE) -> int:
+    """Joint states of the model's classes; 0 where it has none."""
+    prior = model.priors.get("class")
+    return prior.n_states if isinstance(prior, ClassPrior) else 0
+
+
+def states_of(sites: xr.Dataset) -> np.ndarray | None:
+    """Joint state (site) of all discrete latents, the last one fastest; none where there is no class."""
+    if "class" not in sites.variables:
+        return None
+    state = np.zeros(sites.sizes[dims.SITE], dtype=np.int64)
+    names = ["class", *(f"class_{k}" for k in range(2, 10) if f"class_{k}" in sites.variables)]
+    for name in names:
+        state = state * sites[f"{name}_probability"].shape[1] + sites[name].to_numpy()
+    return state
+
+
+def latents_of(sites: xr.Dataset) -> dict[str, np.ndarray]:
+    """What a decoder is given beside the content so that it draws these sites as they are."""
+    given = {
+        name: sites[name].transpose(dims.SITE, ...).to_numpy()
+        for name in (*POSES, "target", "condition")
+        if name in sites.variables
+    }
+    state = states_of(sites)
+    return given if state is None else {**given, "class": state}

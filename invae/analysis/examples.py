@@ -6,12 +6,16 @@ import numpy as np
 import xarray as xr
 
 from invae import dims, store
+from invae.analysis.decoding import latents_of, states_of
 from invae.analysis.orientation import upright
 from invae.analysis.traversal import Decode
 
 PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 KINDS = ("best", "median", "worst")
 PER_KIND = 3
+PER_SHEET = 6
+"""Sites of a class that are shown with their reconstructions."""
+MEAN = "mean of the class's most typical patches, turned upright"
 PER_CLASS = 200
 """Sites of a class, the nearest to its mean content, of which the mean patch is taken."""
 
@@ -21,7 +25,7 @@ def reconstructions(patches: Path, sites: xr.Dataset, decode: Decode) -> xr.Data
 
     Args:
         patches: the store that the sites' patches lie in.
-        sites: `content`, `reconstruction_error` and, where the family has them, `angle` and `shift` (site).
+        sites: `content`, `reconstruction_error` and what else the family infers (site).
         decode: the model's decoder.
     """
     errors = sites["reconstruction_error"].to_numpy()
@@ -32,19 +36,17 @@ def reconstructions(patches: Path, sites: xr.Dataset, decode: Decode) -> xr.Data
         [order[:n_shown], order[middle : middle + n_shown], order[-n_shown:][::-1]]
     )
     shown = sites.isel({dims.SITE: chosen})
-    drawn = decode(
-        shown["content"].transpose(dims.SITE, dims.LATENT).to_numpy(),
-        angle=_known(shown, "angle"),
-        shift=_known(shown, "shift"),
-    )
-    return _labelled(patches, chosen, errors[chosen], np.asarray(drawn), n_shown=n_shown)
+    drawn = _again(shown, decode)
+    return _labelled(patches, chosen, errors[chosen], drawn, n_shown=n_shown)
 
 
-def _known(sites: xr.Dataset, name: str) -> np.ndarray | None:
-    return sites[name].transpose(dims.SITE, ...).to_numpy() if name in sites else None
+def _again(sites: xr.Dataset, decode: Decode) -> np.ndarray:
+    """What the decoder draws for some sites, (site, channel, patch_y, patch_x)."""
+    content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
+    return np.asarray(decode(content, latents_of(sites)), dtype=np.float32)
 
 
-def _read(patches: Path, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def patches_of(patches: Path, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Patches of some sites, in the order given, and where they are valid."""
     ascending = np.unique(chosen)
     part = store.open_store(patches)[["patch", "valid"]].isel({dims.SITE: ascending}).load()
@@ -55,7 +57,7 @@ def _read(patches: Path, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _labelled(
     patches: Path, chosen: np.ndarray, errors: np.ndarray, drawn: np.ndarray, *, n_shown: int
 ) -> xr.Dataset:
-    values, valid = _read(patches, chosen)
+    values, valid = patches_of(patches, chosen)
     kind = np.repeat(np.arange(len(KINDS), dtype=np.int8), n_shown)
     pixels = ("example", *PIXELS)
     return xr.Dataset(
@@ -64,7 +66,7 @@ def _labelled(
             "valid": (pixels, valid, {"long_name": "pixel is valid"}),
             "reconstruction": (
                 pixels,
-                drawn.astype(np.float32),
+                drawn,
                 dims.attrs("reconstruction of the patch"),
             ),
             "error": (
@@ -75,69 +77,144 @@ def _labelled(
             "site": ("example", chosen, dims.attrs("position of the patch along `site`")),
             "rank": ("example", kind, dims.flags(KINDS, "how well it is reconstructed")),
         },
-        coords={dims.CHANNEL: store.open_store(patches)[dims.CHANNEL].to_numpy()},
+        coords=_channels(patches),
     )
 
 
-def of_each_class(
+def of_each_cluster(
     patches: Path, sites: xr.Dataset, decode: Decode, *, names: list[str]
 ) -> xr.Dataset:
-    """What a class looks like: the mean of its patches, turned upright, and its mean content decoded.
+    """What a cluster looks like: the mean of its patches, turned upright, and its mean content decoded.
 
     Args:
         patches: the store that the sites' patches lie in.
-        sites: `content`, `cluster` and, where the family has them, `angle` and `shift` (site).
+        sites: `content`, `cluster` and what else the family infers (site).
         decode: the model's decoder.
-        names: of the classes.
+        names: of the clusters.
     """
-    content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
     label = sites["cluster"].to_numpy()
-    means, pictures = [], []
-    for index in range(len(names)):
-        here = np.flatnonzero(label == index)
-        mean = content[here].mean(axis=0) if len(here) else np.full(content.shape[1], np.nan)
-        nearest = here[np.argsort(((content[here] - mean) ** 2).sum(axis=1), kind="stable")]
-        means.append(mean)
-        pictures.append(_mean_upright(patches, sites, nearest[:PER_CLASS]))
-    centres = np.stack(means).astype(np.float32)
-    drawn = np.asarray(decode(np.nan_to_num(centres)), dtype=np.float32)
-    counts = np.bincount(label, minlength=len(names)).astype(np.int64)
+    members = [np.flatnonzero(label == index) for index in range(len(names))]
+    means = [_mean_of(patches, sites, here) for here in members]
+    centres = np.stack([content for content, _ in means]).astype(np.float32)
+    given = [_typical(sites.isel({dims.SITE: here})) for here in members]
+    drawn = [decode(np.nan_to_num(c[None]), g)[0] for c, g in zip(centres, given, strict=True)]
     pixels = ("cluster_name", *PIXELS)
     return xr.Dataset(
         {
-            "mean_patch": (
+            "mean_patch": (pixels, np.stack([picture for _, picture in means]), dims.attrs(MEAN)),
+            "decoded": (
                 pixels,
-                np.stack(pictures),
-                dims.attrs("mean of the class's most typical patches, turned upright"),
+                np.stack(drawn).astype(np.float32),
+                dims.attrs("the class's mean content, decoded"),
             ),
-            "decoded": (pixels, drawn, dims.attrs("the class's mean content, decoded")),
             "mean_content": (
                 ("cluster_name", dims.LATENT),
                 centres,
                 dims.attrs("mean content of the class"),
             ),
-            "n_sites": ("cluster_name", counts, dims.attrs("sites of the class")),
+            "n_sites": (
+                "cluster_name",
+                np.array([len(here) for here in members], dtype=np.int64),
+                dims.attrs("sites of the class"),
+            ),
         },
-        coords={
-            "cluster_name": names,
-            dims.CHANNEL: store.open_store(patches)[dims.CHANNEL].to_numpy(),
-        },
+        coords={"cluster_name": names, **_channels(patches)},
     )
+
+
+def of_each_class(
+    patches: Path, sites: xr.Dataset, decode: Decode, *, names: list[str], seed: int
+) -> xr.Dataset:
+    """What the model's classes look like: mean patch, the class decoded, and some sites with their reconstructions.
+
+    Sites are drawn by chance from all of the class; what a class has too few of is NaN, its `site` −1.
+
+    Args:
+        patches: the store that the sites' patches lie in.
+        sites: `content`, `class`, `class_probability` and what else the family infers (site).
+        decode: the model's decoder.
+        names: of the joint states of the classes.
+        seed: of the choice of sites.
+    """
+    state, rng = states_of(sites), np.random.default_rng(seed)
+    members = [np.flatnonzero(state == index) for index in range(len(names))]
+    chosen = np.full((len(names), PER_SHEET), -1)
+    for index, here in enumerate(members):
+        drawn = rng.permutation(here)[:PER_SHEET]
+        chosen[index, : len(drawn)] = drawn
+    shown = np.unique(chosen[chosen >= 0])
+    values, valid = patches_of(patches, shown)
+    both = {
+        "patch": np.where(valid, values, np.nan),
+        "reconstruction": _again(sites.isel({dims.SITE: shown}), decode),
+    }
+    means = [_mean_of(patches, sites, here) for here in members]
+    centres = np.nan_to_num(np.stack([content for content, _ in means])).astype(np.float32)
+    decoded = decode(centres, {"class": np.arange(len(names))})
+    pixels = (dims.CLASS, *PIXELS)
+    sheet = (dims.CLASS, "example", *PIXELS)
+    place = np.searchsorted(shown, np.maximum(chosen, 0))
+    empty = (chosen < 0)[..., None, None, None]
+    return xr.Dataset(
+        {
+            "mean_patch": (pixels, np.stack([picture for _, picture in means]), dims.attrs(MEAN)),
+            "decoded": (
+                pixels,
+                np.asarray(decoded, dtype=np.float32),
+                dims.attrs("the class's mean content, decoded"),
+            ),
+            "n_sites": (
+                dims.CLASS,
+                np.array([len(here) for here in members], dtype=np.int64),
+                dims.attrs("sites of the class"),
+            ),
+            "site": (
+                (dims.CLASS, "example"),
+                chosen,
+                dims.attrs("position of the patch along `site`; −1: none"),
+            ),
+            **{
+                name: (
+                    sheet,
+                    np.where(empty, np.nan, pictures[place]).astype(np.float32),
+                    dims.attrs(f"{name} of a site of the class"),
+                )
+                for name, pictures in both.items()
+            },
+        },
+        coords={"class_name": (dims.CLASS, names), **_channels(patches)},
+    )
+
+
+def _channels(patches: Path) -> dict[str, np.ndarray]:
+    return {dims.CHANNEL: store.open_store(patches)[dims.CHANNEL].to_numpy()}
+
+
+def _typical(sites: xr.Dataset) -> dict[str, np.ndarray]:
+    """What most of some sites have beside content and pose: their class, their mean target and condition."""
+    found = latents_of(sites)
+    given = {k: found[k].mean(axis=0) for k in ("target", "condition") if k in found}
+    if "class" in found and len(found["class"]):
+        given["class"] = np.array([np.bincount(found["class"]).argmax()])
+    return given if sites.sizes[dims.SITE] else {}
+
+
+def _mean_of(patches: Path, sites: xr.Dataset, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean content of some sites, and the mean upright patch of those nearest to it."""
+    content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
+    mean = content[here].mean(axis=0) if len(here) else np.full(content.shape[1], np.nan)
+    nearest = here[np.argsort(((content[here] - mean) ** 2).sum(axis=1), kind="stable")]
+    return mean, _mean_upright(patches, sites, nearest[:PER_CLASS])
 
 
 def _mean_upright(patches: Path, sites: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
-    """Mean of some patches over what is valid, each moved and turned back by its pose."""
+    """Mean of some patches over what is valid, each with its pose taken back."""
     opened = store.open_store(patches)["patch"]
     if not len(chosen):
         return np.full(opened.shape[1:], np.nan, dtype=np.float32)
-    values, valid = _read(patches, chosen)
-    shown = sites.isel({dims.SITE: chosen})
-    angle, shift = _known(shown, "angle"), _known(shown, "shift")
-    turned = upright(
-        np.where(valid, values, np.nan),
-        angle=np.zeros(len(chosen)) if angle is None else angle,
-        shift=np.zeros((len(chosen), 2)) if shift is None else shift,
-    )
+    values, valid = patches_of(patches, chosen)
+    given = latents_of(sites.isel({dims.SITE: chosen}))
+    turned = upright(np.where(valid, values, np.nan), given)
     known = np.isfinite(turned)
     total = np.where(known, turned, 0).sum(axis=0)
     count = known.sum(axis=0)

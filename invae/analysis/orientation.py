@@ -1,5 +1,6 @@
 """Directions in patches: which way a wall faces, and patches turned upright by the model's angle."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,17 +36,23 @@ def wall_normal(patches: Path) -> xr.DataArray:
     return xr.DataArray(angle, dims=dims.SITE, attrs=dims.attrs(long_name, "rad"))
 
 
-def upright(patches: np.ndarray, *, angle: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Patches (site, channel, y, x) turned back by `angle` [rad] after moving them back by `shift` (y, x) [pixel].
+def upright(patches: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Patches (site, channel, y, x) with their pose taken back; pixels that lay outside become NaN.
 
-    Pixels that lay outside become NaN.
+    Args:
+        patches: (site, channel, y, x).
+        given: of the poses that there are `angle` [rad], `shift` (site, axis) [pixel], `scale` [log] and `shear` [rad].
     """
     y, x = _centred(*patches.shape[-2:])
-    middle = [(length - 1) / 2 for length in patches.shape[-2:]]
+    n_sites, middle = len(patches), [(length - 1) / 2 for length in patches.shape[-2:]]
+    angle, scale, shear = (given.get(k, np.zeros(n_sites)) for k in ("angle", "scale", "shear"))
+    shift = given.get("shift", np.zeros((n_sites, 2)))
     answer = np.empty(patches.shape, dtype=np.float32)
-    for site, (turn, move) in enumerate(zip(angle, shift, strict=True)):
-        cos, sin = np.cos(turn), np.sin(turn)
-        at = [cos * y - sin * x + move[0] + middle[0], sin * y + cos * x + move[1] + middle[1]]
+    for site in range(n_sites):
+        cos, sin = (np.exp(scale[site]) * turn(angle[site]) for turn in (np.cos, np.sin))
+        right = x + np.tan(shear[site]) * y
+        at = [cos * y - sin * right, sin * y + cos * right]
+        at = [part + shift[site, axis] + middle[axis] for axis, part in enumerate(at)]
         for channel, image in enumerate(patches[site]):
             answer[site, channel] = map_coordinates(image, at, order=1, cval=np.nan)
     return answer

@@ -21,11 +21,13 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
         if np.isfinite(value):
             scalars[name] = xr.Variable((), value, dims.attrs(long_name, units))
 
-    sites, frames = groups[""], groups["frames"]
-    add("n_frames", frames.sizes[dims.FRAME], "frames")
+    sites, frames = groups[""], groups.get("frames")
     add("n_sites", sites.sizes[dims.SITE], "sites")
-    add("masked_share", float(frames["masked_share"].mean()), "masked share of all frames")
-    found = _of_sites(sites) | _of_training(groups["training"]) | _of_drift(frames)
+    found = _of_sites(sites) | _of_training(groups["training"]) | _of_known(groups)
+    if frames is not None:
+        add("n_frames", frames.sizes[dims.FRAME], "frames")
+        add("masked_share", float(frames["masked_share"].mean()), "masked share of all frames")
+        found |= _of_drift(frames)
     for name, variable in found.items():
         add(name, *variable)
     walls = groups.get("walls")
@@ -36,6 +38,8 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
     share = float(baseline["explained_variance_ratio"][:n_compared].sum())
     add("pca_share", share, f"variance that {n_compared} principal component(s) explain")
     add("n_clusters", sites.sizes["cluster_name"], "classes chosen by the BIC")
+    if "classes" in groups:
+        add("n_classes", groups["classes"].sizes[dims.CLASS], "classes of the model")
     return xr.Dataset(scalars)
 
 
@@ -82,6 +86,21 @@ def _of_training(history: xr.Dataset) -> dict[str, tuple[float, str, str]]:
         for part, words in (("training", "sites trained on"), ("held_out", "held-out sites"))
         if f"elbo_{part}" in history
     }
+
+
+def _of_known(groups: Mapping[str, xr.Dataset]) -> dict[str, tuple[float, str, str]]:
+    """How well the model's own answer, the first labelling, agrees with what is known."""
+    found = {}
+    if "confusion" in groups:
+        first = groups["confusion"].isel(labelling=0)
+        for name, words in (("accuracy", "accuracy"), ("adjusted_rand", "adjusted Rand index")):
+            found[name] = (float(first[name]), f"{words} of the classes found", "1")
+    known = groups.get("known", xr.Dataset())
+    if "angle_by_class" in known:
+        worst = float(known["angle_by_class"].min())
+        words = "agreement of the angle with the true one, modulo symmetry, worst class (1: same)"
+        found["angle_score"] = (worst, words, "1")
+    return found
 
 
 def _of_drift(frames: xr.Dataset) -> dict[str, tuple[float, str, str]]:

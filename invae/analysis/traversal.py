@@ -1,6 +1,7 @@
 """The latent manifold: what the decoder draws where the data live."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -14,16 +15,22 @@ AXES = ("latent_1", "latent_2")
 
 
 class Decode(Protocol):
-    """Content (n, latent) to images (n, channel, y, x); upright and centred without angle [rad] and shift [pixel]."""
+    """Content (n, latent) to images (n, channel, y, x); upright, centred and of the first class unless said otherwise."""
 
-    def __call__(
-        self,
-        content: np.ndarray,
-        /,
-        *,
-        angle: np.ndarray | None = None,
-        shift: np.ndarray | None = None,
-    ) -> np.ndarray: ...
+    def __call__(self, content: np.ndarray, /, given: Mapping[str, np.ndarray] = ...) -> np.ndarray:
+        """Draw; `given` holds `angle` [rad], `shift` [pixel], `scale`, `shear`, `class` (joint state), `target`, `condition`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Member:
+    """Sites that share a class or a condition, and have a manifold of their own."""
+
+    name: str
+    sites: np.ndarray
+    """Which they are (site), bool."""
+    given: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """What the decoder is told: `class` or `condition`, one row."""
 
 
 def liveliest(content: xr.DataArray, content_sd: xr.DataArray | None = None) -> list[int]:
@@ -44,11 +51,12 @@ def manifold(
     steps: int,
     channels: Sequence[str],
     content_sd: xr.DataArray | None = None,
+    members: Sequence[Member] = (),
 ) -> xr.Dataset:
-    """Decoded images on a grid over the quantiles of the two liveliest content dimensions.
+    """Decoded images on a grid over the quantiles of the two liveliest content dimensions, for every class.
 
-    Images are NaN where no site lies nearest to the node; `n_sites (latent_1, latent_2)` counts them. The other
-    dimensions stay at their median.
+    Images are NaN where no site of the class lies nearest to the node; `n_sites (class, latent_1, latent_2)` counts them.
+    The other dimensions stay at their median.
 
     Args:
         content: (site, latent) [1].
@@ -56,21 +64,26 @@ def manifold(
         steps: images along each axis.
         channels: names of the channels that come back from the decoder.
         content_sd: (site, latent), the posterior's uncertainty; used to find the liveliest dimensions.
+        members: classes or conditions; all sites as one when empty.
     """
     values = np.asarray(content.transpose(dims.SITE, dims.LATENT), dtype=np.float64)
+    members = members or [Member("all", np.ones(len(values), dtype=bool))]
     shown = liveliest(content, content_sd)
     levels = np.linspace(OUTER, 1 - OUTER, steps)
     nodes = [np.quantile(values[:, d], levels) for d in shown]
-    counts = _census(values[:, shown], nodes)
-    if len(shown) == 1:
-        nodes, counts = [*nodes, np.zeros(1)], counts[:, None]
-    grid = np.tile(np.median(values, axis=0), (counts.size, 1))
-    for column, mesh in zip(shown, np.meshgrid(*nodes, indexing="ij"), strict=False):
+    full = [*nodes, np.zeros(1)][: len(AXES)]
+    counts = [_census(values[member.sites][:, shown], nodes) for member in members]
+    shape = [len(axis) for axis in full]
+    grid = np.tile(np.median(values, axis=0), (shape[0] * shape[1], 1))
+    for column, mesh in zip(shown, np.meshgrid(*full, indexing="ij"), strict=False):
         grid[:, column] = mesh.ravel()
-    images = np.asarray(decode(grid.astype(np.float32)), dtype=np.float32)
-    images = images.reshape(*counts.shape, *images.shape[1:])
-    images[counts == 0] = np.nan
-    return _labelled(images, counts, nodes=nodes, shown=shown, channels=channels)
+    drawn = [np.asarray(decode(grid.astype(np.float32), member.given)) for member in members]
+    images = np.stack([picture.reshape(*shape, *picture.shape[1:]) for picture in drawn])
+    census = np.stack([count.reshape(shape) for count in counts])
+    images = images.astype(np.float32)
+    images[census == 0] = np.nan
+    names = [member.name for member in members]
+    return _labelled(images, census, nodes=full, shown=shown, channels=channels, names=names)
 
 
 def _census(values: np.ndarray, nodes: Sequence[np.ndarray]) -> np.ndarray:
@@ -90,6 +103,7 @@ def _labelled(
     nodes: Sequence[np.ndarray],
     shown: Sequence[int],
     channels: Sequence[str],
+    names: Sequence[str],
 ) -> xr.Dataset:
     coords = {
         axis: (axis, values, _axis_attrs(shown, index))
@@ -98,13 +112,13 @@ def _labelled(
     return xr.Dataset(
         {
             "manifold": (
-                (*AXES, dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X),
+                (dims.CLASS, *AXES, dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X),
                 images,
                 dims.attrs("decoded patch, upright and centred; empty where no site lies"),
             ),
-            "n_sites": (AXES, counts, dims.attrs("sites nearest to the node")),
+            "n_sites": ((dims.CLASS, *AXES), counts, dims.attrs("sites nearest to the node")),
         },
-        coords={**coords, dims.CHANNEL: list(channels)},
+        coords={**coords, "class_name": (dims.CLASS, list(names)), dims.CHANNEL: list(channels)},
     )
 
 

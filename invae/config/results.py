@@ -6,6 +6,8 @@ from pydantic import Field
 
 from invae.config.schema import Config
 
+Baseline = Literal["pca", "ica", "nmf", "kmeans", "gmm", "umap"]
+
 
 class EmbedConfig(Config):
     """Latents of every site."""
@@ -23,6 +25,10 @@ class AnalyseConfig(Config):
     """Images along each axis of the latent manifold."""
     pca_components: Annotated[int, Field(ge=1, le=64)] = 8
     """Principal components kept as a baseline."""
+    baselines: tuple[Baseline, ...] = ("pca", "ica", "kmeans", "gmm")
+    """Methods without invariance that are shown beside the model; nmf needs values that are not negative, umap its package."""
+    example_angles: Annotated[int, Field(ge=0, le=32)] = 8
+    """Sites of which the whole posterior over the angle is kept."""
     field: Literal["positive", "negative"] = "positive"
     """Sign of the applied field: which polarization counts as switched."""
     disc_radius: Annotated[float, Field(ge=2)] = 12.0

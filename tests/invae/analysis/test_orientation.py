@@ -37,7 +37,7 @@ def test_without_polarization_there_is_no_normal(tmp_path):
 def test_upright_undoes_rot90(turns):
     image = np.random.default_rng(0).random((9, 9))
     turned = np.rot90(image, turns)[None, None]
-    back = upright(turned, angle=np.array([turns * np.pi / 2]), shift=np.zeros((1, 2)))
+    back = upright(turned, {"angle": np.array([turns * np.pi / 2])})
     inner = (slice(1, -1), slice(1, -1))
     np.testing.assert_allclose(back[0, 0][inner], image[inner], atol=1e-5)
 
@@ -45,7 +45,7 @@ def test_upright_undoes_rot90(turns):
 def test_upright_undoes_a_shift_and_leaves_nothing_invented():
     image = np.random.default_rng(0).random((8, 8))
     moved = np.roll(image, (2, -1), axis=(0, 1))[None, None]
-    back = upright(moved, angle=np.zeros(1), shift=np.array([[2.0, -1.0]]))[0, 0]
+    back = upright(moved, {"shift": np.array([[2.0, -1.0]])})[0, 0]
     np.testing.assert_allclose(back[:-2, 1:], image[:-2, 1:], atol=1e-6)
     assert np.isnan(back[-2:]).all()
     assert np.isnan(back[:, 0]).all()

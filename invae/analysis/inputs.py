@@ -1,0 +1,45 @@
+"""What an analysis reads, and how it is asked to look at it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from invae import store
+from invae.config import AnalyseConfig, ComputeConfig
+from invae.progress import Progress
+
+SHARES = {"descriptors": (0, 50), "components": (50, 75), "maps": (75, 90), "rest": (90, 100)}
+"""How far each part takes the work, begin and end [percent]."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The stores of the stages before, and how they are looked at."""
+
+    recording: Path
+    patches: Path
+    model: Path
+    embedding: Path
+    config: AnalyseConfig
+    seed: int
+    compute: ComputeConfig
+    progress: Progress
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether patches were cut from frames; a set of single images has no maps."""
+        return (self.patches / "maps" / "zarr.json").is_file()
+
+    def frame_maps(self) -> xr.Dataset:
+        """Maps of all frames, unread."""
+        return store.open_store(self.patches, group="maps")
+
+    def part(self, name: str) -> Progress:
+        """Progress of one part as a percentage of the whole stage."""
+        start, stop = SHARES[name]
+
+        def told(done: int, total: int, /) -> None:
+            self.progress(start + (stop - start) * done // max(total, 1), 100)
+
+        return told

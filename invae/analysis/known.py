@@ -1,0 +1,138 @@
+"""What the latents say of variables that are known: angles up to a symmetry, and what can be read linearly."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import KFold, cross_val_predict
+from threadpoolctl import threadpool_limits
+
+from invae import dims
+from invae.analysis.confusion import Known
+
+FOLDS = 5
+MIN_SITES = 30
+"""Fewer sites give no answer."""
+CIRCULAR = ("angle",)
+"""Known variables that no line can follow."""
+
+
+def known_numbers(sites: xr.Dataset) -> dict[str, np.ndarray]:
+    """The coordinates `truth_…` that are numbers, by name without `truth_`, constants left out."""
+    found = {}
+    for name, variable in sites.variables.items():
+        short = str(name).removeprefix("truth_")
+        number = variable.dtype.kind == "f" and variable.dims == (dims.SITE,)
+        if short != str(name) and number and np.nanstd(variable.to_numpy()) > 0:
+            found[short] = variable.to_numpy().astype(float)
+    return found
+
+
+def folded_resultant(found: np.ndarray, known: np.ndarray, *, symmetry: int = 1) -> float:
+    """Agreement of two angles [rad] but for an offset, modulo turns by 2π/symmetry: 1 the same, 0 no relation."""
+    if not len(found):
+        return float("nan")
+    return float(np.abs(np.exp(1j * symmetry * (found - known)).mean()))
+
+
+def angle_scores(
+    found: np.ndarray,
+    true: np.ndarray,
+    *,
+    known: Known | None,
+    label: np.ndarray,
+    certainty: np.ndarray | None = None,
+) -> xr.Dataset:
+    """How well angles [rad] agree with the true ones in every known class, but for an offset.
+
+    Args:
+        found: angle of each site.
+        true: what it should be.
+        known: the classes known, with their symmetry; all sites as one class when empty.
+        label: found class of each site: each has an offset of its own.
+        certainty: resultant of each site's posterior.
+    """
+    names = known.meanings if known else ("all",)
+    of_known = known.label if known else np.zeros(len(found), dtype=np.int64)
+    symmetry = known.symmetry if known else (1,)
+    rows: dict[str, list[float]] = {"raw": [], "symmetric": [], "by_class": [], "certainty": []}
+    for index, turns in enumerate(symmetry):
+        here = of_known == index
+        rows["raw"].append(folded_resultant(found[here], true[here]))
+        rows["symmetric"].append(folded_resultant(found[here], true[here], symmetry=turns))
+        rows["by_class"].append(_by_found(found[here], true[here], label[here], symmetry=turns))
+        mean = np.nan if certainty is None or not here.any() else float(certainty[here].mean())
+        rows["certainty"].append(mean)
+    words = {
+        "raw": "agreement of the angle with the true one but for an offset (1: same)",
+        "symmetric": "the same, modulo the symmetry of the class",
+        "by_class": "the same, modulo the symmetry, with an offset for each found class",
+        "certainty": "resultant of the angle's posterior, mean",
+    }
+    return xr.Dataset(
+        {f"angle_{name}": ("known", rows[name], dims.attrs(words[name])) for name in rows}
+        | {
+            "symmetry": ("known", list(symmetry), dims.attrs("turns that leave the class as it is"))
+        },
+        coords={"known": list(names)},
+    )
+
+
+def _by_found(found: np.ndarray, true: np.ndarray, label: np.ndarray, *, symmetry: int) -> float:
+    """Mean agreement inside found classes, weighted by their sites."""
+    parts = [
+        (here.sum(), folded_resultant(found[here], true[here], symmetry=symmetry))
+        for here in (label == number for number in np.unique(label))
+    ]
+    total = sum(n for n, _ in parts)
+    return float(sum(n * value for n, value in parts) / total) if total else float("nan")
+
+
+def linear_scores(
+    spaces: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray], *, label: np.ndarray
+) -> xr.Dataset:
+    """R² of known variables read linearly from latents on held-out sites, `r2 (space, variable)` and `r2_by_class`.
+
+    Args:
+        spaces: name → (site, number).
+        known: name → (site), NaN where it is not known; angles are left out.
+        label: found class of each site, inside which `r2_by_class` reads.
+    """
+    numbers = {name: values for name, values in known.items() if name not in CIRCULAR}
+    shape = (len(spaces), len(numbers))
+    overall, inside = np.full(shape, np.nan), np.full(shape, np.nan)
+    with threadpool_limits(1):
+        for row, space in enumerate(spaces.values()):
+            for column, target in enumerate(numbers.values()):
+                overall[row, column] = held_out_r2(space, target, np.zeros(len(target)))
+                inside[row, column] = held_out_r2(space, target, label)
+    pair = ("space", "variable")
+    return xr.Dataset(
+        {
+            "r2": (pair, overall, dims.attrs("R² read linearly, held-out sites")),
+            "r2_by_class": (
+                pair,
+                inside,
+                dims.attrs("R² read linearly inside each found class, held-out sites"),
+            ),
+        },
+        coords={"space": list(spaces), "variable": list(numbers)},
+    )
+
+
+def held_out_r2(space: np.ndarray, target: np.ndarray, label: np.ndarray) -> float:
+    """R² of a linear reading, one for each class, on sites that were not learned from; NaN if they are few."""
+    told = np.isfinite(target) & np.isfinite(space).all(axis=1)
+    space, target, label = space[told], target[told], label[told]
+    if len(target) < MIN_SITES:
+        return float("nan")
+    predicted = np.full(len(target), target.mean())
+    folds = KFold(FOLDS, shuffle=True, random_state=0)
+    for number in np.unique(label):
+        here = np.flatnonzero(label == number)
+        if len(here) >= MIN_SITES:
+            read = cross_val_predict(LinearRegression(), space[here], target[here], cv=folds)
+            predicted[here] = read
+    total = ((target - target.mean()) ** 2).sum()
+    return float(1 - ((target - predicted) ** 2).sum() / max(total, np.finfo(float).tiny))

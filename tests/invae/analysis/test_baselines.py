@@ -1,0 +1,91 @@
+"""Methods without invariance."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from sklearn.metrics import adjusted_rand_score
+
+from invae import dims, store
+from invae.analysis import baselines
+from invae.analysis.linear import principal_components
+from invae.config import AnalyseConfig, ComputeConfig
+from invae.errors import ConfigError, InputError
+
+SHAPE = (1, 6, 8)
+METHODS = ("pca", "ica", "nmf", "kmeans", "gmm")
+
+
+def sites_of(path, *, seed=0, n_sites=300, offset=0.0):
+    """Three pictures of different brightness with noise, and which picture each patch shows."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.random((3, *SHAPE)) * 4
+    label = rng.integers(0, 3, n_sites)
+    bright = rng.uniform(0.9, 1.1, (n_sites, 1, 1, 1))
+    values = bright * pictures[label] + 0.05 * rng.random((n_sites, *SHAPE)) + offset
+    valid = rng.random(values.shape) > 0.02
+    made = {"patch": (dims.PATCH, np.where(valid, values, np.nan)), "valid": (dims.PATCH, valid)}
+    store.write_dataset(path, xr.Dataset(made))
+    return path, label
+
+
+def answers(path, methods=METHODS, **more):
+    asked = {"n_components": 2, "n_classes": 3, "seed": 0, **more}
+    components = principal_components(
+        path, n_components=6, n_compared=2, seed=0, compute=ComputeConfig(workers=1)
+    )
+    return baselines.beside(path, components, methods=methods, **asked), components
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_plain_pictures_are_told_apart_by_every_method(tmp_path, seed):
+    path, label = sites_of(tmp_path / "p.zarr", seed=seed)
+    found, _ = answers(path, n_components=3)
+    for method in METHODS:
+        own = found["cluster"].sel(baseline=method)
+        assert adjusted_rand_score(label, own) > 0.95, method
+
+
+def test_every_method_answers_in_the_same_form(tmp_path):
+    path, _ = sites_of(tmp_path / "p.zarr")
+    found, components = answers(path)
+    assert found["content"].dims == ("baseline", "site", "latent")
+    assert found["baseline"].to_numpy().tolist() == list(METHODS)
+    assert np.isfinite(found["content"]).all()
+    assert (found["reconstruction_error"] > 0).all()
+    pca = found.sel(baseline="pca")
+    np.testing.assert_allclose(pca["reconstruction_error"], components["pca_error"], rtol=1e-3)
+    np.testing.assert_allclose(pca["content"], components["pca"][:, :2], rtol=1e-4, atol=1e-4)
+
+
+def test_pieces_give_the_values_of_the_whole(tmp_path, monkeypatch):
+    path, _ = sites_of(tmp_path / "p.zarr")
+    whole, _ = answers(path)
+    monkeypatch.setattr(baselines, "BLOCK_BYTES", 70 * 48 * 8)
+    pieces, _ = answers(path)
+    xr.testing.assert_allclose(whole, pieces, rtol=1e-3, atol=1e-3)
+
+
+def test_the_same_seed_gives_the_same_answer(tmp_path):
+    path, _ = sites_of(tmp_path / "p.zarr")
+    xr.testing.assert_identical(answers(path)[0], answers(path)[0])
+
+
+def test_negative_patches_are_refused_by_the_method_that_cannot_take_them(tmp_path):
+    path, _ = sites_of(tmp_path / "p.zarr", offset=-9.0)
+    with pytest.raises(InputError, match=r"negative values \(-.*leave it out of analyse.baselines"):
+        answers(path, methods=("nmf",))
+    assert np.isfinite(answers(path, methods=("pca", "gmm"))[0]["content"]).all()
+
+
+@pytest.mark.skipif(
+    baselines.importlib.util.find_spec("umap") is not None, reason="umap is installed"
+)
+def test_umap_that_is_not_installed_is_named_with_its_remedy():
+    with pytest.raises(ConfigError, match="umap, which is not installed; `pip install umap-learn`"):
+        baselines.refuse_missing(("pca", "umap"))
+
+
+def test_every_method_of_the_configuration_exists():
+    assert set(AnalyseConfig().baselines) <= set(baselines.METHODS)
+    names = AnalyseConfig.model_fields["baselines"].annotation.__args__[0].__args__
+    assert set(names) == set(baselines.METHODS)
