@@ -1,0 +1,1 @@
+"""Public autoencoders run beside ours, each in an environment of its own, on the same arrays."""
