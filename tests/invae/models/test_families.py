@@ -21,6 +21,8 @@ from invae.training.split import split_sites
 from invae.training.train import train_on
 
 SMALL_ENCODER = {"kind": "conv", "channels": [8, 16]}
+SMALL_POOLED = {"kind": "conv", "channels": [8, 8], "pooled": True}
+SMALL_DENSE = {"kind": "dense", "hidden": [32]}
 SMALL_SPATIAL = {"kind": "spatial", "hidden": [32, 32]}
 
 ROWS: dict[str, dict[str, object]] = {
@@ -28,10 +30,27 @@ ROWS: dict[str, dict[str, object]] = {
     "VAE": {"family": "VAE"},
     "VAE, dense": {"family": "VAE", "encoder": {"kind": "dense", "hidden": [32]}},
     "VAE, Bernoulli": {"family": "VAE", "likelihood": {"kind": "bernoulli"}},
-    "tVAE": {"family": "tVAE", "encoder": SMALL_ENCODER, "decoder": SMALL_SPATIAL},
+    "VAE, continuous Bernoulli": {
+        "family": "VAE",
+        "likelihood": {"kind": "continuous-bernoulli"},
+        "decoder": {"kind": "conv", "channels": [8, 8]},
+    },
+    "tVAE": {"family": "tVAE", "encoder": SMALL_POOLED, "decoder": SMALL_DENSE},
+    "tVAE, coordinate network": {
+        "family": "tVAE",
+        "encoder": SMALL_POOLED,
+        "decoder": SMALL_SPATIAL,
+    },
+    "tVAE, canvas decoder": {
+        "family": "tVAE",
+        "pose_inference": "amortised",
+        "encoder": SMALL_ENCODER,
+        "decoder": {"kind": "canvas", "layers": {"kind": "dense", "hidden": [32], "skip": True}},
+    },
     "tVAE, polar decoder": {"family": "tVAE", "decoder": {"kind": "polar", "hidden": [32]}},
     "rVAE, exact": {"family": "rVAE"},
     "rVAE, exact, Bernoulli": {"family": "rVAE", "likelihood": {"kind": "bernoulli"}},
+    "rVAE, exact, Poisson": {"family": "rVAE", "likelihood": {"kind": "poisson"}},
     "rVAE, exact, prior on the angle": {"family": "rVAE", "rotation": {"prior_sd": 1.0}},
     "rVAE, exact, disc around the patch": {"family": "rVAE", "rotation": {"disc": "circumscribed"}},
     "rVAE, exact, coordinate network": {"family": "rVAE", "decoder": SMALL_SPATIAL},
