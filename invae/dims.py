@@ -16,8 +16,8 @@ PATCH = (SITE, CHANNEL, PATCH_Y, PATCH_X)
 SITE_COORDS = ("frame", "y", "x", "y_nm", "x_nm", "kind", "source")
 """What a site remembers of where it was cut: frame, (y, x) in pixels and in nm, kind of site and source file."""
 
-KINDS = ("wall", "grid", "atom", "pattern")
-"""The kinds of sites; `kind` holds the index."""
+KINDS = ("wall", "grid", "atom", "pattern", "image")
+"""The kinds of sites, a whole frame being an image; `kind` holds the index."""
 
 
 def attrs(long_name: str, units: str = "1", **more: Any) -> dict[str, Any]:

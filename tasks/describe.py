@@ -10,13 +10,13 @@ from tasks import runs
 
 
 @task(
-    task_run_name=runs.sentence("find the walls of {recording} and cut patches"),
+    task_run_name=runs.sentence("cut patches out of {recording}"),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
 )
 def describe(recording: str, config: ProcessConfig) -> State[str]:
-    """Reduce every frame to walls and patches around them; block by block, skipping those already there."""
+    """Reduce every frame to patches and what is found beside them; block by block, skipping those already there."""
     job = runs.job_of("describe", recording, config)
     if job.is_done:
         return job.unchanged()

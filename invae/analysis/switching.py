@@ -13,7 +13,7 @@ import xarray as xr
 from invae import dims
 from invae.blocks import map_blocks
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.descriptors.cutting import pixel_sizes
+from invae.descriptors.layout import pixel_sizes
 from invae.descriptors.walls import EIGHT, WALL_180, smoothed
 from invae.progress import Progress, silent
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invae.config.describe import DescribeConfig
+from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
@@ -24,12 +24,14 @@ __all__ = [
     "DigitsConfig",
     "DomainsConfig",
     "EmbedConfig",
+    "ImagesConfig",
     "IngestConfig",
     "ModelConfig",
     "ProcessConfig",
     "ReportConfig",
     "ShiftsConfig",
     "TrainingConfig",
+    "WallsConfig",
 ]
 
 
@@ -56,7 +58,7 @@ class ProcessConfig(Config):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Everything random follows from this."""
     ingest: IngestConfig = IngestConfig()
-    describe: DescribeConfig = DescribeConfig()
+    describe: DescribeConfig = WallsConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     embed: EmbedConfig = EmbedConfig()

@@ -1,8 +1,9 @@
 """What is extracted from a recording before a model sees it."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from invae.config.schema import Config
 
@@ -135,5 +136,36 @@ class WallsConfig(Config):
     patches: PatchConfig = PatchConfig()
 
 
-DescribeConfig = WallsConfig
-"""What the describe stage takes; a tagged union (by `kind`) once there is a second descriptor."""
+class ImagesConfig(Config):
+    """A set of images: every frame is one patch, with what is known of it beside it."""
+
+    kind: Literal["images"] = "images"
+    signals: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Signals that are the channels of a patch, in this order; all of the recording when empty."""
+    crop: Annotated[int, Field(ge=1)] | None = None
+    """Side of the square in the middle of a frame that is kept [px]; the whole frame when empty."""
+    bin: Annotated[int, Field(ge=1, le=64)] = 1
+    """Mean over so many pixels along each axis; an axis of one pixel is left as it is."""
+    labels: str | None = None
+    """Variable over frames whose values are classes, counted from 0, -1 where not known; for families ss…"""
+    label_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Only this share of the labels and targets is given to the training, chosen by `label_seed`."""
+    label_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Which labels are kept follows from this."""
+    condition: tuple[str, ...] = ()
+    """Variables over frames given to families c…; one with named values becomes a number for each name."""
+    target: tuple[str, ...] = ()
+    """Continuous variables over frames, NaN where not known, for families ssreg…"""
+
+
+def _kind(values: Any) -> str:
+    """The kind of a describe section; walls, if it does not say."""
+    kind = values.get("kind", "walls") if isinstance(values, Mapping) else values.kind
+    return str(kind)
+
+
+DescribeConfig = Annotated[
+    Annotated[WallsConfig, Tag("walls")] | Annotated[ImagesConfig, Tag("images")],
+    Discriminator(_kind),
+]
+"""What the describe stage takes, by `kind`."""

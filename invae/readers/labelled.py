@@ -15,11 +15,13 @@ import xarray as xr
 from invae import dims
 from invae.errors import InputError, StoreError
 from invae.readers.nsid import SIGNATURE, says_netcdf
-from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader
-from invae.readers.recording import ORDER
+from invae.readers.raw import Axis, Channel, Key, Known, Pixels, Raw, Reader
+from invae.readers.recording import COORDS, ORDER
 
 CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+TRUTH = "truth"
+"""Group of a simulated store that says what its frames show."""
 COMPLETE = "complete"
 """Attribute of the root group: false while a store of this package is being written."""
 ERRORS = (
@@ -87,7 +89,34 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             _acquired(attrs.get("acquired")),
             modality=str(attrs.get("modality", "")),
             notes=_notes(attrs.get("notes", ())),
+            known=_known(dataset, used.get(dims.FRAME)) | _truth(path, dataset, used.get(dims.FRAME)),
         )
+
+
+def _known(dataset: xr.Dataset, frame: Hashable | None, *, prefix: str = "") -> dict[str, Known]:
+    """Numbers that every frame has; of a vector (frame, axis) each component by its name."""
+    found: dict[str, Known] = {}
+    for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
+        plain = re.fullmatch(r"[A-Za-z]\w*", str(name)) and str(name) not in COORDS
+        if frame is None or not plain or variable.dtype.kind not in "biuf":
+            continue
+        if variable.dims == (frame,) and name != frame:
+            found[f"{prefix}{name}"] = Known(np.asarray(variable.values), variable.attrs)
+        elif variable.dims == (frame, dims.AXIS) and dims.AXIS in dataset.coords:
+            for index, axis in enumerate(dataset[dims.AXIS].values):
+                values = np.asarray(variable.values)[:, index]
+                attrs = {"long_name": f"{variable.attrs.get('long_name', name)}, {axis}"}
+                found[f"{prefix}{name}_{axis}"] = Known(values, {**variable.attrs, **attrs})
+    return found
+
+
+def _truth(path: Path, dataset: xr.Dataset, frame: Hashable | None) -> dict[str, Known]:
+    """What the group `truth` of a simulated store says of every frame, as `truth_<name>`."""
+    if not (path / TRUTH / "zarr.json").is_file():
+        return {}
+    with xr.open_zarr(path, group=TRUTH, chunks=None, consolidated=False) as truth:
+        same = frame is not None and truth.sizes.get(frame) == dataset.sizes[frame]
+        return _known(truth, frame, prefix=f"{TRUTH}_") if same else {}
 
 
 def _renamed(variable: xr.DataArray) -> tuple[str, ...]:

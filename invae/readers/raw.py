@@ -88,6 +88,15 @@ class Axis:
 
 
 @dataclass(frozen=True)
+class Known:
+    """A number that is known of every frame: a label, a setting, or the truth about a simulated one."""
+
+    values: np.ndarray
+    """(frame,)"""
+    attrs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Raw:
     """All that one file says."""
 
@@ -99,6 +108,8 @@ class Raw:
     """By the instrument's clock, which knows no time zone."""
     modality: str = ""
     notes: tuple[str, ...] = ()
+    known: Mapping[str, Known] = field(default_factory=dict)
+    """What lies beside the frames, by name."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
 from invae.readers.lazy import View, lazy_variable
-from invae.readers.raw import Axis, Channel, Raw
+from invae.readers.raw import Axis, Channel, Known, Raw
 
 LENGTHS = (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X)
 ORDER = (dims.FRAME, dims.SCAN_Y, dims.SCAN_X, dims.Y, dims.X, dims.K_Y, dims.K_X)
@@ -57,7 +57,10 @@ def assemble(
     flipped = frozenset(
         dim for dim, axis in raw.axes.items() if dim in sizes and _runs_back(dim, axis)
     )
-    names = labels.unique([_name(channel, taken={*sizes, *COORDS}) for channel in channels])
+    coords |= _known(raw.known, backwards=dims.FRAME in flipped)
+    names = labels.unique(
+        [_name(channel, taken={*sizes, *COORDS, *coords}) for channel in channels]
+    )
     variables = {}
     for name, channel in zip(names, channels, strict=True):
         variables[name], remark = _variable(name, channel, flipped)
@@ -74,6 +77,15 @@ def assemble(
         attrs["acquired"] = raw.acquired.isoformat()
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
     return with_sources(dataset, [path.name], [0] * dataset.sizes.get(dims.FRAME, 0))
+
+
+def _known(known: Mapping[str, Known], *, backwards: bool) -> dict[str, xr.Variable]:
+    """What is known of every frame, as coordinates."""
+    step = -1 if backwards else 1
+    return {
+        name: xr.Variable(dims.FRAME, one.values[::step], plain(one.attrs))
+        for name, one in known.items()
+    }
 
 
 def _name(channel: Channel, *, taken: Collection[str]) -> str:

@@ -67,6 +67,7 @@ def concatenate(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
     if times is not None:
         attrs = dims.attrs("time since the first frame", "s")
         coords["time"] = xr.Variable(dims.FRAME, times, attrs)
+    coords |= _known(recordings)
     every = [note for recording in recordings for note in recording.attrs["notes"]]
     attrs = {**first.attrs, "notes": [*dict.fromkeys(every), *notes]}
     series = xr.Dataset(variables, coords=coords, attrs=attrs)
@@ -105,6 +106,21 @@ def _belongs(path: Path, recording: xr.Dataset, first_path: Path, first: xr.Data
                 f"{path}: {name} is {types[0]} in {units[0]}, in {first_path.name} {types[1]} in "
                 f"{units[1]}; export all files alike"
             )
+
+
+def _known(recordings: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
+    """What is known of every frame of all recordings."""
+    own = {dims.FRAME, "time", "source"}
+    common = set.intersection(*({*map(str, recording.coords)} - own for recording in recordings))
+    return {
+        name: xr.Variable(
+            dims.FRAME,
+            np.concatenate([recording[name].values for recording in recordings]),
+            recordings[0][name].attrs,
+        )
+        for name in sorted(common)
+        if recordings[0][name].dims == (dims.FRAME,)
+    }
 
 
 def _step(positions: np.ndarray) -> float:

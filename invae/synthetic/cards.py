@@ -128,9 +128,10 @@ def outline(suit: Suit) -> list[np.ndarray]:
 def _truth(suit: np.ndarray, poses: Poses, *, size: int) -> xr.Dataset:
     """What is known of every frame."""
     symmetry = list(SYMMETRY)
+    suits = dims.flags(SUITS, "suit") | {"units": "1", "symmetry": symmetry}
     return xr.Dataset(
         {
-            "suit": ("frame", suit.astype(np.int8), dims.flags(SUITS, "suit") | {"units": "1"}),
+            "suit": ("frame", suit.astype(np.int8), suits),
             "angle": ("frame", poses.angle, dims.attrs("angle, positive as np.rot90", "rad")),
             "shear": ("frame", poses.shear, dims.attrs("shear along x, before the turn", "rad")),
             "shift": (

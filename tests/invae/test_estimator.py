@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 from invae import InvariantVAE, dims
-from invae.config import ComputeConfig, DescribeConfig
+from invae.config import ComputeConfig, WallsConfig
 from invae.config.synthetic import DomainsConfig
 from invae.descriptors.describe import describe
 from invae.errors import ConfigError, InputError, StoreError
@@ -107,7 +107,7 @@ def test_walls_of_a_simulated_series_keep_their_content_when_turned(tmp_path):
     describe(
         recording,
         patches,
-        config=DescribeConfig.model_validate(settings),
+        config=WallsConfig.model_validate(settings),
         receipt=make_receipt(recording, config=scene, seed=5),
         compute=compute,
     )

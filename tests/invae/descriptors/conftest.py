@@ -9,7 +9,7 @@ import scipy.ndimage as ndi
 import xarray as xr
 
 from invae import store
-from invae.config import ComputeConfig, DescribeConfig
+from invae.config import ComputeConfig, DescribeConfig, WallsConfig
 from invae.descriptors.describe import describe
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
@@ -102,7 +102,7 @@ def described(tmp_path: Path) -> Describe:
         describe(
             recording,
             tmp_path / name,
-            config=config or DescribeConfig(),
+            config=config or WallsConfig(),
             receipt=receipt,
             compute=compute,
             progress=progress,

@@ -9,7 +9,7 @@ import xarray as xr
 from pydantic import ValidationError
 
 from invae import store
-from invae.config import ComputeConfig, DescribeConfig
+from invae.config import ComputeConfig, WallsConfig
 from invae.config.describe import (
     DelayChannels,
     LayerChannels,
@@ -47,7 +47,7 @@ def groups(path: Path) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
 
 
 def test_a_disc_becomes_a_wall_sites_and_patches(record: Record, described: Describe) -> None:
-    path = described(record(growing_disc(1)), DescribeConfig(patches=PLAIN))
+    path = described(record(growing_disc(1)), WallsConfig(patches=PLAIN))
     patches, maps, contours = groups(path)
     radii = np.hypot(contours["y"] - 31.5, contours["x"] - 35.5)
     assert abs(float(radii.mean()) - 10) < 0.2
@@ -67,9 +67,7 @@ def test_a_disc_becomes_a_wall_sites_and_patches(record: Record, described: Desc
 
 
 def test_the_store_is_labelled(record: Record, described: Describe) -> None:
-    patches, maps, contours = groups(
-        described(record(growing_disc(3)), DescribeConfig(patches=DELAY))
-    )
+    patches, maps, contours = groups(described(record(growing_disc(3)), WallsConfig(patches=DELAY)))
     for dataset in (patches, maps, contours):
         for name, variable in dataset.variables.items():
             if name not in ("channel", "axis"):
@@ -90,7 +88,7 @@ def test_the_store_is_labelled(record: Record, described: Describe) -> None:
 
 
 def test_sites_are_sorted_and_have_all_their_frames(record: Record, described: Describe) -> None:
-    patches, _, _ = groups(described(record(growing_disc(5)), DescribeConfig(patches=DELAY)))
+    patches, _, _ = groups(described(record(growing_disc(5)), WallsConfig(patches=DELAY)))
     order = np.lexsort((patches["x"], patches["y"], patches["frame"]))
     np.testing.assert_array_equal(order, np.arange(patches.sizes["site"]))
     assert set(patches["frame"].to_numpy()) == {1, 2, 3}
@@ -100,7 +98,7 @@ def test_delayed_channels_show_the_same_place_of_a_drifting_sample(
     record: Record, described: Describe
 ) -> None:
     recording = record(growing_disc(4, drift=(2.0, -3.0)))
-    patches, maps, _ = groups(described(recording, DescribeConfig(patches=DELAY)))
+    patches, maps, _ = groups(described(recording, WallsConfig(patches=DELAY)))
     truth = np.arange(4)[:, None] * np.array([2.0, -3.0])
     assert np.abs(maps["drift"] - truth).max() < 0.1
     assert float(maps["drift_sd"].max()) < 0.3
@@ -122,7 +120,7 @@ def test_a_turned_recording_has_turned_maps_and_walls(
 ) -> None:
     channels = growing_disc(1)
     turned = {name: np.rot90(frames, turns, axes=(1, 2)) for name, frames in channels.items()}
-    config = DescribeConfig(patches=PLAIN)
+    config = WallsConfig(patches=PLAIN)
     here = groups(described(record(channels, name="a.zarr"), config, name="a-d.zarr"))
     there = groups(described(record(turned, name="b.zarr"), config, name="b-d.zarr"))
     np.testing.assert_allclose(
@@ -140,7 +138,7 @@ def test_lost_lines_are_no_walls(record: Record, described: Describe) -> None:
     channels = growing_disc(2)
     channels["phase"][1, 44:60] = 0.6 + np.pi / 2
     channels["phase"][1, 20] = 0.6
-    patches, maps, contours = groups(described(record(channels), DescribeConfig(patches=PLAIN)))
+    patches, maps, contours = groups(described(record(channels), WallsConfig(patches=PLAIN)))
     reason = maps["invalid_reason"][1].to_numpy()
     assert (reason[44:60] == 2).all()
     assert (reason[20] == 1).all()
@@ -152,7 +150,7 @@ def test_lost_lines_are_no_walls(record: Record, described: Describe) -> None:
 
 def test_degrees_are_radians_in_other_words(record: Record, described: Describe) -> None:
     channels = growing_disc(1)
-    config = DescribeConfig(patches=PLAIN)
+    config = WallsConfig(patches=PLAIN)
     radians = groups(described(record(channels, name="a.zarr"), config, name="a-d.zarr"))
     channels["phase"] = np.rad2deg(channels["phase"])
     recording = record(channels, name="b.zarr", units={"phase": "degree"})
@@ -162,11 +160,11 @@ def test_degrees_are_radians_in_other_words(record: Record, described: Describe)
 
 def test_flipping_turns_every_sign(record: Record, described: Describe) -> None:
     recording = record(growing_disc(1))
-    plain = groups(described(recording, DescribeConfig(patches=PLAIN), name="a.zarr"))
+    plain = groups(described(recording, WallsConfig(patches=PLAIN), name="a.zarr"))
     flipped = groups(
         described(
             recording,
-            DescribeConfig(patches=PLAIN, phase_offset=PhaseConfig(flip=True)),
+            WallsConfig(patches=PLAIN, phase_offset=PhaseConfig(flip=True)),
             name="b.zarr",
         )
     )
@@ -175,7 +173,7 @@ def test_flipping_turns_every_sign(record: Record, described: Describe) -> None:
 
 def test_a_bipolar_channel_is_taken_as_it_is(record: Record, described: Describe) -> None:
     recording = record({"polarization": 3e-3 * disc(SHAPE, (31.5, 35.5), 12)[None]})
-    patches, maps, _ = groups(described(recording, DescribeConfig(patches=PLAIN)))
+    patches, maps, _ = groups(described(recording, WallsConfig(patches=PLAIN)))
     assert patches.sizes["site"] == 12
     assert float(np.abs(maps["polarization"]).max()) == pytest.approx(1, abs=0.05)
 
@@ -196,7 +194,7 @@ def test_channels_are_layers_or_signals(
     record: Record,
     described: Describe,
 ) -> None:
-    config = DescribeConfig(patches=PatchConfig(window=16, channels=channels))
+    config = WallsConfig(patches=PatchConfig(window=16, channels=channels))
     patches, _, _ = groups(described(record(growing_disc(1)), config))
     assert patches["channel"].to_numpy().tolist() == names
     by_name = patches["patch"].assign_coords(channel=names)
@@ -214,7 +212,7 @@ def test_channels_are_layers_or_signals(
 
 
 def test_a_grid_needs_no_walls(record: Record, described: Describe) -> None:
-    config = DescribeConfig(sites=SiteConfig(kind="grid", spacing=8), patches=PLAIN)
+    config = WallsConfig(sites=SiteConfig(kind="grid", spacing=8), patches=PLAIN)
     recording = record({**lock_in(np.ones((1, *SHAPE)))})
     patches, _, contours = groups(described(recording, config))
     assert contours.sizes["point"] == 0
@@ -223,7 +221,7 @@ def test_a_grid_needs_no_walls(record: Record, described: Describe) -> None:
 
 
 def test_an_uncalibrated_recording_has_no_nanometres(record: Record, described: Describe) -> None:
-    path = described(record(growing_disc(1), pixel=None), DescribeConfig(patches=PLAIN))
+    path = described(record(growing_disc(1), pixel=None), WallsConfig(patches=PLAIN))
     patches = store.open_store(path)
     assert "pixel_size_nm" not in patches.attrs
     assert np.isnan(patches["y_nm"]).all()
@@ -234,7 +232,7 @@ def test_dead_frames_and_missing_pixels_are_lived_with(record: Record, described
     for frames in channels.values():
         frames[2] = 0
         frames[4, 5:9, 5:9] = np.nan
-    patches, maps, _ = groups(described(record(channels), DescribeConfig(patches=PLAIN)))
+    patches, maps, _ = groups(described(record(channels), WallsConfig(patches=PLAIN)))
     assert not maps["valid"][2].any()
     assert (maps["invalid_reason"][4, 5:9, 5:9] == 3).all()
     assert set(patches["frame"].to_numpy()) == {0, 1, 3, 4}
@@ -244,16 +242,14 @@ def test_dead_frames_and_missing_pixels_are_lived_with(record: Record, described
 
 def test_no_channel_to_register_on_is_a_remark(record: Record, described: Describe) -> None:
     channels = {"polarization": np.stack([disc(SHAPE, (31.5, 35.5), 12)] * 2)}
-    patches, maps, _ = groups(described(record(channels), DescribeConfig(patches=PLAIN)))
+    patches, maps, _ = groups(described(record(channels), WallsConfig(patches=PLAIN)))
     assert "no channel to register on" in " ".join(patches.attrs["notes"])
     assert (maps["drift"] == 0).all()
     assert np.isnan(maps["drift_sd"][1]).all()
 
 
 def test_the_number_of_sites_is_bounded(record: Record, described: Describe) -> None:
-    config = DescribeConfig(
-        sites=SiteConfig(spacing=1, max_per_frame=9, max_sites=20), patches=PLAIN
-    )
+    config = WallsConfig(sites=SiteConfig(spacing=1, max_per_frame=9, max_sites=20), patches=PLAIN)
     patches, _, _ = groups(described(record(growing_disc(4)), config))
     np.testing.assert_array_equal(np.bincount(patches["frame"]), [5, 5, 5, 5])
 
@@ -267,7 +263,7 @@ def test_an_interrupted_run_goes_on_to_the_same_values(
     percent: int, record: Record, described: Describe, tmp_path: Path
 ) -> None:
     recording = record(growing_disc(6, drift=(0.5, 0.5)))
-    config = DescribeConfig(patches=DELAY)
+    config = WallsConfig(patches=DELAY)
     undisturbed = groups(described(recording, config, name="a.zarr"))
 
     def interrupt(done: int, total: int, /) -> None:
@@ -292,7 +288,7 @@ def test_an_interrupted_run_goes_on_to_the_same_values(
 
 def test_workers_do_not_change_a_value(record: Record, described: Describe) -> None:
     recording = record(growing_disc(6))
-    config = DescribeConfig(patches=DELAY)
+    config = WallsConfig(patches=DELAY)
     one = groups(described(recording, config, name="a.zarr"))
     many = groups(described(recording, config, name="b.zarr", compute=ComputeConfig(workers=4)))
     for alone, together in zip(one, many, strict=True):
@@ -342,7 +338,7 @@ def test_what_cannot_be_described_is_refused_in_one_line(
     described: Describe,
     tmp_path: Path,
 ) -> None:
-    settings = DescribeConfig.model_validate({"patches": {"window": 16}} | config)
+    settings = WallsConfig.model_validate({"patches": {"window": 16}} | config)
     recording = record(change(growing_disc(2)))
     n_frames = store.open_store(recording).sizes["frame"]
     with pytest.raises(kind, match=message.replace("1 frame", f"{n_frames} frame")) as refused:
@@ -353,9 +349,9 @@ def test_what_cannot_be_described_is_refused_in_one_line(
 
 def test_a_phase_in_an_unknown_unit_is_refused(record: Record, described: Describe) -> None:
     with pytest.raises(InputError, match="'phase' is in 'v'; a phase is in degree or rad"):
-        described(record(growing_disc(1), units={"phase": "V"}), DescribeConfig(patches=PLAIN))
+        described(record(growing_disc(1), units={"phase": "V"}), WallsConfig(patches=PLAIN))
 
 
 def test_a_misspelt_setting_is_refused() -> None:
     with pytest.raises(ValidationError, match="smoothin"):
-        DescribeConfig.model_validate({"walls": {"smoothin": 2}})
+        WallsConfig.model_validate({"walls": {"smoothin": 2}})

@@ -11,7 +11,7 @@ import scipy.ndimage as ndi
 import xarray as xr
 
 from invae import store
-from invae.config import DescribeConfig, IngestConfig
+from invae.config import IngestConfig, WallsConfig
 from invae.config.describe import DelayChannels, PatchConfig
 from invae.config.synthetic import DomainsConfig, ProbeConfig
 from invae.provenance import Receipt
@@ -19,7 +19,7 @@ from invae.readers.ingest import ingest
 from invae.synthetic.domains import simulate
 from tests.invae.descriptors.conftest import Describe
 
-DELAY = DescribeConfig(patches=PatchConfig(channels=DelayChannels()))
+DELAY = WallsConfig(patches=PatchConfig(channels=DelayChannels()))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""How patches lie in a store, and what is said of their sites."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from invae import store
+from invae.dims import CHANNEL, KINDS, PATCH, PATCH_X, PATCH_Y, SITE, X, Y, attrs, flags
+
+PATCH_BYTES = 16e6
+"""Size of a shard of patches [byte]."""
+
+
+def lay_out_patches(partial: Path, coords: xr.Dataset) -> int:
+    """Make the patches' arrays, unwritten, with the coordinates of every site; returns the sites per shard."""
+    shape = tuple(coords.sizes[dim] for dim in PATCH)
+    variables = {
+        "patch": store.Variable(PATCH, shape, np.float32, attrs("patch around a site")),
+        "valid": store.Variable(PATCH, shape, np.bool_, attrs("pixel is to be believed")),
+    }
+    shard = store.shard_length(variables, shard_bytes=PATCH_BYTES)
+    store.lay_out(partial, variables, shard=shard, coords=coords)
+    return shard
+
+
+def site_coordinates(
+    recording: xr.Dataset,
+    sites: np.ndarray,
+    site_frames: np.ndarray,
+    *,
+    kind: str,
+    channels: Sequence[str],
+    steps: tuple[np.ndarray, np.ndarray],
+    notes: Sequence[str] = (),
+) -> xr.Dataset:
+    """Where every site is: frame, (y, x) in pixels of that frame and in nm, kind and source.
+
+    Args:
+        recording: what the sites lie in.
+        sites: (site, 2), (y, x) [px].
+        site_frames: (site,).
+        kind: one of `KINDS`.
+        channels: names of the patches' channels.
+        steps: positions of a patch's rows and columns relative to its site [px].
+        notes: remarks beside the recording's own.
+    """
+    source = np.zeros(len(sites), np.int32)
+    if "source" in recording.variables:
+        source = recording["source"].to_numpy().astype(np.int32)[site_frames]
+    size = pixel_sizes(recording)
+    in_nm = sites * np.array([np.nan, np.nan] if size is None else size)
+    index = np.full(len(sites), KINDS.index(kind), np.int8)
+    coords = {
+        "frame": (SITE, site_frames, attrs("frame of the site")),
+        "y": (SITE, sites[:, 0], attrs("site in its frame, down", "pixel")),
+        "x": (SITE, sites[:, 1], attrs("site in its frame, right", "pixel")),
+        "y_nm": (SITE, in_nm[:, 0], attrs("site in its frame, down", "nm")),
+        "x_nm": (SITE, in_nm[:, 1], attrs("site in its frame, right", "nm")),
+        "kind": (SITE, index, flags(KINDS, "kind of site")),
+        "source": (SITE, source, attrs("index of the source file")),
+        CHANNEL: list(channels),
+        PATCH_Y: (PATCH_Y, steps[0], attrs("position in the patch, down", "pixel")),
+        PATCH_X: (PATCH_X, steps[1], attrs("position in the patch, right", "pixel")),
+    }
+    told = _origin(recording, size, steps[0])
+    told["notes"] = [*recording.attrs.get("notes", []), *notes]
+    return xr.Dataset(coords=coords, attrs={**told, "window": max(map(len, steps))})
+
+
+def _origin(
+    recording: xr.Dataset, size: tuple[float, float] | None, steps: np.ndarray
+) -> dict[str, Any]:
+    """What the recording says of itself, and the size of a patch's pixel."""
+    kept = {
+        "sources": recording.attrs.get("sources", []),
+        "modality": recording.attrs.get("modality", "unknown"),
+    }
+    if size is None:
+        return kept
+    step = float(steps[1] - steps[0]) if len(steps) > 1 else 1.0
+    return {**kept, "pixel_size_nm": step * float(np.mean(size))}
+
+
+def pixel_sizes(recording: xr.Dataset) -> tuple[float, float] | None:
+    """Height and width of a pixel [nm]; none if the recording is not calibrated."""
+    sizes = []
+    for axis in (Y, X):
+        calibrated = axis in recording.variables and recording[axis].attrs.get("units") == "nm"
+        if not calibrated or recording.sizes[axis] < 2:
+            return None
+        places = recording[axis].to_numpy()
+        sizes.append(float(places[-1] - places[0]) / (len(places) - 1))
+    return sizes[0], sizes[1]
