@@ -14,7 +14,7 @@ Latents = dict[str, np.ndarray]
 Train = Callable[[Request, np.ndarray, np.ndarray], Latents]
 
 
-class TimeIsUp(Exception):  # noqa: N818
+class TimeIsUp(Exception):
     """The processor time given is over."""
 
 
