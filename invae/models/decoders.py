@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from invae.models.patches import Geometry
 from invae.models.polar import PolarGrid, from_harmonics
 
 
+@runtime_checkable
 class Grid(Protocol):
     """Points on which a field is decoded as a whole."""
 
@@ -139,10 +140,8 @@ class ConvDecoder(nn.Module):
         self.first = nn.Linear(n_code, 2 * channels[0])
         self.spread = nn.Linear(2 * channels[0], math.prod(self.coarse))
         widths = [*channels, channels[-1]]
-        self.layers = nn.ModuleList(
-            along(self.size, *pair, size=3, stride=1) for pair in pairwise(widths)
-        )
-        self.last = along(self.size, channels[-1], geometry.n_channels, size=3, stride=1)
+        self.layers = nn.ModuleList(along(self.size, *pair, size=3) for pair in pairwise(widths))
+        self.last = along(self.size, channels[-1], geometry.n_channels, size=3)
 
     def forward(self, code: Float[Tensor, "batch code"]) -> Float[Tensor, "batch channel y x"]:
         signal = self.spread(functional.gelu(self.first(code))).unflatten(-1, self.coarse)

@@ -92,10 +92,11 @@ class PooledConvEncoder(Encoder):
         sides = (geometry.height, geometry.width)
         widths = [geometry.n_channels, *channels]
         self.layers = nn.ModuleList(
-            along(sides, *pair, size=5, stride=2 if number < 2 else 1)
+            along(sides, *pair, size=5 if number < 2 else 3, stride=2 if number < 2 else 1)
             for number, pair in enumerate(pairwise(widths))
         )
-        self.across = along(sides, channels[-1], channels[-1], size=9, stride=1)
+        # One channel at a time: mixing them at this size would cost four fifths of the encoder.
+        self.across = along(sides, channels[-1], channels[-1], size=9, groups=channels[-1])
         self.last = nn.Linear(2 * channels[-1], n_features)
 
     def forward(self, patches: Patches, centre: Float[Tensor, "batch 2"] | None) -> Features:

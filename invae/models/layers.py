@@ -33,7 +33,9 @@ class Onwards(nn.Module):
         return signal
 
 
-def along(sides: tuple[int, int], before: int, after: int, *, size: int, stride: int) -> nn.Conv2d:
+def along(
+    sides: tuple[int, int], before: int, after: int, *, size: int, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
     """A convolution along the axes of an image that are longer than one pixel."""
     y, x = (int(n > 1) for n in sides)
     return nn.Conv2d(
@@ -42,4 +44,5 @@ def along(sides: tuple[int, int], before: int, after: int, *, size: int, stride:
         (size**y, size**x),
         stride=(stride**y, stride**x),
         padding=(y * (size // 2), x * (size // 2)),
+        groups=groups,
     )
