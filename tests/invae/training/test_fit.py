@@ -25,15 +25,24 @@ def letters(draw_letters):
     return draw_letters(80, seed=2, size=(16, 16)).patches
 
 
-def begin(patches, *, family: str = "rtVAE", seed: int = 0, held_out: int = 16, **training) -> Fit:
+def begin(
+    patches,
+    *,
+    family: str = "rtVAE",
+    seed: int = 0,
+    held_out: int = 16,
+    objective: dict[str, object] | None = None,
+    **training,
+) -> Fit:
     source = ArraySource(patches)
-    model = build(ModelConfig.model_validate({"family": family}), source.geometry, seed=seed)
+    asked = ModelConfig.model_validate({"family": family, "objective": objective or {}})
+    model = build(asked, source.geometry, seed=seed)
     sites = np.arange(len(source))
     set_scale(model, source, sites)
     n_held_out = min(held_out, len(source) - 1)
     parts = [Batches(source, s, 16, CPU) for s in (sites[n_held_out:], sites[:n_held_out])]
     config = TrainingConfig.model_validate({"epochs": 4, **training})
-    return Fit(model, *parts, config=config, objective=Objective(), seed=seed)
+    return Fit(model, *parts, config=config, objective=Objective.of(asked), seed=seed)
 
 
 def weights(fit: Fit) -> dict[str, torch.Tensor]:
@@ -76,17 +85,21 @@ def test_judging_changes_nothing_and_repeats_itself(letters):
     assert all(map(torch.equal, moments, after))
 
 
+RISING = {"content_capacity": {"maximum": 3.0, "end": 0.6}}
+
+
+@pytest.mark.parametrize("objective", [{}, RISING], ids=["plain", "rising"])
 @pytest.mark.parametrize("killed_after", [1, 3])
-def test_a_killed_training_goes_on_to_the_same_bits(letters, tmp_path, killed_after):
-    undisturbed = begin(letters)
+def test_a_killed_training_goes_on_to_the_same_bits(letters, tmp_path, killed_after, objective):
+    undisturbed = begin(letters, objective=objective)
     list(undisturbed.epochs())
-    killed = begin(letters)
+    killed = begin(letters, objective=objective)
     for epoch in killed.epochs():
         write_checkpoint(tmp_path, killed)
         if epoch.epoch + 1 == killed_after:
             break
     torch.manual_seed(123)  # what was drawn meanwhile does not matter
-    resumed = begin(letters, seed=0)
+    resumed = begin(letters, objective=objective)
     assert read_checkpoint(tmp_path, resumed)
     list(resumed.epochs())
     assert resumed.history == undisturbed.history
@@ -121,6 +134,30 @@ def test_training_stops_when_the_score_has_stopped_rising(letters):
     epochs = list(fit.epochs())
     assert [e.best for e in epochs] == [True, False, False, False]
     assert list(fit.epochs()) == []
+
+
+def test_no_epoch_counts_before_the_schedules_have_arrived(letters):
+    """A training that cannot get better waits for its patience after the ramp, not in it."""
+    fit = begin(letters, objective=RISING, epochs=10, patience=2, learning_rate=1e-30)
+    epochs = list(fit.epochs())
+    assert [e.epoch for e in epochs if e.best] == [5]
+    assert len(epochs) == 8
+    aims = [e.held_out["capacity_content"] for e in epochs]
+    assert aims == pytest.approx([min(3.0, 0.5 * (e.epoch + 1)) for e in epochs])
+
+
+def test_the_last_epoch_counts_even_if_a_capacity_arrives_only_there(letters):
+    rising = {"content_capacity": {"maximum": 3.0, "end": 1.0}}
+    fit = begin(letters, objective=rising, epochs=5, patience=1)
+    epochs = list(fit.epochs())
+    assert [e.epoch for e in epochs if e.best] == [4]
+    assert fit.judge()["elbo"] == pytest.approx(epochs[-1].score, rel=1e-6)
+
+
+def test_the_content_takes_up_what_its_capacity_allows(letters):
+    held = {"content_capacity": {"maximum": 1.5, "gamma": 100.0, "end": 0.5}}
+    last = list(begin(letters, objective=held, family="rVAE", epochs=40).epochs())[-1]
+    assert last.training["kl_content"] == pytest.approx(1.5, abs=0.3)
 
 
 def test_without_held_out_sites_the_training_itself_is_the_judge(letters):
