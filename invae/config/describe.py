@@ -159,13 +159,17 @@ class ImagesConfig(Config):
 
 
 def _kind(values: Any) -> str:
-    """The kind of a describe section; walls, if it does not say."""
+    """The tag of a describe section; walls, if it does not say. Unlike `walls`, it is no key in it."""
     kind = values.get("kind", "walls") if isinstance(values, Mapping) else values.kind
-    return str(kind)
+    return f"kind={kind}"
 
 
 DescribeConfig = Annotated[
-    Annotated[WallsConfig, Tag("walls")] | Annotated[ImagesConfig, Tag("images")],
-    Discriminator(_kind),
+    Annotated[WallsConfig, Tag("kind=walls")] | Annotated[ImagesConfig, Tag("kind=images")],
+    Discriminator(
+        _kind,
+        custom_error_type="unknown_kind",
+        custom_error_message="kind is none of 'walls', 'images'",
+    ),
 ]
 """What the describe stage takes, by `kind`."""
