@@ -81,7 +81,7 @@ class ConvEncoder(Encoder):
 class PooledConvEncoder(Encoder):
     """Convolutions pooled over the image: what it shows, and hardly where.
 
-    The first two layers halve the image; they look wide enough that its features lose little.
+    The first two layers halve the image and are wide enough to lose little by it; the others look far around.
     """
 
     def __init__(
@@ -90,20 +90,18 @@ class PooledConvEncoder(Encoder):
         super().__init__()
         self.n_features = n_features
         sides = (geometry.height, geometry.width)
-        widths = [geometry.n_channels, *channels]
         self.layers = nn.ModuleList(
-            along(sides, *pair, size=5 if number < 2 else 3, stride=2 if number < 2 else 1)
-            for number, pair in enumerate(pairwise(widths))
+            along(sides, *pair, size=5, stride=2)
+            if number < 2
+            else along(sides, *pair, size=3, apart=3)
+            for number, pair in enumerate(pairwise([geometry.n_channels, *channels]))
         )
-        # One channel at a time: mixing them at this size would cost four fifths of the encoder.
-        self.across = along(sides, channels[-1], channels[-1], size=9, groups=channels[-1])
         self.last = nn.Linear(2 * channels[-1], n_features)
 
     def forward(self, patches: Patches, centre: Float[Tensor, "batch 2"] | None) -> Features:
         image = patches.values
         for layer in self.layers:
             image = functional.gelu(layer(image))
-        image = image + functional.gelu(self.across(image))
         pooled = (image.mean((2, 3)), (image**2).mean((2, 3)).add(1e-6).sqrt())
         return _with_vectors(self.last(torch.cat(pooled, dim=-1)), None, like=patches)
 

@@ -34,15 +34,16 @@ class Onwards(nn.Module):
 
 
 def along(
-    sides: tuple[int, int], before: int, after: int, *, size: int, stride: int = 1, groups: int = 1
+    sides: tuple[int, int], before: int, after: int, *, size: int, stride: int = 1, apart: int = 1
 ) -> nn.Conv2d:
-    """A convolution along the axes of an image that are longer than one pixel."""
+    """A convolution along the axes of an image that are longer than one pixel, its taps `apart` pixels apart."""
     y, x = (int(n > 1) for n in sides)
+    edge = apart * (size // 2)
     return nn.Conv2d(
         before,
         after,
         (size**y, size**x),
         stride=(stride**y, stride**x),
-        padding=(y * (size // 2), x * (size // 2)),
-        groups=groups,
+        padding=(y * edge, x * edge),
+        dilation=(apart**y, apart**x),
     )
