@@ -32,3 +32,7 @@ class TrainingConfig(Config):
     """Least time between checkpoints [s]."""
     max_patches: Annotated[int, Field(ge=1)] | None = None
     """Train on at most so many sites, spread over the recording; all when empty."""
+    class_start: Literal["groups", "fresh"] = "groups"
+    """Classes begin from groups that a model without classes has told apart, or from fresh weights."""
+    start_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of the epochs given to the model without classes."""

@@ -20,6 +20,7 @@ from invae.errors import ConfigError
 from invae.models.canvas import Canvas, CanvasGenerator, shift_margin
 from invae.models.centre import CentreFinder
 from invae.models.circle import CirclePrior
+from invae.models.climb import Climber
 from invae.models.decoders import (
     ConvDecoder,
     DenseDecoder,
@@ -45,12 +46,15 @@ from invae.models.encoders import (
 from invae.models.families import Plan, plan
 from invae.models.fields import Field, PosedField, WholeField
 from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
-from invae.models.latents import NormalPrior
+from invae.models.latents import ClassPrior, NormalPrior
 from invae.models.likelihoods import Noise, noise_of
 from invae.models.patches import Geometry
+from invae.models.placed import Frame, PlacedGenerator
 from invae.models.polar import PolarGrid
 from invae.models.pose import POSES, pixel_grid
+from invae.models.proposals import WIDTH, Proposer
 from invae.models.recognisers import OnePass, Recogniser, TwoPass
+from invae.models.search import Search
 from invae.models.vae import VAE
 
 VECTORS = ("shift", "angle")
@@ -71,8 +75,11 @@ def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
                 recogniser, generator = _turning_disc(made)
             case "shift":
                 recogniser, generator = _moving_canvas(made)
+            case _ if made.searched:
+                recogniser, generator = _placed(made)
             case _:
                 recogniser, generator = _pixels(made)
+        search = _search(made) if made.searched else None
     if made.classes is not None and made.enumerated:
         generator = EveryClass(generator, prior=made.classes, others=made.priors)
     return VAE(
@@ -84,6 +91,7 @@ def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
         n_targets=config.n_targets,
         n_conditions=config.n_conditions,
         geometry=geometry,
+        search=search,
     )
 
 
@@ -115,19 +123,24 @@ def _moving_canvas(made: Plan) -> tuple[Recogniser, Generator]:
         finer=config.translation.finer,
     )
     grid = _polar_grid(made, circumscribed=True)
-    match config.decoder or parts.DenseDecoder():
-        case parts.SpatialDecoder() | parts.PolarDecoder():
-            decoder: nn.Module = OnGrid(_coordinate_decoder(made, grid), canvas)
-        case parts.CanvasDecoder(layers=chosen) | chosen:
-            decoder = _image_decoder(made, chosen, canvas.geometry)
     generator = CanvasGenerator(
-        WholeField(decoder, made.code),
+        WholeField(_canvas_decoder(made, canvas), made.code),
         _noise(made),
         canvas=canvas,
         prior=NormalPrior(prior_sd),
     )
     encoder = config.encoder or parts.ConvEncoder(channels=(16, 32, 64), pooled=True)
     return _one_pass(made, encoder, list(made.encoded), grid), generator
+
+
+def _canvas_decoder(made: Plan, canvas: Canvas) -> nn.Module:
+    """Code to an image on a canvas."""
+    match made.config.decoder or parts.DenseDecoder():
+        case parts.SpatialDecoder() | parts.PolarDecoder():
+            grid = _polar_grid(made, circumscribed=True)
+            return OnGrid(_coordinate_decoder(made, grid), canvas)
+        case parts.CanvasDecoder(layers=chosen) | chosen:
+            return _image_decoder(made, chosen, canvas.geometry)
 
 
 def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
@@ -146,6 +159,42 @@ def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
         grid=pixel_grid(made.geometry).unflatten(0, (made.geometry.height, -1)),
     )
     return recogniser, PixelGenerator(field, noise)
+
+
+def _placed(made: Plan) -> tuple[OnePass, PlacedGenerator]:
+    """Everything but the poses from the upright patch; an image decoded once and placed by them."""
+    # Patches that are never turned while training teach nothing of what lies around the frame.
+    margin = _pose_margin(made) if made.config.search.training else (0, 0)
+    canvas = Canvas(made.geometry, margin=margin)
+    generator = PlacedGenerator(
+        _canvas_decoder(made, canvas),
+        made.code,
+        _noise(made),
+        poses={name: POSES[name] for name in made.poses},
+        frame=Frame(made.geometry),
+    )
+    encoder = made.config.encoder or parts.ConvEncoder()
+    latents = [name for name in made.encoded if name != "search"]
+    grid = _polar_grid(made, circumscribed=True)
+    return _one_pass(made, encoder, latents, grid), generator
+
+
+def _search(made: Plan) -> Search:
+    """What finds the poses of a plan."""
+    config, priors = made.config.search, made.priors
+    others = [name for name in made.poses if name != "angle"]
+    vectors = [name for name in others if name in VECTORS]
+    proposer = Proposer(
+        PolarGrid(made.geometry, n_angles=config.n_angles, circumscribed=False),
+        n_channels=made.geometry.n_channels,
+        heads={name: _head(made, name, WIDTH, vectors=vectors) for name in others},
+        vectors=vectors,
+        turns="angle" in made.poses,
+    )
+    poses = {name: prior for name in made.poses if not isinstance(prior := priors[name], ClassPrior)}
+    return Search(
+        proposer, Climber(poses, Frame(made.geometry)), priors=priors, config=config
+    )
 
 
 def _polar_grid(made: Plan, *, circumscribed: bool) -> PolarGrid:

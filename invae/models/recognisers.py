@@ -43,7 +43,7 @@ class OnePass(nn.Module):
 class TwoPass(nn.Module):
     """First where the pattern is, then, seen from there, what it is."""
 
-    def __init__(self, localiser: OnePass, describer: OnePass) -> None:
+    def __init__(self, localiser: nn.Module, describer: OnePass) -> None:
         super().__init__()
         self.localiser, self.describer = localiser, describer
 

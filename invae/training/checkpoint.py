@@ -13,6 +13,8 @@ from torch import Tensor
 from invae.training.fit import Epoch, Fit
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+START_FOLDER = "start"
+"""Where a model with classes keeps the checkpoint of the one it begins from."""
 
 
 def write_checkpoint(folder: Path, fit: Fit) -> None:
@@ -59,8 +61,11 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Forget the checkpoint of a finished training."""
+    """Forget the checkpoints of a finished training."""
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    if (folder / START_FOLDER).is_dir():
+        (folder / START_FOLDER / CHECKPOINT_FILE).unlink(missing_ok=True)
+        (folder / START_FOLDER).rmdir()
 
 
 def device_of(name: str) -> torch.device:

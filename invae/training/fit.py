@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,7 @@ class Fit:
         self.optimizer = torch.optim.Adam(weights, lr=config.learning_rate, foreach=True)
         self.clip = GradientClip(weights, ratio=config.gradient_clip)
         self.n_epochs, self.patience = length(config, n_steps=len(training))
+        self.hinted, self.n_hinted = training, 0
         self.history: list[Epoch] = []
         self.best = {name: value.clone() for name, value in model.state_dict().items()}
         self.evaluate: Callable[[VAE, Patches, Noise | None], Evaluation] = (
@@ -141,6 +142,12 @@ class Fit:
             yield epoch
         self.model.load_state_dict(self.best)
 
+    def hint(self, weights: np.ndarray, *, n_epochs: int) -> None:
+        """Tell the classes of the training sites for the first epochs: log weights (site, class) of the whole source."""
+        source = self.training.source
+        told = source.telling(source.known.with_hint(weights))
+        self.hinted, self.n_hinted = replace(self.training, source=told), n_epochs
+
     def judge(self) -> dict[str, float]:
         """Terms on the held-out sites, the same noise each time; changes nothing. Empty without such sites."""
         mean = Means()
@@ -154,7 +161,8 @@ class Fit:
 
     def _train(self, epoch: int) -> tuple[dict[str, float], list[int]]:
         mean, angles, source = Means(), AngleCounts(), self._random(NOISE, epoch)
-        for step, batch in enumerate(self.training.shuffled(self.seed, SHUFFLING, epoch)):
+        batches = self.hinted if epoch < self.n_hinted else self.training
+        for step, batch in enumerate(batches.shuffled(self.seed, SHUFFLING, epoch)):
             progress = (epoch + step / len(self.training)) / self.n_epochs
             self._set_rate(progress)
             with self._precision():

@@ -67,7 +67,6 @@ def checked(
     labels: np.ndarray | None = None,
     target: np.ndarray | None = None,
     condition: np.ndarray | None = None,
-    place: np.ndarray | None = None,
 ) -> SiteKnown:
     """What a person gave, one row per site, of the types that a model takes.
 
@@ -85,7 +84,6 @@ def checked(
         labels=None if labels is None else _whole(labels),
         target=_columns(target),
         condition=_columns(condition),
-        place=_columns(place),
     )
 
 
@@ -96,9 +94,15 @@ def of_store(dataset: "xr.Dataset") -> SiteKnown:
         for name in ("labels", "target", "condition")
         if name in dataset.variables
     }
-    if set(PLACE) <= set(dataset.coords):
-        found["place"] = np.stack([dataset[name].to_numpy() for name in PLACE], axis=-1)
-    return checked(dataset.sizes["site"], **found)
+    return replace(checked(dataset.sizes["site"], **found), place=places_of(dataset).place)
+
+
+def places_of(dataset: "xr.Dataset") -> SiteKnown:
+    """Where sites were cut, if they know it."""
+    if not set(PLACE) <= set(dataset.coords):
+        return SiteKnown()
+    place = np.stack([dataset[name].to_numpy() for name in PLACE], axis=-1)
+    return SiteKnown(place=_columns(place))
 
 
 def _whole(labels: np.ndarray) -> np.ndarray:

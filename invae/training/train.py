@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -21,14 +22,16 @@ from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.training.batches import Batches, PatchSource, open_patches
 from invae.training.checkpoint import (
+    START_FOLDER,
     device_of,
     read_checkpoint,
     remove_checkpoint,
     write_checkpoint,
 )
-from invae.training.fit import Epoch, Fit
+from invae.training.fit import Epoch, Fit, length
 from invae.training.saved import Trained, save
 from invae.training.split import Places, Split, split_blocks, split_sites, thin
+from invae.training.start import divided, hints, inherited, needs_start, without_classes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -126,40 +129,113 @@ def train_on(
         n_targets=known.n_targets,
         n_conditions=known.n_conditions,
     )
-    made = build(model, source.geometry, seed=seed).to(device)
-    set_scale(made, source, split.training)
-    batches = [
-        Batches(source, sites, training.batch_size, device)
-        for sites in (split.training, split.held_out)
-    ]
-    fit = Fit(made, *batches, config=training, objective=Objective(model.beta), seed=seed)
-    if checkpoints is not None and read_checkpoint(checkpoints, fit):
-        for epoch in fit.history:
-            on_epoch(epoch)
-    saved = monotonic()
-    for epoch in fit.epochs():
-        on_epoch(epoch)
-        progress(epoch.epoch + 1, fit.n_epochs)
-        if checkpoints is not None and monotonic() - saved >= training.checkpoint_seconds:
-            write_checkpoint(checkpoints, fit)
-            saved = monotonic()
-    progress(fit.n_epochs, fit.n_epochs)
+    course = Course(source, split, training, seed, device, checkpoints, progress)
+    if needs_start(model, training):
+        made, history = course.from_groups(model, on_epoch)
+    else:
+        made, history = course.run(model, on_epoch)
     return Trained(
         model=made.eval(),
         config=model,
         channels=channels,
         pixel_size_nm=pixel_size_nm,
-        content_range=content_range(made, batches[0]),
+        content_range=content_range(made, course.batches(split.training)),
         seed=seed,
-        history=fit.history,
+        history=history,
         split=split,
     )
 
 
+@dataclass(frozen=True)
+class Span:
+    """Where the epochs of one model lie among those of the whole training."""
+
+    before: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """One training, of one model or of two after each other: on what, how long, and who is told."""
+
+    source: PatchSource
+    split: Split
+    training: TrainingConfig
+    seed: int
+    device: torch.device
+    checkpoints: Path | None
+    progress: Progress
+
+    def batches(self, sites: np.ndarray) -> Batches:
+        """Some sites of the source."""
+        return Batches(self.source, sites, self.training.batch_size, self.device)
+
+    def run(self, model: ModelConfig, on_epoch: OnEpoch) -> tuple[VAE, list[Epoch]]:
+        """A model from fresh weights."""
+        made = self._fresh(model)
+        fit = self._fit(made, model, n_epochs=self.training.epochs)
+        return made, self._train(fit, self.checkpoints, Span(0, fit.n_epochs), on_epoch)
+
+    def from_groups(self, model: ModelConfig, on_epoch: OnEpoch) -> tuple[VAE, list[Epoch]]:
+        """A model with classes that begins from the groups of one without."""
+        n_steps = len(self.batches(self.split.training))
+        stages = divided(self.training, length(self.training, n_steps=n_steps)[0])
+        n_epochs = stages.alone + stages.together
+        plain = without_classes(model)
+        first = self._fresh(plain)
+        begun = None if self.checkpoints is None else self.checkpoints / START_FOLDER
+        if begun is not None:
+            begun.mkdir(exist_ok=True)
+        fit = self._fit(first, plain, n_epochs=stages.alone)
+        self._train(fit, begun, Span(0, n_epochs), ignore)
+        batches = self.batches(self.split.training)
+        told = hints(first, batches, n_classes=model.n_classes[0], seed=self.seed)
+        made = self._fresh(model)
+        made.load_state_dict(inherited(made, first))
+        fit = self._fit(made, model, n_epochs=stages.together)
+        fit.hint(told, n_epochs=stages.hinted)
+        span = Span(stages.alone, n_epochs)
+        return made, self._train(fit, self.checkpoints, span, on_epoch)
+
+    def _fresh(self, model: ModelConfig) -> VAE:
+        made = build(model, self.source.geometry, seed=self.seed).to(self.device)
+        set_scale(made, self.source, self.split.training)
+        return made
+
+    def _fit(self, made: VAE, model: ModelConfig, *, n_epochs: int | None) -> Fit:
+        return Fit(
+            made,
+            self.batches(self.split.training),
+            self.batches(self.split.held_out),
+            config=self.training.model_copy(update={"epochs": n_epochs}),
+            objective=Objective.of(model),
+            seed=self.seed,
+        )
+
+    def _train(self, fit: Fit, folder: Path | None, span: Span, on_epoch: OnEpoch) -> list[Epoch]:
+        """All epochs from the last checkpoint on; a checkpoint now and then, and one at the end."""
+        if folder is not None and read_checkpoint(folder, fit):
+            for epoch in fit.history:
+                on_epoch(epoch)
+        saved = monotonic()
+        for epoch in fit.epochs():
+            on_epoch(epoch)
+            self.progress(span.before + epoch.epoch + 1, span.total)
+            if folder is not None and monotonic() - saved >= self.training.checkpoint_seconds:
+                write_checkpoint(folder, fit)
+                saved = monotonic()
+        if folder is not None and span.before + fit.n_epochs < span.total:
+            write_checkpoint(folder, fit)
+        self.progress(span.before + fit.n_epochs, span.total)
+        return fit.history
+
+
 def split_store(dataset: "xr.Dataset", *, share: float, seed: int) -> Split:
-    """Held-out blocks of a store whose sites know where they were cut; single sites of one that does not."""
+    """Held-out blocks of a store whose sites know where they were cut; single sites of one that does not,
+    or whose frames, one patch each, have nothing to do with each other.
+    """
     n_sites = dataset.sizes[dims.SITE]
-    if not {"frame", "y", "x"} <= set(dataset.coords):
+    if not {"frame", "y", "x"} <= set(dataset.coords) or dataset.attrs.get("independent_frames"):
         return split_sites(n_sites, share=share, seed=seed)
     places = Places(
         frame=dataset["frame"].to_numpy(),
