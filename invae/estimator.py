@@ -36,7 +36,7 @@ from invae.training import saved
 from invae.training.batches import ArraySource, Batches, PatchSource, open_patches
 from invae.training.checkpoint import device_of
 from invae.training.fit import Epoch
-from invae.training.known import checked
+from invae.training.known import checked, places_of
 from invae.training.saved import Trained
 from invae.training.split import split_sites
 from invae.training.train import (
@@ -161,8 +161,8 @@ class InvariantVAE:
         Args:
             patches: (site, y, x), (site, channel, y, x), spectra (site, x), or the path of a store.
             valid: Mask of the same shape, True where a pixel counts; a store has its own.
-            y: What families ss… learn from: classes (site,), −1 unknown; or, for ssreg…, values (site,) or (site, target), NaN
-                unknown. A store may have its own `labels` and `target`.
+            y: What families ss… learn from: classes (site,), −1 unknown; or, for ssreg… and for penalties, values (site,) or
+                (site, target), NaN unknown. A store may have its own `labels` and `target`.
             condition: For families c…: values (site,) or (site, condition), or classes as whole numbers.
             progress: Told the epochs done.
             on_epoch: Told every epoch.
@@ -294,7 +294,7 @@ class InvariantVAE:
         """A source with what was given beside the patches; a store's own otherwise."""
         family, given = FAMILIES[self.config.family], {}
         if y is not None:
-            if not (family.classes or family.target):
+            if not (family.classes or family.target or self.config.objective.penalties):
                 raise InputError(f"family {self.config.family} learns from no labels; leave y out")
             given["labels" if family.classes else "target"] = np.asarray(y)
         if condition is not None:
@@ -392,9 +392,8 @@ def _source(
     names = (dims.SITE, *IMAGE[4 - patches.ndim :])
     told = patches.rename(dict(zip(patches.dims, names, strict=True)))
     missing = IMAGE[: 4 - patches.ndim]
-    return source, told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(
-        name="patch"
-    )
+    told = told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(name="patch")
+    return source.telling(places_of(told)), told
 
 
 def condition_columns(condition: Any, n_conditions: int) -> np.ndarray:

@@ -23,7 +23,7 @@ class TrainingConfig(Config):
     held_out: Annotated[float, Field(ge=0, lt=0.9)] = 0.15
     """Share of space-time blocks kept for validation; patches that overlap them are not trained on."""
     patience: Annotated[int, Field(ge=1)] = 15
-    """Epochs without a better held-out ELBO before training stops."""
+    """Epochs without a better held-out ELBO before training stops, counted once the weights of the objective have arrived."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the networks; auto is bfloat16 on a GPU that has it, else float32."""
     compile: bool = False

@@ -99,7 +99,7 @@ def of_store(dataset: "xr.Dataset") -> SiteKnown:
 
 def places_of(dataset: "xr.Dataset") -> SiteKnown:
     """Where sites were cut, if they know it."""
-    if not set(PLACE) <= set(dataset.coords):
+    if any(name not in dataset.coords or dataset[name].dims != ("site",) for name in PLACE):
         return SiteKnown()
     place = np.stack([dataset[name].to_numpy() for name in PLACE], axis=-1)
     return SiteKnown(place=_columns(place))

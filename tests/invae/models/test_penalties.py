@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
+from invae import InvariantVAE
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.objective import PenaltyConfig
 from invae.embed import encode_batch
@@ -185,6 +187,21 @@ def test_a_field_is_made_smoother_unseen_ones_too():
     rough = [float(smooth(view(c, place=place), length=2.0).mean()) for c in found]
     assert rough[1] < 0.8 * rough[0]
     assert "penalty_smooth" in made.history[-1].held_out
+
+
+def test_places_and_variables_come_in_through_the_estimator():
+    patches, level = bars(seed=8)
+    place = field(0)[0].numpy()
+    coords = {name: ("site", place[:, k]) for k, name in enumerate(("frame", "y", "x"))}
+    labelled = xr.DataArray(patches[:, 0], dims=("site", "patch_y", "patch_x"), coords=coords)
+    penalties = [{"function": "smooth", "options": {"length": 2.0}}, {"function": "follow"}]
+    vae = InvariantVAE(
+        "VAE", objective={"penalties": penalties}, training={"epochs": 1}, device="cpu"
+    )
+    history = vae.fit(labelled, y=level[:, 0]).history
+    assert {"penalty_smooth", "penalty_follow"} <= set(history[0].training)
+    with pytest.raises(InputError, match="learns from no labels; leave y out"):
+        InvariantVAE("VAE", device="cpu").fit(labelled, y=level[:, 0])
 
 
 def test_a_function_of_a_user_is_found_by_name_and_sees_the_reconstruction():
