@@ -20,7 +20,7 @@ import torch
 
 from invae import store
 from invae.config import ComputeConfig, EmbedConfig, IngestConfig, ModelConfig, TrainingConfig
-from invae.config.describe import DescribeConfig
+from invae.config.describe import WallsConfig
 from invae.config.synthetic import DomainsConfig
 from invae.descriptors.describe import describe
 from invae.embed import embed
@@ -120,7 +120,7 @@ def describing(folder: Path, *, n_frames: int) -> list[Row]:
     simulate(recording, config=DomainsConfig(n_frames=n_frames, rows=256, columns=256), seed=1)
     seconds = median_seconds(
         lambda: describe(
-            recording, target, config=DescribeConfig(), receipt=receipt("describe"), compute=COMPUTE
+            recording, target, config=WallsConfig(), receipt=receipt("describe"), compute=COMPUTE
         ),
         repeats=1,
     )
