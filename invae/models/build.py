@@ -17,7 +17,7 @@ from torch import nn
 from invae.config import model as parts
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
-from invae.models.canvas import Canvas, CanvasGenerator, shift_margin
+from invae.models.canvas import Canvas, CanvasGenerator, Home, shift_margin
 from invae.models.centre import CentreFinder
 from invae.models.circle import CirclePrior
 from invae.models.climb import Climber
@@ -45,6 +45,7 @@ from invae.models.encoders import (
 )
 from invae.models.families import Plan, plan
 from invae.models.fields import Field, PosedField, WholeField
+from invae.models.gauge import Gauge
 from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
 from invae.models.latents import ClassPrior, NormalPrior
 from invae.models.likelihoods import Noise, noise_of
@@ -104,6 +105,7 @@ def _turning_disc(made: Plan) -> tuple[Recogniser, Generator]:
         _noise(made),
         grid=grid,
         prior=CirclePrior(config.rotation.prior_sd),
+        gauge=Gauge(made.code),
         geometry=made.geometry,
     )
     chosen = config.encoder or parts.PolarEncoder()
@@ -126,6 +128,7 @@ def _moving_canvas(made: Plan) -> tuple[Recogniser, Generator]:
     generator = CanvasGenerator(
         WholeField(_canvas_decoder(made, canvas), made.code),
         _noise(made),
+        home=Home(made.code, canvas, prior_sd=prior_sd),
         canvas=canvas,
         prior=NormalPrior(prior_sd),
     )
@@ -191,10 +194,10 @@ def _search(made: Plan) -> Search:
         vectors=vectors,
         turns="angle" in made.poses,
     )
-    poses = {name: prior for name in made.poses if not isinstance(prior := priors[name], ClassPrior)}
-    return Search(
-        proposer, Climber(poses, Frame(made.geometry)), priors=priors, config=config
-    )
+    poses = {
+        name: prior for name in made.poses if not isinstance(prior := priors[name], ClassPrior)
+    }
+    return Search(proposer, Climber(poses, Frame(made.geometry)), priors=priors, config=config)
 
 
 def _polar_grid(made: Plan, *, circumscribed: bool) -> PolarGrid:

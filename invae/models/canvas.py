@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
-from invae.models.fields import Field
+from invae.models.fields import Code, Field
 from invae.models.generators import Evidence, Generator, Picture
 from invae.models.latents import Latents, NormalPrior
 from invae.models.likelihoods import Noise
@@ -151,9 +152,14 @@ def correlate_shifts(
 
 @dataclass(frozen=True)
 class ShiftPosterior:
-    """Exact posterior over equally spaced shifts about 0, as normalised log probabilities."""
+    """Exact posterior over equally spaced places on the canvas, as normalised log probabilities.
+
+    A shift is counted from `home`, where a decoder draws this content when nothing is shifted.
+    """
 
     log_prob: Float[Tensor, "batch row column"]
+    home: Float[Tensor, "batch 2"]
+    """Of every content, from the middle of the canvas [half the longer side]."""
     step: tuple[float, float]
     """Distance of neighbours along y and x [half the longer side]."""
 
@@ -163,26 +169,28 @@ class ShiftPosterior:
         scores: Float[Tensor, "batch row column"],
         prior: NormalPrior,
         *,
+        home: Float[Tensor, "batch 2"],
         step: tuple[float, float],
     ) -> "ShiftPosterior":
         """Bayes' rule: log p(x|shift) and the prior on the same grid."""
-        log_prior = cls(scores, step).log_prior(prior)
-        return cls((scores + log_prior).flatten(1).log_softmax(-1).view_as(scores), step)
+        log_prior = cls(scores, home, step).log_prior(prior)
+        return cls((scores + log_prior).flatten(1).log_softmax(-1).view_as(scores), home, step)
 
     @property
-    def axes(self) -> tuple[Float[Tensor, " row"], Float[Tensor, " column"]]:
+    def axes(self) -> tuple[Float[Tensor, "batch row"], Float[Tensor, "batch column"]]:
         """The shifts along y and along x [half the longer side]."""
         like = self.log_prob
         y, x = (
             (torch.arange(n, dtype=like.dtype, device=like.device) - (n - 1) / 2) * step
-            for n, step in zip(like.shape[1:], self.step, strict=True)
+            - self.home[:, axis, None]
+            for axis, (n, step) in enumerate(zip(like.shape[1:], self.step, strict=True))
         )
         return y, x
 
-    def log_prior(self, prior: NormalPrior) -> Float[Tensor, "row column"]:
+    def log_prior(self, prior: NormalPrior) -> Float[Tensor, "batch row column"]:
         """Log probabilities of a prior on the same grid."""
         y, x = (-0.5 * (shift / prior.sd) ** 2 for shift in self.axes)
-        return y.log_softmax(-1).unsqueeze(-1) + x.log_softmax(-1)
+        return y.log_softmax(-1).unsqueeze(2) + x.log_softmax(-1).unsqueeze(1)
 
     def kl(self, prior: NormalPrior) -> Float[Tensor, " batch"]:
         """Kullback-Leibler divergence from the prior on the same grid [nats]."""
@@ -213,7 +221,7 @@ class ShiftPosterior:
         every = torch.arange(len(best), device=best.device)
         lines = (self.log_prob[every, :, place[1]], self.log_prob[every, place[0]])
         found = [
-            axis[index] + step * _vertex(line, index)
+            axis[every, index] + step * _vertex(line, index)
             for axis, step, line, index in zip(self.axes, self.step, lines, place, strict=True)
         ]
         return torch.stack(found, dim=-1)
@@ -241,11 +249,15 @@ class OnCanvas:
     noise: Noise
     prior: NormalPrior
     field: Float[Tensor, "batch channel row column"]
+    home: Float[Tensor, "batch 2"]
+    """Where the field has its pattern, from the middle of the canvas [half the longer side]."""
 
     def evidence(self, patches: Patches) -> Evidence:
         """Bayes' rule over all shifts: the expected log-likelihood, and the posterior of `shift`."""
         scores = self.scores(patches)
-        posterior = ShiftPosterior.from_scores(scores, self.prior, step=self.canvas.step)
+        posterior = ShiftPosterior.from_scores(
+            scores, self.prior, home=self.home, step=self.canvas.step
+        )
         expected = (posterior.log_prob.exp() * scores).sum((1, 2))
         return Evidence(expected, {"shift": posterior})
 
@@ -267,16 +279,46 @@ class OnCanvas:
         return self.canvas.shifts(found) + alone.repeat_interleave(times)[:, None, None]
 
 
+class Home(nn.Module):
+    """Where on the canvas a decoder draws each content.
+
+    The likelihood does not care, and the prior on the shift is too weak to move what is drawn: decoders put one suit of cards
+    2 pixels beside another, and the shifts found differed by that. Told apart, the prior centres the shifts of every content.
+    """
+
+    moves: Tensor
+
+    def __init__(self, code: Code, canvas: Canvas, *, prior_sd: float, hidden: int = 32) -> None:
+        super().__init__()
+        self.code, self.prior_sd = code, prior_sd
+        self.first, self.last = nn.Linear(code.size, hidden), nn.Linear(hidden, 2)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        moves = torch.tensor([float(m > 0) for m in canvas.margin])
+        self.register_buffer("moves", moves, persistent=False)
+
+    def forward(self, latents: Latents) -> Float[Tensor, "batch 2"]:
+        code = self.code(latents)
+        place = self.last(functional.gelu(self.first(code))).to(code.dtype)
+        return self.prior_sd * self.moves * place
+
+
 class CanvasGenerator(Generator):
     """A field on the canvas; where behind the frame it lies is inferred exactly."""
 
-    def __init__(self, field: Field, noise: Noise, *, canvas: Canvas, prior: NormalPrior) -> None:
+    def __init__(
+        self, field: Field, noise: Noise, *, home: Home, canvas: Canvas, prior: NormalPrior
+    ) -> None:
         super().__init__()
-        self.field, self.noise, self.canvas, self.prior = field, noise, canvas, prior
+        self.field, self.noise, self.home = field, noise, home
+        self.canvas, self.prior = canvas, prior
 
     def likelihood(self, latents: Latents) -> OnCanvas:
-        return OnCanvas(self.canvas, self.noise, self.prior, self.field(latents))
+        return OnCanvas(
+            self.canvas, self.noise, self.prior, self.field(latents), self.home(latents)
+        )
 
     def picture(self, latents: Latents) -> Picture:
-        mean = self.noise.mean(self.canvas.crop(self.field(latents), latents["shift"]))
+        place = latents["shift"] + self.home(latents)
+        mean = self.noise.mean(self.canvas.crop(self.field(latents), place))
         return Picture(mean, torch.ones_like(mean[:, 0]))

@@ -1,6 +1,7 @@
 """The canvas: all shifts at once are the same as one after another."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from invae.models.canvas import (
     Canvas,
     CanvasGenerator,
+    Home,
     OnCanvas,
     ShiftPosterior,
     cubic,
@@ -55,7 +57,7 @@ def on_canvas(
     whole = canvas.geometry
     field = smooth((n, whole.n_channels, whole.height, whole.width), seed=seed)
     noise = noise or Gaussian(geometry.n_channels, sd=0.4)
-    return OnCanvas(canvas, noise.double(), PRIOR, field)
+    return OnCanvas(canvas, noise.double(), PRIOR, field, torch.zeros(n, 2).double())
 
 
 def frames(likelihood: OnCanvas, shift: tuple[float, float]) -> torch.Tensor:
@@ -101,7 +103,7 @@ def test_evidence_and_divergence_make_up_the_marginal_likelihood(name):
     assert isinstance(posterior, ShiftPosterior)
     marginal = (scores + posterior.log_prior(PRIOR)).flatten(1).logsumexp(-1)
     torch.testing.assert_close(found.log_likelihood - posterior.kl(PRIOR), marginal)
-    torch.testing.assert_close(posterior.log_prior(PRIOR).exp().sum().item(), 1.0)
+    torch.testing.assert_close(posterior.log_prior(PRIOR).exp().sum().item(), 3.0)
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-4, 4)])
@@ -118,7 +120,7 @@ def test_a_patch_moved_by_whole_pixels_moves_its_posterior_by_exactly_that():
     """Under a mask that hides what came in at the edge, and a prior that prefers no shift."""
     likelihood = on_canvas("image")
     flat = NormalPrior(1e6)
-    likelihood = OnCanvas(likelihood.canvas, likelihood.noise, flat, likelihood.field)
+    likelihood = replace(likelihood, prior=flat)
     patch = frames(likelihood, (0, 0))
     valid = torch.zeros_like(patch, dtype=torch.bool)
     valid[..., 4:8, 4:8] = True
@@ -150,7 +152,8 @@ def test_several_fields_for_every_patch_stand_in_a_row():
     likelihood, patches = on_canvas("image", n=6), some(geometry, 3, masked=True)
     together = likelihood.scores(patches)
     for state in (0, 1):
-        one = OnCanvas(likelihood.canvas, likelihood.noise, PRIOR, likelihood.field[state::2])
+        field, home = likelihood.field[state::2], likelihood.home[state::2]
+        one = replace(likelihood, field=field, home=home)
         torch.testing.assert_close(together[state::2], one.scores(patches))
 
 
@@ -158,11 +161,12 @@ def test_gradients_are_those_of_the_sum_over_all_shifts():
     likelihood, geometry = on_canvas("spectrum", n=2, finer=2), GEOMETRIES["spectrum"][0]
     patches = some(geometry, 2, masked=True)
 
-    def marginal(field: torch.Tensor) -> torch.Tensor:
-        found = OnCanvas(likelihood.canvas, likelihood.noise, PRIOR, field).evidence(patches)
+    def marginal(field: torch.Tensor, home: torch.Tensor) -> torch.Tensor:
+        found = replace(likelihood, field=field, home=home).evidence(patches)
         return found.log_likelihood - found.posterior["shift"].kl(PRIOR)
 
-    assert torch.autograd.gradcheck(marginal, likelihood.field.clone().requires_grad_())
+    given = (likelihood.field.clone(), torch.tensor([[0.0, 0.1], [0.0, -0.2]]).double())
+    assert torch.autograd.gradcheck(marginal, tuple(v.requires_grad_() for v in given))
 
 
 def test_the_picture_shows_the_field_where_the_shift_puts_it():
@@ -171,7 +175,8 @@ def test_the_picture_shows_the_field_where_the_shift_puts_it():
     field = smooth((1, 1, 20, 20))
     noise = Gaussian(1, sd=1.0).double()
     whole = WholeField(Fixed(field), Code(2))
-    generator = CanvasGenerator(whole, noise, canvas=canvas, prior=PRIOR)
+    home = Home(Code(2), canvas, prior_sd=0.2).double()
+    generator = CanvasGenerator(whole, noise, home=home, canvas=canvas, prior=PRIOR)
     unit, content = canvas.half_side, torch.zeros(1, 2, dtype=torch.float64)
     for shift in ((0, 0), (2, -3), (-4, 4)):
         moved = torch.tensor([shift], dtype=torch.float64) / unit
@@ -207,13 +212,13 @@ def test_the_margin_holds_three_sd_but_at_most_half_a_frame():
 def peaks(*places: tuple[float, float], width: float = 0.05, n: int = 41) -> ShiftPosterior:
     """Equal peaks at shifts, along x ten times as wide as along y."""
     step = 1 / 40
-    empty = ShiftPosterior(torch.zeros(1, n, n, dtype=torch.float64), (step, step))
-    y, x = empty.axes
+    flat, home = torch.zeros(1, n, n).double(), torch.zeros(1, 2).double()
+    y, x = (axis[0] for axis in ShiftPosterior(flat, home, (step, step)).axes)
     heights = [
         -0.5 * (((y[:, None] - a) / width) ** 2 + ((x - b) / (2 * width)) ** 2) for a, b in places
     ]
     return ShiftPosterior.from_scores(
-        torch.stack(heights).logsumexp(0)[None], NormalPrior(1e6), step=(step, step)
+        torch.stack(heights).logsumexp(0)[None], NormalPrior(1e6), home=home, step=(step, step)
     )
 
 
@@ -235,9 +240,34 @@ def test_the_mode_of_a_pattern_that_repeats_is_one_of_its_peaks():
 
 def test_the_divergence_vanishes_at_the_prior_only():
     flat = torch.zeros(1, 9, 9, dtype=torch.float64)
-    same = ShiftPosterior.from_scores(flat, PRIOR, step=(0.1, 0.1))
+    home = torch.tensor([[0.1, -0.2]]).double()
+    same = ShiftPosterior.from_scores(flat, PRIOR, home=home, step=(0.1, 0.1))
     assert float(same.kl(PRIOR)) == pytest.approx(0, abs=1e-9)
     assert float(peaks((0.2, 0.1)).kl(PRIOR)) > 1
+
+
+def test_shifts_are_counted_from_where_the_content_has_its_home():
+    here = peaks((0.1, -0.2))
+    home = torch.tensor([[0.1, -0.3]]).double()
+    there = replace(here, home=home)
+    for one, other in ((here.shift, there.shift), (here.mean, there.mean)):
+        torch.testing.assert_close(one, other + home)
+    torch.testing.assert_close(here.sd, there.sd)
+
+
+def test_a_picture_has_its_home_where_the_shifts_are_counted_from():
+    geometry, margin = GEOMETRIES["image"]
+    canvas = Canvas(geometry, margin=margin).double()
+    home = Home(Code(2), canvas, prior_sd=0.2).double()
+    torch.nn.init.constant_(home.last.bias, 2 / (0.2 * canvas.half_side))
+    whole, noise = WholeField(Fixed(smooth((1, 1, 20, 20))), Code(2)), Gaussian(1, sd=0.1).double()
+    generator = CanvasGenerator(whole, noise, home=home, canvas=canvas, prior=PRIOR)
+    content = {"content": torch.zeros(1, 2).double()}
+    shift = torch.tensor([[1.0, -3.0]]).double() / canvas.half_side
+    patches = Patches(generator.picture({**content, "shift": shift}).mean.detach())
+    found = generator.likelihood(content).evidence(patches).posterior["shift"]
+    assert isinstance(found, ShiftPosterior)
+    torch.testing.assert_close(found.shift, shift, rtol=0, atol=0.05 / canvas.half_side)
 
 
 def test_a_peak_at_the_edge_stays_there():
