@@ -11,7 +11,7 @@ from invae import dims, store
 from invae.analysis import baselines, clusters, examples, linear, traversal
 from invae.analysis.association import associate
 from invae.analysis.confusion import compare, known_classes
-from invae.analysis.decoding import decoder_of, states_of
+from invae.analysis.decoding import decoder_of, discrete_of, states_of
 from invae.analysis.images import add_images
 from invae.analysis.inputs import Inputs
 from invae.analysis.known import angle_scores, known_numbers, linear_scores
@@ -118,6 +118,10 @@ def _sites(inputs: Inputs) -> xr.Dataset:
         names = {"condition_name": patches["condition_name"].load()}
         sites["condition"] = patches["condition"].load().variable
         sites = sites.assign_coords(names)
+    state = states_of(sites)
+    if state is not None:
+        words = dims.flags(_class_names(sites), "class of all discrete latents together")
+        sites["joint_class"] = (dims.SITE, state.astype(np.int32), words)
     return sites
 
 
@@ -190,18 +194,9 @@ def _found(sites: xr.Dataset) -> np.ndarray:
 
 
 def _class_names(sites: xr.Dataset) -> list[str]:
-    """Names of the joint states of the model's classes; none without classes."""
-    if "class" not in sites.variables:
-        return []
-    names = [""]
-    sizes = [v.shape[1] for n, v in sites.variables.items() if _is_probability(str(n))]
-    for size in sizes:
-        names = [f"{name}{'·' if name else ''}{k + 1}" for name in names for k in range(size)]
-    return names
-
-
-def _is_probability(name: str) -> bool:
-    return name.startswith("class") and name.endswith("_probability")
+    """Names of the joint states of the model's classes, `1·2` the second one's second; none without classes."""
+    sizes = discrete_of(sites).values()
+    return ["·".join(str(k + 1) for k in state) for state in np.ndindex(*sizes)] if sizes else []
 
 
 def _numbers_per_patch(sites: xr.Dataset) -> int:

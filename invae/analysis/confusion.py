@@ -46,14 +46,14 @@ def cross_table(found: np.ndarray, known: np.ndarray, *, n_found: int, n_known: 
 
 
 def matched(table: np.ndarray) -> np.ndarray:
-    """The known class of each found one, so that most sites agree; −1 for those left over.
+    """The known class of each found one, so that most sites agree; −1 for those left over or without sites.
 
     Source: Kuhn 1955, doi:10.1002/nav.3800020109 (the Hungarian method).
     """
     rows, columns = linear_sum_assignment(table, maximize=True)
     match = np.full(len(table), -1, dtype=np.int64)
     match[rows] = columns
-    return match
+    return np.where(table.sum(axis=1) > 0, match, -1)
 
 
 def accuracy(table: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from invae.training.saved import load
 BATCH = 256
 LEAST_SUPPORT = 0.5
 """A pixel of which the decoder speaks for a smaller share is left empty."""
+MOST_DISCRETE = 9
 POSES = ("angle", "shift", "scale", "shear")
 SIZES: Mapping[str, int] = {"angle": 1, "shift": 2, "scale": 1, "shear": 1}
 
@@ -45,12 +46,13 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
         latents = {"content": content}
         for name, size in sizes.items():
             if size:
-                value = np.asarray(given.get(name, at_rest[name]), dtype=np.float64)
+                rest = at_rest[name]
+                value = np.asarray(given.get(name, rest), dtype=np.float64)
                 value = np.broadcast_to(value.reshape(-1, size), (n, size))
-                latents[name] = (value - at_rest[name]) / unit[name]
+                latents[name] = np.log(value) if name == "scale" else (value - rest) / unit[name]
         if n_states := n_states_of(vae):
-            state = np.asarray(given.get("class", np.zeros(n))).astype(int)
-            latents["class"] = np.eye(n_states)[state]
+            state = np.asarray(given.get("class", 0)).astype(np.int64)
+            latents["class"] = np.eye(n_states)[np.broadcast_to(state, n)]
         latents = {name: np.asarray(value, dtype=np.float32) for name, value in latents.items()}
         pieces = [
             draw({name: value[start : start + BATCH] for name, value in latents.items()})
@@ -64,8 +66,8 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
 def _scales(
     vae: VAE, sizes: Mapping[str, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """What is 0 and what is 1 of every latent inside the model, in the units of an embedding."""
-    at_rest = {name: np.zeros(size) for name, size in sizes.items()}
+    """What stands for nothing known of every latent, and its unit inside the model, in the units of an embedding."""
+    at_rest = {name: np.zeros(size) for name, size in sizes.items()} | {"scale": np.ones(1)}
     unit = {name: np.ones(size) for name, size in sizes.items()}
     unit["shift"] = np.full(2, vae.geometry.half_side)
     for name, standard in (
@@ -84,15 +86,22 @@ def n_states_of(model: VAE) -> int:
     return prior.n_states if isinstance(prior, ClassPrior) else 0
 
 
+def discrete_of(sites: xr.Dataset) -> dict[str, int]:
+    """The discrete latents of sites, `class`, `class_2`, …, and their numbers of classes."""
+    return {
+        name: sites[f"{name}_probability"].shape[1]
+        for name in dims.class_names(MOST_DISCRETE)
+        if name in sites.variables
+    }
+
+
 def states_of(sites: xr.Dataset) -> np.ndarray | None:
     """Joint state (site) of all discrete latents, the last one fastest; none where there is no class."""
-    if "class" not in sites.variables:
+    sizes = discrete_of(sites)
+    if not sizes:
         return None
-    state = np.zeros(sites.sizes[dims.SITE], dtype=np.int64)
-    names = ["class", *(f"class_{k}" for k in range(2, 10) if f"class_{k}" in sites.variables)]
-    for name in names:
-        state = state * sites[f"{name}_probability"].shape[1] + sites[name].to_numpy()
-    return state
+    index = tuple(sites[name].to_numpy().astype(np.int64) for name in sizes)
+    return np.ravel_multi_index(index, tuple(sizes.values()))
 
 
 def latents_of(sites: xr.Dataset) -> dict[str, np.ndarray]:

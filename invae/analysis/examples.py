@@ -150,7 +150,8 @@ def of_each_class(
     }
     means = [_mean_of(patches, sites, here) for here in members]
     centres = np.nan_to_num(np.stack([content for content, _ in means])).astype(np.float32)
-    decoded = decode(centres, {"class": np.arange(len(names))})
+    decoded = np.asarray(decode(centres, {"class": np.arange(len(names))}), dtype=np.float32)
+    decoded[[not len(here) for here in members]] = np.nan
     pixels = (dims.CLASS, *PIXELS)
     sheet = (dims.CLASS, "example", *PIXELS)
     place = np.searchsorted(shown, np.maximum(chosen, 0))
@@ -160,7 +161,7 @@ def of_each_class(
             "mean_patch": (pixels, np.stack([picture for _, picture in means]), dims.attrs(MEAN)),
             "decoded": (
                 pixels,
-                np.asarray(decoded, dtype=np.float32),
+                decoded,
                 dims.attrs("the class's mean content, decoded"),
             ),
             "n_sites": (

@@ -41,15 +41,16 @@ def upright(patches: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:
 
     Args:
         patches: (site, channel, y, x).
-        given: of the poses that there are `angle` [rad], `shift` (site, axis) [pixel], `scale` [log] and `shear` [rad].
+        given: of the poses that there are `angle` [rad], `shift` (site, axis) [pixel], `scale` (magnification) and `shear` [rad].
     """
     y, x = _centred(*patches.shape[-2:])
     n_sites, middle = len(patches), [(length - 1) / 2 for length in patches.shape[-2:]]
-    angle, scale, shear = (given.get(k, np.zeros(n_sites)) for k in ("angle", "scale", "shear"))
+    angle, shear = (given.get(name, np.zeros(n_sites)) for name in ("angle", "shear"))
+    scale = given.get("scale", np.ones(n_sites))
     shift = given.get("shift", np.zeros((n_sites, 2)))
     answer = np.empty(patches.shape, dtype=np.float32)
     for site in range(n_sites):
-        cos, sin = (np.exp(scale[site]) * turn(angle[site]) for turn in (np.cos, np.sin))
+        cos, sin = (scale[site] * turn(angle[site]) for turn in (np.cos, np.sin))
         right = x + np.tan(shear[site]) * y
         at = [cos * y - sin * right, sin * y + cos * right]
         at = [part + shift[site, axis] + middle[axis] for axis, part in enumerate(at)]

@@ -9,8 +9,8 @@ import xarray as xr
 
 from invae import dims, store
 from invae.analysis.examples import PIXELS, patches_of
+from invae.embed import settled, unlabelled
 from invae.models.circle import AnglePosterior, WrappedNormal, log_wrapped_normal
-from invae.models.latents import GivenClass
 from invae.models.objective import evaluate
 from invae.training.batches import Batches, open_patches
 from invae.training.checkpoint import device_of
@@ -81,18 +81,16 @@ def _densities(patches: Path, model: Path, chosen: np.ndarray, *, device: str) -
     """Posterior densities (example, turn) [1/rad] at equally spaced angles from 0."""
     place = device_of(device)
     trained = load(model, device=place)
-    source = open_patches(patches, limits=limits_of(trained.config))
+    source = unlabelled(open_patches(patches, limits=limits_of(trained.config)))
     batches = Batches(source, chosen, BATCH, place).in_order()
     found = [evaluate(trained.model, batch).posterior.get("angle") for batch in batches]
-    tables = [_table(posterior) for posterior in found]
+    tables = [_table(settled(posterior)) for posterior in found if posterior is not None]
     known = [table for table in tables if table is not None]
-    return np.concatenate(known) if len(known) == len(tables) else None
+    return np.concatenate(known) if len(known) == len(found) else None
 
 
 def _table(posterior: object) -> np.ndarray | None:
     match posterior:
-        case GivenClass() as given:
-            return _table(given.best)
         case AnglePosterior() as exact:
             per_radian = exact.log_prob.shape[-1] / (2 * np.pi)
             return exact.log_prob.exp().cpu().numpy() * per_radian

@@ -14,7 +14,7 @@ from invae.progress import Progress, silent
 from invae.provenance import Receipt
 from invae.report import style
 from invae.report.drawing import Drawing, LeftOut, Result
-from invae.report.figures import SECTIONS
+from invae.report.figures import figures_of
 from invae.report.page import Shown, page
 
 CSS_PIXELS = 104
@@ -69,9 +69,10 @@ def _draw_all(
     groups: Result, folder: Path, *, config: ReportConfig, progress: Progress
 ) -> tuple[dict[str, list[Shown]], list[str]]:
     """Figures by section, written into the folder, and which are left out."""
-    sections: dict[str, list[Shown]] = {name: [] for name in SECTIONS}
+    expected = figures_of(groups)
+    sections: dict[str, list[Shown]] = {name: [] for name in expected}
     left_out: list[str] = []
-    draws = [(name, draw) for name, section in SECTIONS.items() for draw in section]
+    draws = [(name, draw) for name, section in expected.items() for draw in section]
     for done, (name, draw) in enumerate(draws, start=1):
         with style.applied(config.dpi):
             try:

@@ -9,8 +9,6 @@ from invae.report import images, style
 from invae.report.drawing import Drawing, Result
 
 MOST_COMPONENTS = 6
-GAP = 2
-"""Between pictures of a sheet [pixel]."""
 
 
 def components(result: Result, config: ReportConfig) -> Drawing:
@@ -46,9 +44,9 @@ def components(result: Result, config: ReportConfig) -> Drawing:
 def _sheet(axis: Axes, pictures: np.ndarray, names: list[str]) -> None:
     """Components side by side, channels below each other."""
     bounds = style.limits(pictures, symmetric=True)
-    sheet = images.mosaic(pictures.swapaxes(0, 1), gap=GAP)
+    sheet = images.mosaic(pictures.swapaxes(0, 1), gap=images.GAP)
     axis.imshow(sheet, cmap="PuOr", vmin=bounds[0], vmax=bounds[1])
-    size = pictures.shape[-1] + GAP
+    size = pictures.shape[-1] + images.GAP
     numbers = [f"component {number + 1}" for number in range(len(pictures))]
     axis.set_xticks((np.arange(len(pictures)) + 0.5) * size, labels=numbers)
     axis.set_yticks((np.arange(len(names)) + 0.5) * size, labels=names)

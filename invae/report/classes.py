@@ -10,8 +10,6 @@ from invae.report.drawing import Drawing, LeftOut, Result
 
 MOST_COLUMNS = 3
 MOST_CLASSES = 8
-GAP = 2
-"""Between pictures of a sheet [pixel]."""
 
 
 def on_image(result: Result, config: ReportConfig) -> Drawing:
@@ -70,9 +68,9 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
     height = min(2.0, side) * 2 + 0.55
     figure, axes = style.panels(n_classes, columns=columns, panel_height=height)
     colours = style.class_colours(n_classes)
-    size = pictures[0].shape[-1] + GAP
+    size = pictures[0].shape[-1] + images.GAP
     for number, axis in enumerate(axes):
-        sheet = images.mosaic(np.stack([part[number] for part in pictures]), gap=GAP)
+        sheet = images.mosaic(np.stack([part[number] for part in pictures]), gap=images.GAP)
         axis.imshow(sheet, cmap=cmap, vmin=bounds[0], vmax=bounds[1])
         axis.set_xticks(np.arange(len(names)) * size + size / 2, labels=names)
         axis.set_yticks(

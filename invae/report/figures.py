@@ -1,16 +1,83 @@
 """All figures of the report, in the order of the page."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from invae.report import baseline, changes, classes, follow, frames, latents, quality
-from invae.report.drawing import Draw
+from invae import dims
+from invae.report import (
+    agreement,
+    angles,
+    baseline,
+    beside,
+    changes,
+    classes,
+    follow,
+    frames,
+    latents,
+    members,
+    plane,
+    quality,
+    rgb,
+)
+from invae.report.drawing import Draw, Result
 
 SECTIONS: Mapping[str, tuple[Draw, ...]] = {
     "What was recorded": (frames.overview, frames.signals, frames.drift),
-    "What the model sees": (latents.content, latents.angle, latents.manifold, latents.scatter),
+    "What the model sees": (
+        latents.content,
+        latents.angle,
+        latents.manifold,
+        plane.scatter,
+        rgb.three,
+        angles.posterior,
+    ),
     "What it means": (follow.association,),
+    "Against what is known": (agreement.confusion, agreement.angle, agreement.reading),
+    "Classes of the model": (members.sheets, members.probability),
     "Classes of sites": (classes.on_image, classes.patches, classes.bic),
     "What changes": (changes.transitions, changes.over_time, changes.pinning),
-    "How far to trust it": (quality.training, quality.examples, quality.error, baseline.components),
+    "How far to trust it": (
+        quality.training,
+        angles.over_training,
+        quality.examples,
+        quality.error,
+        baseline.components,
+        beside.planes,
+    ),
 }
 """Section → its figures; a new figure is a function and a place here."""
+
+
+def _has(group: str) -> Callable[[Result], bool]:
+    return lambda result: group in result
+
+
+NEEDS: Mapping[Draw, Callable[[Result], bool]] = {
+    **dict.fromkeys(
+        (
+            *SECTIONS["What was recorded"],
+            *SECTIONS["What changes"],
+            latents.content,
+            latents.angle,
+            follow.association,
+            classes.on_image,
+        ),
+        _has("maps"),
+    ),
+    **dict.fromkeys(SECTIONS["Classes of the model"], _has("classes")),
+    agreement.confusion: _has("confusion"),
+    agreement.angle: lambda result: "angle_raw" in result.get("known", {}),
+    agreement.reading: lambda result: "r2" in result.get("known", {}),
+    angles.posterior: _has("angles"),
+    angles.over_training: lambda result: "angle_count" in result.get("training", {}),
+    beside.planes: _has("baselines"),
+    rgb.three: lambda result: result[""].sizes[dims.LATENT] == 3,
+}
+"""What must be there for a figure to be expected; one that is expected and cannot be drawn is named on the page."""
+
+
+def figures_of(result: Result) -> dict[str, list[Draw]]:
+    """The figures to be expected of a result, by section."""
+    return {
+        name: [draw for draw in draws if draw not in NEEDS or NEEDS[draw](result)]
+        for name, draws in SECTIONS.items()
+    }

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from invae.config import ReportConfig
 from invae.report import style
 from invae.report.drawing import Drawing, LeftOut, Result
-from invae.report.latents import DESCRIPTORS
+from invae.report.plane import DESCRIPTORS
 
 SPACES = {"content": "content, all dimensions", "pca": "principal components, as many"}
 

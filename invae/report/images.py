@@ -10,6 +10,8 @@ from invae import dims
 from invae.report import style
 from invae.report.drawing import Result
 
+GAP = 2
+"""Between pictures of a sheet [pixel]."""
 BREAK = 3.0
 """Points of a wall further apart are not joined [pixel]."""
 MAX_DOTS = 20_000

@@ -1,35 +1,16 @@
 """The latents: on the image, against each other, against descriptors, and what the decoder draws for them."""
 
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
 from invae.report.drawing import Drawing, LeftOut, Result
+from invae.report.plane import ANGLE_TICKS, shown_dimensions
 
 MOST_DIMENSIONS = 4
 MOST_COLUMNS = 3
-ANGLE_TICKS = {-np.pi: "−π", -np.pi / 2: "−π/2", 0.0: "0", np.pi / 2: "π/2", np.pi: "π"}
-DESCRIPTORS = {
-    "wall_count": "walls in the window",
-    "switching_degree": "switching degree",
-    "wall_curvature": "wall curvature",
-    "domain_convexity": "domain convexity",
-    "switch_significance": "switch significance",
-}
-"""Descriptors and their names in figures."""
-
-
-def shown_dimensions(result: Result) -> list[int]:
-    """The two content dimensions that scatter plots and the manifold show (one if there is one)."""
-    axes = (
-        result["traversal"][name].attrs.get("content_dimension")
-        for name in ("latent_1", "latent_2")
-    )
-    return [int(axis) for axis in axes if axis is not None]
 
 
 def content(result: Result, config: ReportConfig) -> Drawing:
@@ -151,28 +132,22 @@ def _against_normal(axis: Axes, result: Result, wrapped: np.ndarray) -> None:
 
 
 def manifold(result: Result, config: ReportConfig) -> Drawing:
-    """Decoded patches over the latent plane, one sheet per channel."""
+    """Decoded patches over the latent plane, one sheet for each class and channel."""
     traversal = result["traversal"]
-    pictures = traversal["manifold"].transpose(
-        "latent_2", "latent_1", dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X
-    )
-    pictures = pictures.to_numpy()[::-1]  # latent 2 grows upwards, as in the scatter plots
     names = [style.short(str(name)) for name in traversal[dims.CHANNEL].to_numpy()]
-    columns = min(3, max(2, len(names)))
-    flat = pictures.shape[0] == 1
-    height = 0.25 + style.WIDTH / columns * (0.2 if flat else 0.95)
-    figure, axes = style.panels(len(names), columns=columns, panel_height=height)
-    cmap, bounds = style.patch_colours(pictures)
-    for index, (axis, name) in enumerate(zip(axes, names, strict=True)):
-        sheet = images.mosaic(pictures[:, :, index])
-        axis.imshow(sheet, cmap=cmap, vmin=bounds[0], vmax=bounds[1])
-        axis.set(xticks=[], yticks=[], title=f"channel {name}")
-        dimensions = shown_dimensions(result)
-        axis.set_xlabel(f"content {dimensions[0] + 1} →")
-        if len(dimensions) > 1:
-            axis.set_ylabel(f"content {dimensions[1] + 1} →")
-        axis.spines[:].set_visible(False)
-        axis.set_facecolor("#eef0f2")
+    classes = class_titles(result)
+    sheets = [(k, c) for k in range(len(classes)) for c in range(len(names))]
+    columns = (
+        min(3, max(2, len(names))) if len(names) > 1 or len(sheets) < 4 else min(4, len(sheets))
+    )
+    flat = traversal.sizes["latent_2"] == 1
+    height = 0.3 + style.WIDTH / columns * (0.2 if flat else 0.93)
+    figure, axes = style.panels(len(sheets), columns=columns, panel_height=height)
+    cmap, bounds = style.patch_colours(traversal["manifold"].to_numpy())
+    for axis, (number, channel) in zip(axes, sheets, strict=True):
+        show_manifold(axis, result, number, channel, cmap=cmap, bounds=bounds)
+        channel_title = f"channel {names[channel]}" if len(names) > 1 or not classes[number] else ""
+        axis.set_title(", ".join(filter(None, (classes[number], channel_title))))
     style.colour_bar(figure, axes, cmap=cmap, bounds=bounds, label="decoded value")
     counts = traversal["n_sites"].to_numpy()
     return Drawing(
@@ -185,61 +160,48 @@ def manifold(result: Result, config: ReportConfig) -> Drawing:
             " Channels are the same patch in successive frames."
             if "t" in names and len(names) > 1
             else ""
-        ),
+        )
+        + (" Every class has a manifold of its own." if len(classes) > 1 else ""),
         figure,
         f"{int((counts > 0).sum())} of {counts.size} places hold sites.",
     )
 
 
-def scatter(result: Result, config: ReportConfig) -> Drawing:
-    """The latent plane, coloured by each descriptor and by class."""
-    sites = result[""]
-    keep = images.evenly(sites.sizes[dims.SITE], images.MAX_DOTS)
-    chosen = shown_dimensions(result)
-    values = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()[keep]
-    x = values[:, chosen[0]]
-    known = [
-        name for name in DESCRIPTORS if name in sites and np.isfinite(sites[name].to_numpy()).any()
-    ]
-    figure, axes = style.panels(1 + len(known), columns=3, panel_height=2.75)
-    label = sites["cluster"].to_numpy()[keep]
-    y = values[:, chosen[1]] if len(chosen) > 1 else label + 0.0
-    colours = style.class_colours(sites.sizes["cluster_name"])
-    axes[0].scatter(x, y, c=colours(label), s=8, lw=0, alpha=0.75, rasterized=True)
-    axes[0].set_title("class")
-    for number in range(sites.sizes["cluster_name"]):
-        axes[0].scatter([], [], color=colours(number), s=18, label=str(number + 1))
-    axes[0].legend(ncols=2, loc="best", handletextpad=0.1, columnspacing=0.8)
-    for axis, name in zip(axes[1:], known, strict=True):
-        _coloured(axis, x, y, sites[name][keep], config=config)
-    for axis in axes:
-        axis.set_xlabel(f"content {chosen[0] + 1}")
-        axis.set_ylabel(f"content {chosen[1] + 1}" if len(chosen) > 1 else "class")
-    return Drawing(
-        "scatter",
-        "Latent plane, coloured by descriptors",
-        "Each dot is a site. A colour that changes steadily across the cloud belongs to a descriptor that the latents follow; "
-        "a colour that is mixed everywhere belongs to one that they ignore. Descriptors are computed from the image, without "
-        "the model.",
-        figure,
-        f"{style.number(len(keep))} of {style.number(sites.sizes[dims.SITE])} sites shown.",
-    )
-
-
-def _coloured(
-    axis: Axes, x: np.ndarray, y: np.ndarray, descriptor: xr.DataArray, *, config: ReportConfig
+def show_manifold(
+    axis: Axes,
+    result: Result,
+    number: int,
+    channel: int,
+    *,
+    cmap: str,
+    bounds: tuple[float, float],
+    labels: bool = True,
 ) -> None:
-    """Dots in the colours of a descriptor; pale grey ones where it is not known."""
-    name, values = str(descriptor.name), descriptor.to_numpy()
-    signed = name in ("wall_curvature", "domain_convexity")
-    cmap, bounds = "coolwarm" if signed else config.colormap, style.limits(values, symmetric=signed)
-    low, high = bounds
-    known = np.isfinite(values)
-    axis.scatter(x[~known], y[~known], c="#d5d9dd", s=6, lw=0, rasterized=True)
-    shown = {"cmap": cmap, "vmin": low, "vmax": high, "rasterized": True}
-    axis.scatter(x[known], y[known], c=values[known], s=8, lw=0, **shown)
-    axis.set_title(DESCRIPTORS[name])
-    label = style.in_units(DESCRIPTORS[name], descriptor.attrs.get("units"))
-    figure = axis.get_figure()
-    assert isinstance(figure, Figure)
-    style.colour_bar(figure, axis, cmap=cmap, bounds=bounds, label=label)
+    """The sheet of decoded patches of one class and one channel; latent 2 grows upwards, as in the scatter plots."""
+    pictures = result["traversal"]["manifold"].isel({dims.CLASS: number, dims.CHANNEL: channel})
+    pictures = pictures.transpose("latent_2", "latent_1", dims.PATCH_Y, dims.PATCH_X)
+    axis.imshow(images.mosaic(pictures.to_numpy()[::-1]), cmap=cmap, vmin=bounds[0], vmax=bounds[1])
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+    axis.set_facecolor("#eef0f2")
+    if labels:
+        dimensions = shown_dimensions(result)
+        axis.set_xlabel(f"content {dimensions[0] + 1} →")
+        if len(dimensions) > 1:
+            axis.set_ylabel(f"content {dimensions[1] + 1} →")
+
+
+def class_titles(result: Result) -> list[str]:
+    """A title for each manifold: the class with the known one it is matched with, the condition, or nothing."""
+    names = [style.short(str(name)) for name in result["traversal"]["class_name"].to_numpy()]
+    if "classes" not in result:
+        return names if len(names) > 1 else [""]
+    titles = [f"class {name}" for name in names]
+    if "confusion" not in result:
+        return titles
+    known = [style.short(str(name)) for name in result["confusion"]["known"].to_numpy()]
+    match = result["confusion"]["match"].isel(labelling=0).to_numpy()
+    matched = [
+        known[match[k]] if k < len(match) and match[k] >= 0 else "" for k in range(len(names))
+    ]
+    return [f"{t}: {m}" if m else t for t, m in zip(titles, matched, strict=True)]

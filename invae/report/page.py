@@ -17,7 +17,7 @@ from invae.provenance import Receipt
 from invae.report import style
 from invae.report.drawing import Result
 from invae.report.images import pixel_nm
-from invae.report.latents import DESCRIPTORS
+from invae.report.plane import DESCRIPTORS
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser loads nothing and runs nothing, whatever a name in a recording says."""
@@ -76,19 +76,30 @@ def page(
 
 def headline(result: Result) -> str:
     """What was found, in one sentence."""
-    summary, maps = result["summary"], result["maps"]
-    n_frames = int(summary["n_frames"])
-    words = [f"{n_frames} frame{'s' if n_frames > 1 else ''} of {field_of_view(maps)}"]
+    summary, maps, words = result["summary"], result.get("maps"), []
+    if maps is not None:
+        words.append(f"{_count(summary, 'n_frames', 'frame')} of {field_of_view(maps)}")
     if "n_walls" in summary:
         words.append(f"{style.number(float(summary['n_walls']), 2)} walls in a frame")
-    n_classes = int(summary["n_clusters"])
-    words.append(
-        f"{style.number(float(summary['n_sites']))} sites in {n_classes} class{'es' if n_classes > 1 else ''}"
-    )
+    classes = _count(summary, "n_classes" if "n_classes" in summary else "n_clusters", "class")
+    what = "site" if maps is not None else "image"
+    words.append(f"{_count(summary, 'n_sites', what)} in {classes}")
+    if "accuracy" in summary:
+        words.append(f"accuracy {style.number(float(summary['accuracy']))}")
+    if "angle_score" in summary:
+        words.append(f"angle {style.number(float(summary['angle_score']))} of 1 in the worst class")
     if "drift_max" in summary:
         words.append(f"drift up to {_with_sd(summary, 'drift_max', 'drift_sd')} px")
-    words.append(f"{style.number(100 * float(summary['masked_share']))} % masked")
+    if "masked_share" in summary:
+        words.append(f"{style.number(100 * float(summary['masked_share']))} % masked")
     return "; ".join(words) + "."
+
+
+def _count(summary: xr.Dataset, name: str, word: str) -> str:
+    """`1 class`, `4 classes`."""
+    count = float(summary[name])
+    plural = "" if count == 1 else "es" if word.endswith("s") else "s"
+    return f"{style.number(count)} {word}{plural}"
 
 
 def field_of_view(maps: xr.Dataset) -> str:
@@ -117,40 +128,51 @@ def _summary(result: Result) -> str:
 
 def _facts(result: Result) -> Iterable[tuple[str, str]]:
     """Name and value of what stands at the top."""
-    sites, maps, summary = result[""], result["maps"], result["summary"]
-
-    def known(name: str, unit: str = "", scale: float = 1.0) -> str:
-        if name not in summary:
-            return "–"
-        return f"{style.number(scale * float(summary[name]))}{unit}"
-
-    size = pixel_nm(maps)
+    sites, summary = result[""], result["summary"]
     yield (
         "recording",
         ", ".join(str(sites.attrs.get(k)) for k in ("modality", "format") if sites.attrs.get(k)),
     )
-    yield "field of view", field_of_view(maps)
-    pixel = f"{size:.4g} nm each" if size else "not calibrated"
-    yield "pixels", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]}, {pixel}"
-    yield "frames", known("n_frames")
-    yield "masked", known("masked_share", " %", 100)
-    yield "walls in a frame", known("n_walls")
-    if "drift_max" in summary:
-        yield "largest drift", f"{_with_sd(summary, 'drift_max', 'drift_sd')} px"
-    yield "sites", known("n_sites")
+    if "maps" in result:
+        yield from _facts_of_frames(result["maps"], summary)
+    yield "sites" if "maps" in result else "images", _known(summary, "n_sites")
     channels = ", ".join(str(name) for name in sites.attrs.get("channels", []))
     yield "patches", f"{sites.attrs.get('window', '–')} px; channels {channels}"
     yield (
         "model",
         f"{sites.attrs.get('family', '–')}, {sites.sizes[dims.LATENT]} content dimension(s)",
     )
-    yield "ELBO, held out", known("elbo_held_out", " nat per patch")
-    yield "ELBO, trained on", known("elbo_training", " nat per patch")
-    yield "classes", known("n_clusters")
-    yield "reconstruction error", known("reconstruction_error")
-    yield "the same, principal components", known("pca_error")
-    if "angle_agreement" in summary:
-        yield "angle follows wall", f"{known('angle_agreement')} of 1"
+    yield "ELBO, held out", _known(summary, "elbo_held_out", " nat per patch")
+    yield "ELBO, trained on", _known(summary, "elbo_training", " nat per patch")
+    if "n_classes" in summary:
+        yield "classes of the model", _known(summary, "n_classes")
+    yield "classes" if "n_classes" not in summary else "clusters", _known(summary, "n_clusters")
+    yield "reconstruction error", _known(summary, "reconstruction_error")
+    yield "the same, principal components", _known(summary, "pca_error")
+    for name, words in (
+        ("accuracy", "accuracy of the classes"),
+        ("adjusted_rand", "adjusted Rand index"),
+        ("angle_score", "angle, worst class"),
+        ("angle_agreement", "angle follows wall"),
+    ):
+        if name in summary:
+            yield words, f"{_known(summary, name)} of 1"
+
+
+def _facts_of_frames(maps: xr.Dataset, summary: xr.Dataset) -> Iterable[tuple[str, str]]:
+    size = pixel_nm(maps)
+    yield "field of view", field_of_view(maps)
+    pixel = f"{size:.4g} nm each" if size else "not calibrated"
+    yield "pixels", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]}, {pixel}"
+    yield "frames", _known(summary, "n_frames")
+    yield "masked", _known(summary, "masked_share", " %", 100)
+    yield "walls in a frame", _known(summary, "n_walls")
+    if "drift_max" in summary:
+        yield "largest drift", f"{_with_sd(summary, 'drift_max', 'drift_sd')} px"
+
+
+def _known(summary: xr.Dataset, name: str, unit: str = "", scale: float = 1.0) -> str:
+    return f"{style.number(scale * float(summary[name]))}{unit}" if name in summary else "–"
 
 
 def _list(title: str, lines: Sequence[str]) -> str:

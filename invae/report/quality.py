@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from invae import dims
 from invae.config import ReportConfig
@@ -10,7 +11,10 @@ from invae.report import images, style
 from invae.report.drawing import Drawing, LeftOut, Result
 
 MOST_COLUMNS = 3
-TERMS = {"kl_content": "content", "kl_angle": "angle", "kl_shift": "shift"}
+TERMS = {
+    f"kl_{name}": name
+    for name in ("content", "angle", "shift", "class", "scale", "shear", "target")
+}
 RANKS = ("best", "median", "worst")
 
 
@@ -90,9 +94,31 @@ def _training_numbers(history: xr.Dataset, best: int) -> str:
 
 
 def error(result: Result, config: ReportConfig) -> Drawing:
-    """Reconstruction error on the image, and its distribution beside the linear baseline's."""
-    sites, maps = result[""], result["maps"]
-    values = sites["reconstruction_error"].to_numpy()
+    """Reconstruction error on the image, where there is one, and its distribution beside the linear baseline's."""
+    sites = result[""]
+    if "maps" in result:
+        figure, last = _error_on_image(result, config)
+    else:
+        figure = style.new_figure(2.9)
+        last = figure.subplots(1, 2, width_ratios=(1.6, 1))[0]
+        figure.axes[1].set_axis_off()
+    numbers = _histogram(last, sites)
+    where = "Dark sites are those that the model explains worst: rare structures, noise, or masks that were missed. Right: the "
+    return Drawing(
+        "error",
+        "Reconstruction error",
+        (where if "maps" in result else "The ")
+        + "distribution for held-out sites and for all others, beside what principal components of all sites leave over that "
+        "have as many numbers per patch as the model has content and pose.",
+        figure,
+        numbers,
+    )
+
+
+def _error_on_image(result: Result, config: ReportConfig) -> tuple[Figure, Axes]:
+    """The error where the sites are, and a place beside it."""
+    maps = result["maps"]
+    values = result[""]["reconstruction_error"].to_numpy()
     bounds = style.limits(values)
     frames = images.with_sites(result, min(config.max_frames, 2))
     figure = style.new_figure(images.panel_height(maps, 3) + 0.1)
@@ -110,16 +136,7 @@ def error(result: Result, config: ReportConfig) -> Drawing:
         bounds=bounds,
         label="rms error / usual amplitude",
     )
-    numbers = _histogram(axes[-1], sites)
-    return Drawing(
-        "error",
-        "Reconstruction error",
-        "Dark sites are those that the model explains worst: rare structures, noise, or masks that were missed. Right: the "
-        "distribution for held-out sites and for all others, beside what principal components of all sites leave over that "
-        "have as many numbers per patch as the model has content, angle and shift.",
-        figure,
-        numbers,
-    )
+    return figure, axes[-1]
 
 
 def _histogram(axis: Axes, sites: xr.Dataset) -> str:

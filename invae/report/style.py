@@ -91,6 +91,11 @@ def class_colours(n_classes: int) -> ListedColormap:
     return ListedColormap([CLASSES[index % len(CLASSES)] for index in range(max(n_classes, 1))])
 
 
+def shades(cmap: str, n_shades: int) -> list[tuple[float, ...]]:
+    """Colours of a map for a few lines, its palest end left out."""
+    return [tuple(map(float, matplotlib.colormaps[cmap](x))) for x in np.linspace(0, 0.9, n_shades)]
+
+
 def cyclic() -> ListedColormap:
     """A colour circle for angles: hue goes round, lightness rises and falls once, so that grey prints keep half of it.
 

@@ -15,7 +15,7 @@ from invae.errors import ConfigError, StoreError
 from invae.report import as_bytes, style
 from invae.report.classes import bic
 from invae.report.drawing import LeftOut
-from invae.report.figures import SECTIONS
+from invae.report.figures import SECTIONS, figures_of
 
 
 class Page(HTMLParser):
@@ -52,7 +52,7 @@ def drawings(small_run):
     """All figures that there are for a series."""
     groups, config = results.open_result(small_run.store("analyse")), ReportConfig(dpi=50)
     with style.applied(50):
-        return [draw(groups, config) for draws in SECTIONS.values() for draw in draws]
+        return [draw(groups, config) for draws in figures_of(groups).values() for draw in draws]
 
 
 def test_the_page_loads_nothing_and_runs_nothing(made, page):
