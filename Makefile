@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test test-slow test-gpu lint types format lock benchmarks clean
+.PHONY: venv demo test test-slow test-gpu lint types format lock benchmarks scoreboard clean
 
 venv: $(STAMP)
 
@@ -39,6 +39,9 @@ format: venv
 
 benchmarks: venv
 	$(BIN)/python -m benchmarks.run
+
+scoreboard: venv
+	$(BIN)/python -m benchmarks.scoreboard
 
 # The lock: everything that `pip install -e .[dev]` brings, pinned; torch without the local build's suffix.
 lock:

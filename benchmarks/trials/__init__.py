@@ -1,0 +1,12 @@
+"""The tasks of the scoreboard, in the order of its page."""
+
+from benchmarks.trial import Trial
+from benchmarks.trials import cards, digits, others, shifts, speed
+
+TRIALS: tuple[Trial, ...] = (
+    *cards.TRIALS,
+    *digits.TRIALS,
+    *shifts.TRIALS,
+    *speed.TRIALS,
+    *others.TRIALS,
+)
