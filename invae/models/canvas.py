@@ -318,6 +318,9 @@ class CanvasGenerator(Generator):
             self.canvas, self.noise, self.prior, self.field(latents), self.home(latents)
         )
 
+    def pattern(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        return self.noise.mean(self.canvas.crop(self.field(latents), self.home(latents)))
+
     def picture(self, latents: Latents) -> Picture:
         place = latents["shift"] + self.home(latents)
         mean = self.noise.mean(self.canvas.crop(self.field(latents), place))
