@@ -195,25 +195,8 @@ def _said_of_target(model: VAE, found: Evaluation) -> dict[str, Tensor]:
     return {"target": value.mean * unit.scale + unit.offset, "target_sd": sd}
 
 
-def best_latents(model: VAE, found: Evaluation) -> dict[str, Tensor]:
-    """One value of every latent, the exactly inferred too: the most probable class, and the rest given that."""
-    latents = dict(found.latents)
-    classes = found.posterior.get("class")
-    if isinstance(classes, Categorical):
-        latents["class"] = classes.best
-    for name in model.poses:
-        if name not in latents:
-            posterior = settled(found.posterior[name])
-            if isinstance(posterior, ShiftPosterior):
-                latents[name] = posterior.shift
-            else:
-                assert isinstance(posterior, AnglePosterior | WrappedNormal)
-                latents[name] = posterior.angle.unsqueeze(-1)
-    return latents
-
-
 def _reconstruction_error(model: VAE, patches: Patches, found: Evaluation) -> Tensor:
-    picture = model.decode(best_latents(model, found))
+    picture = model.decode(found.completed)
     weight = patches.weight * picture.support.unsqueeze(1)
     squares = weight * (patches.values - picture.mean) ** 2
     return (squares.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-9)).sqrt()

@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from invae.models.circle import AnglePosterior, CirclePrior
+from invae.models.circle import AnglePosterior, CirclePrior, circle_grid
 from invae.models.fields import Field
+from invae.models.gauge import Gauge
 from invae.models.latents import (
+    IMPOSSIBLE,
     Categorical,
     ClassPrior,
     GivenClass,
@@ -24,11 +26,12 @@ from invae.models.latents import (
     class_weights,
 )
 from invae.models.likelihoods import Noise, log_prob
-from invae.models.patches import Geometry, Patches
-from invae.models.polar import PolarGrid, correlate
-from invae.models.pose import Rotation, Translation, pixel_grid
+from invae.models.patches import Geometry, Known, Patches
+from invae.models.polar import PolarGrid, correlate, rolled
+from invae.models.pose import POSES, Rotation, Translation, pixel_grid
 
 FINER = 4  # angles scored for each direction of the grid
+WINDOW = 0.85  # cosine of the farthest angle from where one is sought: 32 degrees, well below the 60 of a wrong lobe
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Picture:
     """Share of a pixel that the decoder speaks of, 0–1; elsewhere stands a constant level."""
 
 
+def at_rest(latents: Latents) -> dict[str, Tensor]:
+    """The same latents with every pose undone."""
+    return {k: torch.zeros_like(v) if k in POSES else v for k, v in latents.items()}
+
+
 class Generator(nn.Module, ABC):
     """From named latents to likelihoods and to pictures."""
 
@@ -72,6 +80,18 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def likelihood(self, latents: Latents) -> Likelihood:
         """The distribution of patches with these latents."""
+
+    @abstractmethod
+    def pattern(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        """What is decoded, before it is placed; alike for alike patterns once the gauge is settled."""
+
+    @property
+    def turning(self) -> "Generator":
+        """The generator that places patterns: itself, or the one asked for every class."""
+        return self
+
+    def settle(self, latents: Latents) -> None:
+        """Choose what the likelihood leaves open so that alike patterns lie alike; nothing is open in most generators."""
 
     @abstractmethod
     def picture(self, latents: Latents) -> Picture:
@@ -99,6 +119,9 @@ class PixelGenerator(Generator):
         super().__init__()
         self.field, self.noise = field, noise
 
+    def pattern(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        return self.noise.mean(self.field(at_rest(latents)))
+
     def likelihood(self, latents: Latents) -> OnPixels:
         return OnPixels(self.noise, self.field(latents))
 
@@ -120,11 +143,13 @@ class OnDisc:
     prior: CirclePrior
     field: Float[Tensor, "batch channel radius angle"]
     centre: Float[Tensor, "patch 2"] | None
+    turn: Float[Tensor, " batch"] | None
+    """By how much the field is turned from the upright one [rad]; 0 when empty."""
 
     def evidence(self, patches: Patches) -> Evidence:
         """Bayes' rule over all angles: the expected log-likelihood, and the posterior of `angle`."""
         scores = self.scores(patches)
-        posterior = AnglePosterior.from_scores(scores, self.prior)
+        posterior = AnglePosterior.from_scores(scores + sought(patches.known, scores), self.prior)
         expected = (posterior.log_prob.exp() * scores).sum(-1)
         return Evidence(expected, {"angle": posterior})
 
@@ -144,12 +169,23 @@ class OnDisc:
         else:
             weight = self.grid.area * view.fraction
             scores = scores - correlate(weight, partition, n_turns=n_turns)
-        return scores + self._without_field(patches).repeat_interleave(times).unsqueeze(-1)
+        scores = scores + self._without_field(patches).repeat_interleave(times).unsqueeze(-1)
+        return scores if self.turn is None else rolled(scores, self.turn)
 
     def _without_field(self, patches: Patches) -> Float[Tensor, " batch"]:
         background = self.noise.log_background(patches.values) * patches.weight
         gain = self.noise.log_base(patches.values) * patches.weight - background
         return background.sum((1, 2, 3)) + self.grid.integrate(gain, self.centre)
+
+
+def sought(known: Known, scores: Float[Tensor, "batch turn"]) -> Tensor:
+    """Log weights of angles: those far from where the patch's is sought are ruled out; 0 where it is free."""
+    if known.turn is None:
+        return scores.new_zeros(())
+    offset = circle_grid(scores.shape[-1], like=scores) - known.turn.unsqueeze(-1)
+    far = (WINDOW - torch.cos(offset).clamp(max=WINDOW)) / (1 + WINDOW)
+    weights = IMPOSSIBLE * far.nan_to_num(nan=0.0)
+    return weights.repeat_interleave(len(scores) // len(weights), dim=0)
 
 
 class DiscGenerator(Generator):
@@ -165,23 +201,42 @@ class DiscGenerator(Generator):
         *,
         grid: PolarGrid,
         prior: CirclePrior,
+        gauge: Gauge,
         geometry: Geometry,
     ) -> None:
         super().__init__()
         self.field, self.noise, self.grid, self.prior = field, noise, grid, prior
+        self.gauge = gauge
         self.size = (geometry.height, geometry.width)
         self.register_buffer("pixels", pixel_grid(geometry), persistent=False)
 
     def likelihood(self, latents: Latents) -> OnDisc:
-        centre = latents.get("shift")
-        return OnDisc(self.grid, self.noise, self.prior, self.field(latents), centre)
+        field, centre = self.field(latents), latents.get("shift")
+        turn = self.gauge(latents, field, painter=self.field, grid=self.grid)
+        return OnDisc(self.grid, self.noise, self.prior, field, centre, turn)
+
+    def pattern(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        latents = at_rest(latents)
+        field = self.field(latents)
+        turn = self.gauge(latents, field, painter=self.field, grid=self.grid)
+        field = self.noise.mean(field)
+        if turn is None:
+            return field
+        times = field[0, :, :, 0].numel()
+        return rolled(field.flatten(0, 2), turn.repeat_interleave(times)).view_as(field)
+
+    def settle(self, latents: Latents) -> None:
+        if self.prior.sd is None:  # a prior about 0 has chosen already
+            self.gauge.settle(latents, painter=self.field, grid=self.grid)
 
     def picture(self, latents: Latents) -> Picture:
-        field = self.noise.mean(self.field(latents))
-        coords = self.pixels.expand(len(field), -1, -1)
+        field = self.field(latents)
+        turn = self.gauge(latents, field, painter=self.field, grid=self.grid)
+        field, coords = self.noise.mean(field), self.pixels.expand(len(field), -1, -1)
         if "shift" in latents:
             coords = Translation().pull_back(coords, latents["shift"])
-        coords = Rotation().pull_back(coords, latents["angle"])
+        angle = latents["angle"] if turn is None else latents["angle"] - turn.unsqueeze(-1)
+        coords = Rotation().pull_back(coords, angle)
         support = self.grid.support(coords).unflatten(-1, self.size)
         inner = self.grid.interpolate(field, coords).unflatten(-1, self.size)
         share = support.unsqueeze(1)
@@ -232,6 +287,10 @@ class EveryClass(Generator):
         """Of the generator inside."""
         return self.generator.noise
 
+    @property
+    def turning(self) -> Generator:
+        return self.generator
+
     def likelihood(self, latents: Latents) -> Likelihood:
         if "class" in latents:
             return self.generator.likelihood(latents)
@@ -244,6 +303,12 @@ class EveryClass(Generator):
         }
         several["class"] = states.repeat(len(content), 1)
         return OneOfSeveral(self.generator.likelihood(several), self.prior, self.others)
+
+    def pattern(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
+        return self.generator.pattern(latents)
+
+    def settle(self, latents: Latents) -> None:
+        self.generator.settle(latents)
 
     def picture(self, latents: Latents) -> Picture:
         return self.generator.picture(latents)

@@ -24,6 +24,8 @@ class Known:
     """Variables given to the encoder and to the decoder."""
     hint: Float[Tensor, "batch state"] | None = None
     """Log weights of the classes, beside what the patch itself says."""
+    turn: Float[Tensor, " batch"] | None = None
+    """Angle near which that of the patch is sought [rad]; NaN where it is free."""
     place: Float[Tensor, "batch 3"] | None = None
     """Where the patch was cut: frame, y and x [pixel]."""
 

@@ -167,6 +167,19 @@ def correlate(
 
 
 @uncompiled
+def rolled(
+    scores: Float[Tensor, "batch turn"], angle: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch turn"]:
+    """Functions of the angle, moved along it by an angle of their own [rad]; between the samples by the Fourier series."""
+    spectrum = torch.fft.rfft(scores)
+    frequency = torch.arange(spectrum.shape[-1], dtype=angle.dtype, device=angle.device)
+    phase = -frequency * angle.unsqueeze(-1)
+    return torch.fft.irfft(
+        spectrum * torch.polar(torch.ones_like(phase), phase), n=scores.shape[-1]
+    )
+
+
+@uncompiled
 def from_harmonics(
     cosine: Float[Tensor, "*batch frequency"],
     sine: Float[Tensor, "*batch frequency"],

@@ -19,6 +19,7 @@ from invae.models.recognisers import Noise
 from invae.models.vae import VAE
 from invae.training.angles import AngleCounts
 from invae.training.batches import Batches
+from invae.training.known import SiteKnown
 
 USUAL_EPOCHS = 60
 LEAST_STEPS = 1500
@@ -142,11 +143,10 @@ class Fit:
             yield epoch
         self.model.load_state_dict(self.best)
 
-    def hint(self, weights: np.ndarray, *, n_epochs: int) -> None:
-        """Tell the classes of the training sites for the first epochs: log weights (site, class) of the whole source."""
-        source = self.training.source
-        told = source.telling(source.known.with_hint(weights))
-        self.hinted, self.n_hinted = replace(self.training, source=told), n_epochs
+    def hint(self, told: SiteKnown, *, n_epochs: int) -> None:
+        """Train the first epochs with what is told of the sites instead of what is known."""
+        source = self.training.source.telling(told)
+        self.hinted, self.n_hinted = replace(self.training, source=source), n_epochs
 
     def judge(self) -> dict[str, float]:
         """Terms on the held-out sites, the same noise each time; changes nothing. Empty without such sites."""

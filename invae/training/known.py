@@ -27,6 +27,8 @@ class SiteKnown:
     """Variables given to the model with the patch (site, condition)."""
     hint: np.ndarray | None = None
     """Log weights of the classes (site, state)."""
+    turn: np.ndarray | None = None
+    """Angle near which that of the site is sought (site) [rad]; NaN where it is free."""
     place: np.ndarray | None = None
     """Frame, y and x [pixel] (site, 3)."""
 
@@ -37,10 +39,6 @@ class SiteKnown:
     def of(self, sites: np.ndarray) -> "SiteKnown":
         """The same of some sites."""
         return SiteKnown(**{name: values[sites] for name, values in self._present()})
-
-    def with_hint(self, hint: np.ndarray | None) -> "SiteKnown":
-        """The same with other weights of the classes."""
-        return replace(self, hint=hint)
 
     @property
     def n_labels(self) -> int:

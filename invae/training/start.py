@@ -4,7 +4,8 @@ A mixture trained from fresh weights merges classes early and never parts them a
 side in its content; the groups found there are told to the mixture as hints, which it is then weaned off.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,15 +16,24 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.config.model import PoseName
 from invae.config.objective import ObjectiveConfig
 from invae.models.families import FAMILIES
+from invae.models.generators import DiscGenerator
+from invae.models.objective import evaluate
+from invae.models.patches import Patches
 from invae.models.vae import VAE
 from invae.training.batches import Batches
+from invae.training.known import SiteKnown
 from invae.training.merging import merge, parts_of
 from invae.training.split import thin
+from invae.training.turning import harmonics, turns
 
 CONTENT = 4
 """Least content dimensions of the model without classes: the classes need room beside what varies within them."""
-GROUPED_SITES = 20_000
-"""Sites from which the groups are found."""
+GROUPED_SITES, GROUPED_BYTES = 20_000, 256 << 20
+"""Most sites from which the groups are found, and the memory that their patterns may take."""
+LANDMARKS = 256
+"""Sites whose patterns are turned onto each other."""
+MOST_COMPONENTS, LEAST_SHARE = 8, 0.005
+"""Principal components in which groups are looked for, and the least share of the variance of each."""
 DOUBT = 1e-3
 """Least probability that a hint leaves to a class."""
 
@@ -66,26 +76,62 @@ def without_classes(config: ModelConfig) -> ModelConfig:
 
 
 @torch.no_grad()
-def hints(
-    model: VAE, batches: Batches, *, n_classes: int, seed: int
-) -> Float[np.ndarray, "site class"]:
-    """Log weights of the classes for all sites of a source, 0 (no hint) for those not looked at.
+def settle(model: VAE, batches: Batches) -> None:
+    """Let a trained model choose which way up its patterns are, from some of the training sites."""
+    few = Batches(batches.source, thin(batches.sites, LANDMARKS), LANDMARKS, batches.device)
+    latents = [evaluate(model, batch).completed for batch in few.in_order()]
+    names = latents[0].keys()
+    model.generator.settle({name: torch.cat([each[name] for each in latents]) for name in names})
+
+
+def components(
+    patterns: Float[np.ndarray, "site number"], *, seed: int
+) -> Float[np.ndarray, "site component"]:
+    """The principal components of patterns that matter."""
+    from sklearn.decomposition import PCA
+
+    n_most = min(MOST_COMPONENTS, *patterns.shape)
+    fitted = PCA(n_most, svd_solver="randomized", random_state=seed % 2**32).fit(patterns)
+    n_components = max(2, int((fitted.explained_variance_ratio_ > LEAST_SHARE).sum()))
+    return fitted.transform(patterns)[:, :n_components].astype(np.float64)
+
+
+@torch.no_grad()
+def hints(model: VAE, batches: Batches, *, n_classes: int, seed: int) -> SiteKnown:
+    """What is known of the sites, with log weights of the classes and, where the model infers all angles, a turn within them.
+
+    Sites not looked at have no hint.
 
     Raises:
         InputError: There are too few patches for classes.
     """
-    sites = thin(batches.sites, GROUPED_SITES)
+    known, n_sites = batches.source.known, len(batches.source)
+    row = 4 * math.prod((model.geometry.n_channels, model.geometry.height, model.geometry.width))
+    sites = thin(batches.sites, min(GROUPED_SITES, GROUPED_BYTES // row))
     few = Batches(batches.source, sites, batches.batch_size, batches.device)
-    content = torch.cat([model.infer(batch).latents["content"].cpu() for batch in few.in_order()])
-    labels = batches.source.known.labels
-    merged = merge(
-        parts_of(content.double().numpy(), seed=seed),
-        n_classes,
-        labels=None if labels is None else labels[sites],
-    )
-    told = np.zeros((len(batches.source), n_classes), dtype=np.float32)
-    told[sites] = np.log(np.maximum(merged.probability, DOUBT))
-    return told
+    found = [_looked_at(model, batch) for batch in few.in_order()]
+    patterns, rows = (torch.cat(each) for each in zip(*found, strict=True))
+    labels = None if known.labels is None else known.labels[sites]
+    parts = parts_of(components(patterns.numpy(), seed=seed), seed=seed)
+    merged = merge(parts, n_classes, labels=labels)
+    hint = np.zeros((n_sites, n_classes), dtype=np.float32)
+    hint[sites] = np.log(np.maximum(merged.probability, DOUBT))
+    if rows.shape[1] == 0:
+        return replace(known, hint=hint)
+    turn = np.full(n_sites, np.nan, dtype=np.float32)
+    turn[sites] = turns(rows, merged.probability.argmax(1))
+    return replace(known, hint=hint, turn=turn)
+
+
+def _looked_at(model: VAE, batch: Patches) -> tuple[Tensor, Tensor]:
+    """What is decoded for each patch, as one row, and the harmonics of the patch itself if its angle is inferred exactly."""
+    found = evaluate(model, batch)
+    pattern, disc = model.generator.pattern(found.completed), model.generator.turning
+    if not isinstance(disc, DiscGenerator):
+        return pattern.flatten(1).cpu(), torch.zeros(len(batch), 0)
+    rows = harmonics(model, batch, found.latents.get("shift")) if disc.prior.sd is None else None
+    empty = torch.zeros(len(batch), 0)
+    return (pattern * disc.grid.area.sqrt()).flatten(1).cpu(), empty if rows is None else rows.cpu()
 
 
 def inherited(model: VAE, other: VAE) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ from invae.training.checkpoint import (
 from invae.training.fit import Epoch, Fit, length
 from invae.training.saved import Trained, save
 from invae.training.split import Places, Split, split_blocks, split_sites, thin
-from invae.training.start import divided, hints, inherited, needs_start, without_classes
+from invae.training.start import divided, hints, inherited, needs_start, settle, without_classes
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -134,6 +134,7 @@ def train_on(
         made, history = course.from_groups(model, on_epoch)
     else:
         made, history = course.run(model, on_epoch)
+    settle(made, course.batches(split.training))
     return Trained(
         model=made.eval(),
         config=model,
@@ -189,6 +190,7 @@ class Course:
         fit = self._fit(first, plain, n_epochs=stages.alone)
         self._train(fit, begun, Span(0, n_epochs), ignore)
         batches = self.batches(self.split.training)
+        settle(first, batches)
         told = hints(first, batches, n_classes=model.n_classes[0], seed=self.seed)
         made = self._fresh(model)
         made.load_state_dict(inherited(made, first))
