@@ -71,7 +71,7 @@ def merge(
     *,
     labels: Int[np.ndarray, " site"] | None = None,
 ) -> Merged:
-    """The parts in `n_classes` groups; where labels are known, group k holds the parts with label k.
+    """The parts in `n_classes` groups, some empty if there are fewer; where labels are known, group k holds those of label k.
 
     A few sites far from all others are parts of their own that nothing is taken for: groups much smaller than a class are set
     aside as dust and given to the class they are nearest to.
@@ -93,7 +93,7 @@ def merge(
     while len(groups) > n_classes:
         groups, lost = _without_dust(parts, groups)
         overlaps.append(lost)
-    probability = np.stack([parts[:, g.parts].sum(1) for g in _in_order(groups)], axis=1)
+    probability = np.stack([parts[:, g.parts].sum(1) for g in _in_order(groups, n_classes)], axis=1)
     return Merged(probability, np.array(overlaps))
 
 
@@ -156,8 +156,8 @@ def _joined(groups: list[Group], first: int, second: int) -> list[Group]:
     return [*rest, groups[first].with_(groups[second])]
 
 
-def _in_order(groups: list[Group]) -> list[Group]:
-    """Groups with a label at that place, the others at the places left."""
+def _in_order(groups: list[Group], n_classes: int) -> list[Group]:
+    """Groups with a label at that place, the others at the places left; a place that none is left for is empty."""
     placed = {group.label: group for group in groups if group.label >= 0}
     free = [group for group in groups if group.label < 0]
-    return [placed.get(place) or free.pop() for place in range(len(groups))]
+    return [placed.get(place) or (free.pop() if free else Group(())) for place in range(n_classes)]

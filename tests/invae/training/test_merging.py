@@ -49,6 +49,16 @@ def test_a_few_sites_far_away_are_no_class():
     assert {tuple(np.unique(truth[6:][found == k])) for k in range(3)} == {(0,), (1,), (2,)}
 
 
+@pytest.mark.parametrize("labels", [None, np.repeat([0, 3], 30)])
+def test_fewer_parts_than_classes_leave_classes_empty(labels):
+    cloud = np.concatenate([np.random.default_rng(0).normal(size=(30, 2)) + k for k in (0, 20)])
+    probability = merge(parts_of(cloud, seed=0), 4, labels=labels).probability
+    assert probability.shape == (60, 4)
+    np.testing.assert_allclose(probability.sum(1), 1)
+    if labels is not None:
+        assert (probability.argmax(1) == labels).all()
+
+
 def test_too_few_sites_are_refused():
     with pytest.raises(InputError, match="30 patches are too few for classes; 50 are needed"):
         parts_of(np.zeros((30, 2)), seed=0)
