@@ -69,14 +69,18 @@ class ShearingConfig(Config):
 
 
 class SearchConfig(Config):
-    """Refined inference of the pose: a scan of poses in one batch, then gradient steps on the best of them."""
+    """Refined inference of the pose: poses proposed by a look at all angles are tried in full, and the best improved."""
 
-    n_angles: Annotated[int, Field(ge=1, le=360)] = 16
-    """Angles scanned; the other poses start from 0 or from the encoder."""
-    restarts: Annotated[int, Field(ge=1, le=16)] = 2
-    """Best poses of the scan that are refined, for every patch its own."""
-    steps: Annotated[int, Field(ge=0, le=100)] = 3
-    """Gradient steps on each of them."""
+    n_angles: Annotated[int, Field(ge=8, le=360)] = 32
+    """Angles among which a small network that turns with the patch proposes; it is trained along by what is found."""
+    scanned: Annotated[int, Field(ge=1, le=16)] = 3
+    """Proposed angles that are tried in full, for every patch its own; the other poses start from one proposal."""
+    restarts: Annotated[int, Field(ge=1, le=16)] = 1
+    """The best of them, which are improved."""
+    steps: Annotated[int, Field(ge=0, le=100)] = 1
+    """Gauss-Newton steps on each of these; one that makes things worse is not taken."""
+    training: bool = True
+    """Search while training too; otherwise training patches are taken to be upright."""
 
 
 class DenseEncoder(Config):

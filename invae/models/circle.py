@@ -58,7 +58,7 @@ class WrappedNormal:
     @property
     def angle(self) -> Float[Tensor, " batch"]:
         """Direction of the mean [rad], in (−π, π]."""
-        return _wrap(self.mean.squeeze(-1))
+        return wrap(self.mean.squeeze(-1))
 
     @property
     def resultant(self) -> Float[Tensor, " batch"]:
@@ -128,7 +128,7 @@ class AnglePosterior:
         offset = (0.5 * (high - low) / curvature).clamp(-0.5, 0.5)
         step = TURN / self.log_prob.shape[-1]
         share = torch.exp(height.gather(-1, best) - height.max(-1, keepdim=True).values)
-        return _wrap((best + offset) * step), share
+        return wrap((best + offset) * step), share
 
 
 def circle_grid(n_angles: int, *, like: Tensor) -> Float[Tensor, " angle"]:
@@ -136,6 +136,6 @@ def circle_grid(n_angles: int, *, like: Tensor) -> Float[Tensor, " angle"]:
     return torch.arange(n_angles, dtype=like.dtype, device=like.device) * (TURN / n_angles)
 
 
-def _wrap(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+def wrap(angle: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """The same angle in (−π, π]."""
     return math.pi - torch.remainder(math.pi - angle, TURN)

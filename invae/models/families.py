@@ -99,6 +99,11 @@ class Plan:
         return "shift" if self.poses == ("shift",) else None
 
     @property
+    def searched(self) -> bool:
+        """Whether the poses are found by a search."""
+        return self.inference == "refined" and bool(self.poses)
+
+    @property
     def enumerated(self) -> bool:
         """Whether all classes are tried for every patch."""
         return self.classes is not None and self.config.class_inference == "exact"
@@ -116,7 +121,10 @@ class Plan:
     @property
     def encoded(self) -> dict[str, int]:
         """Numbers drawn from encoders' posteriors, by latent; the content last."""
-        sizes = {name: SIZE[name] for name in self.poses if name != self.exact}
+        if self.searched:
+            sizes = {"search": self.config.search.n_angles} if "angle" in self.poses else {}
+        else:
+            sizes = {name: SIZE[name] for name in self.poses if name != self.exact}
         if self.classes is not None and not self.enumerated:
             sizes["class"] = self.classes.n_states
         if self.config.n_targets:

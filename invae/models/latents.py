@@ -151,8 +151,7 @@ class Relaxed:
         settled = self.settled
         if noise is None:
             return settled.best
-        gumbel = -(-torch.special.log_ndtr(noise)).log()
-        return torch.softmax((settled.log_prob + gumbel) / self.temperature, dim=-1)
+        return torch.softmax((settled.log_prob + gumbel(noise)) / self.temperature, dim=-1)
 
     def kl(self, prior: ClassPrior) -> Float[Tensor, " batch"]:
         """Kullback-Leibler divergence from equal probabilities [nats]."""
@@ -200,6 +199,11 @@ class GivenClass:
         parts = {f.name: getattr(self.members, f.name) for f in fields(self.members)}  # pyright: ignore[reportArgumentType]
         chosen = {k: v[rows] if isinstance(v, Tensor) else v for k, v in parts.items()}
         return type(self.members)(**chosen)
+
+
+def gumbel(noise: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Standard Gumbel values made from standard normal ones."""
+    return -(-torch.special.log_ndtr(noise)).log()
 
 
 def class_weights(

@@ -12,7 +12,9 @@ from invae.config.model import ModelConfig
 from invae.config.objective import CapacityConfig, ObjectiveConfig
 from invae.errors import ConfigError
 from invae.models import schedules
+from invae.models.canvas import ShiftPosterior
 from invae.models.circle import AnglePosterior, WrappedNormal
+from invae.models.found import Found
 from invae.models.generators import Picture
 from invae.models.latents import (
     Categorical,
@@ -27,7 +29,6 @@ from invae.models.patches import Patches
 from invae.models.penalties import Penalty, PenaltyView, find
 from invae.models.recognisers import Noise
 from invae.models.vae import VAE
-
 
 PLAIN = ObjectiveConfig()
 
@@ -199,6 +200,9 @@ class Objective:
         target, weight = found.posterior.get("target"), self.config.regression
         if isinstance(target, PartlyKnown) and weight != 0:
             yield "regression", 1.0 if weight is None else weight, surprise(target)
+        searched = [q for q in found.posterior.values() if isinstance(q, Found)]
+        if searched:  # teaches nothing but the search's proposals
+            yield "proposal", 1.0, _tally(sum((q.surprise for q in searched), torch.zeros(())))
         if self.penalties:
             view = PenaltyView(found.completed, found.posterior, found.patches, found.decode)
             for penalty in self.penalties:
@@ -251,6 +255,8 @@ def _most_probable(posterior: Posterior) -> Tensor:
             return _most_probable(posterior.best)
         case AnglePosterior() | WrappedNormal():
             return posterior.angle.unsqueeze(-1)
+        case ShiftPosterior():
+            return posterior.shift
         case Categorical():
             return posterior.best
         case Normal():

@@ -11,6 +11,7 @@ from invae.models.generators import Evidence, Generator, Picture
 from invae.models.latents import Latents, Prior
 from invae.models.patches import Geometry, Known, Patches, Standardise, StandardiseNumbers
 from invae.models.recognisers import Inference, Noise, Recogniser
+from invae.models.search import Looking, Search
 
 
 class VAE(nn.Module):
@@ -27,6 +28,7 @@ class VAE(nn.Module):
         n_targets: int,
         n_conditions: int,
         geometry: Geometry,
+        search: Search | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -39,20 +41,25 @@ class VAE(nn.Module):
             n_targets: Number of variables that are known for some patches.
             n_conditions: Number of variables given with every patch.
             geometry: Shape of the patches.
+            search: For the poses, if the recogniser leaves them out.
         """
         super().__init__()
         self.standardise = Standardise(geometry.n_channels)
         self.standardise_target = StandardiseNumbers(n_targets)
         self.standardise_condition = StandardiseNumbers(n_conditions)
-        self.recogniser, self.generator = recogniser, generator
+        self.recogniser, self.generator, self.search = recogniser, generator, search
         self.priors, self.drawn, self.geometry = dict(priors), dict(drawn), geometry
         self.poses = tuple(poses)
 
     def infer(self, patches: Patches, noise: Noise | None = None) -> Inference:
         """Posteriors of the encoded latents, and values drawn with `noise`, or the means without."""
         known = self._known(patches)
-        seen = self.generator.noise.seen(self.standardise(patches))
-        found = self.recogniser(Patches(seen.values, seen.valid, known), noise)
+        standard = self.standardise(patches)
+        seen = replace(self.generator.noise.seen(standard), known=known)
+        if self.search is None:
+            found = self.recogniser(seen, noise)
+        else:
+            found = self.search(Looking(seen, standard, self.recogniser, self.generator), noise)
         if known.condition is None:
             return found
         return Inference(found.posterior, {**found.latents, "condition": known.condition})
@@ -77,7 +84,9 @@ class VAE(nn.Module):
                 f"the model takes {n_conditions} conditions with every patch, {given} were given"
             )
         condition = None if not n_conditions else self.standardise_condition(known.condition)
-        target = None if known.target is None else self.standardise_target(known.target)
+        # What a family without target variables is told of them is there for penalties.
+        unread = known.target is None or not len(self.standardise_target.offset)
+        target = None if unread else self.standardise_target(known.target)
         return replace(known, condition=condition, target=target)
 
     def noise(self, n_patches: int, generator: torch.Generator) -> dict[str, Tensor]:

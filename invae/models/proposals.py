@@ -1,0 +1,106 @@
+"""Proposals: where a search for the pose begins, from one cheap look at all directions of a patch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from invae.models.circle import TURN, AnglePosterior
+from invae.models.encoders import Features
+from invae.models.latents import Normal
+from invae.models.patches import Known, Patches
+from invae.models.polar import PolarGrid
+
+WIDTH = 24
+"""Channels of the layers along the angle."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Probabilities of all angles, and one value of each other pose."""
+
+    angle: AnglePosterior | None
+    others: Mapping[str, Normal]
+
+    def surprise(self, name: str, value: Float[Tensor, "batch event"]) -> Float[Tensor, " batch"]:
+        """Minus the log probability of what a search has found [nats, up to a constant].
+
+        A search teaches its own start: Bornschein & Bengio 2015, arXiv:1406.2751, eq. 6, with one sample.
+        """
+        if name != "angle":
+            proposed = self.others[name]
+            offset = (value - proposed.mean) * (-proposed.log_sd).exp()
+            return (0.5 * offset**2 + proposed.log_sd).sum(-1)
+        assert self.angle is not None
+        log_prob = self.angle.log_prob
+        place = torch.remainder(value, TURN) * (log_prob.shape[-1] / TURN)
+        below = place.floor()
+        share = place - below
+        first = below.long() % log_prob.shape[-1]
+        second = (first + 1) % log_prob.shape[-1]
+        near = (1 - share) * log_prob.gather(-1, first) + share * log_prob.gather(-1, second)
+        return -near.squeeze(-1)
+
+
+class Proposer(nn.Module):
+    """Circular convolutions along the angle that keep every direction: a turned patch has its answer turned."""
+
+    directions: Tensor
+
+    def __init__(
+        self,
+        grid: PolarGrid,
+        *,
+        n_channels: int,
+        heads: Mapping[str, nn.Module],
+        vectors: Sequence[str],
+        turns: bool,
+    ) -> None:
+        """Look at patches on a polar grid.
+
+        Args:
+            grid: On which; its directions are the angles proposed.
+            n_channels: Of the patches.
+            heads: For the poses other than the angle, on `WIDTH` features.
+            vectors: Those of them that read a direction, in the order of their vectors.
+            turns: Whether an angle is proposed.
+        """
+        super().__init__()
+        self.grid = grid
+        rings = n_channels * grid.n_radii
+        how = {"padding_mode": "circular"}
+        self.first = nn.Conv1d(rings, WIDTH, 5, padding=2, **how)
+        self.second = nn.Conv1d(WIDTH, WIDTH, 9, padding=4, **how)
+        self.across = nn.Conv1d(WIDTH, WIDTH, 9, padding=4, **how)
+        self.upright = nn.Conv1d(WIDTH, 1, 1) if turns else None
+        self.heads = nn.ModuleDict(heads)
+        self.plain = nn.Linear(2 * WIDTH, WIDTH) if heads else None
+        self.vectors = nn.Conv1d(WIDTH, len(vectors), 1) if vectors else None
+        angle = torch.arange(grid.n_angles, dtype=torch.float64) * (TURN / grid.n_angles)
+        directions = torch.stack((-angle.sin(), angle.cos()), dim=-1) / grid.n_angles**0.5
+        self.register_buffer("directions", directions.float(), persistent=False)
+
+    def forward(self, patches: Patches) -> Proposal:
+        signal = self.grid.observe(patches).values.flatten(1, 2)
+        for layer in (self.first, self.second):
+            signal = functional.gelu(layer(signal))
+        signal = signal + functional.gelu(self.across(signal))
+        angle = None
+        if self.upright is not None:
+            raw = self.upright(signal).squeeze(1).to(self.directions.dtype)
+            angle = AnglePosterior(torch.log_softmax(raw, dim=-1))
+        if self.plain is None:
+            return Proposal(angle, {})
+        features = self._features(signal, self.plain)
+        return Proposal(angle, {k: head(features, Known()) for k, head in self.heads.items()})
+
+    def _features(self, signal: Float[Tensor, "batch width angle"], plain: nn.Linear) -> Features:
+        pooled = torch.cat((signal.mean(-1), (signal**2).mean(-1).add(1e-6).sqrt()), dim=-1)
+        dtype = self.directions.dtype
+        found = functional.gelu(plain(pooled)).to(dtype)
+        if self.vectors is None:
+            return Features(found, found.new_zeros(len(found), 0, 2))
+        return Features(found, self.vectors(signal).to(dtype) @ self.directions)
