@@ -17,6 +17,7 @@ from invae.config.model import PoseName
 from invae.config.objective import ObjectiveConfig
 from invae.models.families import FAMILIES
 from invae.models.generators import DiscGenerator
+from invae.models.latents import IMPOSSIBLE
 from invae.models.objective import evaluate
 from invae.models.patches import Patches
 from invae.models.vae import VAE
@@ -34,8 +35,8 @@ LANDMARKS = 256
 """Sites whose patterns are turned onto each other."""
 MOST_COMPONENTS, LEAST_SHARE = 8, 0.005
 """Principal components in which groups are looked for, and the least share of the variance of each."""
-DOUBT = 1e-3
-"""Least probability that a hint leaves to a class."""
+DOUBT = 0.05
+"""Probability of a class above which a hint leaves it possible."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def hints(model: VAE, batches: Batches, *, n_classes: int, seed: int) -> SiteKno
     parts = parts_of(components(patterns.numpy(), seed=seed), seed=seed)
     merged = merge(parts, n_classes, labels=labels)
     hint = np.zeros((n_sites, n_classes), dtype=np.float32)
-    hint[sites] = np.log(np.maximum(merged.probability, DOUBT))
+    # An untrained decoder may be hundreds of nats better with a wrong class: what a hint rules out must be ruled out.
+    hint[sites] = np.where(merged.probability > DOUBT, 0, IMPOSSIBLE)
     if rows.shape[1] == 0:
         return replace(known, hint=hint)
     turn = np.full(n_sites, np.nan, dtype=np.float32)
