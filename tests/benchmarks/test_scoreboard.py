@@ -1,0 +1,152 @@
+"""The scoreboard: what counts as reached, what is kept, and that no validation card was ever trained on."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks import scoreboard
+from benchmarks.page import number, page, reached
+from benchmarks.scoreboard import Run, chosen, found_of, run_here
+from benchmarks.trial import Goal, Scores, Trial
+from benchmarks.trials import TRIALS, cards, others
+
+OURS = [trial for trial in TRIALS if not trial.peer]
+
+
+def coin(trial: Trial, seed: int, quick: bool) -> Scores:
+    return {"heads": 0.5 + seed / 10, "seconds": 1.0, "seconds_cpu": 1.0}
+
+
+@pytest.fixture
+def trial() -> Trial:
+    goals = (Goal("heads", "share of heads", "0.5", 0.55, 0.5), Goal("heads", "in passing"))
+    return Trial("coin", "a coin", coin, {"side": "both"}, goals)
+
+
+@pytest.fixture(autouse=True)
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(scoreboard, "KEPT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [((0.99, 0.99), True), ((1, 0.96), False), ((0.98, 0.98), False), ((1, math.nan), False)],
+)
+def test_a_mark_asks_for_the_mean_and_for_the_worst(values, verdict):
+    assert reached(Goal("a", "", "", 0.985, 0.97), values) is verdict
+
+
+def test_a_cost_is_reached_from_above():
+    cost = Goal("a", "", "", 5, 6, wanted="low")
+    assert reached(cost, [4, 5.5])
+    assert not reached(cost, [1, 7])
+    assert not reached(cost, [6, 6])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.98765, "0.9877"), (64.32, "64.32"), (3210.4, "3210"), (math.nan, "never")],
+)
+def test_numbers_are_short(value, text):
+    assert number(value) == text
+
+
+def test_a_run_is_kept_and_another_seed_is_another_run(trial):
+    runs = [Run(trial, seed, quick=False) for seed in range(3)]
+    for run in runs[:2]:
+        assert run.scores() is None
+        run_here(run)
+    assert [run.scores() is None for run in runs] == [False, False, True]
+    assert found_of(runs)["coin"][1]["heads"] == 0.6
+
+
+def test_a_kept_run_is_not_run_again(trial, kept):
+    run = Run(trial, 0, quick=False)
+    run_here(run)
+    before = run.file.stat().st_mtime_ns
+    assert scoreboard.run_apart(run)
+    assert run.file.stat().st_mtime_ns == before
+    assert len(list(kept.iterdir())) == 1
+
+
+def test_other_settings_are_another_run(trial):
+    other = replace(trial, settings={"side": "edge"})
+    files = {Run(t, 0, quick=q).file for t in (trial, other) for q in (False, True)}
+    assert len(files) == 4
+
+
+def test_the_page_says_mean_worst_and_what_was_missed(trial):
+    runs = [Run(trial, seed, quick=False) for seed in range(2)]
+    assert "not run" in page([trial], found_of(runs))
+    for run in runs:
+        run_here(run)
+    good = page([trial], found_of(runs))
+    assert (
+        "| a coin | share of heads | 0.5 | mean ≥ 0.55, worst ≥ 0.5 | 0.5500 | 0.5000 | 2 | **yes** |"
+        in good
+    )
+    assert "1 of 1 marks are reached" in good
+    strict = replace(trial, goals=(Goal("heads", "share of heads", "0.5", 0.9),))
+    missed = page([strict], found_of(runs))
+    assert "0 of 1 marks" in missed
+    assert "share of heads: mean ≥ 0.9 is **not reached** (seeds 0.5000, 0.6000)" in missed
+
+
+def test_a_peer_stands_beside_ours_not_among_the_marks(trial):
+    peer = replace(trial, name="other", peer="Other 1.0", beside="coin")
+    runs = [Run(t, 0, quick=False) for t in (trial, peer)]
+    for run in runs:
+        run_here(run)
+    text = page([trial, peer], found_of(runs))
+    assert "Other 1.0: 0.5000" in text
+    assert "of 1 marks" in text
+
+
+def test_tasks_are_chosen_by_the_beginning_of_their_names():
+    assert {trial.name for trial in chosen(["digits", "speed-until"])} > {
+        "digits-avae",
+        "speed-until",
+    }
+    assert chosen(None) == list(TRIALS)
+    with pytest.raises(SystemExit, match="no task is called kards; there are cards-jrvae"):
+        chosen(["kards"])
+
+
+def test_names_are_unique_and_peers_stand_beside_something_of_ours():
+    assert len({trial.name for trial in TRIALS}) == len(TRIALS)
+    names = {trial.name: {goal.score for goal in trial.goals} for trial in OURS}
+    for peer in (trial for trial in TRIALS if trial.peer):
+        assert names[peer.beside] & {goal.score for goal in peer.goals}
+
+
+def test_labelled_unlabelled_and_unseen_cards_have_factors_of_their_own():
+    drawn = [
+        cards.draw(cards.EASY, seed=seed, n_per_suit=50)["angle"].to_numpy()
+        for seed in (0, cards.LABELLED, cards.UNSEEN, 1, cards.LABELLED + 1, cards.UNSEEN + 1)
+    ]
+    assert len(np.unique(np.concatenate(drawn))) == sum(map(len, drawn))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_pose_of_a_peer_is_read_by_our_convention(mirrored):
+    rng = np.random.default_rng(3)
+    angle, true = rng.uniform(-np.pi, np.pi, 300), rng.normal(size=(300, 2))
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = [cos * true[:, 0] + sin * true[:, 1], cos * true[:, 1] - sin * true[:, 0]]
+    told = np.stack([-turned[0], -turned[1]], axis=1)
+    sign = -1 if mirrored else 1
+    found = others._as_ours({"angle": sign * angle, "shift": told}, true, sign=sign)
+    np.testing.assert_allclose(found["shift"], true)
+    np.testing.assert_allclose(found["angle"], angle)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "trial", [t for t in OURS if not t.exclusive], ids=lambda trial: trial.name
+)
+def test_every_task_runs_and_gives_every_score_of_its_marks(trial, shared_data):
+    found = trial.run(trial, 3, True)
+    assert {goal.score for goal in trial.goals} <= found.keys()
