@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from invae.models.encoders import Encoder, Features
-from invae.models.latents import Encoded, Latents
+from invae.models.latents import Encoded, Latents, Posterior
 from invae.models.patches import Patches
 
 Noise = Mapping[str, Tensor]
@@ -16,9 +16,9 @@ Noise = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Inference:
-    """What encoders say about a batch, and the values drawn from it."""
+    """What encoders and searches say about a batch, and the values drawn from it."""
 
-    posterior: Mapping[str, Encoded]
+    posterior: Mapping[str, Posterior]
     latents: Latents
 
 
