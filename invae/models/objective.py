@@ -202,7 +202,8 @@ class Objective:
             yield "regression", 1.0 if weight is None else weight, surprise(target)
         searched = [q for q in found.posterior.values() if isinstance(q, Found)]
         if searched:  # teaches nothing but the search's proposals
-            yield "proposal", 1.0, _tally(torch.stack([q.surprise for q in searched]).sum(0))
+            nothing = torch.zeros_like(found.terms.log_likelihood)
+            yield "proposal", 1.0, _tally(nothing + sum(q.surprise for q in searched))
         if self.penalties:
             view = PenaltyView(found.completed, found.posterior, found.patches, found.decode)
             for penalty in self.penalties:
