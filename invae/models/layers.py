@@ -36,7 +36,10 @@ class Onwards(nn.Module):
 def along(
     sides: tuple[int, int], before: int, after: int, *, size: int, stride: int = 1, apart: int = 1
 ) -> nn.Conv2d:
-    """A convolution along the axes of an image that are longer than one pixel, its taps `apart` pixels apart."""
+    """A convolution along the axes of an image that are longer than one pixel, its taps `apart` pixels apart.
+
+    The outermost pixels are continued: with zeros outside, layers would tell how far a pattern lies from the edge.
+    """
     y, x = (int(n > 1) for n in sides)
     edge = apart * (size // 2)
     return nn.Conv2d(
@@ -46,4 +49,5 @@ def along(
         stride=(stride**y, stride**x),
         padding=(y * edge, x * edge),
         dilation=(apart**y, apart**x),
+        padding_mode="replicate",
     )
