@@ -23,7 +23,7 @@ BLURS = (0.6, 1.2, 2.4)
 """Sds of the Gaussians through which a patch is seen [cell]."""
 CELLS = 20
 """Least number of cells along the longer side; several pixels make a cell where there are enough of them."""
-FAINT = 1e-3
+FAINT = 1e-4
 """Energy of the gradient, in units of the patch's own spread per pixel, below which nothing stands out."""
 EDGE = 8
 """Sharpness of the limit on the shift: below half of it nothing changes."""

@@ -23,7 +23,7 @@ from invae.models.patches import Patches
 from invae.models.vae import VAE
 from invae.training.batches import Batches
 from invae.training.known import SiteKnown
-from invae.training.merging import merge, parts_of
+from invae.training.merging import SITES_PER_PART, merge, parts_of
 from invae.training.split import thin
 from invae.training.turning import harmonics, turns
 
@@ -51,9 +51,10 @@ class Stages:
     """Of these, epochs with hints."""
 
 
-def needs_start(config: ModelConfig, training: TrainingConfig) -> bool:
-    """Whether a model begins from groups: it has one discrete latent and was not told otherwise."""
-    return training.class_start == "groups" and len(config.n_classes) == 1
+def needs_start(config: ModelConfig, training: TrainingConfig, *, n_sites: int) -> bool:
+    """Whether a model begins from groups: it has one discrete latent, sites enough, and was not told otherwise."""
+    asked = training.class_start == "groups" and len(config.n_classes) == 1
+    return asked and n_sites >= SITES_PER_PART * max(2, *config.n_classes)
 
 
 def divided(training: TrainingConfig, n_epochs: int) -> Stages:

@@ -130,7 +130,7 @@ def train_on(
         n_conditions=known.n_conditions,
     )
     course = Course(source, split, training, seed, device, checkpoints, progress)
-    if needs_start(model, training):
+    if needs_start(model, training, n_sites=len(split.training)):
         made, history = course.from_groups(model, on_epoch)
     else:
         made, history = course.run(model, on_epoch)

@@ -41,7 +41,8 @@ def harmonics(
     view = disc.grid.observe(model.standardise(batch), centre).values * disc.grid.area.sqrt()
     found = torch.fft.rfft(view.flatten(1, 2))[..., : HARMONICS + 1]
     found[..., 0] = 0
-    return found / found.abs().square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-9)
+    length = (2 * found.abs().square().sum((1, 2), keepdim=True)).sqrt()
+    return found / length.clamp(min=1e-9)
 
 
 def turns(
