@@ -143,7 +143,7 @@ class OnDisc:
     prior: CirclePrior
     field: Float[Tensor, "batch channel radius angle"]
     centre: Float[Tensor, "patch 2"] | None
-    turn: Float[Tensor, " batch"] | None
+    turn: Float[Tensor, " batch"] | None = None
     """By how much the field is turned from the upright one [rad]; 0 when empty."""
 
     def evidence(self, patches: Patches) -> Evidence:
@@ -159,7 +159,10 @@ class OnDisc:
         x·η and A(η) are circular correlations along the angle; without a mask ΣA does not depend on the angle.
         """
         times = len(self.field) // len(patches)
-        view = self.grid.observe(patches, self.centre)
+        background = self.noise.log_background(patches.values) * patches.weight
+        gain = self.noise.log_base(patches.values) * patches.weight - background
+        view = self.grid.observe(patches, self.centre, beside=gain)
+        assert view.beside is not None
         natural = self.noise.natural(self.field)
         partition = self.noise.log_partition(natural)
         n_turns = FINER * self.grid.n_angles
@@ -169,13 +172,9 @@ class OnDisc:
         else:
             weight = self.grid.area * view.fraction
             scores = scores - correlate(weight, partition, n_turns=n_turns)
-        scores = scores + self._without_field(patches).repeat_interleave(times).unsqueeze(-1)
+        without = background.sum((1, 2, 3)) + (self.grid.area * view.beside).sum((1, 2, 3))
+        scores = scores + without.repeat_interleave(times).unsqueeze(-1)
         return scores if self.turn is None else rolled(scores, self.turn)
-
-    def _without_field(self, patches: Patches) -> Float[Tensor, " batch"]:
-        background = self.noise.log_background(patches.values) * patches.weight
-        gain = self.noise.log_base(patches.values) * patches.weight - background
-        return background.sum((1, 2, 3)) + self.grid.integrate(gain, self.centre)
 
 
 def sought(known: Known, scores: Float[Tensor, "batch turn"]) -> Tensor:

@@ -21,6 +21,8 @@ class PolarView:
     values: Float[Tensor, "batch channel radius angle"]
     fraction: Float[Tensor, "batch channel radius angle"] | None
     """Share of every sample that is valid and inside the frame; none if that is all of it."""
+    beside: Float[Tensor, "batch channel radius angle"] | None = None
+    """Other images seen the same way; zero outside the frame."""
 
 
 class PolarGrid(nn.Module):
@@ -88,18 +90,30 @@ class PolarGrid(nn.Module):
         return (y * x).unsqueeze(1)
 
     def observe(
-        self, patches: Patches, centre: Float[Tensor, "batch 2"] | None = None
+        self,
+        patches: Patches,
+        centre: Float[Tensor, "batch 2"] | None = None,
+        *,
+        beside: Float[Tensor, "batch channel y x"] | None = None,
     ) -> PolarView:
-        """Patches on the grid about a centre, with what is masked or outside the frame set to zero."""
-        values = self.sample(patches.values, centre)
-        if centre is None and self.covered:
-            if patches.valid is None:
-                return PolarView(values, None)
-            return PolarView(values, self.sample(patches.weight))
-        inside = self.inside(values.new_zeros(1, 2) if centre is None else centre)
-        if patches.valid is None:
-            return PolarView(values * inside, inside.expand_as(values))
-        return PolarView(values * inside, self.sample(patches.weight, centre) * inside)
+        """Patches on the grid about a centre, with what is masked or outside the frame set to zero.
+
+        Args:
+            patches: What is looked at.
+            centre: See `sample`.
+            beside: Other images, looked at on the way: one look at several costs little more than at one.
+        """
+        layers = [patches.values]
+        layers += [] if patches.valid is None else [patches.weight]
+        layers += [] if beside is None else [beside]
+        seen = self.sample(torch.cat(layers, dim=1) if layers[1:] else layers[0], centre)
+        values, *others = seen.split(patches.values.shape[1], dim=1)
+        fraction = None if patches.valid is None else others.pop(0)
+        if not (centre is None and self.covered):
+            inside = self.inside(values.new_zeros(1, 2) if centre is None else centre)
+            values, others = values * inside, [other * inside for other in others]
+            fraction = inside.expand_as(values) if fraction is None else fraction * inside
+        return PolarView(values, fraction, *others)
 
     def integrate(
         self,

@@ -49,7 +49,8 @@ class TwoPass(nn.Module):
 
     def forward(self, patches: Patches, noise: Noise | None) -> Inference:
         where = self.localiser(patches, noise)
-        what = self.describer(patches, noise, centre=where.latents["shift"])
+        # What the patch shows must not pull the centre about; and the look back through the patch is dear.
+        what = self.describer(patches, noise, centre=where.latents["shift"].detach())
         return Inference({**where.posterior, **what.posterior}, {**where.latents, **what.latents})
 
 
