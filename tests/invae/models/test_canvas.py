@@ -3,9 +3,13 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from invae.config import ModelConfig
+from invae.embed import encode_batch
+from invae.models.build import build
 from invae.models.canvas import (
     Canvas,
     CanvasGenerator,
@@ -18,6 +22,7 @@ from invae.models.canvas import (
 from invae.models.fields import Code, WholeField
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise, Poisson, log_prob
+from invae.models.objective import evaluate
 from invae.models.patches import Geometry, Patches
 
 GEOMETRIES = {
@@ -274,3 +279,31 @@ def test_a_peak_at_the_edge_stays_there():
     found = peaks((2.0, 0.0))
     assert float(found.shift[0, 0]) == pytest.approx(0.5)
     assert math.isfinite(float(found.sd[0, 0]))
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"family": "VAE", "decoder": {"kind": "conv", "channels": [4, 4]}},
+        {"family": "tVAE"},
+        {"family": "tVAE", "likelihood": {"kind": "poisson"}},
+        {"family": "tVAE", "pose_inference": "amortised", "decoder": {"kind": "canvas"}},
+        {"family": "jtVAE", "n_classes": 3, "decoder": {"kind": "conv", "channels": [4, 4]}},
+        {"family": "skip-tVAE", "translation": {"finer": 4}},
+    ],
+    ids=lambda asked: ", ".join(map(str, asked.values())),
+)
+def test_spectra_are_patches_one_pixel_high(asked, masked):
+    geometry = Geometry(2, 1, 24)
+    model = build(ModelConfig.model_validate(asked), geometry, seed=0)
+    patches = some(geometry, 3, masked=masked)
+    patches = Patches(patches.values.float(), patches.valid)
+    found = evaluate(model, patches, model.noise(3, torch.Generator().manual_seed(0)))
+    (-found.terms.elbo.mean()).backward()
+    assert all(w.grad.isfinite().all() for w in model.parameters() if w.grad is not None)
+    said = encode_batch(model, patches)
+    if "shift" in said:
+        assert said["shift"].shape == (3, 2)
+        assert np.isfinite(said["shift_sd"]).all()
+        assert (abs(said["shift"][:, 0]) < 1e-6).all() or "amortised" in asked.values()
