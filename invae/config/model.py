@@ -73,11 +73,11 @@ class SearchConfig(Config):
 
     n_angles: Annotated[int, Field(ge=8, le=360)] = 32
     """Angles among which a small network that turns with the patch proposes; it is trained along by what is found."""
-    scanned: Annotated[int, Field(ge=1, le=16)] = 3
+    scanned: Annotated[int, Field(ge=1, le=16)] = 2
     """Proposed angles that are tried in full, for every patch its own; the other poses start from one proposal."""
     restarts: Annotated[int, Field(ge=1, le=16)] = 1
     """The best of them, which are improved."""
-    steps: Annotated[int, Field(ge=0, le=100)] = 1
+    steps: Annotated[int, Field(ge=1, le=100)] = 1
     """Gauss-Newton steps on each of these; one that makes things worse is not taken."""
     training: bool = True
     """Search while training too; otherwise training patches are taken to be upright."""

@@ -37,9 +37,7 @@ class Affine:
         a, b, c, d = self.matrix.flatten(1).unbind(-1)
         return a * d - b * c
 
-    def grid(
-        self, y: Float[Tensor, " y"], x: Float[Tensor, " x"]
-    ) -> Float[Tensor, "batch y x 2"]:
+    def grid(self, y: Float[Tensor, " y"], x: Float[Tensor, " x"]) -> Float[Tensor, "batch y x 2"]:
         """Where the points of a grid go, by one sum over all of them."""
         down = self.matrix[:, None, :, 0] * y.unsqueeze(-1) + self.offset.unsqueeze(1)
         right = self.matrix[:, None, :, 1] * x.unsqueeze(-1)

@@ -7,11 +7,12 @@ patch by patch. No gradient goes through the search: the ELBO at the found pose 
 Source: Bidart & Wong 2019, arXiv:1909.02720 (affine VAE), where random restarts and Adam steps find one pose for the batch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from invae.config.model import SearchConfig
@@ -19,43 +20,49 @@ from invae.models.circle import AnglePosterior
 from invae.models.climb import Climber
 from invae.models.found import Found, FoundAngle, cost
 from invae.models.generators import Generator, Likelihood, OneOfSeveral
-from invae.models.latents import Categorical, Prior, gumbel
+from invae.models.latents import Categorical, Encoded, Prior, gumbel
 from invae.models.patches import Patches
-from invae.models.placed import Placed
+from invae.models.placed import Placed, affine
 from invae.models.proposals import Proposal, Proposer
 from invae.models.recognisers import Inference, Noise, OnePass
 
 SHORTER = 0.3
-"""Factor on a step that made things worse."""
+"""Factor on a step after one that made things worse."""
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Poses tried in full, the same number for every patch, in a row; and where to go from each."""
+    """Poses tried in full, the same number for every patch, in a row."""
 
     pose: Float[Tensor, "trial number"]
     elbo: Float[Tensor, " trial"]
     """Up to what depends on no pose [nats]."""
-    step: Float[Tensor, "trial number"]
+    told: Mapping[str, Encoded]
+    """What encoders say of the upright patches."""
+    upright: Patches
+    image: Float[Tensor, "trial channel row column"]
+    """Decoded for them."""
     sd: Float[Tensor, "trial number"]
+    """Of the Normal as sharp as the likelihood is where the last step began; 0 before the first."""
 
     def best(self, count: int, *, of: int) -> "Tried":
         """The best `count` of every patch's own `of`."""
+        if count == of:
+            return self
         best = self.elbo.view(-1, of).topk(count, dim=-1).indices
         first = torch.arange(len(best), device=best.device).unsqueeze(-1) * of
         rows = (first + best).flatten()
-        return Tried(self.pose[rows], self.elbo[rows], self.step[rows], self.sd[rows])
+        return mapped(lambda values: values[rows], self)
 
-    def improved(self, other: "Tried") -> "Tried":
-        """The better of two, trial by trial; where it is the old one, its step gets shorter."""
+    def improved(self, other: "Tried") -> tuple["Tried", Bool[Tensor, " trial"]]:
+        """The better of two, trial by trial, and where it is the other one."""
         better = other.elbo > self.elbo
-        rows = better.unsqueeze(-1)
-        return Tried(
-            torch.where(rows, other.pose, self.pose),
-            torch.where(better, other.elbo, self.elbo),
-            torch.where(rows, other.step, SHORTER * self.step),
-            torch.where(rows, other.sd, self.sd),
-        )
+
+        def chosen(new: Tensor, old: Tensor) -> Tensor:
+            return torch.where(better.view(-1, *[1] * (old.ndim - 1)), new, old)
+
+        return mapped(chosen, other, self), better
 
 
 @dataclass(frozen=True)
@@ -102,21 +109,22 @@ class Search(nn.Module):
         proposal = self.proposer(looking.seen)
         with torch.no_grad():
             if self.training and not self.config.training:
-                found = self._upright(looking.standard)
+                none = looking.standard.values.new_zeros(
+                    len(looking.seen), len(self.climber.farthest)
+                )
+                found, told = self._named(none, none, torch.ones_like(none[:, 0])), None
             else:
-                found = self._found(looking, self._starts(proposal, noise))
-        posterior = {name: q.told_by(proposal.surprise(name, q.value)) for name, q in found.items()}
+                found, told = self._found(looking, self._starts(proposal, noise))
         poses = {name: q.value for name, q in found.items()}
-        pull = self.climber.pull(torch.cat(list(poses.values()), dim=-1))
-        told = looking.recogniser(self.climber.frame.undone(looking.seen, pull), noise)
+        posterior = {name: q.told_by(proposal.surprise(name, q.value)) for name, q in found.items()}
+        # Once more where there are gradients to follow or draws to make.
+        if told is None or noise is not None or torch.is_grad_enabled():
+            told = looking.recogniser(self._upright(looking.seen, poses), noise)
         return Inference({**posterior, **told.posterior}, {**poses, **told.latents})
 
-    def _upright(self, patches: Patches) -> dict[str, Found]:
-        """No pose at all."""
-        none = patches.values.new_zeros(len(patches), sum(self.climber.sizes))
-        return _named(self.climber, none, none, torch.ones_like(none[:, 0]))
-
-    def _starts(self, proposal: Proposal, noise: Noise | None) -> Float[Tensor, "batch trial number"]:
+    def _starts(
+        self, proposal: Proposal, noise: Noise | None
+    ) -> Float[Tensor, "batch trial number"]:
         """Poses to try first: the likeliest angles; without an angle, the proposal and no pose at all."""
         means = {name: q.mean.unsqueeze(1) for name, q in proposal.others.items()}
         if proposal.angle is None:
@@ -130,31 +138,66 @@ class Search(nn.Module):
 
     def _found(
         self, looking: Looking, starts: Float[Tensor, "batch trial number"]
-    ) -> dict[str, Found]:
-        """The best pose of every patch."""
+    ) -> tuple[dict[str, Found], Inference]:
+        """The best pose of every patch, and what encoders say of the patch in it."""
         count = starts.shape[1]
-        first = self._try(looking, starts.flatten(0, 1))
         restarts = min(self.config.restarts, count)
+        first = self._try(looking, starts.flatten(0, 1))
         best = first.best(restarts, of=count)
+        reach = torch.ones_like(best.elbo)
         for _ in range(self.config.steps):
-            best = best.improved(self._try(looking, best.pose + best.step))
+            with torch.autocast(best.pose.device.type, enabled=False):
+                step, sd = self.climber.step(
+                    best.upright, best.image, looking.generator.noise, best.pose
+                )
+            best = replace(best, sd=sd)
+            next_pose = best.pose + reach.unsqueeze(-1) * step
+            best, better = best.improved(replace(self._try(looking, next_pose), sd=sd))
+            reach = torch.where(better, 1.0, SHORTER * reach)
         chosen = best.best(1, of=restarts)
-        resultant = torch.ones_like(chosen.elbo)
-        if "angle" in self.climber.maps:
-            angle = torch.cat([self.climber.named(t.pose)["angle"].view(len(starts), -1) for t in (first, best)], dim=-1)
-            weight = torch.softmax(
-                torch.cat([t.elbo.view(len(starts), -1) for t in (first, best)], dim=-1), dim=-1
-            )
-            resultant = torch.hypot((weight * angle.cos()).sum(-1), (weight * angle.sin()).sum(-1))
-        return _named(self.climber, chosen.pose, chosen.sd, resultant)
+        latents = {name: q.draw(None) for name, q in chosen.told.items()}
+        certainty = self._certainty([first, best], n_patches=len(starts))
+        return self._named(chosen.pose, chosen.sd, certainty), Inference(chosen.told, latents)
+
+    def _certainty(self, tried: Sequence[Tried], *, n_patches: int) -> Float[Tensor, " batch"]:
+        """Length of the mean direction of all that was tried, weighted as the ELBO says; 1 without an angle."""
+        elbo = torch.cat([t.elbo.view(n_patches, -1) for t in tried], dim=-1)
+        weight = torch.softmax(elbo, dim=-1)
+        if "angle" not in self.climber.maps:
+            return torch.ones_like(weight[:, 0])
+        angle = torch.cat(
+            [self.climber.named(t.pose)["angle"].view(n_patches, -1) for t in tried], dim=-1
+        )
+        return torch.hypot((weight * angle.cos()).sum(-1), (weight * angle.sin()).sum(-1))
+
+    def _named(
+        self,
+        pose: Float[Tensor, "batch number"],
+        sd: Float[Tensor, "batch number"],
+        certainty: Float[Tensor, " batch"],
+    ) -> dict[str, Found]:
+        """Rows of numbers as what was found of every pose."""
+        spreads = self.climber.named(sd)
+        said: dict[str, Found] = {}
+        for name, value in self.climber.named(pose).items():
+            said[name] = Found(value, spreads[name])
+            if name == "angle":
+                resultant = certainty * torch.exp(-0.5 * spreads[name].squeeze(-1) ** 2)
+                said[name] = FoundAngle(value, spreads[name], resultant=resultant)
+        return said
+
+    def _upright(self, patches: Patches, poses: Mapping[str, Tensor]) -> Patches:
+        return self.climber.frame.undone(patches, affine(self.climber.maps, poses))
 
     def _try(self, looking: Looking, pose: Float[Tensor, "trial number"]) -> Tried:
         """Poses tried in full."""
-        rows = torch.arange(len(looking.seen), device=pose.device)
-        rows = rows.repeat_interleave(len(pose) // len(rows))
-        seen, standard = (_taken(patches, rows) for patches in (looking.seen, looking.standard))
+        seen, standard = looking.seen, looking.standard
+        if len(pose) > len(seen):
+            rows = torch.arange(len(seen), device=pose.device)
+            rows = rows.repeat_interleave(len(pose) // len(seen))
+            seen, standard = mapped(lambda values: values[rows], (seen, standard))
         poses = self.climber.named(pose)
-        upright = self.climber.frame.undone(seen, self.climber.pull(pose))
+        upright = self._upright(seen, poses)
         told = looking.recogniser(upright, None)
         latents = {**told.latents, **poses}
         if seen.known.condition is not None:
@@ -165,43 +208,35 @@ class Search(nn.Module):
         spent = sum(q.kl(self.priors[name]) for name, q in posterior.items())
         spent = spent + sum(cost(poses[name], prior) for name, prior in self.climber.priors.items())
         image = _image(likelihood, posterior.get("class"))
-        with torch.autocast(pose.device.type, enabled=False):
-            step, sd = self.climber.step(upright, image, looking.generator.noise, pose)
-        return Tried(pose, evidence.log_likelihood - spent, step, sd)
+        nothing = torch.zeros_like(pose)
+        return Tried(pose, evidence.log_likelihood - spent, told.posterior, upright, image, nothing)
 
 
-def _named(
-    climber: Climber,
-    pose: Float[Tensor, "batch number"],
-    sd: Float[Tensor, "batch number"],
-    resultant: Float[Tensor, " batch"],
-) -> dict[str, Found]:
-    """Rows of numbers as what was found of every pose."""
-    said: dict[str, Found] = {}
-    for (name, value), spread in zip(
-        climber.named(pose).items(), climber.named(sd).values(), strict=True
-    ):
-        if name == "angle":
-            sharp = resultant * torch.exp(-0.5 * spread.squeeze(-1) ** 2)
-            said[name] = FoundAngle(value, spread, resultant=sharp)
-        else:
-            said[name] = Found(value, spread)
-    return said
+def mapped(function: Callable[..., Tensor], first: Part, *others: Part) -> Part:
+    """The same record with a function of its tensors in their place, and in place of those in records inside."""
+    found: Any = first
+    match first:
+        case Tensor():
+            found = function(first, *others)
+        case Mapping():
+            found = {k: mapped(function, v, *(o[k] for o in others)) for k, v in first.items()}  # pyright: ignore[reportIndexIssue]
+        case tuple():
+            found = tuple(mapped(function, *parts) for parts in zip(first, *others, strict=True))  # pyright: ignore[reportArgumentType]
+        case _ if is_dataclass(first) and not isinstance(first, type):
+            named = {
+                f.name: [getattr(one, f.name) for one in (first, *others)] for f in fields(first)
+            }
+            found = replace(first, **{k: mapped(function, *v) for k, v in named.items()})
+    return found
 
 
-def _image(
-    likelihood: Likelihood, classes: object
-) -> Float[Tensor, "trial channel row column"]:
+def _image(likelihood: Likelihood, classes: object) -> Float[Tensor, "trial channel row column"]:
     """The decoded image of every trial; that of the most probable class, if all were tried."""
     if not isinstance(likelihood, OneOfSeveral):
         assert isinstance(likelihood, Placed)
         return likelihood.image
-    assert isinstance(likelihood.members, Placed) and isinstance(classes, Categorical)
+    assert isinstance(likelihood.members, Placed)
+    assert isinstance(classes, Categorical)
     n_trials, n_states = classes.log_prob.shape
     first = torch.arange(n_trials, device=classes.log_prob.device) * n_states
     return likelihood.members.image[first + classes.log_prob.argmax(-1)]
-
-
-def _taken(patches: Patches, rows: Int[Tensor, " row"]) -> Patches:
-    valid = None if patches.valid is None else patches.valid[rows]
-    return Patches(patches.values[rows], valid, patches.known.take(rows))
