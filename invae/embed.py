@@ -15,6 +15,8 @@ from invae import dims, store
 from invae.config import ComputeConfig, EmbedConfig
 from invae.models.canvas import ShiftPosterior
 from invae.models.circle import AnglePosterior, WrappedNormal
+from invae.models.found import Found, FoundAngle
+from invae.models.found import Found, FoundAngle
 from invae.models.latents import (
     Categorical,
     ClassPrior,
@@ -146,6 +148,8 @@ def described(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
     if name in VARIABLES:
         return VARIABLES[name]
     latent = name.removesuffix("_probability")
+    if not name.startswith(dims.CLASS):
+        return (dims.SITE,), dims.attrs(f"{name} of the pattern")
     if latent == name:
         return (dims.SITE,), dims.attrs("most probable class")
     return (dims.SITE, latent), dims.attrs("probability of each class")
@@ -158,18 +162,24 @@ def settled(posterior: Posterior) -> Posterior:
 
 def _said_of_pose(name: str, posterior: Posterior, half_side: float) -> dict[str, Tensor]:
     match posterior:
-        case AnglePosterior() | WrappedNormal():
+        case AnglePosterior() | WrappedNormal() | FoundAngle():
             return {name: posterior.angle, f"{name}_resultant": posterior.resultant}
         case ShiftPosterior():
             return {name: posterior.shift * half_side, f"{name}_sd": posterior.sd * half_side}
-        case Normal() if name == "shift":
-            sd = posterior.log_sd.exp()
-            return {name: posterior.mean * half_side, f"{name}_sd": sd * half_side}
         case Normal():
-            value, sd = posterior.mean.squeeze(-1), posterior.log_sd.exp().squeeze(-1)
-            return {name: value.exp() if name == "scale" else value, f"{name}_sd": sd}
+            return _measured(name, posterior.mean, posterior.log_sd.exp(), half_side)
+        case Found():
+            return _measured(name, posterior.value, posterior.sd, half_side)
         case _:
             raise AssertionError(f"nothing is said of a {type(posterior).__name__}")
+
+
+def _measured(name: str, value: Tensor, sd: Tensor, half_side: float) -> dict[str, Tensor]:
+    """A pose and its sd in the units of the embedding."""
+    if name == "shift":
+        return {name: value * half_side, f"{name}_sd": sd * half_side}
+    value, sd = value.squeeze(-1), sd.squeeze(-1)
+    return {name: value.exp() if name == "scale" else value, f"{name}_sd": sd}
 
 
 def _said_of_classes(model: VAE, found: Evaluation) -> dict[str, Tensor]:
