@@ -98,7 +98,7 @@ MODEL: dict[str, Any] = {
     "latent_dim": 2,
     "n_classes": 4,
     "translation": {"prior_sd": 0.12},
-    "training": {"epochs": 20, "batch_size": 100, "patience": 100},
+    "training": {"epochs": 12},
 }
 EASY = {"angle": 120, "shear": 10, "shift": 0.1}
 HARD = {"angle": 180, "shear": 20, "shift": 0.1, "noise": 0.3}
