@@ -89,7 +89,8 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             _acquired(attrs.get("acquired")),
             modality=str(attrs.get("modality", "")),
             notes=_notes(attrs.get("notes", ())),
-            known=_known(dataset, used.get(dims.FRAME)) | _truth(path, dataset, used.get(dims.FRAME)),
+            known=_known(dataset, used.get(dims.FRAME))
+            | _truth(path, dataset, used.get(dims.FRAME)),
         )
 
 
