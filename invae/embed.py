@@ -16,7 +16,6 @@ from invae.config import ComputeConfig, EmbedConfig
 from invae.models.canvas import ShiftPosterior
 from invae.models.circle import AnglePosterior, WrappedNormal
 from invae.models.found import Found, FoundAngle
-from invae.models.found import Found, FoundAngle
 from invae.models.latents import (
     Categorical,
     ClassPrior,

@@ -43,8 +43,7 @@ class Climber(nn.Module):
         self.maps = {name: POSES[name] for name in priors}
         self.sizes = [N_NUMBERS[name] for name in priors]
         self.farthest = [FARTHEST[n] for n in priors for _ in range(N_NUMBERS[n])]
-        place = torch.cartesian_prod(frame.y, frame.x)
-        place = functional.pad(place, (0, 1), value=1.0)
+        place = functional.pad(frame.pixels, (0, 1), value=1.0)
         squares = (place.unsqueeze(-1) * place.unsqueeze(-2)).flatten(1)
         self.register_buffer("place", place, persistent=False)
         self.register_buffer("squares", squares, persistent=False)

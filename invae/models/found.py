@@ -20,6 +20,11 @@ class Found:
     surprise: Float[Tensor, " batch"] | float = field(default=0.0, kw_only=True)
     """Minus the log probability that the search's proposal gave it, up to a constant [nats]; with gradients."""
 
+    @property
+    def shift(self) -> Float[Tensor, "batch event"]:
+        """The value, of a shift."""
+        return self.value
+
     def kl(self, prior: NormalPrior | CirclePrior) -> Float[Tensor, " batch"]:
         """What the value costs under the prior [nats], see `cost`."""
         return cost(self.value, prior)

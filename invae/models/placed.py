@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from invae.models.fields import Code
 from invae.models.generators import Evidence, Generator, OnPixels, Picture
 from invae.models.latents import Latents
 from invae.models.likelihoods import Noise
 from invae.models.patches import Geometry, Patches
-from invae.models.polar import bilinear
 from invae.models.pose import Pose, pixel_grid, pull_back
 
 
@@ -37,11 +37,12 @@ class Affine:
         a, b, c, d = self.matrix.flatten(1).unbind(-1)
         return a * d - b * c
 
-    def grid(self, y: Float[Tensor, " y"], x: Float[Tensor, " x"]) -> Float[Tensor, "batch y x 2"]:
-        """Where the points of a grid go, by one sum over all of them."""
-        down = self.matrix[:, None, :, 0] * y.unsqueeze(-1) + self.offset.unsqueeze(1)
-        right = self.matrix[:, None, :, 1] * x.unsqueeze(-1)
-        return down.unsqueeze(2) + right.unsqueeze(1)
+    @property
+    def numbers(self) -> Float[Tensor, "batch 6"]:
+        """The matrix row by row, then the offset; those that are not numbers as 0."""
+        found = torch.cat((self.matrix.flatten(1), self.offset), dim=-1)
+        # PyTorch's sampling crashes the process on places that are not numbers (see `polar.bilinear`).
+        return found.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def affine(poses: Mapping[str, Pose], latents: Mapping[str, Tensor]) -> Affine:
@@ -57,16 +58,26 @@ def affine(poses: Mapping[str, Pose], latents: Mapping[str, Tensor]) -> Affine:
 class Frame(nn.Module):
     """The pixels of a patch, and reading images there under a map."""
 
-    y: Tensor
-    x: Tensor
+    pixels: Tensor
+    basis: Tensor
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
         self.size, self.half_side = (geometry.height, geometry.width), geometry.half_side
-        pixels = pixel_grid(geometry).unflatten(0, self.size)
+        pixels = pixel_grid(geometry)
+        y, x = pixels.unbind(-1)
+        one, none = torch.ones_like(y), torch.zeros_like(y)
+        ways = [(y, none), (x, none), (none, y), (none, x), (one, none), (none, one)]
+        basis = torch.stack([torch.stack(way, dim=-1).flatten() for way in ways])
         # Not in the state dict: both follow from the geometry.
-        self.register_buffer("y", pixels[:, 0, 0].clone(), persistent=False)
-        self.register_buffer("x", pixels[0, :, 1].clone(), persistent=False)
+        self.register_buffer("pixels", pixels, persistent=False)
+        self.register_buffer("basis", basis, persistent=False)
+
+    def mapped(self, where: Affine) -> Float[Tensor, "batch y x 2"]:
+        """Where the pixels go: a map's six numbers times six fields, in one product."""
+        numbers = where.numbers
+        with torch.autocast(numbers.device.type, enabled=False):
+            return (numbers @ self.basis).unflatten(-1, (*self.size, 2))
 
     def read(
         self, images: Float[Tensor, "batch channel row column"], where: Affine
@@ -74,24 +85,27 @@ class Frame(nn.Module):
         """Images about the origin at the mapped pixels, bilinear; the outermost pixels are continued."""
         half = [max(n - 1, 1) / 2 / self.half_side for n in reversed(images.shape[-2:])]
         unit = where.offset.new_tensor(half)
-        matrix, offset = where.matrix.flip(1) / unit.unsqueeze(-1), where.offset.flip(1) / unit
-        return bilinear(images, Affine(matrix, offset).grid(self.y, self.x))
+        place = Affine(where.matrix.flip(1) / unit.unsqueeze(-1), where.offset.flip(1) / unit)
+        return functional.grid_sample(
+            images, self.mapped(place), padding_mode="border", align_corners=True
+        )
 
     def inside(self, where: Affine) -> Float[Tensor, "batch 1 y x"]:
         """Share of every mapped pixel that lies in the frame, with an edge one pixel wide."""
-        place = where.grid(self.y * self.half_side, self.x * self.half_side)
+        place = self.mapped(where)
         limit = 0.5 + 0.5 * place.new_tensor(self.size)
-        share = (limit - place.abs()).clamp(0, 1)
+        share = (limit - self.half_side * place.abs()).clamp(0, 1)
         return (share[..., 0] * share[..., 1]).unsqueeze(1)
 
     def undone(self, patches: Patches, pull: Affine) -> Patches:
         """Patches as they were before their pose, edges continued outwards; pixels from outside are no longer valid."""
         push = pull.inverse
-        values = self.read(patches.values, push)
         if patches.valid is None:
-            return Patches(values, None, patches.known)
-        valid = self.read(patches.weight, push) > 0.5
-        return Patches(values * valid, valid, patches.known)
+            return Patches(self.read(patches.values, push), None, patches.known)
+        values = self.read(patches.values * patches.weight, push)
+        share = self.read(patches.weight, push)
+        valid = share > 0.5
+        return Patches(values / share.clamp(min=0.5) * valid, valid, patches.known)
 
 
 @dataclass(frozen=True)

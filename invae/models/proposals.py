@@ -55,8 +55,8 @@ class Around(nn.Module):
         self.bias = nn.Parameter(torch.zeros(after, 1))
 
     def forward(
-        self, signal: Float[Tensor, "batch ring angle"]
-    ) -> Float[Tensor, "batch ring angle"]:
+        self, signal: Float[Tensor, "batch before angle"]
+    ) -> Float[Tensor, "batch after angle"]:
         return convolved(signal, self.weight) + self.bias
 
 

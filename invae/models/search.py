@@ -24,7 +24,7 @@ from invae.models.latents import Categorical, Encoded, Prior, gumbel
 from invae.models.patches import Patches
 from invae.models.placed import Placed, affine
 from invae.models.proposals import Proposal, Proposer
-from invae.models.recognisers import Inference, Noise, OnePass
+from invae.models.recognisers import Inference, Noise, Recogniser
 
 SHORTER = 0.3
 """Factor on a step after one that made things worse."""
@@ -73,7 +73,7 @@ class Looking:
     """As encoders get it."""
     standard: Patches
     """As the likelihood takes it."""
-    recogniser: OnePass
+    recogniser: Recogniser
     """Of everything but the poses."""
     generator: Generator
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from invae.models.circle import AnglePosterior, WrappedNormal
+from invae.models.found import FoundAngle
 from invae.models.latents import GivenClass
 from invae.models.objective import Evaluation
 
@@ -24,7 +25,7 @@ class AngleCounts:
         posterior = found.posterior.get("angle")
         if isinstance(posterior, GivenClass):
             posterior = posterior.best
-        if isinstance(posterior, AnglePosterior | WrappedNormal):
+        if isinstance(posterior, AnglePosterior | WrappedNormal | FoundAngle):
             angle = posterior.angle.detach().float()
             counts = torch.histc(angle, bins=N_BINS, min=-math.pi, max=math.pi)
             self._counts = counts if self._counts is None else self._counts + counts
