@@ -28,7 +28,7 @@ from invae.config.model import (
 )
 from invae.config.objective import ObjectiveConfig
 from invae.errors import ConfigError, InputError
-from invae.models.families import FAMILIES, SIZE
+from invae.models.families import SIZE, family_of
 from invae.models.latents import ClassPrior
 from invae.models.likelihoods import Limits
 from invae.progress import Progress, silent
@@ -68,7 +68,7 @@ class InvariantVAE:
 
     def __init__(
         self,
-        family: Family = "rVAE",
+        family: Family | str = "rVAE",
         *,
         latent_dim: int = 2,
         n_classes: int | tuple[int, ...] | None = None,
@@ -93,7 +93,8 @@ class InvariantVAE:
 
         Args:
             family: Such as rVAE (rotation), tVAE (shift), rtVAE (both), affineVAE, jrVAE (classes), ssrVAE (classes with
-                some labels), crVAE (condition), AVAE (pose searched for); `invae.config.model.Family` names all.
+                some labels), crVAE (condition), AVAE (pose searched for); `invae.config.model.Family` names all. Or
+                `module:NAME` for one of your own.
             latent_dim: Number of content dimensions.
             n_classes: For families with classes; from the labels when empty. Several numbers for several discrete latents.
             pose_inference: How the pose is inferred, `exact`, `amortised` or `refined`; the family's own way when empty.
@@ -222,6 +223,7 @@ class InvariantVAE:
         shear: np.ndarray | xr.DataArray | None = None,
         target: np.ndarray | xr.DataArray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
+        own_poses: Mapping[str, Any] | None = None,
     ) -> xr.DataArray:
         """Expected patches (site, channel, patch_y, patch_x) in the units of the data.
 
@@ -234,6 +236,7 @@ class InvariantVAE:
             shear: (site,) [rad]; 0 when empty.
             target: (site, target); the training sites' mean when empty.
             condition: (site, condition); the training sites' mean when empty.
+            own_poses: (site,) by name, of a family of your own; 0 when empty.
 
         Raises:
             InputError: A latent is given that the family does not have, or has another shape.
@@ -241,7 +244,8 @@ class InvariantVAE:
         known = np.atleast_2d(np.asarray(content, dtype=np.float32))
         latents = {"content": _checked("content", known, (len(known), self.config.latent_dim))}
         poses = {"angle": angle, "shift": shift, "scale": scale, "shear": shear}
-        for name, value in poses.items():
+        own = dict.fromkeys(family_of(self.config.family).own_poses)
+        for name, value in {**poses, **own, **(own_poses or {})}.items():
             latents |= self._pose(name, value, n_sites=len(known))
         latents |= self._class(class_, n_sites=len(known))
         latents |= self._numbers("target", target, n_sites=len(known))
@@ -258,7 +262,7 @@ class InvariantVAE:
             if value is not None:
                 raise InputError(f"family {self.config.family} has no {name}; leave it out")
             return {}
-        shape = (n_sites, SIZE[name])
+        shape = (n_sites, SIZE.get(name, 1))
         given = np.full(shape, 1.0 if name == "scale" else 0.0) if value is None else value
         latent = _checked(name, np.asarray(given), shape)
         if name == "scale":
@@ -292,7 +296,7 @@ class InvariantVAE:
 
     def _telling(self, source: PatchSource, *, y: Any, condition: Any) -> PatchSource:
         """A source with what was given beside the patches; a store's own otherwise."""
-        family, given = FAMILIES[self.config.family], {}
+        family, given = family_of(self.config.family), {}
         if y is not None:
             if not (family.classes or family.target or self.config.objective.penalties):
                 raise InputError(f"family {self.config.family} learns from no labels; leave y out")

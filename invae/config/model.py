@@ -1,8 +1,16 @@
 """What a model is made of: poses, latents, encoder, decoder, likelihood; a family names a composition."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from invae.config.objective import ObjectiveConfig
 from invae.config.schema import Config
@@ -24,6 +32,8 @@ OTHER_NAMES = {
     "ctrVAE": "crtVAE",
 }
 """Names in use elsewhere, and ours."""
+ELSEWHERE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+"""`module:NAME`, a family of your own."""
 PoseName = Literal["rotation", "shift", "scale", "shear"]
 PoseInference = Literal["amortised", "exact", "refined"]
 ClassInference = Literal["exact", "gumbel"]
@@ -198,6 +208,14 @@ def _own_name(family: Any) -> Any:
     return OTHER_NAMES.get(family, family) if isinstance(family, str) else family
 
 
+def _from_elsewhere(family: Any, handler: ValidatorFunctionWrapHandler) -> str:
+    return family if isinstance(family, str) and ELSEWHERE.match(family) else handler(family)
+
+
+def _as_str(family: str) -> str:
+    return family
+
+
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
@@ -205,7 +223,12 @@ def _as_tuple(value: Any) -> Any:
 class ModelConfig(Config):
     """One model; what is empty is chosen by the family (see `invae.models.families`)."""
 
-    family: Annotated[Family, BeforeValidator(_own_name)] = "rtVAE"
+    family: Annotated[
+        Family,
+        WrapValidator(_from_elsewhere),
+        BeforeValidator(_own_name),
+        PlainSerializer(_as_str, return_type=str),
+    ] = "rtVAE"
     """Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some, c condition."""
     poses: tuple[PoseName, ...] | None = None
     """Poses instead of the family's own."""

@@ -52,7 +52,7 @@ from invae.models.likelihoods import Noise, noise_of
 from invae.models.patches import Geometry
 from invae.models.placed import Frame, PlacedGenerator
 from invae.models.polar import PolarGrid
-from invae.models.pose import POSES, pixel_grid
+from invae.models.pose import pixel_grid
 from invae.models.proposals import WIDTH, Proposer
 from invae.models.recognisers import OnePass, Recogniser, TwoPass
 from invae.models.search import Search
@@ -158,7 +158,7 @@ def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
     field = PosedField(
         _coordinate_decoder(made, grid),
         made.code,
-        poses={name: POSES[name] for name in made.poses},
+        poses=made.maps,
         grid=pixel_grid(made.geometry).unflatten(0, (made.geometry.height, -1)),
     )
     return recogniser, PixelGenerator(field, noise)
@@ -173,7 +173,7 @@ def _placed(made: Plan) -> tuple[OnePass, PlacedGenerator]:
         _canvas_decoder(made, canvas),
         made.code,
         _noise(made),
-        poses={name: POSES[name] for name in made.poses},
+        poses=made.maps,
         frame=Frame(made.geometry),
     )
     encoder = made.config.encoder or parts.ConvEncoder()
@@ -227,6 +227,8 @@ def _head(made: Plan, latent: str, n_features: int, *, vectors: Sequence[str]) -
             return ScalarHead(n_features, prior_sd=config.scaling.prior_sd)
         case "shear":
             return ScalarHead(n_features, prior_sd=config.shearing.prior_sd)
+        case _ if latent in made.family.own_poses:
+            return ScalarHead(n_features, prior_sd=made.family.own_poses[latent].prior_sd)
         case "class" if made.classes is not None:
             return ClassHead(n_features, prior=made.classes, temperature=config.temperature)
         case "target":
@@ -262,7 +264,7 @@ def _encoder(
 
 def _disc_field(made: Plan, grid: PolarGrid) -> Field:
     """Latents to a field on the polar grid; scale and shear bend the points at which it is asked."""
-    bending = {name: POSES[name] for name in made.poses if name in ("scale", "shear")}
+    bending = {name: pose for name, pose in made.maps.items() if name not in VECTORS}
     if bending:
         decoder = _coordinate_decoder(made, grid)
         return PosedField(decoder, made.code, poses=bending, grid=grid.coords)

@@ -5,8 +5,9 @@ c condition. Any family may be given other poses.
 """
 
 import math
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from invae.config import model as parts
 from invae.config.model import ModelConfig
@@ -15,6 +16,15 @@ from invae.models.circle import CirclePrior
 from invae.models.fields import Code
 from invae.models.latents import ClassPrior, NormalPrior, Prior
 from invae.models.patches import Geometry
+from invae.models.pose import POSES, Pose
+
+
+@dataclass(frozen=True)
+class OwnPose:
+    """A pose of one number that a family brings along; an encoder infers it, under a Normal prior about 0."""
+
+    pose: Pose
+    prior_sd: float
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class Family:
     deterministic: bool = False
     skip: bool = False
     pose_inference: parts.PoseInference = "exact"
+    own_poses: Mapping[str, OwnPose] = field(default_factory=dict)
+    """Further poses by the name of their latent; they act on the upright pattern first."""
 
 
 Poses = tuple[parts.PoseName, ...]
@@ -75,6 +87,7 @@ LATENT_OF: Mapping[parts.PoseName, str] = {
 }
 """The latent of every pose, the pose applied to the pattern last first."""
 SIZE = {"shift": 2, "angle": 1, "scale": 1, "shear": 1}
+"""Numbers of every pose; one's own have one."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +137,18 @@ class Plan:
         if self.searched:
             sizes = {"search": self.config.search.n_angles} if "angle" in self.poses else {}
         else:
-            sizes = {name: SIZE[name] for name in self.poses if name != self.exact}
+            sizes = {name: SIZE.get(name, 1) for name in self.poses if name != self.exact}
         if self.classes is not None and not self.enumerated:
             sizes["class"] = self.classes.n_states
         if self.config.n_targets:
             sizes["target"] = self.config.n_targets
         return {**sizes, "content": self.config.latent_dim}
+
+    @property
+    def maps(self) -> dict[str, Pose]:
+        """What every pose does to the grid, the one applied last first."""
+        own = {name: brought.pose for name, brought in self.family.own_poses.items()}
+        return {name: {**POSES, **own}[name] for name in self.poses}
 
     @property
     def priors(self) -> dict[str, Prior]:
@@ -145,8 +164,31 @@ class Plan:
         }
         if self.classes is not None:
             priors["class"] = self.classes
+        own = self.family.own_poses
+        priors |= {name: NormalPrior(brought.prior_sd) for name, brought in own.items()}
         present = {*self.poses, *self.encoded, "class"}
         return {name: prior for name, prior in priors.items() if name in present}
+
+
+def family_of(name: str) -> Family:
+    """What a name says: one of `FAMILIES`, or `module:NAME` of a module that has been imported.
+
+    Nothing is imported here: a saved model must not run code that nobody asked for.
+
+    Raises:
+        ConfigError: There is no such family.
+    """
+    if name in FAMILIES:
+        return FAMILIES[name]
+    module, _, attribute = name.partition(":")
+    if module not in sys.modules:
+        raise ConfigError(
+            f"family {name!r} is of a module that is not imported; import {module} first"
+        )
+    found = getattr(sys.modules[module], attribute, None)
+    if not isinstance(found, Family):
+        raise ConfigError(f"{module} has no family {attribute!r}; give it a `Family` of that name")
+    return found
 
 
 def plan(config: ModelConfig, geometry: Geometry) -> Plan:
@@ -155,15 +197,21 @@ def plan(config: ModelConfig, geometry: Geometry) -> Plan:
     Raises:
         ConfigError: An option does not go with the family, or one that it needs is missing.
     """
-    family = FAMILIES[config.family]
+    family = family_of(config.family)
     named = family.poses if config.poses is None else config.poses
     poses = tuple(latent for name, latent in LATENT_OF.items() if name in named)
+    poses += tuple(family.own_poses)
     _refuse_numbers(config, family)
     inference = config.pose_inference or family.pose_inference
     classes = ClassPrior(config.n_classes) if family.classes else None
     made = Plan(config, geometry, family, poses, inference, classes)
     if config.pose_inference is not None and not poses:
         raise ConfigError(f"{config.family} has no pose to infer; leave pose_inference out")
+    if made.searched and family.own_poses:
+        raise ConfigError(
+            f"{' and '.join(family.own_poses)} of {config.family} cannot be searched for; "
+            "choose 'exact' or 'amortised'"
+        )
     if config.pose_inference == "exact" and made.exact is None:
         raise ConfigError(
             f"{' and '.join(poses)} of {config.family} cannot be inferred exactly: only all angles, or all "
@@ -176,7 +224,7 @@ def completed(
     config: ModelConfig, *, n_classes: int, n_targets: int, n_conditions: int
 ) -> ModelConfig:
     """A configuration with the numbers that it leaves to what is known beside the patches."""
-    family = FAMILIES[config.family]
+    family = family_of(config.family)
     found: dict[str, object] = {}
     if family.classes and not config.n_classes and n_classes > 1:
         found["n_classes"] = (n_classes,)

@@ -19,6 +19,8 @@ SIZE = 48
 class Drawn(nn.Module):
     """A decoder that knows one upright picture."""
 
+    picture: Tensor
+
     def __init__(self, picture: np.ndarray) -> None:
         super().__init__()
         self.register_buffer("picture", torch.from_numpy(picture)[None, None])
