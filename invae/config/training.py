@@ -32,6 +32,8 @@ class TrainingConfig(Config):
     """Least time between checkpoints [s]."""
     max_patches: Annotated[int, Field(ge=1)] | None = None
     """Train on at most so many sites, spread over the recording; all when empty."""
+    angle_start: Literal["aligned", "free"] = "aligned"
+    """Where all angles are inferred: begin with patches turned onto each other, or let the decoder find out."""
     class_start: Literal["groups", "fresh"] = "groups"
     """Classes begin from groups that a model without classes has told apart, or from fresh weights."""
     start_share: Annotated[float, Field(gt=0, lt=1)] = 0.5

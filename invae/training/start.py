@@ -1,11 +1,12 @@
-"""How a model with classes begins: from groups that a model without classes has told apart.
+"""How a training begins: classes from groups that a model without classes has told apart, angles from the patches themselves.
 
 A mixture trained from fresh weights merges classes early and never parts them again. A model without classes puts them side by
-side in its content; the groups found there are told to the mixture as hints, which it is then weaned off.
+side in its content; the groups found there are told to the mixture as hints, which it is then weaned off. Angles begin in the same
+way, from patches held against each other (`turning`).
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,14 +16,13 @@ from torch import Tensor
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.model import PoseName
 from invae.config.objective import ObjectiveConfig
-from invae.models.families import FAMILIES
+from invae.models.families import family_of
 from invae.models.generators import DiscGenerator
 from invae.models.latents import IMPOSSIBLE
 from invae.models.objective import evaluate
 from invae.models.patches import Patches
 from invae.models.vae import VAE
 from invae.training.batches import Batches
-from invae.training.known import SiteKnown
 from invae.training.merging import SITES_PER_PART, merge, parts_of
 from invae.training.split import thin
 from invae.training.turning import harmonics, turns
@@ -35,6 +35,8 @@ LANDMARKS = 256
 """Sites whose patterns are turned onto each other."""
 MOST_COMPONENTS, LEAST_SHARE = 8, 0.005
 """Principal components in which groups are looked for, and the least share of the variance of each."""
+FEWEST = 10
+"""Patches that are worth holding against each other."""
 DOUBT = 0.05
 """Probability of a class above which a hint leaves it possible."""
 
@@ -47,13 +49,16 @@ class Stages:
     """Epochs of the model without classes."""
     together: int
     """Epochs of the model itself."""
-    hinted: int
-    """Of these, epochs with hints."""
 
 
 def needs_start(config: ModelConfig, training: TrainingConfig, *, n_sites: int) -> bool:
-    """Whether a model begins from groups: it has one discrete latent, sites enough, and was not told otherwise."""
-    asked = training.class_start == "groups" and len(config.n_classes) == 1
+    """Whether a model begins from groups: it has one discrete latent, sites enough, and was not told otherwise.
+
+    A family that is told more than labels, or has poses of its own, is not there without classes.
+    """
+    family = family_of(config.family)
+    alone = not (family.condition or family.target or family.own_poses)
+    asked = training.class_start == "groups" and len(config.n_classes) == 1 and alone
     return asked and n_sites >= SITES_PER_PART * max(2, *config.n_classes)
 
 
@@ -61,14 +66,19 @@ def divided(training: TrainingConfig, n_epochs: int) -> Stages:
     """The epochs of a training that begins from groups."""
     alone = min(max(1, round(training.start_share * n_epochs)), max(1, n_epochs - 1))
     together = max(1, n_epochs - alone)
-    return Stages(alone, together, hinted=min(-(-together // 3), together))
+    return Stages(alone, together)
+
+
+def hinted(n_epochs: int) -> int:
+    """Epochs that begin with hints, of a training of `n_epochs`: a third, so that two thirds are the model's own."""
+    return -(-n_epochs // 3) if n_epochs > 1 else 0
 
 
 def without_classes(config: ModelConfig) -> ModelConfig:
     """The same model without its classes, with more content to hold them."""
-    poses: tuple[PoseName, ...] = FAMILIES[config.family].poses
+    poses: tuple[PoseName, ...] = family_of(config.family).poses
     changes = {
-        "family": "skip-VAE" if FAMILIES[config.family].skip else "VAE",
+        "family": "skip-VAE" if family_of(config.family).skip else "VAE",
         "poses": config.poses if config.poses is not None else poses,
         "n_classes": (),
         "latent_dim": max(config.latent_dim, CONTENT),
@@ -99,42 +109,64 @@ def components(
 
 
 @torch.no_grad()
-def hints(model: VAE, batches: Batches, *, n_classes: int, seed: int) -> SiteKnown:
-    """What is known of the sites, with log weights of the classes and, where the model infers all angles, a turn within them.
+def aligned(model: VAE, batches: Batches) -> Float[np.ndarray, " site"] | None:
+    """The angle near which that of each site is to be sought [rad], NaN for sites not looked at; none where no angle is open.
 
-    Sites not looked at have no hint.
+    An untrained model will do: it is only asked for the centres, and the patches are held against each other.
+    """
+    if not open_angle(model) or len(batches.sites) < FEWEST:
+        return None
+    few = _some(model, batches)
+    rows = [
+        harmonics(model, batch, model.infer(batch).latents.get("shift")) for batch in few.in_order()
+    ]
+    turn = np.full(len(batches.source), np.nan, dtype=np.float32)
+    turn[few.sites] = turns(torch.cat(rows).cpu())
+    return turn
+
+
+@torch.no_grad()
+def grouped(
+    model: VAE, batches: Batches, *, n_classes: int, seed: int
+) -> Float[np.ndarray, "site class"]:
+    """Log weights of the classes of all sites; 0 (no hint) for sites not looked at.
 
     Raises:
         InputError: There are too few patches for classes.
     """
-    known, n_sites = batches.source.known, len(batches.source)
-    row = 4 * math.prod((model.geometry.n_channels, model.geometry.height, model.geometry.width))
-    sites = thin(batches.sites, min(GROUPED_SITES, GROUPED_BYTES // row))
-    few = Batches(batches.source, sites, batches.batch_size, batches.device)
-    found = [_looked_at(model, batch) for batch in few.in_order()]
-    patterns, rows = (torch.cat(each) for each in zip(*found, strict=True))
-    labels = None if known.labels is None else known.labels[sites]
+    few, labels = _some(model, batches), batches.source.known.labels
+    patterns = torch.cat([_pattern(model, batch) for batch in few.in_order()])
+    labels = None if labels is None else labels[few.sites]
     parts = parts_of(components(patterns.numpy(), seed=seed), seed=seed)
     merged = merge(parts, n_classes, labels=labels)
-    hint = np.zeros((n_sites, n_classes), dtype=np.float32)
+    hint = np.zeros((len(batches.source), n_classes), dtype=np.float32)
     # An untrained decoder may be hundreds of nats better with a wrong class: what a hint rules out must be ruled out.
-    hint[sites] = np.where(merged.probability > DOUBT, 0, IMPOSSIBLE)
-    if rows.shape[1] == 0:
-        return replace(known, hint=hint)
-    turn = np.full(n_sites, np.nan, dtype=np.float32)
-    turn[sites] = turns(rows, merged.probability.argmax(1))
-    return replace(known, hint=hint, turn=turn)
+    hint[few.sites] = np.where(merged.probability > DOUBT, 0, IMPOSSIBLE)
+    return hint
 
 
-def _looked_at(model: VAE, batch: Patches) -> tuple[Tensor, Tensor]:
-    """What is decoded for each patch, as one row, and the harmonics of the patch itself if its angle is inferred exactly."""
-    found = evaluate(model, batch)
-    pattern, disc = model.generator.pattern(found.completed), model.generator.turning
-    if not isinstance(disc, DiscGenerator):
-        return pattern.flatten(1).cpu(), torch.zeros(len(batch), 0)
-    rows = harmonics(model, batch, found.latents.get("shift")) if disc.prior.sd is None else None
-    empty = torch.zeros(len(batch), 0)
-    return (pattern * disc.grid.area.sqrt()).flatten(1).cpu(), empty if rows is None else rows.cpu()
+def open_angle(model: VAE) -> bool:
+    """Whether the model infers all angles, and none is preferred."""
+    disc = model.generator.turning
+    return isinstance(disc, DiscGenerator) and disc.prior.sd is None
+
+
+def _some(model: VAE, batches: Batches) -> Batches:
+    """As many of the sites as may be looked at together."""
+    row = 4 * math.prod((model.geometry.n_channels, model.geometry.height, model.geometry.width))
+    sites = thin(batches.sites, min(GROUPED_SITES, GROUPED_BYTES // row))
+    return Batches(batches.source, sites, batches.batch_size, batches.device)
+
+
+def _pattern(model: VAE, batch: Patches) -> Float[Tensor, "batch number"]:
+    """What is decoded for each patch, as one row; on the polar grid weighted by area."""
+    pattern, disc = (
+        model.generator.pattern(evaluate(model, batch).completed),
+        model.generator.turning,
+    )
+    if isinstance(disc, DiscGenerator):
+        pattern = pattern * disc.grid.area.sqrt()
+    return pattern.flatten(1).cpu()
 
 
 def inherited(model: VAE, other: VAE) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -31,7 +31,16 @@ from invae.training.checkpoint import (
 from invae.training.fit import Epoch, Fit, length
 from invae.training.saved import Trained, save
 from invae.training.split import Places, Split, split_blocks, split_sites, thin
-from invae.training.start import divided, hints, inherited, needs_start, settle, without_classes
+from invae.training.start import (
+    aligned,
+    divided,
+    grouped,
+    hinted,
+    inherited,
+    needs_start,
+    settle,
+    without_classes,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -191,11 +200,10 @@ class Course:
         self._train(fit, begun, Span(0, n_epochs), ignore)
         batches = self.batches(self.split.training)
         settle(first, batches)
-        told = hints(first, batches, n_classes=model.n_classes[0], seed=self.seed)
+        hint = grouped(first, batches, n_classes=model.n_classes[0], seed=self.seed)
         made = self._fresh(model)
         made.load_state_dict(inherited(made, first))
-        fit = self._fit(made, model, n_epochs=stages.together)
-        fit.hint(told, n_epochs=stages.hinted)
+        fit = self._fit(made, model, n_epochs=stages.together, hint=hint)
         span = Span(stages.alone, n_epochs)
         return made, self._train(fit, self.checkpoints, span, on_epoch)
 
@@ -204,8 +212,11 @@ class Course:
         set_scale(made, self.source, self.split.training)
         return made
 
-    def _fit(self, made: VAE, model: ModelConfig, *, n_epochs: int | None) -> Fit:
-        return Fit(
+    def _fit(
+        self, made: VAE, model: ModelConfig, *, n_epochs: int | None, hint: np.ndarray | None = None
+    ) -> Fit:
+        """A training that begins with hints: of the angles, and of the classes if they are given."""
+        fit = Fit(
             made,
             self.batches(self.split.training),
             self.batches(self.split.held_out),
@@ -213,6 +224,12 @@ class Course:
             objective=Objective.of(model),
             seed=self.seed,
         )
+        aligning = self.training.angle_start == "aligned"
+        turn = aligned(made, self.batches(self.split.training)) if aligning else None
+        if hint is not None or turn is not None:
+            told = replace(self.source.known, hint=hint, turn=turn)
+            fit.hint(told, n_epochs=hinted(fit.n_epochs))
+        return fit
 
     def _train(self, fit: Fit, folder: Path | None, span: Span, on_epoch: OnEpoch) -> list[Epoch]:
         """All epochs from the last checkpoint on; a checkpoint now and then, and one at the end."""
