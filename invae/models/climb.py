@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invae.models.circle import CirclePrior, wrap
+from invae.models.families import SIZE
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Noise
 from invae.models.patches import Patches
 from invae.models.placed import Affine, Frame, affine
 from invae.models.pose import POSES
 
-N_NUMBERS = {"shift": 2, "angle": 1, "scale": 1, "shear": 1}
-"""Of every pose."""
 FARTHEST = {"shift": 0.15, "angle": 0.35, "scale": 0.2, "shear": 0.25}
 """Longest step along every number [its unit]: beyond, slopes say nothing."""
 NEAR = 0.01
@@ -41,8 +40,8 @@ class Climber(nn.Module):
         super().__init__()
         self.priors, self.frame = dict(priors), frame
         self.maps = {name: POSES[name] for name in priors}
-        self.sizes = [N_NUMBERS[name] for name in priors]
-        self.farthest = [FARTHEST[n] for n in priors for _ in range(N_NUMBERS[n])]
+        self.sizes = [SIZE[name] for name in priors]
+        self.farthest = [FARTHEST[n] for n in priors for _ in range(SIZE[n])]
         place = functional.pad(frame.pixels, (0, 1), value=1.0)
         squares = (place.unsqueeze(-1) * place.unsqueeze(-2)).flatten(1)
         self.register_buffer("place", place, persistent=False)
@@ -146,7 +145,7 @@ class Climber(nn.Module):
         precision = [
             0.0 if prior.sd is None else prior.sd**-2
             for name, prior in self.priors.items()
-            for _ in range(N_NUMBERS[name])
+            for _ in range(SIZE[name])
         ]
         told = pose.new_tensor(precision)
         values = self.named(pose)
