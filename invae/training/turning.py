@@ -21,11 +21,11 @@ from invae.models.patches import Patches
 from invae.models.vae import VAE
 from invae.training.split import thin
 
-LANDMARKS = 300
+LANDMARKS = 600
 """Patches that are held against each other, all pairs."""
 NEAREST = 5
 """Landmarks from which the turn of another patch is taken."""
-AVERAGED = 12
+AVERAGED = 16
 """Landmarks that are averaged with each one before the comparison that counts."""
 HARMONICS = 16
 """Angular frequencies compared; finer ones are mostly noise."""
