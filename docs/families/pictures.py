@@ -1,0 +1,196 @@
+"""The pictures of the pages about families: `python docs/families/pictures.py [NAME …]`; about a minute on one core."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import xarray as xr
+
+from invae import InvariantVAE
+from invae.config.synthetic import CardsConfig, ShiftsConfig
+from invae.synthetic import cards, shifts
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+FOLDER = Path(__file__).parent / "images"
+EPOCHS = {"epochs": 40}
+N_SHOWN = 8
+
+
+def drawn(n_per_suit: int = 150, **settings: object) -> xr.Dataset:
+    """Cards of 32 × 32 pixels."""
+    config = {"n_per_suit": n_per_suit, "size": 32, "shift": 0, "shear": 0, "noise": 0.1}
+    return cards.draw(CardsConfig.model_validate({**config, **settings}), seed=0)
+
+
+def rows(name: str, images: dict[str, Sequence[np.ndarray]], *, width: float = 6.0) -> None:
+    """Rows of images, each with what it shows."""
+    n = max(len(row) for row in images.values())
+    figure, axes = plt.subplots(
+        len(images), n, figsize=(width, width / n * len(images) * 1.12), squeeze=False
+    )
+    for (label, row), line in zip(images.items(), axes, strict=True):
+        for axis in line:
+            axis.set(xticks=[], yticks=[])
+            axis.set_visible(False)
+        for axis, image in zip(line, row, strict=False):
+            axis.set_visible(True)
+            axis.imshow(image, cmap="gray", vmin=0, vmax=1)
+        line[0].set_ylabel(label, fontsize=7)
+    save(figure, name)
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    """Write a picture and forget it."""
+    figure.tight_layout(pad=0.3)
+    figure.savefig(FOLDER / f"{name}.png", dpi=70)
+    plt.close(figure)
+
+
+def manifold(vae: InvariantVAE, steps: int = 5) -> list[np.ndarray]:
+    """Upright patches over the content, one mosaic for each class."""
+    values = vae.traversal(steps).isel(channel=0)
+    mosaics = values.transpose("class", "latent_1", "y", "latent_2", "x").to_numpy()
+    side = steps * values.sizes["y"]
+    return list(mosaics.reshape(len(mosaics), side, side))
+
+
+def plain() -> None:
+    """The manifold of a VAE: turns and suits share two dimensions."""
+    some = drawn(angle=12)
+    vae = InvariantVAE("VAE", training=EPOCHS).fit(some["image"].to_numpy())
+    turned = drawn(angle=120)
+    other = InvariantVAE("VAE", training=EPOCHS).fit(turned["image"].to_numpy())
+    rows("plain", {"±12° | ±120°": [*manifold(vae), *manifold(other)]}, width=5)
+
+
+def turned() -> None:
+    """Patches at any angle, and the same with their pose undone."""
+    some = drawn(angle=180, suits=["spades", "hearts"])["image"].to_numpy()
+    vae = InvariantVAE("rVAE", training=EPOCHS).fit(some)
+    found = vae.encode(some[:N_SHOWN])
+    images = {
+        "patch": some,
+        "model": vae.decode(found["content"], angle=found["angle"])[:, 0],
+        "upright": vae.decode(found["content"])[:, 0],
+    }
+    rows("rotation-and-shift", {name: list(of[:N_SHOWN]) for name, of in images.items()})
+
+
+def placed() -> None:
+    """What every pose does to one upright pattern, by the simulator."""
+    poses = {
+        "upright": {},
+        "shift": {"shift": 0.15},
+        "angle": {"angle": 120},
+        "shear": {"shear": 25},
+    }
+    images = {}
+    for name, changes in poses.items():
+        settings = {"angle": 0, "noise": 0, "suits": ["spades"], **changes}
+        images[name] = list(drawn(5, **settings)["image"].to_numpy())
+    rows("affine", images, width=4)
+
+
+def searched() -> None:
+    """Sheared, turned and shifted patches, and what AVAE sees when it has undone the pose."""
+    some = drawn(angle=120, shear=15, shift=0.08, suits=["spades"])["image"].to_numpy()
+    vae = InvariantVAE("AVAE", latent_dim=1, training={"epochs": 25}).fit(some)
+    found = vae.encode(some[:N_SHOWN])
+    given = {name: found[name] for name in ("angle", "shift", "scale", "shear")}
+    images = {
+        "patch": some,
+        "model": vae.decode(found["content"], **given)[:, 0],
+        "upright": vae.decode(found["content"])[:, 0],
+    }
+    rows("avae", {name: list(of[:N_SHOWN]) for name, of in images.items()})
+
+
+def conditional() -> None:
+    """One content, decoded for four suits."""
+    some = drawn(angle=120, shear=10)
+    suit = some["suit"].to_numpy()
+    vae = InvariantVAE("crVAE", training=EPOCHS).fit(some["image"].to_numpy(), condition=suit)
+    low, high = vae.trained.content_range[0]
+    content = np.zeros((5, 2))
+    content[:, 0] = np.linspace(low, high, 5)
+    images = {
+        name: list(vae.decode(content, condition=np.full(5, state))[:, 0].to_numpy())
+        for state, name in enumerate(cards.SUITS)
+    }
+    rows("conditional", images, width=4)
+
+
+def classes() -> None:
+    """The manifold of every class, found without labels."""
+    some = drawn(300, angle=120, shear=10)["image"].to_numpy()
+    vae = InvariantVAE("jrVAE", n_classes=4, training=EPOCHS).fit(some)
+    rows("classes", {"content": manifold(vae, 4)})
+
+
+def taught() -> None:
+    """Every class by its name, from few labels."""
+    some = drawn(300, angle=120, shear=10)
+    labels = np.where(np.arange(1200) % 20, -1, some["suit"].to_numpy())
+    vae = InvariantVAE("ssrVAE", n_classes=4, training=EPOCHS)
+    vae.fit(some["image"].to_numpy(), y=labels)
+    rows("semi-supervised", {"content": manifold(vae, 4)})
+
+
+def peaks() -> None:
+    """Signals as recorded, and the same with the shift that the model found undone."""
+    some = shifts.draw(ShiftsConfig(n_signals=600), seed=0)["image"].to_numpy()[:, 0]
+    vae = InvariantVAE("tVAE", training=EPOCHS).fit(some)
+    found = vae.encode(some)
+    figure, axes = plt.subplots(1, 2, figsize=(5, 1.8), sharey=True)
+    for axis, moved in zip(axes, (np.zeros(600), found["shift"][:, 1].to_numpy()), strict=True):
+        for row in range(0, 600, 30):
+            axis.plot(np.arange(some.shape[1]) - moved[row], some[row], lw=0.6)
+        axis.set_xlabel("pixel", fontsize=7)
+        axis.tick_params(labelsize=6)
+    axes[0].set_title("recorded", fontsize=7)
+    axes[1].set_title("shift undone", fontsize=7)
+    save(figure, "peaks")
+
+
+def coloured() -> None:
+    """Three dimensions of content as the colours of a map."""
+    side = 24
+    y, x = np.meshgrid(*[np.linspace(-1, 1, side)] * 2, indexing="ij")
+    grid = np.linspace(-1, 1, 16)
+    width = 0.25 + 0.15 * np.sin(3 * y + 2 * x)
+    field = (y + np.sin(2 * x)).ravel()[:, None, None]
+    patches = np.exp(
+        -(((grid[:, None] - 0.4 * field) / width.ravel()[:, None, None]) ** 2) - grid**2
+    )
+    vae = InvariantVAE("VAE", latent_dim=3, training=EPOCHS).fit(patches)
+    content = vae.encode(patches)["content"].to_numpy()
+    low, high = np.quantile(content, (0.02, 0.98), axis=0)
+    colours = ((content - low) / (high - low)).clip(0, 1).reshape(side, side, 3)
+    figure, axes = plt.subplots(1, 3, figsize=(4.5, 1.6))
+    shown = (field.reshape(side, side), width, colours)
+    for axis, image, title in zip(axes, shown, ("place", "width", "content as RGB"), strict=True):
+        axis.imshow(image, cmap="gray")
+        axis.set_title(title, fontsize=7)
+        axis.set(xticks=[], yticks=[])
+    save(figure, "channels-and-colours")
+
+
+PICTURES: dict[str, Callable[[], None]] = {
+    "affine": placed,
+    "rotation-and-shift": turned,
+    "peaks": peaks,
+    "classes": classes,
+    "semi-supervised": taught,
+    "conditional": conditional,
+    "channels-and-colours": coloured,
+    "plain": plain,
+    "avae": searched,
+}
+
+if __name__ == "__main__":
+    for picture in sys.argv[1:] or PICTURES:
+        PICTURES[picture]()
