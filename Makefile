@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test test-slow test-gpu lint types format lock benchmarks scoreboard clean
+.PHONY: venv demo test test-slow test-gpu lint types format lock benchmarks figures scoreboard clean
 
 venv: $(STAMP)
 
@@ -39,6 +39,9 @@ format: venv
 
 benchmarks: venv
 	$(BIN)/python -m benchmarks.run
+
+figures: venv
+	$(BIN)/python -m examples.cards --out docs
 
 scoreboard: venv
 	$(BIN)/python -m benchmarks.scoreboard

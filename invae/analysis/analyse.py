@@ -11,24 +11,23 @@ from invae import dims, store
 from invae.analysis import baselines, clusters, examples, linear, traversal
 from invae.analysis.association import associate
 from invae.analysis.confusion import compare, known_classes
-from invae.analysis.decoding import decoder_of, discrete_of, states_of
+from invae.analysis.decoding import decoder_of, states_of
 from invae.analysis.images import add_images
 from invae.analysis.inputs import Inputs
 from invae.analysis.known import angle_scores, known_numbers, linear_scores
+from invae.analysis.members import class_names, members_of
 from invae.analysis.orientation import wall_normal
 from invae.analysis.posterior import angle_examples
 from invae.analysis.summary import summarise
 from invae.analysis.switching import LABELS as DESCRIPTORS
 from invae.analysis.switching import describe_sites
-from invae.analysis.traversal import Decode, Member
+from invae.analysis.traversal import Decode
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 
 SAME = 0.95
 """Content dimensions with a larger correlation say the same."""
-MOST_CONDITIONS = 8
-"""Conditions that differ more often than this share one manifold."""
 NUMBERS = ("content", "shift", "scale", "shear", "target")
 """Latents from which known variables are read; an angle is read by itself."""
 
@@ -120,7 +119,7 @@ def _sites(inputs: Inputs) -> xr.Dataset:
         sites = sites.assign_coords(names)
     state = states_of(sites)
     if state is not None:
-        words = dims.flags(_class_names(sites), "class of all discrete latents together")
+        words = dims.flags(class_names(sites), "class of all discrete latents together")
         sites["joint_class"] = (dims.SITE, state.astype(np.int32), words)
     return sites
 
@@ -143,7 +142,7 @@ def _beside(inputs: Inputs, sites: xr.Dataset, components: xr.Dataset) -> dict[s
     if not inputs.config.baselines:
         return {}
     known, state = known_classes(sites), states_of(sites)
-    n_classes = int(sites["cluster"].max()) + 1 if state is None else len(_class_names(sites))
+    n_classes = int(sites["cluster"].max()) + 1 if state is None else len(class_names(sites))
     found = baselines.beside(
         inputs.patches,
         components,
@@ -160,7 +159,9 @@ def _against_known(sites: xr.Dataset, beside: xr.Dataset | None) -> dict[str, xr
     known, numbers, label = known_classes(sites), known_numbers(sites), _found(sites)
     groups: dict[str, xr.Dataset] = {}
     if known:
-        groups["confusion"] = compare(_labellings(sites, beside), known)
+        groups["confusion"] = compare(
+            _labellings(sites, beside), known, n_found={"class": len(class_names(sites))}
+        )
     scored = xr.Dataset()
     if "angle" in numbers and "angle" in sites:
         certainty = sites["angle_resultant"].to_numpy() if "angle_resultant" in sites else None
@@ -191,12 +192,6 @@ def _found(sites: xr.Dataset) -> np.ndarray:
     """The class of each site: the model's own, or by its content."""
     state = states_of(sites)
     return sites["cluster"].to_numpy() if state is None else state
-
-
-def _class_names(sites: xr.Dataset) -> list[str]:
-    """Names of the joint states of the model's classes, `1·2` the second one's second; none without classes."""
-    sizes = discrete_of(sites).values()
-    return ["·".join(str(k + 1) for k in state) for state in np.ndindex(*sizes)] if sizes else []
 
 
 def _numbers_per_patch(sites: xr.Dataset) -> int:
@@ -280,9 +275,9 @@ def _decoded(inputs: Inputs, sites: xr.Dataset) -> dict[str, xr.Dataset]:
         "clusters": examples.of_each_cluster(inputs.patches, sites, decode, names=names),
         "examples": examples.reconstructions(inputs.patches, sites, decode),
     }
-    if class_names := _class_names(sites):
+    if names_of_classes := class_names(sites):
         groups["classes"] = examples.of_each_class(
-            inputs.patches, sites, decode, names=class_names, seed=inputs.seed
+            inputs.patches, sites, decode, names=names_of_classes, seed=inputs.seed
         )
     known = known_classes(sites)
     angles = angle_examples(
@@ -304,34 +299,8 @@ def _manifold(inputs: Inputs, sites: xr.Dataset, decode: Decode) -> xr.Dataset:
         steps=inputs.config.traversal_steps,
         channels=channels,
         content_sd=sites.get("content_sd"),
-        members=_members(sites),
+        members=members_of(sites),
     )
-
-
-def _members(sites: xr.Dataset) -> list[Member]:
-    """Sites that have a manifold of their own: of each class, or of each condition where there are few."""
-    state = states_of(sites)
-    if state is not None:
-        names = _class_names(sites)
-        return [Member(n, state == k, {"class": np.array([k])}) for k, n in enumerate(names)]
-    if "condition" not in sites.variables:
-        return []
-    rows, which = np.unique(sites["condition"].to_numpy(), axis=0, return_inverse=True)
-    if len(rows) > MOST_CONDITIONS:
-        return []
-    names = [str(name) for name in sites["condition_name"].to_numpy()]
-    return [
-        Member(_condition_name(row, names), which == k, {"condition": row})
-        for k, row in enumerate(rows)
-    ]
-
-
-def _condition_name(row: np.ndarray, names: list[str]) -> str:
-    """`hearts` of a condition whose column `suit=hearts` alone is 1; else all its numbers."""
-    named = [name for name, value in zip(names, row, strict=True) if "=" in name and value == 1]
-    if len(named) == 1 and np.count_nonzero(row) == 1:
-        return named[0].partition("=")[2]
-    return ", ".join(f"{name} {value:.3g}" for name, value in zip(names, row, strict=True))
 
 
 def _associations(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:

@@ -66,7 +66,9 @@ def accuracy(table: np.ndarray) -> float:
     return right / total if total else float("nan")
 
 
-def compare(labellings: Mapping[str, np.ndarray], known: Known) -> xr.Dataset:
+def compare(
+    labellings: Mapping[str, np.ndarray], known: Known, *, n_found: Mapping[str, int] = {}
+) -> xr.Dataset:
     """Found classes against the known ones: `count (labelling, found, known)`, `match`, `accuracy`, `adjusted_rand`.
 
     Rows beyond a labelling's own classes hold −1.
@@ -74,10 +76,16 @@ def compare(labellings: Mapping[str, np.ndarray], known: Known) -> xr.Dataset:
     Args:
         labellings: name → class of each site, from 0.
         known: what the sites are.
+        n_found: classes of a labelling; those that have sites when empty.
     """
     n_known = len(known.meanings)
     tables = {
-        name: cross_table(label, known.label, n_found=int(label.max()) + 1, n_known=n_known)
+        name: cross_table(
+            label,
+            known.label,
+            n_found=max(n_found.get(name, 0), int(label.max()) + 1),
+            n_known=n_known,
+        )
         for name, label in labellings.items()
     }
     n_rows = max(len(table) for table in tables.values())

@@ -162,16 +162,18 @@ def reading(result: Result, config: ReportConfig) -> Drawing:
     spaces = [str(name) for name in scores["space"].to_numpy()]
     variables = [str(name) for name in scores["variable"].to_numpy()]
     rows = [(space, kind) for space in spaces for kind in ("r2", "r2_by_class")]
-    figure = style.new_figure(0.9 + 0.62 * len(variables))
+    figure = style.new_figure(0.9 + 0.75 * len(variables))
     axis = figure.subplots()
     height, colours = 0.8 / len(rows), (style.ACCENT, "#9cc9e6", "#7a838c", "#c8cdd2")
     for index, (space, kind) in enumerate(rows):
         values = scores[kind].sel(space=space).to_numpy()
         words = SPACES.get(space, space) + (", inside found classes" if kind != "r2" else "")
         place = np.arange(len(variables)) + (index - (len(rows) - 1) / 2) * height
-        axis.barh(
-            place, np.clip(values, 0, 1), height=height, color=colours[index % 4], label=words
-        )
+        length = np.clip(values, 0, 1)
+        axis.barh(place, length, height=height, color=colours[index % 4], label=words)
+        for x, y, value in zip(length, place, values, strict=True):
+            text = f"{value:.2f}".replace("-", "−")
+            axis.text(x + 0.008, y, text, va="center", fontsize=7.5, color=style.MUTED)
     axis.set_yticks(range(len(variables)), labels=[name.replace("_", " ") for name in variables])
     axis.set(xlim=(0, 1.08), xlabel="R², held-out sites")
     axis.invert_yaxis()

@@ -9,7 +9,7 @@ from invae.report import images, plane, style
 from invae.report.agreement import LABELLINGS
 from invae.report.drawing import Drawing, LeftOut, Result
 
-MOST_COLUMNS = 4
+MOST_COLUMNS = 5
 SORTING = ("kmeans", "gmm")
 """Methods that sort sites and have no plane of their own."""
 
@@ -24,7 +24,7 @@ def planes(result: Result, config: ReportConfig) -> Drawing:
     x, y, axes_names = plane.place(result)
     keep = images.evenly(len(x), images.MAX_DOTS)
     columns = min(MOST_COLUMNS, 1 + len(names))
-    figure, axes = style.panels(1 + len(names), columns=columns, panel_height=2.6)
+    figure, axes = style.panels(1 + len(names), columns=columns, panel_height=2.3)
     own = {"keep": keep, "cmap": config.colormap, "size": 6, "legend": False}
     plane.show(axes[0], x[keep], y[keep], colouring, **own)
     axes[0].set(title=_title("the model", result, 0), xlabel=axes_names[0], ylabel=axes_names[1])

@@ -62,7 +62,7 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
     n_classes = min(found.sizes["cluster_name"], MOST_CLASSES)
     names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
     pictures = [found[name].to_numpy() for name in ("mean_patch", "decoded")]
-    cmap, bounds = style.patch_colours(np.stack(pictures))
+    cmap, bounds = style.patch_colours(result["examples"]["patch"].to_numpy())
     columns = min(n_classes, 4 if len(names) > 1 else 8)
     side = 0.86 * style.WIDTH / columns / len(names)
     height = min(2.0, side) * 2 + 0.55

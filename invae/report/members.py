@@ -24,7 +24,7 @@ def sheets(result: Result, config: ReportConfig) -> Drawing:
     both = np.stack([part[:, :, 0] for part in parts.values()], axis=1)
     single = np.stack([found[n].to_numpy()[:n_classes, 0] for n in ("decoded", "mean_patch")], 1)
     columns = 2 if n_classes > 1 else 1
-    cmap, bounds = style.patch_colours(np.concatenate([both.ravel(), single.ravel()]))
+    cmap, bounds = style.patch_colours(parts["patch"])
     figure, axes = style.panels(n_classes, columns=columns, panel_height=1.75)
     titles, colours = class_titles(result), style.class_colours(n_classes)
     size = both.shape[-1] + images.GAP

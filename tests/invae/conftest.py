@@ -9,7 +9,7 @@ import pytest
 
 from invae import stages
 from invae.config import ProcessConfig
-from invae.config.synthetic import DomainsConfig
+from invae.config.synthetic import CardsConfig, DomainsConfig
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 
@@ -126,13 +126,9 @@ class Run:
         return target
 
 
-def _run(folder: Path, *, n_frames: int, sites: str = "wall") -> Run:
+def _series(folder: Path, *, n_frames: int, sites: str = "wall") -> Run:
     """A small simulated series through every stage."""
-    from invae.descriptors.describe import describe
-    from invae.embed import embed
-    from invae.readers.ingest import ingest
     from invae.synthetic.domains import simulate
-    from invae.training.train import train
 
     config = ProcessConfig.model_validate(
         {
@@ -150,6 +146,40 @@ def _run(folder: Path, *, n_frames: int, sites: str = "wall") -> Run:
     source = folder / "series.zarr"
     series = DomainsConfig(rows=64, columns=72, n_frames=n_frames)
     simulate(source, config=series, seed=1)
+    return _through_all_stages(folder, source, config)
+
+
+def _cards(folder: Path, *, model: dict[str, object], **describe: object) -> Run:
+    """A few cards through every stage."""
+    from invae.synthetic.cards import simulate
+
+    config = ProcessConfig.model_validate(
+        {
+            "name": "cards",
+            "describe": {"kind": "images", **describe},
+            "model": model,
+            "training": {"epochs": 2, "batch_size": 40},
+            "analyse": {
+                "max_clusters": 4,
+                "traversal_steps": 4,
+                "pca_components": 6,
+                "baselines": ["pca", "nmf", "kmeans"],
+            },
+            "report": {"dpi": 50},
+            "compute": {"workers": 1},
+        }
+    )
+    source = folder / "cards.zarr"
+    simulate(source, config=CardsConfig(n_per_suit=30, size=16, shift=0), seed=1)
+    return _through_all_stages(folder, source, config)
+
+
+def _through_all_stages(folder: Path, source: Path, config: ProcessConfig) -> Run:
+    from invae.descriptors.describe import describe
+    from invae.embed import embed
+    from invae.readers.ingest import ingest
+    from invae.training.train import train
+
     run = Run(folder / "run", config)
     run.folder.mkdir()
     first = stages.receipt_of_recording(run.folder, stages.sources_of([source]), config)
@@ -168,10 +198,24 @@ def _run(folder: Path, *, n_frames: int, sites: str = "wall") -> Run:
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A series of four frames, sites on walls."""
-    return _run(tmp_path_factory.mktemp("series"), n_frames=4)
+    return _series(tmp_path_factory.mktemp("series"), n_frames=4)
 
 
 @pytest.fixture(scope="session")
 def single_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One frame, sites on a grid."""
-    return _run(tmp_path_factory.mktemp("single"), n_frames=1, sites="grid")
+    return _series(tmp_path_factory.mktemp("single"), n_frames=1, sites="grid")
+
+
+@pytest.fixture(scope="session")
+def card_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Single images with known suits and angles, sorted into classes and turned by the model."""
+    model = {"family": "jrVAE", "n_classes": 4}
+    return _cards(tmp_path_factory.mktemp("cards"), model=model)
+
+
+@pytest.fixture(scope="session")
+def conditional_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Single images whose suit is told to a model without pose, with three content dimensions."""
+    model = {"family": "cVAE", "latent_dim": 3, "n_conditions": 4}
+    return _cards(tmp_path_factory.mktemp("conditional"), model=model, condition=["suit"])

@@ -1,0 +1,1 @@
+"""Examples that make the pictures of the documentation."""
