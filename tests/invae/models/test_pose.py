@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invae.models.patches import Geometry
-from invae.models.pose import Rotation, Translation, pixel_grid, pull_back
+from invae.models.pose import POSES, Rotation, Scaling, Shearing, Translation, pixel_grid, pull_back
 
 angles = st.floats(-10, 10)
 shifts = st.tuples(st.floats(-2, 2), st.floats(-2, 2))
@@ -93,3 +93,60 @@ def test_a_batch_whose_angles_sum_to_zero_is_turned():
     both = torch.tensor([[0.5], [-0.5]], dtype=torch.float64)
     turned = Rotation().pull_back(COORDS.expand(2, -1, -1), both)
     assert (turned - COORDS).abs().amax(dim=(1, 2)).min() > 0.1
+
+
+def test_a_magnified_pattern_is_larger():
+    """A disc of radius 1/4 magnified by 2 is one of radius 1/2."""
+    grid = pixel_grid(Geometry(1, 64, 64)).double()
+    back = Scaling().pull_back(grid[None], one(math.log(2)))[0]
+    small, large = (points.norm(dim=-1) < 0.25 for points in (grid, back))
+    assert int(large.sum()) == pytest.approx(4 * int(small.sum()), rel=0.05)
+    assert torch.equal(large, grid.norm(dim=-1) < 0.5)
+
+
+def test_a_positive_shear_moves_what_lies_below_to_the_right():
+    grid = pixel_grid(Geometry(1, 9, 9)).double()
+    column = torch.zeros(9, 9)
+    column[:, 4] = 1
+    back = Shearing().pull_back(grid[None], one(math.atan(0.5)))[0]
+    row, place = (back * 4.5 + 4).round().long().unbind(-1)
+    inside = (place >= 0) & (place < 9)
+    sheared = torch.where(inside, column[row, place.clamp(0, 8)], 0).reshape(9, 9)
+    assert sheared[8].argmax() == 6
+    assert sheared[4].argmax() == 4
+    assert sheared[0].argmax() == 2
+
+
+@given(value=st.floats(-1.2, 1.2), other=st.floats(-1.2, 1.2))
+@pytest.mark.parametrize("pose", [Scaling(), Shearing()], ids=["scale", "shear"])
+def test_scale_and_shear_are_undone_by_their_inverses(pose, value, other):
+    there = pose.pull_back(COORDS, one(value))
+    assert torch.allclose(pose.pull_back(there, pose.inverse(one(value))), COORDS)
+    if isinstance(pose, Scaling):
+        both = pose.pull_back(there, one(other))
+        assert torch.allclose(both, pose.pull_back(COORDS, one(value + other)))
+
+
+def test_poses_act_in_their_order():
+    """The upright pattern is sheared, magnified, turned and then shifted; points are pulled back the other way."""
+    assert list(POSES) == ["shift", "angle", "scale", "shear"]
+    latents = {"shift": one(0.3, -0.2), "angle": one(0.7), "scale": one(0.4), "shear": one(0.3)}
+    y, x = (COORDS - torch.tensor([0.3, -0.2])).unbind(-1)
+    y, x = math.cos(0.7) * y + math.sin(0.7) * x, math.cos(0.7) * x - math.sin(0.7) * y
+    y, x = y / math.exp(0.4), x / math.exp(0.4)
+    expected = torch.stack((y, x - math.tan(0.3) * y), dim=-1)
+    assert torch.allclose(pull_back(COORDS, POSES, latents), expected)
+
+
+def test_scale_commutes_with_turns_and_shear_does_not():
+    turn, shear, scale = one(0.7), one(0.3), one(0.4)
+    both = [
+        pull_back(COORDS, {a: POSES[a], b: POSES[b]}, {"angle": turn, "scale": scale})
+        for a, b in (("angle", "scale"), ("scale", "angle"))
+    ]
+    assert torch.allclose(*both)
+    both = [
+        pull_back(COORDS, {a: POSES[a], b: POSES[b]}, {"angle": turn, "shear": shear})
+        for a, b in (("angle", "shear"), ("shear", "angle"))
+    ]
+    assert not torch.allclose(*both)
