@@ -83,8 +83,10 @@ class SearchConfig(Config):
 
     n_angles: Annotated[int, Field(ge=8, le=360)] = 32
     """Angles among which a small network that turns with the patch proposes; it is trained along by what is found."""
-    scanned: Annotated[int, Field(ge=1, le=16)] = 2
+    scanned: Annotated[int, Field(ge=1, le=16)] = 1
     """Proposed angles that are tried in full, for every patch its own; the other poses start from one proposal."""
+    explored: Annotated[int, Field(ge=1, le=16)] = 3
+    """The same while training, where chance decides which: the likelier, the more often."""
     restarts: Annotated[int, Field(ge=1, le=16)] = 1
     """The best of them, which are improved."""
     steps: Annotated[int, Field(ge=1, le=100)] = 1

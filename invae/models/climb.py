@@ -78,7 +78,9 @@ class Climber(nn.Module):
         curvature = ways @ curvature @ ways.mT
         curvature = 0.5 * (curvature + curvature.mT)
         held = precision + DAMPING * curvature.diagonal(dim1=-2, dim2=-1) + 1e-6
-        inverse = torch.linalg.inv(curvature + torch.diag_embed(held))
+        curvature = curvature + torch.diag_embed(held)
+        # A division where it will do: the factorisation of small matrices takes as long as all the rest.
+        inverse = torch.linalg.inv(curvature) if curvature.shape[-1] > 1 else 1 / curvature
         step = (inverse @ (gradient + prior_gradient).unsqueeze(-1)).squeeze(-1)
         limit = step.new_tensor(self.farthest)
         excess = (step.abs() / limit).amax(-1, keepdim=True).clamp(min=1)

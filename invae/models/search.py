@@ -114,7 +114,7 @@ class Search(nn.Module):
                 )
                 found, told = self._named(none, none, torch.ones_like(none[:, 0])), None
             else:
-                found, told = self._found(looking, self._starts(proposal, noise))
+                found, told = self._found(looking, self._starts(proposal, noise), proposal)
         poses = {name: q.value for name, q in found.items()}
         posterior = {name: q.told_by(proposal.surprise(name, q.value)) for name, q in found.items()}
         # Once more where there are gradients to follow or draws to make.
@@ -132,12 +132,12 @@ class Search(nn.Module):
             return torch.cat((start, torch.zeros_like(start)), dim=1)
         count, log_prob = self.config.scanned, proposal.angle.log_prob
         if noise is not None:
-            log_prob = log_prob + gumbel(noise["search"])
+            count, log_prob = self.config.explored, log_prob + gumbel(noise["search"])
         means["angle"] = AnglePosterior(log_prob).modes(count)[0].unsqueeze(-1)
         return torch.cat([means[name].expand(-1, count, -1) for name in self.climber.maps], dim=-1)
 
     def _found(
-        self, looking: Looking, starts: Float[Tensor, "batch trial number"]
+        self, looking: Looking, starts: Float[Tensor, "batch trial number"], proposal: Proposal
     ) -> tuple[dict[str, Found], Inference]:
         """The best pose of every patch, and what encoders say of the patch in it."""
         count = starts.shape[1]
@@ -156,18 +156,25 @@ class Search(nn.Module):
             reach = torch.where(better, 1.0, SHORTER * reach)
         chosen = best.best(1, of=restarts)
         latents = {name: q.draw(None) for name, q in chosen.told.items()}
-        certainty = self._certainty([first, best], n_patches=len(starts))
+        certainty = self._certainty([first, best], proposal, n_patches=len(starts))
         return self._named(chosen.pose, chosen.sd, certainty), Inference(chosen.told, latents)
 
-    def _certainty(self, tried: Sequence[Tried], *, n_patches: int) -> Float[Tensor, " batch"]:
-        """Length of the mean direction of all that was tried, weighted as the ELBO says; 1 without an angle."""
+    def _certainty(
+        self, tried: Sequence[Tried], proposal: Proposal, *, n_patches: int
+    ) -> Float[Tensor, " batch"]:
+        """Length of the mean direction of all that was tried, weighted as the ELBO says; 1 without an angle.
+
+        Where one direction alone was tried the proposal says how many there are.
+        """
+        if proposal.angle is None:
+            return torch.ones_like(tried[-1].elbo[:n_patches])
+        if len(tried[0].elbo) == n_patches:
+            return proposal.angle.resultant
         elbo = torch.cat([t.elbo.view(n_patches, -1) for t in tried], dim=-1)
-        weight = torch.softmax(elbo, dim=-1)
-        if "angle" not in self.climber.maps:
-            return torch.ones_like(weight[:, 0])
         angle = torch.cat(
             [self.climber.named(t.pose)["angle"].view(n_patches, -1) for t in tried], dim=-1
         )
+        weight = torch.softmax(elbo, dim=-1)
         return torch.hypot((weight * angle.cos()).sum(-1), (weight * angle.sin()).sum(-1))
 
     def _named(
