@@ -24,7 +24,7 @@ def planes(result: Result, config: ReportConfig) -> Drawing:
     x, y, axes_names = plane.place(result)
     keep = images.evenly(len(x), images.MAX_DOTS)
     columns = min(MOST_COLUMNS, 1 + len(names))
-    figure, axes = style.panels(1 + len(names), columns=columns, panel_height=2.3)
+    figure, axes = style.panels(1 + len(names), columns=columns, panel_height=2.45)
     own = {"keep": keep, "cmap": config.colormap, "size": 6, "legend": False}
     plane.show(axes[0], x[keep], y[keep], colouring, **own)
     axes[0].set(title=_title("the model", result, 0), xlabel=axes_names[0], ylabel=axes_names[1])
@@ -68,7 +68,7 @@ def _title(words: str, result: Result, labelling: str | int) -> str:
     table = result["confusion"]
     place = {"labelling": labelling}
     row = table.isel(place) if isinstance(labelling, int) else table.sel(place)
-    return f"{words}: {style.number(float(row['accuracy']), 2)}"
+    return f"{words}\n{style.number(float(row['accuracy']), 2)}"
 
 
 def _errors(result: Result, names: list[str]) -> str:

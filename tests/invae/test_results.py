@@ -110,7 +110,7 @@ def test_hyperspy_finds_its_layout(copied):
         assert signal["metadata/General"].attrs["title"] == "polarization"
         assert {"package", "package_version"} <= set(signal.attrs)
         assert "signal_type" in signal["metadata/Signal"].attrs
-        assert root["Experiments/manifold/data"].ndim == 5
+        assert root["Experiments/manifold/data"].ndim == 6
         for experiment in root["Experiments"].values():
             assert {"data", "metadata", "original_metadata"} <= set(experiment)
 
