@@ -35,6 +35,11 @@ LANDMARKS = 256
 """Sites whose patterns are turned onto each other."""
 MOST_COMPONENTS, LEAST_SHARE = 8, 0.005
 """Principal components in which groups are looked for, and the least share of the variance of each."""
+GROUPED_SHARE = 2 / 3
+"""Share of the epochs with hints of the classes, so that the rest may put right what the groups had wrong."""
+ALIGNED_SHARE = 0.9
+"""Share with hints of the angles alone. Freed after one third, models that had not yet learned the shear took the wrong lobe of sheared
+clubs for it, after two thirds one in four with two content dimensions still did; what is inferred in the end is free in any case."""
 FEWEST = 10
 """Patches that are worth holding against each other."""
 DOUBT = 0.05
@@ -69,12 +74,9 @@ def divided(training: TrainingConfig, n_epochs: int) -> Stages:
     return Stages(alone, together)
 
 
-def hinted(n_epochs: int) -> int:
-    """Epochs with hints, of a training of `n_epochs`: two thirds.
-
-    Freed after one third, models of noisy cards that had not yet learned the shear took the wrong lobe of sheared clubs for it.
-    """
-    return round(2 / 3 * n_epochs) if n_epochs > 1 else 0
+def hinted(n_epochs: int, *, share: float) -> int:
+    """Epochs with hints, of a training of `n_epochs`."""
+    return round(share * n_epochs) if n_epochs > 1 else 0
 
 
 def without_classes(config: ModelConfig) -> ModelConfig:

@@ -32,6 +32,8 @@ from invae.training.fit import Epoch, Fit, length
 from invae.training.saved import Trained, save
 from invae.training.split import Places, Split, split_blocks, split_sites, thin
 from invae.training.start import (
+    ALIGNED_SHARE,
+    GROUPED_SHARE,
     aligned,
     divided,
     grouped,
@@ -228,7 +230,8 @@ class Course:
         turn = aligned(made, self.batches(self.split.training)) if aligning else None
         if hint is not None or turn is not None:
             told = replace(self.source.known, hint=hint, turn=turn)
-            fit.hint(told, n_epochs=hinted(fit.n_epochs))
+            share = ALIGNED_SHARE if hint is None else GROUPED_SHARE
+            fit.hint(told, n_epochs=hinted(fit.n_epochs, share=share))
         return fit
 
     def _train(self, fit: Fit, folder: Path | None, span: Span, on_epoch: OnEpoch) -> list[Epoch]:
