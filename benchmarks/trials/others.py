@@ -136,7 +136,7 @@ def _trials(peer: str) -> tuple[Trial, ...]:
             run=partial(clustered, peer),
             settings={
                 "digits": digits.UNIFORM,
-                "peer": {"epochs": 1000, "latent_dim": 2, "cpu_seconds": DIGIT_SECONDS},
+                "peer": {"epochs": 1000, "latent_dim": 10, "cpu_seconds": DIGIT_SECONDS},
             },
             goals=digits.MNIST_U.goals,
             n_seeds=1,
