@@ -24,6 +24,8 @@ PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 GRID = (dims.FRAME, "grid_y", "grid_x")
 NODES = ("latent_1", "latent_2")
 PAIR = ("feature", "descriptor")
+ENDS = ("", "_low", "_high")
+BY_KNOWN = ("angle_raw", "angle_symmetric", "angle_by_class", "angle_certainty", "symmetry")
 
 
 @dataclass(frozen=True)
@@ -148,18 +150,13 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "confusion": {
         "count": Field(("labelling", "found", "known"), "1", required=True),
         "match": Field(("labelling", "found"), "1", required=True),
-        "accuracy": Field(("labelling",), "1", required=True),
-        "adjusted_rand": Field(("labelling",), "1", required=True),
+        **{
+            name: Field(("labelling",), "1", required=True)
+            for name in ("accuracy", "adjusted_rand")
+        },
     },
-    "known": {
-        "angle_raw": Field(("known",), "1"),
-        "angle_symmetric": Field(("known",), "1"),
-        "angle_by_class": Field(("known",), "1"),
-        "angle_certainty": Field(("known",), "1"),
-        "symmetry": Field(("known",), "1"),
-        "r2": Field(("space", "variable"), "1"),
-        "r2_by_class": Field(("space", "variable"), "1"),
-    },
+    "known": {name: Field(("known",), "1") for name in BY_KNOWN}
+    | {name: Field(("space", "variable"), "1") for name in ("r2", "r2_by_class")},
     "baselines": {
         "content": Field(("baseline", dims.SITE, dims.LATENT), "1", required=True),
         "cluster": Field(("baseline", dims.SITE), "1", required=True),
@@ -174,12 +171,8 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "bic": Field(("n_classes",), "1", required=True),
     },
     "association": {
-        "rho": Field(PAIR, "1", required=True),
-        "rho_low": Field(PAIR, "1", required=True),
-        "rho_high": Field(PAIR, "1", required=True),
-        "r2": Field(("space", "descriptor"), "1", required=True),
-        "r2_low": Field(("space", "descriptor"), "1", required=True),
-        "r2_high": Field(("space", "descriptor"), "1", required=True),
+        **{f"rho{end}": Field(PAIR, "1", required=True) for end in ENDS},
+        **{f"r2{end}": Field(("space", "descriptor"), "1", required=True) for end in ENDS},
     },
     "summary": {
         "n_frames": Field((), "1"),
