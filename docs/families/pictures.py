@@ -1,12 +1,15 @@
 """The pictures of the pages about families: `python docs/families/pictures.py [NAME …]`; about a minute on one core."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
+from PIL import Image
 
 from invae import InvariantVAE
 from invae.config.synthetic import CardsConfig, ShiftsConfig
@@ -26,7 +29,7 @@ def drawn(n_per_suit: int = 150, **settings: object) -> xr.Dataset:
     return cards.draw(CardsConfig.model_validate({**config, **settings}), seed=0)
 
 
-def rows(name: str, images: dict[str, Sequence[np.ndarray]], *, width: float = 6.0) -> None:
+def rows(name: str, images: Mapping[str, Sequence[np.ndarray]], *, width: float = 6.0) -> None:
     """Rows of images, each with what it shows."""
     n = max(len(row) for row in images.values())
     figure, axes = plt.subplots(
@@ -43,11 +46,13 @@ def rows(name: str, images: dict[str, Sequence[np.ndarray]], *, width: float = 6
     save(figure, name)
 
 
-def save(figure: plt.Figure, name: str) -> None:
+def save(figure: Figure, name: str) -> None:
     """Write a picture and forget it."""
     figure.tight_layout(pad=0.3)
-    figure.savefig(FOLDER / f"{name}.png", dpi=70)
+    target = FOLDER / f"{name}.png"
+    figure.savefig(target, dpi=80)
     plt.close(figure)
+    Image.open(target).convert("RGB").quantize(64).save(target, optimize=True)
 
 
 def manifold(vae: InvariantVAE, steps: int = 5) -> list[np.ndarray]:
@@ -100,7 +105,7 @@ def searched() -> None:
     some = drawn(angle=120, shear=15, shift=0.08, suits=["spades"])["image"].to_numpy()
     vae = InvariantVAE("AVAE", latent_dim=1, training={"epochs": 25}).fit(some)
     found = vae.encode(some[:N_SHOWN])
-    given = {name: found[name] for name in ("angle", "shift", "scale", "shear")}
+    given: dict[str, Any] = {name: found[name] for name in ("angle", "shift", "scale", "shear")}
     images = {
         "patch": some,
         "model": vae.decode(found["content"], **given)[:, 0],

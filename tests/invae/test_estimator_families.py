@@ -95,7 +95,9 @@ def test_a_target_comes_back_in_its_own_units(noise):
     assert np.abs(found["target"] - 300).max() < 300
     assert (found["target_sd"] > 1).all()
     assert (
-        np.abs(vae.decode(np.zeros((1, 2)), target=[[400.0]]) - vae.decode(np.zeros((1, 2)))).max()
+        np.abs(
+            vae.decode(np.zeros((1, 2)), target=np.array([[400.0]])) - vae.decode(np.zeros((1, 2)))
+        ).max()
         > 0
     )
 
@@ -126,7 +128,7 @@ def test_every_pose_is_decoded(noise):
     upright = vae.decode(content)
     asked = {"angle": [0.5], "shift": [[2.0, 0.0]], "scale": [1.3], "shear": [0.3]}
     for name, value in asked.items():
-        posed = vae.decode(content, **{name: np.array(value)})
+        posed = vae.decode(content, **{name: np.array(value)})  # type: ignore[arg-type]
         assert float(np.abs(posed - upright).max()) > 1e-4, name
     found = vae.encode(noise)
     assert {"angle", "shift", "scale", "shear", "scale_sd", "shear_sd"} <= set(found.data_vars)
@@ -183,6 +185,6 @@ def test_latents_of_other_families_are_refused(noise):
         "scale": [1.0], "shear": [0.0], "target": [[0.0]], "condition": [[0.0]],
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=f"family VAE has no {name}; leave it out"):
-            vae.decode(np.zeros((1, 2)), **{name: np.array(value)})
+            vae.decode(np.zeros((1, 2)), **{name: np.array(value)})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="family VAE has no stretch; leave it out"):
         vae.decode(np.zeros((1, 2)), own_poses={"stretch": np.zeros(1)})
