@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
     {"training"},
     {"embed"},
     {"estimator"},
+    {"ensemble"},
     {"analysis"},
     {"results"},
     {"report"},

@@ -140,14 +140,20 @@ def grouped(
         InputError: There are too few patches for classes.
     """
     few, labels = _some(model, batches), batches.source.known.labels
-    patterns = torch.cat([_pattern(model, batch) for batch in few.in_order()])
     labels = None if labels is None else labels[few.sites]
-    parts = parts_of(components(patterns.numpy(), seed=seed), seed=seed)
+    parts = parts_of(patterns_of(model, few, seed=seed), seed=seed)
     merged = merge(parts, n_classes, labels=labels)
     hint = np.zeros((len(batches.source), n_classes), dtype=np.float32)
     # An untrained decoder may be hundreds of nats better with a wrong class: what a hint rules out must be ruled out.
     hint[few.sites] = np.where(merged.probability > DOUBT, 0, IMPOSSIBLE)
     return hint
+
+
+@torch.no_grad()
+def patterns_of(model: VAE, batches: Batches, *, seed: int) -> Float[np.ndarray, "site component"]:
+    """What a model decodes for every site, upright and centred, in a few principal components."""
+    patterns = torch.cat([_pattern(model, batch) for batch in batches.in_order()])
+    return components(patterns.numpy(), seed=seed)
 
 
 def open_angle(model: VAE) -> bool:

@@ -1,0 +1,77 @@
+"""The same model from several seeds."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import invae
+from invae import Ensemble, InvariantVAE
+from invae.config.synthetic import CardsConfig
+from invae.errors import InputError, StoreError
+from invae.synthetic import cards
+
+N_MEMBERS = 3
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    suits = ("spades", "diamonds", "hearts")
+    return cards.draw(
+        CardsConfig(n_per_suit=80, size=24, angle=8, shear=3, shift=0, noise=0.05, suits=suits),
+        seed=5,
+    )
+
+
+@pytest.fixture(scope="module")
+def ensemble(drawn) -> Ensemble:
+    training = {"epochs": 16, "batch_size": 32}
+    template = InvariantVAE("jVAE", n_classes=3, seed=1, training=training)
+    told: list[tuple[int, int]] = []
+    made = Ensemble(template, n_members=N_MEMBERS)
+    made.fit(drawn["image"].to_numpy(), progress=lambda *done: told.append(done))
+    assert told[-1] == (N_MEMBERS * 16, N_MEMBERS * 16)
+    assert all(first[0] <= second[0] for first, second in pairwise(told))
+    return made
+
+
+def test_members_differ_and_their_words_do_not(ensemble, drawn):
+    weights = [next(iter(m.trained.model.state_dict().values())) for m in ensemble.members]
+    assert len({m.seed for m in ensemble.members}) == N_MEMBERS
+    assert len(weights) == N_MEMBERS
+    said, suit = ensemble.encode(drawn["image"].to_numpy()), drawn["suit"].to_numpy()
+    assert said["agreement"].mean() > 0.9
+    for name in np.unique(suit):
+        found = said["class"].values[suit == name]
+        assert (found == np.bincount(found).argmax()).mean() > 0.9
+    assert said["content_dispersion"].dims == said["content"].dims
+    assert set(said["class_probability"].dims) == {"site", "class"}
+    np.testing.assert_allclose(said["class_probability"].sum("class"), 1, atol=1e-5)
+    assert said.attrs["n_members"] == N_MEMBERS
+
+
+def test_a_saved_ensemble_says_the_same(ensemble, drawn, tmp_path):
+    images = drawn["image"].to_numpy()[:50]
+    ensemble.save(tmp_path)
+    again = Ensemble.load(tmp_path)
+    xr.testing.assert_identical(ensemble.encode(images), again.encode(images))
+    assert {p.suffix for p in tmp_path.rglob("*") if p.is_file()} == {".json", ".safetensors"}
+
+
+def test_the_template_stays_untrained(drawn):
+    template = InvariantVAE("VAE", training={"epochs": 1})
+    Ensemble(template, n_members=2).fit(drawn["image"].to_numpy()[:40])
+    with pytest.raises(InputError, match="has seen no data"):
+        _ = template.trained
+
+
+def test_errors_say_what_to_do(tmp_path):
+    template = InvariantVAE("VAE")
+    with pytest.raises(InputError, match=r"1 member\(s\) disagrees on nothing; take 2 or more"):
+        Ensemble(template, n_members=1)
+    with pytest.raises(InputError, match="call fit or load first"):
+        Ensemble(template).encode(np.zeros((2, 16, 16)))
+    with pytest.raises(StoreError, match="holds no ensemble"):
+        Ensemble.load(tmp_path)
+    assert "Ensemble" in dir(invae)
