@@ -14,6 +14,7 @@ from invae.models.latents import Latents
 from invae.models.likelihoods import Noise
 from invae.models.patches import Geometry, Patches
 from invae.models.pose import Pose, pixel_grid, pull_back
+from invae.models.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Frame(nn.Module):
     def mapped(self, where: Affine) -> Float[Tensor, "batch y x 2"]:
         """Where the pixels go: a map's six numbers times six fields, in one product."""
         numbers = where.numbers
-        with torch.autocast(numbers.device.type, enabled=False):
+        with full_precision(numbers):
             return (numbers @ self.basis).unflatten(-1, (*self.size, 2))
 
     def read(

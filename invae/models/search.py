@@ -23,6 +23,7 @@ from invae.models.generators import Generator, Likelihood, OneOfSeveral
 from invae.models.latents import Categorical, Encoded, Prior, gumbel
 from invae.models.patches import Patches
 from invae.models.placed import Placed, affine
+from invae.models.precision import full_precision
 from invae.models.proposals import Proposal, Proposer
 from invae.models.recognisers import Inference, Noise, Recogniser
 
@@ -146,7 +147,7 @@ class Search(nn.Module):
         best = first.best(restarts, of=count)
         reach = torch.ones_like(best.elbo)
         for _ in range(self.config.steps):
-            with torch.autocast(best.pose.device.type, enabled=False):
+            with full_precision(best.pose):
                 step, sd = self.climber.step(
                     best.upright, best.image, looking.generator.noise, best.pose
                 )
