@@ -28,7 +28,7 @@ from invae.config.model import (
 )
 from invae.config.objective import ObjectiveConfig
 from invae.errors import ConfigError, InputError
-from invae.models.families import SIZE, family_of
+from invae.models.families import SIZE, family_of, refuse_idle
 from invae.models.latents import ClassPrior
 from invae.models.likelihoods import Limits
 from invae.progress import Progress, silent
@@ -142,6 +142,7 @@ class InvariantVAE:
             self.training = TrainingConfig.model_validate(training or {})
         except ValidationError as error:
             raise ConfigError(_one_line(error)) from error
+        refuse_idle(self.config)
         self.seed, self.device = seed, device_of(device)
         self._trained: Trained | None = None
 

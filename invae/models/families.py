@@ -201,7 +201,8 @@ def plan(config: ModelConfig, geometry: Geometry) -> Plan:
     named = family.poses if config.poses is None else config.poses
     poses = tuple(latent for name, latent in LATENT_OF.items() if name in named)
     poses += tuple(family.own_poses)
-    _refuse_numbers(config, family)
+    refuse_idle(config)
+    _refuse_missing(config, family)
     inference = config.pose_inference or family.pose_inference
     classes = ClassPrior(config.n_classes) if family.classes else None
     made = Plan(config, geometry, family, poses, inference, classes)
@@ -235,17 +236,29 @@ def completed(
     return config.model_copy(update=found)
 
 
-def _refuse_numbers(config: ModelConfig, family: Family) -> None:
-    """Stop numbers of classes, targets and conditions that the family lacks or needs."""
-    needs = {
-        "n_classes": (family.classes, math.prod(config.n_classes) if config.n_classes else 0),
-        "n_targets": (family.target, config.n_targets),
-        "n_conditions": (family.condition, config.n_conditions),
-    }
-    for option, (wanted, given) in needs.items():
+def refuse_idle(config: ModelConfig) -> None:
+    """Stop numbers of classes, targets and conditions that the family has no use for.
+
+    Raises:
+        ConfigError: One is given.
+    """
+    for option, (wanted, given) in _numbers(config, family_of(config.family)).items():
+        if given and not wanted:
+            raise ConfigError(f"{config.family} takes no {option} (given {given}); leave it out")
+
+
+def _refuse_missing(config: ModelConfig, family: Family) -> None:
+    for option, (wanted, given) in _numbers(config, family).items():
         if wanted and not given:
             raise ConfigError(
                 f"{config.family} needs {option}; give it, or the values with the patches"
             )
-        if given and not wanted:
-            raise ConfigError(f"{config.family} takes no {option} (given {given}); leave it out")
+
+
+def _numbers(config: ModelConfig, family: Family) -> dict[str, tuple[bool, int]]:
+    """By option: whether the family needs it, and the number that is given."""
+    return {
+        "n_classes": (family.classes, math.prod(config.n_classes) if config.n_classes else 0),
+        "n_targets": (family.target, config.n_targets),
+        "n_conditions": (family.condition, config.n_conditions),
+    }

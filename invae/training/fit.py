@@ -101,7 +101,7 @@ class Fit:
         self.optimizer = torch.optim.Adam(weights, lr=config.learning_rate, foreach=True)
         self.clip = GradientClip(weights, ratio=config.gradient_clip)
         self.n_epochs, self.patience = length(config, n_steps=len(training))
-        self.hinted, self.n_hinted = training, 0
+        self.hinted: list[tuple[int, Batches]] = []
         self.history: list[Epoch] = []
         self.best = {name: value.clone() for name, value in model.state_dict().items()}
         self.evaluate: Callable[[VAE, Patches, Noise | None], Evaluation] = (
@@ -144,9 +144,9 @@ class Fit:
         self.model.load_state_dict(self.best)
 
     def hint(self, told: SiteKnown, *, n_epochs: int) -> None:
-        """Train the first epochs with what is told of the sites instead of what is known."""
+        """Train the first epochs with what is told of the sites instead of what is known; hints that end first, first."""
         source = self.training.source.telling(told)
-        self.hinted, self.n_hinted = replace(self.training, source=source), n_epochs
+        self.hinted.append((n_epochs, replace(self.training, source=source)))
 
     def judge(self) -> dict[str, float]:
         """Terms on the held-out sites, the same noise each time; changes nothing. Empty without such sites."""
@@ -161,7 +161,7 @@ class Fit:
 
     def _train(self, epoch: int) -> tuple[dict[str, float], list[int]]:
         mean, angles, source = Means(), AngleCounts(), self._random(NOISE, epoch)
-        batches = self.hinted if epoch < self.n_hinted else self.training
+        batches = next((told for end, told in self.hinted if epoch < end), self.training)
         for step, batch in enumerate(batches.shuffled(self.seed, SHUFFLING, epoch)):
             progress = (epoch + step / len(self.training)) / self.n_epochs
             self._set_rate(progress)

@@ -38,7 +38,7 @@ MOST_COMPONENTS, LEAST_SHARE = 8, 0.005
 GROUPED_SHARE = 2 / 3
 """Share of the epochs with hints of the classes, so that the rest may put right what the groups had wrong."""
 ALIGNED_SHARE = 0.9
-"""Share with hints of the angles alone. Freed after one third, models that had not yet learned the shear took the wrong lobe of sheared
+"""Share with hints of the angles. Freed after one third, models that had not yet learned the shear took the wrong lobe of sheared
 clubs for it, after two thirds one in four with two content dimensions still did; what is inferred in the end is free in any case."""
 FEWEST = 10
 """Patches that are worth holding against each other."""

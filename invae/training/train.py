@@ -228,10 +228,12 @@ class Course:
         )
         aligning = self.training.angle_start == "aligned"
         turn = aligned(made, self.batches(self.split.training)) if aligning else None
-        if hint is not None or turn is not None:
-            told = replace(self.source.known, hint=hint, turn=turn)
-            share = ALIGNED_SHARE if hint is None else GROUPED_SHARE
-            fit.hint(told, n_epochs=hinted(fit.n_epochs, share=share))
+        known = replace(self.source.known, turn=turn)
+        if hint is not None:
+            share = hinted(fit.n_epochs, share=GROUPED_SHARE)
+            fit.hint(replace(known, hint=hint), n_epochs=share)
+        if turn is not None:
+            fit.hint(known, n_epochs=hinted(fit.n_epochs, share=ALIGNED_SHARE))
         return fit
 
     def _train(self, fit: Fit, folder: Path | None, span: Span, on_epoch: OnEpoch) -> list[Epoch]:

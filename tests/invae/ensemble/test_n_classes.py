@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from invae import InvariantVAE
-from invae.analysis.n_classes import guide
 from invae.config.synthetic import CardsConfig
+from invae.ensemble.n_classes import guide
 from invae.errors import InputError
 from invae.synthetic import cards
 
