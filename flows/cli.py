@@ -8,6 +8,7 @@ import typer
 
 from flows.commands import demo, export, look, run, samples, simulate
 from flows.terminal import MANNER, complain
+from tasks import interrupts
 
 USAGE = 2
 """Exit code of a command line that is not understood, as shells have it."""
@@ -63,7 +64,8 @@ def execute(arguments: list[str]) -> int:
     arguments = [*first, *(word for word in arguments if word not in first)] or ["--help"]
     command = typer.main.get_command(app)
     try:
-        code = int(command.main(arguments, prog_name="invae", standalone_mode=False) or 0)
+        with interrupts.heard():
+            code = int(command.main(arguments, prog_name="invae", standalone_mode=False) or 0)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "invae"

@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
 from tasks import artifacts, runs
+from tasks.devices import one_thread
 
 
 @task(
@@ -24,18 +25,19 @@ def analyse(
         return job.unchanged()
     from invae.analysis.analyse import analyse as interpret
 
-    interpret(
-        Path(recording),
-        Path(patches),
-        Path(model),
-        Path(embedding),
-        job.target,
-        config=config.analyse,
-        seed=config.seed,
-        receipt=job.receipt,
-        compute=config.compute,
-        progress=job.progress(),
-    )
+    with one_thread():
+        interpret(
+            Path(recording),
+            Path(patches),
+            Path(model),
+            Path(embedding),
+            job.target,
+            config=config.analyse,
+            seed=config.seed,
+            receipt=job.receipt,
+            compute=config.compute,
+            progress=job.progress(),
+        )
     show_summary(job.target)
     return job.finished()
 

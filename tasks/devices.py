@@ -11,17 +11,19 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch add up in one thread on the processor, whatever the number of cores.
+    """Let torch and numpy's linear algebra add up in one thread on the processor, whatever the number of cores.
 
     Several threads add up in another order, so that values would depend on the machine. Batches are small, too: on two
     busy cores two threads took 228 s and one took 26 s for the same training, because they wait for each other spinning.
     """
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(before)
 

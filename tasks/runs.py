@@ -17,6 +17,7 @@ from invae import stages, store
 from invae.config import ProcessConfig
 from invae.errors import InvaeError, StoreError
 from invae.provenance import Receipt, now
+from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
 from tasks.audience import audience
 from tasks.devices import machine
@@ -138,6 +139,7 @@ def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -
 
 def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
     """The job of a later stage, beside the store that it reads first."""
+    interrupts.obey()
     folder = Path(first_input).parent
     found = stages.STAGES[stage]
     receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
