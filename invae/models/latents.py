@@ -13,7 +13,7 @@ from torch.nn import functional
 from invae.models.circle import CirclePrior
 from invae.models.patches import Known
 
-IMPOSSIBLE = -1e4
+IMPOSSIBLE = -1e9
 """Log weight of a class that a label rules out."""
 
 Latents = Mapping[str, Tensor]
