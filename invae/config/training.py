@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from invae.config.model import PoseName
 from invae.config.schema import Config
 
 
@@ -38,3 +39,5 @@ class TrainingConfig(Config):
     """Classes begin from groups that a model without classes has told apart, or from fresh weights."""
     start_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Share of the epochs given to the model without classes."""
+    start_poses: tuple[PoseName, ...] | None = None
+    """Poses that the model without classes infers: in which patches of one class may differ; the model's own when empty."""

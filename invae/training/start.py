@@ -79,16 +79,21 @@ def hinted(n_epochs: int, *, share: float) -> int:
     return round(share * n_epochs) if n_epochs > 1 else 0
 
 
-def without_classes(config: ModelConfig) -> ModelConfig:
-    """The same model without its classes, with more content to hold them."""
-    poses: tuple[PoseName, ...] = family_of(config.family).poses
+def without_classes(
+    config: ModelConfig, *, poses: tuple[PoseName, ...] | None = None
+) -> ModelConfig:
+    """The same model without its classes, with more content to hold them, and with other poses if some are given."""
+    own: tuple[PoseName, ...] = family_of(config.family).poses
+    own = config.poses if config.poses is not None else own
     changes = {
         "family": "skip-VAE" if family_of(config.family).skip else "VAE",
-        "poses": config.poses if config.poses is not None else poses,
+        "poses": own if poses is None else poses,
         "n_classes": (),
         "latent_dim": max(config.latent_dim, CONTENT),
         "objective": ObjectiveConfig(),
     }
+    if poses is not None:  # networks chosen for the model's own poses need not go with others
+        changes |= {"encoder": None, "decoder": None, "pose_inference": None}
     return config.model_copy(update=changes)
 
 

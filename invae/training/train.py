@@ -145,7 +145,7 @@ def train_on(
         made, history = course.from_groups(model, on_epoch)
     else:
         made, history = course.run(model, on_epoch)
-    settle(made, course.batches(split.training))
+    course.orient(made)
     return Trained(
         model=made.eval(),
         config=model,
@@ -193,7 +193,7 @@ class Course:
         n_steps = len(self.batches(self.split.training))
         stages = divided(self.training, length(self.training, n_steps=n_steps)[0])
         n_epochs = stages.alone + stages.together
-        plain = without_classes(model)
+        plain = without_classes(model, poses=self.training.start_poses)
         first = self._fresh(plain)
         begun = None if self.checkpoints is None else self.checkpoints / START_FOLDER
         if begun is not None:
@@ -201,13 +201,21 @@ class Course:
         fit = self._fit(first, plain, n_epochs=stages.alone)
         self._train(fit, begun, Span(0, n_epochs), ignore)
         batches = self.batches(self.split.training)
-        settle(first, batches)
+        self.orient(first)
         hint = grouped(first, batches, n_classes=model.n_classes[0], seed=self.seed)
         made = self._fresh(model)
         made.load_state_dict(inherited(made, first))
         fit = self._fit(made, model, n_epochs=stages.together, hint=hint)
         span = Span(stages.alone, n_epochs)
         return made, self._train(fit, self.checkpoints, span, on_epoch)
+
+    def orient(self, made: VAE) -> None:
+        """Choose which way up a trained model's patterns are, unless they were turned onto each other from the beginning.
+
+        Held against patches themselves, patterns of one kind stay closer together than held against a few decoded ones.
+        """
+        if self.training.angle_start == "free":
+            settle(made, self.batches(self.split.training))
 
     def _fresh(self, model: ModelConfig) -> VAE:
         made = build(model, self.source.geometry, seed=self.seed).to(self.device)

@@ -36,7 +36,7 @@ def fitted(images: np.ndarray, known: SiteKnown = SiteKnown(), **options) -> Tra
     return training.train_on(
         ArraySource(images[:, None], known=known),
         split_sites(len(images), share=0.1, seed=0),
-        model=JOINT,
+        model=options.pop("model", JOINT),
         training=config.model_copy(update=options.pop("training", {})),
         seed=options.pop("seed", 0),
         device=torch.device("cpu"),
@@ -95,6 +95,31 @@ def test_killed_before_or_after_the_groups_it_goes_on_to_the_same_values(
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert whole.history == again.history
     assert set(told) == {12}
+
+
+def test_a_model_without_poses_may_begin_from_groups_that_do_not_depend_on_them(drawn, monkeypatch):
+    images, truth, hints = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1, []
+    own = training.grouped
+
+    def noted(*inputs, **options) -> np.ndarray:
+        hints.append(own(*inputs, **options))
+        return hints[-1]
+
+    monkeypatch.setattr(training, "grouped", noted)
+    plain = ModelConfig.model_validate({"family": "jVAE", "n_classes": 3})
+    fitted(images, model=plain, training={"start_poses": ("rotation",)})
+    seen = hints[0].max(1) > hints[0].min(1)
+    assert agreement(hints[0][seen].argmax(1), truth[seen]) > 0.97
+
+
+def test_other_poses_bring_their_own_networks():
+    config = ModelConfig.model_validate(
+        {"family": "jVAE", "n_classes": 3, "decoder": {"kind": "dense"}}
+    )
+    plain = without_classes(config, poses=("rotation", "shift"))
+    assert (plain.poses, plain.decoder) == (("rotation", "shift"), None)
+    build(plain, Geometry(1, 16, 16), seed=0)
+    assert without_classes(config).decoder == config.decoder
 
 
 def test_the_epochs_are_shared_and_each_model_gets_some():
