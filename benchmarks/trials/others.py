@@ -13,7 +13,7 @@ from benchmarks.trial import Goal, Scores, Trial
 from benchmarks.trials import cards, digits
 from benchmarks.trials.speed import PEERS, UNTIL, resultant
 
-JOINT_SECONDS, TURN_SECONDS, DIGIT_SECONDS = 600.0, 900.0, 600.0
+JOINT_SECONDS, TURN_SECONDS, DIGIT_SECONDS = 300.0, 450.0, 300.0
 """Processor time after which a peer's training ends [s]."""
 PACKAGES = {"AtomAI": "AtomAI 0.8.1", "pyroVED": "pyroVED 0.3.0"}
 
