@@ -210,7 +210,13 @@ MNIST_U = Trial(
             "family": "rtVAE",
             "latent_dim": 10,
             "translation": {"prior_sd": 0.12},
-            "training": {"epochs": 50, "batch_size": 64, "patience": 100, "held_out": 0.05},
+            "training": {
+                "epochs": 50,
+                "batch_size": 64,
+                "patience": 100,
+                "held_out": 0.05,
+                "angle_start": "free",
+            },
         },
     },
     goals=(
@@ -219,6 +225,6 @@ MNIST_U = Trial(
         Goal("pearson_y", "Pearson's correlation of y"),
         Goal("pearson_x", "Pearson's correlation of x"),
     ),
-    remark="Clusters of standardised (μ, σ) of the content; trained on 5,000 digits, scored on the other 5,000.",
+    remark="Clusters of standardised (μ, σ) of the content; trained on 5,000 digits, scored on the other 5,000. Angles begin free: handwriting knows no few kinds that could be turned onto each other (aligned: accuracy .58 in place of .68, seed 0).",
 )
 TRIALS = (AVAE, EXACT, MNIST_U)
