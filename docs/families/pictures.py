@@ -50,7 +50,7 @@ def save(figure: Figure, name: str) -> None:
     """Write a picture and forget it."""
     figure.tight_layout(pad=0.3)
     target = FOLDER / f"{name}.png"
-    figure.savefig(target, dpi=80)
+    figure.savefig(target, dpi=80, bbox_inches="tight", pad_inches=0.04)
     plt.close(figure)
     Image.open(target).convert("RGB").quantize(64).save(target, optimize=True)
 

@@ -251,8 +251,11 @@ def _history(model: Path) -> xr.Dataset:
     for part, words in (("training", "while training"), ("held_out", "on held-out sites")):
         for term in epochs[0][part] if epochs else ():
             values = np.array([epoch[part][term] for epoch in epochs], dtype=float)
-            long_name = f"{term.replace('_', ' ')} per patch {words} [nat]"
-            variables[f"{term}_{part}"] = (dims.EPOCH, values, dims.attrs(long_name))
+            word = term.replace("_", " ")
+            named = (
+                f"weight {word} {words}" if term == "beta" else f"{word} per patch {words} [nat]"
+            )
+            variables[f"{term}_{part}"] = (dims.EPOCH, values, dims.attrs(named))
     best = np.array([epoch["best"] for epoch in epochs], dtype=bool)
     variables["best"] = (dims.EPOCH, best, {"long_name": "best epoch so far"})
     number = (dims.EPOCH, np.arange(1, len(epochs) + 1), dims.attrs("epoch"))

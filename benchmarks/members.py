@@ -1,0 +1,75 @@
+"""Is an ensemble trained faster as one stack? A step of all members one after the other, and at once by `torch.func.vmap`.
+
+`python -m benchmarks.members` prints the processor seconds of a step (forward and backward) with one thread, medians.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+from invae.config import ModelConfig
+from invae.models.build import build
+from invae.models.objective import Objective, evaluate
+from invae.models.patches import Geometry, Patches
+
+N_MEMBERS, BATCH, SIDE, REPEATS = 8, 64, 48, 15
+FAMILIES = ("VAE", "rVAE", "rtVAE")
+
+
+class Loss(nn.Module):
+    """The loss of a model on one batch, as a module, so that its weights may be handed in."""
+
+    def __init__(self, model: nn.Module, config: ModelConfig, patches: Patches) -> None:
+        super().__init__()
+        self.model, self.objective, self.patches = model, Objective.of(config), patches
+
+    def forward(self) -> Tensor:
+        found = evaluate(self.model, self.patches)  # type: ignore[arg-type]
+        return self.objective.weigh(found, progress=0.5).loss
+
+
+def seconds(step: Callable[[], object]) -> float:
+    """Median processor time of a step [s]."""
+    step()
+    taken = []
+    for _ in range(REPEATS):
+        began = time.process_time()
+        step()
+        taken.append(time.process_time() - began)
+    return statistics.median(taken)
+
+
+def compare(family: str, patches: Patches) -> None:
+    """Print a line for a family."""
+    config = ModelConfig.model_validate({"family": family})
+    models = [build(config, Geometry(1, SIDE, SIDE), seed=k) for k in range(N_MEMBERS)]
+    losses = [Loss(model, config, patches) for model in models]
+    weights, buffers = stack_module_state(losses)  # type: ignore[arg-type]
+
+    def of_one(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+        return functional_call(losses[0], (weights, buffers), ())
+
+    together = vmap(grad(of_one))
+    apart = seconds(lambda: [loss().backward() for loss in losses])
+    stacked = seconds(lambda: together(weights, buffers))
+    print(
+        f"{family}: {N_MEMBERS} members one after the other {apart * 1e3:.0f} ms, "
+        f"stacked {stacked * 1e3:.0f} ms: {apart / stacked:.2f} times as fast"
+    )
+
+
+def main() -> None:
+    """Compare for all families."""
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    patches = Patches(torch.rand(BATCH, 1, SIDE, SIDE, generator=generator))
+    for family in FAMILIES:
+        compare(family, patches)
+
+
+if __name__ == "__main__":
+    main()
