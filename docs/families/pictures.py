@@ -101,11 +101,12 @@ def placed() -> None:
 
 
 def searched() -> None:
-    """Sheared, turned and shifted patches, and what AVAE sees when it has undone the pose."""
-    some = drawn(angle=120, shear=15, shift=0.08, suits=["spades"])["image"].to_numpy()
-    vae = InvariantVAE("AVAE", latent_dim=1, training={"epochs": 25}).fit(some)
+    """Sheared, turned and shifted patches, and what AVAE sees when it has undone turn and shift."""
+    some = drawn(300, angle=120, shear=15, shift=0.08, suits=["spades"])["image"].to_numpy()
+    poses, training = ("rotation", "shift"), {**EPOCHS, "batch_size": 16}
+    vae = InvariantVAE("AVAE", latent_dim=1, poses=poses, training=training).fit(some)
     found = vae.encode(some[:N_SHOWN])
-    given: dict[str, Any] = {name: found[name] for name in ("angle", "shift", "scale", "shear")}
+    given: dict[str, Any] = {name: found[name] for name in ("angle", "shift")}
     images = {
         "patch": some,
         "model": vae.decode(found["content"], **given)[:, 0],
