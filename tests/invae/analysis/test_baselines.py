@@ -85,6 +85,18 @@ def test_umap_that_is_not_installed_is_named_with_its_remedy():
         baselines.refuse_missing(("pca", "umap"))
 
 
+@pytest.mark.skipif(
+    baselines.importlib.util.find_spec("umap") is None, reason="umap is not installed"
+)
+@pytest.mark.filterwarnings("default")  # its own, on what else could be installed
+def test_umap_where_it_is_installed_tells_pictures_apart(tmp_path):
+    path, label = sites_of(tmp_path / "p.zarr")
+    content = answers(path, methods=("umap",))[0]["content"].sel(baseline="umap").to_numpy()
+    middles = np.stack([np.median(content[label == k], axis=0) for k in range(3)])
+    nearest = np.linalg.norm(content[:, None] - middles, axis=-1).argmin(1)
+    assert (nearest == label).mean() > 0.95
+
+
 def test_every_method_of_the_configuration_exists():
     assert set(AnalyseConfig().baselines) <= set(baselines.METHODS)
     names = AnalyseConfig.model_fields["baselines"].annotation.__args__[0].__args__
