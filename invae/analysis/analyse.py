@@ -15,7 +15,7 @@ from invae.analysis.decoding import decoder_of, states_of
 from invae.analysis.images import add_images
 from invae.analysis.inputs import Inputs
 from invae.analysis.known import angle_scores, known_numbers, linear_scores
-from invae.analysis.members import class_names, members_of
+from invae.analysis.members import class_names, empty_classes, members_of
 from invae.analysis.orientation import wall_normal
 from invae.analysis.posterior import angle_examples
 from invae.analysis.summary import summarise
@@ -225,6 +225,7 @@ def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
         *store.open_store(inputs.recording).attrs.get("notes", []),
         *store.open_store(inputs.patches).attrs.get("notes", []),
         *clusters.remarks(classes),
+        *empty_classes(store.open_store(inputs.embedding)),
         *_redundancy(store.open_store(inputs.embedding)["content"].load()),
     ]
     if inputs.has_frames and inputs.frame_maps().sizes[dims.FRAME] < 2:

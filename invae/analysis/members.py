@@ -16,6 +16,20 @@ def class_names(sites: xr.Dataset) -> list[str]:
     return ["·".join(str(k + 1) for k in state) for state in np.ndindex(*sizes)] if sizes else []
 
 
+def empty_classes(sites: xr.Dataset) -> list[str]:
+    """A line if classes of the model hold no sites."""
+    state, names = states_of(sites), class_names(sites)
+    if state is None:
+        return []
+    none = [name for k, name in enumerate(names) if not (state == k).any()]
+    if not none:
+        return []
+    return [
+        f"{len(none)} of {len(names)} classes of the model hold no sites ({', '.join(none)}): "
+        "fewer would do, or more epochs and sites are needed"
+    ]
+
+
 def members_of(sites: xr.Dataset) -> list[Member]:
     """Sites that have a manifold of their own: of each class, or of each condition where there are few."""
     state = states_of(sites)
