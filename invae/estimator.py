@@ -354,7 +354,7 @@ class InvariantVAE:
         """
         trained = saved.load(Path(path), device=device_of(device))
         vae = cls(trained.config.family, seed=trained.seed, device=device)
-        vae.config, vae._trained = trained.config, trained
+        vae.config, vae.training, vae._trained = trained.config, trained.training, trained
         return vae
 
     @property

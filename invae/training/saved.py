@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from invae.config import ModelConfig
+from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError, StoreError
 from invae.models.build import build
 from invae.models.patches import Geometry
@@ -36,6 +36,8 @@ class Trained:
     seed: int
     history: Sequence[Epoch]
     split: Split
+    training: TrainingConfig
+    """How it was trained."""
 
     def refuse_other(self, geometry: Geometry) -> None:
         """Stop patches of a shape the model was not made for.
@@ -54,6 +56,7 @@ class Trained:
         standard, geometry = self.model.standardise, self.model.geometry
         return {
             "config": self.config.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
             "geometry": asdict(geometry),
             "channels": list(self.channels),
             "pixel_size_nm": self.pixel_size_nm,
@@ -91,6 +94,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         history = [Epoch(**e) for e in json.loads((folder / HISTORY_FILE).read_text())]
         split = json.loads((folder / SPLIT_FILE).read_text())
         config = ModelConfig.model_validate(card["config"])
+        training = TrainingConfig.model_validate(card["training"])
         model = build(config, Geometry(**card["geometry"]), seed=card["seed"])
         model.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
@@ -104,6 +108,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         seed=card["seed"],
         history=history,
         split=Split(_sites(split["training"]), _sites(split["held_out"])),
+        training=training,
     )
 
 

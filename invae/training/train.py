@@ -155,6 +155,7 @@ def train_on(
         seed=seed,
         history=history,
         split=split,
+        training=training,
     )
 
 

@@ -201,6 +201,7 @@ def test_a_patch_that_is_not_square_is_not_sheared():
 def test_save_and_load_keep_everything(fitted, noise, tmp_path):
     fitted.save(tmp_path / "model")
     loaded = InvariantVAE.load(tmp_path / "model", device="cpu")
+    assert (loaded.training, loaded.seed) == (fitted.training, fitted.seed)
     xr.testing.assert_identical(loaded.encode(noise), fitted.encode(noise))
     xr.testing.assert_identical(loaded.traversal(3), fitted.traversal(3))
     assert loaded.config == fitted.config
