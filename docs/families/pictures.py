@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
-from invae import InvariantVAE
+from invae import Ensemble, InvariantVAE
 from invae.config.synthetic import CardsConfig, ShiftsConfig
 from invae.synthetic import cards, shifts
 
@@ -185,6 +185,31 @@ def coloured() -> None:
     save(figure, "channels-and-colours")
 
 
+def skipped() -> None:
+    """What the content carries during training through eight layers, with and without skip paths."""
+    some = drawn(150, angle=60, shear=10)["image"].to_numpy()
+    figure, axis = plt.subplots(figsize=(3.4, 2))
+    for family in ("VAE", "skip-VAE"):
+        decoder = {"kind": "dense", "hidden": [64] * 8, "skip": family == "skip-VAE"}
+        vae = InvariantVAE(family, decoder=decoder, training=EPOCHS).fit(some)
+        axis.plot([epoch.training["kl_content"] for epoch in vae.history], label=family)
+    axis.set_xlabel("epoch", fontsize=7)
+    axis.set_ylabel("KL of the content [nat]", fontsize=7)
+    axis.tick_params(labelsize=6)
+    axis.legend(fontsize=7, frameon=False)
+    save(figure, "skip")
+
+
+def doubtful() -> None:
+    """Patches on which all members agree, and those on which they agree least."""
+    some = drawn(150, angle=60, shear=10)["image"].to_numpy()
+    template = InvariantVAE("jVAE", n_classes=4, training=EPOCHS)
+    said = Ensemble(template, n_members=5).fit(some).encode(some)
+    order = np.argsort(said["class_entropy"].to_numpy(), kind="stable")
+    images = {"agree": some[order[::75]], "disagree": some[order[::-1][:N_SHOWN]]}
+    rows("ensembles", {name: list(of[:N_SHOWN]) for name, of in images.items()})
+
+
 PICTURES: dict[str, Callable[[], None]] = {
     "affine": placed,
     "rotation-and-shift": turned,
@@ -195,6 +220,8 @@ PICTURES: dict[str, Callable[[], None]] = {
     "channels-and-colours": coloured,
     "plain": plain,
     "avae": searched,
+    "skip": skipped,
+    "ensembles": doubtful,
 }
 
 if __name__ == "__main__":
