@@ -152,6 +152,6 @@ def test_ctrl_c_is_one_line(command, prefect_server, undisturbed):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert errors.strip().splitlines()[-1] == "invae: stopped; the same command goes on from here"
     assert "Traceback" not in errors
