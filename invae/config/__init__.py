@@ -11,12 +11,14 @@ from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.scan import BandConfig, ScanConfig
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
 from invae.config.training import TrainingConfig
 
 __all__ = [
     "AnalyseConfig",
+    "BandConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
@@ -29,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "ProcessConfig",
     "ReportConfig",
+    "ScanConfig",
     "ShiftsConfig",
     "TrainingConfig",
     "WallsConfig",
