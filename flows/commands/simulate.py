@@ -128,6 +128,66 @@ def digits(
     answer(_simulated(out, key, write, console=progress_console()))
 
 
+@simulations.command()
+def graphene(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """A 4D-STEM scan of graphene with a vacancy or silicon: atoms and centres of mass are known.
+
+    For example:
+
+      invae simulate graphene --out graphene.zarr --seed 1 --set structure=silicon --set dose=10000
+    """
+    from flows import configurations
+    from invae.config.scenes import GrapheneConfig
+    from invae.synthetic.graphene import make_receipt
+    from invae.synthetic.graphene import simulate as make
+
+    values = configurations.changed({}, changes or [])
+    settings = configurations.checked(GrapheneConfig, values, prefix="graphene")
+    key = make_receipt(out, config=settings, seed=seed).key
+    write = partial(make, out, config=settings, seed=seed)
+    answer(_simulated(out, key, write, console=progress_console()))
+
+
+@simulations.command()
+def atoms(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """A movie of graphene whose silicon hops and whose carbon is lost: atoms of every frame are known.
+
+    For example:
+
+      invae simulate atoms --out atoms.zarr --seed 1 --set imaging.n_frames=20 --set hop=0.5
+    """
+    from flows import configurations
+    from invae.config.scenes import AtomsConfig
+    from invae.synthetic.atoms import make_receipt
+    from invae.synthetic.atoms import simulate as make
+
+    values = configurations.changed({}, changes or [])
+    settings = configurations.checked(AtomsConfig, values, prefix="atoms")
+    key = make_receipt(out, config=settings, seed=seed).key
+    write = partial(make, out, config=settings, seed=seed)
+    answer(_simulated(out, key, write, console=progress_console()))
+
+
+@simulations.command()
+def lattice(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """Atoms of a perovskite with a ferroelectric wall: how far each is displaced is known.
+
+    For example:
+
+      invae simulate lattice --out lattice.zarr --seed 1 --set wall_width=1 --set wall_angle=60
+    """
+    from flows import configurations
+    from invae.config.scenes import LatticeConfig
+    from invae.synthetic.lattice import make_receipt
+    from invae.synthetic.lattice import simulate as make
+
+    values = configurations.changed({}, changes or [])
+    settings = configurations.checked(LatticeConfig, values, prefix="lattice")
+    key = make_receipt(out, config=settings, seed=seed).key
+    write = partial(make, out, config=settings, seed=seed)
+    answer(_simulated(out, key, write, console=progress_console()))
+
+
 def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: "Console") -> Path:
     """The store of a simulated series; it is kept if it is there already.
 

@@ -1,0 +1,113 @@
+"""Images of atoms: spots stand where the truth says, as bright as their elements."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from invae import store
+from invae.config.scenes import AtomsConfig, LatticeConfig
+from invae.synthetic import atoms, lattice
+from invae.synthetic.crystal import BOND
+from invae.synthetic.stem_image import ELEMENTS
+
+SEEDS = (3, 1234)
+SILICON = ELEMENTS.index("Si")
+
+
+def movie(seed: int, *, imaging=None, **changes) -> xr.Dataset:
+    frames = {"n_frames": 4, "rows": 64, "columns": 72, **(imaging or {})}
+    return atoms.draw(AtomsConfig.model_validate({"imaging": frames, **changes}), seed=seed)
+
+
+def wall(seed: int, *, imaging=None, **changes) -> xr.Dataset:
+    frames = {"n_frames": 1, "rows": 96, "columns": 96, "atom_sd": 0.05, **(imaging or {})}
+    return lattice.draw(LatticeConfig.model_validate({"imaging": frames, **changes}), seed=seed)
+
+
+def centroid(image: np.ndarray, y: float, x: float) -> np.ndarray:
+    """Centre of mass of the squared image, 3 pixels around a place (axis,)."""
+    top, left = round(y) - 3, round(x) - 3
+    weight = image[top : top + 7, left : left + 7] ** 2
+    places = np.indices(weight.shape) + np.array([top, left])[:, None, None]
+    return (places * weight).sum((1, 2)) / weight.sum()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_atoms_stand_where_the_truth_says_while_the_scan_drifts(seed):
+    drawn = wall(
+        seed, imaging={"dose": 1e4, "background": 0, "jitter": 0, "n_frames": 3, "drift": 2}
+    )
+    for frame in range(3):
+        bismuth = drawn.isel(frame=frame, atom=drawn["sublattice"].to_numpy() == 0)
+        errors = [
+            centroid(bismuth["image"].to_numpy(), y, x) - (y, x)
+            for y, x in zip(bismuth["atom_y"].values, bismuth["atom_x"].values, strict=True)
+            if 5 < y < 90 and 5 < x < 90
+        ]
+        assert len(errors) > 10
+        assert np.abs(errors).mean() < 0.12
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_silicon_hops_to_neighbours_and_lost_atoms_stay_lost(seed):
+    drawn = movie(seed, imaging={"n_frames": 12, "drift": 0}, hop=1, loss=0.02, n_silicon=2)
+    silicon = (drawn["species"] == SILICON).to_numpy()
+    assert (silicon.sum(1) == 2).all()
+    assert (silicon[1:] != silicon[:-1]).any()
+    n_there = drawn["occupied"].sum("atom").to_numpy()
+    assert (np.diff(n_there) <= 0).all()
+    assert n_there[-1] < n_there[0]
+    assert drawn["occupied"].to_numpy()[silicon].all()
+    places = np.stack((drawn["atom_y"][0], drawn["atom_x"][0]), -1) * 0.02
+    for before, after in pairwise(silicon):
+        for place in places[after]:
+            assert np.linalg.norm(places[before] - place, axis=1).min() < 2.1 * BOND
+
+
+def test_brightness_follows_the_atomic_number():
+    drawn = movie(
+        5, imaging={"dose": 1e4, "atom_sd": 0.025, "drift": 0, "jitter": 0, "background": 0}
+    )
+    first = drawn.isel(frame=0)
+    inside = (first["atom_y"] > 2) & (first["atom_y"] < 60) & (first["atom_x"] > 2)
+    inside &= first["atom_x"] < 68
+    rows, columns = (first[f"atom_{a}"].to_numpy()[inside].round().astype(int) for a in "yx")
+    bright = first["image"].to_numpy()[rows, columns]
+    assert bright.min() == pytest.approx(1e4, rel=0.35)
+    total = movie(5, imaging={"drift": 0}, n_silicon=0)["image"].mean()
+    assert movie(5, imaging={"drift": 0}, n_silicon=40)["image"].mean() > 1.05 * total
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_iron_moves_as_a_tanh_across_the_wall_and_bismuth_stays(seed):
+    drawn = wall(seed, displacement=0.03, wall_width=0.5, wall_angle=60, displacement_angle=90)
+    iron = drawn["sublattice"] == 1
+    assert (drawn["u"].where(~iron, 0) == 0).all()
+    u = drawn["u"].to_numpy()[iron.to_numpy()]
+    distance = drawn["wall_distance"].to_numpy()[iron.to_numpy()]
+    np.testing.assert_allclose(u[:, 0], -0.03 * np.tanh(distance / 0.5), atol=1e-12)
+    np.testing.assert_allclose(u[:, 1], 0, atol=1e-12)
+    assert distance.min() < -0.5 < 0.5 < distance.max()
+
+
+@pytest.mark.parametrize(("draw", "name"), [(movie, "occupied"), (wall, "u")])
+def test_the_seed_decides_everything(draw, name):
+    one, again, other = (draw(seed) for seed in (1, 1, 2))
+    xr.testing.assert_identical(one, again)
+    assert not np.array_equal(one["image"], other["image"])
+    assert one["y"].attrs["units"] == "nm"
+    assert name in one
+
+
+@pytest.mark.parametrize(
+    ("room", "config"),
+    [(atoms, AtomsConfig()), (lattice, LatticeConfig())],
+)
+def test_a_store_holds_what_is_drawn(room, config, tmp_path):
+    room.simulate(tmp_path / "made.zarr", config=config, seed=5)
+    drawn = room.draw(config, seed=5)
+    np.testing.assert_array_equal(store.open_store(tmp_path / "made.zarr")["image"], drawn["image"])
+    truth = store.open_store(tmp_path / "made.zarr", group="truth")
+    np.testing.assert_allclose(truth["atom_y"], drawn["atom_y"])
