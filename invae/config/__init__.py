@@ -11,12 +11,14 @@ from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.scenes import AtomsConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
 from invae.config.training import TrainingConfig
 
 __all__ = [
     "AnalyseConfig",
+    "AtomsConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
@@ -24,8 +26,11 @@ __all__ = [
     "DigitsConfig",
     "DomainsConfig",
     "EmbedConfig",
+    "GrapheneConfig",
+    "GrapheneMovieConfig",
     "ImagesConfig",
     "IngestConfig",
+    "LatticeConfig",
     "ModelConfig",
     "ProcessConfig",
     "ReportConfig",

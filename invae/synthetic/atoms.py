@@ -1,4 +1,4 @@
-"""HAADF-like frames of graphene under the beam: silicon hops, carbon is lost, and every atom is known."""
+"""HAADF-like frames of a lattice with vacancies, foreign atoms and disorder: where every atom is, and what it is."""
 
 from pathlib import Path
 
@@ -13,11 +13,16 @@ from invae.synthetic import crystal
 from invae.synthetic.scene import Scene, receipt_of_scene, stream, write_scene
 from invae.synthetic.stem_image import ELEMENTS, AtomSeries, field_of_view, series_scene
 
-CARBON, SILICON = ELEMENTS.index("C"), ELEMENTS.index("Si")
+LATTICES = {
+    "square": crystal.square,
+    "hexagonal": crystal.hexagonal,
+    "honeycomb": crystal.honeycomb,
+}
+"""Of a spacing [nm]."""
 
 
 def draw(config: AtomsConfig, *, seed: int) -> xr.Dataset:
-    """A movie in memory: `image (frame, y, x)` [count] and the atoms of every frame."""
+    """Frames in memory: `image (frame, y, x)` [count] and the atoms of every frame."""
     return scene(config, seed=seed).in_memory()
 
 
@@ -29,57 +34,42 @@ def simulate(
     receipt: Receipt | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Write a movie as a Zarr store, block by block: images at the root, truth in group `truth`."""
+    """Write frames as a Zarr store, block by block: images at the root, truth in group `truth`."""
     receipt = receipt or make_receipt(target, config=config, seed=seed)
     write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
 
 
 def make_receipt(target: Path, *, config: AtomsConfig, seed: int) -> Receipt:
-    """The receipt of a movie."""
+    """The receipt of a lattice."""
     return receipt_of_scene("atoms", target, config=config, seed=seed)
 
 
 def scene(config: AtomsConfig, *, seed: int) -> Scene:
-    """What happens to the atoms, and how frames are made of it."""
-    lattice = crystal.graphene().moved(stream(seed, "order").random(2))
-    places, sublattice = lattice.turned(np.deg2rad(config.angle)).sites(
-        *field_of_view(config.imaging)
-    )
-    species, occupied = history(places, config, seed=seed)
+    """The atoms, the same in every frame, and how frames are made of them."""
+    lattice = LATTICES[config.lattice](config.spacing).moved(stream(seed, "order").random(2))
+    lattice = lattice.turned(np.deg2rad(config.angle))
+    sites, sublattice = lattice.sites(*field_of_view(config.imaging))
+    chance = stream(seed, "order", 1)
+    u = config.disorder * chance.standard_normal(sites.shape)
+    occupied = chance.random(len(sites)) >= config.vacancies
+    foreign = chance.random(len(sites)) < config.doped
+    own = np.array([ELEMENTS.index(name) for name in config.elements])
+    species = np.where(foreign, ELEMENTS.index(config.dopant), own[sublattice % len(own)])
     known = xr.Dataset(
-        {"sublattice": ("atom", sublattice.astype(np.int8), dims.attrs("sublattice of the site"))}
+        {
+            "sublattice": (
+                "atom",
+                sublattice.astype(np.int8),
+                dims.attrs("sublattice of the site"),
+            ),
+            "foreign": ("atom", foreign, dims.attrs("whether the atom is a foreign one")),
+        }
     )
-    atoms = AtomSeries(places, species, occupied, known)
+    shape = (config.imaging.n_frames, len(sites))
+    atoms = AtomSeries(
+        np.broadcast_to(sites + u, (*shape, 2)),
+        np.broadcast_to(species, shape),
+        np.broadcast_to(occupied, shape),
+        known,
+    )
     return series_scene("atoms", config, config.imaging, atoms, seed=seed)
-
-
-def history(places: np.ndarray, config: AtomsConfig, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Species and whether it is occupied, for every site and frame (frame, atom)."""
-    shape = (config.imaging.n_frames, len(places))
-    species, occupied = np.full(shape, CARBON), np.ones(shape, bool)
-    first = stream(seed, "width")
-    species[0, first.permutation(len(places))[: config.n_silicon]] = SILICON
-    for frame in range(1, len(species)):
-        chance = stream(seed, "width", frame)
-        species[frame] = species[frame - 1]
-        lost = (chance.random(len(places)) < config.loss) & (species[frame] == CARBON)
-        occupied[frame] = occupied[frame - 1] & ~lost
-        _hop(species[frame], occupied[frame], places, hop=config.hop, chance=chance)
-    return species, occupied
-
-
-def _hop(
-    species: np.ndarray,
-    occupied: np.ndarray,
-    places: np.ndarray,
-    *,
-    hop: float,
-    chance: np.random.Generator,
-) -> None:
-    """Silicon changes places with a carbon neighbour, or moves onto an empty site; in place."""
-    for site in np.flatnonzero(species == SILICON):
-        near = np.linalg.norm(places - places[site], axis=1) < 1.2 * crystal.BOND
-        free = np.flatnonzero(near & (species == CARBON))
-        if chance.random() < hop and len(free):
-            pair = [site, chance.choice(free)]
-            species[pair], occupied[pair] = species[pair[::-1]], occupied[pair[::-1]]

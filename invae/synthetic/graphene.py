@@ -1,7 +1,4 @@
-"""A 4D-STEM scan of graphene in the weak-phase model: every electron's expected place is known.
-
-The probe stays in the middle of a window and the atoms pass under it, so that any place of the probe is exact.
-"""
+"""A 4D-STEM scan of graphene: where the probes are, how many electrons each pixel counts, and how it is stored."""
 
 import json
 from pathlib import Path
@@ -14,28 +11,25 @@ from invae.config.scenes import GrapheneConfig
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 from invae.store import Variable
-from invae.synthetic import crystal
-from invae.synthetic.crystal import Crystal
-from invae.synthetic.phase_object import Atoms, Optics, centre_of_mass, patterns
-from invae.synthetic.scene import receipt_of_scene, stream
+from invae.synthetic import multislice
+from invae.synthetic.flake import SCAN, Flake, make_flake, truth
+from invae.synthetic.phase_object import Optics, Potential, centre_of_mass, patterns
+from invae.synthetic.scene import TRUTH, receipt_of_scene, stream
 
 SHARD_BYTES = 32e6
-SPECIES = ("carbon", "silicon")
-"""Names behind the values of `species`."""
-SCAN = (dims.SCAN_Y, dims.SCAN_X)
 
 
 def draw(config: GrapheneConfig, *, seed: int) -> xr.Dataset:
     """A scan in memory: `pattern (scan_y, scan_x, k_y, k_x)` [count] and what is known of it.
 
     Returns:
-        `pattern`; `com_y`, `com_x` of the pattern without noise [mrad], `cell` (place of the probe in the
-        unit cell) and, if there is a defect, `distance` [nm] over the scan; atoms and defects.
+        `pattern`; `com_y`, `com_x` of the pattern without noise [mrad]; what `flake.truth` says.
     """
     rows, layout = range(config.n_scan_y), pattern_layout(config) | com_layout(config)
     arrays = make_rows(rows, config=config, seed=seed)
     known = {name: (v.dims, arrays[name], dict(v.attrs)) for name, v in layout.items()}
-    return recording_coords(config, seed).merge(truth(config, seed)).assign(known)
+    flake = make_flake(config, seed=seed, reach=optics_of(config).window / 2)
+    return recording_coords(config, seed).merge(truth(flake, config)).assign(known)
 
 
 def simulate(
@@ -50,9 +44,10 @@ def simulate(
     receipt = receipt or make_receipt(target, config=config, seed=seed)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = store.begin(target, receipt.key)
-    layouts = {"": pattern_layout(config), "truth": com_layout(config)}
+    layouts = {"": pattern_layout(config), TRUTH: com_layout(config)}
     shard = store.shard_length(layouts[""], shard_bytes=SHARD_BYTES)
-    for group, known in (("", recording_coords(config, seed)), ("truth", truth(config, seed))):
+    flake = make_flake(config, seed=seed, reach=optics_of(config).window / 2)
+    for group, known in (("", recording_coords(config, seed)), (TRUTH, truth(flake, config))):
         store.lay_out(partial, layouts[group], shard=shard, coords=known, group=group)
     for block in store.blocks(config.n_scan_y, shard):
         if not _is_written(partial, layouts, start=block.start, shard=shard):
@@ -71,80 +66,30 @@ def make_receipt(target: Path, *, config: GrapheneConfig, seed: int) -> Receipt:
 
 def make_rows(rows: range, *, config: GrapheneConfig, seed: int) -> dict[str, np.ndarray]:
     """Counts and the centres of mass without noise for some rows; every row has its own noise."""
-    probes, optics, atoms = probe_places(config), optics_of(config), scattering(config, seed)
+    optics = optics_of(config)
+    flake = make_flake(config, seed=seed, reach=optics.window / 2)
     counts = np.empty((len(rows), config.n_scan_x, config.n_k, config.n_k), np.uint32)
     com = np.empty((2, len(rows), config.n_scan_x))
     for index, row in enumerate(rows):
-        expected = patterns(probes[row], atoms, optics)
+        expected = shares(flake.probes[row], flake, config)
         com[:, index] = centre_of_mass(expected, optics.k)
         counts[index] = stream(seed, "noise", row).poisson(config.dose * expected)
     return {"pattern": counts, "com_y": com[0], "com_x": com[1]}
 
 
+def shares(probes: np.ndarray, flake: Flake, config: GrapheneConfig) -> np.ndarray:
+    """Share of the electrons expected in every pixel (probe, k_y, k_x), for probes (probe, axis) [nm]."""
+    optics = optics_of(config)
+    places, species = flake.places[flake.occupied], flake.species[flake.occupied]
+    if config.method == "multislice":
+        return multislice.patterns(probes, places, species, optics)
+    potential = Potential.of_atoms(places, species, vibration=config.vibration)
+    return patterns(probes, potential, optics)
+
+
 def optics_of(config: GrapheneConfig) -> Optics:
     """The microscope of a scan."""
     return Optics(config.beam_energy, config.convergence, n_k=config.n_k, k_max=config.k_max)
-
-
-def probe_places(config: GrapheneConfig) -> np.ndarray:
-    """Places of the probes (scan_y, scan_x, axis) [nm], the first at 0."""
-    steps = np.moveaxis(np.mgrid[: config.n_scan_y, : config.n_scan_x], 0, -1)
-    return steps * config.scan_step
-
-
-def lattice(config: GrapheneConfig, seed: int) -> Crystal:
-    """The lattice under the scan, its offset within a cell by chance."""
-    offset = stream(seed, "shift").random(2)
-    return crystal.graphene().moved(offset).turned(np.deg2rad(config.angle))
-
-
-def scattering(config: GrapheneConfig, seed: int) -> Atoms:
-    """The potentials of the atoms that are there."""
-    known = truth(config, seed)
-    there = known["occupied"].to_numpy()
-    species = known["species"].to_numpy()[there]
-    places = np.stack((known["atom_y_nm"], known["atom_x_nm"]), axis=-1)[there]
-    peaks = np.array([config.carbon_potential, config.silicon_potential])
-    widths = np.array([config.carbon_sd, config.silicon_sd])
-    return Atoms(places, peaks[species], widths[species])
-
-
-def truth(config: GrapheneConfig, seed: int) -> xr.Dataset:
-    """What is known before a pattern is made: atoms, defects, and where the probes lie."""
-    probes, under = probe_places(config), lattice(config, seed)
-    reach = optics_of(config).window / 2
-    places, sublattice = under.sites(probes[0, 0] - reach, probes[-1, -1] + reach)
-    middle = probes[-1, -1] / 2
-    chosen = [int(np.hypot(*(places - middle).T).argmin())]
-    defects = chosen if config.structure != "perfect" else []
-    species, occupied = np.zeros(len(places), np.int8), np.ones(len(places), bool)
-    species[defects] = SPECIES.index("silicon") if config.structure == "silicon" else 0
-    occupied[defects] = config.structure != "vacancy"
-    known = {
-        **_places("atom", places),
-        "species": ("atom", species, dims.flags(SPECIES, "species of the site") | {"units": "1"}),
-        "occupied": ("atom", occupied, dims.attrs("whether an atom is on the site")),
-        "sublattice": ("atom", sublattice.astype(np.int8), dims.attrs("sublattice of the site")),
-        **_places("defect", places[defects]),
-        "cell": (
-            (*SCAN, "vector"),
-            under.phase(probes),
-            dims.attrs("place of the probe in the unit cell, from an atom of sublattice 0"),
-        ),
-        "vectors": (("vector", "axis"), under.vectors, dims.attrs("lattice vectors", "nm")),
-    }
-    if defects:
-        distance = np.linalg.norm(probes - places[chosen[0]], axis=-1)
-        known["distance"] = (SCAN, distance, dims.attrs("distance to the defect", "nm"))
-    return xr.Dataset(known, coords={**_scan_coords(config), "axis": ["y", "x"]})
-
-
-def _places(name: str, places: np.ndarray) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
-    """Places (site, axis) as variables over a dimension of that name."""
-    return {
-        f"{name}_{axis}_nm": (name, places[:, index], dims.attrs(f"{axis} of the {name}", "nm"))
-        for index, axis in enumerate(("y", "x"))
-    }
 
 
 def pattern_layout(config: GrapheneConfig) -> dict[str, Variable]:
@@ -165,27 +110,25 @@ def com_layout(config: GrapheneConfig) -> dict[str, Variable]:
 
 
 def recording_coords(config: GrapheneConfig, seed: int) -> xr.Dataset:
-    """Axes of the recording, and what made it."""
+    """Axes of the recording, and what made it; partners are counted, not measured, along the scan."""
     k = optics_of(config).k
     settings = {"config": config.model_dump(mode="json"), "seed": seed}
     told = {"modality": "4D-STEM", "format": "simulated", "notes": []}
-    optics = {"beam_energy": config.beam_energy, "convergence": config.convergence}
+    optics = {"beam_energy_keV": config.beam_energy, "convergence_mrad": config.convergence}
+    step, units = (config.scan_step, "nm") if config.places == "raster" else (1.0, "pixel")
+    sizes = {dims.SCAN_Y: config.n_scan_y, dims.SCAN_X: config.n_scan_x}
+    scan = {
+        name: (name, np.arange(size) * step, dims.attrs(name, units))
+        for name, size in sizes.items()
+    }
     return xr.Dataset(
         coords={
-            **_scan_coords(config),
+            **scan,
             dims.K_Y: (dims.K_Y, k, dims.attrs("k_y, downwards", "mrad")),
             dims.K_X: (dims.K_X, k, dims.attrs("k_x", "mrad")),
         },
         attrs={**told, **optics, "metadata": json.dumps(settings)},
     )
-
-
-def _scan_coords(config: GrapheneConfig) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
-    sizes = {dims.SCAN_Y: config.n_scan_y, dims.SCAN_X: config.n_scan_x}
-    return {
-        name: (name, np.arange(size) * config.scan_step, dims.attrs(name, "nm"))
-        for name, size in sizes.items()
-    }
 
 
 def _is_written(

@@ -57,7 +57,8 @@ def scene(config: LatticeConfig, *, seed: int) -> Scene:
     )
     shape = (imaging.n_frames, len(places))
     species = np.broadcast_to(SITES[index], shape)
-    atoms = AtomSeries(places + u, species, np.ones(shape, bool), known)
+    moved = np.broadcast_to(places + u, (*shape, 2))
+    atoms = AtomSeries(moved, species, np.ones(shape, bool), known)
     return series_scene("lattice", config, imaging, atoms, seed=seed)
 
 

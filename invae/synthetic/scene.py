@@ -117,7 +117,7 @@ def receipt_of_scene(
     )
 
 
-STREAMS = ("order", "angle", "shear", "shift", "width", "noise")
+STREAMS = ("order", "angle", "shear", "shift", "width", "noise", "background")
 """Independent random streams; a new one goes to the end, so that the others keep their values."""
 
 

@@ -8,23 +8,26 @@ import xarray as xr
 from invae import dims
 from invae.config.scenes import ImagingConfig
 from invae.config.schema import Config
+from invae.synthetic.sample import smooth_noise
 from invae.synthetic.scene import Scene, stream
 
-ELEMENTS = ("C", "Si", "Fe", "Bi")
-"""Names behind the values of `species`."""
-NUMBERS = np.array([6, 14, 26, 83])
-"""Atomic numbers of the elements."""
+ELEMENTS = ("C", "Si", "S2", "Ti", "V", "Fe", "Sr", "Mo", "W", "Bi")
+"""Names behind the values of `species`; a number counts the atoms of a column."""
 CONTRAST = 1.7
-"""Exponent of the atomic number. Source: Krivanek et al. 2010, doi:10.1038/nature08879 (1.64 to 1.7)."""
+"""Exponent of the atomic number. Source: Krivanek et al. 2010, doi:10.1038/nature08879, who measured 1.64 and expect up to 1.7."""
+BRIGHTNESS = np.array([6, 14, 0, 22, 23, 26, 38, 42, 74, 83]) ** CONTRAST
+"""Of every element, in arbitrary units."""
+BRIGHTNESS[ELEMENTS.index("S2")] = 2 * 16**CONTRAST
 REACH = 5
 """An atom is drawn out to so many sd."""
 
 
 @dataclass(frozen=True)
 class AtomSeries:
-    """Atoms under an undrifted frame; places are (atom, axis) [nm] from its first pixel."""
+    """Atoms under an undrifted frame."""
 
     places: np.ndarray
+    """(frame, atom, axis) [nm] from its first pixel."""
     species: np.ndarray
     """(frame, atom), an index of `ELEMENTS`."""
     occupied: np.ndarray
@@ -45,13 +48,13 @@ def series_scene(
 ) -> Scene:
     """Frames of a series of atoms, counted electron by electron, and what is known of them."""
     drift = drift_of(imaging, seed)
-    lightest = NUMBERS[atoms.species].min()
-    brightness = imaging.dose * atoms.occupied * (NUMBERS[atoms.species] / lightest) ** CONTRAST
+    brightness = BRIGHTNESS[atoms.species] / BRIGHTNESS[atoms.species].min()
+    brightness = imaging.dose * atoms.occupied * brightness
 
     def frames(block: slice) -> np.ndarray:
         counted = [
             stream(seed, "noise", frame).poisson(
-                expected(atoms.places, brightness[frame], imaging, drift, seed=seed, frame=frame)
+                expected(atoms.places[frame], brightness[frame], imaging, seed=seed, frame=frame)
             )
             for frame in range(block.start, block.stop)
         ]
@@ -76,22 +79,16 @@ def drift_of(config: ImagingConfig, seed: int) -> np.ndarray:
 
 
 def expected(
-    places: np.ndarray,
-    brightness: np.ndarray,
-    config: ImagingConfig,
-    drift: np.ndarray,
-    *,
-    seed: int,
-    frame: int,
+    places: np.ndarray, brightness: np.ndarray, config: ImagingConfig, *, seed: int, frame: int
 ) -> np.ndarray:
     """Mean counts of a frame (y, x); every line is met later than the one above it, and jitters."""
     sd = config.atom_sd / config.pixel_size
     centres = places / config.pixel_size
     rows = np.arange(config.rows)
-    lines = np.outer(frame + rows / config.rows, drift)
+    lines = np.outer(frame + rows / config.rows, drift_of(config, seed))
     lines[:, 0] += rows
     lines[:, 1] += config.jitter * stream(seed, "shift", frame).standard_normal(config.rows)
-    image = np.full((config.rows, config.columns), config.background)
+    image = background_of(config, seed)
     for line, (y, x) in zip(image, lines, strict=True):
         near = np.abs(centres[:, 0] - y) < REACH * sd
         share = brightness[near] * np.exp(-(((centres[near, 0] - y) / sd) ** 2) / 2)
@@ -100,10 +97,20 @@ def expected(
     return image
 
 
+def background_of(config: ImagingConfig, seed: int) -> np.ndarray:
+    """Mean counts where there is no atom (y, x), never below 0; it does not drift."""
+    shape = (config.rows, config.columns)
+    if config.uneven == 0:
+        return np.full(shape, config.background)
+    length = config.uneven_length / config.pixel_size
+    field = smooth_noise(shape, length, stream(seed, "background"))
+    return config.background * np.clip(1 + config.uneven * field, 0, None)
+
+
 def places_in_frames(places: np.ndarray, config: ImagingConfig, drift: np.ndarray) -> np.ndarray:
-    """Where atoms appear in every frame (frame, atom, axis) [px], but for the jitter."""
+    """Where atoms (frame, atom, axis) [nm] appear in every frame (frame, atom, axis) [px], but for the jitter."""
     frames = np.arange(config.n_frames)[:, None]
-    y, x = (places / config.pixel_size).T
+    y, x = np.moveaxis(places / config.pixel_size, -1, 0)
     row = (y - drift[0] * frames) / (1 + drift[0] / config.rows)
     return np.stack((row, x - drift[1] * (frames + row / config.rows)), axis=-1)
 
@@ -111,7 +118,7 @@ def places_in_frames(places: np.ndarray, config: ImagingConfig, drift: np.ndarra
 def _truth(atoms: AtomSeries, config: ImagingConfig, drift: np.ndarray) -> xr.Dataset:
     seen = places_in_frames(atoms.places, config, drift)
     over = ("frame", "atom")
-    species = dims.flags(ELEMENTS, "species of the site") | {"units": "1"}
+    species = dims.flags(ELEMENTS, "element on the site")
     return atoms.known.assign(
         {
             "atom_y": (over, seen[..., 0], dims.attrs("y of the atom in the frame", "pixel")),

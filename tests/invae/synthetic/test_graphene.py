@@ -1,16 +1,21 @@
 """Graphene in 4D: what is said of a pattern is what a beam would do."""
 
+import json
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import xarray as xr
 from pydantic import ValidationError
 
 from invae import store
-from invae.config.scenes import GrapheneConfig
+from invae.config import GrapheneConfig
+from invae.errors import ConfigError
 from invae.synthetic import graphene
 from invae.synthetic.crystal import BOND, turning
-from invae.synthetic.graphene import draw, lattice, optics_of, scattering, simulate
-from invae.synthetic.phase_object import centre_of_mass, patterns
+from invae.synthetic.flake import Flake, make_flake
+from invae.synthetic.graphene import draw, optics_of, shares, simulate
+from invae.synthetic.phase_object import Optics, Potential, centre_of_mass, patterns
 
 SEEDS = (3, 1234)
 THIRD = 2 * np.pi / 3
@@ -20,12 +25,20 @@ def small(**changes) -> GrapheneConfig:
     return GrapheneConfig.model_validate({"n_scan_y": 5, "n_scan_x": 6, "n_k": 16, **changes})
 
 
-def beside(seed: int, offsets: np.ndarray, **changes) -> np.ndarray:
-    """Centres of mass (axis, probe) [mrad] at offsets (probe, axis) [nm] from an atom of perfect graphene."""
+def flake_of(config: GrapheneConfig, seed: int) -> Flake:
+    return make_flake(config, seed=seed, reach=optics_of(config).window / 2)
+
+
+def perfect(seed: int, offsets: np.ndarray, **changes) -> np.ndarray:
+    """Patterns (probe, k_y, k_x) at offsets (probe, axis) [nm] from an atom of perfect graphene."""
     config = GrapheneConfig(structure="perfect", **changes)
-    optics = optics_of(config)
-    probes = lattice(config, seed).origin + offsets
-    return centre_of_mass(patterns(probes, scattering(config, seed), optics), optics.k)
+    flake = flake_of(config, seed)
+    return shares(flake.lattice.origin + offsets, flake, config)
+
+
+def beside(seed: int, offsets: np.ndarray, **changes) -> np.ndarray:
+    """Centres of mass (axis, probe) [mrad] of the same."""
+    return centre_of_mass(perfect(seed, offsets, **changes), optics_of(GrapheneConfig()).k)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -41,10 +54,44 @@ def test_probes_a_third_of_a_turn_apart_are_deflected_a_third_of_a_turn_apart(se
     assert np.abs(np.rad2deg(apart)).max() < 0.5
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_half_a_bond_from_an_atom_towards_the_hollow_the_deflection_is_as_published(seed):
-    com = beside(seed, BOND / 2 * np.array([[1, 0]]))
-    assert np.hypot(*com)[0] == pytest.approx(0.77, rel=0.1)
+def test_the_deflection_is_that_of_a_multislice_simulation(shared_data):
+    """A vacancy by abTEM with Lobato's potentials, its atoms at rest on a grid of 0.1 Å."""
+    with np.load(shared_data / "4dstem" / "graphene_vacancy.npz") as file:
+        told = json.loads(str(file["meta"]))
+        recorded, k = file["data"][::3], file["k_y"]
+        scan = np.stack(np.meshgrid(file["scan_y"][::3], file["scan_x"], indexing="ij"), -1) / 10
+        places = file["atom_pos_A"][:, 1::-1] / 10
+    optics = Optics(
+        told["energy_eV"] / 1e3,
+        told["semiangle_mrad"],
+        n_k=len(k),
+        k_max=len(k) * told["det_sampling_mrad"][0] / 2,
+    )
+    potential = Potential.of_atoms(places, np.zeros(len(places), int), vibration=0.006)
+    ours = np.stack([patterns(row, potential, optics) for row in scan])
+    expected, com = centre_of_mass(recorded, k), centre_of_mass(ours, optics.k)
+    assert np.sqrt(((com - expected) ** 2).mean()) < 0.02 * np.sqrt((expected**2).mean())
+    assert np.hypot(*com).max() == pytest.approx(np.hypot(*expected).max(), rel=0.01)
+    assert ours.sum((2, 3)).mean() == pytest.approx(recorded.sum((2, 3)).mean(), abs=3e-4)
+
+
+@pytest.mark.skipif(find_spec("abtem") is None, reason="abTEM is not installed")
+@pytest.mark.parametrize("angle", [0.0, 20.0])
+def test_multislice_and_weak_phase_deflect_alike(angle):
+    config = small(structure="silicon", angle=angle, vibration=0)
+    flake = flake_of(config, 3)
+    places = flake.probes[0]
+    weak, strong = (
+        centre_of_mass(shares(places, flake, c), optics_of(config).k)
+        for c in (config, config.model_copy(update={"method": "multislice"}))
+    )
+    assert np.sqrt(((weak - strong) ** 2).mean()) < 0.05 * np.sqrt((strong**2).mean())
+
+
+@pytest.mark.skipif(find_spec("abtem") is not None, reason="abTEM is installed")
+def test_multislice_without_abtem_says_how_to_get_it():
+    with pytest.raises(ConfigError, match=r"pip install 'invae\[multislice\]'"):
+        draw(small(method="multislice"), seed=1)
 
 
 def test_the_beam_is_drawn_towards_an_atom():
@@ -54,25 +101,81 @@ def test_the_beam_is_drawn_towards_an_atom():
     assert np.hypot(*com[:, 2]) < 0.02
 
 
+def test_silicon_draws_the_beam_more_than_carbon_by_its_scattering_amplitude():
+    """At small angles a thin atom deflects as its projected potential, of volume 47.88 V Å² per Å of f(0)."""
+    y = x = np.arange(-300, 300) / 100
+    for species, amplitude in enumerate((2.5088, 5.8268)):
+        potential = Potential.of_atoms(np.zeros((1, 2)), np.array([species]), vibration=0.006)
+        volume = potential.on_grid(y / 10, x / 10).sum() * 0.01**2
+        assert volume == pytest.approx(47.878 * amplitude, rel=0.02)
+
+
+def test_patterns_keep_nearly_all_electrons_and_their_sum_is_one_on_a_wide_detector():
+    optics = Optics(60, 30, n_k=88, k_max=220)
+    potential = Potential.of_atoms(np.zeros((1, 2)), np.zeros(1, int), vibration=0.006)
+    total = patterns(np.array([[0, 0], [0.013, 0.031]]), potential, optics).sum((1, 2))
+    np.testing.assert_allclose(total, 1, atol=1e-3)
+
+
 def test_a_mirror_partner_is_no_turned_pattern():
     """Its pattern is the mirrored one, and no third of a turn of the lattice makes one of the other."""
-    config = GrapheneConfig(structure="perfect", n_k=64)
-    optics, atoms = optics_of(config), scattering(config, 7)
     right = np.array([0.02, 0.05])
-    probes = lattice(config, 7).origin + np.stack([right, right * (1, -1)])
-    one, mirrored = patterns(probes, atoms, optics)
+    one, mirrored = perfect(7, np.stack([right, right * (1, -1)]), n_k=64)
     np.testing.assert_allclose(mirrored, one[:, ::-1], atol=3e-3 * one.max())
-    thirds = lattice(config, 7).origin + np.stack([turning(n * THIRD) @ right for n in range(3)])
-    differences = [np.abs(other - mirrored).sum() for other in patterns(thirds, atoms, optics)]
-    assert min(differences) > 0.01
+    thirds = perfect(7, np.stack([turning(n * THIRD) @ right for n in range(3)]), n_k=64)
+    assert min(np.abs(other - mirrored).sum() for other in thirds) > 0.01
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("structure", ["perfect", "vacancy", "silicon"])
+def test_partners_see_one_structure_turned_and_mirrored_as_the_truth_says(seed, structure):
+    config = small(structure=structure, places="partners", angle=seed % 50, n_k=32)
+    drawn = draw(config, seed=seed)
+    orbit = drawn["orbit"].to_numpy()
+    assert (orbit == orbit[:, :1]).all()
+    assert len(np.unique(orbit)) == config.n_scan_y
+    turn, mirrored = drawn["turn"].to_numpy(), drawn["mirrored"].to_numpy()
+    com = np.stack((drawn["com_y"], drawn["com_x"]), -1)
+    upright = np.stack(
+        [turning(-angle) @ at for angle, at in zip(turn.flat, com.reshape(-1, 2), strict=True)]
+    )
+    upright[mirrored.ravel(), 1] *= -1
+    upright = upright.reshape(com.shape)
+    np.testing.assert_allclose(upright, upright[:, :1].repeat(6, 1), atol=0.01)
+    assert (mirrored.sum(1) == 3).all()
+    assert np.hypot(*com.reshape(-1, 2).T).max() > 0.3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_probe_of_a_raster_sees_its_folded_place_turned_and_mirrored(seed):
+    config = small(structure="perfect", angle=seed % 70, n_k=32, scan_step=0.05)
+    drawn = draw(config, seed=seed)
+    folded = np.stack((drawn["folded_y_nm"], drawn["folded_x_nm"]), -1).reshape(-1, 2)
+    upright = beside(seed, folded)
+    upright[1, drawn["mirrored"].to_numpy().ravel()] *= -1
+    turns = drawn["turn"].to_numpy().ravel()
+    expected = np.stack([turning(turn) @ at for turn, at in zip(turns, upright.T, strict=True)])
+    com = np.stack((drawn["com_y"], drawn["com_x"]), -1).reshape(-1, 2)
+    np.testing.assert_allclose(com, expected, atol=0.01)
+    assert np.linalg.norm(folded, axis=1).max() <= BOND + 1e-9
+    assert len(np.unique(drawn["orbit"])) == 30
+
+
+def test_neighbours_of_a_defect_relax_and_nothing_else_does():
+    ideal, relaxed = (flake_of(small(relaxation=by), 8) for by in (0.0, 0.005))
+    moved = np.linalg.norm(relaxed.places - ideal.places, axis=1)
+    assert np.sort(moved)[-3:] == pytest.approx(0.005)
+    assert np.sort(moved)[-4] == 0
+    near = np.sort(np.linalg.norm(relaxed.places - relaxed.defects[0], axis=1))
+    assert near[1:4] == pytest.approx(BOND + 0.005)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_counts_have_the_expected_mean_and_the_dose_as_their_sum(seed):
     config = small(dose=1e6, structure="silicon")
     drawn = draw(config, seed=seed)
-    probes = graphene.probe_places(config).reshape(-1, 2)
-    expected = 1e6 * patterns(probes, scattering(config, seed), optics_of(config))
+    flake = flake_of(config, seed)
+    expected = 1e6 * shares(flake.probes.reshape(-1, 2), flake, config)
     rest = drawn["pattern"].to_numpy().reshape(expected.shape) - expected
     assert (rest**2 / expected).mean() == pytest.approx(1, rel=0.1)
     assert rest.mean() == pytest.approx(0, abs=4 * float(expected.mean() / expected.size) ** 0.5)
@@ -106,7 +209,7 @@ def test_the_defect_lies_in_the_middle_and_is_known():
 def test_the_seed_decides_everything():
     one, again, other = (draw(small(), seed=seed) for seed in (1, 1, 2))
     xr.testing.assert_identical(one, again)
-    for name in ("pattern", "com_y", "cell"):
+    for name in ("pattern", "com_y", "turn"):
         assert not np.array_equal(one[name], other[name]), name
 
 
@@ -119,6 +222,8 @@ def test_a_store_holds_what_is_drawn_whatever_the_blocks(tmp_path, monkeypatch):
     stored, truth = store.open_store(target), store.open_store(target, group="truth")
     np.testing.assert_array_equal(stored["pattern"], drawn["pattern"])
     assert stored.attrs["modality"] == "4D-STEM"
+    assert stored.attrs["beam_energy_keV"] == 60
+    assert stored.attrs["convergence_mrad"] == 30
     for name in truth.data_vars:
         np.testing.assert_allclose(truth[name], drawn[name], err_msg=str(name))
     assert told == [(2, 5), (4, 5), (5, 5)]

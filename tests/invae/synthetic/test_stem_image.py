@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 
 from invae import store
-from invae.config.scenes import AtomsConfig, LatticeConfig
-from invae.synthetic import atoms, lattice
+from invae.config import AtomsConfig, GrapheneMovieConfig, LatticeConfig
+from invae.synthetic import atoms, graphene_movie, lattice
 from invae.synthetic.crystal import BOND
 from invae.synthetic.stem_image import ELEMENTS
 
@@ -18,6 +18,13 @@ SILICON = ELEMENTS.index("Si")
 
 def movie(seed: int, *, imaging=None, **changes) -> xr.Dataset:
     frames = {"n_frames": 4, "rows": 64, "columns": 72, **(imaging or {})}
+    return graphene_movie.draw(
+        GrapheneMovieConfig.model_validate({"imaging": frames, **changes}), seed=seed
+    )
+
+
+def sites(seed: int, *, imaging=None, **changes) -> xr.Dataset:
+    frames = {"n_frames": 1, "rows": 128, "columns": 96, "atom_sd": 0.05, **(imaging or {})}
     return atoms.draw(AtomsConfig.model_validate({"imaging": frames, **changes}), seed=seed)
 
 
@@ -60,7 +67,8 @@ def test_silicon_hops_to_neighbours_and_lost_atoms_stay_lost(seed):
     assert (np.diff(n_there) <= 0).all()
     assert n_there[-1] < n_there[0]
     assert drawn["occupied"].to_numpy()[silicon].all()
-    places = np.stack((drawn["atom_y"][0], drawn["atom_x"][0]), -1) * 0.02
+    u = drawn["u"].to_numpy()[0]
+    places = np.stack((drawn["atom_y"][0], drawn["atom_x"][0]), -1) * 0.02 - u
     for before, after in pairwise(silicon):
         for place in places[after]:
             assert np.linalg.norm(places[before] - place, axis=1).min() < 2.1 * BOND
@@ -81,6 +89,65 @@ def test_brightness_follows_the_atomic_number():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_disorder_grows_with_the_root_of_the_dose(seed):
+    drawn = movie(seed, imaging={"n_frames": 10, "drift": 0}, disorder=0.003)
+    sd = drawn["u"].std(("atom", "axis"))
+    np.testing.assert_allclose(sd, 0.003 * np.sqrt(np.arange(10)), rtol=0.12)
+    moved = (drawn["atom_y"] - drawn["atom_y"][0]) * 0.02
+    np.testing.assert_allclose(moved, drawn["u"].sel(axis="y"), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("name", "n_near", "per_area"),
+    [("square", 4, 1.0), ("hexagonal", 6, 2 / 3**0.5), ("honeycomb", 3, 4 / 27**0.5)],
+)
+def test_every_site_has_the_neighbours_of_its_lattice(seed, name, n_near, per_area):
+    drawn = sites(
+        seed, lattice=name, spacing=0.3, disorder=0, angle=seed % 90, imaging={"drift": 0}
+    )
+    places = np.stack((drawn["atom_y"][0], drawn["atom_x"][0]), -1) * 0.02
+    distance = np.linalg.norm(places - places[:, None], axis=-1)
+    inside = ((places > 0.35) & (places < (2.2, 1.55))).all(1)
+    assert ((np.abs(distance - 0.3) < 1e-9).sum(0)[inside] == n_near).all()
+    shown = ((places > 0) & (places < (2.56, 1.92))).all(1).sum()
+    assert shown == pytest.approx(per_area / 0.3**2 * 2.56 * 1.92, rel=0.2)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_vacancies_and_foreign_atoms_are_as_frequent_as_asked_for(seed):
+    config = {"spacing": 0.1, "vacancies": 0.2, "doped": 0.3, "dopant": "V", "elements": ["Mo"]}
+    drawn = sites(seed, **config)
+    n = drawn.sizes["atom"]
+    assert (~drawn["occupied"][0]).mean() == pytest.approx(0.2, abs=4 * (0.16 / n) ** 0.5)
+    assert drawn["foreign"].mean() == pytest.approx(0.3, abs=4 * (0.21 / n) ** 0.5)
+    np.testing.assert_array_equal(drawn["species"][0] == ELEMENTS.index("V"), drawn["foreign"])
+
+
+def test_sublattices_are_as_bright_as_their_elements():
+    """Molybdenum against two sulphurs: 42^1.7 / (2 · 16^1.7) = 2.58."""
+    imaging = {"dose": 1e4, "background": 0, "jitter": 0, "drift": 0, "rows": 256, "columns": 256}
+    drawn = sites(
+        2, lattice="honeycomb", spacing=0.5, elements=["Mo", "S2"], disorder=0, imaging=imaging
+    )
+    first = drawn.isel(frame=0)
+    inside = ((first["atom_y"] > 1) & (first["atom_y"] < 254)).to_numpy()
+    inside &= ((first["atom_x"] > 1) & (first["atom_x"] < 254)).to_numpy()
+    rows, columns = (first[f"atom_{a}"].to_numpy()[inside].round().astype(int) for a in "yx")
+    bright, index = first["image"].to_numpy()[rows, columns], first["sublattice"].to_numpy()[inside]
+    assert bright[index == 0].mean() / bright[index == 1].mean() == pytest.approx(2.58, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_uneven_background_varies_as_asked_for_and_is_never_negative(seed):
+    imaging = {"background": 1000, "dose": 1e-6, "uneven": 0.1, "uneven_length": 0.1}
+    drawn = sites(seed, imaging=imaging)["image"]
+    assert drawn.std() / drawn.mean() == pytest.approx((0.01 + 1e-3) ** 0.5, rel=0.1)
+    dark = sites(seed, imaging={**imaging, "uneven": 2})["image"]
+    assert dark.min() == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_iron_moves_as_a_tanh_across_the_wall_and_bismuth_stays(seed):
     drawn = wall(seed, displacement=0.03, wall_width=0.5, wall_angle=60, displacement_angle=90)
     iron = drawn["sublattice"] == 1
@@ -92,7 +159,7 @@ def test_iron_moves_as_a_tanh_across_the_wall_and_bismuth_stays(seed):
     assert distance.min() < -0.5 < 0.5 < distance.max()
 
 
-@pytest.mark.parametrize(("draw", "name"), [(movie, "occupied"), (wall, "u")])
+@pytest.mark.parametrize(("draw", "name"), [(movie, "occupied"), (wall, "u"), (sites, "foreign")])
 def test_the_seed_decides_everything(draw, name):
     one, again, other = (draw(seed) for seed in (1, 1, 2))
     xr.testing.assert_identical(one, again)
@@ -103,7 +170,11 @@ def test_the_seed_decides_everything(draw, name):
 
 @pytest.mark.parametrize(
     ("room", "config"),
-    [(atoms, AtomsConfig()), (lattice, LatticeConfig())],
+    [
+        (atoms, AtomsConfig()),
+        (graphene_movie, GrapheneMovieConfig()),
+        (lattice, LatticeConfig()),
+    ],
 )
 def test_a_store_holds_what_is_drawn(room, config, tmp_path):
     room.simulate(tmp_path / "made.zarr", config=config, seed=5)
