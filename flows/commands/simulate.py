@@ -159,10 +159,10 @@ def atoms(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
 
       invae simulate atoms --out mos2.zarr --set lattice=honeycomb --set elements=[Mo,S2] --set spacing=0.183 --set dopant=V
     """
-    from invae.config.scenes import AtomsConfig
+    from invae.config.scenes import AtomFramesConfig
     from invae.synthetic import atoms as scene
 
-    _answer_scene("atoms", AtomsConfig, scene, out, seed=seed, changes=changes)
+    _answer_scene("atoms", AtomFramesConfig, scene, out, seed=seed, changes=changes)
 
 
 @simulations.command()

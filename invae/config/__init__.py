@@ -11,14 +11,14 @@ from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
-from invae.config.scenes import AtomsConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
+from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
 from invae.config.training import TrainingConfig
 
 __all__ = [
     "AnalyseConfig",
-    "AtomsConfig",
+    "AtomFramesConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",

@@ -96,7 +96,7 @@ class GrapheneMovieConfig(Config):
     """Sd along each axis of what a frame moves an atom by; it adds up from frame to frame [nm]."""
 
 
-class AtomsConfig(Config):
+class AtomFramesConfig(Config):
     """HAADF-like frames of a lattice with vacancies, foreign atoms and disorder, with truth."""
 
     imaging: ImagingConfig = ImagingConfig(

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.config.scenes import AtomsConfig
+from invae.config.scenes import AtomFramesConfig
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 from invae.synthetic import crystal
@@ -21,7 +21,7 @@ LATTICES = {
 """Of a spacing [nm]."""
 
 
-def draw(config: AtomsConfig, *, seed: int) -> xr.Dataset:
+def draw(config: AtomFramesConfig, *, seed: int) -> xr.Dataset:
     """Frames in memory: `image (frame, y, x)` [count] and the atoms of every frame."""
     return scene(config, seed=seed).in_memory()
 
@@ -29,7 +29,7 @@ def draw(config: AtomsConfig, *, seed: int) -> xr.Dataset:
 def simulate(
     target: Path,
     *,
-    config: AtomsConfig,
+    config: AtomFramesConfig,
     seed: int,
     receipt: Receipt | None = None,
     progress: Progress = silent,
@@ -39,12 +39,12 @@ def simulate(
     write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
 
 
-def make_receipt(target: Path, *, config: AtomsConfig, seed: int) -> Receipt:
+def make_receipt(target: Path, *, config: AtomFramesConfig, seed: int) -> Receipt:
     """The receipt of a lattice."""
     return receipt_of_scene("atoms", target, config=config, seed=seed)
 
 
-def scene(config: AtomsConfig, *, seed: int) -> Scene:
+def scene(config: AtomFramesConfig, *, seed: int) -> Scene:
     """The atoms, the same in every frame, and how frames are made of them."""
     lattice = LATTICES[config.lattice](config.spacing).moved(stream(seed, "order").random(2))
     lattice = lattice.turned(np.deg2rad(config.angle))

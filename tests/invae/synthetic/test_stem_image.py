@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from invae import store
-from invae.config import AtomsConfig, GrapheneMovieConfig, LatticeConfig
+from invae.config import AtomFramesConfig, GrapheneMovieConfig, LatticeConfig
 from invae.synthetic import atoms, graphene_movie, lattice
 from invae.synthetic.crystal import BOND
 from invae.synthetic.stem_image import ELEMENTS
@@ -25,7 +25,7 @@ def movie(seed: int, *, imaging=None, **changes) -> xr.Dataset:
 
 def sites(seed: int, *, imaging=None, **changes) -> xr.Dataset:
     frames = {"n_frames": 1, "rows": 128, "columns": 96, "atom_sd": 0.05, **(imaging or {})}
-    return atoms.draw(AtomsConfig.model_validate({"imaging": frames, **changes}), seed=seed)
+    return atoms.draw(AtomFramesConfig.model_validate({"imaging": frames, **changes}), seed=seed)
 
 
 def wall(seed: int, *, imaging=None, **changes) -> xr.Dataset:
@@ -171,7 +171,7 @@ def test_the_seed_decides_everything(draw, name):
 @pytest.mark.parametrize(
     ("room", "config"),
     [
-        (atoms, AtomsConfig()),
+        (atoms, AtomFramesConfig()),
         (graphene_movie, GrapheneMovieConfig()),
         (lattice, LatticeConfig()),
     ],
