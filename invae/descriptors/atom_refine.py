@@ -90,9 +90,9 @@ def _around(
     steps = steps[(steps**2).sum(-1) <= radius**2]
     pixels = np.rint(position).astype(int)[:, None] + steps
     last = np.array(image.shape) - 1
-    inside = ((pixels >= 0) & (pixels <= last)).all(-1)
+    inside = np.all((pixels >= 0) & (pixels <= last), axis=-1)
     kept = np.clip(pixels, 0, last)
-    return image[kept[..., 0], kept[..., 1]], pixels - position[:, None], inside
+    return image[kept[..., 0], kept[..., 1]], pixels - position[:, None], np.asarray(inside)
 
 
 def _line(
