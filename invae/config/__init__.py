@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from invae.config.atoms import AtomsConfig
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
@@ -17,6 +18,7 @@ from invae.config.training import TrainingConfig
 
 __all__ = [
     "AnalyseConfig",
+    "AtomsConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
