@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invae.config.atoms import AtomsConfig
+from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
@@ -22,6 +22,7 @@ __all__ = [
     "CardsConfig",
     "ComputeConfig",
     "Config",
+    "DenseConfig",
     "DescribeConfig",
     "DigitsConfig",
     "DomainsConfig",

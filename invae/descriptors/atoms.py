@@ -1,13 +1,14 @@
 """Atoms of an image: found as maxima, placed between the pixels by a centroid or a Gaussian."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import scipy.ndimage as ndi
 from scipy.spatial import KDTree
 
 from invae.config.atoms import FindConfig
-from invae.descriptors.atom_refine import REFINE
+from invae.descriptors.atom_lattice import repeated
+from invae.descriptors.atom_refine import Shapes, centroid, draw, fit, heights
 
 SURROUNDINGS = 1.6
 """Sd of the surroundings that an atom is compared with, in sds of the smoothing."""
@@ -17,6 +18,12 @@ STRONG = 0.9
 """Quantile of their heights that is called strong."""
 WIDER = 1.2
 """The low frequencies left out of the spectrum make atoms look narrower by about this (measured)."""
+HELD = 1e-3
+"""Freedom of positions that the centroid has settled, in sds of an atom."""
+DRAWN = 4.0
+"""Radius in which an atom is taken away from the image, in its sds."""
+PRESENT = 1 / 3
+"""Of the rise of its likes around it: a faint atom that rises less is not there."""
 LAPLACE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
 """Keeps the sd of white noise and removes all that is linear. Source: Immerkær 1996,
 doi:10.1006/cviu.1996.0060."""
@@ -30,38 +37,71 @@ class Scale:
     min_distance: float
 
 
-@dataclass(frozen=True)
-class Found:
-    """Atoms of one frame."""
-
-    position: np.ndarray
-    """(atom, 2), (y, x) [px]."""
-    height: np.ndarray
-    """Rise of the smoothed image above the surroundings (atom,), in the image's unit."""
-
-
-def find_atoms(image: np.ndarray, *, config: FindConfig) -> Found:
+def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     """Atoms of one frame (y, x), bright on dark; NaN is not known and holds none.
 
     Neither a slow change of background nor one of dose over the frame matters.
     """
     known = np.isfinite(image)
     if not known.any() or np.ptp(image[known]) == 0:
-        return Found(np.zeros((0, 2)), np.zeros(0))
+        return _shapes(np.zeros(image.shape), np.zeros((0, 2)), 1.0, config=config)
     filled = _filled(image, known)
     scale = scale_of(filled, config=config)
-    rise = _rise(filled, scale.sd, method=config.method)
+    places = _strong(filled, known, scale, config=config)
+    found = _shapes(filled, places, scale.sd, config=config)
+    if config.faint is not None:
+        faint = _faint(filled, known, found, scale, config=config)
+        if len(faint):
+            places = np.concatenate([found.position, faint])
+            found = _shapes(filled, places, scale.sd, config=config)
+    inside = ((found.position >= 0) & (found.position <= np.array(image.shape) - 1)).all(axis=1)
+    kept = inside & (found.height > 0)
+    return Shapes(*(getattr(found, part.name)[kept] for part in fields(Shapes)))
+
+
+def _shapes(image: np.ndarray, places: np.ndarray, sd: float, *, config: FindConfig) -> Shapes:
+    """Atoms placed and measured as the configuration says."""
+    if config.refine == "gaussian" or not len(places):
+        return fit(image, places, sd=sd)
+    return fit(image, centroid(image, places, sd=sd), sd=sd, free=HELD)
+
+
+def _strong(
+    image: np.ndarray, known: np.ndarray, scale: Scale, *, config: FindConfig
+) -> np.ndarray:
+    """Pixels (atom, 2) of atoms that rise above noise and surroundings one by one."""
+    rise = _rise(image, scale.sd, method=config.method)
     places, height = _maxima(rise, known)
-    noise = config.noise * _noise(filled, scale.sd, method=config.method)
+    noise = config.noise * _noise(image, scale.sd, method=config.method)
     sure = height > np.maximum(noise[tuple(places.T)], 0)
     places, height = places[sure], height[sure]
     alone = _strongest(places, height, distance=scale.min_distance)
     places, height = places[alone], height[alone]
-    clear = height > config.contrast * _strong_near(places, height)
-    places, height = places[clear], height[clear]
-    position = REFINE[config.refine](filled, places.astype(float), sd=scale.sd)
-    inside = ((position >= 0) & (position <= np.array(image.shape) - 1)).all(axis=1)
-    return Found(position[inside], height[inside])
+    return places[height > config.contrast * _strong_near(places, height)]
+
+
+def _faint(
+    image: np.ndarray, known: np.ndarray, strong: Shapes, scale: Scale, *, config: FindConfig
+) -> np.ndarray:
+    """Places (atom, 2) [px] of atoms that show by what is left over around many strong ones.
+
+    One that rises by less than a share of what its likes do is missing.
+    """
+    if not len(strong.height):
+        return strong.position
+    drawn = np.column_stack([strong.height, strong.position, np.log(strong.sd)])
+    left = image - draw(image.shape, drawn, radius=DRAWN * scale.sd)
+    pixels = tuple(np.rint(strong.position).astype(int).clip(0, np.array(image.shape) - 1).T)
+    usual = float(np.median(_rise(image, scale.sd, method=config.method)[pixels]))
+    places, mean = repeated(
+        _rise(left, scale.sd, method=config.method),
+        strong.position,
+        least=(config.faint or 0.0) * usual,
+        distance=scale.min_distance,
+    )
+    likes = mean / usual * np.median(heights(image, strong.position, sd=scale.sd))
+    there = heights(left, places, sd=scale.sd) > PRESENT * likes
+    return places[there & known[tuple(np.rint(places).astype(int).T)]]
 
 
 def scale_of(image: np.ndarray, *, config: FindConfig) -> Scale:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from invae.config import AtomsConfig, ComputeConfig, DescribeConfig, ImagesConfig
+from invae.config import AtomsConfig, ComputeConfig, DenseConfig, DescribeConfig, ImagesConfig
 from invae.descriptors.atom_patches import describe_atoms
+from invae.descriptors.dense_patches import describe_dense
 from invae.descriptors.image_patches import describe_images
 from invae.descriptors.wall_patches import describe_walls
 from invae.progress import Progress, silent
@@ -42,6 +43,10 @@ def describe(
         )
     elif isinstance(config, AtomsConfig):
         describe_atoms(
+            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
+        )
+    elif isinstance(config, DenseConfig):
+        describe_dense(
             recording, target, config=config, receipt=receipt, compute=compute, progress=progress
         )
     else:

@@ -1,6 +1,7 @@
 """The same atom in the frames of a movie."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -15,8 +16,28 @@ OFFSET = 1e-6
 """Added to squared distances [px²], because a sparse cost of zero means no edge."""
 
 
-def link(frames: Sequence[np.ndarray], *, config: LinkConfig) -> np.ndarray:
-    """Number of the track of every atom (atom,), frame after frame, counted from 0.
+@dataclass(frozen=True)
+class Links:
+    """Which atoms are the same, and how all moved together."""
+
+    track: np.ndarray
+    """Number of every atom (atom,), frame after frame, counted from 0."""
+    drift: np.ndarray
+    """Since the first frame (frame, 2), (y, x) [px]."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Atoms that may come again, where they would be now."""
+
+    position: np.ndarray
+    track: np.ndarray
+    age: np.ndarray
+    """Frames since they were seen."""
+
+
+def link(frames: Sequence[np.ndarray], *, config: LinkConfig) -> Links:
+    """The same atoms in the frames of a movie.
 
     Every frame is matched as a whole with the tracks seen last at most `gap` frames ago: the sum of
     squared distances is the least possible, an atom left alone costing the radius squared. What
@@ -26,26 +47,37 @@ def link(frames: Sequence[np.ndarray], *, config: LinkConfig) -> np.ndarray:
         frames: positions (atom, 2), (y, x) [px] of each frame.
         config: radius and gap.
     """
-    seen, number, age = np.zeros((0, 2)), np.zeros(0, int), np.zeros(0, int)
-    tracks, n_tracks = [], 0
-    for positions in frames:
-        track = np.full(len(positions), -1)
-        if len(seen) and len(positions):
-            seen = seen + _drift(seen[age == 0], positions)
-            before, after = match(seen, positions, radius=config.radius or _radius(positions))
-            track[after] = number[before]
-            left = np.setdiff1d(np.arange(len(seen)), before)
-        else:
-            left = np.arange(len(seen))
+    seen = Seen(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0, int))
+    tracks, drift, n_tracks = [], np.zeros((len(frames), 2)), 0
+    for number, positions in enumerate(frames):
+        step = _drift(seen.position[seen.age == 0], positions)
+        drift[number] = drift[number - 1] + step if number else 0
+        seen = Seen(seen.position + step, seen.track, seen.age)
+        track, left = _follow(seen, positions, config=config)
         new = np.flatnonzero(track < 0)
         track[new] = n_tracks + np.arange(len(new))
         n_tracks += len(new)
-        left = left[age[left] < config.gap]
-        seen = np.concatenate([positions, seen[left]])
-        number = np.concatenate([track, number[left]])
-        age = np.concatenate([np.zeros(len(positions), int), age[left] + 1])
         tracks.append(track)
-    return np.concatenate(tracks) if tracks else np.zeros(0, int)
+        seen = Seen(
+            np.concatenate([positions, seen.position[left]]),
+            np.concatenate([track, seen.track[left]]),
+            np.concatenate([np.zeros(len(positions), int), seen.age[left] + 1]),
+        )
+    return Links(np.concatenate(tracks) if tracks else np.zeros(0, int), drift)
+
+
+def _follow(
+    seen: Seen, positions: np.ndarray, *, config: LinkConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Track of every atom of a frame (atom,), −1 for new ones; and which of those seen may still come again."""
+    track = np.full(len(positions), -1)
+    before = np.zeros(0, int)
+    if len(seen.position) and len(positions):
+        radius = config.radius or _radius(positions)
+        before, after = match(seen.position, positions, radius=radius)
+        track[after] = seen.track[before]
+    left = np.setdiff1d(np.arange(len(seen.position)), before)
+    return track, left[seen.age[left] < config.gap]
 
 
 def match(before: np.ndarray, after: np.ndarray, *, radius: float) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +99,7 @@ def match(before: np.ndarray, after: np.ndarray, *, radius: float) -> tuple[np.n
 
 def _drift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """How far the frame moved (2,) [px]: the median step to the nearest atom."""
-    if not len(before):
+    if not len(before) or not len(after):
         return np.zeros(2)
     _, nearest = KDTree(after).query(before)
     return np.median(after[nearest] - before, axis=0)
