@@ -3,7 +3,6 @@
 `python -m benchmarks.members` prints the processor seconds of a step (forward and backward) with one thread, medians.
 """
 
-import statistics
 import time
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
+from benchmarks.timing import median_seconds
 from invae.config import ModelConfig
 from invae.models.build import build
 from invae.models.objective import Objective, evaluate
@@ -33,14 +33,9 @@ class Loss(nn.Module):
 
 
 def seconds(step: Callable[[], object]) -> float:
-    """Median processor time of a step [s]."""
+    """Median processor time of a step, after one that warms up [s]."""
     step()
-    taken = []
-    for _ in range(REPEATS):
-        began = time.process_time()
-        step()
-        taken.append(time.process_time() - began)
-    return statistics.median(taken)
+    return median_seconds(step, repeats=REPEATS, clock=time.process_time)
 
 
 def compare(family: str, patches: Patches) -> None:

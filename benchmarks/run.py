@@ -10,7 +10,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.timing import median_seconds
 from invae import store
 from invae.config import ComputeConfig, EmbedConfig, IngestConfig, ModelConfig, TrainingConfig
 from invae.config.describe import WallsConfig
@@ -49,16 +50,6 @@ def receipt(stage: str) -> Receipt:
         stage, f"{time.monotonic_ns():064d}", "benchmark", (Source("none", "", 0),), {}, {}, "", 0,
         "", versions(), now(),
     )  # fmt: skip
-
-
-def median_seconds(work: Callable[[], object], *, repeats: int = 3) -> float:
-    """Median wall time of some work [s]."""
-    taken = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
 
 
 @contextmanager

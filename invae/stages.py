@@ -85,7 +85,7 @@ STAGES: Mapping[str, Stage] = {
             "report",
             ("analyse",),
             ("report",),
-            ("readers", "report", "results.py", *STORING),
+            ("readers", "report", "results", *STORING),
         ),
     )
 }

@@ -98,25 +98,11 @@ def of_each_cluster(
     centres = np.stack([content for content, _ in means]).astype(np.float32)
     given = [_typical(sites.isel({dims.SITE: here})) for here in members]
     drawn = [decode(np.nan_to_num(c[None]), g)[0] for c, g in zip(centres, given, strict=True)]
-    pixels = ("cluster_name", *PIXELS)
+    content = (("cluster_name", dims.LATENT), centres, dims.attrs("mean content of the class"))
     return xr.Dataset(
         {
-            "mean_patch": (pixels, np.stack([picture for _, picture in means]), dims.attrs(MEAN)),
-            "decoded": (
-                pixels,
-                np.stack(drawn).astype(np.float32),
-                dims.attrs("the class's mean content, decoded"),
-            ),
-            "mean_content": (
-                ("cluster_name", dims.LATENT),
-                centres,
-                dims.attrs("mean content of the class"),
-            ),
-            "n_sites": (
-                "cluster_name",
-                np.array([len(here) for here in members], dtype=np.int64),
-                dims.attrs("sites of the class"),
-            ),
+            **_look("cluster_name", members, [picture for _, picture in means], np.stack(drawn)),
+            "mean_content": content,
         },
         coords={"cluster_name": names, **_channels(patches)},
     )
@@ -136,55 +122,64 @@ def of_each_class(
         names: of the joint states of the classes.
         seed: of the choice of sites.
     """
-    state, rng = states_of(sites), np.random.default_rng(seed)
+    state = states_of(sites)
     members = [np.flatnonzero(state == index) for index in range(len(names))]
-    chosen = np.full((len(names), PER_SHEET), -1)
-    for index, here in enumerate(members):
+    means = [_mean_of(patches, sites, here) for here in members]
+    centres = np.nan_to_num(np.stack([content for content, _ in means])).astype(np.float32)
+    decoded = np.asarray(decode(centres, {"class": np.arange(len(names))}), dtype=np.float32)
+    decoded[[not len(here) for here in members]] = np.nan
+    return xr.Dataset(
+        {
+            **_look(dims.CLASS, members, [picture for _, picture in means], decoded),
+            **_sheets(patches, sites, decode, _some_of_each(members, seed=seed)),
+        },
+        coords={"class_name": (dims.CLASS, names), **_channels(patches)},
+    )
+
+
+def _look(
+    dim: str, members: list[np.ndarray], means: list[np.ndarray], decoded: np.ndarray
+) -> dict[str, xr.Variable]:
+    """Mean patch and decoded patch of every class, with the number of its sites, along `dim`."""
+    pixels, counts = (dim, *PIXELS), np.array([len(here) for here in members], dtype=np.int64)
+    wording = dims.attrs("the class's mean content, decoded")
+    return {
+        "mean_patch": xr.Variable(pixels, np.stack(means), dims.attrs(MEAN)),
+        "decoded": xr.Variable(pixels, decoded.astype(np.float32), wording),
+        "n_sites": xr.Variable(dim, counts, dims.attrs("sites of the class")),
+    }
+
+
+def _some_of_each(members: list[np.ndarray], *, seed: int) -> np.ndarray:
+    """Sites of each class drawn by chance, (class, example); −1 where a class has too few."""
+    rng = np.random.default_rng(seed)
+    chosen = np.full((len(members), PER_SHEET), -1)
+    for row, here in zip(chosen, members, strict=True):
         drawn = rng.permutation(here)[:PER_SHEET]
-        chosen[index, : len(drawn)] = drawn
+        row[: len(drawn)] = drawn
+    return chosen
+
+
+def _sheets(
+    patches: Path, sites: xr.Dataset, decode: Decode, chosen: np.ndarray
+) -> dict[str, xr.Variable]:
+    """Patches of the chosen sites (class, example) and their reconstructions; NaN where `chosen` is −1."""
     shown = np.unique(chosen[chosen >= 0])
     values, valid = patches_of(patches, shown)
     both = {
         "patch": np.where(valid, values, np.nan),
         "reconstruction": _again(sites.isel({dims.SITE: shown}), decode),
     }
-    means = [_mean_of(patches, sites, here) for here in members]
-    centres = np.nan_to_num(np.stack([content for content, _ in means])).astype(np.float32)
-    decoded = np.asarray(decode(centres, {"class": np.arange(len(names))}), dtype=np.float32)
-    decoded[[not len(here) for here in members]] = np.nan
-    pixels = (dims.CLASS, *PIXELS)
-    sheet = (dims.CLASS, "example", *PIXELS)
     place = np.searchsorted(shown, np.maximum(chosen, 0))
     empty = (chosen < 0)[..., None, None, None]
-    return xr.Dataset(
-        {
-            "mean_patch": (pixels, np.stack([picture for _, picture in means]), dims.attrs(MEAN)),
-            "decoded": (
-                pixels,
-                decoded,
-                dims.attrs("the class's mean content, decoded"),
-            ),
-            "n_sites": (
-                dims.CLASS,
-                np.array([len(here) for here in members], dtype=np.int64),
-                dims.attrs("sites of the class"),
-            ),
-            "site": (
-                (dims.CLASS, "example"),
-                chosen,
-                dims.attrs("position of the patch along `site`; −1: none"),
-            ),
-            **{
-                name: (
-                    sheet,
-                    np.where(empty, np.nan, pictures[place]).astype(np.float32),
-                    dims.attrs(f"{name} of a site of the class"),
-                )
-                for name, pictures in both.items()
-            },
-        },
-        coords={"class_name": (dims.CLASS, names), **_channels(patches)},
-    )
+    sheet = (dims.CLASS, "example")
+    position = dims.attrs("position of the patch along `site`; −1: none")
+    found = {"site": xr.Variable(sheet, chosen, position)}
+    for name, pictures in both.items():
+        values = np.where(empty, np.nan, pictures[place]).astype(np.float32)
+        wording = dims.attrs(f"{name} of a site of the class")
+        found[name] = xr.Variable((*sheet, *PIXELS), values, wording)
+    return found
 
 
 def _channels(patches: Path) -> dict[str, np.ndarray]:

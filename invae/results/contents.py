@@ -1,0 +1,77 @@
+"""What a path holds, told in lines of text."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import xarray as xr
+
+from invae import store
+from invae.errors import InputError
+from invae.provenance import Receipt
+from invae.readers import open_recording
+from invae.results.reading import groups_of
+
+
+def info(path: Path) -> str:
+    """What a file, store, model or result holds: dims, units and provenance, as lines of text.
+
+    Raises:
+        InputError: there is nothing at `path`, or no reader knows it.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; check the path")
+    if (path / "zarr.json").is_file():
+        lines = [line for group in groups_of(path) for line in _group_lines(path, group)]
+    elif path.is_dir():
+        lines = list(_folder_lines(path))
+    else:
+        lines = list(_dataset_lines(open_recording(path)))
+    return "\n".join([str(path), *lines, *_provenance_lines(store.read_receipt(path))])
+
+
+def _group_lines(path: Path, group: str) -> Iterator[str]:
+    dataset = store.open_store(path, group=group)
+    yield f"[{group}]" if group else "[root]"
+    yield from _dataset_lines(dataset)
+
+
+def _dataset_lines(dataset: xr.Dataset) -> Iterator[str]:
+    sizes = ", ".join(f"{name} {size}" for name, size in dataset.sizes.items())
+    yield f"  dims: {sizes or 'none'}"
+    for name in [*sorted(map(str, dataset.coords)), *sorted(map(str, dataset.data_vars))]:
+        variable = dataset.variables[name]
+        shape = ", ".join(map(str, variable.dims))
+        units = variable.attrs.get("units")
+        unit = f" [{units}]" if units and units != "1" else ""
+        long_name = variable.attrs.get("long_name", "")
+        yield f"  {name} ({shape}) {variable.dtype}{unit}" + (f"  {long_name}" if long_name else "")
+    for note in dataset.attrs.get("notes", []):
+        yield f"  note: {note}"
+
+
+def _folder_lines(path: Path) -> Iterator[str]:
+    for file in sorted(path.iterdir()):
+        if file.name.startswith("."):
+            continue
+        if file.is_dir():
+            yield f"  {file.name}/"
+        else:
+            yield f"  {file.name} ({file.stat().st_size:,} bytes)"
+    model = path / "model.json"
+    if model.is_file():
+        for name, value in json.loads(model.read_text()).items():
+            yield f"  {name}: {json.dumps(value)}"
+
+
+def _provenance_lines(receipt: Receipt | None) -> Iterator[str]:
+    if receipt is None:
+        return
+    yield "[provenance]"
+    yield f"  made by: {receipt.stage} of {receipt.recording}, {receipt.created}"
+    for source in receipt.sources:
+        yield f"  source: {source.name} ({source.n_bytes:,} bytes) sha256 {source.sha256}"
+    yield f"  configuration: {receipt.config.get('name', '')} {receipt.config_hash}"
+    yield f"  seed: {receipt.seed}"
+    yield f"  code: {receipt.code}"
+    yield "  versions: " + ", ".join(f"{name} {v}" for name, v in receipt.versions.items())

@@ -1,0 +1,64 @@
+"""Opening a result and checking it against the schema."""
+
+import json
+from pathlib import Path
+
+import xarray as xr
+
+from invae import store
+from invae.errors import StoreError
+from invae.results.schema import REQUIRED_GROUPS, SCHEMA
+
+
+def open_result(path: Path) -> dict[str, xr.Dataset]:
+    """The groups of a result by name, lazily; the root group is "".
+
+    Raises:
+        StoreError: there is no finished result at `path`.
+    """
+    groups = {
+        name: store.open_store(path, group=name) for name in groups_of(path) if name in SCHEMA
+    }
+    missing = [name or "root" for name in REQUIRED_GROUPS if name not in groups]
+    if missing:
+        raise StoreError(
+            f"{path} is no result: it lacks {', '.join(missing)}; make it with `invae analyse`"
+        )
+    return groups
+
+
+def groups_of(path: Path) -> list[str]:
+    """Names of the groups of a store, the root group first.
+
+    Raises:
+        StoreError: there is no store at `path`.
+    """
+    if not (path / "zarr.json").is_file():
+        raise StoreError(f"{path} is not a Zarr store, or an unfinished one; make it again")
+    inner = [
+        file.parent.name
+        for file in sorted(path.glob("*/zarr.json"))
+        if json.loads(file.read_text()).get("node_type") == "group"
+    ]
+    return ["", *inner]
+
+
+def validate(path: Path) -> None:
+    """Check a result against `SCHEMA`.
+
+    Raises:
+        StoreError: on the first variable that is missing, or has other dims or units than it should.
+    """
+    for group, dataset in open_result(path).items():
+        for name, field in SCHEMA[group].items():
+            place = f"{path}: {group}/{name}"
+            if name not in dataset.variables:
+                if field.required:
+                    raise StoreError(f"{place} is missing; make it again with `invae analyse`")
+                continue
+            variable = dataset[name]
+            if variable.dims != field.dims:
+                raise StoreError(f"{place} has dims {variable.dims}, not {field.dims}")
+            units = variable.attrs.get("units")
+            if field.units is not None and units != field.units:
+                raise StoreError(f"{place} has units {units!r}, not {field.units!r}")

@@ -1,0 +1,48 @@
+"""The sites of a result as a table."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invae import dims
+from invae.results.schema import SCHEMA
+
+
+def write_csv(groups: Mapping[str, xr.Dataset], file: Path) -> None:
+    """Write one line per site, with units in the head."""
+    columns = dict(_columns(groups[""].load()))
+    with file.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _columns(sites: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
+    """Header with units, and values, of everything that is known of each site."""
+    leading = [name for name in dims.SITE_COORDS if name in sites.variables]
+    order = [*leading, *(name for name in SCHEMA[""] if name in sites.variables)]
+    order += sorted({str(name) for name in sites.variables} - set(order))
+    for name in order:
+        variable = sites.variables[name]
+        if variable.dims[:1] != (dims.SITE,) or variable.ndim > 2:
+            continue
+        units = variable.attrs.get("units", "1")
+        unit = f" [{units}]" if units != "1" else ""
+        values = variable.to_numpy()
+        if "flag_meanings" in variable.attrs:
+            values = np.array(dims.meanings(variable.attrs))[values]
+        if variable.ndim == 1:
+            yield f"{name}{unit}", values
+            continue
+        labels = _labels(sites, str(variable.dims[1]))
+        for label, column in zip(labels, values.T, strict=True):
+            yield f"{name}_{label}{unit}", column
+
+
+def _labels(dataset: xr.Dataset, dim: str) -> list[str]:
+    if dim in dataset.coords and dataset[dim].dtype.kind in "UTO":
+        return [str(label) for label in dataset[dim].to_numpy()]
+    return [str(number) for number in range(1, dataset.sizes[dim] + 1)]
