@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"ensemble"},
     {"analysis"},
     {"results"},
-    {"report"},
+    {"differences", "report"},
     {"stages"},
 ]
 """The rooms of `invae`, each below those it may import."""
