@@ -12,6 +12,7 @@ from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.scan import BandConfig, ScanConfig
 from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
@@ -21,6 +22,7 @@ __all__ = [
     "AnalyseConfig",
     "AtomFramesConfig",
     "AtomsConfig",
+    "BandConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
@@ -37,6 +39,7 @@ __all__ = [
     "ModelConfig",
     "ProcessConfig",
     "ReportConfig",
+    "ScanConfig",
     "ShiftsConfig",
     "TrainingConfig",
     "WallsConfig",
