@@ -10,6 +10,7 @@ from pydantic import Field
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
+from invae.config.patterns import PatternsConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
 from invae.config.schema import Config
@@ -32,6 +33,7 @@ __all__ = [
     "IngestConfig",
     "LatticeConfig",
     "ModelConfig",
+    "PatternsConfig",
     "ProcessConfig",
     "ReportConfig",
     "ShiftsConfig",

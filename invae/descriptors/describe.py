@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from invae.config import ComputeConfig, DescribeConfig, ImagesConfig
+from invae.config import ComputeConfig, DescribeConfig, ImagesConfig, PatternsConfig
 from invae.descriptors.image_patches import describe_images
+from invae.descriptors.patterns import describe_patterns
 from invae.descriptors.wall_patches import describe_walls
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
@@ -37,6 +38,10 @@ def describe(
     """
     if isinstance(config, ImagesConfig):
         describe_images(
+            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
+        )
+    elif isinstance(config, PatternsConfig):
+        describe_patterns(
             recording, target, config=config, receipt=receipt, compute=compute, progress=progress
         )
     else:
