@@ -17,6 +17,7 @@ LAYERS: list[set[str]] = [
     {"samples"},
     {"readers"},
     {"synthetic"},
+    {"segment"},
     {"descriptors"},
     {"models"},
     {"training"},
