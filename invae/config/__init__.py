@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.scan import BandConfig, ScanConfig
 from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
@@ -19,9 +21,12 @@ from invae.config.training import TrainingConfig
 __all__ = [
     "AnalyseConfig",
     "AtomFramesConfig",
+    "AtomsConfig",
+    "BandConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
+    "DenseConfig",
     "DescribeConfig",
     "DigitsConfig",
     "DomainsConfig",
@@ -34,6 +39,7 @@ __all__ = [
     "ModelConfig",
     "ProcessConfig",
     "ReportConfig",
+    "ScanConfig",
     "ShiftsConfig",
     "TrainingConfig",
     "WallsConfig",

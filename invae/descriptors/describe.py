@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from invae.config import ComputeConfig, DescribeConfig, ImagesConfig
+from invae.config import AtomsConfig, ComputeConfig, DenseConfig, DescribeConfig, ImagesConfig
+from invae.descriptors.atom_patches import describe_atoms
+from invae.descriptors.dense_patches import describe_dense
 from invae.descriptors.image_patches import describe_images
 from invae.descriptors.wall_patches import describe_walls
 from invae.progress import Progress, silent
@@ -21,7 +23,7 @@ def describe(
     """The patches of a recording, as a store; beside them what else its kind finds.
 
     Root group: `patch` and `valid (site, channel, patch_y, patch_x)`, and coordinates that say
-    where every site is. Walls add the groups `maps` and `contours`.
+    where every site is. Walls add the groups `maps` and `contours`, atoms the group `atoms`.
 
     Args:
         recording: the ingested recording, a Zarr store.
@@ -37,6 +39,14 @@ def describe(
     """
     if isinstance(config, ImagesConfig):
         describe_images(
+            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
+        )
+    elif isinstance(config, AtomsConfig):
+        describe_atoms(
+            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
+        )
+    elif isinstance(config, DenseConfig):
+        describe_dense(
             recording, target, config=config, receipt=receipt, compute=compute, progress=progress
         )
     else:
