@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
@@ -20,9 +21,11 @@ from invae.config.training import TrainingConfig
 __all__ = [
     "AnalyseConfig",
     "AtomFramesConfig",
+    "AtomsConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
+    "DenseConfig",
     "DescribeConfig",
     "DigitsConfig",
     "DomainsConfig",

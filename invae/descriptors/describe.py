@@ -2,7 +2,16 @@
 
 from pathlib import Path
 
-from invae.config import ComputeConfig, DescribeConfig, ImagesConfig, PatternsConfig
+from invae.config import (
+    AtomsConfig,
+    ComputeConfig,
+    DenseConfig,
+    DescribeConfig,
+    ImagesConfig,
+    PatternsConfig,
+)
+from invae.descriptors.atom_patches import describe_atoms
+from invae.descriptors.dense_patches import describe_dense
 from invae.descriptors.image_patches import describe_images
 from invae.descriptors.patterns import describe_patterns
 from invae.descriptors.wall_patches import describe_walls
@@ -22,7 +31,7 @@ def describe(
     """The patches of a recording, as a store; beside them what else its kind finds.
 
     Root group: `patch` and `valid (site, channel, patch_y, patch_x)`, and coordinates that say
-    where every site is. Walls add the groups `maps` and `contours`.
+    where every site is. Walls add the groups `maps` and `contours`, atoms the group `atoms`.
 
     Args:
         recording: the ingested recording, a Zarr store.
@@ -42,6 +51,14 @@ def describe(
         )
     elif isinstance(config, PatternsConfig):
         describe_patterns(
+            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
+        )
+    elif isinstance(config, AtomsConfig):
+        describe_atoms(
+            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
+        )
+    elif isinstance(config, DenseConfig):
+        describe_dense(
             recording, target, config=config, receipt=receipt, compute=compute, progress=progress
         )
     else:

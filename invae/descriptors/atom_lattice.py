@@ -1,0 +1,80 @@
+"""Faint atoms beside strong ones: too weak to be seen one by one, but the lattice repeats them."""
+
+import numpy as np
+import scipy.ndimage as ndi
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
+
+CELLS = 25
+"""Strong atoms, the nearest, whose surroundings are averaged: few enough for a lattice that bends."""
+SURE = 6.0
+"""Rise of the average in standard deviations of its noise."""
+AGREEING = 2
+"""A faint atom lies within reach of several strong ones; so many of their averages must show it."""
+
+
+def repeated(
+    rise: np.ndarray, strong: np.ndarray, *, least: float, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (place, 2) [px] where what is left over rises around one strong atom as around its neighbours,
+    and by how much on average (place,).
+
+    Only translations of the lattice are used, never its kind or its direction; so grains, strain
+    and bending over many cells do no harm.
+
+    Args:
+        rise: what is left above the surroundings when the strong atoms are taken away (y, x).
+        strong: positions of the strong atoms (atom, 2) [px].
+        least: average rise that counts, in the unit of `rise`.
+        distance: places nearer to each other are one, and those nearer to a strong atom none [px].
+    """
+    none = np.zeros((0, 2)), np.zeros(0)
+    if len(strong) <= CELLS:
+        return none
+    reach, mean, count = _averages(rise, strong)
+    noise = 1.4826 * float(np.median(np.abs(rise))) / np.sqrt(np.maximum(count, 1))
+    enough = (count >= CELLS / 2) & (mean > np.maximum(least, SURE * noise))
+    top = enough & (mean == ndi.maximum_filter(mean, (1, 3, 3)))
+    owner, y, x = np.nonzero(top)
+    places, found = strong[owner] + np.stack([y, x], axis=1) - reach, mean[top]
+    apart = KDTree(strong).query(places)[0] > distance
+    inside = ((places >= 0) & (places <= np.array(rise.shape) - 1)).all(axis=1)
+    kept = np.asarray(apart) & inside
+    return _joined(places[kept], found[kept], distance=distance) if kept.any() else none
+
+
+def _averages(rise: np.ndarray, strong: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Reach of the surroundings [px], their mean over the nearest strong atoms (atom, y, x), and of how
+    many; nothing beyond the distance of neighbours, where other strong atoms are nearer.
+    """
+    tree = KDTree(strong)
+    reach = int(np.ceil(np.median(tree.query(strong, k=2)[0][:, 1])))
+    steps = np.indices((2 * reach + 1,) * 2).reshape(2, -1).T - reach
+    at = strong[:, None] + steps
+    inside = ((at >= 0) & (at <= np.array(rise.shape) - 1)).all(-1)
+    values = ndi.map_coordinates(rise, at.reshape(-1, 2).T, order=1, mode="nearest")
+    values = np.where(inside, values.reshape(inside.shape), 0)
+    near = np.asarray(tree.query(strong, k=CELLS)[1])
+    rows = np.repeat(np.arange(len(strong)), CELLS)
+    pairs = csr_array((np.ones(near.size), (rows, near.ravel())), shape=(len(strong),) * 2)
+    count = pairs @ inside.astype(float)
+    mean = (pairs @ values) / np.maximum(count, 1)
+    mean[:, (steps**2).sum(-1) > reach**2] = -np.inf
+    side = 2 * reach + 1
+    return reach, mean.reshape(-1, side, side), count.reshape(-1, side, side)
+
+
+def _joined(
+    places: np.ndarray, rise: np.ndarray, *, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means of places that are one, the highest first, and of their rise; those seen from too few are left out."""
+    near = KDTree(places).query_ball_point(places, distance)
+    taken = np.zeros(len(places), bool)
+    middle, mean = [], []
+    for first in np.argsort(-rise, kind="stable"):
+        here = [place for place in near[first] if not taken[place]] if not taken[first] else []
+        taken[here] = True
+        if len(here) >= AGREEING:
+            middle.append(places[here].mean(axis=0))
+            mean.append(rise[here].mean())
+    return np.array(middle).reshape(-1, 2), np.array(mean)
