@@ -15,6 +15,7 @@ LAYERS: list[set[str]] = [
     {"store"},
     {"blocks"},
     {"samples"},
+    {"scans"},
     {"readers"},
     {"synthetic"},
     {"descriptors"},

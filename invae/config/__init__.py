@@ -13,6 +13,7 @@ from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
 from invae.config.patterns import PatternsConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.scan import BandConfig, ScanConfig
 from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
@@ -22,6 +23,7 @@ __all__ = [
     "AnalyseConfig",
     "AtomFramesConfig",
     "AtomsConfig",
+    "BandConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
@@ -39,6 +41,7 @@ __all__ = [
     "PatternsConfig",
     "ProcessConfig",
     "ReportConfig",
+    "ScanConfig",
     "ShiftsConfig",
     "TrainingConfig",
     "WallsConfig",
