@@ -85,7 +85,7 @@ STAGES: Mapping[str, Stage] = {
             "report",
             ("analyse",),
             ("report",),
-            ("readers", "report", "results", *STORING),
+            ("readers", "report", "results", "scans", *STORING),
         ),
     )
 }
