@@ -212,6 +212,12 @@ def test_binning_and_cropping_keep_counts_and_centre(
         assert abs(float((peak * arrived[dim]).sum() / peak.sum())) < 0.5
 
 
+def test_a_crop_that_does_not_fit_is_noted(take_in: TakeIn) -> None:
+    arrived = store.open_store(take_in(recording(patterns((4, 5))), crop=34))
+    assert arrived["pattern"].shape == (4, 5, 32, 34)
+    assert any("a crop of 34 pixels does not fit around" in note for note in arrived.attrs["notes"])
+
+
 def test_faulty_pixels_are_left_out_of_the_maps_and_kept_in_the_patterns(take_in: TakeIn) -> None:
     values, sound = patterns((16, 16)), patterns((16, 16))
     values[..., 4, 5], values[..., 14, 17] = 60_000, 0
