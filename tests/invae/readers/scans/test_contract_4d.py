@@ -165,8 +165,8 @@ def test_a_recording_is_taken_in(
     again = open_recording(target)
     assert list(again) == ["pattern"]
     assert again.attrs.get("beam_energy_keV") == recording.attrs.get("beam_energy_keV")
-    for dim in DIMS:
-        np.testing.assert_allclose(again[dim], recording[dim])
+    for dim in DIMS:  # the origin of k is moved to the optic axis, where that is found
+        np.testing.assert_allclose(np.diff(again[dim]), np.diff(recording[dim]), rtol=1e-6)
 
 
 def test_order_and_flyback_are_put_right_in_every_format(
