@@ -41,7 +41,7 @@ class Stage:
 STAGES: Mapping[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("ingest", "recording.zarr", (), ("ingest",), ("readers", *STORING)),
+        Stage("ingest", "recording.zarr", (), ("ingest",), ("readers", "scans", *STORING)),
         Stage(
             "describe",
             "descriptors.zarr",
@@ -85,7 +85,7 @@ STAGES: Mapping[str, Stage] = {
             "report",
             ("analyse",),
             ("report",),
-            ("readers", "report", "results", *STORING),
+            ("readers", "report", "results", "scans", *STORING),
         ),
     )
 }

@@ -65,6 +65,10 @@ class Variable:
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | type
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    chunks: tuple[int, ...] | None = None
+    """How it is cut, where it is written tile by tile (see `scan_tile`) and not along the first dimension."""
+    tile: tuple[int, int] | None = None
+    """Items along the first two dimensions in one file."""
 
     @property
     def item_bytes(self) -> int:
@@ -99,8 +103,10 @@ def lay_out(
         for name, variable in variables.items():
             if name in place:
                 continue
-            chunks = _chunks(variable, shard)
+            chunks = variable.chunks or _chunks(variable, shard)
             shards = (_multiple(shard, chunks[0]), *map(_multiple, variable.shape[1:], chunks[1:]))
+            if variable.tile is not None:
+                shards = (*variable.tile, *shards[2:])
             place.create_array(
                 name,
                 shape=variable.shape,
@@ -132,6 +138,70 @@ def _chunks(variable: Variable, shard: int) -> tuple[int, ...]:
         axis = int(np.argmax(chunk))
         chunk[axis] = math.ceil(chunk[axis] / 2)
     return tuple(chunk)
+
+
+def scan_tile(
+    shape: tuple[int, ...], *, item_bytes: int, tile_bytes: float
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How the patterns of a scan lie: probe positions in a chunk of about `CHUNK_BYTES`, and in a file, the unit of writing.
+
+    A file holds whole scan rows while they fit into `tile_bytes`, else as much of a few rows as does.
+
+    Args:
+        shape: Of the scan, (scan_y, scan_x).
+        item_bytes: Size of one pattern.
+        tile_bytes: Size of a file before compression.
+    """
+    side = 1
+    while (2 * side) ** 2 * item_bytes <= min(1.25 * CHUNK_BYTES, tile_bytes / 8):
+        side *= 2
+    rows, columns = (_side(n, side) for n in shape)
+    across = _multiple(shape[1], columns)
+    deep = int(tile_bytes // (across * item_bytes)) // rows * rows
+    if deep < rows:
+        deep, across = rows, int(tile_bytes // (rows * item_bytes)) // columns * columns
+    return (rows, columns), (min(deep, _multiple(shape[0], rows)), max(across, columns))
+
+
+def _side(n: int, side: int) -> int:
+    """A length of chunks that divides `n` if there is one near `side`: a file that ends inside a chunk is copied."""
+    divisors = [length for length in range(1, min(n, side) + 1) if n % length == 0]
+    return divisors[-1] if 2 * divisors[-1] >= min(n, side) else min(n, side)
+
+
+def tiles(shape: tuple[int, ...], tile: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Rows and columns of the tiles that cover a scan."""
+    return [
+        (rows, columns)
+        for rows in blocks(shape[0], tile[0])
+        for columns in blocks(shape[1], tile[1])
+    ]
+
+
+def write_tile(
+    path: Path, name: str, values: np.ndarray, *, tile: tuple[slice, slice], group: str = ""
+) -> None:
+    """Write one tile of an array, which is one file."""
+    with writing(path):
+        target = zarr.open_group(path, path=group, mode="r+")[name]
+        assert isinstance(target, zarr.Array)
+        for place, length, n in zip(
+            tile, target.shards or target.chunks, target.shape[:2], strict=False
+        ):
+            if place.start % length or (place.stop % length and place.stop != n):
+                raise StoreError(
+                    f"{path}/{name}: {place.start}:{place.stop} does not cover whole tiles of {length}"
+                )
+        target[tile] = values
+
+
+def tile_is_written(path: Path, name: str, *, tile: tuple[slice, slice], group: str = "") -> bool:
+    """Whether the file of a tile is on disk."""
+    array = zarr.open_group(path, path=group, mode="r")[name]
+    assert isinstance(array, zarr.Array)
+    lengths = array.shards or array.chunks
+    place = [str(part.start // n) for part, n in zip(tile, lengths, strict=False)]
+    return (path / group / name).joinpath("c", *place, *["0"] * (array.ndim - 2)).exists()
 
 
 def write_dataset(path: Path, dataset: xr.Dataset, *, group: str = "") -> None:

@@ -15,8 +15,10 @@ LAYERS: list[set[str]] = [
     {"store"},
     {"blocks"},
     {"samples"},
+    {"scans"},
     {"readers"},
     {"synthetic"},
+    {"segment"},
     {"descriptors"},
     {"models"},
     {"training"},
@@ -25,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"ensemble"},
     {"analysis"},
     {"results"},
-    {"report"},
+    {"differences", "report"},
     {"stages"},
 ]
 """The rooms of `invae`, each below those it may import."""

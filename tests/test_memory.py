@@ -1,10 +1,12 @@
-"""Memory stays bounded however long the recording: a series of 10 GB that is generated while it is read."""
+"""Memory stays bounded however long the recording: a series of 10 GB that is generated while it is read, 4 GB exported."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from invae.results.slabs import SLAB_BYTES
 
 LIMIT_MB = 1500
 
@@ -53,3 +55,37 @@ def test_ten_gigabytes_pass_through_less_than_one_and_a_half(tmp_path):
     assert size > 10
     assert ingested < LIMIT_MB
     assert described < LIMIT_MB
+
+
+EXPORT = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from invae import results, store
+
+path, to = Path(sys.argv[1]), sys.argv[2]
+shape, rows = (256, 128, 256, 256), 4
+pattern = store.Variable(("scan_y", "scan_x", "k_y", "k_x"), shape, np.uint16, {"units": "count"})
+store.lay_out(path, {"pattern": pattern}, shard=rows)
+slab = np.random.default_rng(0).poisson(0.05, (rows, *shape[1:])).astype(np.uint16)
+for start in range(0, shape[0], rows):
+    store.write_block(path, {"pattern": slab}, start=start, shard=rows)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+results.export(path, to=to)
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["hyperspy", "netcdf"])
+def test_four_gigabytes_of_patterns_are_exported_in_three_slabs(tmp_path, to):
+    answer = subprocess.run(
+        [sys.executable, "-c", EXPORT, str(tmp_path / "recording.zarr"), to],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    before, after = map(float, answer.stdout.split())
+    print(f"{to}: peak {before:.0f} MB writing the store, {after:.0f} MB exporting it")
+    assert after < before + 3 * SLAB_BYTES / 1e6

@@ -1,6 +1,6 @@
 """Environments of the peers: outside our own, made once, in a folder that git ignores.
 
-Both packages want torchvision for a grid of pictures and for networks that are not measured here; a module of that name without
+AtomAI and pyroVED want torchvision for a grid of pictures and for networks that are not measured here; a module of that name without
 content stands in for it.
 """
 
@@ -18,8 +18,11 @@ class Environment:
 
     name: str
     package: str
-    """Pinned; installed without its dependencies, of which some are not to be had."""
-    needs: tuple[str, ...]
+    """Pinned."""
+    needs: tuple[str, ...] = ()
+    """What is installed before it."""
+    whole: bool = True
+    """With its own dependencies; without them where some are not to be had, and a stand-in takes their place."""
 
     @property
     def python(self) -> Path:
@@ -35,11 +38,18 @@ ATOMAI = Environment(
         "opencv-python-headless<4.11", "networkx", "mendeleev<=0.6.1", "progressbar2", "gpytorch",
         "pandas", "six",
     ),
+    whole=False,
 )  # fmt: skip
 PYROVED = Environment(
-    "pyroved", "pyroved==0.3.0", ("torch==2.13.0", "numpy", "matplotlib", "pyro-ppl")
+    "pyroved",
+    "pyroved==0.3.0",
+    ("torch==2.13.0", "numpy", "matplotlib", "pyro-ppl"),
+    whole=False,
 )
-ENVIRONMENTS = (ATOMAI, PYROVED)
+LIBERTEM = Environment("libertem", "libertem==0.16.0")
+PY4DSTEM = Environment("py4dstem", "py4DSTEM==0.14.18", ("numpy<2",))
+HYPERSPY = Environment("hyperspy", "hyperspy==2.5.0")
+ENVIRONMENTS = (ATOMAI, PYROVED, LIBERTEM, PY4DSTEM, HYPERSPY)
 
 TORCHVISION = {
     "__init__.py": "",
@@ -60,9 +70,12 @@ def make(environment: Environment) -> Path:
         folder = FOLDER / environment.name
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         pip = [str(environment.python), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *environment.needs], check=True)
-        subprocess.run([*pip, "--no-deps", environment.package], check=True)
-        _stand_in(folder)
+        if environment.whole:
+            subprocess.run([*pip, *environment.needs, environment.package], check=True)
+        else:
+            subprocess.run([*pip, *environment.needs], check=True)
+            subprocess.run([*pip, "--no-deps", environment.package], check=True)
+            _stand_in(folder)
         done.touch()
     return environment.python
 
@@ -76,9 +89,11 @@ def _stand_in(folder: Path) -> None:
 
 
 def main() -> None:
-    """Make all of them."""
+    """Make those named on the command line, or all of them."""
+    names = sys.argv[1:] or [environment.name for environment in ENVIRONMENTS]
     for environment in ENVIRONMENTS:
-        print(make(environment))
+        if environment.name in names:
+            print(make(environment))
 
 
 if __name__ == "__main__":

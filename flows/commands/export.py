@@ -1,36 +1,66 @@
-"""`invae export`: results for other people's tools."""
+"""`invae export`: stores for other people's tools."""
 
+import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.terminal import answer
+from flows.terminal import answer, progress_console
+
+if TYPE_CHECKING:
+    from invae.results import Format
 
 
 def export(
-    result: Annotated[
-        Path, typer.Argument(metavar="RESULT", help="A result.zarr, or the folder it lies in.")
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="A store, or the folder in which a result.zarr lies."),
     ],
     to: Annotated[Literal["netcdf", "hyperspy", "csv"], typer.Option("--to", help="What for.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="Where to.", show_default="beside it"),
     ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="NAME", help="Only this group; may be given again."),
+    ] = None,
 ) -> None:
-    """Write a result as NetCDF, for HyperSpy, or its sites as a table.
+    """Write a result or a recording as NetCDF, as signals for HyperSpy, or its sites as a table.
+
+    Recordings larger than memory pass in pieces. `invae info` names the groups; the first one is called root.
 
     For example:
 
-      invae export results/scan/result.zarr --to csv
+      invae export results/scan --to csv
 
       invae export results/scan --to netcdf --out scan.nc
+
+      invae export results/scan/recording.zarr --to hyperspy
+
+      invae export results/scan/recording.zarr --to hyperspy --group maps --out maps.hspy
     """
     from invae import stages
+
+    inside = path / stages.STAGES["analyse"].output
+    answer(_export(inside if inside.is_dir() else path, to=to, out=out, groups=groups or []))
+
+
+def _export(path: Path, *, to: "Format", out: Path | None, groups: list[str]) -> Path:
+    """The file, written with a bar that says how far it is."""
+    from flows.console import shown
     from invae.results import export as write
 
-    inside = result / stages.STAGES["analyse"].output
-    answer(write(inside if inside.is_dir() else result, to=to, target=out))
+    def move(done: int, total: int, /) -> None:
+        audience.move("export", done, total, f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
+
+    with shown(progress_console()) as audience:
+        began = time.monotonic()
+        audience.begin("export")
+        file = write(path, to=to, target=out, groups=groups, progress=move)
+        audience.end("export", time.monotonic() - began)
+    return file
 
 
 def register(app: typer.Typer) -> None:

@@ -3,7 +3,7 @@
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -13,8 +13,10 @@ from flows.terminal import answer, progress_console
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from invae.config import Config
     from invae.config.synthetic import DomainsConfig
     from invae.progress import Progress
+    from invae.provenance import Receipt
 
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="STORE", help="The store to make.")]
 Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
@@ -59,16 +61,10 @@ def cards(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
 
       invae run cards.zarr --config cards-jrvae --out results
     """
-    from flows import configurations
     from invae.config.synthetic import CardsConfig
-    from invae.synthetic.cards import make_receipt
-    from invae.synthetic.cards import simulate as make
+    from invae.synthetic import cards as scene
 
-    values = configurations.changed({}, changes or [])
-    settings = configurations.checked(CardsConfig, values, prefix="cards")
-    key = make_receipt(out, config=settings, seed=seed).key
-    write = partial(make, out, config=settings, seed=seed)
-    answer(_simulated(out, key, write, console=progress_console()))
+    _answer_scene("cards", CardsConfig, scene, out, seed=seed, changes=changes)
 
 
 @simulations.command()
@@ -81,16 +77,10 @@ def shifts(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
 
       invae run shifts.zarr --config shifts-tvae --out results
     """
-    from flows import configurations
     from invae.config.synthetic import ShiftsConfig
-    from invae.synthetic.shifts import make_receipt
-    from invae.synthetic.shifts import simulate as make
+    from invae.synthetic import shifts as scene
 
-    values = configurations.changed({}, changes or [])
-    settings = configurations.checked(ShiftsConfig, values, prefix="shifts")
-    key = make_receipt(out, config=settings, seed=seed).key
-    write = partial(make, out, config=settings, seed=seed)
-    answer(_simulated(out, key, write, console=progress_console()))
+    _answer_scene("shifts", ShiftsConfig, scene, out, seed=seed, changes=changes)
 
 
 @simulations.command()
@@ -128,6 +118,67 @@ def digits(
     answer(_simulated(out, key, write, console=progress_console()))
 
 
+@simulations.command()
+def graphene(
+    out: Out,
+    movie: Annotated[
+        bool, typer.Option("--movie", help="HAADF frames under the beam instead of a 4D-STEM scan.")
+    ] = False,
+    seed: Seed = 0,
+    changes: options.Changes = None,
+) -> None:
+    """Graphene, perfect, with a vacancy or with silicon: a 4D-STEM scan, or a HAADF movie; every atom is known.
+
+    For example:
+
+      invae simulate graphene --out graphene.zarr --seed 1 --set structure=silicon --set dose=10000
+
+      invae simulate graphene --out partners.zarr --set structure=perfect --set places=partners --set n_scan_x=6
+
+      invae simulate graphene --movie --out movie.zarr --set imaging.n_frames=20 --set hop=0.5
+    """
+    from invae.config.scenes import GrapheneConfig, GrapheneMovieConfig
+    from invae.synthetic import graphene as scan
+    from invae.synthetic import graphene_movie
+
+    if movie:
+        _answer_scene(
+            "graphene", GrapheneMovieConfig, graphene_movie, out, seed=seed, changes=changes
+        )
+    else:
+        _answer_scene("graphene", GrapheneConfig, scan, out, seed=seed, changes=changes)
+
+
+@simulations.command()
+def atoms(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """HAADF frames of a lattice with vacancies, foreign atoms and disorder: every atom is known.
+
+    For example:
+
+      invae simulate atoms --out atoms.zarr --seed 1 --set imaging.dose=10 --set doped=0.02
+
+      invae simulate atoms --out mos2.zarr --set lattice=honeycomb --set elements=[Mo,S2] --set spacing=0.183 --set dopant=V
+    """
+    from invae.config.scenes import AtomFramesConfig
+    from invae.synthetic import atoms as scene
+
+    _answer_scene("atoms", AtomFramesConfig, scene, out, seed=seed, changes=changes)
+
+
+@simulations.command()
+def lattice(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """HAADF frames of a perovskite with a ferroelectric wall: how far every atom is displaced is known.
+
+    For example:
+
+      invae simulate lattice --out lattice.zarr --seed 1 --set wall_width=1 --set wall_angle=60
+    """
+    from invae.config.scenes import LatticeConfig
+    from invae.synthetic import lattice as scene
+
+    _answer_scene("lattice", LatticeConfig, scene, out, seed=seed, changes=changes)
+
+
 def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: "Console") -> Path:
     """The store of a simulated series; it is kept if it is there already.
 
@@ -140,6 +191,38 @@ def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: 
     key = make_receipt(out, config=config, seed=seed).key
     write = partial(make, out, config=config, seed=seed)
     return _simulated(out, key, write, console=console)
+
+
+class _Scene(Protocol):
+    """A room of `invae.synthetic` that makes one set from settings of one kind."""
+
+    def simulate(self, target: Path, *, config: Any, seed: int, progress: "Progress" = ...) -> None:
+        """Write the set."""
+        ...
+
+    def make_receipt(self, target: Path, *, config: Any, seed: int) -> "Receipt":
+        """What the set will be made from."""
+        ...
+
+
+def _answer_scene(
+    name: str,
+    schema: type["Config"],
+    scene: _Scene,
+    out: Path,
+    *,
+    seed: int,
+    changes: list[str] | None,
+) -> None:
+    """Make a set from changed settings, and say where it is."""
+    from flows import configurations
+
+    settings = configurations.checked(
+        schema, configurations.changed({}, changes or []), prefix=name
+    )
+    key = scene.make_receipt(out, config=settings, seed=seed).key
+    write = partial(scene.simulate, out, config=settings, seed=seed)
+    answer(_simulated(out, key, write, console=progress_console()))
 
 
 class _Write(Protocol):

@@ -7,28 +7,41 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
+from invae.config.patterns import PatternsConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.scan import BandConfig, ScanConfig
+from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
 from invae.config.training import TrainingConfig
 
 __all__ = [
     "AnalyseConfig",
+    "AtomFramesConfig",
+    "AtomsConfig",
+    "BandConfig",
     "CardsConfig",
     "ComputeConfig",
     "Config",
+    "DenseConfig",
     "DescribeConfig",
     "DigitsConfig",
     "DomainsConfig",
     "EmbedConfig",
+    "GrapheneConfig",
+    "GrapheneMovieConfig",
     "ImagesConfig",
     "IngestConfig",
+    "LatticeConfig",
     "ModelConfig",
+    "PatternsConfig",
     "ProcessConfig",
     "ReportConfig",
+    "ScanConfig",
     "ShiftsConfig",
     "TrainingConfig",
     "WallsConfig",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from invae.config.scan import ScanConfig
 from invae.config.schema import Config
 
 Positions = Annotated[int, Field(ge=1)]
@@ -32,3 +33,5 @@ class IngestConfig(Config):
     """Leave out channels that are constant or hold no number; they are noted either way."""
     shard_mb: Annotated[float, Field(gt=0, le=512)] = 32
     """Size of one shard, the unit of writing and of resuming [MB, uncompressed]."""
+    scan: ScanConfig = ScanConfig()
+    """4D-STEM: what of the detector is kept, and the maps made in the same pass."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from invae.config.atoms import DenseConfig
 from invae.config.describe import SiteConfig
 from invae.descriptors.walls import Contour
 
@@ -59,6 +60,6 @@ def evenly(n_sites: int, *, most: int) -> np.ndarray:
     return ((np.arange(most) + 0.5) * n_sites / most).astype(np.int64)
 
 
-def per_frame(n_frames: int, *, config: SiteConfig) -> int:
+def per_frame(n_frames: int, *, config: SiteConfig | DenseConfig) -> int:
     """The most sites that one frame may have."""
     return max(1, min(config.max_per_frame, config.max_sites // max(1, n_frames)))

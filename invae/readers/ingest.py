@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,56 +16,12 @@ from invae.errors import ConfigError, InputError, InvaeError
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 from invae.readers import Scan, files_of, open_recording, with_channels
+from invae.readers.ingest_patterns import is_scan, take_in_scan
 from invae.readers.labelled import COMPLETE
 from invae.readers.recording import with_sources
+from invae.readers.survey import Survey
 
 BYTES_PER_MB = 1e6
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What the values of a channel are like."""
-
-    n_nan: int
-    n_infinite: int
-    minimum: float
-    """Of the finite values; infinite if there is none."""
-    maximum: float
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Survey":
-        """The survey of some values."""
-        if values.dtype.kind != "f":
-            return cls(0, 0, float(values.min()), float(values.max()))
-        finite = np.isfinite(values)
-        n_nan = int(np.isnan(values).sum()) if not finite.all() else 0
-        lowest = float(np.min(values, initial=np.inf, where=finite))
-        highest = float(np.max(values, initial=-np.inf, where=finite))
-        return cls(n_nan, int(values.size - finite.sum()) - n_nan, lowest, highest)
-
-    def joined(self, other: "Survey") -> "Survey":
-        """The survey of both parts."""
-        return Survey(
-            self.n_nan + other.n_nan,
-            self.n_infinite + other.n_infinite,
-            min(self.minimum, other.minimum),
-            max(self.maximum, other.maximum),
-        )
-
-    def remark(self, name: str) -> str:
-        """One line if the channel says nothing, or has gaps."""
-        if self.minimum > self.maximum:
-            return f"channel {name} holds no finite number"
-        if self.minimum == self.maximum:
-            return f"channel {name} is constant ({self.minimum:g})"
-        if self.n_nan or self.n_infinite:
-            return f"channel {name} has {self.n_nan} NaN and {self.n_infinite} infinite values"
-        return ""
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether there are no two different numbers."""
-        return self.minimum >= self.maximum
 
 
 def ingest(
@@ -166,14 +121,14 @@ def _take_in(
     made = not target.parent.exists()
     growing = store.begin(target, receipt.key)
     try:
-        shard = _lay_out(growing, recording, config.shard_mb)
-        first = str(next(iter(recording.data_vars.values())).dims[0])
-        surveys = map_blocks(
-            partial(_write, growing, recording, shard),
-            store.blocks(recording.sizes[first], shard),
-            compute=compute,
-            progress=progress,
-        )
+        if is_scan(recording):
+            recording, surveys = take_in_scan(
+                growing, recording, config=config.scan, compute=compute, progress=progress
+            )
+        else:
+            surveys = _take_in_frames(
+                growing, recording, config.shard_mb, compute=compute, progress=progress
+            )
         _conclude(growing, recording, surveys, config=config, name=receipt.recording)
         check()
         store.publish(growing, target, receipt)
@@ -182,6 +137,25 @@ def _take_in(
         if made and target.parent.is_dir() and not any(target.parent.iterdir()):
             target.parent.rmdir()
         raise
+
+
+def _take_in_frames(
+    growing: Path,
+    recording: xr.Dataset,
+    shard_mb: float,
+    *,
+    compute: ComputeConfig,
+    progress: Progress,
+) -> list[dict[str, Survey]]:
+    """Write the channels of images or spectra as they are; what the values of each block are like."""
+    shard = _lay_out(growing, recording, shard_mb)
+    first = str(next(iter(recording.data_vars.values())).dims[0])
+    return map_blocks(
+        partial(_write, growing, recording, shard),
+        store.blocks(recording.sizes[first], shard),
+        compute=compute,
+        progress=progress,
+    )
 
 
 def _lay_out(growing: Path, recording: xr.Dataset, shard_mb: float) -> int:

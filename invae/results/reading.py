@@ -1,12 +1,13 @@
 """Opening a result and checking it against the schema."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import xarray as xr
 
 from invae import store
-from invae.errors import StoreError
+from invae.errors import InputError, StoreError
 from invae.results.schema import REQUIRED_GROUPS, SCHEMA
 
 
@@ -25,6 +26,24 @@ def open_result(path: Path) -> dict[str, xr.Dataset]:
             f"{path} is no result: it lacks {', '.join(missing)}; make it with `invae analyse`"
         )
     return groups
+
+
+def open_groups(path: Path, names: Sequence[str] = ()) -> dict[str, xr.Dataset]:
+    """Some groups of any store by name, lazily, all of them when no name is given; the root group is "".
+
+    Raises:
+        StoreError: there is no store at `path`.
+        InputError: it lacks one of the groups.
+    """
+    there = groups_of(path)
+    wanted = ["" if name == "root" else name for name in names]
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        raise InputError(
+            f"{path} has no group {', '.join(missing)}; it has "
+            + ", ".join(name or "root" for name in there)
+        )
+    return {name: store.open_store(path, group=name) for name in wanted or there}
 
 
 def groups_of(path: Path) -> list[str]:

@@ -8,16 +8,36 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
+from invae.errors import InputError
 from invae.results.schema import SCHEMA
+from invae.results.slabs import Tell
 
 
-def write_csv(groups: Mapping[str, xr.Dataset], file: Path) -> None:
-    """Write one line per site, with units in the head."""
-    columns = dict(_columns(groups[""].load()))
+def write_csv(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> None:
+    """Write one line per site, with units in the head.
+
+    Raises:
+        InputError: there are no sites.
+    """
+    root = groups.get("", xr.Dataset())
+    if dims.SITE not in root.dims:
+        raise InputError(
+            "a table has one line per site, and there are none here; export a result, an embedding "
+            "or descriptors, or choose --to netcdf"
+        )
+    narrow = [name for name, variable in root.variables.items() if _is_column(variable)]
+    sites = root[narrow].load()
+    columns = dict(_columns(sites))
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
+    tell(sites.nbytes)
+
+
+def _is_column(variable: xr.Variable) -> bool:
+    """Whether it is a number or a few per site, or names them."""
+    return variable.ndim == 1 or (variable.dims[:1] == (dims.SITE,) and variable.ndim == 2)
 
 
 def _columns(sites: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
@@ -27,7 +47,7 @@ def _columns(sites: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
     order += sorted({str(name) for name in sites.variables} - set(order))
     for name in order:
         variable = sites.variables[name]
-        if variable.dims[:1] != (dims.SITE,) or variable.ndim > 2:
+        if variable.dims[:1] != (dims.SITE,):
             continue
         units = variable.attrs.get("units", "1")
         unit = f" [{units}]" if units != "1" else ""

@@ -34,6 +34,8 @@ class Scene:
     """Frames of a block (frame, y, x), without noise, float32; in any number."""
     noise: np.ndarray
     """Sd of the noise of every frame (frame,)."""
+    pixel_size: float | None = None
+    """Of the axes y and x [nm]; they count pixels without it."""
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -63,10 +65,11 @@ class Scene:
     def coords(self) -> xr.Dataset:
         """Axes of the images, and what made them."""
         settings = {"config": self.config.model_dump(mode="json"), "seed": self.seed}
+        step, units = (1.0, "pixel") if self.pixel_size is None else (self.pixel_size, "nm")
         axes = {
             "frame": ("frame", np.arange(len(self)), dims.attrs("number of the picture")),
-            "y": ("y", np.arange(self.shape[0], dtype=float), dims.attrs("y, downwards", "pixel")),
-            "x": ("x", np.arange(self.shape[1], dtype=float), dims.attrs("x", "pixel")),
+            "y": ("y", np.arange(self.shape[0]) * step, dims.attrs("y, downwards", units)),
+            "x": ("x", np.arange(self.shape[1]) * step, dims.attrs("x", units)),
         }
         told = {"modality": "simulated", "format": "simulated", "notes": []}
         return xr.Dataset(coords=axes, attrs={**told, "metadata": json.dumps(settings)})
@@ -114,7 +117,7 @@ def receipt_of_scene(
     )
 
 
-STREAMS = ("order", "angle", "shear", "shift", "width", "noise")
+STREAMS = ("order", "angle", "shear", "shift", "width", "noise", "background")
 """Independent random streams; a new one goes to the end, so that the others keep their values."""
 
 

@@ -10,11 +10,30 @@ from flows import terminal
 from flows.cli import execute
 from invae import store
 
+FRAMES = [
+    *("--set", "imaging.n_frames=20"),
+    *("--set", "imaging.rows=16"),
+    *("--set", "imaging.columns=16"),
+]
 SETS = {
     "cards": ["--set", "n_per_suit=5", "--set", "size=16"],
     "shifts": ["--set", "n_signals=20"],
     "digits": ["--from", "images", "--labels", "labels", "--set", "shift=0.1"],
+    "graphene": ["--set", "n_scan_y=20", "--set", "n_scan_x=2", "--set", "n_k=8"],
+    "graphene movie": ["--movie", *FRAMES],
+    "atoms": FRAMES,
+    "lattice": FRAMES,
 }
+KNOWN = {
+    "cards": "suit",
+    "shifts": "position",
+    "digits": "digit",
+    "graphene": "orbit",
+    "graphene movie": "occupied",
+    "atoms": "foreign",
+    "lattice": "u",
+}
+"""A variable of the truth of every set."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,13 +47,14 @@ def _quiet(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_is_made_once_with_its_truth(name, capsys):
-    command = ["simulate", name, "--out", "set.zarr", "--seed", "3", *SETS[name]]
+    command = ["simulate", name.split()[0], "--out", "set.zarr", "--seed", "3", *SETS[name]]
     assert execute(command) == 0
     assert capsys.readouterr().out == "set.zarr\n"
     made = Path("set.zarr/zarr.json").stat().st_mtime_ns
-    assert store.open_store("set.zarr")["image"].sizes["frame"] == 20
+    made_of = store.open_store("set.zarr")
+    assert (made_of["pattern"] if name == "graphene" else made_of["image"]).shape[0] == 20
     truth = store.open_store("set.zarr", group="truth")
-    assert {"cards": "suit", "shifts": "position", "digits": "digit"}[name] in truth
+    assert KNOWN[name] in truth
     assert execute(command) == 0
     assert "unchanged" in capsys.readouterr().err
     assert Path("set.zarr/zarr.json").stat().st_mtime_ns == made
@@ -47,6 +67,10 @@ def test_a_set_is_made_once_with_its_truth(name, capsys):
     [
         (["cards", "--set", "angel=3"], "cards.angel: there is no such key; did you mean angle?"),
         (["cards", "--set", "angle=200"], "cards.angle"),
+        (["graphene", "--set", "k_max=20"], "k_max 20 mrad must exceed convergence 30 mrad"),
+        (["graphene", "--movie", "--set", "dose=20"], "graphene.dose: there is no such key"),
+        (["atoms", "--set", "elements=[Mo,S2]"], "a hexagonal lattice has one sublattice"),
+        (["lattice", "--set", "cell=0"], "lattice.cell"),
         (["shifts", "--set", "width=[3,1]"], "width 3 to 1 falls"),
         (["digits", "--from", "labels"], "begins with 2049, not with 2051"),
         (["digits", "--from", "images", "--labels", "images"], "not with 2049"),

@@ -1,20 +1,30 @@
-"""The layout that HyperSpy reads."""
+"""Signals of HyperSpy: the layout on disk, and what HyperSpy itself makes of it."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
-from invae import results
+from benchmarks.peers.environments import HYPERSPY
+from invae import results, store
+from invae.errors import InputError
+from invae.results.hyperspy import signals_of
 
 
-def test_hyperspy_finds_its_layout(copied):
+def test_every_signal_has_the_groups_of_the_layout(copied):
     file = results.export(copied, to="hyperspy")
     assert file.suffix == ".hspy"
     maps = results.open_result(copied)["maps"]
     with h5py.File(file) as root:
         assert root.attrs["file_format"] == "HyperSpy"
         assert root.attrs["file_format_version"] == "3.3"
-        signal = root["Experiments/polarization"]
+        signal = root["Experiments/maps polarization"]
         np.testing.assert_array_equal(signal["data"][()], maps["polarization"])
         axes = [dict(signal[f"axis-{k}"].attrs) for k in range(3)]
         assert [axis["name"] for axis in axes] == ["frame", "y", "x"]
@@ -22,9 +32,148 @@ def test_hyperspy_finds_its_layout(copied):
         assert [axis["size"] for axis in axes] == list(maps["polarization"].shape)
         assert axes[2]["units"] == "nm"
         assert axes[2]["scale"] == pytest.approx(float(maps["x"][1] - maps["x"][0]))
-        assert signal["metadata/General"].attrs["title"] == "polarization"
+        assert signal["metadata/General"].attrs["title"] == "maps polarization"
         assert {"package", "package_version"} <= set(signal.attrs)
         assert "signal_type" in signal["metadata/Signal"].attrs
-        assert root["Experiments/manifold/data"].ndim == 6
+        assert root["Experiments/traversal manifold/data"].ndim == 6
         for experiment in root["Experiments"].values():
             assert {"data", "metadata", "original_metadata"} <= set(experiment)
+
+
+def test_patterns_keep_type_chunks_and_order(recording):
+    opened = store.open_store(recording)["pattern"]
+    with h5py.File(results.export(recording, to="hyperspy")) as root:
+        data = root["Experiments/pattern/data"]
+        np.testing.assert_array_equal(data[()], opened)
+        assert data.dtype == opened.dtype
+        assert data.chunks == opened.encoding["chunks"]
+        np.testing.assert_array_equal(
+            root["Experiments/maps detector_valid/data"][()],
+            store.open_store(recording, group="maps")["detector_valid"],
+        )
+
+
+def test_the_signal_axes_come_last_whatever_the_order_of_the_variable(tmp_path):
+    values = np.random.default_rng(1).normal(size=(2, 3, 4, 5))
+    maps = xr.Dataset(
+        {
+            "content_map": (("frame", "grid_y", "grid_x", "latent"), values),
+            "angle": ("latent", np.zeros(5)),
+            "latent_name": ("latent", [*"abcde"]),
+        },
+        coords={"grid_y": [0.0, 1.0, 5.0], "grid_x": ("grid_x", [7.0, 5, 3, 1], {"units": "nm"})},
+    )
+    store.write_dataset(tmp_path / "result.zarr", maps)
+    with h5py.File(results.export(tmp_path / "result.zarr", to="hyperspy")) as root:
+        assert list(root["Experiments"]) == ["content_map"]
+        signal = root["Experiments/content_map"]
+        np.testing.assert_array_equal(signal["data"][()], values.transpose(0, 3, 1, 2))
+        axes = [dict(signal[f"axis-{k}"].attrs) for k in range(4)]
+        assert [axis["name"] for axis in axes] == ["frame", "latent", "grid_y", "grid_x"]
+        assert [axis["scale"] for axis in axes] == [1, 1, 1, -2], "uneven ones are numbered"
+        assert (axes[3]["offset"], axes[3]["units"]) == (7, "nm")
+
+
+def test_a_store_without_images_is_refused(small_run, tmp_path):
+    with pytest.raises(InputError, match="no image, pattern or spectrum for HyperSpy"):
+        results.export(small_run.store("embed"), to="hyperspy", target=tmp_path / "embedding.hspy")
+
+
+# --- opened by HyperSpy itself --------------------------------------------------------------------
+
+LOOK = """
+import json, sys
+import hyperspy.api as hs
+
+def axes(found):
+    return [[a.name, a.size, a.offset, a.scale, str(a.units)] for a in found]
+
+lazy = sys.argv[2] == "lazy"
+loaded = hs.load(sys.argv[1], lazy=lazy)
+told = {}
+for signal in loaded if isinstance(loaded, list) else [loaded]:
+    total = float(signal.data.sum())
+    told[signal.metadata.General.title] = {
+        "kind": type(signal).__name__,
+        "shape": signal.data.shape,
+        "total": total,
+        "navigation": axes(signal.axes_manager.navigation_axes),
+        "signal": axes(signal.axes_manager.signal_axes),
+        "energy": signal.metadata.get_item("Acquisition_instrument.TEM.beam_energy"),
+        "convergence": signal.metadata.get_item("Acquisition_instrument.TEM.convergence_angle"),
+        "quantity": signal.metadata.Signal.quantity,
+        "origin": signal.original_metadata.as_dictionary()["invae"],
+    }
+print(json.dumps(told, default=lambda value: value.tolist()))
+"""
+
+
+def opened_by_hyperspy(file: Path, *, lazy: bool = False) -> dict[str, dict]:
+    """What HyperSpy finds in a file; in this environment, or in its own under benchmarks/peers."""
+    if importlib.util.find_spec("hyperspy"):
+        python = sys.executable
+    elif HYPERSPY.python.exists():
+        python = str(HYPERSPY.python)
+    else:
+        pytest.skip("no HyperSpy; `python -m benchmarks.peers.environments hyperspy` installs it")
+    arguments = [python, "-W", "ignore", "-c", LOOK, str(file), "lazy" if lazy else "whole"]
+    answer = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["whole", "lazily"])
+def test_hyperspy_opens_a_recording(recording, lazy):
+    found = opened_by_hyperspy(results.export(recording, to="hyperspy"), lazy=lazy)
+    scan = [["scan_x", 6, 0.0, pytest.approx(0.3), "nm"]]
+    scan += [["scan_y", 10, 0.0, pytest.approx(0.2), "nm"]]
+    detector = [["k_x", 12, pytest.approx(-8.25), pytest.approx(1.5), "mrad"]]
+    detector += [["k_y", 8, pytest.approx(-5.25), pytest.approx(1.5), "mrad"]]
+    pattern = found["pattern"]
+    assert pattern["kind"] == ("LazySignal2D" if lazy else "Signal2D")
+    assert (pattern["navigation"], pattern["signal"]) == (scan, detector)
+    assert pattern["total"] == float(store.open_store(recording)["pattern"].sum())
+    assert (pattern["energy"], pattern["convergence"]) == (60.0, 30.0)
+    assert pattern["quantity"] == "counts (count)"
+    assert (found["maps sum"]["navigation"], found["maps sum"]["signal"]) == ([], scan)
+    assert found["maps mean_pattern"]["signal"] == detector
+    profile = found["maps radial_profile"]
+    assert profile["kind"] == ("LazySignal1D" if lazy else "Signal1D")
+    assert profile["signal"] == [["k", 5, 0.0, pytest.approx(1.5), "mrad"]]
+    assert profile["navigation"] == scan
+
+
+def test_hyperspy_reads_where_it_comes_from(recording):
+    found = opened_by_hyperspy(
+        results.export(
+            recording, to="hyperspy", groups=["maps"], target=recording.with_name("m.hspy")
+        )
+    )
+    assert set(found) == {f"maps {n}" for n in store.open_store(recording, group="maps").data_vars}
+    origin = found["maps sum"]["origin"]
+    assert found["maps sum"]["energy"] == 60.0
+    assert origin["receipt"]["sources"] == [
+        {"name": "scan.mib", "sha256": "ab" * 32, "n_bytes": 11520}
+    ]
+    assert origin["receipt"]["config"] == {"ingest": {}, "x": [0.5]}
+    assert origin["instrument"] == {
+        "Scan|1": {"frames": [1, "two", {"three": []}]},
+        "note": None,
+        "lens": [1.5, 2.0],
+    }
+    assert origin["store"]["centre"] == [3.5, 5.5]
+    assert origin["store"]["transposed"] is False
+
+
+def test_hyperspy_opens_the_results_of_series_and_of_single_images(small_run, card_run, tmp_path):
+    for name, run in {"series": small_run, "cards": card_run}.items():
+        result = run.store("analyse")
+        expected = signals_of(results.open_result(result))
+        found = opened_by_hyperspy(
+            results.export(result, to="hyperspy", target=tmp_path / f"{name}.hspy")
+        )
+        assert set(expected) <= set(found)
+        for title, values in expected.items():
+            assert sorted(found[title]["shape"]) == sorted(values.shape)
+            assert len(found[title]["signal"]) == 2
+        assert found["traversal manifold"]["origin"]["receipt"]["stage"] == "analyse"

@@ -32,3 +32,11 @@ def test_the_table_has_a_line_per_site_and_units_in_its_head(copied, tmp_path):
     names = sites["cluster_name"].to_numpy()
     assert [row["cluster"] for row in rows] == [names[k] for k in sites["cluster"].to_numpy()]
     assert {row["kind"] for row in rows} == {"wall"}
+
+
+def test_descriptors_make_a_table_without_their_patches(small_run, tmp_path):
+    file = results.export(small_run.store("describe"), to="csv", target=tmp_path / "sites.csv")
+    with file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {"frame", "y [pixel]", "x [pixel]"} <= set(rows[0])
+    assert not any(name.startswith("patch") for name in rows[0])

@@ -1,0 +1,205 @@
+"""`invae reproduce`: make a result again from its receipt, and say whether it is the same."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands import options
+from flows.terminal import answer, progress_console, verbose
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from invae.config import ProcessConfig
+    from invae.differences import Difference
+    from invae.provenance import Receipt, Source
+
+DIFFERS = 1
+"""Exit code when the values are not the same."""
+
+
+def reproduce(
+    result: Annotated[
+        Path,
+        typer.Argument(metavar="RESULT", help="The folder of a recording, or a store in it."),
+    ],
+    sources: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--source",
+            metavar="FILE",
+            help="Where the recording's files are now; may be repeated.",
+            show_default="where they were",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="DIR", help="Keep what is made in this folder.", show_default=""
+        ),
+    ] = None,
+    device: options.Device = None,
+) -> None:
+    """Make a result again from its receipts alone, and compare every array and weight.
+
+    Ends with code 0 if all values are identical, and 1 with a table of what is not.
+
+    For example:
+
+      invae reproduce results/scan_0001
+
+      invae reproduce results/scan_0001 --source /archive/scan_0001.ibw --out again
+    """
+    from flows.commands.running import run_all
+    from invae.differences import differences
+
+    folder, console = recording_of(result), progress_console()
+    receipts = receipts_of(folder)
+    paths = _sources(folder, receipts, sources or [])
+    for note in changes_since(receipts):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    with _place(out) as place:
+        settings = settings_of(receipts, device)
+        run_all(paths, place, settings, name=folder.name, console=console, verbose=verbose())
+        outputs = _outputs(receipts)
+        found = differences(folder, place / folder.name, outputs=outputs)
+    if found:
+        show(found, console)
+        answer(f"{folder}: not the same; {len(found)} of its arrays and files differ")
+        raise typer.Exit(DIFFERS)
+    answer(f"{folder}: identical ({', '.join(outputs)})")
+
+
+def recording_of(result: Path) -> Path:
+    """The folder of the recording that a store, or the folder itself, belongs to.
+
+    Raises:
+        StoreError: if there is no finished result.
+    """
+    from invae import stages, store
+    from invae.errors import StoreError
+
+    output = stages.STAGES["analyse"].output
+    for folder in (result, result.parent):
+        if store.read_receipt(folder / output) is not None:
+            return folder
+    raise StoreError(f"{result} holds no finished {output}; make it with `invae run`")
+
+
+def receipts_of(folder: Path) -> dict[str, "Receipt"]:
+    """The receipts of the stages whose values can be compared, by stage; a report is made of pictures.
+
+    Raises:
+        StoreError: if a stage is missing.
+    """
+    from invae import stages, store
+    from invae.errors import StoreError
+
+    found: dict[str, Receipt] = {}
+    for name, stage in stages.STAGES.items():
+        if name == "report":
+            continue
+        receipt = store.read_receipt(folder / stage.output)
+        if receipt is None:
+            raise StoreError(
+                f"{folder / stage.output} is missing or unfinished; run `invae {name}`"
+            )
+        found[name] = receipt
+    return found
+
+
+def settings_of(
+    receipts: Mapping[str, "Receipt"], device: options.DeviceName | None
+) -> "ProcessConfig":
+    """The configuration under which all stages were made: of every stage, the sections that it depends on."""
+    from flows import configurations
+    from invae import stages
+    from invae.config import ProcessConfig
+
+    values: dict[str, Any] = dict(receipts["analyse"].config)
+    for name, receipt in receipts.items():
+        values |= {key: receipt.config[key] for key in stages.STAGES[name].sections}
+    settings = configurations.checked(ProcessConfig, values, prefix="config")
+    return configurations.amended(settings, options.where(device, None))
+
+
+def changes_since(receipts: Mapping[str, "Receipt"]) -> list[str]:
+    """What was different when the stages were made: this package's code, and libraries under it."""
+    from invae import provenance, stages
+
+    now = provenance.versions()
+    then = receipts["analyse"].versions
+    notes = [
+        f"{library} was {then[library]}, here it is {now.get(library, 'not installed')}"
+        for library in then
+        if then[library] != now.get(library)
+    ]
+    other = [
+        name
+        for name, receipt in receipts.items()
+        if receipt.code != provenance.code_digest(*stages.STAGES[name].rooms)
+    ]
+    return notes + ([f"the code of {', '.join(other)} has changed since"] if other else [])
+
+
+def show(found: Sequence["Difference"], console: "Console") -> None:
+    """A table of what is not the same."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("where", "what", "largest difference")
+    for one in found:
+        largest = f"{one.largest:.3g}" if one.largest == one.largest else ""
+        table.add_row(escape(one.place), escape(one.what), largest)
+    console.print(table)
+
+
+def _sources(folder: Path, receipts: Mapping[str, "Receipt"], given: Sequence[Path]) -> list[Path]:
+    """The recording's files, in the order in which they were taken in.
+
+    Raises:
+        InputError: if one is missing, or is not what it was.
+    """
+    from invae import stages
+    from invae.errors import InputError
+    from tasks.folder import read_record
+
+    paths = list(given) or [Path(path) for path in read_record(folder).get("paths", [])]
+    wanted: Sequence[Source] = receipts["ingest"].sources
+    if len(paths) != len(wanted):
+        raise InputError(
+            f"{folder} was made from {len(wanted)} files ({', '.join(s.name for s in wanted)}), "
+            f"{len(paths)} are known; give each with --source"
+        )
+    for path, source, then in zip(paths, stages.sources_of(paths), wanted, strict=True):
+        if source.sha256 != then.sha256:
+            raise InputError(
+                f"{path} is not the file that {folder} was made from (sha256 {source.sha256[:12]}…, "
+                f"then {then.sha256[:12]}…); give the right one with --source"
+            )
+    return paths
+
+
+def _outputs(receipts: Mapping[str, "Receipt"]) -> list[str]:
+    from invae import stages
+
+    return [stages.STAGES[name].output for name in receipts]
+
+
+@contextmanager
+def _place(out: Path | None) -> Iterator[Path]:
+    """Where to make it again: for good if asked for, else for the comparison only."""
+    if out is not None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="invae-reproduce-") as folder:
+        yield Path(folder)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(reproduce)

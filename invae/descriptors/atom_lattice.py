@@ -1,0 +1,100 @@
+"""Faint atoms beside strong ones: too weak to be seen one by one, but the lattice repeats them."""
+
+import numpy as np
+import scipy.ndimage as ndi
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
+
+CELLS = 25
+"""Strong atoms, the nearest, whose surroundings are averaged: few enough for a lattice that bends."""
+SURE = 6.0
+"""Rise of the average in standard deviations of its noise."""
+AGREEING = 2
+"""A faint atom lies within reach of several strong ones; so many of their averages must show it."""
+
+
+NEXT = (0.75, 1.25)
+"""Where the neighbours of a strong atom are that are like it, in distances of neighbours."""
+
+
+def repeated(
+    rise: np.ndarray,
+    strong: np.ndarray,
+    *,
+    least: float,
+    distance: float,
+    between: tuple[float, float] = (0.0, 1.0),
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places (place, 2) [px] where what is left over rises around one strong atom as around its neighbours,
+    and by how much on average (place,).
+
+    Only translations of the lattice are used, never its kind or its direction; so grains, strain
+    and bending over many cells do no harm.
+
+    Args:
+        rise: what is left above the surroundings when the strong atoms are taken away (y, x).
+        strong: positions of the strong atoms (atom, 2) [px].
+        least: average rise that counts, in the unit of `rise`.
+        distance: places nearer to each other are one, and those nearer to a strong atom none [px].
+        between: how far from a strong atom places are looked for, in distances of neighbours.
+    """
+    none = np.zeros((0, 2)), np.zeros(0)
+    if len(strong) <= CELLS:
+        return none
+    reach, mean, count = _averages(rise, strong, between=between)
+    noise = 1.4826 * float(np.median(np.abs(rise))) / np.sqrt(np.maximum(count, 1))
+    enough = (count >= CELLS / 2) & (mean > np.maximum(least, SURE * noise))
+    top = enough & (mean == ndi.maximum_filter(mean, (1, 3, 3)))
+    owner, y, x = np.nonzero(top)
+    places, found = strong[owner] + np.stack([y, x], axis=1) - reach, mean[top]
+    apart = KDTree(strong).query(places)[0] > distance
+    rim = distance / 2
+    inside = ((places >= rim) & (places <= np.array(rise.shape) - 1 - rim)).all(axis=1)
+    kept = np.asarray(apart) & inside
+    return _joined(places[kept], found[kept], distance=distance) if kept.any() else none
+
+
+def _averages(
+    rise: np.ndarray, strong: np.ndarray, *, between: tuple[float, float]
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Reach of the surroundings [px], their mean over the nearest strong atoms (atom, y, x), and of how
+    many.
+    """
+    tree = KDTree(strong)
+    nearest, farthest = np.array(between) * np.median(tree.query(strong, k=2)[0][:, 1])
+    reach = int(np.ceil(farthest))
+    steps = np.indices((2 * reach + 1,) * 2).reshape(2, -1).T - reach
+    square = (steps**2).sum(-1)
+    looked = (square >= nearest**2) & (square <= reach**2)
+    # the nearest pixel will do: where strong atoms lie between the pixels differs from one to the next
+    at = np.rint(strong).astype(int)[:, None] + steps[looked]
+    inside = ((at >= 0) & (at < np.array(rise.shape))).all(-1)
+    y, x = (np.clip(at[..., axis], 0, rise.shape[axis] - 1) for axis in (0, 1))
+    values = np.where(inside, rise[y, x], 0).astype(np.float32)
+    near = np.asarray(tree.query(strong, k=CELLS)[1])
+    rows = np.repeat(np.arange(len(strong)), CELLS)
+    pairs = csr_array(
+        (np.ones(near.size, np.float32), (rows, near.ravel())), shape=(len(strong),) * 2
+    )
+    side = 2 * reach + 1
+    count = np.zeros((len(strong), side * side))
+    mean = np.full(count.shape, -np.inf)
+    count[:, looked] = pairs @ inside.astype(np.float32)
+    mean[:, looked] = (pairs @ values) / np.maximum(count[:, looked], 1)
+    return reach, mean.reshape(-1, side, side), count.reshape(-1, side, side)
+
+
+def _joined(
+    places: np.ndarray, rise: np.ndarray, *, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means of places that are one, the highest first, and of their rise; those seen from too few are left out."""
+    near = KDTree(places).query_ball_point(places, distance)
+    taken = np.zeros(len(places), bool)
+    middle, mean = [], []
+    for first in np.argsort(-rise, kind="stable"):
+        here = [place for place in near[first] if not taken[place]] if not taken[first] else []
+        taken[here] = True
+        if len(here) >= AGREEING:
+            middle.append(places[here].mean(axis=0))
+            mean.append(rise[here].mean())
+    return np.array(middle).reshape(-1, 2), np.array(mean)

@@ -1,0 +1,170 @@
+"""Atoms of images and movies, linked from frame to frame, and patches centred on them."""
+
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from scipy.spatial import KDTree
+
+from invae import store
+from invae.blocks import map_blocks
+from invae.config import AtomsConfig, ComputeConfig
+from invae.descriptors import pieces
+from invae.descriptors.atoms import find_atoms
+from invae.descriptors.frame_patches import Frames, survey, whole_share, write_patches
+from invae.descriptors.image_patches import INDEPENDENT
+from invae.descriptors.layout import pixel_sizes, site_coordinates
+from invae.descriptors.links import link
+from invae.dims import AXIS, FRAME, SITE, attrs
+from invae.errors import InputError
+from invae.progress import Progress, silent
+from invae.provenance import Receipt
+
+KIND = "atom"
+STAGE = "atoms"
+GROUP, MOVED = "atoms", "frames"
+"""All atoms, and how all of them together moved from frame to frame."""
+FOUND = 60
+"""How far finding atoms takes the work [percent]."""
+NEIGHBOURS = 3
+"""Atoms, the nearest, whose mean distance is told."""
+FOUND_NAMES = ("position", "height", "sd", "ellipticity", "share", "frame")
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """All atoms of a recording, frame after frame."""
+
+    position: np.ndarray
+    """(atom, 2), (y, x) [px]."""
+    height: np.ndarray
+    sd: np.ndarray
+    ellipticity: np.ndarray
+    share: np.ndarray
+    """Of an atom's patch that is inside the frame and finite (atom,)."""
+    frame: np.ndarray
+
+    def by_frame(self, n_frames: int) -> list[np.ndarray]:
+        """Positions (atom, 2) of every frame."""
+        ends = np.searchsorted(self.frame, np.arange(n_frames + 1))
+        return [self.position[a:b] for a, b in pairwise(ends)]
+
+
+def describe_atoms(
+    recording: Path,
+    target: Path,
+    *,
+    config: AtomsConfig,
+    receipt: Receipt,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> None:
+    """Patches centred on the atoms of a recording; the group `atoms` holds all atoms found, `frames` the drift.
+
+    Atoms whose patch leaves the frame are in the group, and have no patch.
+
+    Raises:
+        InputError: the recording holds no images, or no atom with a whole patch.
+        ConfigError: the configuration does not fit the recording.
+    """
+    grown = store.begin(target, receipt.key)
+    frames = survey(recording, grown, config=config)
+    pieces.begin(grown)
+    map_blocks(
+        partial(_find, frames=frames, config=config),
+        range(frames.n_frames),
+        compute=compute,
+        progress=lambda done, total: progress(FOUND * done // total, 100),
+    )
+    paths = [pieces.path_of(grown, STAGE, number) for number in range(frames.n_frames)]
+    atoms = Atoms(*(pieces.gather(paths, name) for name in FOUND_NAMES))
+    sites = _gather(atoms, frames, config=config)
+    write_patches(
+        sites,
+        frames=frames,
+        compute=compute,
+        progress=lambda done, total: progress(FOUND + (100 - FOUND) * done // total, 100),
+    )
+    shutil.rmtree(grown / pieces.FOLDER)
+    store.publish(grown, target, receipt)
+
+
+def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:
+    """Keep the atoms of one frame as a piece, unless they are there."""
+    path = pieces.path_of(frames.partial, STAGE, number)
+    if path.exists():
+        return
+    image = frames.read(number)
+    found = find_atoms(image, config=config.find)
+    share = whole_share(np.isfinite(image), found.position, window=frames.window)
+    pieces.save(
+        path,
+        position=found.position,
+        height=found.height,
+        sd=found.sd,
+        ellipticity=found.ellipticity,
+        share=share,
+        frame=np.full(len(share), number, np.int32),
+    )
+
+
+def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
+    """Write the group `atoms`; returns the coordinates of those that get a patch."""
+    dataset = store.open_store(frames.recording)
+    kept = atoms.share >= config.min_valid
+    if not kept.any():
+        raise InputError(
+            f"{frames.recording.parent.name}: {len(kept)} atoms found, none with a patch of "
+            f"{frames.window} px inside the frame; lower describe.find.contrast or describe.window"
+        )
+    links = link(atoms.by_frame(frames.n_frames), config=config.link)
+    every = site_coordinates(
+        dataset,
+        atoms.position,
+        atoms.frame,
+        kind=KIND,
+        channels=[frames.signal],
+        steps=frames.steps,
+    ).assign_coords(_numbers(atoms, frames, dataset))
+    track = attrs("number of the atom, the same in every frame")
+    every = every.assign_coords(track=(SITE, links.track.astype(np.int32), track))
+    of_atoms = [name for name, values in every.coords.items() if values.dims == (SITE,)]
+    found = xr.Dataset({name: ("atom", every[name].values, every[name].attrs) for name in of_atoms})
+    has_patch = ("atom", kept, attrs("the atom is the centre of a patch"))
+    store.write_dataset(frames.partial, found.assign(has_patch=has_patch), group=GROUP)
+    drift = attrs("place of the frame on the sample relative to the first frame", "pixel")
+    moved = xr.Dataset({"drift": ((FRAME, AXIS), links.drift, drift)}, {AXIS: ["y", "x"]})
+    store.write_dataset(frames.partial, moved, group=MOVED)
+    return every.isel({SITE: kept}).assign_attrs({INDEPENDENT: False})
+
+
+def _numbers(atoms: Atoms, frames: Frames, dataset: xr.Dataset) -> dict[str, tuple]:
+    """What is known of atoms beside their patches, as coordinates of sites."""
+    size = pixel_sizes(dataset)
+    unit, step = ("pixel", np.ones(2)) if size is None else ("nm", np.array(size))
+    near = np.concatenate(
+        [_distances(here * step) for here in atoms.by_frame(frames.n_frames)] or [np.zeros((0, 2))]
+    )
+    own = dataset[frames.signal].attrs.get("units", "1")
+    round_words = "difference over sum of the atom's variances along its two axes; 0 is round"
+    mean_words = f"mean distance of the {NEIGHBOURS} nearest atoms"
+    return {
+        "intensity": (SITE, atoms.height, attrs("height of the atom above what is around", own)),
+        "width": (SITE, atoms.sd * float(step.mean()), attrs("sd of the atom", unit)),
+        "ellipticity": (SITE, atoms.ellipticity, attrs(round_words)),
+        "nearest_distance": (SITE, near[:, 0], attrs("distance of the nearest atom", unit)),
+        "mean_distance": (SITE, near[:, 1], attrs(mean_words, unit)),
+    }
+
+
+def _distances(places: np.ndarray) -> np.ndarray:
+    """Distance of the nearest and mean distance of some nearest (atom, 2); NaN where there are too few."""
+    if len(places) < 2:
+        return np.full((len(places), 2), np.nan)
+    count = min(NEIGHBOURS, len(places) - 1)
+    distance = np.asarray(KDTree(places).query(places, k=count + 1)[0])
+    return np.column_stack([distance[:, 1], distance[:, 1:].mean(axis=1)])

@@ -1,0 +1,137 @@
+"""Whether two recordings' folders hold the same values, array by array and weight by weight, and where they do not."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from safetensors.numpy import load_file
+
+from invae import store
+from invae.results.reading import groups_of
+
+BLOCK_BYTES = 64e6
+"""How much of an array is compared at once."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One array, weight or file that is not the same in both places."""
+
+    place: str
+    """Store, group and name: `result.zarr/traversal/manifold`."""
+    what: str
+    """In words."""
+    n_values: int = 0
+    """How many values differ."""
+    largest: float = np.nan
+    """The largest difference, in the array's units; not a number where there is none."""
+
+
+def differences(old: Path, new: Path, *, outputs: Sequence[str]) -> list[Difference]:
+    """What is not the same in two folders.
+
+    Args:
+        old: the folder of a recording.
+        new: another.
+        outputs: names of the stores, or folders of a model, to compare.
+    """
+    found: list[Difference] = []
+    for name in outputs:
+        first, second = old / name, new / name
+        missing = [str(path) for path in (first, second) if not path.exists()]
+        if missing:
+            found.append(Difference(name, f"{missing[0]} is missing"))
+        elif (first / "zarr.json").is_file():
+            found += _of_stores(first, second)
+        else:
+            found += _of_folders(first, second)
+    return found
+
+
+def _of_stores(old: Path, new: Path) -> Iterator[Difference]:
+    groups = [set(groups_of(path)) for path in (old, new)]
+    for group in sorted(groups[0] ^ groups[1]):
+        yield Difference(f"{old.name}/{group}", _only(group in groups[0]))
+    for group in sorted(groups[0] & groups[1]):
+        first, second = (store.open_store(path, group=group) for path in (old, new))
+        place = "/".join(filter(None, (old.name, group)))
+        for name in sorted(map(str, first.variables.keys() ^ second.variables.keys())):
+            yield Difference(f"{place}/{name}", _only(name in first.variables))
+        for name in sorted(map(str, first.variables.keys() & second.variables.keys())):
+            yield from _of_arrays(first[name].variable, second[name].variable, f"{place}/{name}")
+
+
+def _of_folders(old: Path, new: Path) -> Iterator[Difference]:
+    """Weights as numbers; texts value by value."""
+    files = [{p.name for p in path.iterdir() if p.suffix != ".json"} for path in (old, new)]
+    for name in sorted(files[0] ^ files[1]):
+        yield Difference(f"{old.name}/{name}", _only(name in files[0]))
+    for name in sorted(files[0] & files[1]):
+        first, second = (load_file(path / name) for path in (old, new))
+        for weight in sorted(first.keys() ^ second.keys()):
+            yield Difference(f"{old.name}/{weight}", _only(weight in first))
+        for weight in sorted(first.keys() & second.keys()):
+            values = [xr.Variable(_axes(one[weight]), one[weight]) for one in (first, second)]
+            yield from _of_arrays(values[0], values[1], f"{old.name}/{weight}")
+    for name in sorted({p.name for path in (old, new) for p in path.glob("*.json")}):
+        if name != store.RECEIPT_FILE and _text(old / name) != _text(new / name):
+            yield Difference(f"{old.name}/{name}", "says something else")
+
+
+def _axes(values: np.ndarray) -> list[str]:
+    return [f"axis_{index}" for index in range(values.ndim)]
+
+
+def _text(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _of_arrays(old: xr.Variable, new: xr.Variable, place: str) -> Iterator[Difference]:
+    """At most one difference: of shape, of type, or of values."""
+    if old.sizes != new.sizes:
+        yield Difference(place, f"{_shape(old)} became {_shape(new)}")
+        return
+    if old.dtype != new.dtype:
+        yield Difference(place, f"{old.dtype} became {new.dtype}")
+        return
+    n_values, largest = 0, 0.0
+    for part in _parts(old):
+        count, distance = _unequal(old[part].to_numpy(), new[part].to_numpy())
+        n_values, largest = n_values + count, max(largest, distance)
+    if n_values:
+        what = f"{n_values:,} of {old.size:,} values differ"
+        yield Difference(place, what, n_values, largest if old.dtype.kind in "fiu" else np.nan)
+
+
+def _shape(variable: xr.Variable) -> str:
+    return "(" + ", ".join(f"{name} {size}" for name, size in variable.sizes.items()) + ")"
+
+
+def _parts(variable: xr.Variable) -> list[tuple[slice, ...]]:
+    """Keys of blocks along the first axis; one for a number."""
+    if not variable.ndim:
+        return [()]
+    length = variable.shape[0]
+    size = variable.size * variable.dtype.itemsize / max(length, 1)
+    return [(block,) for block in store.blocks(length, max(1, int(BLOCK_BYTES // max(size, 1))))]
+
+
+def _unequal(old: np.ndarray, new: np.ndarray) -> tuple[int, float]:
+    """How many values differ, and by how much at most; two that are no numbers are the same."""
+    differs = old != new
+    if old.dtype.kind != "f":
+        wide = old.dtype.kind in "iu" and differs.any()
+        steps = old.astype(float) - new.astype(float) if wide else np.zeros(1)
+        return int(np.count_nonzero(differs)), float(np.abs(steps).max())
+    differs &= ~(np.isnan(old) & np.isnan(new))
+    steps = np.abs(old[differs].astype(float) - new[differs].astype(float))
+    steps = steps[np.isfinite(steps)]
+    return int(np.count_nonzero(differs)), float(steps.max()) if steps.size else 0.0
+
+
+def _only(old: bool) -> str:
+    return "is gone" if old else "is new"
