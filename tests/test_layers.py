@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"scans"},
     {"readers"},
     {"synthetic"},
+    {"segment"},
     {"descriptors"},
     {"models"},
     {"training"},

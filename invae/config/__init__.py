@@ -11,6 +11,7 @@ from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.model import ModelConfig
+from invae.config.patterns import PatternsConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.scan import BandConfig, ScanConfig
 from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
@@ -37,6 +38,7 @@ __all__ = [
     "IngestConfig",
     "LatticeConfig",
     "ModelConfig",
+    "PatternsConfig",
     "ProcessConfig",
     "ReportConfig",
     "ScanConfig",

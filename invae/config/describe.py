@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from invae.config.atoms import AtomsConfig, DenseConfig
+from invae.config.patterns import PatternsConfig
 from invae.config.schema import Config
 
 
@@ -169,11 +170,12 @@ DescribeConfig = Annotated[
     Annotated[WallsConfig, Tag("kind=walls")]
     | Annotated[ImagesConfig, Tag("kind=images")]
     | Annotated[AtomsConfig, Tag("kind=atoms")]
-    | Annotated[DenseConfig, Tag("kind=dense")],
+    | Annotated[DenseConfig, Tag("kind=dense")]
+    | Annotated[PatternsConfig, Tag("kind=patterns")],
     Discriminator(
         _kind,
         custom_error_type="unknown_kind",
-        custom_error_message="kind is none of 'walls', 'images', 'atoms', 'dense'",
+        custom_error_message="kind is none of 'walls', 'images', 'atoms', 'dense', 'patterns'",
     ),
 ]
 """What the describe stage takes, by `kind`."""

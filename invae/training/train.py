@@ -274,7 +274,11 @@ def split_store(dataset: "xr.Dataset", *, share: float, seed: int) -> Split:
         frame=dataset["frame"].to_numpy(),
         y=dataset["y"].to_numpy(),
         x=dataset["x"].to_numpy(),
-        window=float(max(dataset.sizes[dims.PATCH_Y], dataset.sizes[dims.PATCH_X])),
+        window=float(
+            dataset.attrs.get(
+                "footprint", max(dataset.sizes[dims.PATCH_Y], dataset.sizes[dims.PATCH_X])
+            )
+        ),
         n_frames=_delay_span(channels_of(dataset)),
     )
     return split_blocks(places, share=share, seed=seed)

@@ -220,7 +220,8 @@ def test_a_missing_kind_means_walls_and_an_unknown_one_is_named():
     config = ProcessConfig.model_validate({"describe": {"kind": "images", "bin": 2}})
     assert config.describe == ImagesConfig(bin=2)
     assert ProcessConfig.model_validate(config.model_dump(mode="json")) == config
-    with pytest.raises(ValueError, match="kind is none of 'walls', 'images', 'atoms', 'dense'"):
+    kinds = "'walls', 'images', 'atoms', 'dense', 'patterns'"
+    with pytest.raises(ValueError, match=f"kind is none of {kinds}"):
         ProcessConfig.model_validate({"describe": {"kind": "image"}})
 
 
