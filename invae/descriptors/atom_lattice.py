@@ -41,12 +41,14 @@ def repeated(
     none = np.zeros((0, 2)), np.zeros(0)
     if len(strong) <= CELLS:
         return none
-    reach, mean, count = _averages(rise, strong, between=between)
+    stride = max(1, round(distance / 4))
+    reach, mean, count = _averages(rise, strong, between=between, stride=stride)
     noise = 1.4826 * float(np.median(np.abs(rise))) / np.sqrt(np.maximum(count, 1))
     enough = (count >= CELLS / 2) & (mean > np.maximum(least, SURE * noise))
     top = enough & (mean == ndi.maximum_filter(mean, (1, 3, 3)))
     owner, y, x = np.nonzero(top)
-    places, found = strong[owner] + np.stack([y, x], axis=1) - reach, mean[top]
+    places = strong[owner] + stride * (np.stack([y, x], axis=1) - reach)
+    found = mean[top]
     apart = KDTree(strong).query(places)[0] > distance
     rim = distance / 2
     inside = ((places >= rim) & (places <= np.array(rise.shape) - 1 - rim)).all(axis=1)
@@ -55,17 +57,18 @@ def repeated(
 
 
 def _averages(
-    rise: np.ndarray, strong: np.ndarray, *, between: tuple[float, float]
+    rise: np.ndarray, strong: np.ndarray, *, between: tuple[float, float], stride: int
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """Reach of the surroundings [px], their mean over the nearest strong atoms (atom, y, x), and of how
-    many.
+    """Reach of the surroundings [strides], their mean over the nearest strong atoms (atom, y, x), and of
+    how many.
     """
     tree = KDTree(strong)
     nearest, farthest = np.array(between) * np.median(tree.query(strong, k=2)[0][:, 1])
-    reach = int(np.ceil(farthest))
+    reach = int(np.ceil(farthest / stride))
     steps = np.indices((2 * reach + 1,) * 2).reshape(2, -1).T - reach
+    steps = steps * stride
     square = (steps**2).sum(-1)
-    looked = (square >= nearest**2) & (square <= reach**2)
+    looked = (square >= nearest**2) & (square <= (reach * stride) ** 2)
     # the nearest pixel will do: where strong atoms lie between the pixels differs from one to the next
     at = np.rint(strong).astype(int)[:, None] + steps[looked]
     inside = ((at >= 0) & (at < np.array(rise.shape))).all(-1)
