@@ -10,7 +10,7 @@ from invae.synthetic import atoms
 
 PIXEL = 0.02
 """Side of a pixel [nm]: the scale does not matter, all lengths are drawn in pixels."""
-LATTICES = (("square", 1), ("hexagonal", 1), ("honeycomb", 1), ("honeycomb", 2))
+LATTICES = (("square", 1), ("hexagonal", 1), ("honeycomb", 1), *2 * (("honeycomb", 2),))
 """Lattices, and on how many of their sublattices elements differ."""
 ELEMENTS = (("C", "Si"), ("S2", "Mo"), ("Ti", "Mo"), ("Fe", "Mo"), ("Si", "Ti"))
 """Pairs on two sublattices; with a far brighter neighbour a faint atom could not be seen."""
@@ -86,12 +86,6 @@ def marks(places: np.ndarray, *, size: int, sd: float) -> np.ndarray:
     axis = np.arange(size)
     rows, columns = (np.exp(-(((axis - at[:, None]) / sd) ** 2) / 2) for at in places.T)
     return np.minimum(rows.T @ columns, 1).astype(np.float32)
-
-
-def standardised(image: np.ndarray) -> np.ndarray:
-    """An image (y, x) of mean 0 and sd 1; of zeros if it is constant."""
-    sd = image.std()
-    return ((image - image.mean()) / (sd if sd > 0 else 1)).astype(np.float32)
 
 
 def _between(limits: tuple[float, float], chance: np.random.Generator) -> float:
