@@ -12,6 +12,8 @@ from invae.report import images, style
 from invae.report.drawing import Drawing, LeftOut, Result
 from invae.report.plane import ANGLE_TICKS, DESCRIPTORS
 
+SMALL = 0.45
+"""Dots that leave the atoms below them to be seen, over the usual ones."""
 NAMED = 20
 """Outliers that are numbered in the picture and named below it."""
 
@@ -48,8 +50,8 @@ def _rings(axis: Axes, result: Result, index: int) -> None:
     label, names = classes_of(result)
     here = _of_frame(result, index)
     centres = images.places(result, here)
-    colours = style.class_colours(len(names))
-    axis.scatter(*centres.T, s=3, lw=0, c=colours(label[here]), zorder=4)
+    cmap, bounds = style.class_colours(len(names)), (-0.5, len(names) - 0.5)
+    images.show_dots(axis, centres, label[here].astype(float), cmap=cmap, bounds=bounds, size=SMALL)
 
 
 def _of_frame(result: Result, index: int) -> np.ndarray:
@@ -67,9 +69,9 @@ def classes_of(result: Result) -> tuple[np.ndarray, list[str]]:
 
 
 def glance(result: Result, config: ReportConfig) -> Drawing:
-    """Image, class, angle, content and error of one frame side by side."""
+    """Image, class, angle, content and error of the last frame side by side."""
     frames, sites = result["images"], result[""]
-    index = int(images.with_sites(result, 1)[0])
+    index = int(images.with_sites(result, 2)[-1])
     panels = _panels(sites, result, cmap=config.colormap)
     figure, axes = style.panels(
         1 + len(panels), columns=3, panel_height=images.panel_height(frames, 3) - 0.25

@@ -171,7 +171,7 @@ def show_sites(
         )
     else:
         here = np.flatnonzero(result[""][dims.FRAME].to_numpy() == frame)
-        _show_dots(axis, places(result, here), values[here], cmap=cmap, bounds=bounds)
+        show_dots(axis, places(result, here), values[here], cmap=cmap, bounds=bounds)
 
 
 def places(result: Result, here: np.ndarray) -> np.ndarray:
@@ -179,17 +179,18 @@ def places(result: Result, here: np.ndarray) -> np.ndarray:
     return np.column_stack([result[""][name].to_numpy()[here] for name in (dims.X, dims.Y)])
 
 
-def _show_dots(
+def show_dots(
     axis: Axes,
     centres: np.ndarray,
     values: np.ndarray,
     *,
     cmap: str | Colormap,
     bounds: tuple[float, float],
+    size: float = 1.0,
 ) -> None:
-    """Values as discs that nearly touch, as large in the image as the sites are apart."""
+    """Values as discs that nearly touch, as large in the image as the sites are apart, times `size`."""
     known = np.isfinite(values)
-    width = dot_size(centres, width=float(np.ptp(axis.get_xlim())))
+    width = size * dot_size(centres, width=float(np.ptp(axis.get_xlim())))
     sizes = np.full(int(known.sum()), width)
     dots = EllipseCollection(
         sizes,

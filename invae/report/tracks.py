@@ -39,7 +39,7 @@ def over_time(result: Result, config: ReportConfig) -> Drawing:
     for row in most:
         lines.plot(numbers, table[row], marker="o", ms=3, color=style.CLASSES[row], label=row + 1)
     lines.set(xlabel="frame", ylabel=label, title="those that change most")
-    lines.legend(ncols=3)
+    lines.legend(ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.15), columnspacing=1)
     _places(place, result, order[: len(most)])
     return Drawing(
         "tracks",
