@@ -10,7 +10,7 @@ from invae.synthetic import atoms
 
 PIXEL = 0.02
 """Side of a pixel [nm]: the scale does not matter, all lengths are drawn in pixels."""
-LATTICES = (("square", 1), ("hexagonal", 1), ("honeycomb", 1), *2 * (("honeycomb", 2),))
+LATTICES = (("square", 1), ("hexagonal", 1), ("honeycomb", 1), ("honeycomb", 2))
 """Lattices, and on how many of their sublattices elements differ."""
 ELEMENTS = (("C", "Si"), ("S2", "Mo"), ("Ti", "Mo"), ("Fe", "Mo"), ("Si", "Ti"))
 """Pairs on two sublattices; with a far brighter neighbour a faint atom could not be seen."""
