@@ -24,7 +24,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 TITLES = {
     "ingest": "take in",
-    "describe": "find walls, cut patches",
+    "describe": "find sites, cut patches",
     "train": "train",
     "embed": "encode",
     "analyse": "sort and map",
