@@ -17,7 +17,7 @@ from invae.progress import Progress, silent
 PACKAGE = Path(__file__).parent
 LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "xarray", "zarr", "dask")
 COPY_BYTES = 1 << 20
-CODE_SUFFIXES = (".py", ".css", ".json")
+CODE_SUFFIXES = (".py", ".css", ".json", ".safetensors")
 
 
 @dataclass(frozen=True)

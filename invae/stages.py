@@ -47,7 +47,7 @@ STAGES: Mapping[str, Stage] = {
             "descriptors.zarr",
             ("ingest",),
             ("describe",),
-            ("descriptors", "readers", *STORING),
+            ("descriptors", "readers", "segment", *STORING),
         ),
         Stage(
             "train",
@@ -75,6 +75,7 @@ STAGES: Mapping[str, Stage] = {
                 "embed.py",
                 "models",
                 "readers",
+                "segment",
                 "training",
                 *STORING,
             ),

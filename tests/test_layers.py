@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"readers"},
     {"synthetic"},
     {"segment"},
+    {"atom_training"},
     {"descriptors"},
     {"models"},
     {"training"},

@@ -15,8 +15,8 @@ from xarray.core import indexing
 
 from benchmarks.fourd.scan import SIDE, Scan, row_of
 
-BANK_ROWS = 4
-"""Scan rows that are made once and returned again and again."""
+BANK = Scan(rows=4, columns=16)
+"""Patterns that are made once and returned again and again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +34,18 @@ class Endless(BackendArray):
         )
 
     def _read(self, key: tuple[int | slice, ...]) -> np.ndarray:
-        rows = np.arange(self.shape[0])[key[0]] % len(self.bank)
-        return self.bank[rows][(slice(None), *key[1:]) if rows.ndim else key[1:]]
+        wanted = [
+            np.arange(n)[part] % m
+            for n, m, part in zip(self.shape, self.bank.shape, key[:2], strict=False)
+        ]
+        patterns = self.bank[np.ix_(*map(np.atleast_1d, wanted))]
+        patterns = patterns[tuple(slice(None) if np.ndim(one) else 0 for one in wanted)]
+        return patterns[(..., *key[2:])]
 
 
 def endless(scan: Scan) -> xr.Dataset:
-    """The recording, lazily; memory holds a few of its rows."""
-    bank = np.stack([row_of(scan, row) for row in range(BANK_ROWS)])
+    """The recording, lazily; memory holds a few of its patterns."""
+    bank = np.stack([row_of(BANK, row) for row in range(BANK.rows)])
     array = indexing.LazilyIndexedArray(Endless(bank, scan.shape))
     attrs = {"units": "count", "long_name": "counts"}
     pattern = xr.Variable(("scan_y", "scan_x", "k_y", "k_x"), array, attrs)
@@ -72,7 +77,6 @@ def main() -> None:
     columns = 256
     rows = round(float(sys.argv[1]) * 1e9 / (2 * columns * SIDE * SIDE))
     recording = endless(Scan(rows=rows, columns=columns))
-    recording["pattern"][:1, :64].load().sum()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with tempfile.TemporaryDirectory(prefix="invae-benchmark-") as folder:
         ingest_dataset(

@@ -26,10 +26,10 @@ def train_finder(
     """
     from flows import configurations
     from flows.console import shown
+    from invae.atom_training.judge import judge
+    from invae.atom_training.train import train
     from invae.config.segment import AtomNetworkConfig
-    from invae.segment.judge import judge
     from invae.segment.saved import save
-    from invae.segment.train import train
 
     values = configurations.changed({}, changes or [])
     config = configurations.checked(AtomNetworkConfig, values, prefix="train-finder")

@@ -49,9 +49,10 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
         return _shapes(np.zeros(image.shape), np.zeros((0, 2)), 1.0, config=config)
     filled = _filled(image, known)
     scale = scale_of(filled, config=config)
-    places = _strong(filled, known, scale, config=config)
+    by_network = config.method == "network"
+    places = _marked(filled, known) if by_network else _strong(filled, known, scale, config=config)
     found = _shapes(filled, places, scale.sd, config=config)
-    if config.faint is not None:
+    if config.faint is not None and not by_network:
         faint = _faint(filled, known, found, scale, config=config)
         if len(faint):
             places = np.concatenate([found.position, faint])
@@ -66,6 +67,13 @@ def _shapes(image: np.ndarray, places: np.ndarray, sd: float, *, config: FindCon
     if config.refine == "gaussian" or not len(places):
         return fit(image, places, sd=sd)
     return fit(image, centroid(image, places, sd=sd), sd=sd, free=HELD)
+
+
+def _marked(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Pixels (atom, 2) of atoms that the network marks."""
+    from invae.segment.finder import centres, probability  # torch, which the other methods need not
+
+    return centres(probability(np.where(known, image, np.nan)[None])[0])
 
 
 def _strong(

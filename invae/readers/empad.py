@@ -87,7 +87,8 @@ def _read(path: Path) -> Raw:
     axes = {str(one["name"]): one for one in signals[0]["axes"]}
     sizes = {name: int(one["size"]) for name, one in axes.items()}  # lengths of one are left out
     shape = (sizes.get("scan_y", 1), sizes.get("scan_x", 1))
-    n_frames = sizes.get("series_count", shape[0] * shape[1])
+    series = "series_count" in sizes
+    n_frames = sizes["series_count"] if series else shape[0] * shape[1]
     _agree(description, pixels, n_frames)
     frames = Frames((Part(pixels, n_frames, 0),), (SIDE, SIDE), np.dtype("<f4"), STRIDE)
     found = {dim: rosetta.axis_of(dim, axes[name]) for name, dim in _DIMS.items() if name in axes}
@@ -98,8 +99,8 @@ def _read(path: Path) -> Raw:
         told,
         notes=notes,
         beam=rosetta.beam_of(told),
-        scan_shape=None if "series_count" in sizes else shape,
-        scan_unknown=f"{description.name} tells a series, no scan",
+        scan_shape=None if series else shape,
+        scan_remark=f"{description.name} tells a series, no scan" if series else "",
     )
 
 

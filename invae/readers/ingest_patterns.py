@@ -33,6 +33,8 @@ BYTES_PER_MB = 1e6
 PATTERN, MAPS, RADIAL = "pattern", "maps", "radial_profile"
 PIECES = 16
 """Parts of a slab that are read and looked at one by one, so that memory holds little beside the slab itself."""
+STREAMED = ("npz",)
+"""Formats in which a piece costs all that lies before it in the file, so that slabs are read in one go."""
 MOST_THREADS = 8
 """Pieces that are in memory at once."""
 SAMPLE = 256
@@ -92,6 +94,8 @@ class Pass:
     calibration: Calibration
     detectors: Detectors
     threads: int
+    streamed: bool = False
+    """Whether a slab is read in one go."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -119,11 +123,13 @@ class Pass:
         else:
             room = np.empty(math.prod(shape), self.dtype) if room is None else room
             values = room[: math.prod(shape)].reshape(shape)
+            if self.streamed:
+                values[...] = self._read(tile, _all_of(sizes))
         rings = np.empty((*sizes, len(self.detectors.ring_sizes)), np.float32)
         moments = np.empty((len(virtual.MAPS), *sizes))
 
         def look(piece: Tile) -> Look:
-            if not is_there:
+            if not (is_there or self.streamed):
                 values[piece] = self._read(tile, piece)
             patterns = values[piece].reshape(-1, *shape[2:])
             scan = values[piece].shape[:2]
@@ -187,6 +193,7 @@ def take_in_scan(
         calibration,
         calibration.detectors,
         threads=min(MOST_THREADS, compute.workers or os.cpu_count() or 1) if alone else 1,
+        streamed=_is_streamed(recording),
     )
     moments = np.empty((len(virtual.MAPS), *recording[PATTERN].shape[:2]))
     whole: Look | None = None
@@ -345,6 +352,14 @@ def _lay_out(
 
 def _unit_of(patterns: xr.DataArray) -> dict[str, str]:
     return {"units": str(patterns.attrs.get("units", "1"))}
+
+
+def _is_streamed(recording: xr.Dataset) -> bool:
+    return recording.attrs.get("format") in STREAMED
+
+
+def _all_of(sizes: tuple[int, ...]) -> Tile:
+    return slice(0, sizes[0]), slice(0, sizes[1])
 
 
 def _pieces(sizes: tuple[int, ...]) -> list[Tile]:

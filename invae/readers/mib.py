@@ -49,7 +49,7 @@ def _read(path: Path) -> Raw:
             f"{path}: has {frames.n_frames} frames, {path.stem}.hdr says {n_told}; the two do not "
             "belong together: put the right .hdr beside it"
         )
-    shape, notes = _scan_shape(path, frames, told) if told else (None, ())
+    shape, remark = _scan_shape(path, frames, told) if told else (None, "")
     missing = "" if told else f"{path.stem}.hdr, which lies beside it, is missing"
     channel = Channel("pattern", frames.pixels(path, ERRORS), (dims.FRAME, dims.K_Y, dims.K_X),
                       "count")  # fmt: skip
@@ -57,9 +57,9 @@ def _read(path: Path) -> Raw:
         (channel,),
         metadata={**told, "exposure_s": _exposure(head), "detector": head[7].strip()},
         acquired=_when(head),
-        notes=(*notes, *((f"{missing}; the settings are not known",) if missing else ())),
+        notes=(f"{missing}; the settings are not known",) if missing else (),
         scan_shape=shape,
-        scan_unknown=missing,
+        scan_remark=missing or remark,
     )
 
 
@@ -103,19 +103,19 @@ def _settings(path: Path) -> dict[str, str]:
 
 def _scan_shape(
     path: Path, frames: Frames, told: dict[str, str]
-) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
+) -> tuple[tuple[int, int] | None, str]:
     """Rows and columns, and how they were found; none where nothing tells them."""
     n_frames, per_trigger = frames.n_frames, int(told.get(_PER_TRIGGER, "0") or 0)
     if per_trigger > 1 and n_frames % per_trigger == 0:
-        return (n_frames // per_trigger, per_trigger), ()
+        return (n_frames // per_trigger, per_trigger), ""
     times = _times(path, frames)
     pauses = np.flatnonzero(np.diff(times) > np.diff(times).mean()) + 1 if len(times) > 2 else []
     columns = int(pauses[0]) if len(pauses) else 0
     regular = columns > 1 and np.array_equal(pauses, np.arange(columns, len(times), columns))
     if not regular or n_frames % columns:
-        return None, ()
+        return None, "no row can be told by the pauses between the frames"
     note = f"rows of {columns} positions, by the pauses between the frames; else set scan_shape"
-    return (n_frames // columns, columns), (note,)
+    return (n_frames // columns, columns), note
 
 
 def _times(path: Path, frames: Frames) -> np.ndarray:

@@ -102,14 +102,15 @@ def _read(path: Path) -> Raw:
     told = _described(path)
     scanned = told.get("Scan - Enable") == "Enable"
     names = IN_A_ROW if scanned else IMAGES
+    shape = _scan_shape(told) if scanned else None
     axes = _scan_axes(told) if scanned else _image_axes(header, extended, frames.shape)
     channel = Channel("pattern" if scanned else "image", frames.pixels(path, ERRORS), names)
     return Raw(
         labelled([channel]),
         axes,
         told,
-        scan_shape=_scan_shape(told) if scanned else None,
-        scan_unknown="its .txt tells no size of the scan",
+        scan_shape=shape,
+        scan_remark="" if shape else "its .txt tells no size of the scan",
     )
 
 

@@ -128,8 +128,8 @@ class Raw:
     beam: Beam = Beam()
     scan_shape: tuple[int, int] | None = None
     """Rows and columns of the scan, where patterns lie one after the other as (frame, k_y, k_x)."""
-    scan_unknown: str = ""
-    """Why the shape of the scan is not known, for messages."""
+    scan_remark: str = ""
+    """How that shape was found, or why it is not known, for notes and messages."""
 
 
 def _nothing(path: Path) -> tuple[Path, ...]:

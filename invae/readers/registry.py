@@ -8,6 +8,7 @@ from invae.errors import InputError, UnknownFormat
 from invae.readers import (
     app5,
     blo,
+    dm,
     emd,
     empad,
     gwy,
@@ -15,12 +16,12 @@ from invae.readers import (
     ibw,
     labelled,
     mib,
-    microscopes,
     mrc,
     npy,
     nsid,
     tiff,
     tvips,
+    velox,
 )
 from invae.readers.raw import HEAD_BYTES, Reader
 
@@ -29,9 +30,9 @@ MICROSCOPES: tuple[Reader, ...] = (
     blo.READER,
     tvips.READER,
     empad.READER,
-    microscopes.DM,
+    dm.READER,
     mrc.READER,
-    microscopes.VELOX,
+    velox.READER,
     app5.READER,
     hyperspy.HSPY,
     hyperspy.ZSPY,

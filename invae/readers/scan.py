@@ -122,7 +122,9 @@ def in_scan(raw: Raw, path: Path, scan: Scan) -> Raw:
     channels = tuple(placed.get(n, channel) for n, channel in enumerate(raw.channels))
     first = next(iter(placed.values()))
     axes = _axes(raw.axes, dict(zip(first.dims, first.pixels.shape, strict=True)))
-    return replace(raw, channels=channels, axes=axes)
+    by_file = scan.shape is None and raw.scan_shape is not None and raw.scan_remark
+    notes = (*raw.notes, raw.scan_remark) if by_file else raw.notes
+    return replace(raw, channels=channels, axes=axes, notes=notes)
 
 
 def _is_scanned(channel: Channel, scan: Scan) -> bool:
@@ -139,7 +141,7 @@ def _shape(channel: Channel, raw: Raw, path: Path, scan: Scan) -> tuple[int, int
         raise InputError(f"{path}: holds no pattern; record again")
     shape = scan.shape or (positions if len(positions) == 2 else raw.scan_shape)
     if shape is None:
-        why = f" ({raw.scan_unknown})" if raw.scan_unknown else ""
+        why = f" ({raw.scan_remark})" if raw.scan_remark else ""
         raise InputError(
             f"{path}: holds {n_patterns} patterns and does not tell the shape of the scan{why}; set "
             f"ingest.scan_shape to rows and columns, such as {fitting(n_patterns)}"

@@ -64,36 +64,32 @@ def labelled(
     notes += remark
     empty = int(np.isnan(maps["com_r"]).sum())
     if empty:
-        notes.append(f"{empty} patterns have no counts and no centre of mass")
+        notes.append(f"patterns without counts: {empty}; they have no centre of mass")
     counts = str(recording["pattern"].attrs.get("units", "1"))
-    scan, detector = (dims.SCAN_Y, dims.SCAN_X), (dims.K_Y, dims.K_X)
-    variables: dict[str, Any] = {
-        name: (scan, maps[name].astype(np.float32), dims.attrs(long_name, _unit(name, counts, calibration)))
-        for name, long_name in NAMES.items()
-    }  # fmt: skip
-    variables |= {
-        "mean_pattern": (
-            detector,
-            images.mean.astype(np.float32),
-            dims.attrs("mean of all patterns", counts),
-        ),
-        "max_pattern": (detector, images.highest, dims.attrs("largest of all patterns", counts)),
-        "detector_valid": (
-            detector,
-            calibration.valid,
-            dims.attrs("pixel is neither hot nor dead"),
-        ),
-    }
-    told = coordinates(recording, calibration)
+    variables = _variables(maps, images, calibration, counts=counts)
     step = math.sqrt(calibration.steps[0] * calibration.steps[1])
     rings = np.arange(len(calibration.detectors.ring_sizes)) * step
     distance = (K, rings, dims.attrs("distance from the optic axis", calibration.units))
-    group = xr.Dataset(variables, told.coords).assign_coords({K: distance})
+    coords = coordinates(recording, calibration).coords
+    group = xr.Dataset(variables, coords).assign_coords({K: distance})
     return group.assign_attrs(_attrs(calibration, turn, config)), notes
 
 
-def _unit(name: str, counts: str, calibration: Calibration) -> str:
-    return calibration.units if name.startswith("com") else counts
+def _variables(
+    maps: Mapping[str, np.ndarray], images: Images, calibration: Calibration, *, counts: str
+) -> dict[str, Any]:
+    """Maps over the scan and over the detector, with their names and units."""
+    scan, detector = (dims.SCAN_Y, dims.SCAN_X), (dims.K_Y, dims.K_X)
+    variables: dict[str, Any] = {}
+    for name, long_name in NAMES.items():
+        units = calibration.units if name.startswith("com") else counts
+        variables[name] = (scan, maps[name].astype(np.float32), dims.attrs(long_name, units))
+    mean = images.mean.astype(np.float32)
+    return variables | {
+        "mean_pattern": (detector, mean, dims.attrs("mean of all patterns", counts)),
+        "max_pattern": (detector, images.highest, dims.attrs("largest of all patterns", counts)),
+        "detector_valid": (detector, calibration.valid, dims.attrs("neither hot nor dead")),
+    }
 
 
 def _turn(field: Field, config: ScanConfig, steps: tuple[float, float]) -> tuple[Turn, list[str]]:

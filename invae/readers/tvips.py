@@ -69,7 +69,7 @@ def _read(path: Path) -> Raw:
         {dim: one for dim, one in found.items() if one is not None},
         rosetta.metadata_of(signal),
         beam=Beam(energy or None),
-        scan_unknown="a .tvips stream does not tell it",
+        scan_remark="a .tvips stream does not tell it",
     )  # fmt: skip
 
 

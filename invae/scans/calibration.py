@@ -105,12 +105,7 @@ def calibrate(sample: np.ndarray, axes: Axes, config: ScanConfig) -> Calibration
     if found is None:
         notes.append("no bright-field disc was found; the whole detector is taken for bright field")
     centre = _axis(found, axes, config, mean.shape)
-    window = Window.around(centre, mean.shape, crop=config.crop, binning=config.bin)
-    if config.crop and max(window.shape) * config.bin + config.bin <= config.crop:
-        notes.append(
-            f"a crop of {config.crop} pixels does not fit around the optic axis at "
-            f"({centre[0]:.1f}, {centre[1]:.1f}); {window.shape[0] * config.bin} are kept"
-        )
+    window = _window(centre, mean.shape, config, notes)
     steps, units = _steps(found, axes, config, notes)
     in_mrad = Axes(steps, None, units, axes.energy).to_mrad
     radius = found.radius / config.bin if found else 0.0
@@ -164,6 +159,20 @@ def _axis(
     if config.centre == "file":
         return axes.zero or (found.centre if found else middle)
     return found.centre if found else (axes.zero or middle)
+
+
+def _window(
+    centre: tuple[float, float], shape: tuple[int, ...], config: ScanConfig, notes: list[str]
+) -> Window:
+    """What of the detector is kept; less than was asked for where the axis is near its border."""
+    window = Window.around(centre, shape, crop=config.crop, binning=config.bin)
+    kept = [n * config.bin for n in window.shape]
+    if config.crop and min(kept) + config.bin <= config.crop:
+        notes.append(
+            f"a crop of {config.crop} pixels does not fit around the optic axis at "
+            f"({centre[0]:.1f}, {centre[1]:.1f}); {kept[0]} × {kept[1]} pixels are kept"
+        )
+    return window
 
 
 def _steps(

@@ -1,1 +1,1 @@
-"""Where atoms are, by a network trained on simulated images."""
+"""Where atoms are, by a network."""

@@ -8,7 +8,6 @@ import torch
 from scipy.ndimage import maximum_filter
 
 from invae.errors import InputError
-from invae.segment.images import standardised
 from invae.segment.network import COARSEST, REACH, AtomNetwork
 from invae.segment.saved import SHIPPED, load
 
@@ -49,6 +48,12 @@ def centres(marked: np.ndarray, *, least: float = LEAST) -> np.ndarray:
     top[[0, -1]] = False
     top[:, [0, -1]] = False
     return np.argwhere(top)
+
+
+def standardised(image: np.ndarray) -> np.ndarray:
+    """An image (y, x) of mean 0 and sd 1; of zeros if it is constant."""
+    sd = image.std()
+    return ((image - image.mean()) / (sd if sd > 0 else 1)).astype(np.float32)
 
 
 @cache

@@ -32,12 +32,13 @@ def test_the_masks_see_the_disc():
 
 
 def test_a_scan_that_lies_nowhere_gives_the_same_patterns_again():
-    recording = endless(Scan(rows=11, columns=5))["pattern"]
-    part = recording[5:11, 1:3]
-    assert part.shape == (6, 2, scans.SIDE, scans.SIDE)
-    np.testing.assert_array_equal(part[0], recording[1, 1:3])
-    np.testing.assert_array_equal(part[4], recording[9, 1:3])
-    np.testing.assert_array_equal(recording[9, 2], recording[1, 2])
+    recording = endless(Scan(rows=11, columns=40))["pattern"]
+    part = recording[5:11, 15:18]
+    assert part.shape == (6, 3, scans.SIDE, scans.SIDE)
+    np.testing.assert_array_equal(part[0, 1:], recording[1, :2])
+    np.testing.assert_array_equal(part[4, 0], recording[9, 31])
+    assert not np.array_equal(part[0, 0], part[0, 1])
+    np.testing.assert_array_equal(recording[9, 15, 3:5, 7], part[4, 0, 3:5, 7])
 
 
 def test_works_are_timed_in_turns_after_one_that_warms_up():

@@ -13,7 +13,7 @@ def _quiet(monkeypatch):
 
 
 def test_the_command_trains_and_says_how_well_it_did(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("invae.segment.judge.N_IMAGES", 2)
+    monkeypatch.setattr("invae.atom_training.judge.N_IMAGES", 2)
     out = tmp_path / "finder"
     changes = ["width=4", "n_steps=1", "batch_size=2", "images.size=32"]
     sets = [word for change in changes for word in ("--set", change)]

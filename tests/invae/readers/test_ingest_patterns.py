@@ -212,6 +212,12 @@ def test_binning_and_cropping_keep_counts_and_centre(
         assert abs(float((peak * arrived[dim]).sum() / peak.sum())) < 0.5
 
 
+def test_a_crop_that_does_not_fit_is_noted(take_in: TakeIn) -> None:
+    arrived = store.open_store(take_in(recording(patterns((4, 5))), crop=34))
+    assert arrived["pattern"].shape == (4, 5, 32, 34)
+    assert any("a crop of 34 pixels does not fit around" in note for note in arrived.attrs["notes"])
+
+
 def test_faulty_pixels_are_left_out_of_the_maps_and_kept_in_the_patterns(take_in: TakeIn) -> None:
     values, sound = patterns((16, 16)), patterns((16, 16))
     values[..., 4, 5], values[..., 14, 17] = 60_000, 0
@@ -307,7 +313,7 @@ def test_gaps_negative_values_and_empty_patterns_are_noted(take_in: TakeIn) -> N
     notes = arrived.attrs["notes"]
     assert "channel pattern has 1 NaN and 1 infinite values" in notes
     assert "patterns have values down to -3, which are no counts" in notes
-    assert "1 patterns have no counts and no centre of mass" in notes
+    assert "patterns without counts: 1; they have no centre of mass" in notes
 
 
 def test_a_field_too_weak_to_turn_is_not_turned(take_in: TakeIn) -> None:

@@ -165,8 +165,9 @@ def test_a_recording_is_taken_in(
     again = open_recording(target)
     assert list(again) == ["pattern"]
     assert again.attrs.get("beam_energy_keV") == recording.attrs.get("beam_energy_keV")
-    for dim in DIMS:
-        np.testing.assert_allclose(again[dim], recording[dim])
+    for dim in DIMS:  # the detector's origin is found while it is taken in
+        np.testing.assert_allclose(np.diff(again[dim]), np.diff(recording[dim]))
+        assert again[dim].attrs["units"] == recording[dim].attrs["units"]
 
 
 def test_order_and_flyback_are_put_right_in_every_format(
@@ -238,3 +239,39 @@ def test_every_depth_and_head_of_merlin_is_read(
     np.testing.assert_array_equal(recording["pattern"], values)
     assert recording.attrs["acquired"] == "2024-02-03T10:11:00"
     assert json.loads(recording.attrs["metadata"])["exposure_s"] == 0.002
+
+
+def test_a_movie_of_direct_electron_is_a_scan_by_its_text(
+    write_scan: WriteScan, scan_of: Callable[[str], np.ndarray]
+) -> None:
+    path = write_scan("mrc")
+    path = path.rename(path.with_name("20240203_00017_movie.mrc"))
+    lines = {
+        "Scan - Enable": "Enable", "Scan - Type": "Raster", "Scan - Size X": 3, "Scan - Size Y": 2,
+        "Image Size X (pixels)": 8, "Image Size Y (pixels)": 8, "Diffraction Pixel Size X": 0.04,
+        "Diffraction Pixel Size Y": 0.04, "Specimen Pixel Size X (nanometers)": 0.5,
+        "Specimen Pixel Size Y (nanometers)": 0.5,
+    }  # fmt: skip
+    text = path.with_name("20240203_00017_info.txt")
+    text.write_text("\n".join(f"{key} = {value}" for key, value in lines.items()))
+    recording = open_recording(path)
+    np.testing.assert_array_equal(recording["pattern"], scan_of("mrc"))
+    np.testing.assert_allclose(np.diff(recording["k_x"]), 0.04)
+    np.testing.assert_allclose(recording["scan_y"], [0, 0.5])
+    assert files_of(path) == (path, text)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_stack_of_either_byte_order_has_images_in_nm(order: str, tmp_path: Path) -> None:
+    images = np.random.default_rng(1).normal(size=(3, 4, 5)).astype("f4")
+    words = np.zeros(256, f"{order}i4")
+    words[:4], words[7:10] = (5, 4, 3, 2), (5, 4, 3)
+    words[10:12] = np.array([10.0, 8.0], f"{order}f4").view(f"{order}i4")  # 2 Å a pixel
+    head = bytearray(words.tobytes())
+    head[208:216] = b"MAP \x44\x44\0\0" if order == "<" else b"MAP \x11\x11\0\0"
+    path = tmp_path / "stack.mrc"
+    path.write_bytes(bytes(head) + images.astype(f"{order}f4").tobytes())
+    recording = open_recording(path)
+    np.testing.assert_array_equal(recording["image"], images)
+    assert recording["image"].dtype.isnative
+    np.testing.assert_allclose(np.diff(recording["x"]), 0.2)

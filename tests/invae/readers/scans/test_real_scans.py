@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -122,3 +123,47 @@ def test_the_library_that_is_missing_is_named_with_its_extra(path: str, shared_d
     with pytest.raises(InputError, match=r"rosettasciio, which is not installed; `pip") as caught:
         open_recording(shared_data / path)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.fixture
+def velox(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A HAADF series of three frames as Velox stores it: the frame is the last axis, metadata are JSON in bytes."""
+    frames = np.random.default_rng(2).integers(0, 999, (3, 6, 8)).astype("u2")
+    told = {
+        "Core": {"MetadataDefinitionVersion": "7.9"},
+        "Instrument": {"InstrumentClass": "Titan"},
+        "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1700000000"}},
+        "Optics": {"AccelerationVoltage": "300000", "BeamConvergence": "0.02"},
+        "Scan": {"FrameTime": "1.5", "DwellTime": "1e-6"},
+        "BinaryResult": {
+            "DetectorIndex": "0",
+            "PixelSize": {"width": "2e-11", "height": "2e-11"},
+            "Offset": {"x": "0", "y": "0"},
+            "PixelUnitX": "m",
+        },
+        "Detectors": {"Detector-0": {"DetectorName": "HAADF"}},
+        "CustomProperties": {},
+    }
+    path = tmp_path / "series.emd"
+    with h5py.File(path, "w") as file:
+        file["Version"] = np.array([json.dumps({"format": "Velox", "version": "11"}).encode()])
+        group = file.create_group("Data/Image/0123456789abcdef0123456789abcdef")
+        group.create_dataset("Data", data=np.moveaxis(frames, 0, -1), chunks=(6, 8, 1))
+        letters = np.frombuffer(json.dumps(told).encode(), "u1")
+        group["Metadata"] = np.repeat(letters[:, None], 3, axis=1)
+    return path, frames
+
+
+def test_a_series_of_velox_is_one_of_frames(velox: tuple[Path, np.ndarray]) -> None:
+    path, frames = velox
+    recording = open_recording(path)
+    assert recording.attrs["format"] == "velox"
+    (image,) = recording.data_vars.values()
+    assert image.dims == ("frame", "y", "x")
+    np.testing.assert_array_equal(image[1:, 2:4], frames[1:, 2:4])
+    np.testing.assert_array_equal(image, frames)
+    np.testing.assert_allclose(np.diff(recording["x"]), 0.02)
+    np.testing.assert_allclose(recording["time"], [0, 1.5, 3])
+    assert recording.attrs["beam_energy_keV"] == 300
+    links = [Path("/proc/self/fd") / number for number in os.listdir("/proc/self/fd")]
+    assert str(path) not in [os.readlink(link) for link in links if link.is_symlink()]

@@ -134,7 +134,7 @@ def test_a_stack_of_images_becomes_a_scan_when_its_shape_is_told() -> None:
     [
         (Raw((patterns(12, 2, 3),)), Scan((3, 5)), ConfigError,
          r"scan.mib: scan_shape 3 × 5 has 15 positions, the file holds 12 patterns; fitting are 3 × 4, 2 × 6"),
-        (Raw((patterns(12, 2, 3),), scan_unknown="a.hdr is missing"), Scan(), InputError,
+        (Raw((patterns(12, 2, 3),), scan_remark="a.hdr is missing"), Scan(), InputError,
          r"12 patterns and does not tell the shape of the scan \(a.hdr is missing\); set ingest.scan_shape to rows and columns, such as 3 × 4, 4 × 3"),
         (Raw((patterns(0, 2, 3),)), Scan((1, 1)), InputError, "holds no pattern; record again"),
         (Raw((patterns(12, 2, 3),)), Scan((3, 4), flyback=4), ConfigError,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from invae.atom_training.images import draw
 from invae.config.segment import AtomNetworkConfig
 from invae.segment.finder import centres, mark
-from invae.segment.images import draw
 from invae.segment.network import AtomNetwork
 
 N_IMAGES = 40

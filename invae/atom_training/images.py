@@ -88,11 +88,5 @@ def marks(places: np.ndarray, *, size: int, sd: float) -> np.ndarray:
     return np.minimum(rows.T @ columns, 1).astype(np.float32)
 
 
-def standardised(image: np.ndarray) -> np.ndarray:
-    """An image (y, x) of mean 0 and sd 1; of zeros if it is constant."""
-    sd = image.std()
-    return ((image - image.mean()) / (sd if sd > 0 else 1)).astype(np.float32)
-
-
 def _between(limits: tuple[float, float], chance: np.random.Generator) -> float:
     return float(np.exp(chance.uniform(*np.log(limits))))

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from invae.atom_training.images import draw, marks
 from invae.config.segment import AtomNetworkConfig
 from invae.errors import TrainingDiverged
 from invae.progress import Progress, silent
-from invae.segment.images import draw, marks, standardised
+from invae.segment.finder import standardised
 from invae.segment.network import AtomNetwork
 
 WARM_UP = 0.05
