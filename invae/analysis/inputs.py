@@ -5,7 +5,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from invae import store
+from invae import dims, store
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.progress import Progress
 
@@ -30,6 +30,11 @@ class Inputs:
     def has_frames(self) -> bool:
         """Whether patches were cut from frames; a set of single images has no maps."""
         return (self.patches / "maps" / "zarr.json").is_file()
+
+    @property
+    def on_scan(self) -> bool:
+        """Whether sites are the probes of a scan, and patches their patterns."""
+        return dims.SCAN_Y in store.open_store(self.recording).sizes
 
     def frame_maps(self) -> xr.Dataset:
         """Maps of all frames, unread."""

@@ -17,17 +17,20 @@ from invae.report import (
     plane,
     quality,
     rgb,
+    scan,
 )
 from invae.report.drawing import Draw, Result
 
 SECTIONS: Mapping[str, tuple[Draw, ...]] = {
     "What was recorded": (frames.overview, frames.signals, frames.drift),
+    "The scan": (scan.panels, scan.surprises, scan.detector),
     "What the model sees": (
         latents.content,
         latents.angle,
         latents.manifold,
         plane.scatter,
         rgb.three,
+        scan.colours,
         angles.posterior,
     ),
     "What it means": (follow.association,),
@@ -42,6 +45,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = {
         quality.error,
         baseline.components,
         beside.planes,
+        scan.beside,
     ),
 }
 """Section → its figures; a new figure is a function and a place here."""
@@ -64,6 +68,8 @@ NEEDS: Mapping[Draw, Callable[[Result], bool]] = {
         _has("maps"),
     ),
     **dict.fromkeys(SECTIONS["Classes of the model"], _has("classes")),
+    **dict.fromkeys((*SECTIONS["The scan"], scan.beside), _has("scan")),
+    scan.colours: lambda result: "scan" in result and result[""].sizes[dims.LATENT] == 3,
     agreement.confusion: _has("confusion"),
     agreement.angle: lambda result: "angle_raw" in result.get("known", {}),
     agreement.reading: lambda result: "r2" in result.get("known", {}),

@@ -18,6 +18,7 @@ from invae.report import style
 from invae.report.drawing import Result
 from invae.report.images import pixel_nm
 from invae.report.plane import DESCRIPTORS
+from invae.report.scan import maps_of
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser loads nothing and runs nothing, whatever a name in a recording says."""
@@ -82,7 +83,11 @@ def headline(result: Result) -> str:
     if "n_walls" in summary:
         words.append(f"{style.number(float(summary['n_walls']), 2)} walls in a frame")
     classes = _count(summary, "n_classes" if "n_classes" in summary else "n_clusters", "class")
-    what = "site" if maps is not None else "image"
+    if "scan" in result:
+        words.append(f"a scan of {field_of_view(maps_of(result))}")
+    if "n_surprises" in summary:
+        words.append(_count(summary, "n_surprises", "surprising place"))
+    what = "image" if maps is None and "scan" not in result else "site"
     words.append(f"{_count(summary, 'n_sites', what)} in {classes}")
     if "accuracy" in summary:
         words.append(f"accuracy {style.number(float(summary['accuracy']))}")
@@ -135,7 +140,9 @@ def _facts(result: Result) -> Iterable[tuple[str, str]]:
     )
     if "maps" in result:
         yield from _facts_of_frames(result["maps"], summary)
-    yield "sites" if "maps" in result else "images", _known(summary, "n_sites")
+    if "scan" in result:
+        yield from _facts_of_scan(result)
+    yield "images" if {"maps", "scan"}.isdisjoint(result) else "sites", _known(summary, "n_sites")
     channels = ", ".join(str(name) for name in sites.attrs.get("channels", []))
     yield "patches", f"{sites.attrs.get('window', '–')} px; channels {channels}"
     yield (
@@ -169,6 +176,15 @@ def _facts_of_frames(maps: xr.Dataset, summary: xr.Dataset) -> Iterable[tuple[st
     yield "walls in a frame", _known(summary, "n_walls")
     if "drift_max" in summary:
         yield "largest drift", f"{_with_sd(summary, 'drift_max', 'drift_sd')} px"
+
+
+def _facts_of_scan(result: Result) -> Iterable[tuple[str, str]]:
+    maps, scan = maps_of(result), result["scan"]
+    yield "field of view", field_of_view(maps)
+    yield "probes", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]}"
+    yield "detector", f"{scan.sizes[dims.K_Y]} × {scan.sizes[dims.K_X]} px"
+    yield "surprising places", _known(result["summary"], "n_surprises")
+    yield "largest surprise", _known(result["summary"], "surprise_max", " sd")
 
 
 def _known(summary: xr.Dataset, name: str, unit: str = "", scale: float = 1.0) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from invae import stages
-from invae.config import ProcessConfig
+from invae.config import GrapheneConfig, ProcessConfig
 from invae.config.synthetic import CardsConfig, DomainsConfig
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
@@ -174,6 +174,32 @@ def _cards(folder: Path, *, model: dict[str, object], **describe: object) -> Run
     return _through_all_stages(folder, source, config)
 
 
+def _scan(folder: Path) -> Run:
+    """A few diffraction patterns of graphene through every stage."""
+    from invae.synthetic.graphene import simulate
+
+    config = ProcessConfig.model_validate(
+        {
+            "name": "scan",
+            "describe": {"kind": "patterns", "window": 8, "neighbours": 5},
+            "model": {"family": "rVAE", "latent_dim": 3},
+            "training": {"epochs": 2, "batch_size": 40},
+            "analyse": {
+                "max_clusters": 3,
+                "traversal_steps": 3,
+                "pca_components": 6,
+                "baselines": ["pca", "nmf"],
+                "surprise_radius": 1.5,
+            },
+            "report": {"dpi": 50},
+            "compute": {"workers": 1},
+        }
+    )
+    source = folder / "graphene.zarr"
+    simulate(source, config=GrapheneConfig(n_scan_y=11, n_scan_x=13, n_k=16), seed=1)
+    return _through_all_stages(folder, source, config)
+
+
 def _through_all_stages(folder: Path, source: Path, config: ProcessConfig) -> Run:
     from invae.descriptors.describe import describe
     from invae.embed import embed
@@ -219,3 +245,9 @@ def conditional_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Single images whose suit is told to a model without pose, with three content dimensions."""
     model = {"family": "cVAE", "latent_dim": 3, "n_conditions": 4}
     return _cards(tmp_path_factory.mktemp("conditional"), model=model, condition=["suit"])
+
+
+@pytest.fixture(scope="session")
+def scan_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A small 4D-STEM scan."""
+    return _scan(tmp_path_factory.mktemp("scan"))
