@@ -6,7 +6,7 @@ from types import TracebackType
 
 import typer
 
-from flows.commands import demo, export, look, reproduce, run, samples, simulate
+from flows.commands import demo, export, finder, look, reproduce, run, samples, simulate
 from flows.terminal import MANNER, complain
 from tasks import interrupts
 
@@ -46,7 +46,7 @@ def invae(
         raise typer.Exit
 
 
-for module in (run, demo, simulate, look, export, reproduce, samples):
+for module in (run, demo, simulate, finder, look, export, reproduce, samples):
     module.register(app)
 
 

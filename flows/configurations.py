@@ -33,7 +33,7 @@ def load(name: str, *, changes: Sequence[str] = ()) -> ProcessConfig:
         ConfigError: if it is not found, does not parse, or a key or value is not valid.
     """
     path = _find(name)
-    values = changed(_read(path), changes)
+    values = changed(_read(path), changes, model=ProcessConfig)
     config = checked(ProcessConfig, values, prefix="config")
     wanted = name.partition("@")[2] if not Path(name).is_file() else ""
     if wanted and config.version != wanted:
@@ -49,7 +49,8 @@ def amended(config: ProcessConfig, changes: Sequence[str]) -> ProcessConfig:
     Raises:
         ConfigError: if a key or value is not valid.
     """
-    return checked(ProcessConfig, changed(config.model_dump(mode="json"), changes), prefix="config")
+    values = changed(config.model_dump(mode="json"), changes, model=ProcessConfig)
+    return checked(ProcessConfig, values, prefix="config")
 
 
 def _find(name: str) -> Path:
@@ -83,13 +84,17 @@ def _read(path: Path) -> Values:
     return values
 
 
-def changed(values: Values, changes: Sequence[str]) -> Values:
+def changed(
+    values: Values, changes: Sequence[str], *, model: type[BaseModel] | None = None
+) -> Values:
     """The values after `key=value` changes; keys are dotted, values are YAML.
+
+    Where a model is given, the end of a key stands for the whole if it is that of one key alone.
 
     Raises:
         ConfigError: if a change is not of that form.
     """
-    result = _copy(values)
+    result, keys = _copy(values), list(dict.fromkeys(keys_of(model))) if model else []
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key.strip(" ."):
@@ -98,8 +103,14 @@ def changed(values: Values, changes: Sequence[str]) -> Values:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {change!r}: the value is not YAML ({text})") from error
-        _put(result, key.strip().split("."), value, change=change)
+        _put(result, _whole(key.strip(), keys).split("."), value, change=change)
     return result
+
+
+def _whole(key: str, keys: Sequence[str]) -> str:
+    """The key that a short one stands for; itself if it is one, or if there are several or none."""
+    ending = [whole for whole in keys if whole.endswith(f".{key}")]
+    return ending[0] if key not in keys and len(ending) == 1 else key
 
 
 def _copy(values: Values) -> Values:

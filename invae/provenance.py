@@ -17,7 +17,7 @@ from invae.progress import Progress, silent
 PACKAGE = Path(__file__).parent
 LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "xarray", "zarr", "dask")
 COPY_BYTES = 1 << 20
-CODE_SUFFIXES = (".py", ".css", ".json")
+CODE_SUFFIXES = (".py", ".css", ".json", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,17 @@ def digest_json(values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest_path(path: Path, *, progress: Progress = silent) -> Source:
-    """SHA-256 and size of a file, or of all files of a folder with their names."""
+def digest_path(path: Path, *, beside: Sequence[Path] = (), progress: Progress = silent) -> Source:
+    """SHA-256 and size of a file with those that belong to it, or of all files of a folder; names count with them."""
     digest, done = hashlib.sha256(), 0
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = [*inside, *beside]
     try:
         total = sum(file.stat().st_size for file in files)
         for file in files:
-            if path.is_dir():
-                digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+            if path.is_dir() or file is not path:
+                name = file.name if file in beside else file.relative_to(path).as_posix()
+                digest.update(name.encode() + b"\0")
             for piece in _pieces(file):
                 digest.update(piece)
                 done += len(piece)

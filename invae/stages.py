@@ -47,7 +47,7 @@ STAGES: Mapping[str, Stage] = {
             "descriptors.zarr",
             ("ingest",),
             ("describe",),
-            ("descriptors", "readers", *STORING),
+            ("descriptors", "readers", "segment", *STORING),
         ),
         Stage(
             "train",
@@ -75,6 +75,7 @@ STAGES: Mapping[str, Stage] = {
                 "embed.py",
                 "models",
                 "readers",
+                "segment",
                 "training",
                 *STORING,
             ),
@@ -161,14 +162,20 @@ def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
 
 
 def _digest(path: Path) -> Source:
-    files = path.rglob("*") if path.is_dir() else [path]
+    from invae.readers import files_of  # the libraries of all formats: not for a look at a plan
+
+    _, *beside = files_of(path)
+    files = [*(path.rglob("*") if path.is_dir() else [path]), *beside]
     states = (file.stat() for file in files)
-    return _digest_of_state(path, tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in states))
+    state = tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in states)
+    return _digest_of_state(path, tuple(beside), state)
 
 
 @lru_cache(maxsize=256)
-def _digest_of_state(path: Path, state: tuple[tuple[int, int, int], ...]) -> Source:
-    return provenance.digest_path(path)
+def _digest_of_state(
+    path: Path, beside: tuple[Path, ...], state: tuple[tuple[int, int, int], ...]
+) -> Source:
+    return provenance.digest_path(path, beside=beside)
 
 
 def settings_of(config: ProcessConfig, sections: Sequence[str]) -> dict[str, object]:

@@ -70,3 +70,30 @@ class Pace:
             return words
         rate = (done - first) / (instant - began)
         return f"{words}, {rate:.3g}/s, {(total - done) / rate:.0f} s left"
+
+
+class Throughput:
+    """How fast a stage goes through its sources, counted from its first report, as `Pace` does."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._n_bytes = n_bytes
+        self._first: tuple[int, float] | None = None
+
+    def describe(self, done: int, total: int) -> str:
+        """`412 MB/s, 3 min left`; nothing before there is a rate."""
+        instant = time.monotonic()
+        if self._first is None:
+            self._first = (done, instant)
+        first, began = self._first
+        if done <= first or instant <= began or not self._n_bytes:
+            return ""
+        rate = (done - first) / (instant - began)
+        megabytes = rate / total * self._n_bytes / 1e6
+        return f"{megabytes:.3g} MB/s, {duration((total - done) / rate)} left"
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min` or `2.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

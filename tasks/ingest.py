@@ -5,6 +5,7 @@ from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
 from tasks import runs
+from tasks.audience import Throughput
 
 
 @task(
@@ -20,12 +21,19 @@ def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]
         return job.unchanged()
     from invae.readers.ingest import ingest as bring_in
 
+    tell = job.progress()
+    speed = Throughput(sum(source.n_bytes for source in job.receipt.sources))
+
+    def follow(done: int, total: int, /) -> None:
+        job.note = speed.describe(done, total)
+        tell(done, total)
+
     bring_in(
         job.paths,
         job.target,
         config=config.ingest,
         receipt=job.receipt,
         compute=config.compute,
-        progress=job.progress(),
+        progress=follow,
     )
     return job.finished()

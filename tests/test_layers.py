@@ -18,6 +18,8 @@ LAYERS: list[set[str]] = [
     {"scans"},
     {"readers"},
     {"synthetic"},
+    {"segment"},
+    {"atom_training"},
     {"descriptors"},
     {"models"},
     {"training"},

@@ -10,12 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers.environments import ATOMAI, PYROVED, Environment, make
+from benchmarks.peers.environments import (
+    ATOMAI,
+    LIBERTEM,
+    PY4DSTEM,
+    PYROVED,
+    Environment,
+    make,
+)
+from benchmarks.timing import Times
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS: Mapping[str, tuple[Environment, str]] = {
     "AtomAI": (ATOMAI, "benchmarks.peers.run_atomai"),
     "pyroVED": (PYROVED, "benchmarks.peers.run_pyroved"),
+    "LiberTEM": (LIBERTEM, "benchmarks.peers.run_libertem"),
+    "py4DSTEM": (PY4DSTEM, "benchmarks.peers.run_py4dstem"),
 }
 
 
@@ -61,7 +71,6 @@ def ask(peer: str, request: Request, images: np.ndarray, probe: np.ndarray) -> A
     Raises:
         subprocess.CalledProcessError: The peer failed; its own message stands above.
     """
-    environment, module = SCRIPTS[peer]
     with tempfile.TemporaryDirectory(prefix="invae-peer-") as folder:
         arrays, result = Path(folder, "arrays.npz"), Path(folder, "answer.npz")
         np.savez(arrays, images=np.float32(images), probe=np.float32(probe))
@@ -69,14 +78,47 @@ def ask(peer: str, request: Request, images: np.ndarray, probe: np.ndarray) -> A
         asked.write_text(
             json.dumps({**asdict(request), "arrays": str(arrays), "answer": str(result)})
         )
-        subprocess.run(
-            [str(make(environment)), "-m", module, str(asked)],
-            check=True,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": str(request.threads), "MPLBACKEND": "Agg"},
-            stdout=subprocess.DEVNULL,
-        )
+        _run(peer, asked, threads=request.threads)
         with np.load(result) as found:
             values = dict(found)
     latents = {n: v for n, v in values.items() if n not in ("angles", "wall", "cpu")}
     return Answer(latents, values["angles"], values["wall"], values["cpu"])
+
+
+@dataclass(frozen=True)
+class ScanRequest:
+    """What a peer does with the file of a 4D-STEM scan."""
+
+    file: str
+    """A NumPy file (scan_y, scan_x, k_y, k_x)."""
+    shape: tuple[int, int, int, int]
+    centre: tuple[float, float]
+    """(y, x) [pixel]."""
+    bands: tuple[tuple[float, float], ...]
+    """Inner and outer radius of virtual detectors [pixel]."""
+    workers: int
+    turns: int
+
+
+def ask_scan(peer: str, request: ScanRequest) -> dict[str, Times]:
+    """Times of what a peer does with a scan, by name, turn by turn, beside a copy of the scan in memory.
+
+    Raises:
+        subprocess.CalledProcessError: The peer failed; its own message stands above.
+    """
+    with tempfile.TemporaryDirectory(prefix="invae-peer-") as folder:
+        asked, result = Path(folder, "request.json"), Path(folder, "answer.json")
+        asked.write_text(json.dumps({**asdict(request), "answer": str(result)}))
+        _run(peer, asked, threads=request.workers)
+        return {name: Times(**times) for name, times in json.loads(result.read_text()).items()}
+
+
+def _run(peer: str, asked: Path, *, threads: int) -> None:
+    environment, module = SCRIPTS[peer]
+    subprocess.run(
+        [str(make(environment)), "-m", module, str(asked)],
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "MPLBACKEND": "Agg"},
+        stdout=subprocess.DEVNULL,
+    )

@@ -92,7 +92,7 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
         InputError: if there is none in a folder.
     """
     from invae.errors import InputError
-    from invae.readers import formats
+    from invae.readers import files_of, formats
     from invae.stages import natural
 
     extensions = {extension for reader in formats() for extension in reader.extensions}
@@ -110,5 +110,6 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
             raise InputError(
                 f"{path} holds no recording; known are {', '.join(sorted(extensions))}"
             )
-        found += sorted(inside, key=natural)
+        others = {other for entry in inside for other in files_of(entry)[1:]}
+        found += sorted((entry for entry in inside if entry not in others), key=natural)
     return found

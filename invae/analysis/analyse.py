@@ -8,7 +8,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from invae import dims, store
-from invae.analysis import baselines, clusters, examples, linear, traversal
+from invae.analysis import baselines, clusters, examples, linear, on_images, traversal
 from invae.analysis.association import associate
 from invae.analysis.confusion import compare, known_classes
 from invae.analysis.decoding import decoder_of, states_of
@@ -70,7 +70,9 @@ def analyse(
         groups = _site_groups(inputs)
         if inputs.has_frames:
             add_images(inputs, groups)
-        if inputs.on_scan:
+        elif inputs.on_images:
+            on_images.add_images(inputs, groups)
+        elif inputs.on_scan:
             add_scan(inputs, groups)
         groups["summary"] = summarise(groups)
     pixels = store.open_store(patches)[[dims.PATCH_Y, dims.PATCH_X]].load()
@@ -106,8 +108,9 @@ def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
     baseline["bic"] = classes["bic"]
     baseline.attrs = {name: classes.attrs[name] for name in ("turns", "agreement", "n_classes")}
     groups = {"": sites, "baseline": baseline, "training": _history(inputs.model)}
-    if inputs.has_frames:
-        groups["association"] = _associations(inputs, sites)
+    described = [name for name in (*DESCRIPTORS, *on_images.MEASURED) if name in sites]
+    if described:
+        groups["association"] = _associations(inputs, sites, described)
     groups |= _beside(inputs, sites, components)
     return groups | _against_known(sites, groups.get("baselines")) | _decoded(inputs, sites)
 
@@ -310,7 +313,7 @@ def _manifold(inputs: Inputs, sites: xr.Dataset, decode: Decode) -> xr.Dataset:
     )
 
 
-def _associations(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
+def _associations(inputs: Inputs, sites: xr.Dataset, described: list[str]) -> xr.Dataset:
     n_latents = sites.sizes[dims.LATENT]
     features = xr.Dataset(
         {f"content_{index + 1}": sites["content"].isel(latent=index) for index in range(n_latents)}
@@ -320,7 +323,7 @@ def _associations(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
     spaces = {"content": sites["content"], "pca": sites["pca"][:, :n_latents]}
     return associate(
         features.reset_coords(drop=True),
-        sites[list(DESCRIPTORS)].reset_coords(drop=True),
+        sites[described].reset_coords()[described],
         spaces,
         sites=sites,
         window=float(sites.attrs["window"]),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from invae import dims, store
@@ -28,13 +29,24 @@ class Inputs:
 
     @property
     def has_frames(self) -> bool:
-        """Whether patches were cut from frames; a set of single images has no maps."""
+        """Whether maps were made of the frames that patches were cut from, as of domains and their walls."""
         return (self.patches / "maps" / "zarr.json").is_file()
 
     @property
     def on_scan(self) -> bool:
         """Whether sites are the probes of a scan, and patches their patterns."""
         return dims.SCAN_Y in store.open_store(self.recording).sizes
+
+    @property
+    def on_images(self) -> bool:
+        """Whether sites lie on frames of which nothing but patches was made: atoms, windows."""
+        kinds = {dims.KINDS[number] for number in np.unique(store.open_store(self.patches)["kind"])}
+        return not self.has_frames and kinds <= {"atom", "grid"}
+
+    @property
+    def signal(self) -> str:
+        """The signal that patches were cut from, where there is one."""
+        return str(store.open_store(self.patches)[dims.CHANNEL].to_numpy()[0])
 
     def frame_maps(self) -> xr.Dataset:
         """Maps of all frames, unread."""

@@ -26,13 +26,22 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
     found = _of_sites(sites) | _of_training(groups["training"]) | _of_known(groups)
     if frames is not None:
         add("n_frames", frames.sizes[dims.FRAME], "frames")
-        add("masked_share", float(frames["masked_share"].mean()), "masked share of all frames")
+        if "masked_share" in frames:
+            add("masked_share", float(frames["masked_share"].mean()), "masked share of all frames")
         found |= _of_drift(frames)
     for name, variable in found.items():
         add(name, *variable)
     walls = groups.get("walls")
     if walls is not None:
         add("n_walls", _walls_per_frame(walls), "walls in a frame, mean")
+    if "outliers" in groups:
+        add(
+            "n_outliers",
+            groups["outliers"].sizes["outlier"],
+            "sites unlike the others of their class",
+        )
+    if "tracks" in groups:
+        add("n_tracks", groups["tracks"].sizes["track"], "atoms followed in time")
     if "scan" in groups:
         add("n_surprises", groups["surprises"].sizes["peak"], "surprising places of the scan")
         strongest = float(groups[""]["surprise"].max())

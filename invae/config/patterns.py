@@ -27,3 +27,6 @@ class PatternsConfig(Config):
     """All added up; one channel for each distance; or one for each neighbour, which then does not turn with the pattern."""
     deal_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Electrons that meet the border of two pixels of the patch are dealt out by chance, which follows from this."""
+    common: Literal["remove", "keep"] = "keep"
+    """Whether what all patterns of the scan share, such as the edge of the disc, is taken off after the transform; never off counts
+    that stay counts."""

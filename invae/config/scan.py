@@ -52,4 +52,4 @@ class ScanConfig(Config):
     rotation: Literal["auto", "none"] | Degrees = "none"
     """Turn of the centre-of-mass vectors into the scan's axes: found by least curl, none, or an angle [degree]."""
     slab_mb: Annotated[float, Field(gt=0, le=1024)] = 96
-    """Size of a slab of scan rows, the unit of writing and of resuming [MB, uncompressed]."""
+    """Size of a slab of scan rows, the unit of writing and of resuming [MB, uncompressed]; floats take half."""

@@ -13,8 +13,17 @@ AGREEING = 2
 """A faint atom lies within reach of several strong ones; so many of their averages must show it."""
 
 
+NEXT = (0.75, 1.25)
+"""Where the neighbours of a strong atom are that are like it, in distances of neighbours."""
+
+
 def repeated(
-    rise: np.ndarray, strong: np.ndarray, *, least: float, distance: float
+    rise: np.ndarray,
+    strong: np.ndarray,
+    *,
+    least: float,
+    distance: float,
+    between: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places (place, 2) [px] where what is left over rises around one strong atom as around its neighbours,
     and by how much on average (place,).
@@ -27,40 +36,51 @@ def repeated(
         strong: positions of the strong atoms (atom, 2) [px].
         least: average rise that counts, in the unit of `rise`.
         distance: places nearer to each other are one, and those nearer to a strong atom none [px].
+        between: how far from a strong atom places are looked for, in distances of neighbours.
     """
     none = np.zeros((0, 2)), np.zeros(0)
     if len(strong) <= CELLS:
         return none
-    reach, mean, count = _averages(rise, strong)
+    reach, mean, count = _averages(rise, strong, between=between)
     noise = 1.4826 * float(np.median(np.abs(rise))) / np.sqrt(np.maximum(count, 1))
     enough = (count >= CELLS / 2) & (mean > np.maximum(least, SURE * noise))
     top = enough & (mean == ndi.maximum_filter(mean, (1, 3, 3)))
     owner, y, x = np.nonzero(top)
     places, found = strong[owner] + np.stack([y, x], axis=1) - reach, mean[top]
     apart = KDTree(strong).query(places)[0] > distance
-    inside = ((places >= 0) & (places <= np.array(rise.shape) - 1)).all(axis=1)
+    rim = distance / 2
+    inside = ((places >= rim) & (places <= np.array(rise.shape) - 1 - rim)).all(axis=1)
     kept = np.asarray(apart) & inside
     return _joined(places[kept], found[kept], distance=distance) if kept.any() else none
 
 
-def _averages(rise: np.ndarray, strong: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+def _averages(
+    rise: np.ndarray, strong: np.ndarray, *, between: tuple[float, float]
+) -> tuple[int, np.ndarray, np.ndarray]:
     """Reach of the surroundings [px], their mean over the nearest strong atoms (atom, y, x), and of how
-    many; nothing beyond the distance of neighbours, where other strong atoms are nearer.
+    many.
     """
     tree = KDTree(strong)
-    reach = int(np.ceil(np.median(tree.query(strong, k=2)[0][:, 1])))
+    nearest, farthest = np.array(between) * np.median(tree.query(strong, k=2)[0][:, 1])
+    reach = int(np.ceil(farthest))
     steps = np.indices((2 * reach + 1,) * 2).reshape(2, -1).T - reach
-    at = strong[:, None] + steps
-    inside = ((at >= 0) & (at <= np.array(rise.shape) - 1)).all(-1)
-    values = ndi.map_coordinates(rise, at.reshape(-1, 2).T, order=1, mode="nearest")
-    values = np.where(inside, values.reshape(inside.shape), 0)
+    square = (steps**2).sum(-1)
+    looked = (square >= nearest**2) & (square <= reach**2)
+    # the nearest pixel will do: where strong atoms lie between the pixels differs from one to the next
+    at = np.rint(strong).astype(int)[:, None] + steps[looked]
+    inside = ((at >= 0) & (at < np.array(rise.shape))).all(-1)
+    y, x = (np.clip(at[..., axis], 0, rise.shape[axis] - 1) for axis in (0, 1))
+    values = np.where(inside, rise[y, x], 0).astype(np.float32)
     near = np.asarray(tree.query(strong, k=CELLS)[1])
     rows = np.repeat(np.arange(len(strong)), CELLS)
-    pairs = csr_array((np.ones(near.size), (rows, near.ravel())), shape=(len(strong),) * 2)
-    count = pairs @ inside.astype(float)
-    mean = (pairs @ values) / np.maximum(count, 1)
-    mean[:, (steps**2).sum(-1) > reach**2] = -np.inf
+    pairs = csr_array(
+        (np.ones(near.size, np.float32), (rows, near.ravel())), shape=(len(strong),) * 2
+    )
     side = 2 * reach + 1
+    count = np.zeros((len(strong), side * side))
+    mean = np.full(count.shape, -np.inf)
+    count[:, looked] = pairs @ inside.astype(np.float32)
+    mean[:, looked] = (pairs @ values) / np.maximum(count[:, looked], 1)
     return reach, mean.reshape(-1, side, side), count.reshape(-1, side, side)
 
 

@@ -136,7 +136,7 @@ def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
     found = xr.Dataset({name: ("atom", every[name].values, every[name].attrs) for name in of_atoms})
     has_patch = ("atom", kept, attrs("the atom is the centre of a patch"))
     store.write_dataset(frames.partial, found.assign(has_patch=has_patch), group=GROUP)
-    drift = attrs("movement of all atoms together since the first frame", "pixel")
+    drift = attrs("place of the frame on the sample relative to the first frame", "pixel")
     moved = xr.Dataset({"drift": ((FRAME, AXIS), links.drift, drift)}, {AXIS: ["y", "x"]})
     store.write_dataset(frames.partial, moved, group=MOVED)
     return every.isel({SITE: kept}).assign_attrs({INDEPENDENT: False})

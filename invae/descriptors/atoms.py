@@ -7,7 +7,7 @@ import scipy.ndimage as ndi
 from scipy.spatial import KDTree
 
 from invae.config.atoms import FindConfig
-from invae.descriptors.atom_lattice import repeated
+from invae.descriptors.atom_lattice import NEXT, repeated
 from invae.descriptors.atom_refine import Shapes, centroid, draw, fit, heights
 
 SURROUNDINGS = 1.6
@@ -22,8 +22,10 @@ HELD = 1e-3
 """Freedom of positions that the centroid has settled, in sds of an atom."""
 DRAWN = 4.0
 """Radius in which an atom is taken away from the image, in its sds."""
-PRESENT = 1 / 3
-"""Of the rise of its likes around it: a faint atom that rises less is not there."""
+PRESENT = 0.2
+"""Of the height of its likes around it: an atom that is lower is not there."""
+LIKE = 0.8
+"""Mean rise of the strong atoms' neighbours where all of them see the same ones around them, as a share of their own."""
 LAPLACE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
 """Keeps the sd of white noise and removes all that is linear. Source: Immerkær 1996,
 doi:10.1006/cviu.1996.0060."""
@@ -47,9 +49,10 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
         return _shapes(np.zeros(image.shape), np.zeros((0, 2)), 1.0, config=config)
     filled = _filled(image, known)
     scale = scale_of(filled, config=config)
-    places = _strong(filled, known, scale, config=config)
+    by_network = config.method == "network"
+    places = _marked(filled, known) if by_network else _strong(filled, known, scale, config=config)
     found = _shapes(filled, places, scale.sd, config=config)
-    if config.faint is not None:
+    if config.faint is not None and not by_network:
         faint = _faint(filled, known, found, scale, config=config)
         if len(faint):
             places = np.concatenate([found.position, faint])
@@ -64,6 +67,13 @@ def _shapes(image: np.ndarray, places: np.ndarray, sd: float, *, config: FindCon
     if config.refine == "gaussian" or not len(places):
         return fit(image, places, sd=sd)
     return fit(image, centroid(image, places, sd=sd), sd=sd, free=HELD)
+
+
+def _marked(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Pixels (atom, 2) of atoms that the network marks."""
+    from invae.segment.finder import centres, probability  # torch, which the other methods need not
+
+    return centres(probability(np.where(known, image, np.nan)[None])[0])
 
 
 def _strong(
@@ -83,25 +93,29 @@ def _strong(
 def _faint(
     image: np.ndarray, known: np.ndarray, strong: Shapes, scale: Scale, *, config: FindConfig
 ) -> np.ndarray:
-    """Places (atom, 2) [px] of atoms that show by what is left over around many strong ones.
+    """Places (atom, 2) [px] of atoms that the lattice repeats: a fainter kind beside the strong ones, and
+    weak ones in place of strong ones.
 
-    One that rises by less than a share of what its likes do is missing.
+    One that is lower than a share of what its likes are is missing.
     """
     if not len(strong.height):
         return strong.position
     drawn = np.column_stack([strong.height, strong.position, np.log(strong.sd)])
     left = image - draw(image.shape, drawn, radius=DRAWN * scale.sd)
+    rise, rest = (_rise(part, scale.sd, method=config.method) for part in (image, left))
     pixels = tuple(np.rint(strong.position).astype(int).clip(0, np.array(image.shape) - 1).T)
-    usual = float(np.median(_rise(image, scale.sd, method=config.method)[pixels]))
-    places, mean = repeated(
-        _rise(left, scale.sd, method=config.method),
-        strong.position,
-        least=(config.faint or 0.0) * usual,
-        distance=scale.min_distance,
+    usual = float(np.median(rise[pixels]))
+    least, here = (config.faint or 0.0) * usual, strong.position
+    beside, mean = repeated(rest, here, least=least, distance=scale.min_distance)
+    instead, same = repeated(
+        rise, here, least=LIKE * usual, distance=scale.min_distance, between=NEXT
     )
-    likes = mean / usual * np.median(heights(image, strong.position, sd=scale.sd))
-    there = heights(left, places, sd=scale.sd) > PRESENT * likes
-    return places[there & known[tuple(np.rint(places).astype(int).T)]]
+    places, likes = np.concatenate([beside, instead]), np.concatenate([mean, same])
+    height = float(np.median(heights(image, here, sd=scale.sd))) / usual
+    there = heights(left, places, sd=scale.sd) > PRESENT * height * likes
+    kept = there & known[tuple(np.rint(places).astype(int).T)]
+    places, likes = places[kept], likes[kept]
+    return places[_strongest(places, likes, distance=scale.min_distance)]
 
 
 def scale_of(image: np.ndarray, *, config: FindConfig) -> Scale:

@@ -1,5 +1,6 @@
 """The describe stage: recording.zarr → descriptors.zarr, as the kind of its configuration says."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from invae.config import (
@@ -9,6 +10,7 @@ from invae.config import (
     DescribeConfig,
     ImagesConfig,
     PatternsConfig,
+    WallsConfig,
 )
 from invae.descriptors.atom_patches import describe_atoms
 from invae.descriptors.dense_patches import describe_dense
@@ -17,6 +19,15 @@ from invae.descriptors.patterns import describe_patterns
 from invae.descriptors.wall_patches import describe_walls
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
+
+KINDS: Mapping[type, Callable[..., None]] = {
+    WallsConfig: describe_walls,
+    ImagesConfig: describe_images,
+    AtomsConfig: describe_atoms,
+    DenseConfig: describe_dense,
+    PatternsConfig: describe_patterns,
+}
+"""What makes the patches, by the configuration of its kind."""
 
 
 def describe(
@@ -45,23 +56,6 @@ def describe(
         InputError: the recording does not have what is to be described.
         ConfigError: the configuration does not fit the recording.
     """
-    if isinstance(config, ImagesConfig):
-        describe_images(
-            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
-        )
-    elif isinstance(config, PatternsConfig):
-        describe_patterns(
-            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
-        )
-    elif isinstance(config, AtomsConfig):
-        describe_atoms(
-            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
-        )
-    elif isinstance(config, DenseConfig):
-        describe_dense(
-            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
-        )
-    else:
-        describe_walls(
-            recording, target, config=config, receipt=receipt, compute=compute, progress=progress
-        )
+    KINDS[type(config)](
+        recording, target, config=config, receipt=receipt, compute=compute, progress=progress
+    )

@@ -23,7 +23,8 @@ class Links:
     track: np.ndarray
     """Number of every atom (atom,), frame after frame, counted from 0."""
     drift: np.ndarray
-    """Since the first frame (frame, 2), (y, x) [px]."""
+    """Place of each frame on the sample relative to the first (frame, 2), (y, x) [px]: what (y, x) of a frame is
+    moved by to lie in the first."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def link(frames: Sequence[np.ndarray], *, config: LinkConfig) -> Links:
     tracks, drift, n_tracks = [], np.zeros((len(frames), 2)), 0
     for number, positions in enumerate(frames):
         step = _drift(seen.position[seen.age == 0], positions)
-        drift[number] = drift[number - 1] + step if number else 0
+        drift[number] = drift[max(number - 1, 0)] - step
         seen = Seen(seen.position + step, seen.track, seen.age)
         track, left = _follow(seen, positions, config=config)
         new = np.flatnonzero(track < 0)

@@ -44,6 +44,8 @@ class Scan:
     """Neighbours that are added up in each channel."""
     unit: float
     """Of the logarithm."""
+    mean: np.ndarray
+    """The mean pattern of the scan on the pixels of a patch (y, x)."""
 
     @property
     def margin(self) -> int:
@@ -123,9 +125,9 @@ def survey(
             f"{config.window} leave no pixel of {name}; choose a smaller radius or window"
         )
     groups = tuple(channels(config.neighbours, config.combine).values())
-    mean = float(found.of(maps["mean_pattern"].to_numpy()).mean())
-    unit = 1.0 if pattern.dtype.kind in "iu" else max(FLOOR * mean, 1e-30)
-    scan = Scan(recording, config, shape, counts, found, groups, unit)
+    mean = found.of(maps["mean_pattern"].to_numpy())
+    unit = 1.0 if pattern.dtype.kind in "iu" else max(FLOOR * float(mean.mean()), 1e-30)
+    scan = Scan(recording, config, shape, counts, found, groups, unit, mean)
     return scan, (pixels[0] * steps[0], pixels[1] * steps[1])
 
 
@@ -243,7 +245,21 @@ def _rows(scan: Scan, rows: slice) -> np.ndarray:
     else:
         small = scan.resampling.of(patterns)
     summed = combined(small, scan.groups, margin=margin)
-    return transformed(summed, scan.config.transform, unit=scan.unit).reshape(-1, *summed.shape[2:])
+    told = transformed(summed, scan.config.transform, unit=scan.unit) - common(scan)
+    return told.reshape(-1, *summed.shape[2:])
+
+
+def common(scan: Scan) -> np.ndarray:
+    """What is taken off every patch (channel, y, x): the transform of the mean pattern, or nothing.
+
+    A mean over quarter turns and mirror images, so that it prefers no direction: what is left of a pattern turns with it.
+    """
+    summed = np.stack([len(offsets) * scan.mean for offsets in scan.groups])
+    if scan.config.common == "keep" or scan.config.transform == "none":
+        return np.zeros_like(summed)
+    shared = transformed(summed, scan.config.transform, unit=scan.unit)
+    both = (shared, np.flip(shared, axis=-1))
+    return np.mean([np.rot90(one, n, axes=(-2, -1)) for one in both for n in range(4)], axis=0)
 
 
 def transformed(values: np.ndarray, transform: str, *, unit: float = 1.0) -> np.ndarray:

@@ -9,10 +9,11 @@ import xarray as xr
 from invae.errors import ConfigError, InputError
 from invae.readers.raw import Reader
 from invae.readers.recording import assemble
-from invae.readers.registry import formats, reader_for
+from invae.readers.registry import files_of, formats, reader_for
+from invae.readers.scan import PATTERN, Scan, in_scan, one_pattern
 from invae.readers.series import concatenate, in_order
 
-__all__ = ["Reader", "formats", "open_recording"]
+__all__ = ["Reader", "Scan", "files_of", "formats", "open_recording"]
 
 
 def open_recording(
@@ -22,6 +23,7 @@ def open_recording(
     order: Literal["given", "name", "time"] = "given",
     pixel_size: float | None = None,
     channels: Sequence[str] | None = None,
+    scan: Scan | None = None,
 ) -> xr.Dataset:
     """One recording, or a series of files as one, labelled and lazy: no pixel is read before it is used.
 
@@ -30,10 +32,12 @@ def open_recording(
         format: Name of the format (see `invae formats`); found by content when empty.
         order: How the files of a series follow each other.
         pixel_size: Size of a pixel [nm], instead of what the files say.
-        channels: Names of the channels to keep; all of them when empty.
+        channels: Names of the channels to keep; all of them when empty, of several signals of
+            patterns the counts.
+        scan: Shape and order of the scan of patterns, where the file does not tell them or tells them wrong.
 
     Raises:
-        ConfigError: If a file lacks one of the channels.
+        ConfigError: If a file lacks one of the channels, or the scan does not fit its patterns.
         InputError: If a file is missing, broken, not a recording, or does not belong to the series.
         UnknownFormat: If no reader knows a file.
     """
@@ -43,7 +47,9 @@ def open_recording(
     recordings: dict[Path, xr.Dataset] = {}
     seen: dict[Path, Path] = {}
     for one in paths:
-        recording = _open(one, format_name=format, pixel_size=pixel_size, channels=channels)
+        recording = _open(
+            one, format_name=format, pixel_size=pixel_size, channels=channels, scan=scan or Scan()
+        )
         first = seen.setdefault(one.resolve(), one)
         if one in recordings or first is not one:
             raise InputError(f"{one}: is in the series twice (as {first}); name it once")
@@ -59,10 +65,14 @@ def _open(
     format_name: str | None,
     pixel_size: float | None,
     channels: Sequence[str] | None,
+    scan: Scan,
 ) -> xr.Dataset:
     reader = reader_for(path, format_name=format_name)
-    recording = assemble(reader.open(path), path, format_name=reader.name, pixel_size=pixel_size)
-    return recording if channels is None else with_channels(recording, channels, str(path))
+    raw = one_pattern(in_scan(reader.open(path), path, scan), channels, path)
+    recording = assemble(raw, path, format_name=reader.name, pixel_size=pixel_size)
+    if channels is None or list(recording.data_vars) == [PATTERN]:
+        return recording
+    return with_channels(recording, channels, str(path))
 
 
 def with_channels(recording: xr.Dataset, channels: Sequence[str], name: str) -> xr.Dataset:

@@ -15,7 +15,7 @@ from invae.config import ComputeConfig, IngestConfig
 from invae.errors import ConfigError, InputError, InvaeError
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
-from invae.readers import open_recording, with_channels
+from invae.readers import Scan, files_of, open_recording, with_channels
 from invae.readers.ingest_patterns import is_scan, take_in_scan
 from invae.readers.labelled import COMPLETE
 from invae.readers.recording import with_sources
@@ -50,13 +50,15 @@ def ingest(
     """
     paths = [Path(source) for source in sources]
     _are_different(receipt)
-    before = {path: _state(path) for path in paths if path.exists()}
+    files = dict.fromkeys(file for path in paths if path.exists() for file in files_of(path))
+    before = {file: _state(file) for file in files}
     recording = open_recording(
         paths,
         format=config.format,
         order=config.order,
         pixel_size=config.pixel_size,
         channels=config.channels,
+        scan=Scan(config.scan_shape, config.scan_order, config.flyback),
     )
     _take_in(
         _timed(recording, config),

@@ -1,12 +1,13 @@
 """A 4D-STEM scan into the store, and its maps, in one pass: slab by slab, each read once.
 
-One slab of scan rows is in memory at a time, read, reduced and looked at in pieces by several threads, then compressed by Zarr's
-own. The file of a slab is written last, so a slab that is there is complete, and is not read from its source again.
+Two slabs of scan rows are in memory: one is read, reduced and looked at in pieces by several threads while Zarr compresses and
+writes the other. The file of a slab is written last, so a slab that is there is complete, and is not read from its source again.
 """
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -30,8 +31,10 @@ from invae.scans.virtual import Detectors
 
 BYTES_PER_MB = 1e6
 PATTERN, MAPS, RADIAL = "pattern", "maps", "radial_profile"
-PIECES = 8
+PIECES = 16
 """Parts of a slab that are read and looked at one by one, so that memory holds little beside the slab itself."""
+MOST_THREADS = 8
+"""Pieces that are in memory at once."""
 SAMPLE = 256
 """Patterns, from all over the scan, that are looked at before the pass."""
 SAMPLE_BYTES = 32_000_000
@@ -68,6 +71,19 @@ class Look:
 
 
 @dataclass(frozen=True, eq=False)
+class Slab:
+    """Some rows of the scan, in memory."""
+
+    tile: Tile
+    values: np.ndarray
+    rings: np.ndarray
+    """Radial profiles (scan_y, scan_x, k)."""
+    is_there: bool
+    """Whether its patterns are in the store."""
+    look: Look
+
+
+@dataclass(frozen=True, eq=False)
 class Pass:
     """All that is needed to take in a slab."""
 
@@ -83,32 +99,50 @@ class Pass:
         return self.calibration.window.dtype(self.source.dtype)
 
     def take(self, tile: Tile) -> Look:
-        """Write one slab unless it is there, and look at it; the rings of its patterns go to the store."""
-        is_there = store.tile_is_written(self.growing, PATTERN, tile=tile)
+        """Look at one slab, and write it."""
+        slab = self.look(tile)
+        self.write(slab)
+        return slab.look
+
+    def look(self, tile: Tile, room: np.ndarray | None = None) -> Slab:
+        """Read a slab, from the store if it is there already, and look at it piece by piece.
+
+        Args:
+            tile: Which one.
+            room: Memory for its values, flat; touching new memory takes as long as reading.
+        """
         sizes = tuple(part.stop - part.start for part in tile)
-        values = self._stored(tile) if is_there else np.empty(
-            (*sizes, *self.calibration.window.shape), self.dtype
-        )  # fmt: skip
+        shape = (*sizes, *self.calibration.window.shape)
+        is_there = store.tile_is_written(self.growing, PATTERN, tile=tile)
+        if is_there:
+            values = self._stored(tile)
+        else:
+            room = np.empty(math.prod(shape), self.dtype) if room is None else room
+            values = room[: math.prod(shape)].reshape(shape)
         rings = np.empty((*sizes, len(self.detectors.ring_sizes)), np.float32)
         moments = np.empty((len(virtual.MAPS), *sizes))
 
         def look(piece: Tile) -> Look:
             if not is_there:
                 values[piece] = self._read(tile, piece)
-            patterns = values[piece].reshape(-1, *values.shape[2:])
-            shape = values[piece].shape[:2]
-            rings[piece] = virtual.rings_of(patterns, self.detectors).reshape(*shape, -1)
+            patterns = values[piece].reshape(-1, *shape[2:])
+            scan = values[piece].shape[:2]
+            rings[piece] = virtual.rings_of(patterns, self.detectors).reshape(*scan, -1)
             found = virtual.moments_of(patterns, self.detectors)
-            moments[(slice(None), *piece)] = found.reshape(-1, *shape)
+            moments[(slice(None), *piece)] = found.reshape(-1, *scan)
             total, highest = virtual.total_and_maximum(patterns)
             return Look(moments, total, highest, Survey.of(patterns))
 
         with ThreadPoolExecutor(self.threads) as pool:
             looks = list(pool.map(look, _pieces(sizes)))
-        store.write_tile(self.growing, RADIAL, rings, tile=tile, group=MAPS)
-        if not is_there:
-            store.write_tile(self.growing, PATTERN, values, tile=tile)
-        return reduce(Look.with_detector_of, looks)
+        whole = reduce(Look.with_detector_of, looks)
+        return Slab(tile, values, rings, is_there, whole)
+
+    def write(self, slab: Slab) -> None:
+        """Write a slab: its rings first, its patterns last."""
+        store.write_tile(self.growing, RADIAL, slab.rings, tile=slab.tile, group=MAPS)
+        if not slab.is_there:
+            store.write_tile(self.growing, PATTERN, slab.values, tile=slab.tile)
 
     def _read(self, tile: Tile, piece: Tile) -> np.ndarray:
         """A piece of a slab from the source, reduced to what is kept."""
@@ -152,7 +186,7 @@ def take_in_scan(
         recording[PATTERN].variable,
         calibration,
         calibration.detectors,
-        threads=(compute.workers or os.cpu_count() or 1) if alone else 1,
+        threads=min(MOST_THREADS, compute.workers or os.cpu_count() or 1) if alone else 1,
     )
     moments = np.empty((len(virtual.MAPS), *recording[PATTERN].shape[:2]))
     whole: Look | None = None
@@ -189,11 +223,22 @@ def _finished(
 
 
 def _one_by_one(run: Pass, tiles: Sequence[Tile], progress: Progress) -> Iterator[Look]:
-    """What every slab gives, in the order in which they lie in the file."""
-    with threadpool_limits(limits=1):
-        for done, tile in enumerate(tiles, start=1):
-            yield run.take(tile)
-            progress(done, len(tiles))
+    """What every slab gives, in the order in which they lie in the file; each is written while the next is looked at."""
+    largest = max(math.prod(part.stop - part.start for part in tile) for tile in tiles)
+    n_values = largest * math.prod(run.calibration.window.shape)
+    rooms = [np.empty(n_values, run.dtype) for _ in tiles[:2]]
+    with threadpool_limits(limits=1), ThreadPoolExecutor(1) as writer:
+        writing: Future[None] | None = None
+        for done, tile in enumerate(tiles):
+            slab = run.look(tile, rooms[done % 2])
+            if writing is not None:
+                writing.result()
+                progress(done, len(tiles))
+            writing = writer.submit(run.write, slab)
+            yield slab.look
+        if writing is not None:
+            writing.result()
+            progress(len(tiles), len(tiles))
 
 
 def _in_groups(
@@ -274,13 +319,16 @@ def _axes(recording: xr.Dataset) -> Axes:
 def _lay_out(
     growing: Path, recording: xr.Dataset, calibration: Calibration, slab_mb: float
 ) -> list[Tile]:
-    """Empty arrays and the coordinates; the slabs in which they are written."""
+    """Empty arrays and the coordinates; the slabs in which they are written.
+
+    Slabs of floats have half the size: they hardly compress, and Zarr holds what it has compressed twice.
+    """
     patterns, window = recording[PATTERN], calibration.window
     shape, dtype = (*patterns.shape[:2], *window.shape), window.dtype(patterns.dtype)
     chunk, tile = store.scan_tile(
         patterns.shape[:2],
         item_bytes=int(np.prod(window.shape)) * dtype.itemsize,
-        tile_bytes=slab_mb * BYTES_PER_MB,
+        tile_bytes=slab_mb * BYTES_PER_MB / (2 if dtype.kind == "f" else 1),
     )
     names = tuple(map(str, patterns.dims))
     kept = store.Variable(names, shape, dtype, patterns.attrs, (*chunk, *window.shape), tile)

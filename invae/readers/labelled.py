@@ -14,8 +14,9 @@ import xarray as xr
 
 from invae import dims
 from invae.errors import InputError, StoreError
-from invae.readers.nsid import SIGNATURE, says_netcdf
-from invae.readers.raw import Axis, Channel, Key, Known, Pixels, Raw, Reader
+from invae.readers.hdf5 import SIGNATURE
+from invae.readers.nsid import says_netcdf
+from invae.readers.raw import Axis, Beam, Channel, Key, Known, Pixels, Raw, Reader
 from invae.readers.recording import COORDS, ORDER
 
 CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -91,6 +92,7 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             notes=_notes(attrs.get("notes", ())),
             known=_known(dataset, used.get(dims.FRAME))
             | _truth(path, dataset, used.get(dims.FRAME)),
+            beam=Beam(_number(attrs, "beam_energy_keV"), _number(attrs, "convergence_mrad")),
         )
 
 
@@ -197,6 +199,13 @@ def _metadata(attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
         if isinstance(values, dict):
             return values
     return {str(key): value for key, value in attrs.items()}
+
+
+def _number(attrs: Mapping[Hashable, Any], name: str) -> float | None:
+    """A number above 0 among the attributes of a store."""
+    told = attrs.get(name)
+    is_number = isinstance(told, int | float | np.number) and 0 < told < np.inf
+    return float(told) if is_number else None  # type: ignore[arg-type]
 
 
 def _notes(told: Any) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def _read_npy(path: Path) -> Raw:
     pixels = Pixels(path, shape, dtype, partial(_read_npy_pixels, path), ERRORS)
     label = told.text("quantity") or "signal"
     channel = Channel(label, pixels, names, told.text("units"))
-    return Raw((channel,), told.axes(names, shape), told.metadata)
+    return Raw((channel,), told.axes(names, shape), told.metadata, beam=told.beam())
 
 
 def _read_npy_pixels(path: Path, key: Key) -> np.ndarray:
@@ -112,7 +112,7 @@ def _read_npz(path: Path) -> Raw:
     )  # fmt: skip
     left = [name for name in headers if name not in (*chosen, *axes, "meta", "metadata")]
     notes = (f"arrays left out: {', '.join(left)}",) if left and channels else ()
-    return Raw(channels, axes, told.metadata, notes=notes)
+    return Raw(channels, axes, told.metadata, notes=notes, beam=told.beam())
 
 
 def _weight(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -224,6 +224,7 @@ NPY = Reader(
     recognises=_recognises_npy,
     read=_read_npy,
     errors=ERRORS,
+    beside=sidecar.file_beside,
 )
 NPZ = Reader(
     name="npz",
@@ -232,4 +233,5 @@ NPZ = Reader(
     recognises=_recognises_npz,
     read=_read_npz,
     errors=ERRORS,
+    beside=sidecar.file_beside,
 )

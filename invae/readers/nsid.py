@@ -14,11 +14,8 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
-from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader
-
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
-ERRORS = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
-"""What h5py raises on damaged files, beside OSError."""
+from invae.readers.hdf5 import ERRORS, SIGNATURE, read_dataset, refuse_elsewhere, text
+from invae.readers.raw import Axis, Channel, Pixels, Raw, Reader
 
 _FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
 _SPATIAL = {"x": dims.X, "y": dims.Y}
@@ -68,18 +65,10 @@ def _collect(found: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
 
 def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
     name = str(dataset.name)
-    if dataset.external or dataset.is_virtual:
-        raise InputError(
-            f"{path}: {name} keeps its values in another file, which is refused; copy them into it"
-        )
-    pixels = Pixels(path, dataset.shape, dataset.dtype, partial(_read_pixels, path, name), ERRORS)
-    label, units = _text(dataset.attrs["quantity"]), _text(dataset.attrs["units"])
+    refuse_elsewhere(dataset, path)
+    pixels = Pixels(path, dataset.shape, dataset.dtype, partial(read_dataset, path, name), ERRORS)
+    label, units = text(dataset.attrs["quantity"]), text(dataset.attrs["units"])
     return Channel(label, pixels, names, units)
-
-
-def _read_pixels(path: Path, name: str, key: Key) -> np.ndarray:
-    with h5py.File(path, "r") as file:
-        return file[name][key]  # type: ignore[index]
 
 
 def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
@@ -87,17 +76,17 @@ def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
     axes: dict[str, Axis | None] = {}
     for position, dimension in enumerate(dataset.dims):
         scale = dimension[0] if len(dimension) else None
-        told = _text(dimension.label) or (
-            _text(scale.attrs.get("name", "")) if scale is not None else ""
+        told = text(dimension.label) or (
+            text(scale.attrs.get("name", "")) if scale is not None else ""
         )
-        kind = _text(scale.attrs.get("dimension_type", "")) if scale is not None else ""
+        kind = text(scale.attrs.get("dimension_type", "")) if scale is not None else ""
         dim = _dim(told, kind)
         if dim in axes or not dim:
             raise InputError(
                 f"{path}: axis {position} of {dataset.name} is called {told!r}; "
                 "every axis needs a name of its own"
             )
-        units = _text(scale.attrs.get("units", "")) if scale is not None else ""
+        units = text(scale.attrs.get("units", "")) if scale is not None else ""
         axes[dim] = Axis(scale[()], units) if scale is not None else None
     return _as_shown(axes)
 
@@ -145,10 +134,6 @@ def _metadata(datasets: list[h5py.Dataset]) -> dict[str, Any]:
         if name in datasets[0].attrs:
             metadata[name] = datasets[0].attrs[name]
     return metadata
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 READER = Reader(

@@ -97,6 +97,21 @@ class Known:
 
 
 @dataclass(frozen=True)
+class Beam:
+    """The probe of an electron microscope, as far as the file tells."""
+
+    energy_kev: float | None = None
+    """[keV]"""
+    convergence_mrad: float | None = None
+    """Half of the opening angle [mrad]."""
+
+    def attrs(self) -> dict[str, float]:
+        """What is known, as attributes of a recording."""
+        told = {"beam_energy_keV": self.energy_kev, "convergence_mrad": self.convergence_mrad}
+        return {name: value for name, value in told.items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Raw:
     """All that one file says."""
 
@@ -110,6 +125,16 @@ class Raw:
     notes: tuple[str, ...] = ()
     known: Mapping[str, Known] = field(default_factory=dict)
     """What lies beside the frames, by name."""
+    beam: Beam = Beam()
+    scan_shape: tuple[int, int] | None = None
+    """Rows and columns of the scan, where patterns lie one after the other as (frame, k_y, k_x)."""
+    scan_unknown: str = ""
+    """Why the shape of the scan is not known, for messages."""
+
+
+def _nothing(path: Path) -> tuple[Path, ...]:
+    """Most recordings are one file."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -124,8 +149,8 @@ class Reader:
     read: Callable[[Path], Raw]
     errors: tuple[type[Exception], ...]
     """What the libraries underneath raise on a broken file."""
-    extra: str = ""
-    """The optional dependency of this package that the format needs."""
+    beside: Callable[[Path], tuple[Path, ...]] = _nothing
+    """Other files there are of the recording that a path names: by names alone, none for other formats."""
 
     def open(self, path: Path) -> Raw:
         """What the file says, without reading a pixel.

@@ -73,6 +73,7 @@ def assemble(
         "notes": [*raw.notes, *notes, *remarks],
         "sources": [path.name],
     }
+    attrs |= raw.beam.attrs()
     if raw.acquired is not None:
         attrs["acquired"] = raw.acquired.isoformat()
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
@@ -228,6 +229,8 @@ def _coords(
         if axis is None:
             if dim in LENGTHS:
                 notes.append(f"{dim} is not calibrated; its unit is the pixel (set pixel_size)")
+            elif dim in (dims.K_Y, dims.K_X):
+                notes.append(f"{dim} is not calibrated; its unit is the pixel")
             axis = Axis(np.arange(n), "1" if dim == dims.FRAME else "pixel")
         if dim == dims.FRAME:
             coords.update(_frames(axis, n, path))

@@ -5,10 +5,41 @@ import stat
 from pathlib import Path
 
 from invae.errors import InputError, UnknownFormat
-from invae.readers import gwy, ibw, labelled, npy, nsid, tiff
+from invae.readers import (
+    app5,
+    blo,
+    emd,
+    empad,
+    gwy,
+    hyperspy,
+    ibw,
+    labelled,
+    mib,
+    microscopes,
+    mrc,
+    npy,
+    nsid,
+    tiff,
+    tvips,
+)
 from invae.readers.raw import HEAD_BYTES, Reader
 
+MICROSCOPES: tuple[Reader, ...] = (
+    mib.READER,
+    blo.READER,
+    tvips.READER,
+    empad.READER,
+    microscopes.DM,
+    mrc.READER,
+    microscopes.VELOX,
+    app5.READER,
+    hyperspy.HSPY,
+    hyperspy.ZSPY,
+    emd.READER,
+)
+"""Formats of electron microscopes and of their programs: patterns, images and spectrum images."""
 READERS: tuple[Reader, ...] = (
+    *MICROSCOPES,
     nsid.READER,
     ibw.READER,
     gwy.READER,
@@ -24,6 +55,12 @@ READERS: tuple[Reader, ...] = (
 def formats() -> tuple[Reader, ...]:
     """Every format that can be read, with its extensions and a description."""
     return READERS
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """All files of the recording that a path names: itself, then those that lie beside it and belong to it."""
+    beside = dict.fromkeys(other for reader in READERS for other in reader.beside(path))
+    return (path, *beside)
 
 
 def reader_named(name: str) -> Reader:

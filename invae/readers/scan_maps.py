@@ -64,7 +64,7 @@ def labelled(
     notes += remark
     empty = int(np.isnan(maps["com_r"]).sum())
     if empty:
-        notes.append(f"{empty} patterns have no counts and no centre of mass")
+        notes.append(f"patterns without counts: {empty}; they have no centre of mass")
     counts = str(recording["pattern"].attrs.get("units", "1"))
     scan, detector = (dims.SCAN_Y, dims.SCAN_X), (dims.K_Y, dims.K_X)
     variables: dict[str, Any] = {

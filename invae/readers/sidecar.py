@@ -1,7 +1,9 @@
 """Calibration of plain arrays: JSON beside the file, or inside an archive.
 
 Keys that are looked for, anywhere in it: `pixel_size` (or `pixel_size_y`, `pixel_size_x`) and `pixel_size_units`;
-`field_of_view_y`, `field_of_view_x`, `field_of_view_units`; `dims`; `units`; `quantity`; `frame_interval` [s].
+`field_of_view_y`, `field_of_view_x`, `field_of_view_units`; `dims`; `units`; `quantity`; `frame_interval` [s]. Of patterns
+`pixel_size` is the step of the scan; `k_pixel_size` (or `k_pixel_size_y`, `k_pixel_size_x`) and `k_pixel_size_units` (mrad or
+1/nm); `beam_energy_keV` (or `energy_eV`), `convergence_mrad` (or `semiangle_mrad`).
 """
 
 import json
@@ -14,7 +16,8 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers.raw import Axis, evenly_spaced
+from invae.readers.calibration import axis
+from invae.readers.raw import Axis, Beam, evenly_spaced
 
 LARGEST_BYTES = 16 << 20
 _DIMS = {
@@ -49,6 +52,10 @@ class Calibration:
                 step, units = self._step(dim[-1], n)
                 if step is not None:
                     axes[dim] = evenly_spaced(n, step, units)
+            elif dim in (dims.K_Y, dims.K_X):
+                step, units = self._detector_step(dim[-1])
+                if step is not None and (found := axis(dim, n, step, units)) is not None:
+                    axes[dim] = found
             elif dim == dims.FRAME and (interval := self._number("frame_interval")) is not None:
                 axes[dim] = evenly_spaced(n, interval, "s")
         return axes
@@ -57,6 +64,16 @@ class Calibration:
         """A text that is told, or nothing."""
         told = _find(self.metadata, key)
         return told if isinstance(told, str) else ""
+
+    def beam(self) -> Beam:
+        """Energy and convergence of the probe, as far as they are told."""
+        energy, in_ev = self._number("beam_energy_keV"), self._number("energy_eV")
+        angle = self._number("convergence_mrad") or self._number("semiangle_mrad")
+        return Beam(in_ev / 1e3 if energy is None and in_ev is not None else energy, angle)
+
+    def _detector_step(self, name: str) -> tuple[float | None, str]:
+        step = self._number(f"k_pixel_size_{name}") or self._number("k_pixel_size")
+        return step, self.text("k_pixel_size_units") or "mrad"
 
     def _step(self, axis: str, n: int) -> tuple[float | None, str]:
         for key in (f"pixel_size_{axis}", "pixel_size"):
@@ -74,6 +91,12 @@ class Calibration:
         if isinstance(told, bool) or not isinstance(told, int | float) or not 0 < told < np.inf:
             raise InputError(f"{self.path}: {key} is {told!r}; it must be a number above 0")
         return float(told)
+
+
+def file_beside(path: Path) -> tuple[Path, ...]:
+    """The .json of the same name as an array, if there is one."""
+    sidecar = path.with_suffix(".json")
+    return (sidecar,) if path.suffix.lower() in (".npy", ".npz") and sidecar.is_file() else ()
 
 
 def beside(path: Path) -> Calibration:

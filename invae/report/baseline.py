@@ -33,9 +33,9 @@ def components(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "components",
         "Principal components, for comparison",
-        "The linear baseline: images whose sums rebuild the patches. Components cannot turn, so the same structure in another "
-        "direction needs other components: pairs of waves, and a ring of sites whose colour goes round with the direction "
-        "(where it is known). What the model calls one class is then spread out.",
+        "The linear baseline: images whose sums rebuild the patches. Components cannot turn, so the same pattern in another "
+        "direction needs other components: pairs of waves, and a ring of sites whose colour goes round with the direction of "
+        "the pattern. What the model calls one class is then spread out.",
         figure,
         _numbers(result),
     )

@@ -14,7 +14,7 @@ MOST_CLASSES = 8
 
 def on_image(result: Result, config: ReportConfig) -> Drawing:
     """The class of every site on the image."""
-    sites, maps = result[""], result["maps"]
+    sites, maps = result[""], images.frames_of(result)
     n_classes = sites.sizes["cluster_name"]
     cmap, bounds = style.class_colours(n_classes), (-0.5, n_classes - 0.5)
     frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))

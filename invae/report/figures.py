@@ -6,25 +6,29 @@ from invae import dims
 from invae.report import (
     agreement,
     angles,
+    atoms,
     baseline,
     beside,
     changes,
     classes,
     follow,
     frames,
+    images,
     latents,
     members,
     plane,
     quality,
     rgb,
     scan,
+    tracks,
 )
 from invae.report.drawing import Draw, Result
 
 SECTIONS: Mapping[str, tuple[Draw, ...]] = {
-    "What was recorded": (frames.overview, frames.signals, frames.drift),
+    "What was recorded": (frames.overview, frames.signals, atoms.overview, frames.drift),
     "The scan": (scan.panels, scan.surprises, scan.detector),
     "What the model sees": (
+        atoms.glance,
         latents.content,
         latents.angle,
         latents.manifold,
@@ -33,11 +37,12 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = {
         scan.colours,
         angles.posterior,
     ),
-    "What it means": (follow.association,),
+    "What it means": (follow.association, atoms.measured),
+    "What is unusual": (atoms.outliers,),
     "Against what is known": (agreement.confusion, agreement.angle, agreement.reading),
     "Classes of the model": (members.sheets, members.probability),
     "Classes of sites": (classes.on_image, classes.patches, classes.bic),
-    "What changes": (changes.transitions, changes.over_time, changes.pinning),
+    "What changes": (changes.transitions, changes.over_time, changes.pinning, tracks.over_time),
     "How far to trust it": (
         quality.training,
         angles.over_training,
@@ -55,18 +60,32 @@ def _has(group: str) -> Callable[[Result], bool]:
     return lambda result: group in result
 
 
+def _shows_drift(result: Result) -> bool:
+    """Of plain images there is drift only where atoms were followed."""
+    return "maps" in result or "tracks" in result
+
+
 NEEDS: Mapping[Draw, Callable[[Result], bool]] = {
     **dict.fromkeys(
         (
-            *SECTIONS["What was recorded"],
-            *SECTIONS["What changes"],
-            latents.content,
-            latents.angle,
-            follow.association,
-            classes.on_image,
+            frames.overview,
+            frames.signals,
+            changes.transitions,
+            changes.over_time,
+            changes.pinning,
         ),
         _has("maps"),
     ),
+    **dict.fromkeys(
+        (latents.content, latents.angle, classes.on_image),
+        images.has_frames,
+    ),
+    **dict.fromkeys((atoms.overview, atoms.glance), _has("images")),
+    atoms.measured: lambda result: "intensity" in result[""],
+    atoms.outliers: _has("outliers"),
+    tracks.over_time: _has("tracks"),
+    frames.drift: _shows_drift,
+    follow.association: _has("association"),
     **dict.fromkeys(SECTIONS["Classes of the model"], _has("classes")),
     **dict.fromkeys((*SECTIONS["The scan"], scan.beside), _has("scan")),
     scan.colours: lambda result: "scan" in result and result[""].sizes[dims.LATENT] == 3,

@@ -3,8 +3,9 @@
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.colors import Colormap, Normalize
+from scipy.spatial import KDTree
 
 from invae import dims
 from invae.report import style
@@ -16,6 +17,24 @@ BREAK = 3.0
 """Points of a wall further apart are not joined [pixel]."""
 MAX_DOTS = 20_000
 """Most sites drawn in one figure, evenly chosen."""
+
+
+DOT = 0.8
+"""Diameter of a dot, as a share of the distance between neighbouring sites."""
+SMALLEST, LARGEST = 1 / 150, 1 / 25
+"""Diameters of dots, as shares of the image's width."""
+PALE = 0.6
+"""How far below the image's values black begins, in their range."""
+
+
+def has_frames(result: Result) -> bool:
+    """Whether sites lie on frames, of which maps were made or which are shown as they are."""
+    return "maps" in result or "images" in result
+
+
+def frames_of(result: Result) -> xr.Dataset:
+    """The frames that sites are drawn upon: maps, or plain images."""
+    return result["maps"] if "maps" in result else result["images"]
 
 
 def pixel_nm(maps: xr.Dataset) -> float | None:
@@ -32,8 +51,8 @@ def evenly(length: int, most: int) -> np.ndarray:
 
 
 def with_sites(result: Result, most: int) -> np.ndarray:
-    """Positions of at most `most` frames along `maps`, evenly chosen among those that have sites."""
-    frames = result["maps"][dims.FRAME].to_numpy()
+    """Positions of at most `most` frames along `frames_of`, evenly chosen among those that have sites."""
+    frames = frames_of(result)[dims.FRAME].to_numpy()
     have = np.flatnonzero(np.isin(frames, np.unique(result[""][dims.FRAME].to_numpy())))
     return have[evenly(len(have), most)]
 
@@ -79,7 +98,12 @@ def show_map(
 
 
 def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
-    """The polarization in pale grey, masks hatched: what values are drawn upon."""
+    """The polarization in pale grey, masks hatched, or the plain image: what values are drawn upon."""
+    if "image" in maps:
+        image = maps["image"][index].to_numpy()
+        low, high = style.limits(image)
+        show_map(axis, image, cmap="Greys_r", bounds=(low - PALE * (high - low), high))
+        return
     image = maps["polarization"][index].to_numpy()
     axis.imshow(image, cmap="Greys_r", vmin=-4.5, vmax=1.2, aspect=axis.get_aspect())
     hatch(axis, ~maps["valid"][index].to_numpy())
@@ -131,12 +155,12 @@ def show_sites(
     Args:
         axis: made by `prepare`.
         result: the sites, and `walls` or `grid` where the result has them.
-        index: position of the frame along `maps`.
+        index: position of the frame along `frames_of`.
         values: one per site; NaN leaves a site out.
         cmap: colours.
         bounds: values of the first and the last colour.
     """
-    frame = int(result["maps"][dims.FRAME][index])
+    frame = int(frames_of(result)[dims.FRAME][index])
     if "grid" in result:
         _show_raster(axis, result, frame, values, cmap=cmap, bounds=bounds)
         if "walls" in result:
@@ -147,8 +171,49 @@ def show_sites(
         )
     else:
         here = np.flatnonzero(result[""][dims.FRAME].to_numpy() == frame)
-        y, x = (result[""][name].to_numpy()[here] for name in (dims.Y, dims.X))
-        axis.scatter(x, y, c=values[here], s=9, cmap=cmap, vmin=bounds[0], vmax=bounds[1], zorder=4)
+        show_dots(axis, places(result, here), values[here], cmap=cmap, bounds=bounds)
+
+
+def places(result: Result, here: np.ndarray) -> np.ndarray:
+    """Where some sites are (site, 2), (x, y) [px]."""
+    return np.column_stack([result[""][name].to_numpy()[here] for name in (dims.X, dims.Y)])
+
+
+def show_dots(
+    axis: Axes,
+    centres: np.ndarray,
+    values: np.ndarray,
+    *,
+    cmap: str | Colormap,
+    bounds: tuple[float, float],
+    size: float = 1.0,
+) -> None:
+    """Values as discs that nearly touch, as large in the image as the sites are apart, times `size`."""
+    known = np.isfinite(values)
+    width = size * dot_size(centres, width=float(np.ptp(axis.get_xlim())))
+    sizes = np.full(int(known.sum()), width)
+    dots = EllipseCollection(
+        sizes,
+        sizes,
+        0 * sizes,
+        units="xy",
+        offsets=centres[known],
+        offset_transform=axis.transData,
+        array=values[known],
+        cmap=cmap,
+        norm=Normalize(*bounds),
+        linewidths=0,
+        zorder=4,
+    )
+    axis.add_collection(dots)
+
+
+def dot_size(centres: np.ndarray, *, width: float) -> float:
+    """Diameter of dots at places (site, 2) in an image of some width [px]."""
+    if len(centres) < 2:
+        return LARGEST * width
+    nearest = np.asarray(KDTree(centres).query(centres, k=2)[0])[:, 1]
+    return float(np.clip(DOT * np.median(nearest), SMALLEST * width, LARGEST * width))
 
 
 def on_walls(result: Result) -> bool:

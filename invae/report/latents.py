@@ -15,7 +15,7 @@ MOST_COLUMNS = 3
 
 def content(result: Result, config: ReportConfig) -> Drawing:
     """Each content dimension along the walls, or over the grid, of a few frames."""
-    sites, maps = result[""], result["maps"]
+    sites, maps = result[""], images.frames_of(result)
     values = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
     shown = range(min(values.shape[1], MOST_DIMENSIONS))
     frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
@@ -58,8 +58,8 @@ def _spread(values: np.ndarray) -> str:
 
 
 def angle(result: Result, config: ReportConfig) -> Drawing:
-    """The angle along the walls, in cyclic colours."""
-    sites, maps = result[""], result["maps"]
+    """The angle where the sites are, in cyclic colours."""
+    sites, maps = result[""], images.frames_of(result)
     if "angle" not in sites:
         raise LeftOut("Angle on the image", "this family of models has no angle")
     values, cmap, bounds = sites["angle"].to_numpy(), style.cyclic(), (-np.pi, np.pi)

@@ -15,8 +15,9 @@ import xarray as xr
 from invae import dims
 from invae.provenance import Receipt
 from invae.report import style
+from invae.report.atoms import named_outliers
 from invae.report.drawing import Result
-from invae.report.images import pixel_nm
+from invae.report.images import frames_of, has_frames, pixel_nm
 from invae.report.plane import DESCRIPTORS
 from invae.report.scan import maps_of
 
@@ -77,9 +78,10 @@ def page(
 
 def headline(result: Result) -> str:
     """What was found, in one sentence."""
-    summary, maps, words = result["summary"], result.get("maps"), []
-    if maps is not None:
-        words.append(f"{_count(summary, 'n_frames', 'frame')} of {field_of_view(maps)}")
+    summary, words = result["summary"], []
+    if has_frames(result):
+        view = field_of_view(frames_of(result))
+        words.append(f"{_count(summary, 'n_frames', 'frame')} of {view}")
     if "n_walls" in summary:
         words.append(f"{style.number(float(summary['n_walls']), 2)} walls in a frame")
     classes = _count(summary, "n_classes" if "n_classes" in summary else "n_clusters", "class")
@@ -87,17 +89,29 @@ def headline(result: Result) -> str:
         words.append(f"a scan of {field_of_view(maps_of(result))}")
     if "n_surprises" in summary:
         words.append(_count(summary, "n_surprises", "surprising place"))
-    what = "image" if maps is None and "scan" not in result else "site"
+    what = _what(result)
     words.append(f"{_count(summary, 'n_sites', what)} in {classes}")
     if "accuracy" in summary:
         words.append(f"accuracy {style.number(float(summary['accuracy']))}")
     if "angle_score" in summary:
         words.append(f"angle {style.number(float(summary['angle_score']))} of 1 in the worst class")
+    if "n_outliers" in summary:
+        words.append(f"{style.number(float(summary['n_outliers']))} unlike their likes")
     if "drift_max" in summary:
         words.append(f"drift up to {_with_sd(summary, 'drift_max', 'drift_sd')} px")
     if "masked_share" in summary:
         words.append(f"{style.number(100 * float(summary['masked_share']))} % masked")
     return "; ".join(words) + "."
+
+
+def _what(result: Result) -> str:
+    """What a site is."""
+    if "scan" in result:
+        return "site"
+    if not has_frames(result):
+        return "image"
+    kinds = result[""]["kind"].to_numpy()
+    return "atom" if (kinds == dims.KINDS.index("atom")).all() else "site"
 
 
 def _count(summary: xr.Dataset, name: str, word: str) -> str:
@@ -138,11 +152,11 @@ def _facts(result: Result) -> Iterable[tuple[str, str]]:
         "recording",
         ", ".join(str(sites.attrs.get(k)) for k in ("modality", "format") if sites.attrs.get(k)),
     )
-    if "maps" in result:
-        yield from _facts_of_frames(result["maps"], summary)
+    if has_frames(result):
+        yield from _facts_of_frames(frames_of(result), summary)
     if "scan" in result:
         yield from _facts_of_scan(result)
-    yield "images" if {"maps", "scan"}.isdisjoint(result) else "sites", _known(summary, "n_sites")
+    yield f"{_what(result)}s", _known(summary, "n_sites")
     channels = ", ".join(str(name) for name in sites.attrs.get("channels", []))
     yield "patches", f"{sites.attrs.get('window', '–')} px; channels {channels}"
     yield (
@@ -172,8 +186,14 @@ def _facts_of_frames(maps: xr.Dataset, summary: xr.Dataset) -> Iterable[tuple[st
     pixel = f"{size:.4g} nm each" if size else "not calibrated"
     yield "pixels", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]}, {pixel}"
     yield "frames", _known(summary, "n_frames")
-    yield "masked", _known(summary, "masked_share", " %", 100)
-    yield "walls in a frame", _known(summary, "n_walls")
+    if "masked_share" in summary:
+        yield "masked", _known(summary, "masked_share", " %", 100)
+    if "n_walls" in summary:
+        yield "walls in a frame", _known(summary, "n_walls")
+    if "n_tracks" in summary:
+        yield "atoms followed in time", _known(summary, "n_tracks")
+    if "n_outliers" in summary:
+        yield "unlike their likes", _known(summary, "n_outliers")
     if "drift_max" in summary:
         yield "largest drift", f"{_with_sd(summary, 'drift_max', 'drift_sd')} px"
 
@@ -213,8 +233,10 @@ def _anchor(name: str) -> str:
 
 def _section(name: str, figures: Sequence[Shown], result: Result) -> str:
     body = "\n".join(_figure(shown) for shown in figures)
-    table = _class_table(result) if any(shown.name == "classes" for shown in figures) else ""
-    return f"<section id='{_anchor(name)}'><h2>{escape(name)}</h2>{table}{body}</section>"
+    names = {shown.name for shown in figures}
+    above = _class_table(result) if "classes" in names else ""
+    below = _outlier_table(result) if "outliers" in names else ""
+    return f"<section id='{_anchor(name)}'><h2>{escape(name)}</h2>{above}{body}{below}</section>"
 
 
 def _figure(shown: Shown) -> str:
@@ -244,6 +266,11 @@ def _class_table(result: Result) -> str:
         rows.append(cells)
     table = _table(["class", "sites", *heads], rows)
     return f"<div class='wide'>{table}<p class='numbers'>Mean ± standard deviation over the sites of a class.</p></div>"
+
+
+def _outlier_table(result: Result) -> str:
+    """The strongest outliers, numbered as in the picture."""
+    return f"<div class='wide'>{_table(*named_outliers(result))}</div>"
 
 
 def _mean_and_sd(values: np.ndarray) -> str:

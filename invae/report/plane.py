@@ -20,6 +20,11 @@ DESCRIPTORS = {
     "wall_curvature": "wall curvature",
     "domain_convexity": "domain convexity",
     "switch_significance": "switch significance",
+    "intensity": "intensity",
+    "width": "width",
+    "ellipticity": "ellipticity",
+    "nearest_distance": "nearest neighbour",
+    "mean_distance": "three nearest, mean",
 }
 """Descriptors and their names in figures."""
 SIGNED = ("wall_curvature", "domain_convexity")

@@ -96,18 +96,18 @@ def _training_numbers(history: xr.Dataset, best: int) -> str:
 def error(result: Result, config: ReportConfig) -> Drawing:
     """Reconstruction error on the image, where there is one, and its distribution beside the linear baseline's."""
     sites = result[""]
-    if "maps" in result:
+    if images.has_frames(result):
         figure, last = _error_on_image(result, config)
     else:
         figure = style.new_figure(2.9)
         last = figure.subplots(1, 2, width_ratios=(1.6, 1))[0]
         figure.axes[1].set_axis_off()
-    numbers = _histogram(last, sites)
-    where = "Dark sites are those that the model explains worst: rare structures, noise, or masks that were missed. Right: the "
+    numbers = _histogram(last, sites, label=_error_label(result))
+    where = "Dark sites are those that the model explains worst: rare structures, noise, or what should have been left out. Right: the "
     return Drawing(
         "error",
         "Reconstruction error",
-        (where if "maps" in result else "The ")
+        (where if images.has_frames(result) else "The ")
         + "distribution for held-out sites and for all others, beside what principal components of all sites leave over that "
         "have as many numbers per patch as the model has content and pose.",
         figure,
@@ -117,7 +117,7 @@ def error(result: Result, config: ReportConfig) -> Drawing:
 
 def _error_on_image(result: Result, config: ReportConfig) -> tuple[Figure, Axes]:
     """The error where the sites are, and a place beside it."""
-    maps = result["maps"]
+    maps = images.frames_of(result)
     values = result[""]["reconstruction_error"].to_numpy()
     bounds = style.limits(values)
     frames = images.with_sites(result, min(config.max_frames, 2))
@@ -134,12 +134,17 @@ def _error_on_image(result: Result, config: ReportConfig) -> tuple[Figure, Axes]
         axes[: len(frames)],
         cmap="inferno_r",
         bounds=bounds,
-        label="rms error / usual amplitude",
+        label=_error_label(result),
     )
     return figure, axes[-1]
 
 
-def _histogram(axis: Axes, sites: xr.Dataset) -> str:
+def _error_label(result: Result) -> str:
+    """Polarization is in units of the usual amplitude; patches of anything else have units of their own."""
+    return "rms error / usual amplitude" if "maps" in result else "rms error of a pixel"
+
+
+def _histogram(axis: Axes, sites: xr.Dataset, *, label: str) -> str:
     errors, linear = sites["reconstruction_error"].to_numpy(), sites["pca_error"].to_numpy()
     held_out = (
         sites["held_out"].to_numpy().astype(bool)
@@ -161,7 +166,7 @@ def _histogram(axis: Axes, sites: xr.Dataset) -> str:
                 values, bins=bins, density=True, histtype="step", lw=1.6, color=colour, label=words
             )
             parts.append(f"{words} {style.number(float(np.median(values)))}")
-    axis.set(xlabel="rms error / usual amplitude", ylabel="density", title="distribution")
+    axis.set(xlabel=label, ylabel="density", title="distribution")
     axis.legend(loc="upper right")
     return f"Median error: {'; '.join(parts)}."
 

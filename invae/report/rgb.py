@@ -28,7 +28,7 @@ def three(result: Result, config: ReportConfig) -> Drawing:
         raise LeftOut(TITLE, "the content does not have three dimensions")
     content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
     colours = colours_of(content)
-    maps = result.get("maps")
+    maps = images.frames_of(result) if images.has_frames(result) else None
     height = 0.0 if maps is None else images.panel_height(maps, MOST_COLUMNS)
     figure = style.new_figure(height + 3.0)
     ratios = (3.0,) if maps is None else (height, 3.0)
@@ -56,7 +56,7 @@ def three(result: Result, config: ReportConfig) -> Drawing:
 
 def _on_image(part: SubFigure, result: Result, colours: np.ndarray) -> None:
     """The sites of a few frames in their colours."""
-    maps, frames = result["maps"], images.with_sites(result, MOST_COLUMNS)
+    maps, frames = images.frames_of(result), images.with_sites(result, MOST_COLUMNS)
     axes = part.subplots(1, MOST_COLUMNS)
     for axis in axes[len(frames) :]:
         axis.set_axis_off()

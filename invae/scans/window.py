@@ -6,6 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from invae.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Window:
@@ -30,11 +32,20 @@ class Window:
         """The largest window of at most `crop` pixels that the axis is in the middle of; the whole detector without `crop`.
 
         Where pixels are left over that fill no bin, those farthest from the axis go.
+
+        Raises:
+            ConfigError: If not even one bin fits.
         """
         places = [
             _range(place, n, crop, binning) for place, n in zip(centre, detector, strict=True)
         ]
         (top, height), (left, width) = places
+        if not (height and width):
+            raise ConfigError(
+                f"ingest.scan.bin is {binning}, which does not fit into the {detector[0]} × "
+                f"{detector[1]} pixels of the detector{f', cropped to {crop}' if crop else ''}; "
+                "choose a smaller one"
+            )
         return cls((top, left), (height, width), binning)
 
     @property
@@ -74,8 +85,10 @@ class Window:
 
     def dtype(self, stored: np.dtype[Any]) -> np.dtype[Any]:
         """The type of the window's values: wide enough for the sum of a bin."""
-        if self.bin == 1 or stored.kind == "f":
+        if self.bin == 1:
             return stored
+        if stored.kind == "f":
+            return np.promote_types(stored, np.float32)
         largest = (2 if stored.kind == "b" else int(np.iinfo(stored).max)) * self.bin**2
         kind = "i" if stored.kind == "i" else "u"
         wide = [np.dtype(f"{kind}{size}") for size in (1, 2, 4, 8)]
@@ -95,9 +108,9 @@ class Window:
 def _range(centre: float, n: int, crop: int | None, binning: int) -> tuple[int, int]:
     """First pixel and number of bins along one axis."""
     if crop is None:
-        n_bins = max(1, n // binning)
+        n_bins = n // binning
         return (n - n_bins * binning if centre > (n - 1) / 2 else 0), n_bins
     room = 2 * (min(centre, n - 1 - centre) + 0.5)
-    n_bins = max(1, int(min(crop, room + 0.5, n) // binning))
+    n_bins = int(min(crop, room + 0.5, n) // binning)
     first = round(centre - (n_bins * binning - 1) / 2)
     return min(max(first, 0), n - n_bins * binning), n_bins

@@ -52,6 +52,28 @@ def test_changes_are_yaml_under_dotted_keys():
     assert config.ingest.pixel_size is None
 
 
+def test_the_end_of_a_key_stands_for_the_whole_where_it_is_the_only_one():
+    config = configurations.load("pfm-walls", changes=["scan_shape=[256, 128]", "flyback=2"])
+    assert config.ingest.scan_shape == (256, 128)
+    assert config.ingest.flyback == 2
+    whole = configurations.load("pfm-walls", changes=["ingest.scan_shape=[256, 128]"])
+    assert whole.ingest.scan_shape == config.ingest.scan_shape
+    assert (
+        configurations.amended(whole, ["scan_order=serpentine"]).ingest.scan_order == "serpentine"
+    )
+
+
+def test_an_end_of_several_keys_stands_for_none():
+    with pytest.raises(ConfigError, match=r"config.kind: there is no such key"):
+        configurations.load("pfm-walls", changes=["kind=walls"])
+
+
+@pytest.mark.parametrize("text", ["[0, 4]", "[3]", "12"])
+def test_a_scan_has_rows_and_columns(text):
+    with pytest.raises(ConfigError, match=r"config.ingest.scan_shape"):
+        configurations.load("pfm-walls", changes=[f"scan_shape={text}"])
+
+
 def test_another_kind_forgets_the_settings_of_the_former():
     config = configurations.load("pfm-walls", changes=["describe.patches.channels.kind=signals"])
     assert config.describe.patches.channels.names == ("polarization",)
@@ -63,7 +85,7 @@ def test_another_kind_forgets_the_settings_of_the_former():
         (["training.epoch=3"], "config.training.epoch: there is no such key; did you mean training.epochs?"),
         (["trainig.epochs=3"], "config.trainig: there is no such key; did you mean training?"),
         (["describe.patches.channels.delas=[1]"], "did you mean describe.patches.channels.delays?"),
-        (["epochs=3"], "config.epochs: there is no such key; did you mean training.epochs?"),
+        (["epoch=3"], "config.epoch: there is no such key; did you mean training.epochs?"),
         (["training.epochs=0"], "config.training.epochs: Input should be greater than or equal to 1, not 0"),
         (["training.epochs=many"], "config.training.epochs: .* valid integer.*, not 'many'"),
         (["model.family=rVEA"], "config.model.family: Input should be .*'rVAE'.*, not 'rVEA'"),

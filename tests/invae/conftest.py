@@ -1,5 +1,6 @@
 """Patches with known content, angle and shift, drawn from formulas; a small series taken through every stage."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -174,6 +175,40 @@ def _cards(folder: Path, *, model: dict[str, object], **describe: object) -> Run
     return _through_all_stages(folder, source, config)
 
 
+def _atoms(folder: Path, *, describe: Mapping[str, object], model: Mapping[str, object]) -> Run:
+    """A small movie of a lattice with a few foreign atoms through every stage."""
+    from invae.config.scenes import AtomFramesConfig
+    from invae.synthetic.atoms import simulate
+
+    config = ProcessConfig.model_validate(
+        {
+            "name": "movie",
+            "describe": describe,
+            "model": model,
+            "training": {
+                "epochs": 1,
+                "batch_size": 64,
+                "class_start": "fresh",
+                "angle_start": "free",
+            },
+            "analyse": {
+                "max_clusters": 2,
+                "traversal_steps": 3,
+                "pca_components": 4,
+                "example_angles": 2,
+                "baselines": [],
+            },
+            "report": {"dpi": 50},
+            "compute": {"workers": 1},
+        }
+    )
+    source = folder / "movie.zarr"
+    imaging = {"n_frames": 3, "rows": 96, "columns": 96, "pixel_size": 0.03, "atom_sd": 0.07}
+    movie = AtomFramesConfig.model_validate({"imaging": imaging, "doped": 0.05})
+    simulate(source, config=movie, seed=1)
+    return _through_all_stages(folder, source, config)
+
+
 def _scan(folder: Path) -> Run:
     """A few diffraction patterns of graphene through every stage."""
     from invae.synthetic.graphene import simulate
@@ -245,6 +280,22 @@ def conditional_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Single images whose suit is told to a model without pose, with three content dimensions."""
     model = {"family": "cVAE", "latent_dim": 3, "n_conditions": 4}
     return _cards(tmp_path_factory.mktemp("conditional"), model=model, condition=["suit"])
+
+
+@pytest.fixture(scope="session")
+def atom_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A movie of three frames, patches centred on atoms, two classes whichever way they are turned."""
+    describe = {"kind": "atoms", "window_nm": 0.6}
+    model = {"family": "jrVAE", "n_classes": 2, "pose_inference": "exact"}
+    return _atoms(tmp_path_factory.mktemp("atoms"), describe=describe, model=model)
+
+
+@pytest.fixture(scope="session")
+def dense_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A movie of three frames in windows, their place apart from what they show."""
+    describe = {"kind": "dense", "window": 16, "spacing": 10}
+    model = {"family": "tVAE", "pose_inference": "exact"}
+    return _atoms(tmp_path_factory.mktemp("dense"), describe=describe, model=model)
 
 
 @pytest.fixture(scope="session")

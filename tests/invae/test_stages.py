@@ -91,6 +91,20 @@ def test_a_file_that_changed_under_the_same_name_is_read_again(tmp_path):
     assert stages.sources_of([scan]) != before
 
 
+def test_a_recording_has_changed_when_a_file_beside_it_has(tmp_path):
+    scan, settings = tmp_path / "scan.npy", tmp_path / "scan.json"
+    scan.write_bytes(b"pixels")
+    (alone,) = stages.sources_of([scan])
+    settings.write_text('{"pixel_size": 1}')
+    (first,) = stages.sources_of([scan])
+    settings.write_text('{"pixel_size": 2}')
+    (second,) = stages.sources_of([scan])
+    assert len({alone.sha256, first.sha256, second.sha256}) == 3
+    assert alone.sha256 == provenance.digest_path(scan).sha256
+    assert first.name == "scan.npy"
+    assert first.n_bytes == len(b"pixels") + len(settings.read_bytes())
+
+
 def test_a_store_of_which_one_file_changed_is_read_again(tmp_path):
     chunk = tmp_path / "scan.zarr" / "height" / "c" / "0"
     chunk.parent.mkdir(parents=True)

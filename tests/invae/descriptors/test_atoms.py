@@ -168,8 +168,8 @@ def test_atoms_keep_their_number_though_the_lattice_drifts_and_some_vanish():
         truth.append(np.flatnonzero(seen))
     links = link(frames, config=LinkConfig())
     track = links.track
-    np.testing.assert_allclose(links.drift[:, 0], 1.7 * np.arange(10), atol=0.1)
-    np.testing.assert_allclose(links.drift[:, 1], -2.3 * np.arange(10), atol=0.1)
+    np.testing.assert_allclose(links.drift[:, 0], -1.7 * np.arange(10), atol=0.1)
+    np.testing.assert_allclose(links.drift[:, 1], 2.3 * np.arange(10), atol=0.1)
     known = np.concatenate(truth)
     pairs = np.unique(np.column_stack([track, known]), axis=0)
     assert len(pairs) == len(np.unique(track)) == len(np.unique(known))

@@ -198,3 +198,24 @@ def test_a_radius_that_leaves_nothing_is_refused(tmp_path, patterns, described):
     )
     with pytest.raises(ConfigError, match="leave no pixel"):
         described(path, config(radius=0.3))
+
+
+def test_what_all_patterns_share_is_taken_off_and_the_rest_stays(recording, described):
+    kept, removed = (
+        opened(described(recording, config(transform="anscombe", common=common)))
+        for common in ("keep", "remove")
+    )
+    valid = kept["valid"].to_numpy()
+    taken = np.where(valid, kept["patch"] - removed["patch"], np.nan)
+    assert np.nanmax(np.abs(taken - taken[0])) < 1e-5, "the same for every site"
+    for turned in (np.rot90(taken[0, 0]), taken[0, 0, ::-1]):
+        np.testing.assert_allclose(turned, taken[0, 0], atol=1e-5)
+    share = [np.abs(each["patch"].to_numpy()[valid].mean()) for each in (kept, removed)]
+    assert share[1] < 0.05 * share[0]
+
+
+def test_nothing_is_taken_off_counts(recording, described):
+    kept, removed = (
+        opened(described(recording, config(common=common))) for common in ("keep", "remove")
+    )
+    np.testing.assert_array_equal(kept["patch"], removed["patch"])

@@ -73,7 +73,7 @@ def a_name_that_is_no_name(folder: Path, write: Write) -> Path:
     return folder / "scan\0.ibw"
 
 
-@bad(r"letter.doc: no reader knows this file \(it begins with b'Dear Sir'\); known are nsid, ibw")
+@bad(r"letter.doc: no reader knows this file \(it begins with b'Dear Sir'\); known are mib, blo")
 def a_letter(folder: Path, write: Write) -> Path:
     (folder / "letter.doc").write_text("Dear Sirs, please find enclosed")
     return folder / "letter.doc"

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from invae.errors import InvaeError
 from invae.readers import formats, open_recording
+from invae.readers.registry import MICROSCOPES
 
 Write = Callable[..., Path]
 Refused = Callable[[list[Path]], str]
-FORMATS = [reader.name for reader in formats()]
+FORMATS = [reader.name for reader in formats() if reader not in MICROSCOPES]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

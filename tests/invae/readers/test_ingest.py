@@ -203,7 +203,7 @@ def test_the_same_content_under_two_names_is_refused(
         ({"channels": ("phase", "hight")}, "has no channel hight; .* among height, phase"),
         ({"channels": ()}, "has no channel chosen"),
         ({"format": "ibw"}, "is not of the format ibw"),
-        ({"format": "xyz"}, "no format is called 'xyz'; known are nsid"),
+        ({"format": "xyz"}, "no format is called 'xyz'; known are mib"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_one_line(

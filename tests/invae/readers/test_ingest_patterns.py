@@ -307,7 +307,7 @@ def test_gaps_negative_values_and_empty_patterns_are_noted(take_in: TakeIn) -> N
     notes = arrived.attrs["notes"]
     assert "channel pattern has 1 NaN and 1 infinite values" in notes
     assert "patterns have values down to -3, which are no counts" in notes
-    assert "1 patterns have no counts and no centre of mass" in notes
+    assert "patterns without counts: 1; they have no centre of mass" in notes
 
 
 def test_a_field_too_weak_to_turn_is_not_turned(take_in: TakeIn) -> None:

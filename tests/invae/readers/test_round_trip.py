@@ -14,8 +14,9 @@ from invae.config import ComputeConfig, IngestConfig
 from invae.provenance import Receipt
 from invae.readers import formats, labels, open_recording
 from invae.readers.ingest import ingest_dataset
+from invae.readers.registry import MICROSCOPES
 
-FORMATS = [reader.name for reader in formats()]
+FORMATS = [reader.name for reader in formats() if reader not in MICROSCOPES]
 TYPES = {
     "gwy": ["f8"],
     "ibw": ["f4", "f8", "i1", "i2", "i4", "u1", "u2", "u4"],

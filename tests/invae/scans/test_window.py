@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from invae.errors import ConfigError
 from invae.scans.window import Window
 
 
@@ -19,7 +20,7 @@ def test_no_count_is_lost(binning: int, dtype: str) -> None:
 
 
 def test_counts_take_the_narrowest_type_that_holds_them() -> None:
-    types = {("u1", 2): "u2", ("u2", 2): "u4", ("i2", 4): "i4", ("u4", 2): "u8", ("f4", 8): "f4", ("u2", 1): "u2"}  # fmt: skip
+    types = {("u1", 2): "u2", ("u2", 2): "u4", ("i2", 4): "i4", ("u4", 2): "u8", ("f4", 8): "f4", ("f2", 2): "f4", ("u2", 1): "u2"}  # fmt: skip
     for (stored, binning), wanted in types.items():
         window = Window((0, 0), (4, 4), binning)
         assert window.dtype(np.dtype(stored)) == np.dtype(wanted)
@@ -56,3 +57,12 @@ def test_a_bin_with_a_faulty_pixel_is_faulty() -> None:
     valid[5, 2] = False
     bins = Window((0, 0), (4, 4), 2).valid(valid)
     assert np.argwhere(~bins).tolist() == [[2, 1]]
+
+
+@pytest.mark.parametrize(("crop", "detector"), [(None, (16, 64)), (8, (64, 64))])
+def test_a_bin_larger_than_what_is_kept_is_refused(
+    crop: int | None, detector: tuple[int, int]
+) -> None:
+    message = r"ingest.scan.bin is 32, which does not fit into the .* choose a smaller one"
+    with pytest.raises(ConfigError, match=message):
+        Window.around((8.0, 32.0), detector, crop=crop, binning=32)

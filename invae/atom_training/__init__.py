@@ -1,0 +1,1 @@
+"""Training of the network that marks atoms, on simulated images of them."""

@@ -1,0 +1,49 @@
+"""HDF5 as several formats have it: how such files are known, and values by the name of their dataset."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from invae.errors import InputError
+from invae.readers.raw import Key
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+ERRORS = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
+"""What h5py raises on damaged files, beside OSError."""
+
+
+def top_names(path: Path) -> set[str]:
+    """Names of the groups and attributes at the root of a file; damaged files have none."""
+    try:
+        with h5py.File(path, "r") as file:
+            return {*file.keys(), *file.attrs.keys()}
+    except (OSError, *ERRORS):
+        return set()
+
+
+def text(value: Any) -> str:
+    """The text of an attribute or a scalar, however it is stored."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def refuse_elsewhere(dataset: h5py.Dataset, path: Path) -> None:
+    """Refuse a dataset whose values are in another file.
+
+    Raises:
+        InputError: If they are.
+    """
+    if dataset.external or dataset.is_virtual:
+        raise InputError(
+            f"{path}: {dataset.name} keeps its values in another file, which is refused; copy "
+            "them into it"
+        )
+
+
+def read_dataset(path: Path, name: str, key: Key) -> np.ndarray:
+    """The values of a dataset under a key; opens the file and closes it again."""
+    with h5py.File(path, "r") as file:
+        return file[name][key]  # type: ignore[index]

@@ -1,0 +1,1 @@
+"""Where atoms are, by a network."""

@@ -1,0 +1,53 @@
+"""A network that marks atoms as a folder: safetensors for the weights, JSON for how it was trained."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from invae.config.segment import AtomNetworkConfig
+from invae.errors import StoreError
+from invae.provenance import versions
+from invae.segment.network import AtomNetwork
+
+WEIGHTS_FILE, CARD_FILE = "atoms.safetensors", "atoms.json"
+SHIPPED = Path(__file__).parent / "weights"
+"""The network that comes with the package: `invae train-finder` with the settings as they are."""
+
+
+def save(
+    folder: Path, network: AtomNetwork, config: AtomNetworkConfig, *, judged: Mapping[str, float]
+) -> None:
+    """Write a network, its kernels in half precision, and how well it did into a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = network.state_dict()
+    weights = {name: value.half() if value.ndim == 4 else value for name, value in state.items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors leaves it readable by its owner alone
+    card = {
+        "config": config.model_dump(mode="json"),
+        "judged": dict(judged),
+        "versions": versions(),
+    }
+    (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+
+
+def load(folder: Path = SHIPPED, *, device: torch.device | None = None) -> AtomNetwork:
+    """The network of a folder, ready to use.
+
+    Raises:
+        StoreError: The folder holds none, or a broken one.
+    """
+    try:
+        card = json.loads((folder / CARD_FILE).read_text())
+        network = AtomNetwork(AtomNetworkConfig.model_validate(card["config"]).width)
+        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(
+            f"{folder} holds no network that marks atoms: {reason}; make one with `invae train-finder --out {folder}`"
+        ) from error
+    return network.to(device or torch.device("cpu")).eval()

@@ -1,0 +1,124 @@
+"""Real recordings of electron microscopes: what is in them, and the same values as the library that knows them gives."""
+
+import importlib
+import importlib.util
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from invae.errors import InputError
+from invae.readers import open_recording
+
+ROSETTASCIIO = pytest.mark.skipif(
+    importlib.util.find_spec("rsciio") is None, reason="rosettasciio is not installed"
+)
+
+
+def values_by_rosettasciio(module: str, path: Path) -> np.ndarray:
+    reader = importlib.import_module(f"rsciio.{module}").file_reader
+    return np.asarray(reader(str(path), lazy=True)[0]["data"])
+
+
+def test_a_merlin_scan_has_its_rows_by_the_pauses(shared_data: Path) -> None:
+    recording = open_recording(shared_data / "4dstem/001_4x2_6bit.mib")
+    assert recording["pattern"].shape == (2, 4, 256, 256)
+    assert recording["pattern"].dtype == np.uint8
+    assert recording["pattern"].attrs["units"] == "count"
+    assert recording.attrs["acquired"].startswith("2021-05-07T18:51:10")
+    told = json.loads(recording.attrs["metadata"])
+    assert told["exposure_s"] == pytest.approx(0.1)
+    assert told["Sensor Bias (V)"] == "120 V"
+    assert any("by the pauses between the frames" in note for note in recording.attrs["notes"])
+
+
+@ROSETTASCIIO
+def test_a_merlin_scan_is_read_as_rosettasciio_reads_it(shared_data: Path) -> None:
+    path = shared_data / "4dstem/001_4x2_6bit.mib"
+    pattern = open_recording(path)["pattern"]
+    np.testing.assert_array_equal(pattern, values_by_rosettasciio("quantumdetector", path))
+
+
+@ROSETTASCIIO
+def test_a_block_file_has_a_scan_in_nm_and_a_detector_in_pixels(shared_data: Path) -> None:
+    path = shared_data / "4dstem/test1.blo"
+    recording = open_recording(path)
+    np.testing.assert_array_equal(recording["pattern"], values_by_rosettasciio("blockfile", path))
+    np.testing.assert_allclose(recording["scan_y"], [0, 12.8, 25.6])
+    assert recording["k_x"].attrs["units"] == "pixel"
+    assert any("0.01606 cm, which is no angle" in note for note in recording.attrs["notes"])
+    assert recording.attrs["beam_energy_keV"] == 200
+
+
+def test_an_fpd_file_has_one_colour_and_an_unknown_detector(shared_data: Path) -> None:
+    path = shared_data / "4dstem/fpd_file_test.hdf5"
+    recording = open_recording(path)
+    with h5py.File(path) as file:
+        stored = file["fpd_expt/fpd_data/data"][:, :, 0]  # type: ignore[index]
+    np.testing.assert_array_equal(recording["pattern"], stored)
+    assert recording["pattern"].dtype == np.uint16
+    assert recording["k_y"].attrs["units"] == recording["scan_y"].attrs["units"] == "pixel"
+    assert any("'?/m', which is no calibration" in note for note in recording.attrs["notes"])
+    assert sum("'?/m'" in note for note in recording.attrs["notes"]) == 2
+
+
+def test_the_sum_in_an_fpd_file_is_chosen_by_its_name(shared_data: Path) -> None:
+    path = shared_data / "4dstem/fpd_file_test.hdf5"
+    chosen = open_recording(path, channels=["fpd_sum_dif"])
+    assert chosen["fpd_sum_dif"].dims == ("frame", "y", "x")
+    whole = open_recording(path)["pattern"]
+    np.testing.assert_array_equal(chosen["fpd_sum_dif"][0], whole.sum(("scan_y", "scan_x")))
+
+
+def test_simulated_graphene_is_one_scan_of_counts(shared_data: Path) -> None:
+    path = shared_data / "4dstem/graphene_vacancy.npz"
+    recording, stored = open_recording(path), np.load(path)
+    assert list(recording) == ["pattern"]
+    assert recording["pattern"].dtype == np.uint16
+    assert recording["pattern"].attrs["label"] == "counts"
+    np.testing.assert_array_equal(recording["pattern"][5], stored["counts"][5])
+    assert recording.attrs["beam_energy_keV"] == 60
+    assert recording.attrs["convergence_mrad"] == 31
+    assert recording["k_y"].attrs["units"] == "mrad"
+    np.testing.assert_allclose(np.diff(recording["scan_x"]), 0.02)
+    fractions = open_recording(path, channels=["data"])
+    assert list(fractions) == ["pattern"]
+    np.testing.assert_array_equal(fractions["pattern"][5], stored["data"][5])
+
+
+@ROSETTASCIIO
+def test_gatans_spectrum_image_has_its_energies_last(shared_data: Path) -> None:
+    path = shared_data / "spectra/DMReader_SpectrumImage_SI-EELS.dm3"
+    recording = open_recording(path)
+    assert recording["spectrum"].dims == ("y", "x", "energy")
+    stored = values_by_rosettasciio("digitalmicrograph", path)
+    np.testing.assert_array_equal(recording["spectrum"], np.moveaxis(stored, 0, -1))
+    np.testing.assert_allclose(recording["energy"], 350 + 0.5 * np.arange(1024))
+    assert recording["energy"].attrs["units"] == "eV"
+    assert recording.attrs["beam_energy_keV"] == 200
+    assert recording.attrs["convergence_mrad"] == 30
+    assert recording.attrs["modality"] == "EELS"
+
+
+@ROSETTASCIIO
+@pytest.mark.parametrize("name", ["SI-HAADF", "Image_SI-Survey"])
+def test_gatans_images_are_images(name: str, shared_data: Path) -> None:
+    path = shared_data / f"spectra/DMReader_{name}.dm3"
+    recording = open_recording(path)
+    assert recording["image"].dims == ("frame", "y", "x")
+    stored = values_by_rosettasciio("digitalmicrograph", path)
+    np.testing.assert_array_equal(recording["image"][0], stored)
+    np.testing.assert_array_equal(recording["image"][0, 7:9, 3], stored[7:9, 3])
+    assert recording.attrs["modality"] == "STEM"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("rsciio") is not None, reason="rosettasciio is installed"
+)
+@pytest.mark.parametrize("path", ["4dstem/test1.blo", "spectra/DMReader_SI-HAADF.dm3"])
+def test_the_library_that_is_missing_is_named_with_its_extra(path: str, shared_data: Path) -> None:
+    with pytest.raises(InputError, match=r"rosettasciio, which is not installed; `pip") as caught:
+        open_recording(shared_data / path)
+    assert len(str(caught.value).splitlines()) == 1
