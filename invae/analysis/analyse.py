@@ -18,6 +18,7 @@ from invae.analysis.known import angle_scores, known_numbers, linear_scores
 from invae.analysis.members import class_names, empty_classes, members_of
 from invae.analysis.orientation import wall_normal
 from invae.analysis.posterior import angle_examples
+from invae.analysis.scan import add_scan
 from invae.analysis.summary import summarise
 from invae.analysis.switching import LABELS as DESCRIPTORS
 from invae.analysis.switching import describe_sites
@@ -71,6 +72,8 @@ def analyse(
             add_images(inputs, groups)
         elif inputs.on_images:
             on_images.add_images(inputs, groups)
+        elif inputs.on_scan:
+            add_scan(inputs, groups)
         groups["summary"] = summarise(groups)
     pixels = store.open_store(patches)[[dims.PATCH_Y, dims.PATCH_X]].load()
     for group, dataset in groups.items():

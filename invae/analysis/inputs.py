@@ -33,6 +33,11 @@ class Inputs:
         return (self.patches / "maps" / "zarr.json").is_file()
 
     @property
+    def on_scan(self) -> bool:
+        """Whether sites are the probes of a scan, and patches their patterns."""
+        return dims.SCAN_Y in store.open_store(self.recording).sizes
+
+    @property
     def on_images(self) -> bool:
         """Whether sites lie on frames of which nothing but patches was made: atoms, windows."""
         kinds = {dims.KINDS[number] for number in np.unique(store.open_store(self.patches)["kind"])}

@@ -42,6 +42,10 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
         )
     if "tracks" in groups:
         add("n_tracks", groups["tracks"].sizes["track"], "atoms followed in time")
+    if "scan" in groups:
+        add("n_surprises", groups["surprises"].sizes["peak"], "surprising places of the scan")
+        strongest = float(groups[""]["surprise"].max())
+        add("surprise_max", strongest, "largest surprise, as a robust z-score")
     baseline = groups["baseline"]
     n_compared = int(sites["pca_error"].attrs["n_components"])
     share = float(baseline["explained_variance_ratio"][:n_compared].sum())

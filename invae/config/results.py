@@ -33,6 +33,10 @@ class AnalyseConfig(Config):
     """Sign of the applied field: which polarization counts as switched."""
     disc_radius: Annotated[float, Field(ge=2)] = 12.0
     """Radius of the disc in which the convexity of a wall is judged [px]."""
+    surprise_radius: Annotated[float, Field(ge=0.5, le=100)] = 4.0
+    """Sd of the neighbourhood in which what is found in a 4D-STEM scan is averaged before it is called unusual [scan step]."""
+    surprise_threshold: Annotated[float, Field(gt=0)] = 5.0
+    """Robust z-score above which a place of a scan is surprising."""
     wall_tolerance: Annotated[float, Field(ge=0)] = 2.0
     """Distance within which walls of successive frames are the same wall [px]."""
 

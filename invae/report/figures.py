@@ -19,12 +19,14 @@ from invae.report import (
     plane,
     quality,
     rgb,
+    scan,
     tracks,
 )
 from invae.report.drawing import Draw, Result
 
 SECTIONS: Mapping[str, tuple[Draw, ...]] = {
     "What was recorded": (frames.overview, frames.signals, atoms.overview, frames.drift),
+    "The scan": (scan.panels, scan.surprises, scan.detector),
     "What the model sees": (
         atoms.glance,
         latents.content,
@@ -32,6 +34,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = {
         latents.manifold,
         plane.scatter,
         rgb.three,
+        scan.colours,
         angles.posterior,
     ),
     "What it means": (follow.association, atoms.measured),
@@ -47,6 +50,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = {
         quality.error,
         baseline.components,
         beside.planes,
+        scan.beside,
     ),
 }
 """Section → its figures; a new figure is a function and a place here."""
@@ -83,6 +87,8 @@ NEEDS: Mapping[Draw, Callable[[Result], bool]] = {
     frames.drift: _shows_drift,
     follow.association: _has("association"),
     **dict.fromkeys(SECTIONS["Classes of the model"], _has("classes")),
+    **dict.fromkeys((*SECTIONS["The scan"], scan.beside), _has("scan")),
+    scan.colours: lambda result: "scan" in result and result[""].sizes[dims.LATENT] == 3,
     agreement.confusion: _has("confusion"),
     agreement.angle: lambda result: "angle_raw" in result.get("known", {}),
     agreement.reading: lambda result: "r2" in result.get("known", {}),

@@ -19,6 +19,7 @@ from invae.report.atoms import named_outliers
 from invae.report.drawing import Result
 from invae.report.images import frames_of, has_frames, pixel_nm
 from invae.report.plane import DESCRIPTORS
+from invae.report.scan import maps_of
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser loads nothing and runs nothing, whatever a name in a recording says."""
@@ -84,6 +85,10 @@ def headline(result: Result) -> str:
     if "n_walls" in summary:
         words.append(f"{style.number(float(summary['n_walls']), 2)} walls in a frame")
     classes = _count(summary, "n_classes" if "n_classes" in summary else "n_clusters", "class")
+    if "scan" in result:
+        words.append(f"a scan of {field_of_view(maps_of(result))}")
+    if "n_surprises" in summary:
+        words.append(_count(summary, "n_surprises", "surprising place"))
     what = _what(result)
     words.append(f"{_count(summary, 'n_sites', what)} in {classes}")
     if "accuracy" in summary:
@@ -101,6 +106,8 @@ def headline(result: Result) -> str:
 
 def _what(result: Result) -> str:
     """What a site is."""
+    if "scan" in result:
+        return "site"
     if not has_frames(result):
         return "image"
     kinds = result[""]["kind"].to_numpy()
@@ -147,6 +154,8 @@ def _facts(result: Result) -> Iterable[tuple[str, str]]:
     )
     if has_frames(result):
         yield from _facts_of_frames(frames_of(result), summary)
+    if "scan" in result:
+        yield from _facts_of_scan(result)
     yield f"{_what(result)}s", _known(summary, "n_sites")
     channels = ", ".join(str(name) for name in sites.attrs.get("channels", []))
     yield "patches", f"{sites.attrs.get('window', '–')} px; channels {channels}"
@@ -187,6 +196,15 @@ def _facts_of_frames(maps: xr.Dataset, summary: xr.Dataset) -> Iterable[tuple[st
         yield "unlike their likes", _known(summary, "n_outliers")
     if "drift_max" in summary:
         yield "largest drift", f"{_with_sd(summary, 'drift_max', 'drift_sd')} px"
+
+
+def _facts_of_scan(result: Result) -> Iterable[tuple[str, str]]:
+    maps, scan = maps_of(result), result["scan"]
+    yield "field of view", field_of_view(maps)
+    yield "probes", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]}"
+    yield "detector", f"{scan.sizes[dims.K_Y]} × {scan.sizes[dims.K_X]} px"
+    yield "surprising places", _known(result["summary"], "n_surprises")
+    yield "largest surprise", _known(result["summary"], "surprise_max", " sd")
 
 
 def _known(summary: xr.Dataset, name: str, unit: str = "", scale: float = 1.0) -> str:

@@ -211,11 +211,14 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
-def scale_bar(axis: Axes, *, width: int, pixel_nm: float | None) -> None:
-    """A bar of a round length in the lower left corner of an image that is `width` pixels wide."""
+def scale_bar(axis: Axes, *, width: int, pixel_nm: float | None, unit: str = "nm") -> None:
+    """A bar of a round length in the lower left corner of an image that is `width` pixels wide.
+
+    `pixel_nm` is the width of a pixel in `unit`, which need not be nm.
+    """
     size = pixel_nm or 1.0
     length = round_length(width * size / 4)
-    text = _length_label(length) if pixel_nm else f"{length:g} px"
+    text = _length_label(length, unit) if pixel_nm else f"{length:g} px"
     low, high = sorted(axis.get_ylim())
     height = high - low
     x, y = 0.04 * width, high - 0.05 * height
@@ -247,5 +250,5 @@ def round_length(most: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
 
 
-def _length_label(nm: float) -> str:
-    return f"{nm / 1000:g} µm" if nm >= 1000 else f"{nm:g} nm"
+def _length_label(length: float, unit: str) -> str:
+    return f"{length / 1000:g} µm" if unit == "nm" and length >= 1000 else f"{length:g} {unit}"

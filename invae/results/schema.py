@@ -7,6 +7,9 @@ from invae import dims
 
 PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 GRID = (dims.FRAME, "grid_y", "grid_x")
+SCAN = (dims.SCAN_Y, dims.SCAN_X)
+DETECTOR = (dims.K_Y, dims.K_X)
+VIRTUAL = ("sum", "bf", "abf", "haadf", "com_y", "com_x", "com_r")
 NODES = ("latent_1", "latent_2")
 PAIR = ("feature", "descriptor")
 ENDS = ("", "_low", "_high")
@@ -54,6 +57,7 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "reconstruction_error": _site(required=True),
         "held_out": _site(),
         "outlier_score": _site("1"),
+        "surprise": _site("1"),
         "cluster": _site(required=True),
         "cluster_probability": Field((dims.SITE, "cluster_name"), "1", required=True),
         "pca": Field((dims.SITE, "component_index"), "1", required=True),
@@ -117,6 +121,26 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "class_changes": Field(("track",), "1"),
         **{name: Field(("track",), "pixel", required=True) for name in ("y", "x")},
         **{name: Field(("track",), "nm") for name in ("y_nm", "x_nm")},
+    },
+    "scan": {
+        **{name: Field(SCAN, None, required=True) for name in VIRTUAL},
+        **{name: Field(DETECTOR, None, required=True) for name in ("mean_pattern", "max_pattern")},
+        "detector_valid": Field(DETECTOR, None, required=True),
+        "radial_profile": Field((*SCAN, "k")),
+        "content_map": Field((*SCAN, dims.LATENT), "1", required=True),
+        "angle_map": Field(SCAN, "rad"),
+        "cluster_map": Field(SCAN, required=True),
+        "class_map": Field(SCAN),
+        "error_map": Field(SCAN, required=True),
+        "surprise_map": Field(SCAN, "1", required=True),
+        "pca_map": Field((*SCAN, "pca_index"), "1"),
+        "nmf_map": Field((*SCAN, "nmf_index"), "1"),
+    },
+    "surprises": {
+        "site": Field(("peak",), "1", required=True),
+        "surprise": Field(("peak",), "1", required=True),
+        **{name: Field(("peak",), "pixel", required=True) for name in ("y", "x")},
+        **{name: Field(("peak",), "nm", required=True) for name in ("y_nm", "x_nm")},
     },
     "traversal": {
         "manifold": Field((dims.CLASS, *NODES, *PIXELS), required=True),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from invae import stages
-from invae.config import ProcessConfig
+from invae.config import GrapheneConfig, ProcessConfig
 from invae.config.synthetic import CardsConfig, DomainsConfig
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
@@ -209,6 +209,32 @@ def _atoms(folder: Path, *, describe: Mapping[str, object], model: Mapping[str, 
     return _through_all_stages(folder, source, config)
 
 
+def _scan(folder: Path) -> Run:
+    """A few diffraction patterns of graphene through every stage."""
+    from invae.synthetic.graphene import simulate
+
+    config = ProcessConfig.model_validate(
+        {
+            "name": "scan",
+            "describe": {"kind": "patterns", "window": 8, "neighbours": 5},
+            "model": {"family": "rVAE", "latent_dim": 3},
+            "training": {"epochs": 2, "batch_size": 40},
+            "analyse": {
+                "max_clusters": 3,
+                "traversal_steps": 3,
+                "pca_components": 6,
+                "baselines": ["pca", "nmf"],
+                "surprise_radius": 1.5,
+            },
+            "report": {"dpi": 50},
+            "compute": {"workers": 1},
+        }
+    )
+    source = folder / "graphene.zarr"
+    simulate(source, config=GrapheneConfig(n_scan_y=11, n_scan_x=13, n_k=16), seed=1)
+    return _through_all_stages(folder, source, config)
+
+
 def _through_all_stages(folder: Path, source: Path, config: ProcessConfig) -> Run:
     from invae.descriptors.describe import describe
     from invae.embed import embed
@@ -270,3 +296,9 @@ def dense_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     describe = {"kind": "dense", "window": 16, "spacing": 10}
     model = {"family": "tVAE", "pose_inference": "exact"}
     return _atoms(tmp_path_factory.mktemp("dense"), describe=describe, model=model)
+
+
+@pytest.fixture(scope="session")
+def scan_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A small 4D-STEM scan."""
+    return _scan(tmp_path_factory.mktemp("scan"))

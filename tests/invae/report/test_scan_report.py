@@ -1,0 +1,60 @@
+"""The result of a scan, and its pages."""
+
+import numpy as np
+import pytest
+
+from invae import dims, store
+from invae.report.figures import figures_of
+from invae.results import open_result, validate
+
+
+@pytest.fixture(scope="module")
+def result(scan_run):
+    return {name: group.load() for name, group in open_result(scan_run.store("analyse")).items()}
+
+
+def test_a_scan_s_result_follows_the_schema(scan_run):
+    validate(scan_run.store("analyse"))
+
+
+def test_maps_of_latents_lie_over_those_of_the_detector(result):
+    scan, sites = result["scan"], result[""]
+    assert scan["content_map"].shape == (11, 13, 3)
+    assert scan["haadf"].shape == (11, 13)
+    y, x = (sites[name].to_numpy().astype(int) for name in ("y", "x"))
+    np.testing.assert_array_equal(scan["content_map"].to_numpy()[y, x], sites["content"])
+    np.testing.assert_array_equal(scan["surprise_map"].to_numpy()[y, x], sites["surprise"])
+
+
+def test_probes_without_all_their_neighbours_are_empty_on_the_maps(result):
+    known = np.isfinite(result["scan"]["error_map"].to_numpy())
+    assert known[1:-1, 1:-1].all()
+    assert known.sum() == 9 * 11
+
+
+def test_the_maps_of_the_recording_are_taken_over_as_they_are(scan_run, result):
+    maps = store.open_store(scan_run.store("ingest"), group="maps")
+    for name in ("haadf", "com_r", "mean_pattern", "radial_profile"):
+        np.testing.assert_array_equal(result["scan"][name], maps[name])
+
+
+def test_the_linear_methods_have_maps_of_their_own(result):
+    assert {"pca_map", "nmf_map"} <= set(result["scan"].data_vars)
+    assert result["scan"]["nmf_map"].dims[:2] == (dims.SCAN_Y, dims.SCAN_X)
+
+
+def test_a_report_of_a_scan_shows_the_scan_and_no_walls(scan_run, tmp_path):
+    target = scan_run.report(tmp_path / "report")
+    text = (target / "index.html").read_text()
+    assert {"scan", "surprises", "detector", "scan_rgb", "scan_beside"} <= {
+        file.stem for file in (target / "figures").iterdir()
+    }
+    assert "the wall" not in text
+    assert "domain" not in text
+    assert "99 sites" in text
+    assert "a scan of 0.22 × 0.26 nm" in text
+
+
+def test_pages_of_other_recordings_have_no_figures_of_a_scan(result):
+    others = {name: group for name, group in result.items() if name not in ("scan", "surprises")}
+    assert not figures_of(others)["The scan"]
