@@ -1,16 +1,12 @@
 """HAADF-like frames of a lattice with vacancies, foreign atoms and disorder: where every atom is, and what it is."""
 
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
 from invae import dims
 from invae.config.scenes import AtomFramesConfig
-from invae.progress import Progress, silent
-from invae.provenance import Receipt
 from invae.synthetic import crystal
-from invae.synthetic.scene import Scene, receipt_of_scene, stream, write_scene
+from invae.synthetic.scene import Scene, Simulator, stream
 from invae.synthetic.stem_image import ELEMENTS, AtomSeries, field_of_view, series_scene
 
 LATTICES = {
@@ -21,31 +17,11 @@ LATTICES = {
 """Of a spacing [nm]."""
 
 
-def draw(config: AtomFramesConfig, *, seed: int) -> xr.Dataset:
-    """Frames in memory: `image (frame, y, x)` [count] and the atoms of every frame."""
-    return scene(config, seed=seed).in_memory()
-
-
-def simulate(
-    target: Path,
-    *,
-    config: AtomFramesConfig,
-    seed: int,
-    receipt: Receipt | None = None,
-    progress: Progress = silent,
-) -> None:
-    """Write frames as a Zarr store, block by block: images at the root, truth in group `truth`."""
-    receipt = receipt or make_receipt(target, config=config, seed=seed)
-    write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
-
-
-def make_receipt(target: Path, *, config: AtomFramesConfig, seed: int) -> Receipt:
-    """The receipt of a lattice."""
-    return receipt_of_scene("atoms", target, config=config, seed=seed)
-
-
 def scene(config: AtomFramesConfig, *, seed: int) -> Scene:
-    """The atoms, the same in every frame, and how frames are made of them."""
+    """The atoms, the same in every frame, and how frames are made of them.
+
+    `image` is in counts; known are the atoms of every frame.
+    """
     lattice = LATTICES[config.lattice](config.spacing).moved(stream(seed, "order").random(2))
     lattice = lattice.turned(np.deg2rad(config.angle))
     sites, sublattice = lattice.sites(*field_of_view(config.imaging))
@@ -73,3 +49,7 @@ def scene(config: AtomFramesConfig, *, seed: int) -> Scene:
         known,
     )
     return series_scene("atoms", config, config.imaging, atoms, seed=seed)
+
+
+SIMULATOR = Simulator("atoms", scene)
+draw, simulate, make_receipt = SIMULATOR.draw, SIMULATOR.simulate, SIMULATOR.make_receipt

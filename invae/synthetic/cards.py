@@ -3,7 +3,6 @@
 import json
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -12,10 +11,8 @@ from skimage.transform import downscale_local_mean
 
 from invae import dims
 from invae.config.synthetic import CardsConfig, Suit
-from invae.progress import Progress, silent
-from invae.provenance import Receipt
 from invae.synthetic.posing import Poses, posed
-from invae.synthetic.scene import Scene, receipt_of_scene, stream, uniform, write_scene
+from invae.synthetic.scene import Scene, Simulator, stream, uniform
 
 SUITS: tuple[Suit, ...] = ("clubs", "spades", "diamonds", "hearts")
 """Names behind the values of `suit`."""
@@ -30,36 +27,11 @@ CURVE_POINTS = 16
 OVERSAMPLING = 3
 
 
-def draw(config: CardsConfig, *, seed: int) -> xr.Dataset:
-    """A set in memory: `image (frame, y, x)` and what is known of every frame, in an order by chance.
-
-    Returns:
-        `image`, `suit` (flags), `angle` [rad], `shear` [rad], `shift (frame, axis)` [pixel], and
-        `symmetry` of the suits.
-    """
-    return scene(config, seed=seed).in_memory()
-
-
-def simulate(
-    target: Path,
-    *,
-    config: CardsConfig,
-    seed: int,
-    receipt: Receipt | None = None,
-    progress: Progress = silent,
-) -> None:
-    """Write a set as a Zarr store, block by block: images at the root, truth in group `truth`."""
-    receipt = receipt or make_receipt(target, config=config, seed=seed)
-    write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
-
-
-def make_receipt(target: Path, *, config: CardsConfig, seed: int) -> Receipt:
-    """The receipt of a set of cards."""
-    return receipt_of_scene("cards", target, config=config, seed=seed)
-
-
 def scene(config: CardsConfig, *, seed: int) -> Scene:
-    """The factors of a set, and how its pictures are made of them."""
+    """The factors of a set, in an order by chance, and how its pictures are made of them.
+
+    Known of every frame: `suit` (flags), `angle` [rad], `shear` [rad], `shift (frame, axis)` [pixel]; of the suits `symmetry`.
+    """
     chosen = np.array([SUITS.index(name) for name in config.suits])
     suit = stream(seed, "order").permutation(np.repeat(chosen, config.n_per_suit))
     n_frames = len(suit)
@@ -147,3 +119,7 @@ def _truth(suit: np.ndarray, poses: Poses, *, size: int) -> xr.Dataset:
         },
         coords={"axis": ["y", "x"]},
     )
+
+
+SIMULATOR = Simulator("cards", scene)
+draw, simulate, make_receipt = SIMULATOR.draw, SIMULATOR.simulate, SIMULATOR.make_receipt

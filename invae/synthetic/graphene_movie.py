@@ -1,46 +1,22 @@
 """HAADF-like frames of graphene under the beam: silicon hops, carbon is lost, and every atom is known."""
 
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
 from invae import dims
 from invae.config.scenes import GrapheneMovieConfig
-from invae.progress import Progress, silent
-from invae.provenance import Receipt
 from invae.synthetic import crystal
-from invae.synthetic.scene import Scene, receipt_of_scene, stream, write_scene
+from invae.synthetic.scene import Scene, Simulator, stream
 from invae.synthetic.stem_image import ELEMENTS, AtomSeries, field_of_view, series_scene
 
 CARBON, SILICON = ELEMENTS.index("C"), ELEMENTS.index("Si")
 
 
-def draw(config: GrapheneMovieConfig, *, seed: int) -> xr.Dataset:
-    """A movie in memory: `image (frame, y, x)` [count] and the atoms of every frame."""
-    return scene(config, seed=seed).in_memory()
-
-
-def simulate(
-    target: Path,
-    *,
-    config: GrapheneMovieConfig,
-    seed: int,
-    receipt: Receipt | None = None,
-    progress: Progress = silent,
-) -> None:
-    """Write a movie as a Zarr store, block by block: images at the root, truth in group `truth`."""
-    receipt = receipt or make_receipt(target, config=config, seed=seed)
-    write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
-
-
-def make_receipt(target: Path, *, config: GrapheneMovieConfig, seed: int) -> Receipt:
-    """The receipt of a movie."""
-    return receipt_of_scene("graphene movie", target, config=config, seed=seed)
-
-
 def scene(config: GrapheneMovieConfig, *, seed: int) -> Scene:
-    """What happens to the atoms, and how frames are made of it."""
+    """What happens to the atoms, and how frames are made of it.
+
+    `image` is in counts; known are the atoms of every frame.
+    """
     lattice = crystal.graphene().moved(stream(seed, "order").random(2))
     lattice = lattice.turned(np.deg2rad(config.angle))
     sites, sublattice = lattice.sites(*field_of_view(config.imaging))
@@ -101,3 +77,7 @@ def _hop(
         if chance.random() < hop and len(free):
             pair = [site, chance.choice(free)]
             species[pair], occupied[pair] = species[pair[::-1]], occupied[pair[::-1]]
+
+
+SIMULATOR = Simulator("graphene movie", scene)
+draw, simulate, make_receipt = SIMULATOR.draw, SIMULATOR.simulate, SIMULATOR.make_receipt

@@ -1,48 +1,24 @@
 """HAADF-like frames of a perovskite with a ferroelectric wall: where every atom is, and how far it moved."""
 
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
 from invae import dims
 from invae.config.scenes import LatticeConfig
-from invae.progress import Progress, silent
-from invae.provenance import Receipt
 from invae.synthetic import crystal
 from invae.synthetic.crystal import along
-from invae.synthetic.scene import Scene, receipt_of_scene, stream, write_scene
+from invae.synthetic.scene import Scene, Simulator, stream
 from invae.synthetic.stem_image import ELEMENTS, AtomSeries, field_of_view, series_scene
 
 SITES = np.array([ELEMENTS.index("Bi"), ELEMENTS.index("Fe")])
 """Elements on the corner and in the middle of the cell."""
 
 
-def draw(config: LatticeConfig, *, seed: int) -> xr.Dataset:
-    """Frames in memory: `image (frame, y, x)` [count]; atoms, and `u (atom, axis)` [nm] of each."""
-    return scene(config, seed=seed).in_memory()
-
-
-def simulate(
-    target: Path,
-    *,
-    config: LatticeConfig,
-    seed: int,
-    receipt: Receipt | None = None,
-    progress: Progress = silent,
-) -> None:
-    """Write frames as a Zarr store, block by block: images at the root, truth in group `truth`."""
-    receipt = receipt or make_receipt(target, config=config, seed=seed)
-    write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
-
-
-def make_receipt(target: Path, *, config: LatticeConfig, seed: int) -> Receipt:
-    """The receipt of a lattice."""
-    return receipt_of_scene("lattice", target, config=config, seed=seed)
-
-
 def scene(config: LatticeConfig, *, seed: int) -> Scene:
-    """The displaced atoms, and how frames are made of them."""
+    """The displaced atoms, and how frames are made of them.
+
+    `image` is in counts; known are the atoms, and `u (atom, axis)` [nm] of each.
+    """
     imaging = config.imaging
     ideal = crystal.perovskite(config.cell).moved(stream(seed, "order").random(2))
     places, index = ideal.turned(np.deg2rad(config.angle)).sites(*field_of_view(imaging))
@@ -73,3 +49,7 @@ def displacement(distance: np.ndarray, config: LatticeConfig) -> np.ndarray:
     """Displacement (..., axis) [nm] at distances from the wall [nm]: u0 tanh(distance / width)."""
     size = config.displacement * np.tanh(distance / config.wall_width)
     return size[..., None] * along(np.deg2rad(config.displacement_angle))
+
+
+SIMULATOR = Simulator("lattice", scene)
+draw, simulate, make_receipt = SIMULATOR.draw, SIMULATOR.simulate, SIMULATOR.make_receipt

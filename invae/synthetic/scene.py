@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -115,6 +116,44 @@ def receipt_of_scene(
         versions=versions(),
         created=now(),
     )
+
+
+Settings = TypeVar("Settings", bound=Config, contravariant=True)
+
+
+class MakesScene(Protocol[Settings]):
+    """What is known of a set, and how its pictures are made of it."""
+
+    def __call__(self, config: Settings, /, *, seed: int) -> Scene: ...
+
+
+@dataclass(frozen=True)
+class Simulator(Generic[Settings]):
+    """Sets of one kind: drawn in memory, or written as a store."""
+
+    name: str
+    scene: MakesScene[Settings]
+
+    def draw(self, config: Settings, *, seed: int) -> xr.Dataset:
+        """A set in memory: `image (frame, y, x)` and all that its scene knows."""
+        return self.scene(config, seed=seed).in_memory()
+
+    def make_receipt(self, target: Path, *, config: Settings, seed: int) -> Receipt:
+        """The receipt of a set, known before a picture is made."""
+        return receipt_of_scene(self.name, target, config=config, seed=seed)
+
+    def simulate(
+        self,
+        target: Path,
+        *,
+        config: Settings,
+        seed: int,
+        receipt: Receipt | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        """Write a set as a Zarr store, block by block: images at the root, truth in group `truth`."""
+        receipt = receipt or self.make_receipt(target, config=config, seed=seed)
+        write_scene(target, self.scene(config, seed=seed), receipt=receipt, progress=progress)
 
 
 STREAMS = ("order", "angle", "shear", "shift", "width", "noise", "background")

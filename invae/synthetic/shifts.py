@@ -1,42 +1,18 @@
 """Spectra of one peak, each at its own place and of its own width: what a shift in one dimension is tried on."""
 
-from pathlib import Path
-
 import numpy as np
 import xarray as xr
 
 from invae import dims
 from invae.config.synthetic import ShiftsConfig
-from invae.progress import Progress, silent
-from invae.provenance import Receipt
-from invae.synthetic.scene import Scene, receipt_of_scene, stream, write_scene
-
-
-def draw(config: ShiftsConfig, *, seed: int) -> xr.Dataset:
-    """A set in memory: `image (frame, y, x)`, y of length 1, and `position`, `width`, `noise` of every signal."""
-    return scene(config, seed=seed).in_memory()
-
-
-def simulate(
-    target: Path,
-    *,
-    config: ShiftsConfig,
-    seed: int,
-    receipt: Receipt | None = None,
-    progress: Progress = silent,
-) -> None:
-    """Write a set as a Zarr store, block by block: signals at the root, truth in group `truth`."""
-    receipt = receipt or make_receipt(target, config=config, seed=seed)
-    write_scene(target, scene(config, seed=seed), receipt=receipt, progress=progress)
-
-
-def make_receipt(target: Path, *, config: ShiftsConfig, seed: int) -> Receipt:
-    """The receipt of a set of shifted peaks."""
-    return receipt_of_scene("shifts", target, config=config, seed=seed)
+from invae.synthetic.scene import Scene, Simulator, stream
 
 
 def scene(config: ShiftsConfig, *, seed: int) -> Scene:
-    """The factors of a set, and how its signals exp(−(x − position)²/2·width²) are made of them."""
+    """The factors of a set, and how its signals exp(−(x − position)²/2·width²) are made of them.
+
+    Signals lie along x, y has length 1; `position`, `width` and `noise` of each are known.
+    """
     n_steps = int(config.position / config.position_step + 1e-9)
     steps = stream(seed, "shift").integers(-n_steps, n_steps, config.n_signals, endpoint=True)
     position = steps * config.position_step
@@ -73,3 +49,7 @@ def _truth(
             "noise": ("frame", noise, dims.attrs("sd of the noise; the peak is 1 high")),
         }
     )
+
+
+SIMULATOR = Simulator("shifts", scene)
+draw, simulate, make_receipt = SIMULATOR.draw, SIMULATOR.simulate, SIMULATOR.make_receipt
