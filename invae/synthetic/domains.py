@@ -30,6 +30,7 @@ from invae.synthetic.sample import (
     stripe_offset,
     window,
 )
+from invae.synthetic.scene import is_written
 
 SHARD_BYTES = 32e6
 STATES = "states"
@@ -61,7 +62,7 @@ def simulate(
         store.lay_out(partial, layouts[group], shard=shard, coords=coords, group=group)
     sample = make_sample(config, seed)
     for block in store.blocks(config.n_frames, shard):
-        if not _is_written(partial, layouts, start=block.start, shard=shard):
+        if not is_written(partial, layouts, start=block.start, shard=shard):
             _restore(partial, sample, frame=block.start)
             frames = list(_frames(sample, range(block.start, block.stop), config=config, seed=seed))
             _keep(partial, sample, frame=block.stop)
@@ -338,12 +339,3 @@ def _forget(partial: Path, *, frame: int | None = None) -> None:
     place = partial / STATES if frame is None else partial / STATES / str(frame)
     if place.exists():
         shutil.rmtree(place)
-
-
-def _is_written(
-    partial: Path, layouts: dict[str, dict[str, Variable]], *, start: int, shard: int
-) -> bool:
-    return all(
-        store.block_is_written(partial, list(names), start=start, shard=shard, group=group)
-        for group, names in layouts.items()
-    )

@@ -14,7 +14,7 @@ from invae.store import Variable
 from invae.synthetic import multislice
 from invae.synthetic.flake import SCAN, Flake, make_flake, truth
 from invae.synthetic.phase_object import Optics, Potential, centre_of_mass, patterns
-from invae.synthetic.scene import TRUTH, receipt_of_scene, stream
+from invae.synthetic.scene import TRUTH, is_written, receipt_of_scene, stream
 
 SHARD_BYTES = 32e6
 
@@ -50,7 +50,7 @@ def simulate(
     for group, known in (("", recording_coords(config, seed)), (TRUTH, truth(flake, config))):
         store.lay_out(partial, layouts[group], shard=shard, coords=known, group=group)
     for block in store.blocks(config.n_scan_y, shard):
-        if not _is_written(partial, layouts, start=block.start, shard=shard):
+        if not is_written(partial, layouts, start=block.start, shard=shard):
             made = make_rows(range(block.start, block.stop), config=config, seed=seed)
             for group, layout in layouts.items():
                 arrays = {name: made[name] for name in layout}
@@ -128,13 +128,4 @@ def recording_coords(config: GrapheneConfig, seed: int) -> xr.Dataset:
             dims.K_X: (dims.K_X, k, dims.attrs("k_x", "mrad")),
         },
         attrs={**told, **optics, "metadata": json.dumps(settings)},
-    )
-
-
-def _is_written(
-    partial: Path, layouts: dict[str, dict[str, Variable]], *, start: int, shard: int
-) -> bool:
-    return all(
-        store.block_is_written(partial, list(names), start=start, shard=shard, group=group)
-        for group, names in layouts.items()
     )

@@ -1,7 +1,7 @@
 """Independent frames whose truth is drawn first: a picture follows from its own factors, whichever block it is made in."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -94,6 +94,16 @@ def write_scene(
             store.write_block(partial, images, start=block.start, shard=shard)
         progress(block.stop, len(scene))
     store.publish(partial, target, receipt)
+
+
+def is_written(
+    partial: Path, layouts: Mapping[str, Mapping[str, Variable]], *, start: int, shard: int
+) -> bool:
+    """Whether the block that begins at `start` is on disk, in all groups of a store."""
+    return all(
+        store.block_is_written(partial, list(names), start=start, shard=shard, group=group)
+        for group, names in layouts.items()
+    )
 
 
 def receipt_of_scene(

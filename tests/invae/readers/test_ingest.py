@@ -1,6 +1,5 @@
 """Taking a recording in: equal values, bounded memory, resumed by shard, all or nothing."""
 
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from invae.errors import ConfigError, InputError, StoreError
 from invae.provenance import Receipt
 from invae.readers import open_recording
 from invae.readers.ingest import ingest, ingest_dataset
+from tests.invae.readers.held import contents
 
 Write = Callable[..., Path]
 ReceiptFor = Callable[..., Receipt]
@@ -314,14 +314,3 @@ for n in (32, 600):
     )
     few, many = map(int, answer.stdout.split())
     assert many - few < 64e6  # the second recording has 149 MB more
-
-
-def contents(folder: Path) -> dict[str, object]:
-    """All that a store holds, without the receipt."""
-    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
-    values: dict[str, object] = {
-        name: file.read_bytes() for name, file in files.items() if file.is_file()
-    }
-    root = json.loads((folder / "zarr.json").read_text())
-    del root["attributes"]["receipt"]
-    return {**values, "zarr.json": root}

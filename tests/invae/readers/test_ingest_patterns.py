@@ -1,6 +1,5 @@
 """Taking in a 4D-STEM scan: every pattern once, its maps beside it, and the same whatever happens on the way."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from invae.config import ComputeConfig, IngestConfig
 from invae.errors import ConfigError, InputError
 from invae.provenance import Receipt
 from invae.readers.ingest import ingest, ingest_dataset
+from tests.invae.readers.held import contents
 
 ReceiptFor = Callable[..., Receipt]
 TakeIn = Callable[..., Path]
@@ -88,17 +88,6 @@ def take_in(tmp_path: Path, receipt_for: ReceiptFor) -> TakeIn:
         return target
 
     return take_in
-
-
-def contents(folder: Path) -> dict[str, object]:
-    """All that a store holds, without the receipt."""
-    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*")}
-    values: dict[str, object] = {
-        name: file.read_bytes() for name, file in files.items() if file.is_file()
-    }
-    root = json.loads((folder / "zarr.json").read_text())
-    del root["attributes"]["receipt"]
-    return {**values, "zarr.json": root}
 
 
 def test_patterns_and_their_maps_arrive(take_in: TakeIn) -> None:
