@@ -1,9 +1,12 @@
 """Processes of a facility on this machine: each on a free port, and gone when its test ends."""
 
 import os
+import pwd
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -41,7 +44,11 @@ def start(tmp_path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(
-        command: Sequence[str], environment: Mapping[str, str], *, user: str | None = None
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        user: str | None = None,
+        folder: Path = tmp_path,
     ) -> subprocess.Popen[bytes]:
         with (tmp_path / f"process{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -51,7 +58,7 @@ def start(tmp_path) -> Iterator[Start]:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 user=user,
-                cwd=tmp_path,
+                cwd=folder,
                 start_new_session=True,
             )
         started.append(process)
@@ -128,3 +135,49 @@ def serve(start, environment, free_port, until) -> Callable[..., str]:
         return address
 
     return begin
+
+
+def postgresql(program: str) -> str:
+    """Where a program of PostgreSQL is; the test is skipped where it is not installed."""
+    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    found = shutil.which(program) or next(map(str, reversed(debian)), None)
+    if found is None:
+        pytest.skip(f"PostgreSQL is not here ({program}); Debian's package is called postgresql")
+    return found
+
+
+@pytest.fixture
+def database(start, environment, free_port, until) -> Iterator[Callable[[str], int]]:
+    """Starts PostgreSQL with a database and a user `prefect`; takes the password, gives the port."""
+    folder = Path(tempfile.mkdtemp(prefix="invae-postgresql-"))
+    user = _not_root()
+    if user:
+        shutil.chown(folder, user)
+
+    def begin(password: str) -> int:
+        port, secret = str(free_port()), {**environment, "PGPASSWORD": password, "LC_ALL": "C"}
+        (folder / "password").write_text(password)
+        made = ["-D", f"{folder}/data", "-U", "prefect", "--auth=scram-sha-256"]
+        made += ["--pwfile", f"{folder}/password"]
+        initdb = [postgresql("initdb"), *made]
+        subprocess.run(initdb, user=user, cwd=folder, env=secret, check=True, capture_output=True)
+        run = ["-D", f"{folder}/data", "-p", port, "-k", str(folder), "-h", "127.0.0.1"]
+        start([postgresql("postgres"), *run], secret, user=user, folder=folder)
+        words = ["-h", "127.0.0.1", "-p", port, "-U", "prefect", "postgres"]
+        query = [postgresql("psql"), *words, "-c", "create database prefect"]
+        until(
+            lambda: not subprocess.run(query, env=secret, capture_output=True).returncode,
+            "a database that answers",
+        )
+        return int(port)
+
+    yield begin
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _not_root() -> str | None:
+    """PostgreSQL refuses to run as root: somebody else who is known here."""
+    if os.geteuid():
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
