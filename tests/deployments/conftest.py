@@ -157,7 +157,7 @@ def database(start, environment, free_port, until) -> Iterator[Callable[[str], i
     def begin(password: str) -> int:
         port, secret = str(free_port()), {**environment, "PGPASSWORD": password, "LC_ALL": "C"}
         (folder / "password").write_text(password)
-        made = ["-D", f"{folder}/data", "-U", "prefect", "--auth=scram-sha-256"]
+        made = ["-D", f"{folder}/data", "-U", "prefect", "--auth=scram-sha-256", "--encoding=UTF8"]
         made += ["--pwfile", f"{folder}/password"]
         initdb = [postgresql("initdb"), *made]
         subprocess.run(initdb, user=user, cwd=folder, env=secret, check=True, capture_output=True)

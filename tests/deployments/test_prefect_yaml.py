@@ -64,3 +64,10 @@ def test_runs_are_tagged_send_heartbeats_and_wait_for_each_other(name):
     environment = deployment["work_pool"]["job_variables"]["env"]
     assert environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
     assert deployment["concurrency_limit"]["collision_strategy"] in {"ENQUEUE", "CANCEL_NEW"}
+
+
+def test_the_pools_are_those_of_the_operators_page():
+    text = (ROOT / "docs" / "facility.md").read_text()
+    for pool in {deployment["work_pool"]["name"] for deployment in DEPLOYMENTS.values()}:
+        assert f"`{pool}`" in text
+        assert f"invae-worker@{pool}" in text
