@@ -6,7 +6,18 @@ from types import TracebackType
 
 import typer
 
-from flows.commands import demo, export, finder, look, reproduce, run, samples, simulate
+from flows.commands import (
+    demo,
+    doctor,
+    export,
+    finder,
+    look,
+    reproduce,
+    run,
+    samples,
+    simulate,
+    status,
+)
 from flows.terminal import MANNER, complain
 from tasks import interrupts
 
@@ -46,7 +57,7 @@ def invae(
         raise typer.Exit
 
 
-for module in (run, demo, simulate, finder, look, export, reproduce, samples):
+for module in (run, demo, simulate, finder, look, export, reproduce, samples, status, doctor):
     module.register(app)
 
 
