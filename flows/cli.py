@@ -8,6 +8,7 @@ import typer
 
 from flows.commands import (
     demo,
+    doctor,
     export,
     finder,
     look,
@@ -16,6 +17,7 @@ from flows.commands import (
     samples,
     serve,
     simulate,
+    status,
     watch,
 )
 from flows.terminal import MANNER, complain
@@ -57,7 +59,20 @@ def invae(
         raise typer.Exit
 
 
-for module in (run, demo, simulate, finder, look, export, reproduce, samples, watch, serve):
+for module in (
+    run,
+    demo,
+    simulate,
+    finder,
+    look,
+    export,
+    reproduce,
+    samples,
+    watch,
+    serve,
+    status,
+    doctor,
+):
     module.register(app)
 
 

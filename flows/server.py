@@ -83,6 +83,8 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         temporary_settings,
     )
 
+    from tasks.gpu import alone
+
     address = get_current_settings().api.url
     if address:
         refuse_silence(address)
@@ -93,7 +95,7 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         _import_while_waiting()
         server.wait()
         say(f"watch it at {server.address}")
-        with temporary_settings(
+        own = temporary_settings(
             {
                 PREFECT_API_URL: server.address + "/api",
                 # it goes with the run, and joining the heart's thread takes a second
@@ -101,7 +103,8 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
                 # it is on this machine: if it does not answer after 6 s, waiting 62 s does not help
                 PREFECT_CLIENT_MAX_RETRIES: 2,
             }
-        ):
+        )
+        with own, alone():
             try:
                 yield server.address + "/api"
             finally:
