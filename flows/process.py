@@ -7,13 +7,14 @@ from tasks import runs
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
+from tasks.failures import keep_failure
 from tasks.folder import exclusive
 from tasks.ingest import ingest
 from tasks.report import report
 from tasks.train import train
 
 
-@flow(flow_run_name=runs.flow_sentence)
+@flow(flow_run_name=runs.flow_sentence, on_failure=[keep_failure])
 def process(sources: list[str], out: str, config: NamedConfig, name: str | None = None) -> str:
     """Take one recording from the instrument's files to its report.
 
