@@ -15,8 +15,10 @@ from flows.commands import (
     reproduce,
     run,
     samples,
+    serve,
     simulate,
     status,
+    watch,
 )
 from flows.terminal import MANNER, complain
 from tasks import interrupts
@@ -57,7 +59,20 @@ def invae(
         raise typer.Exit
 
 
-for module in (run, demo, simulate, finder, look, export, reproduce, samples, status, doctor):
+for module in (
+    run,
+    demo,
+    simulate,
+    finder,
+    look,
+    export,
+    reproduce,
+    samples,
+    watch,
+    serve,
+    status,
+    doctor,
+):
     module.register(app)
 
 

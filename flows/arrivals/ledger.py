@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -48,12 +49,19 @@ class Entry:
     due: str = ""
     """Not to be tried again before: UTC, ISO 8601; empty if it may be tried at once."""
     attempts: int = 0
-    """Runs made so far."""
+    """Runs that the machine failed."""
+    asked: bool = False
+    """Whether somebody asked that it be tried again, and nobody has done so yet."""
 
     @property
     def key(self) -> str:
         """What the recording is known by."""
         return self.files[0]
+
+
+def instant() -> str:
+    """The time in UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def place(out: Path) -> Path:
