@@ -10,7 +10,7 @@ from tasks import runs
 
 
 @task(
-    task_run_name=runs.sentence("cut patches out of {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["describe"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,

@@ -11,7 +11,7 @@ from tasks.devices import one_thread
 
 
 @task(
-    task_run_name=runs.sentence("encode every site of {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["embed"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,

@@ -53,6 +53,17 @@ def is_of_the_machine(failure: BaseException) -> bool:
     return isinstance(failure, MemoryError) or type(failure).__module__.startswith(CLUSTER)
 
 
+SENTENCES: Mapping[str, str] = {
+    "ingest": "take in {recording}",
+    "describe": "cut patches out of {recording}",
+    "train": "train a model on {recording}",
+    "embed": "encode every site of {recording}",
+    "analyse": "sort and map what was found in {recording}",
+    "report": "write the report on {recording}",
+}
+"""What every stage does, as the UI names it."""
+
+
 def sentence(text: str) -> Callable[[], str]:
     """The name of a task run: `text` with the recording's name in it."""
 
@@ -60,6 +71,11 @@ def sentence(text: str) -> Callable[[], str]:
         return text.format(recording=_recording(task_run.parameters))
 
     return name
+
+
+def sentence_of(stage: str, recording: str) -> str:
+    """What a stage does with a recording."""
+    return SENTENCES[stage].format(recording=recording)
 
 
 def _recording(parameters: Mapping[str, Any]) -> str:
@@ -129,7 +145,8 @@ class Job:
     def progress(self) -> Callable[[int, int], None]:
         """Tells the terminal and the UI how far the stage is."""
         audience().begin(self.stage.name)
-        live = LiveProgress(key_of(self.folder.name, self.stage.name), unit=self.stage.name)
+        unit = sentence_of(self.stage.name, self.folder.name)
+        live = LiveProgress(key_of(self.folder.name, self.stage.name), unit=unit)
 
         def tell(done: int, total: int, /) -> None:
             audience().move(self.stage.name, done, total, self.note)

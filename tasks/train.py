@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @task(
-    task_run_name=runs.sentence("train a model on {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["train"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
