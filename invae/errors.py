@@ -26,3 +26,11 @@ class StoreError(InvaeError):
 
 class TrainingDiverged(InvaeError):
     """The loss became infinite or not a number."""
+
+
+class ClusterError(InvaeError):
+    """A Dask cluster that does not answer, has no workers or runs other code."""
+
+
+class WorkerLost(ClusterError):
+    """A Dask cluster that was lost on the way; what it had finished is in the store."""

@@ -15,7 +15,7 @@ from prefect.states import Completed
 
 from invae import stages, store
 from invae.config import ProcessConfig
-from invae.errors import InvaeError, StoreError
+from invae.errors import InvaeError, StoreError, WorkerLost
 from invae.provenance import Receipt, now
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
@@ -33,6 +33,8 @@ NOT_WORTH_RETRYING = (FileNotFoundError, PermissionError, NotADirectoryError, Is
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Reading and writing may work the next time; a bad recording, a bad setting or a bug will not."""
     failure = state.result(raise_on_failure=False)
+    if isinstance(failure, WorkerLost):
+        return True
     if isinstance(failure, InvaeError | NOT_WORTH_RETRYING):
         return False
     return isinstance(failure, OSError)

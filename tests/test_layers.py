@@ -13,6 +13,7 @@ LAYERS: list[set[str]] = [
     {"config"},
     {"provenance"},
     {"store"},
+    {"cluster"},
     {"blocks"},
     {"samples"},
     {"scans"},
@@ -39,7 +40,7 @@ ONLY_IN = {
     "typer": {"flows"},
     "rich": {"flows"},
     "dask": {"invae/blocks.py"},
-    "distributed": {"invae/blocks.py"},
+    "distributed": {"invae/cluster.py"},
 }
 """Libraries, and the only places that may import them."""
 
