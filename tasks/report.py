@@ -6,6 +6,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import artifacts, runs
 
 MOST_PICTURES = 12
@@ -26,7 +27,7 @@ def report(result: str, config: ProcessConfig) -> State[str]:
     from invae.report import report as write
 
     write(
-        Path(result),
+        place(result).absolute(),
         job.target,
         config=config.report,
         receipt=job.receipt,

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: list[set[str]] = [
     {"errors", "dims", "progress"},
+    {"places"},
     {"config"},
     {"provenance"},
     {"store"},
