@@ -21,7 +21,7 @@ from invae.provenance import Receipt, now
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
 from tasks.audience import audience
-from tasks.devices import machine
+from tasks.devices import follows, machine
 from tasks.folder import read_record, write_record
 
 RETRIES = 2
@@ -127,7 +127,8 @@ class Job:
         """The state of a stage that has made its output; the run's record gets its line."""
         seconds = time.monotonic() - self._began
         audience().end(self.stage.name, seconds)
-        record(self, seconds=seconds)
+        if not follows():
+            record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
 
 

@@ -12,6 +12,7 @@ from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, StoreError
 from invae.places import place
 from tasks.audience import told
+from tasks.devices import follows
 from tasks.folder import exclusive, read_record
 
 
@@ -138,6 +139,8 @@ def _call(
     from importlib import import_module
 
     task = getattr(import_module(f"tasks.{stage}"), stage)
+    if stage == "train" and follows():  # the first process has the folder, and tells
+        return place(task.fn(*arguments, config).result())
     with exclusive(folder), shown(console) as audience, told(audience):
         return place(task.fn(*arguments, config).result())
 
