@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from invae import store
-from invae.errors import InvaeError, StoreError
+from invae.errors import InvaeError
 from invae.places import ObjectPath, place
-from tasks.lease import leased
+from tasks.lease import Busy, is_leased, leased
 
 RUN_FILE = "run.json"
 
@@ -23,10 +23,11 @@ _held: set[Path] = set()
 def exclusive(folder: str | Path) -> Iterator[None]:
     """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
 
-    On an object store it is a lease (see `tasks.lease`). The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind.
+    The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind. On an
+    object store it is a lease.
 
     Raises:
-        StoreError: if another run has it.
+        Busy: if another run has it.
     """
     path = place(folder)
     key = path.resolve()
@@ -47,13 +48,34 @@ def exclusive(folder: str | Path) -> Iterator[None]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
+    lock = _lock_of(path)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def is_worked_on(folder: Path) -> bool:
+    """Whether a run, in whatever process, is at work on a recording's folder."""
+    if isinstance(folder, ObjectPath):
+        return is_leased(folder)
+    try:
+        descriptor = os.open(_lock_of(folder), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _leave_no_trace(folder: Path) -> None:
@@ -67,7 +89,7 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        raise StoreError(
+        raise Busy(
             f"{folder} is being worked on by process {holder}; wait for it, or give another --out or --name"
         ) from error
     os.ftruncate(descriptor, 0)

@@ -47,12 +47,28 @@ class Holder:
         return True
 
 
+class Busy(StoreError):
+    """Another run is at work on the same recording; it passes."""
+
+
+def is_leased(folder: ObjectPath) -> bool:
+    """Whether a run, on whatever machine, has the lease of a recording's place."""
+    lock = lock_of(folder)
+    return lock.is_file() and Holder(**json.loads(lock.read_bytes())).is_at_work()
+
+
+def lock_of(folder: ObjectPath) -> ObjectPath:
+    """The object in which the lease of a place stands."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
 @contextmanager
 def leased(folder: ObjectPath) -> Iterator[threading.Event]:
     """Hold the lease of a recording's place, in the object `.<name>.lock` beside it; the event tells that it was lost.
 
     Raises:
-        StoreError: If another run has it, or got it on the way because this one could not renew it in time.
+        Busy: If another run has it.
+        StoreError: If another run got it on the way because this one could not renew it in time.
     """
     lease = Lease(folder)
     lease.take()
@@ -73,7 +89,7 @@ class Lease:
 
     def __init__(self, folder: ObjectPath) -> None:
         self.folder = folder
-        self.lock = folder.with_name(f".{folder.name}.lock")
+        self.lock = lock_of(folder)
         self.token = uuid4().hex
         self.tag: str | None = None
         self.ending = threading.Event()
@@ -83,7 +99,7 @@ class Lease:
         """Write our name, where there is none or one that does not count any more.
 
         Raises:
-            StoreError: If another run has it.
+            Busy: If another run has it.
         """
         self.tag = put_if(self.lock, self._mine(SECONDS), tag=None)
         if self.tag is not None:
@@ -93,7 +109,7 @@ class Lease:
         if not holder.is_at_work():
             self.tag = put_if(self.lock, self._mine(SECONDS), tag=tag)
         if self.tag is None:
-            raise StoreError(
+            raise Busy(
                 f"{self.folder} is being worked on by process {holder.process} on {holder.host}; "
                 "wait for it, or give another --out or --name"
             )

@@ -15,30 +15,43 @@ from prefect.states import Completed
 
 from invae import stages, store
 from invae.config import ProcessConfig
-from invae.errors import InvaeError, StoreError, WorkerLost
+from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMemory, StoreError
 from invae.places import place
 from invae.provenance import Receipt, now
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
-from tasks.audience import audience
+from tasks.audience import Nobody, audience
 from tasks.devices import follows, machine
 from tasks.folder import read_record, write_record
 
-RETRIES = 2
-RETRY_SECONDS = [2.0, 10.0]
-"""Waits before a repeated attempt: a network folder or an object store is usually back by then."""
+RETRIES = 4
+RETRY_SECONDS = [2.0, 10.0, 40.0, 160.0]
+"""Waits before a repeated attempt: a network folder or an object store is usually back after the second."""
+RETRIES_WATCHED = 2
+"""Somebody at a terminal is told rather than kept waiting; the same command goes on."""
 
-NOT_WORTH_RETRYING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+OF_THE_RECORDING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+CLUSTER = "distributed"
+"""Package whose errors say that workers or the scheduler are gone."""
 
 
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Reading and writing may work the next time; a bad recording, a bad setting or a bug will not."""
+    """What failed of the machine may work the next time; a bad recording, a bad setting or a bug will not."""
     failure = state.result(raise_on_failure=False)
-    if isinstance(failure, WorkerLost):
-        return True
-    if isinstance(failure, InvaeError | NOT_WORTH_RETRYING):
+    if not isinstance(failure, BaseException) or not is_of_the_machine(failure):
         return False
-    return isinstance(failure, OSError)
+    if isinstance(failure, OutOfMemory) or isinstance(audience(), Nobody):
+        return True
+    return not isinstance(failure, NoRoom | NotWritable) and run.run_count <= RETRIES_WATCHED
+
+
+def is_of_the_machine(failure: BaseException) -> bool:
+    """Whether memory, disk, network or a worker failed, and not the recording, its settings or the code."""
+    if isinstance(failure, InvaeError):
+        return isinstance(failure, MachineError)
+    if isinstance(failure, OSError):
+        return not isinstance(failure, OF_THE_RECORDING)
+    return isinstance(failure, MemoryError) or type(failure).__module__.startswith(CLUSTER)
 
 
 def sentence(text: str) -> Callable[[], str]:
@@ -81,6 +94,8 @@ class Job:
     """The sources, where the stage reads them."""
     note: str = ""
     """A few words that go with the progress, such as the held-out ELBO."""
+    remarks: dict[str, Any] = field(default_factory=dict)
+    """What else the run's record says of the stage, such as the device and the time on it."""
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -164,6 +179,7 @@ def record(job: Job, *, seconds: float) -> None:
         "machine": machine(),
         "flow_run": job.receipt.flow_run,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **job.remarks,
     }
     values |= {
         "recording": job.folder.name,

@@ -13,12 +13,12 @@ import pytest
 from invae.errors import StoreError
 from invae.places import place
 from tasks import lease
-from tasks.folder import exclusive
+from tasks.folder import exclusive, is_worked_on
 from tasks.lease import Holder
 
 HOLDER = """
 import sys, time
-from tasks.folder import exclusive
+from tasks.folder import exclusive, is_worked_on
 with exclusive(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)
@@ -57,7 +57,9 @@ def test_a_lease_from_another_machine_counts_until_it_ends(folder):
     leave(folder, Holder(host="elsewhere", process=1, until=time.time() + 60))
     with pytest.raises(StoreError, match="by process 1 on elsewhere; wait for it"):
         lease.Lease(folder).take()
+    assert is_worked_on(folder)
     leave(folder, Holder(host="elsewhere", process=1, until=time.time() - 1))
+    assert not is_worked_on(folder)
     lease.Lease(folder).take()
 
 
