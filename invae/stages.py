@@ -14,10 +14,11 @@ from pathlib import Path
 from invae import provenance, store
 from invae.config import ProcessConfig
 from invae.errors import InputError, StoreError
+from invae.places import place
 from invae.provenance import Receipt, Source
 from invae.secrets import holds_secret
 
-STORING = ("blocks.py", "dims.py", "store.py")
+STORING = ("blocks.py", "dims.py", "places.py", "store.py")
 """Code under every stage that writes a store."""
 
 LONGEST_NAME = 120
@@ -149,7 +150,7 @@ def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
         raise InputError(
             f"name {name!r} is not usable as a folder; {safe_name(name)!r} would be (letters, digits, . _ + -)"
         )
-    return out / (name or name_of(paths))
+    return place(out) / (name or name_of(paths))
 
 
 def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:

@@ -48,7 +48,9 @@ class Watcher:
 
     def __init__(self, config: WatchConfig) -> None:
         self.config = config
-        self._process = configurations.load(config.config)
+        is_file = Path(config.config).is_file()
+        read = configurations.load if is_file else configurations.pinned
+        self._process = read(config.config)
         self._version = f"{self._process.name}@{self._process.version}"
         self._out = Path(config.out)
         self._runs = runs.Runs(self._process, self._out)
