@@ -18,7 +18,7 @@ _NAME = (
 )
 _NAMED = re.compile(_NAME, re.I)
 _USER = re.compile(  # a key may have slashes in it, and a port is no password
-    r"(?P<kept>\b[a-z][a-z0-9+.-]*://)(?!\*\*\*@)"
+    r"(?P<kept>\b[a-z][a-z0-9+.-]+:/{1,2})(?!\*\*\*@)"  # a path has lost one of the slashes
     r"(?:[^\s/?#:'\"<>]*:(?!\d+/)[^\s?#'\"<>@]*|[^\s/?#'\"<>]*)@",
     re.I,
 )

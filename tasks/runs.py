@@ -18,6 +18,7 @@ from invae.config import ProcessConfig
 from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMemory, StoreError
 from invae.places import place
 from invae.provenance import Receipt, now
+from invae.secrets import redacted
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
 from tasks.audience import Nobody, audience
@@ -195,7 +196,7 @@ def record(job: Job, *, seconds: float) -> None:
         "finished": now(),
         "machine": machine(),
         "flow_run": job.receipt.flow_run,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": redacted(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         **job.remarks,
     }
     values |= {
