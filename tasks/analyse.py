@@ -6,6 +6,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import artifacts, runs
 from tasks.devices import one_thread
 
@@ -27,10 +28,10 @@ def analyse(
 
     with one_thread():
         interpret(
-            Path(recording),
-            Path(patches),
-            Path(model),
-            Path(embedding),
+            place(recording).absolute(),
+            place(patches).absolute(),
+            place(model).absolute(),
+            place(embedding).absolute(),
             job.target,
             config=config.analyse,
             seed=config.seed,

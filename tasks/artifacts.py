@@ -70,17 +70,26 @@ def key_of(*words: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that came with a recording, for a place that shows markdown: it stays text, whatever is in it.
+    """Text that came with a recording, in one line, for a place that shows markdown: it stays text, whatever is in it.
 
     Tables and descriptions are shown as markdown too. Secrets are left out.
     """
-    line = " ".join(redacted(text).split())
-    line = _MARKED.sub(r"\\\g<0>", line.replace("&", "&amp;").replace("<", "&lt;"))
-    return line.replace("://", ":\\//")
+    return escaped(" ".join(redacted(text).split()))
+
+
+def escaped(text: str) -> str:
+    """Text in lines that markdown shows as it is."""
+    text = _MARKED.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
+    return text.replace("://", ":\\//")
+
+
+def unescaped(text: str) -> str:
+    """What was given to `escaped`."""
+    return re.sub(r"\\(.)", r"\1", text).replace("&lt;", "<").replace("&amp;", "&")
 
 
 _MARKED = re.compile(
-    r"[\\`*\[\]|~>]|!(?=\[)|(?<![^\W_])_|_(?![^\W_])|^[#+-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]"
+    r"[\\`*\[\]|~>]|!(?=\[)|(?<![^\W_])_|_(?![^\W_])|^[#+-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.M
 )
 """Letters that markdown takes for more than letters; an underscore inside a word is one."""
 

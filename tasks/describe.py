@@ -1,11 +1,10 @@
 """recording.zarr → descriptors.zarr."""
 
-from pathlib import Path
-
 from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import runs
 
 
@@ -23,7 +22,7 @@ def describe(recording: str, config: ProcessConfig) -> State[str]:
     from invae.descriptors.describe import describe as extract
 
     extract(
-        Path(recording),
+        place(recording).absolute(),
         job.target,
         config=config.describe,
         receipt=job.receipt,

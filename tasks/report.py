@@ -10,6 +10,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import artifacts, runs
 
 MAPS = "what-the-model-sees"
@@ -32,7 +33,7 @@ def report(result: str, config: ProcessConfig) -> State[str]:
     from invae.report import report as write
 
     write(
-        Path(result),
+        place(result).absolute(),
         job.target,
         config=config.report,
         receipt=job.receipt,

@@ -16,11 +16,13 @@ from prefect.states import Completed
 from invae import stages, store
 from invae.config import ProcessConfig
 from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMemory, StoreError
+from invae.places import place
 from invae.provenance import Receipt, now
+from invae.secrets import redacted
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
 from tasks.audience import Nobody, audience
-from tasks.devices import machine
+from tasks.devices import follows, machine
 from tasks.folder import read_record, write_record
 
 RETRIES = 4
@@ -94,7 +96,7 @@ def flow_sentence() -> str:
 
 def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
     """Where the stores of a recording go."""
-    return str(stages.folder_of([Path(source) for source in sources], Path(out), name))
+    return str(stages.folder_of([Path(source) for source in sources], place(out), name).absolute())
 
 
 @dataclass
@@ -158,23 +160,27 @@ class Job:
         """The state of a stage that has made its output; the run's record gets its line."""
         seconds = time.monotonic() - self._began
         audience().end(self.stage.name, seconds)
-        record(self, seconds=seconds)
+        if not follows():
+            record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
 
 
 def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -> Job:
     """The ingest job of some files."""
-    paths = stages.in_order([Path(source) for source in sources], config.ingest.order)
+    # absolute: the workers of a cluster may stand in another folder
+    given = [Path(source).absolute() for source in sources]
+    paths = stages.in_order(given, config.ingest.order)
+    where = place(folder).absolute()
     receipt = stages.receipt_of_recording(
-        Path(folder), stages.sources_of(paths), config, flow_run=flow_run_id()
+        where, stages.sources_of(paths), config, flow_run=flow_run_id()
     )
-    return Job(stages.STAGES["ingest"], Path(folder), receipt, config, tuple(paths))
+    return Job(stages.STAGES["ingest"], where, receipt, config, tuple(paths))
 
 
 def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
     """The job of a later stage, beside the store that it reads first."""
     interrupts.obey()
-    folder = Path(first_input).parent
+    folder = place(first_input).absolute().parent
     found = stages.STAGES[stage]
     receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
     return Job(found, folder, receipt, config)
@@ -190,7 +196,7 @@ def record(job: Job, *, seconds: float) -> None:
         "finished": now(),
         "machine": machine(),
         "flow_run": job.receipt.flow_run,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": redacted(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         **job.remarks,
     }
     values |= {

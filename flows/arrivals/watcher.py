@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -187,9 +186,9 @@ class Watcher:
         rows = [
             {
                 "recording": e.recording,
-                "file": escape(e.key),
+                "file": e.key,
                 "since": e.since,
-                "reason": escape(e.reason),
+                "reason": e.reason,
             }
             for e in aside
         ]

@@ -129,7 +129,9 @@ def test_tables_progress_and_pictures_are_in_the_ui(undisturbed):
     assert (progress.description or "").startswith("train a model on domains: 3 of 3")
     page = str(found["domains-report"].data)
     assert page.count("](data:image/png;base64,") >= 10, "the report needs no other file"
-    assert 0 < page.index("## Content on the image") < page.index("## Signals"), "latent maps come first"
+    assert 0 < page.index("## Content on the image") < page.index("## Signals"), (
+        "latent maps come first"
+    )
     table = json.loads(str(found["domains-recording"].data))
     stages_told = [row["what"] for row in table][2:]
     assert stages_told == [SENTENCES[stage].format(recording="domains") for stage in stages.STAGES]
