@@ -24,7 +24,7 @@ INVAE = (sys.executable, "-m", "flows.cli")
 FOLDER = Path(__file__).parent / "images" / "ui"
 
 SERIES = ("rows=96", "columns=96", "n_frames=12", "margin=16")
-CHANGES = ("training.epochs=40", "describe.patches.window=16", "report.dpi=80")
+CHANGES = ("training.epochs=80", "describe.patches.window=16", "report.dpi=80")
 """Small, but with epochs enough that the training can be watched."""
 
 PATIENCE = 900.0
@@ -80,8 +80,8 @@ def _while_it_trains(browser: Page, address: str, folder: Path) -> None:
         time.sleep(0.3)
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
-    browser.click("Artifacts")
-    browser.wait_for("switching-train", "s left")
+    browser.click("Artifacts", shows="switching-train")
+    browser.wait_for("s left")
     browser.picture(folder / "progress.png", height=1210, settle=0.5)
 
 
@@ -90,17 +90,22 @@ def _halfway(artifact: dict[str, Any]) -> bool:
 
 
 def _afterwards(browser: Page, address: str, folder: Path) -> None:
-    """The run with its stages, the training curve, a map of the latents and the summary."""
+    """The run with its stages, the training curve, a map of the latents, the report and the summary."""
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
     browser.wait_for("Completed")
-    browser.click("Task Runs")
-    browser.wait_for("take in switching", "write the report on switching")
+    browser.click("Task Runs", shows="take in switching")
+    browser.wait_for("write the report on switching")
     browser.picture(folder / "run.png", height=1150)
-    artifacts = {artifact["key"]: artifact["id"] for artifact in _read(address, "artifacts")}
+    artifacts = {
+        artifact["key"]: artifact["id"]
+        for artifact in _read(address, "artifacts")
+        if artifact["type"] != "progress"
+    }
     for key, words, height in (
         ("training", "Training on switching", 540),
-        ("content", "switching: content", 750),
+        ("content", "switching-content", 750),
+        ("report", "The whole report is at", 1100),
         ("summary", "largest drift against frame 0", 760),
     ):
         browser.open(f"{address}/artifacts/artifact/{artifacts[f'switching-{key}']}")
