@@ -146,6 +146,7 @@ class Serving:
         """
         if self._server:
             self._server.wait()
+            _make_slot()
             self._recover(None)
         self._runner.serve(self._served)
 
@@ -190,6 +191,20 @@ class Serving:
         finally:
             if self._server:
                 self._server.stop()
+
+
+def _make_slot() -> None:
+    """Make the limit by which one run at a time holds the GPU, unless it is there."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from tasks.gpu import LIMIT
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_global_concurrency_limit_by_name(LIMIT)
+        except ObjectNotFound:
+            client.upsert_global_concurrency_limit_by_name(LIMIT, 1)
 
 
 @contextmanager

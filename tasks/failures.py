@@ -2,10 +2,8 @@
 
 import errno
 import json
-import os
-import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,9 +21,9 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import ArtifactSort
 
-from invae.errors import InvaeError
+from invae.errors import InvaeError, MachineError
+from invae.secrets import redacted
 from tasks.artifacts import UNREACHABLE, key_of
-from tasks.folder import Busy
 
 Fault = Literal["recording", "machine", "missing"]
 
@@ -50,10 +48,6 @@ LOST = {"KilledWorker", "CommClosedError", "OutOfMemoryError", "AcceleratorError
 OUT_OF_MEMORY = "can't allocate memory"
 """In the text of torch's RuntimeError when there is no memory on the processor's side."""
 
-SECRET_NAME = re.compile(r"AUTH|SECRET|PASSW|TOKEN|CREDENTIAL|API_KEY|ACCESS_KEY", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
-SHORTEST_SECRET = 6
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -67,15 +61,15 @@ class Failure:
 def failure_of(error: BaseException, *, sources: Sequence[str] = ()) -> Failure:
     """Whose fault an error is, and its text without anything secret."""
     told = str(error) if isinstance(error, InvaeError) else f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    trace = redacted("".join(traceback.format_exception(error)))[-LONGEST_TRACEBACK:]
     fault = _fault(error, sources)
-    return Failure(fault, without_secrets(" ".join(told.split())), without_secrets(trace))
+    return Failure(fault, redacted(" ".join(told.split())), trace)
 
 
 def _fault(error: BaseException, sources: Sequence[str]) -> Fault:
     if any(not Path(source).exists() for source in sources):
         return "missing"
-    if isinstance(error, (MemoryError, Busy, *UNREACHABLE)) or OUT_OF_MEMORY in str(error):
+    if isinstance(error, (MemoryError, MachineError, *UNREACHABLE)) or OUT_OF_MEMORY in str(error):
         return "machine"
     if any(kind.__name__ in LOST for kind in type(error).__mro__):
         return "machine"
@@ -92,18 +86,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None:
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-def without_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The text without logins in addresses and without values of secret variables of the environment."""
-    secrets = {
-        value
-        for name, value in environment.items()
-        if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET
-    }
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _LOGIN.sub("***@", text)
 
 
 def keep_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from invae.errors import InvaeError, StoreError
+from invae.errors import InvaeError, MachineError, StoreError
 
 RUN_FILE = "run.json"
 
@@ -17,7 +17,7 @@ _held: set[Path] = set()
 """Folders locked by this process; the flow may enter what the command holds."""
 
 
-class Busy(StoreError):
+class Busy(StoreError, MachineError):
     """Another run is at work on the same recording; it passes."""
 
 
