@@ -11,6 +11,7 @@ from tasks.failures import keep_failure
 from tasks.folder import exclusive
 from tasks.ingest import ingest
 from tasks.report import report
+from tasks.summary import show_recording
 from tasks.train import train
 
 
@@ -33,4 +34,6 @@ def process(sources: list[str], out: str, config: NamedConfig, name: str | None 
         model = train(patches, config).result()
         embedding = embed(patches, model, config).result()
         result = analyse(recording, patches, model, embedding, config).result()
-        return report(result, config).result()
+        page = report(result, config).result()
+    show_recording(folder)
+    return page

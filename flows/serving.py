@@ -146,8 +146,8 @@ class Serving:
         """
         if self._server:
             self._server.wait()
-            _make_slot()
             self._recover(None)
+            _make_slot()
         self._runner.serve(self._served)
 
     def tend(self) -> None:
@@ -194,17 +194,13 @@ class Serving:
 
 
 def _make_slot() -> None:
-    """Make the limit by which one run at a time holds the GPU, unless it is there."""
+    """The GPU's slot on a server of our own, so that runs take turns on the GPU."""
     from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectNotFound
 
-    from tasks.gpu import LIMIT
+    from flows.doctor.server import make_limit
 
     with get_client(sync_client=True) as client:
-        try:
-            client.read_global_concurrency_limit_by_name(LIMIT)
-        except ObjectNotFound:
-            client.upsert_global_concurrency_limit_by_name(LIMIT, 1)
+        make_limit(client)
 
 
 @contextmanager

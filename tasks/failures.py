@@ -23,7 +23,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from invae.errors import InvaeError, MachineError
 from invae.secrets import redacted
-from tasks.artifacts import UNREACHABLE, key_of
+from tasks.artifacts import UNREACHABLE, escaped, key_of, unescaped
 
 Fault = Literal["recording", "machine", "missing"]
 
@@ -67,7 +67,7 @@ def failure_of(error: BaseException, *, sources: Sequence[str] = ()) -> Failure:
 
 
 def _fault(error: BaseException, sources: Sequence[str]) -> Fault:
-    if any(not Path(source).exists() for source in sources):
+    if any("://" not in source and not Path(source).exists() for source in sources):
         return "missing"
     if isinstance(error, (MemoryError, MachineError, *UNREACHABLE)) or OUT_OF_MEMORY in str(error):
         return "machine"
@@ -94,7 +94,7 @@ def keep_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
     if not isinstance(error, BaseException):
         return
     failure = failure_of(error, sources=flow_run.parameters.get("sources", ()))
-    rows = [{"about": about, "what": what} for about, what in asdict(failure).items()]
+    rows = [{"about": about, "what": escaped(what)} for about, what in asdict(failure).items()]
     artifact = ArtifactCreate(
         key=key_of(flow_run.name, SUFFIX),
         type="table",
@@ -116,5 +116,6 @@ def read_failure(client: SyncPrefectClient, flow_run: UUID) -> Failure | None:
     )
     if not found:
         return None
-    rows = {row["about"]: row["what"] for row in json.loads(str(found[0].data))}
-    return Failure(**rows)
+    rows: list[dict[str, Any]] = json.loads(str(found[0].data))
+    told: dict[str, Any] = {row["about"]: unescaped(row["what"]) for row in rows}
+    return Failure(**told)

@@ -1,13 +1,13 @@
 """descriptors.zarr → model/."""
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import gpu, runs
 from tasks.curve import LiveCurve
 from tasks.devices import one_thread
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @task(
-    task_run_name=runs.sentence("train a model on {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["train"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
@@ -38,7 +38,7 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
             job.note = f"ELBO {epoch.score:.4g} nats"
 
         fit(
-            Path(patches),
+            place(patches).absolute(),
             job.target,
             model=job.config.model,
             training=job.config.training,

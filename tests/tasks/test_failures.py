@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from flows.process import process
 from invae.errors import InputError, NoRoom, OutOfMemory, StoreError, TrainingDiverged
 from tasks.failures import failure_of, read_failure
-from tasks.folder import Busy
+from tasks.lease import Busy
 
 
 class KilledWorker(Exception):
@@ -70,12 +70,19 @@ def test_a_reason_is_one_line():
     assert failure_of(KeyError("x")).reason == "KeyError: 'x'"
 
 
-def test_nothing_secret_is_told(monkeypatch):
-    monkeypatch.setenv("STORE_TOKEN", "hunter2hunter2")
-    failure = failure_of(InputError("s3://me:hunter22@box refused hunter2hunter2"))
-    assert "hunter" not in failure.reason
-    assert "hunter" not in failure.traceback
-    assert "refused ***" in failure.reason
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("postgresql+asyncpg://me:hunter22@db/prefect", "postgresql+asyncpg://***@db/prefect"),
+        ("wrong header: Basic admin:topsecret!", "wrong header: Basic ***"),
+        ("http://127.0.0.1:4200/api", "http://127.0.0.1:4200/api"),
+    ],
+)
+def test_nothing_secret_is_told(text, told, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_AUTH_STRING", "admin:topsecret!")
+    failure = failure_of(InputError(text))
+    assert failure.reason == told
+    assert "hunter22" not in failure.traceback
 
 
 def test_a_failed_run_says_why_beside_itself(prefect_server, config, tmp_path):
