@@ -5,7 +5,6 @@ Whether somebody works on a recording is known by the lock on its folder, which 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -21,6 +20,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Crashed
 
 from flows.arrivals import runs
+from invae.places import place
 from tasks.folder import is_worked_on
 
 PAGE = 200
@@ -41,7 +41,7 @@ def recover(*, crashed_since: datetime | None = None) -> list[str]:
     found = []
     with get_client(sync_client=True) as client:
         for run in _interrupted(client, crashed_since):
-            folder = Path(run.parameters["out"]) / str(run.parameters.get("name") or "")
+            folder = place(run.parameters["out"]) / str(run.parameters.get("name") or "")
             if run.parameters.get("name") and is_worked_on(folder):
                 continue
             runs.again(run.id, why="its process was stopped; it goes on")

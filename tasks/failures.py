@@ -21,10 +21,9 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import ArtifactSort
 
-from invae.errors import InvaeError
+from invae.errors import InvaeError, MachineError
 from invae.secrets import redacted
 from tasks.artifacts import UNREACHABLE, escaped, key_of, unescaped
-from tasks.folder import Busy
 
 Fault = Literal["recording", "machine", "missing"]
 
@@ -62,15 +61,15 @@ class Failure:
 def failure_of(error: BaseException, *, sources: Sequence[str] = ()) -> Failure:
     """Whose fault an error is, and its text without anything secret."""
     told = str(error) if isinstance(error, InvaeError) else f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    trace = redacted("".join(traceback.format_exception(error)))[-LONGEST_TRACEBACK:]
     fault = _fault(error, sources)
-    return Failure(fault, redacted(" ".join(told.split())), redacted(trace))
+    return Failure(fault, redacted(" ".join(told.split())), trace)
 
 
 def _fault(error: BaseException, sources: Sequence[str]) -> Fault:
-    if any(not Path(source).exists() for source in sources):
+    if any("://" not in source and not Path(source).exists() for source in sources):
         return "missing"
-    if isinstance(error, (MemoryError, Busy, *UNREACHABLE)) or OUT_OF_MEMORY in str(error):
+    if isinstance(error, (MemoryError, MachineError, *UNREACHABLE)) or OUT_OF_MEMORY in str(error):
         return "machine"
     if any(kind.__name__ in LOST for kind in type(error).__mro__):
         return "machine"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from uuid import uuid4
 
-from invae.errors import StoreError
+from invae.errors import MachineError, StoreError
 from invae.places import ObjectPath, put_if, read_tagged
 
 SECONDS = 60.0
@@ -47,7 +47,7 @@ class Holder:
         return True
 
 
-class Busy(StoreError):
+class Busy(StoreError, MachineError):
     """Another run is at work on the same recording; it passes."""
 
 

@@ -7,9 +7,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
 from flows.process import process
-from invae.errors import InputError, StoreError, TrainingDiverged
+from invae.errors import InputError, NoRoom, OutOfMemory, StoreError, TrainingDiverged
 from tasks.failures import failure_of, read_failure
-from tasks.folder import Busy
+from tasks.lease import Busy
 
 
 class KilledWorker(Exception):
@@ -31,6 +31,8 @@ RECORDING = [
 MACHINE = [
     MemoryError(),
     RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+    OutOfMemory("a batch of 64 does not fit"),
+    NoRoom("the disk is full"),
     Busy("out/a is being worked on by process 7"),
     OSError(errno.ENOSPC, "No space left on device"),
     OSError(errno.EROFS, "Read-only file system"),
