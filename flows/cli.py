@@ -6,7 +6,20 @@ from types import TracebackType
 
 import typer
 
-from flows.commands import demo, export, finder, look, reproduce, run, samples, simulate
+from flows.commands import (
+    demo,
+    doctor,
+    export,
+    finder,
+    look,
+    reproduce,
+    run,
+    samples,
+    serve,
+    simulate,
+    status,
+    watch,
+)
 from flows.terminal import MANNER, complain
 from tasks import interrupts
 
@@ -46,7 +59,20 @@ def invae(
         raise typer.Exit
 
 
-for module in (run, demo, simulate, finder, look, export, reproduce, samples):
+for module in (
+    run,
+    demo,
+    simulate,
+    finder,
+    look,
+    export,
+    reproduce,
+    samples,
+    watch,
+    serve,
+    status,
+    doctor,
+):
     module.register(app)
 
 

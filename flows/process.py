@@ -2,19 +2,21 @@
 
 from prefect import flow
 
-from invae.config import ProcessConfig
+from flows.configurations import NamedConfig
 from tasks import runs
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
+from tasks.failures import keep_failure
 from tasks.folder import exclusive
 from tasks.ingest import ingest
 from tasks.report import report
+from tasks.summary import show_recording
 from tasks.train import train
 
 
-@flow(flow_run_name=runs.flow_sentence)
-def process(sources: list[str], out: str, config: ProcessConfig, name: str | None = None) -> str:
+@flow(flow_run_name=runs.flow_sentence, on_failure=[keep_failure])
+def process(sources: list[str], out: str, config: NamedConfig, name: str | None = None) -> str:
     """Take one recording from the instrument's files to its report.
 
     What has been made from the same files, settings and code is not made again; a run that was killed goes on.
@@ -22,7 +24,7 @@ def process(sources: list[str], out: str, config: ProcessConfig, name: str | Non
     Args:
         sources: files of one recording, or of one series in its order.
         out: folder in which the recording gets its own.
-        config: what is done in every stage.
+        config: what is done in every stage; `NAME@VERSION` of a configuration that is kept, or all of it.
         name: name of the recording; from the files when empty.
     """
     folder = runs.folder_of(sources, out, name)
@@ -32,4 +34,6 @@ def process(sources: list[str], out: str, config: ProcessConfig, name: str | Non
         model = train(patches, config).result()
         embedding = embed(patches, model, config).result()
         result = analyse(recording, patches, model, embedding, config).result()
-        return report(result, config).result()
+        page = report(result, config).result()
+    show_recording(folder)
+    return page

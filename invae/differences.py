@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from invae import store
 from invae.results.reading import groups_of
@@ -71,7 +71,7 @@ def _of_folders(old: Path, new: Path) -> Iterator[Difference]:
     for name in sorted(files[0] ^ files[1]):
         yield Difference(f"{old.name}/{name}", _only(name in files[0]))
     for name in sorted(files[0] & files[1]):
-        first, second = (load_file(path / name) for path in (old, new))
+        first, second = (load((path / name).read_bytes()) for path in (old, new))
         for weight in sorted(first.keys() ^ second.keys()):
             yield Difference(f"{old.name}/{weight}", _only(weight in first))
         for weight in sorted(first.keys() & second.keys()):

@@ -6,7 +6,7 @@ keys are all on the stores has nothing to do, and knows it without opening a ser
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,9 +14,11 @@ from pathlib import Path
 from invae import provenance, store
 from invae.config import ProcessConfig
 from invae.errors import InputError, StoreError
+from invae.places import place
 from invae.provenance import Receipt, Source
+from invae.secrets import holds_secret
 
-STORING = ("blocks.py", "dims.py", "store.py")
+STORING = ("blocks.py", "dims.py", "places.py", "store.py")
 """Code under every stage that writes a store."""
 
 LONGEST_NAME = 120
@@ -138,15 +140,17 @@ def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
     """Where the stores of a recording go.
 
     Raises:
-        InputError: if there is no source, or `name` is no name of a folder.
+        InputError: if there is no source, `name` is no name of a folder, or an address has a password in it.
     """
     if not paths:
         raise InputError("no recording was given; name at least one file")
+    if any(holds_secret(str(place)) for place in (*paths, out)):
+        raise InputError("an address has a password or key in it; set it in the environment")
     if name is not None and (safe_name(name) != name):
         raise InputError(
             f"name {name!r} is not usable as a folder; {safe_name(name)!r} would be (letters, digits, . _ + -)"
         )
-    return out / (name or name_of(paths))
+    return place(out) / (name or name_of(paths))
 
 
 def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
@@ -204,13 +208,15 @@ def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
 def plan(folder: Path, sources: Sequence[Source], config: ProcessConfig) -> list[Step]:
     """Every stage with the key that it will have, and whether that is already there."""
     keys: dict[str, str] = {}
-    for stage in STAGES.values():
-        inputs = [keys[name] for name in stage.inputs] or [source.sha256 for source in sources]
-        keys[stage.name] = key_of(stage, inputs, config)
-    return [
-        Step(stage, keys[name], store.is_current(folder / stage.output, keys[name]))
-        for name, stage in STAGES.items()
-    ]
+    steps: list[Step] = []
+    for name, stage in STAGES.items():
+        inputs = [keys[other] for other in stage.inputs] or [source.sha256 for source in sources]
+        wanted = key_of(stage, inputs, config)
+        made = store.read_receipt(folder / stage.output)
+        is_current = made is not None and wanted in (made.key, made.asked)
+        keys[name] = made.key if made is not None and is_current else wanted
+        steps.append(Step(stage, keys[name], is_current))
+    return steps
 
 
 def receipt_of_recording(
@@ -222,8 +228,17 @@ def receipt_of_recording(
     return _receipt(stage, key, folder.name, sources, {}, config, flow_run)
 
 
-def receipt_of(stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = "") -> Receipt:
+def receipt_of(
+    stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = "", asked: str = ""
+) -> Receipt:
     """The receipt of a later stage, from those on the stores that it reads.
+
+    Args:
+        stage: The stage.
+        folder: Of the recording.
+        config: Under which it runs.
+        flow_run: In which it runs.
+        asked: The key of what was asked for, where `config` has a smaller batch.
 
     Raises:
         StoreError: if an input is missing or unfinished.
@@ -232,7 +247,8 @@ def receipt_of(stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: s
     keys = {name: receipt.key for name, receipt in inputs.items()}
     first = inputs[stage.inputs[0]]
     key = key_of(stage, list(keys.values()), config)
-    return _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
+    receipt = _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
+    return replace(receipt, asked=asked)
 
 
 def _finished(path: Path, stage: str) -> Receipt:

@@ -6,12 +6,13 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import artifacts, runs
 from tasks.devices import one_thread
 
 
 @task(
-    task_run_name=runs.sentence("sort and map what was found in {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["analyse"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
@@ -27,10 +28,10 @@ def analyse(
 
     with one_thread():
         interpret(
-            Path(recording),
-            Path(patches),
-            Path(model),
-            Path(embedding),
+            place(recording).absolute(),
+            place(patches).absolute(),
+            place(model).absolute(),
+            place(embedding).absolute(),
             job.target,
             config=config.analyse,
             seed=config.seed,
@@ -50,7 +51,7 @@ def show_summary(result: Path) -> None:
     rows = [
         {
             "quantity": variable.attrs.get("long_name", name),
-            "value": variable.item(),
+            "value": _shown(variable.item()),
             "units": variable.attrs.get("units", ""),
         }
         for name, variable in summary.data_vars.items()
@@ -61,3 +62,8 @@ def show_summary(result: Path) -> None:
         rows,
         description=f"Summary of {result.parent.name}",
     )
+
+
+def _shown(value: float | int | str) -> float | int | str:
+    """A number with as many digits as somebody reads."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value

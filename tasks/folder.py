@@ -3,13 +3,15 @@
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from invae.errors import InvaeError, StoreError
+from invae import store
+from invae.errors import InvaeError
+from invae.places import ObjectPath, place
+from tasks.lease import Busy, is_leased, leased
 
 RUN_FILE = "run.json"
 
@@ -21,36 +23,65 @@ _held: set[Path] = set()
 def exclusive(folder: str | Path) -> Iterator[None]:
     """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
 
-    The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind.
+    The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind. On an
+    object store it is a lease.
 
     Raises:
-        StoreError: if another run has it.
+        Busy: if another run has it.
     """
-    path = Path(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    place = path.resolve()
-    if place in _held:
+    path = place(folder)
+    key = path.resolve()
+    if key in _held:
         yield
         return
-    lock = path.with_name(f".{path.name}.lock")
+    with leased(path) if isinstance(path, ObjectPath) else _locked(path):
+        _held.add(key)
+        try:
+            yield
+        except InvaeError:
+            _leave_no_trace(path)
+            raise
+        finally:
+            _held.discard(key)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = _lock_of(path)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, path)
-        _held.add(place)
         yield
-    except InvaeError:
-        if place in _held:
-            _leave_no_trace(path)
-        raise
     finally:
-        _held.discard(place)
         os.close(descriptor)
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def is_worked_on(folder: Path) -> bool:
+    """Whether a run, in whatever process, is at work on a recording's folder."""
+    if isinstance(folder, ObjectPath):
+        return is_leased(folder)
+    try:
+        descriptor = os.open(_lock_of(folder), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _leave_no_trace(folder: Path) -> None:
     """Remove the folder of a recording of which not even the first stage could be made."""
     if folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()):
-        shutil.rmtree(folder)
+        store.remove(folder)
 
 
 def _lock(descriptor: int, folder: Path) -> None:
@@ -58,7 +89,7 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        raise StoreError(
+        raise Busy(
             f"{folder} is being worked on by process {holder}; wait for it, or give another --out or --name"
         ) from error
     os.ftruncate(descriptor, 0)

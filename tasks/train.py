@@ -1,14 +1,14 @@
 """descriptors.zarr → model/."""
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from tasks import runs
+from invae.places import place
+from tasks import gpu, runs
 from tasks.curve import LiveCurve
 from tasks.devices import one_thread
 
@@ -17,33 +17,34 @@ if TYPE_CHECKING:
 
 
 @task(
-    task_run_name=runs.sentence("train a model on {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["train"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
 )
 def train(patches: str, config: ProcessConfig) -> State[str]:
     """Fit the model to the patches; goes on from the last checkpoint to the values of an undisturbed run."""
-    job = runs.job_of("train", patches, config)
-    if job.is_done:
-        return job.unchanged()
+    asked = runs.job_of("train", patches, config)
+    if asked.is_done:
+        return asked.unchanged()
     from invae.training.train import train as fit
 
-    curve = LiveCurve(job.folder.name)
+    curve = LiveCurve(asked.folder.name)
+    with gpu.fitted(asked, section="training") as job, one_thread():
 
-    def follow(epoch: "Epoch") -> None:
-        curve.add(training=epoch.training["elbo"], held_out=epoch.held_out.get("elbo", math.nan))
-        job.note = f"ELBO {epoch.score:.4g} nats"
+        def follow(epoch: "Epoch") -> None:
+            held_out = epoch.held_out.get("elbo", math.nan)
+            curve.add(training=epoch.training["elbo"], held_out=held_out)
+            job.note = f"ELBO {epoch.score:.4g} nats"
 
-    with one_thread():
         fit(
-            Path(patches),
+            place(patches).absolute(),
             job.target,
-            model=config.model,
-            training=config.training,
-            seed=config.seed,
+            model=job.config.model,
+            training=job.config.training,
+            seed=job.config.seed,
             receipt=job.receipt,
-            compute=config.compute,
+            compute=job.config.compute,
             progress=job.progress(),
             on_epoch=follow,
         )

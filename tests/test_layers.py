@@ -9,10 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: list[set[str]] = [
-    {"errors", "dims", "progress"},
+    {"errors", "dims", "progress", "secrets"},
+    {"places"},
     {"config"},
     {"provenance"},
     {"store"},
+    {"cluster"},
     {"blocks"},
     {"samples"},
     {"scans"},
@@ -39,7 +41,7 @@ ONLY_IN = {
     "typer": {"flows"},
     "rich": {"flows"},
     "dask": {"invae/blocks.py"},
-    "distributed": {"invae/blocks.py"},
+    "distributed": {"invae/cluster.py"},
 }
 """Libraries, and the only places that may import them."""
 

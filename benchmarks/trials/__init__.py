@@ -1,15 +1,26 @@
 """The tasks of the scoreboard, in the order of its page."""
 
 from benchmarks.trial import Trial
-from benchmarks.trials import cards, digits, ensembles, others, shifts, speed, vacancies, walls
+from benchmarks.trials import (
+    cards,
+    digits,
+    ensembles,
+    fourd,
+    others,
+    shifts,
+    speed,
+    vacancies,
+    walls,
+)
 
 TRIALS: tuple[Trial, ...] = (
     *cards.TRIALS,
     *digits.TRIALS,
     *shifts.TRIALS,
     *ensembles.TRIALS,
-    *walls.TRIALS,
-    *vacancies.TRIALS,
     *speed.TRIALS,
     *others.TRIALS,
+    *fourd.TRIALS,
+    *walls.TRIALS,
+    *vacancies.TRIALS,
 )

@@ -181,5 +181,6 @@ TRIALS = (
         ),
         remark="Ingest and describe with the settings of `stem-atoms` but for a window of 0.6 nm. What is read from latents is learned in the upper half of the frame and judged in the lower one.",
         n_seeds=5,
+        chapter="microscopy",
     ),
 )

@@ -6,6 +6,7 @@ import typer
 
 from flows.commands import options
 from flows.terminal import answer, progress_console, verbose
+from tasks.devices import follows
 
 
 def run(
@@ -86,6 +87,8 @@ def train(
     For example:
 
       invae train --out results --set model.latent_dim=3 --device cuda
+
+      torchrun --nproc-per-node 2 --no-python invae train --out results
     """
     _later("train", out, name, config, changes, device=device)
 
@@ -158,7 +161,9 @@ def _later(
         settings = configurations.amended(running.config_of(folder), wanted)
     else:
         settings = configurations.load(config, changes=wanted)
-    answer(running.run_stage(stage, folder, settings, console=progress_console()))
+    made = running.run_stage(stage, folder, settings, console=progress_console())
+    if not follows():
+        answer(made)
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,9 @@ from flows.console import shown
 from invae import stages, store
 from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, StoreError
+from invae.places import place
 from tasks.audience import told
+from tasks.devices import follows
 from tasks.folder import exclusive, read_record
 
 
@@ -137,8 +139,10 @@ def _call(
     from importlib import import_module
 
     task = getattr(import_module(f"tasks.{stage}"), stage)
+    if stage == "train" and follows():  # the first process has the folder, and tells
+        return place(task.fn(*arguments, config).result())
     with exclusive(folder), shown(console) as audience, told(audience):
-        return Path(task.fn(*arguments, config).result())
+        return place(task.fn(*arguments, config).result())
 
 
 def recording_in(out: Path, name: str | None) -> Path:
@@ -147,7 +151,7 @@ def recording_in(out: Path, name: str | None) -> Path:
     Raises:
         InputError: if there is none, or several to choose from.
     """
-    recording = stages.STAGES["ingest"].output
+    out, recording = place(out), stages.STAGES["ingest"].output
     if name is None and (out / recording).exists():
         return out
     found = [path.parent.name for path in sorted(out.glob(f"*/{recording}"))]

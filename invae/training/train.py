@@ -20,6 +20,7 @@ from invae.models.objective import Objective
 from invae.models.patches import StandardiseNumbers
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
+from invae.training import processes
 from invae.training.batches import Batches, PatchSource, open_patches
 from invae.training.checkpoint import (
     START_FOLDER,
@@ -29,6 +30,7 @@ from invae.training.checkpoint import (
     write_checkpoint,
 )
 from invae.training.fit import Epoch, Fit, length
+from invae.training.processes import ALONE, Team
 from invae.training.saved import Trained, save
 from invae.training.split import Places, Split, split_blocks, split_sites, thin
 from invae.training.start import (
@@ -79,6 +81,8 @@ def train(
 ) -> None:
     """The stage: descriptors.zarr → model/. Killed and run again, it goes on from its last checkpoint.
 
+    Where `torchrun` has started several processes, all train and the first one writes.
+
     Args:
         patches: A finished descriptor store.
         target: Folder of the model, made when the training is done.
@@ -98,23 +102,30 @@ def train(
 
     source = open_patches(patches, limits=limits_of(model))
     dataset = store.open_store(patches)
-    partial = store.begin(target, receipt.key)
-    trained = train_on(
-        source,
-        split_store(dataset, share=training.held_out, seed=seed),
-        model=model,
-        training=training,
-        seed=seed,
-        device=device_of(compute.device),
-        channels=channels_of(dataset),
-        pixel_size_nm=dataset.attrs.get("pixel_size_nm"),
-        checkpoints=partial,
-        progress=progress,
-        on_epoch=on_epoch,
-    )
-    save(partial, trained)
-    remove_checkpoint(partial)
-    store.publish(partial, target, receipt)
+    device = device_of(compute.device)
+    with store.writing(target), processes.team(device) as team:
+        if team.leads:
+            store.begin(target, receipt.key)
+        team.wait()
+        partial = store.begin(target, receipt.key)
+        trained = train_on(
+            source,
+            split_store(dataset, share=training.held_out, seed=seed),
+            model=model,
+            training=training,
+            seed=seed,
+            device=device,
+            channels=channels_of(dataset),
+            pixel_size_nm=dataset.attrs.get("pixel_size_nm"),
+            checkpoints=partial,
+            progress=progress,
+            on_epoch=on_epoch,
+            team=team,
+        )
+        if team.leads:
+            save(partial, trained)
+            remove_checkpoint(partial)
+            store.publish(partial, target, receipt)
 
 
 def train_on(
@@ -130,6 +141,7 @@ def train_on(
     checkpoints: Path | None = None,
     progress: Progress = silent,
     on_epoch: OnEpoch = ignore,
+    team: Team = ALONE,
 ) -> Trained:
     """A model trained on some sites of a source; with a folder for checkpoints it goes on from the last one."""
     split = Split(thin(split.training, training.max_patches), split.held_out)
@@ -140,12 +152,12 @@ def train_on(
         n_targets=known.n_targets,
         n_conditions=known.n_conditions,
     )
-    course = Course(source, split, training, seed, device, checkpoints, progress)
+    course = Course(source, split, training, seed, device, checkpoints, progress, team)
     if needs_start(model, training, n_sites=len(split.training)):
         made, history = course.from_groups(model, on_epoch)
     else:
         made, history = course.run(model, on_epoch)
-    course.orient(made)
+    course.orient(made, model)
     return Trained(
         model=made.eval(),
         config=model,
@@ -178,6 +190,7 @@ class Course:
     device: torch.device
     checkpoints: Path | None
     progress: Progress
+    team: Team = ALONE
 
     def batches(self, sites: np.ndarray) -> Batches:
         """Some sites of the source."""
@@ -202,7 +215,7 @@ class Course:
         fit = self._fit(first, plain, n_epochs=stages.alone)
         self._train(fit, begun, Span(0, n_epochs), ignore)
         batches = self.batches(self.split.training)
-        self.orient(first)
+        self.orient(first, plain)
         hint = grouped(first, batches, n_classes=model.n_classes[0], seed=self.seed)
         made = self._fresh(model)
         made.load_state_dict(inherited(made, first))
@@ -210,12 +223,12 @@ class Course:
         span = Span(stages.alone, n_epochs)
         return made, self._train(fit, self.checkpoints, span, on_epoch)
 
-    def orient(self, made: VAE) -> None:
+    def orient(self, made: VAE, model: ModelConfig) -> None:
         """Choose which way up a trained model's patterns are, unless they were turned onto each other from the beginning.
 
         Held against patches themselves, patterns of one kind stay closer together than held against a few decoded ones.
         """
-        if self.training.angle_start == "free":
+        if self.training.angle_start == "free" or model.rotation.zero == "dipole":
             settle(made, self.batches(self.split.training))
 
     def _fresh(self, model: ModelConfig) -> VAE:
@@ -234,6 +247,7 @@ class Course:
             config=self.training.model_copy(update={"epochs": n_epochs}),
             objective=Objective.of(model),
             seed=self.seed,
+            team=self.team,
         )
         aligning = self.training.angle_start == "aligned"
         turn = aligned(made, self.batches(self.split.training)) if aligning else None
@@ -254,10 +268,11 @@ class Course:
         for epoch in fit.epochs():
             on_epoch(epoch)
             self.progress(span.before + epoch.epoch + 1, span.total)
-            if folder is not None and monotonic() - saved >= self.training.checkpoint_seconds:
-                write_checkpoint(folder, fit)
+            writes = folder if self.team.leads else None
+            if writes is not None and monotonic() - saved >= self.training.checkpoint_seconds:
+                write_checkpoint(writes, fit)
                 saved = monotonic()
-        if folder is not None and span.before + fit.n_epochs < span.total:
+        if folder is not None and self.team.leads and span.before + fit.n_epochs < span.total:
             write_checkpoint(folder, fit)
         self.progress(span.before + fit.n_epochs, span.total)
         return fit.history
