@@ -1,7 +1,17 @@
 """The tasks of the scoreboard, in the order of its page."""
 
 from benchmarks.trial import Trial
-from benchmarks.trials import cards, digits, ensembles, fourd, others, shifts, speed
+from benchmarks.trials import (
+    cards,
+    digits,
+    ensembles,
+    fourd,
+    others,
+    shifts,
+    speed,
+    vacancies,
+    walls,
+)
 
 TRIALS: tuple[Trial, ...] = (
     *cards.TRIALS,
@@ -11,4 +21,6 @@ TRIALS: tuple[Trial, ...] = (
     *speed.TRIALS,
     *others.TRIALS,
     *fourd.TRIALS,
+    *walls.TRIALS,
+    *vacancies.TRIALS,
 )

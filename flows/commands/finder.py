@@ -29,10 +29,11 @@ def train_finder(
     from invae.atom_training.judge import judge
     from invae.atom_training.train import train
     from invae.config.segment import AtomNetworkConfig
-    from invae.segment.saved import save
+    from invae.segment.saved import refuse_others, save
 
     values = configurations.changed({}, changes or [])
     config = configurations.checked(AtomNetworkConfig, values, prefix="train-finder")
+    refuse_others(out)
     with shown(progress_console()) as audience:
         began = time.monotonic()
         audience.begin("train")

@@ -23,7 +23,7 @@ MEASURED = (
 
 
 def add_images(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
-    """The groups `images` and `frames`, `outliers`, of a grid `grid`, of atoms in a movie `tracks`."""
+    """The groups `images` and `frames`, `outliers`, of a grid `grid`, of atoms `vacancies` and in a movie `tracks`."""
     sites = groups[""]
     recording = store.open_store(inputs.recording)
     n_frames = recording.sizes[dims.FRAME]
@@ -38,6 +38,8 @@ def add_images(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     groups[""] = sites.assign(outlier_score=score)
     if (sites["kind"] == dims.KINDS.index("grid")).all():
         groups["grid"] = maps.grid_maps(sites, frames=frames)
+    if (inputs.patches / "vacancies" / "zarr.json").is_file():
+        groups["vacancies"] = store.open_store(inputs.patches, group="vacancies").load()
     if n_frames > 1 and "track" in sites:
         groups["tracks"] = track_table(sites)
 

@@ -40,6 +40,9 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
             groups["outliers"].sizes["outlier"],
             "sites unlike the others of their class",
         )
+    if "vacancies" in groups:
+        n_empty = groups["vacancies"].sizes["vacancy"]
+        add("n_vacancies", n_empty, "sites of the lattice without an atom, in all frames")
     if "tracks" in groups:
         add("n_tracks", groups["tracks"].sizes["track"], "atoms followed in time")
     if "scan" in groups:

@@ -14,6 +14,7 @@ from invae.blocks import map_blocks
 from invae.config import AtomsConfig, ComputeConfig
 from invae.descriptors import pieces
 from invae.descriptors.atom_shells import contrasts, displacements, shells
+from invae.descriptors.atom_vacancies import vacancies
 from invae.descriptors.atoms import find_atoms
 from invae.descriptors.frame_patches import Frames, survey, whole_share, write_patches
 from invae.descriptors.image_patches import INDEPENDENT
@@ -26,8 +27,8 @@ from invae.provenance import Receipt
 
 KIND = "atom"
 STAGE = "atoms"
-GROUP, MOVED = "atoms", "frames"
-"""All atoms, and how all of them together moved from frame to frame."""
+GROUP, MOVED, EMPTY = "atoms", "frames", "vacancies"
+"""All atoms, how all of them together moved from frame to frame, and sites of the lattice without an atom."""
 FOUND = 60
 """How far finding atoms takes the work [percent]."""
 NEIGHBOURS = 3
@@ -83,6 +84,8 @@ def describe_atoms(
     paths = [pieces.path_of(grown, STAGE, number) for number in range(frames.n_frames)]
     atoms = Atoms(*(pieces.gather(paths, name) for name in FOUND_NAMES))
     sites = _gather(atoms, frames, config=config)
+    empty, frame = (pieces.gather(paths, name) for name in ("empty", "empty_frame"))
+    store.write_dataset(grown, _vacancies(empty, frame, frames), group=EMPTY)
     write_patches(
         sites,
         frames=frames,
@@ -101,6 +104,7 @@ def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:
     image = frames.read(number)
     found = find_atoms(image, config=config.find)
     share = whole_share(np.isfinite(image), found.position, window=frames.window)
+    empty = vacancies(image, found)
     pieces.save(
         path,
         position=found.position,
@@ -109,6 +113,8 @@ def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:
         ellipticity=found.ellipticity,
         share=share,
         frame=np.full(len(share), number, np.int32),
+        empty=np.column_stack([empty.position, empty.height, empty.expected]),
+        empty_frame=np.full(len(empty.height), number, np.int32),
     )
 
 
@@ -141,6 +147,31 @@ def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
     moved = xr.Dataset({"drift": ((FRAME, AXIS), links.drift, drift)}, {AXIS: ["y", "x"]})
     store.write_dataset(frames.partial, moved, group=MOVED)
     return every.isel({SITE: kept}).assign_attrs({INDEPENDENT: False})
+
+
+def _vacancies(empty: np.ndarray, frame: np.ndarray, frames: Frames) -> xr.Dataset:
+    """Empty sites: where, and what height is there and would be.
+
+    Args:
+        empty: (vacancy; y, x, height, expected height).
+        frame: of each (vacancy,).
+        frames: what they lie in.
+    """
+    dataset = store.open_store(frames.recording)
+    size = pixel_sizes(dataset)
+    in_nm = empty[:, :2] * np.array([np.nan, np.nan] if size is None else size)
+    own = dataset[frames.signal].attrs.get("units", "1")
+    words = "empty site of the lattice in its frame"
+    told = {
+        "frame": (frame, attrs("frame of the site")),
+        "y": (empty[:, 0], attrs(f"{words}, down", "pixel")),
+        "x": (empty[:, 1], attrs(f"{words}, right", "pixel")),
+        "y_nm": (in_nm[:, 0], attrs(f"{words}, down", "nm")),
+        "x_nm": (in_nm[:, 1], attrs(f"{words}, right", "nm")),
+        "height": (empty[:, 2], attrs("height of a Gaussian fitted there", own)),
+        "expected": (empty[:, 3], attrs("height of the atoms on such sites around", own)),
+    }
+    return xr.Dataset({name: ("vacancy", *rest) for name, rest in told.items()})
 
 
 def _numbers(atoms: Atoms, frames: Frames, dataset: xr.Dataset) -> dict[str, tuple]:

@@ -22,6 +22,7 @@ from invae.report import (
     rgb,
     scan,
     tracks,
+    vacant,
 )
 from invae.report.drawing import Draw, Result
 
@@ -39,7 +40,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = {
         angles.posterior,
     ),
     "What it means": (displaced.displacements, follow.association, atoms.measured),
-    "What is unusual": (atoms.outliers,),
+    "What is unusual": (atoms.outliers, vacant.vacancies),
     "Against what is known": (agreement.confusion, agreement.angle, agreement.reading),
     "Classes of the model": (members.sheets, members.probability),
     "Classes of sites": (classes.on_image, classes.patches, classes.bic),
@@ -87,6 +88,7 @@ NEEDS: Mapping[Draw, Callable[[Result], bool]] = {
     ),
     atoms.measured: lambda result: "intensity" in result[""],
     atoms.outliers: _has("outliers"),
+    vacant.vacancies: _has("vacancies"),
     tracks.over_time: _has("tracks"),
     frames.drift: _shows_drift,
     follow.association: _has("association"),

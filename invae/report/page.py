@@ -97,6 +97,8 @@ def headline(result: Result) -> str:
         words.append(f"angle {style.number(float(summary['angle_score']))} of 1 in the worst class")
     if "n_outliers" in summary:
         words.append(f"{style.number(float(summary['n_outliers']))} unlike their likes")
+    if "n_vacancies" in summary:
+        words.append(_count(summary, "n_vacancies", "empty site"))
     if "drift_max" in summary:
         words.append(f"drift up to {_with_sd(summary, 'drift_max', 'drift_sd')} px")
     if "masked_share" in summary:
@@ -194,6 +196,8 @@ def _facts_of_frames(maps: xr.Dataset, summary: xr.Dataset) -> Iterable[tuple[st
         yield "atoms followed in time", _known(summary, "n_tracks")
     if "n_outliers" in summary:
         yield "unlike their likes", _known(summary, "n_outliers")
+    if "n_vacancies" in summary:
+        yield "empty sites", _known(summary, "n_vacancies")
     if "drift_max" in summary:
         yield "largest drift", f"{_with_sd(summary, 'drift_max', 'drift_sd')} px"
 

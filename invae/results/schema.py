@@ -115,6 +115,13 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         **{name: Field(("outlier",), "pixel", required=True) for name in ("y", "x")},
         **{name: Field(("outlier",), "nm") for name in ("y_nm", "x_nm")},
     },
+    "vacancies": {
+        "frame": Field(("vacancy",), required=True),
+        **{name: Field(("vacancy",), "pixel", required=True) for name in ("y", "x")},
+        **{name: Field(("vacancy",), "nm") for name in ("y_nm", "x_nm")},
+        "height": Field(("vacancy",), required=True),
+        "expected": Field(("vacancy",), required=True),
+    },
     "tracks": {
         "n_frames": Field(("track",), "1", required=True),
         "content_change": Field(("track", dims.LATENT), "1", required=True),

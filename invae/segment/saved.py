@@ -1,6 +1,7 @@
 """A network that marks atoms as a folder: safetensors for the weights, JSON for how it was trained."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,18 +22,47 @@ SHIPPED = Path(__file__).parent / "weights"
 def save(
     folder: Path, network: AtomNetwork, config: AtomNetworkConfig, *, judged: Mapping[str, float]
 ) -> None:
-    """Write a network, its kernels in half precision, and how well it did into a folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a network, its kernels in half precision, and how well it did into a folder: there is a whole one or none.
+
+    What stood there before goes when the new one is complete.
+
+    Raises:
+        StoreError: The folder holds something else.
+    """
+    refuse_others(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial, retired = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
+    for leftover in (partial, retired):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
     state = network.state_dict()
     weights = {name: value.half() if value.ndim == 4 else value for name, value in state.items()}
-    save_file(weights, folder / WEIGHTS_FILE)
-    (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors leaves it readable by its owner alone
+    save_file(weights, partial / WEIGHTS_FILE)
+    (partial / WEIGHTS_FILE).chmod(0o644)  # safetensors leaves it readable by its owner alone
     card = {
         "config": config.model_dump(mode="json"),
         "judged": dict(judged),
         "versions": versions(),
     }
-    (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+    (partial / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+    if folder.exists():
+        folder.rename(retired)
+    partial.rename(folder)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def refuse_others(folder: Path) -> None:
+    """Refuse a folder that holds more than a network: it would be gone when a new one takes its place.
+
+    Raises:
+        StoreError: It does, or it is no folder.
+    """
+    if not folder.exists():
+        return
+    held = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else [folder.name]
+    others = [name for name in held if not folder.is_dir() or name not in (WEIGHTS_FILE, CARD_FILE)]
+    if others:
+        raise StoreError(f"{folder} holds {others[0]}, which is no network; choose a new folder")
 
 
 def load(folder: Path = SHIPPED, *, device: torch.device | None = None) -> AtomNetwork:

@@ -1,0 +1,86 @@
+"""Empty sites in simulated images of atoms: how many of the known ones are listed, and how many that are none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from benchmarks.trial import Goal, Scores, Trial, clock
+from invae.config.atoms import FindConfig
+from invae.config.scenes import AtomFramesConfig
+from invae.descriptors.atom_vacancies import vacancies
+from invae.descriptors.atoms import find_atoms
+from invae.synthetic import atoms
+
+UNSEEN = 10_000
+SAME = 4.0
+"""Distance of a listed site from a true one within which they are the same [px]."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Empty sites of some frames."""
+
+    known: int
+    """At least two spacings inside the frame."""
+    listed: int
+    """Of the known ones."""
+    false: int
+    """Listed, and an atom is there, or no site."""
+
+
+def listed(trial: Trial, seed: int, quick: bool) -> Scores:
+    """Share of known vacancies that are listed, and of listed ones that are vacancies, over all lattices."""
+    with clock() as took:
+        found = [_counted(lattice, UNSEEN + seed) for lattice in trial.settings["lattices"]]
+    known, right, false = (
+        sum(getattr(one, name) for one in found) for name in ("known", "listed", "false")
+    )
+    return {
+        "recall": right / known,
+        "precision": right / max(right + false, 1),
+        "known": float(known),
+        "seconds": took.seconds,
+        "seconds_cpu": took.seconds_cpu,
+    }
+
+
+def _counted(settings: dict, seed: int) -> Counts:
+    """Of one frame of a lattice, turned as it happens."""
+    angle = float(np.random.default_rng(seed).uniform(0, 60))
+    config = AtomFramesConfig.model_validate({**settings, "angle": angle})
+    scene = atoms.draw(config, seed=seed)
+    image = scene["image"].to_numpy()[0].astype(float)
+    told = vacancies(image, find_atoms(image, config=FindConfig())).position
+    true = np.column_stack([scene[name][0] for name in ("atom_y", "atom_x")])
+    empty = true[~scene["occupied"].to_numpy()[0]]
+    margin = 2 * config.spacing / config.imaging.pixel_size
+    inner = ((empty > margin) & (empty < np.array(image.shape) - 1 - margin)).all(axis=1)
+    if not len(told):
+        return Counts(int(inner.sum()), 0, 0)
+    right = np.asarray(KDTree(told).query(empty[inner])[0]) < SAME
+    false = np.asarray(KDTree(empty).query(told)[0]) >= SAME
+    return Counts(int(inner.sum()), int(right.sum()), int(false.sum()))
+
+
+LATTICES = [
+    {"lattice": "square", "vacancies": 0.02},
+    {"lattice": "hexagonal", "vacancies": 0.02},
+    {"lattice": "honeycomb", "spacing": 0.25, "elements": ["Mo", "S2"], "vacancies": 0.02},
+    {"lattice": "honeycomb", "spacing": 0.3, "elements": ["C"], "vacancies": 0.02},
+]
+TRIALS = (
+    Trial(
+        name="vacancies",
+        words="2 % of the sites empty in frames of 512², 50 electrons in the middle of the faintest atom: square, hexagonal, two honeycombs",
+        run=listed,
+        settings={"lattices": LATTICES},
+        goals=(
+            Goal("recall", "share of the empty sites that are listed", "–", 0.95, 0.9),
+            Goal("precision", "share of the listed ones that are empty", "–", 0.98, 0.95),
+            Goal("known", "empty sites"),
+        ),
+        remark="Empty sites at least two spacings inside the frame, so that steps lead there from all sides; disorder 0.25 px, jitter 0.2 px.",
+        chapter="microscopy",
+    ),
+)
