@@ -6,7 +6,17 @@ from types import TracebackType
 
 import typer
 
-from flows.commands import demo, export, finder, look, reproduce, run, samples, simulate
+from flows.commands import (
+    demo,
+    export,
+    finder,
+    look,
+    reprocess,
+    reproduce,
+    run,
+    samples,
+    simulate,
+)
 from flows.terminal import MANNER, complain
 from tasks import interrupts
 
@@ -46,7 +56,7 @@ def invae(
         raise typer.Exit
 
 
-for module in (run, demo, simulate, finder, look, export, reproduce, samples):
+for module in (run, demo, simulate, finder, look, export, reproduce, reprocess, samples):
     module.register(app)
 
 

@@ -4,6 +4,7 @@ from prefect import flow
 
 from invae.config import ProcessConfig
 from tasks import runs
+from tasks.adopt import adopt
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
@@ -14,7 +15,13 @@ from tasks.train import train
 
 
 @flow(flow_run_name=runs.flow_sentence)
-def process(sources: list[str], out: str, config: ProcessConfig, name: str | None = None) -> str:
+def process(
+    sources: list[str],
+    out: str,
+    config: ProcessConfig,
+    name: str | None = None,
+    model: str | None = None,
+) -> str:
     """Take one recording from the instrument's files to its report.
 
     What has been made from the same files, settings and code is not made again; a run that was killed goes on.
@@ -24,12 +31,13 @@ def process(sources: list[str], out: str, config: ProcessConfig, name: str | Non
         out: folder in which the recording gets its own.
         config: what is done in every stage.
         name: name of the recording; from the files when empty.
+        model: a trained model that is taken instead of training one.
     """
     folder = runs.folder_of(sources, out, name)
     with exclusive(folder):
         recording = ingest(sources, folder, config).result()
         patches = describe(recording, config).result()
-        model = train(patches, config).result()
-        embedding = embed(patches, model, config).result()
-        result = analyse(recording, patches, model, embedding, config).result()
+        trained = (adopt(patches, model) if model else train(patches, config)).result()
+        embedding = embed(patches, trained, config).result()
+        result = analyse(recording, patches, trained, embedding, config).result()
         return report(result, config).result()

@@ -201,12 +201,32 @@ def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
     )
 
 
-def plan(folder: Path, sources: Sequence[Source], config: ProcessConfig) -> list[Step]:
-    """Every stage with the key that it will have, and whether that is already there."""
+def keys_of(
+    digests: Sequence[str], config: ProcessConfig, *, given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The key that the output of every stage will have.
+
+    Args:
+        digests: of the sources.
+        config: what is done in every stage.
+        given: keys by stage that are settled already, as that of a model from elsewhere.
+    """
     keys: dict[str, str] = {}
-    for stage in STAGES.values():
-        inputs = [keys[name] for name in stage.inputs] or [source.sha256 for source in sources]
-        keys[stage.name] = key_of(stage, inputs, config)
+    for name, stage in STAGES.items():
+        inputs = [keys[before] for before in stage.inputs] or list(digests)
+        keys[name] = (given or {}).get(name) or key_of(stage, inputs, config)
+    return keys
+
+
+def plan(
+    folder: Path,
+    sources: Sequence[Source],
+    config: ProcessConfig,
+    *,
+    given: Mapping[str, str] | None = None,
+) -> list[Step]:
+    """Every stage with the key that it will have, and whether that is already there."""
+    keys = keys_of([source.sha256 for source in sources], config, given=given)
     return [
         Step(stage, keys[name], store.is_current(folder / stage.output, keys[name]))
         for name, stage in STAGES.items()
@@ -233,6 +253,31 @@ def receipt_of(stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: s
     first = inputs[stage.inputs[0]]
     key = key_of(stage, list(keys.values()), config)
     return _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
+
+
+def receipt_of_several(
+    patches: Sequence[Path], name: str, config: ProcessConfig, *, flow_run: str = ""
+) -> Receipt:
+    """The receipt of a model trained on several descriptor stores; its inputs are called `describe/RECORDING`.
+
+    Raises:
+        StoreError: if a store is missing or unfinished.
+        InputError: if one is given twice.
+    """
+    stage, inputs, sources = STAGES["train"], dict[str, str](), list[Source]()
+    for path in patches:
+        receipt = _finished(path, "describe")
+        if receipt.key in inputs.values():
+            raise InputError(
+                f"{path} holds the patches of a recording already given; name each once"
+            )
+        label = "describe" if len(patches) == 1 else f"describe/{receipt.recording}"
+        number = sum(known.partition("#")[0] == label for known in inputs)
+        inputs[f"{label}#{number + 1}" if number else label] = receipt.key
+        sources += receipt.sources
+    key = key_of(stage, list(inputs.values()), config)
+    made_from = tuple(dict.fromkeys(sources))
+    return _receipt(stage, key, name, made_from, inputs, config, flow_run)
 
 
 def _finished(path: Path, stage: str) -> Receipt:

@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,13 @@ def flow_sentence() -> str:
     return f"process {name or stages.name_of([Path(source) for source in values['sources']])}"
 
 
+def reprocess_sentence() -> str:
+    """The name of a run of `reprocess`."""
+    values = flow_run.parameters
+    config, names = values["config"], values["recordings"]
+    return f"reprocess {len(names)} recordings under {config.name}@{config.version}"
+
+
 def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
     """Where the stores of a recording go."""
     return str(stages.folder_of([Path(source) for source in sources], Path(out), name))
@@ -76,6 +83,8 @@ class Job:
     config: ProcessConfig
     paths: tuple[Path, ...] = ()
     """The sources, where the stage reads them."""
+    in_record: bool = True
+    """Whether `run.json` of the folder tells of it; a model of several recordings belongs to none of them."""
     note: str = ""
     """A few words that go with the progress, such as the held-out ELBO."""
     _began: float = field(default_factory=time.monotonic)
@@ -124,7 +133,8 @@ class Job:
         """The state of a stage that has made its output; the run's record gets its line."""
         seconds = time.monotonic() - self._began
         audience().end(self.stage.name, seconds)
-        record(self, seconds=seconds)
+        if self.in_record:
+            record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
 
 
@@ -144,6 +154,14 @@ def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
     found = stages.STAGES[stage]
     receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
     return Job(found, folder, receipt, config)
+
+
+def job_of_several(patches: Sequence[Path], target: Path, config: ProcessConfig) -> Job:
+    """The job of training one model on several descriptor stores."""
+    interrupts.obey()
+    stage = replace(stages.STAGES["train"], output=target.name)
+    receipt = stages.receipt_of_several(patches, target.name, config, flow_run=flow_run_id())
+    return Job(stage, target.parent, receipt, config, in_record=False)
 
 
 def record(job: Job, *, seconds: float) -> None:

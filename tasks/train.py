@@ -24,11 +24,27 @@ if TYPE_CHECKING:
 )
 def train(patches: str, config: ProcessConfig) -> State[str]:
     """Fit the model to the patches; goes on from the last checkpoint to the values of an undisturbed run."""
-    job = runs.job_of("train", patches, config)
+    return _fit(runs.job_of("train", patches, config), Path(patches))
+
+
+@task(
+    task_run_name="train one model on {patches}",
+    retries=runs.RETRIES,
+    retry_delay_seconds=runs.RETRY_SECONDS,
+    retry_condition_fn=runs.worth_retrying,
+)
+def train_together(patches: list[str], model: str, config: ProcessConfig) -> State[str]:
+    """Fit one model to the patches of several recordings, given by their stores in this order."""
+    paths = [Path(path) for path in patches]
+    return _fit(runs.job_of_several(paths, Path(model), config), paths)
+
+
+def _fit(job: runs.Job, patches: Path | list[Path]) -> State[str]:
     if job.is_done:
         return job.unchanged()
     from invae.training.train import train as fit
 
+    config = job.config
     curve = LiveCurve(job.folder.name)
 
     def follow(epoch: "Epoch") -> None:
@@ -37,7 +53,7 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
 
     with one_thread():
         fit(
-            Path(patches),
+            patches,
             job.target,
             model=config.model,
             training=config.training,
