@@ -14,6 +14,11 @@ from invae.provenance import now, versions
 
 Found = Mapping[str, list[Scores]]
 
+CHAPTERS = {
+    "latents": "Pictures, digits and signals",
+    "microscopy": "Simulated microscopy",
+}
+"""Titles of the chapters, in their order; one is written anew without touching the others."""
 HEAD = """# Scoreboard
 
 Written by `make scoreboard`; nothing here is typed in. Every task makes its data from seeds, trains with `invae.InvariantVAE(…)` and is scored on data that
@@ -21,10 +26,27 @@ it has not seen, drawn from other seeds. *Worst* is the worst of the seeds. A ma
 """
 
 
-def page(trials: Sequence[Trial], found: Found) -> str:
-    """The page in Markdown."""
+def page(chapters: Mapping[str, str]) -> str:
+    """The page in Markdown, of the chapters that there are."""
+    return "\n".join([HEAD, *(chapters[name] for name in CHAPTERS if name in chapters)])
+
+
+def chapters_of(text: str) -> dict[str, str]:
+    """The chapters of a page, by name."""
+    found: dict[str, str] = {}
+    for name, title in CHAPTERS.items():
+        _, there, rest = text.partition(f"## {title}\n")
+        if there:
+            ends = [at for other in CHAPTERS.values() if (at := rest.find(f"\n## {other}\n")) >= 0]
+            found[name] = there + rest[: min(ends) if ends else None]
+    return found
+
+
+def chapter(name: str, trials: Sequence[Trial], found: Found) -> str:
+    """A chapter in Markdown."""
     ours = [trial for trial in trials if not trial.peer]
-    lines = [HEAD, _summary(ours, found), "", *_marks(trials, found), *_costs(trials, found)]
+    lines = [f"## {CHAPTERS[name]}", "", _summary(ours, found), ""]
+    lines += [*_marks(trials, found), *_costs(trials, found)]
     lines += [*_remarks(trials, found), *_settings(trials), *_versions()]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -117,7 +139,7 @@ def number(value: float) -> str:
 
 def _costs(trials: Sequence[Trial], found: Found) -> list[str]:
     lines = [
-        "## What it costs",
+        "### What it costs",
         "",
         "Means over seeds; one thread unless said. Images per second is the median over a training's epochs.",
         "",
@@ -137,7 +159,7 @@ def _costs(trials: Sequence[Trial], found: Found) -> list[str]:
 
 
 def _remarks(trials: Sequence[Trial], found: Found) -> list[str]:
-    lines = ["## Remarks", ""]
+    lines = ["### Remarks", ""]
     for trial in trials:
         missed = [
             f"{goal.words}: {_wanted(goal)} is **not reached** (seeds "
@@ -155,7 +177,7 @@ def _remarks(trials: Sequence[Trial], found: Found) -> list[str]:
 
 
 def _settings(trials: Sequence[Trial]) -> list[str]:
-    lines = ["## Settings", "", "What is not named is the default.", ""]
+    lines = ["### Settings", "", "What is not named is the default.", ""]
     lines += [
         f"- `{trial.name}`: `{json.dumps(dict(trial.settings), ensure_ascii=False)}`"
         for trial in trials
@@ -169,4 +191,4 @@ def _versions() -> list[str]:
         f"{peer.package.replace('==', ' ')} with {', '.join(peer.needs)}" for peer in ENVIRONMENTS
     )
     machine = f"{os.cpu_count()} CPU cores, {platform.machine()}, {platform.system()}"
-    return ["## Versions", "", f"{now()}; {machine}. {ours}.", "", f"Peers: {theirs}.", ""]
+    return ["### Versions", "", f"{now()}; {machine}. {ours}.", "", f"Peers: {theirs}.", ""]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmarks.page import page
+from benchmarks.page import CHAPTERS, chapter, chapters_of, page
 from benchmarks.trial import Scores, Trial
 from benchmarks.trials import TRIALS
 from invae.provenance import code_digest, digest_json, digest_path
@@ -25,8 +25,14 @@ from invae.provenance import code_digest, digest_json, digest_path
 ROOT = Path(__file__).parents[1]
 KEPT = Path(__file__).parent / ".results"
 PAGE = ROOT / "docs" / "scoreboard.md"
-ROOMS = ("models", "training", "config", "synthetic", "embed.py", "estimator.py")
-"""Code that the numbers depend on."""
+ROOMS = {
+    "latents": ("models", "training", "config", "synthetic", "embed.py", "estimator.py"),
+    "microscopy": (
+        *("models", "training", "config", "synthetic", "embed.py", "estimator.py"),
+        *("readers", "scans", "descriptors", "analysis"),
+    ),
+}
+"""Code that the numbers of a chapter depend on."""
 SIDE_BY_SIDE = 2
 
 
@@ -41,7 +47,7 @@ class Run:
     @property
     def file(self) -> Path:
         """Where its scores are kept."""
-        own = [] if self.trial.peer else [code_digest(*ROOMS)]
+        own = [] if self.trial.peer else [code_digest(*ROOMS[self.trial.chapter])]
         told = [self.trial.name, dict(self.trial.settings), self.seed, self.quick, *own, _judges()]
         return KEPT / f"{self.trial.name}-{self.seed}-{digest_json(told)[:12]}.json"
 
@@ -99,6 +105,16 @@ def found_of(runs: Sequence[Run]) -> Mapping[str, list[Scores]]:
     return found
 
 
+def write(path: Path, names: set[str], *, quick: bool, peers: bool) -> None:
+    """Write some chapters of the page anew, from all scores that are there; the others stay."""
+    kept = chapters_of(path.read_text()) if path.exists() else {}
+    for name in [name for name in CHAPTERS if name in names]:
+        trials = [t for t in TRIALS if t.chapter == name and (peers or not t.peer)]
+        runs = [Run(trial, seed, quick) for trial in trials for seed in range(trial.n_seeds)]
+        kept[name] = chapter(name, trials, found_of(runs))
+    path.write_text(page(kept))
+
+
 def chosen(names: Sequence[str] | None) -> list[Trial]:
     """Trials by their names or the beginnings of them; all when empty.
 
@@ -139,7 +155,9 @@ def main() -> None:
         for seed in range(min(given.seeds, trial.n_seeds))
     ]
     well = given.page_only or run_all(runs)
-    given.out.write_text(page(trials, found_of(runs)))
+    write(
+        given.out, {trial.chapter for trial in trials}, quick=given.quick, peers=not given.no_peers
+    )
     print(given.out)
     sys.exit(0 if well else 1)
 

@@ -43,6 +43,8 @@ class Trial:
     goals: tuple[Goal, ...]
     remark: str = ""
     """What a reader must know to judge the numbers."""
+    chapter: Literal["latents", "microscopy"] = "latents"
+    """Of the page, in which it stands."""
     n_seeds: int = 5
     """Most seeds that are run."""
     exclusive: bool = False

@@ -8,6 +8,7 @@ import typer
 
 from flows.commands import (
     demo,
+    doctor,
     export,
     finder,
     look,
@@ -15,7 +16,10 @@ from flows.commands import (
     reproduce,
     run,
     samples,
+    serve,
     simulate,
+    status,
+    watch,
 )
 from flows.terminal import MANNER, complain
 from tasks import interrupts
@@ -56,7 +60,21 @@ def invae(
         raise typer.Exit
 
 
-for module in (run, demo, simulate, finder, look, export, reproduce, reprocess, samples):
+for module in (
+    run,
+    demo,
+    simulate,
+    finder,
+    look,
+    export,
+    reproduce,
+    reprocess,
+    samples,
+    watch,
+    serve,
+    status,
+    doctor,
+):
     module.register(app)
 
 

@@ -1,12 +1,13 @@
 """Named configurations: found, checked, and changed from the command line; what is wrong is said in one line."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from invae.config import ProcessConfig
 from invae.errors import ConfigError
@@ -61,6 +62,28 @@ def label(config: ProcessConfig) -> str:
     return f"{config.name}@{config.version}"
 
 
+def named(value: object) -> object:
+    """The configuration that `NAME@VERSION key=value …` stands for; what is no text is handed on.
+
+    A file's name is no name here: a run may be asked for by somebody who may not read the worker's files.
+
+    Raises:
+        ConfigError: if there is no configuration of that name and version, or a change does not fit it.
+    """
+    if not isinstance(value, str):
+        return value
+    name, *changes = value.split() or [""]
+    if name not in available() and not re.fullmatch(r"[\w-]+@[\w-]+", name):
+        raise ConfigError(_unknown(name))
+    return load(name, changes=changes)
+
+
+NamedConfig = Annotated[
+    ProcessConfig, BeforeValidator(named, json_schema_input_type=str | ProcessConfig)
+]
+"""A flow's parameter: a configuration in full, or `NAME@VERSION` of one that is kept here."""
+
+
 def amended(config: ProcessConfig, changes: Sequence[str]) -> ProcessConfig:
     """A configuration with `key=value` changes.
 
@@ -83,10 +106,13 @@ def _find(name: str) -> Path:
         return Path(name)
     if base in files:
         return files[base]
-    raise ConfigError(
-        f"config {name!r} does not exist; {suggestion(base, list(files)) or 'give a .yaml file'}"
-        f" (available: {', '.join(files) or 'none'})"
-    )
+    raise ConfigError(_unknown(name))
+
+
+def _unknown(name: str) -> str:
+    files = list(available())
+    near = suggestion(name.partition("@")[0], files) or "give a .yaml file"
+    return f"config {name!r} does not exist; {near} (available: {', '.join(files) or 'none'})"
 
 
 def read(path: Path) -> Values:

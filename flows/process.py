@@ -2,23 +2,24 @@
 
 from prefect import flow
 
-from invae.config import ProcessConfig
+from flows.configurations import NamedConfig
 from tasks import runs
 from tasks.adopt import adopt
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
+from tasks.failures import keep_failure
 from tasks.folder import exclusive
 from tasks.ingest import ingest
 from tasks.report import report
 from tasks.train import train
 
 
-@flow(flow_run_name=runs.flow_sentence)
+@flow(flow_run_name=runs.flow_sentence, on_failure=[keep_failure])
 def process(
     sources: list[str],
     out: str,
-    config: ProcessConfig,
+    config: NamedConfig,
     name: str | None = None,
     model: str | None = None,
 ) -> str:
@@ -29,7 +30,7 @@ def process(
     Args:
         sources: files of one recording, or of one series in its order.
         out: folder in which the recording gets its own.
-        config: what is done in every stage.
+        config: what is done in every stage; `NAME@VERSION` of a configuration that is kept, or all of it.
         name: name of the recording; from the files when empty.
         model: a trained model that is taken instead of training one.
     """

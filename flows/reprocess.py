@@ -5,6 +5,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 
+from flows.configurations import NamedConfig
 from invae.config import ProcessConfig
 from tasks import runs
 from tasks.adopt import adopt
@@ -21,7 +22,7 @@ from tasks.versions import bring_in, take_over
 
 @flow(flow_run_name=runs.reprocess_sentence)
 def reprocess(
-    recordings: list[str], out: str, config: ProcessConfig, model: str | None = None
+    recordings: list[str], out: str, config: NamedConfig, model: str | None = None
 ) -> list[State[Any]]:
     """Have recordings that were taken in before under another configuration, one after the other.
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from invae.errors import InvaeError
 
@@ -40,11 +40,19 @@ QUIET = {
 SERVER_ONLY = {
     "PREFECT_SERVER_UI_API_URL": "/api",  # else the page looks for the API on port 4200
     "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+}
+
+WITHOUT_SCHEDULES = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
 }
 """A server that lives for one run schedules nothing: what is due belongs to the server that stays."""
+
+
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = ("0.0.0.0",)
+"""Addresses that are listened on and cannot be called."""
 
 
 class ServerError(InvaeError):
@@ -75,9 +83,11 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         temporary_settings,
     )
 
+    from tasks.gpu import alone
+
     address = get_current_settings().api.url
     if address:
-        _refuse_silence(address)
+        refuse_silence(address)
         yield address
         return
     server = LocalServer()
@@ -85,7 +95,7 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         _import_while_waiting()
         server.wait()
         say(f"watch it at {server.address}")
-        with temporary_settings(
+        own = temporary_settings(
             {
                 PREFECT_API_URL: server.address + "/api",
                 # it goes with the run, and joining the heart's thread takes a second
@@ -93,7 +103,8 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
                 # it is on this machine: if it does not answer after 6 s, waiting 62 s does not help
                 PREFECT_CLIENT_MAX_RETRIES: 2,
             }
-        ):
+        )
+        with own, alone():
             try:
                 yield server.address + "/api"
             finally:
@@ -103,7 +114,12 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         server.stop()
 
 
-def _refuse_silence(address: str) -> None:
+def refuse_silence(address: str) -> None:
+    """Say so at once if nothing answers at an address.
+
+    Raises:
+        ServerError: if nothing does.
+    """
     import httpx
 
     try:
@@ -129,11 +145,22 @@ def _flush() -> None:
 
 
 class LocalServer:
-    """A Prefect server with its UI, on a free port of the loopback, in a process that dies with this one."""
+    """A Prefect server with its UI, on a port of the loopback, in a process that dies with this one.
 
-    def __init__(self) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+    Args:
+        host: address to listen on.
+        port: a free one if it is 0.
+        schedules: whether it makes the runs that are due.
+
+    Raises:
+        ServerError: if the port is taken.
+    """
+
+    def __init__(self, *, host: str = LOOPBACK, port: int = 0, schedules: bool = False) -> None:
+        self._socket = _listening(host, port)
+        self.host, self.port = host, self._socket.getsockname()[1]
+        reached_at = LOOPBACK if host in EVERYWHERE else host
+        self.address = f"http://{reached_at}:{self.port}"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the server lives)
         descriptor = self._socket.fileno()
         self._process = subprocess.Popen(
@@ -142,7 +169,7 @@ class LocalServer:
             stdout=self._log,
             stderr=self._log,
             pass_fds=[descriptor],
-            env={**os.environ, **SERVER_ONLY},
+            env={**os.environ, **SERVER_ONLY, **({} if schedules else WITHOUT_SCHEDULES)},
             start_new_session=True,  # ctrl-C is for the run, which still has to say that it stopped
         )
 
@@ -163,7 +190,9 @@ class LocalServer:
         end = time.monotonic() + STARTUP_SECONDS
         while time.monotonic() < end:
             if not self.is_alive:
-                raise ServerError(f"the Prefect server ended while it started: {self._last_line()}")
+                raise ServerError(
+                    f"the Prefect server ended while it started: {last_line(self._log)}"
+                )
             try:
                 answer = httpx.get(f"{self.address}/api/health", timeout=end - time.monotonic())
             except httpx.TransportError:
@@ -175,10 +204,10 @@ class LocalServer:
             f"the Prefect server did not answer in {STARTUP_SECONDS:.0f} s; try again"
         )
 
-    def _last_line(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
 
     def stop(self) -> None:
         """End the process and free its port."""
@@ -192,6 +221,22 @@ class LocalServer:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+
+def last_line(log: IO[bytes]) -> str:
+    """What a process said last."""
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), backlog=128)
+    except OSError as error:
+        raise ServerError(
+            f"port {port} of {host} cannot be had ({error.strerror}); give another --port, 0 for a free one"
+        ) from error
 
 
 def serve(descriptor: int) -> None:

@@ -40,4 +40,12 @@ def answer(text: object) -> None:
 
 def complain(text: str) -> None:
     """Write a line that says what went wrong."""
-    print(f"invae: {' '.join(text.split())}", file=sys.stderr)
+    print(f"invae: {one_line(text)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """The text in one line, without secrets, and without what would steer the terminal."""
+    from invae.secrets import redacted
+
+    line = redacted(" ".join(text.split()))
+    return "".join(letter if letter.isprintable() else "�" for letter in line)

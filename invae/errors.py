@@ -26,3 +26,23 @@ class StoreError(InvaeError):
 
 class TrainingDiverged(InvaeError):
     """The loss became infinite or not a number."""
+
+
+class MachineError(InvaeError):
+    """The machine failed, not the recording: another attempt, here or elsewhere, may succeed."""
+
+
+class NoRoom(StoreError, MachineError):
+    """The disk, or a quota on it, is full."""
+
+
+class NotWritable(StoreError, MachineError):
+    """A store may not be written where it should lie."""
+
+
+class OutOfMemory(MachineError):
+    """A batch does not fit into the memory of the device."""
+
+
+class WorkerLost(MachineError):
+    """A process that worked for this one is gone."""

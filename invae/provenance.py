@@ -47,6 +47,8 @@ class Receipt:
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     flow_run: str = ""
+    asked: str = ""
+    """The key of what was asked for, where the memory of the machine allowed a smaller batch only; `config` says which."""
 
     def to_attrs(self) -> dict[str, Any]:
         """The receipt as attributes of a Zarr group, with ACDD's words where it has them."""

@@ -6,7 +6,7 @@ keys are all on the stores has nothing to do, and knows it without opening a ser
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -201,21 +201,32 @@ def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
     )
 
 
-def keys_of(
-    digests: Sequence[str], config: ProcessConfig, *, given: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """The key that the output of every stage will have.
+def find(
+    places: Sequence[Path],
+    digests: Sequence[str],
+    config: ProcessConfig,
+    *,
+    given: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], dict[str, Path]]:
+    """Keys of the output of every stage, and those outputs that are there already in one of the places, by stage.
 
     Args:
-        digests: of the sources.
-        config: what is done in every stage.
-        given: keys by stage that are settled already, as that of a model from elsewhere.
+        places: Folders of the recording; the first one that has an output gives it.
+        digests: Of the sources.
+        config: What is done in every stage.
+        given: Keys by stage that are settled already, as that of a model from elsewhere.
     """
-    keys: dict[str, str] = {}
+    keys, held = dict[str, str](), dict[str, Path]()
     for name, stage in STAGES.items():
         inputs = [keys[before] for before in stage.inputs] or list(digests)
-        keys[name] = (given or {}).get(name) or key_of(stage, inputs, config)
-    return keys
+        wanted = (given or {}).get(name) or key_of(stage, inputs, config)
+        outputs = (place / stage.output for place in places)
+        path = next((path for path in outputs if store.is_current(path, wanted)), None)
+        made = None if path is None else store.read_receipt(path)
+        keys[name] = wanted if made is None else made.key
+        if path is not None:
+            held[name] = path
+    return keys, held
 
 
 def plan(
@@ -226,11 +237,8 @@ def plan(
     given: Mapping[str, str] | None = None,
 ) -> list[Step]:
     """Every stage with the key that it will have, and whether that is already there."""
-    keys = keys_of([source.sha256 for source in sources], config, given=given)
-    return [
-        Step(stage, keys[name], store.is_current(folder / stage.output, keys[name]))
-        for name, stage in STAGES.items()
-    ]
+    keys, held = find([folder], [source.sha256 for source in sources], config, given=given)
+    return [Step(stage, keys[name], name in held) for name, stage in STAGES.items()]
 
 
 def receipt_of_recording(
@@ -242,8 +250,17 @@ def receipt_of_recording(
     return _receipt(stage, key, folder.name, sources, {}, config, flow_run)
 
 
-def receipt_of(stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = "") -> Receipt:
+def receipt_of(
+    stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = "", asked: str = ""
+) -> Receipt:
     """The receipt of a later stage, from those on the stores that it reads.
+
+    Args:
+        stage: The stage.
+        folder: Of the recording.
+        config: Under which it runs.
+        flow_run: In which it runs.
+        asked: The key of what was asked for, where `config` has a smaller batch.
 
     Raises:
         StoreError: if an input is missing or unfinished.
@@ -252,7 +269,8 @@ def receipt_of(stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: s
     keys = {name: receipt.key for name, receipt in inputs.items()}
     first = inputs[stage.inputs[0]]
     key = key_of(stage, list(keys.values()), config)
-    return _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
+    receipt = _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
+    return replace(receipt, asked=asked)
 
 
 def receipt_of_several(

@@ -20,7 +20,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec
 
-from invae.errors import StoreError
+from invae.errors import NoRoom, NotWritable, StoreError
 from invae.provenance import Receipt
 
 # zarr 3.1 compares every chunk with the fill value before writing it; without the comparison writing is 2.4 times as fast,
@@ -41,17 +41,18 @@ def writing(path: Path) -> Iterator[None]:
     """Turn what the disk answers into one line that names the store.
 
     Raises:
-        StoreError: If there is no room left, or writing is not allowed.
+        NoRoom: If there is no room left.
+        NotWritable: If writing is not allowed.
     """
     try:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise StoreError(
+            raise NoRoom(
                 f"{path}: no room left to write it ({error.strerror}); free space or write elsewhere"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise StoreError(
+            raise NotWritable(
                 f"{path}: cannot be written ({error.strerror}); choose a folder that can"
             ) from error
         raise
@@ -261,12 +262,17 @@ def begin(target: Path, key: str) -> Path:
     """The hidden place in which `target` grows; continues what was begun under the same key, removes the rest."""
     with writing(target):
         recover(target)
-        partial = target.with_name(f".{target.name}.{key[:16]}.partial")
+        partial = place_of(target, key)
         for other in target.parent.glob(f".{target.name}.*.partial"):
             if other != partial:
                 shutil.rmtree(other)
         partial.mkdir(parents=True, exist_ok=True)
         return partial
+
+
+def place_of(target: Path, key: str) -> Path:
+    """Where `target` grows under this key, whether it was begun or not."""
+    return target.with_name(f".{target.name}.{key[:16]}.partial")
 
 
 def publish(partial: Path, target: Path, receipt: Receipt) -> None:
@@ -346,9 +352,9 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def is_current(path: Path, key: str) -> bool:
-    """Whether `path` was finished under this key."""
+    """Whether `path` was finished under this key, or stands in for what was asked for under it."""
     receipt = read_receipt(path)
-    return receipt is not None and receipt.key == key
+    return receipt is not None and key in (receipt.key, receipt.asked)
 
 
 def _flush(folder: Path) -> None:

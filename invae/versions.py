@@ -109,13 +109,14 @@ def plan(
     places = _places(out, recording)
     taken_in = _finished(places[0] / stages.STAGES["ingest"].output)
     given = {} if model is None else {"train": _finished(model).key}
-    keys = stages.keys_of([source.sha256 for source in taken_in.sources], config, given=given)
+    digests = [source.sha256 for source in taken_in.sources]
+    keys, held = stages.find(places, digests, config, given=given)
     notes: tuple[str, ...] = ()
-    if _held(places, "ingest", keys["ingest"]) is None and not _all_there(files):
+    if "ingest" not in held and not _all_there(files):
         _refuse_other_settings(recording, taken_in, config, files)
-        keys = stages.keys_of([], config, given={**given, "ingest": taken_in.key})
+        given["ingest"] = taken_in.key
+        keys, held = stages.find(places, [], config, given=given)
         notes = (f"{recording}: its files are gone; what was taken in from them then is kept",)
-    held = {name: path for name, key in keys.items() if (path := _held(places, name, key))}
     if model is not None:
         held.setdefault("train", model)
     all_here = all(held.get(name) == places[0] / stages.STAGES[name].output for name in keys)
@@ -132,11 +133,6 @@ def _places(out: Path, recording: str) -> list[Path]:
 
 def _beside(out: Path, config: ProcessConfig, given: Mapping[str, str]) -> Path:
     return out / FOLDER / label_of(config, model_key=given.get("train", ""))
-
-
-def _held(places: Sequence[Path], stage: str, key: str) -> Path | None:
-    outputs = (place / stages.STAGES[stage].output for place in places)
-    return next((path for path in outputs if store.is_current(path, key)), None)
 
 
 def _all_there(files: Sequence[Path]) -> bool:

@@ -50,7 +50,7 @@ def show_summary(result: Path) -> None:
     rows = [
         {
             "quantity": variable.attrs.get("long_name", name),
-            "value": variable.item(),
+            "value": _shown(variable.item()),
             "units": variable.attrs.get("units", ""),
         }
         for name, variable in summary.data_vars.items()
@@ -61,3 +61,8 @@ def show_summary(result: Path) -> None:
         rows,
         description=f"Summary of {result.parent.name}",
     )
+
+
+def _shown(value: float | int | str) -> float | int | str:
+    """A number with as many digits as somebody reads."""
+    return float(f"{value:.5g}") if isinstance(value, float) else value

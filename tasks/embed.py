@@ -6,7 +6,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from tasks import runs
+from tasks import gpu, runs
 from tasks.devices import one_thread
 
 
@@ -18,19 +18,19 @@ from tasks.devices import one_thread
 )
 def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
     """Latents of every site, held-out ones marked; block by block, skipping those already there."""
-    job = runs.job_of("embed", patches, config)
-    if job.is_done:
-        return job.unchanged()
+    asked = runs.job_of("embed", patches, config)
+    if asked.is_done:
+        return asked.unchanged()
     from invae.embed import embed as encode
 
-    with one_thread():
+    with gpu.fitted(asked, section="embed") as job, one_thread():
         encode(
             Path(patches),
             Path(model),
             job.target,
-            config=config.embed,
+            config=job.config.embed,
             receipt=job.receipt,
-            compute=config.compute,
+            compute=job.config.compute,
             progress=job.progress(),
         )
     return job.finished()

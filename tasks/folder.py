@@ -17,6 +17,10 @@ _held: set[Path] = set()
 """Folders locked by this process; the flow may enter what the command holds."""
 
 
+class Busy(StoreError):
+    """Another run is at work on the same recording; it passes."""
+
+
 @contextmanager
 def exclusive(folder: str | Path) -> Iterator[None]:
     """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
@@ -24,7 +28,7 @@ def exclusive(folder: str | Path) -> Iterator[None]:
     The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind.
 
     Raises:
-        StoreError: if another run has it.
+        Busy: if another run has it.
     """
     path = Path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +36,7 @@ def exclusive(folder: str | Path) -> Iterator[None]:
     if place in _held:
         yield
         return
-    lock = path.with_name(f".{path.name}.lock")
+    lock = _lock_of(path)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, path)
@@ -47,6 +51,25 @@ def exclusive(folder: str | Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def is_worked_on(folder: Path) -> bool:
+    """Whether a run, in whatever process, is at work on a recording's folder."""
+    try:
+        descriptor = os.open(_lock_of(folder), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _leave_no_trace(folder: Path) -> None:
     """Remove the folder of a recording of which not even the first stage could be made."""
     if folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()):
@@ -58,7 +81,7 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        raise StoreError(
+        raise Busy(
             f"{folder} is being worked on by process {holder}; wait for it, or give another --out or --name"
         ) from error
     os.ftruncate(descriptor, 0)

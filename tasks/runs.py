@@ -15,27 +15,42 @@ from prefect.states import Completed
 
 from invae import stages, store
 from invae.config import ProcessConfig
-from invae.errors import InvaeError, StoreError
+from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMemory, StoreError
 from invae.provenance import Receipt, now
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
-from tasks.audience import audience
+from tasks.audience import Nobody, audience
 from tasks.devices import machine
 from tasks.folder import read_record, write_record
 
-RETRIES = 2
-RETRY_SECONDS = [2.0, 10.0]
-"""Waits before a repeated attempt: a network folder or an object store is usually back by then."""
+RETRIES = 4
+RETRY_SECONDS = [2.0, 10.0, 40.0, 160.0]
+"""Waits before a repeated attempt: a network folder or an object store is usually back after the second."""
+RETRIES_WATCHED = 2
+"""Somebody at a terminal is told rather than kept waiting; the same command goes on."""
 
-NOT_WORTH_RETRYING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+OF_THE_RECORDING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+CLUSTER = "distributed"
+"""Package whose errors say that workers or the scheduler are gone."""
 
 
 def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Reading and writing may work the next time; a bad recording, a bad setting or a bug will not."""
+    """What failed of the machine may work the next time; a bad recording, a bad setting or a bug will not."""
     failure = state.result(raise_on_failure=False)
-    if isinstance(failure, InvaeError | NOT_WORTH_RETRYING):
+    if not isinstance(failure, BaseException) or not is_of_the_machine(failure):
         return False
-    return isinstance(failure, OSError)
+    if isinstance(failure, OutOfMemory) or isinstance(audience(), Nobody):
+        return True
+    return not isinstance(failure, NoRoom | NotWritable) and run.run_count <= RETRIES_WATCHED
+
+
+def is_of_the_machine(failure: BaseException) -> bool:
+    """Whether memory, disk, network or a worker failed, and not the recording, its settings or the code."""
+    if isinstance(failure, InvaeError):
+        return isinstance(failure, MachineError)
+    if isinstance(failure, OSError):
+        return not isinstance(failure, OF_THE_RECORDING)
+    return isinstance(failure, MemoryError) or type(failure).__module__.startswith(CLUSTER)
 
 
 def sentence(text: str) -> Callable[[], str]:
@@ -83,10 +98,12 @@ class Job:
     config: ProcessConfig
     paths: tuple[Path, ...] = ()
     """The sources, where the stage reads them."""
-    in_record: bool = True
-    """Whether `run.json` of the folder tells of it; a model of several recordings belongs to none of them."""
+    together: tuple[Path, ...] = ()
+    """Stores of the recordings that one model is trained on; it belongs to none of them, nor to their records."""
     note: str = ""
     """A few words that go with the progress, such as the held-out ELBO."""
+    remarks: dict[str, Any] = field(default_factory=dict)
+    """What else the run's record says of the stage, such as the device and the time on it."""
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -118,6 +135,19 @@ class Job:
             message=f"nothing has changed since {since}; {self.target} was kept",
         )
 
+    def under(self, config: ProcessConfig) -> "Job":
+        """The same job under other settings than were asked for."""
+        if self.together:
+            receipt = stages.receipt_of_several(
+                self.together, self.target.name, config, flow_run=flow_run_id()
+            )
+            receipt = replace(receipt, asked=self.receipt.key)
+        else:
+            receipt = stages.receipt_of(
+                self.stage, self.folder, config, flow_run=flow_run_id(), asked=self.receipt.key
+            )
+        return replace(self, config=config, receipt=receipt)
+
     def progress(self) -> Callable[[int, int], None]:
         """Tells the terminal and the UI how far the stage is."""
         audience().begin(self.stage.name)
@@ -133,7 +163,7 @@ class Job:
         """The state of a stage that has made its output; the run's record gets its line."""
         seconds = time.monotonic() - self._began
         audience().end(self.stage.name, seconds)
-        if self.in_record:
+        if not self.together:
             record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
 
@@ -161,7 +191,7 @@ def job_of_several(patches: Sequence[Path], target: Path, config: ProcessConfig)
     interrupts.obey()
     stage = replace(stages.STAGES["train"], output=target.name)
     receipt = stages.receipt_of_several(patches, target.name, config, flow_run=flow_run_id())
-    return Job(stage, target.parent, receipt, config, in_record=False)
+    return Job(stage, target.parent, receipt, config, together=tuple(patches))
 
 
 def record(job: Job, *, seconds: float) -> None:
@@ -175,6 +205,7 @@ def record(job: Job, *, seconds: float) -> None:
         "machine": machine(),
         "flow_run": job.receipt.flow_run,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **job.remarks,
     }
     values |= {
         "recording": job.folder.name,

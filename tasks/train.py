@@ -8,7 +8,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from tasks import runs
+from tasks import gpu, runs
 from tasks.curve import LiveCurve
 from tasks.devices import one_thread
 
@@ -39,27 +39,27 @@ def train_together(patches: list[str], model: str, config: ProcessConfig) -> Sta
     return _fit(runs.job_of_several(paths, Path(model), config), paths)
 
 
-def _fit(job: runs.Job, patches: Path | list[Path]) -> State[str]:
-    if job.is_done:
-        return job.unchanged()
+def _fit(asked: runs.Job, patches: Path | list[Path]) -> State[str]:
+    if asked.is_done:
+        return asked.unchanged()
     from invae.training.train import train as fit
 
-    config = job.config
-    curve = LiveCurve(job.folder.name)
+    curve = LiveCurve(asked.folder.name)
+    with gpu.fitted(asked, section="training") as job, one_thread():
 
-    def follow(epoch: "Epoch") -> None:
-        curve.add(training=epoch.training["elbo"], held_out=epoch.held_out.get("elbo", math.nan))
-        job.note = f"ELBO {epoch.score:.4g} nats"
+        def follow(epoch: "Epoch") -> None:
+            held_out = epoch.held_out.get("elbo", math.nan)
+            curve.add(training=epoch.training["elbo"], held_out=held_out)
+            job.note = f"ELBO {epoch.score:.4g} nats"
 
-    with one_thread():
         fit(
             patches,
             job.target,
-            model=config.model,
-            training=config.training,
-            seed=config.seed,
+            model=job.config.model,
+            training=job.config.training,
+            seed=job.config.seed,
             receipt=job.receipt,
-            compute=config.compute,
+            compute=job.config.compute,
             progress=job.progress(),
             on_epoch=follow,
         )

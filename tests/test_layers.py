@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: list[set[str]] = [
-    {"errors", "dims", "progress"},
+    {"errors", "dims", "progress", "secrets"},
     {"config"},
     {"provenance"},
     {"store"},

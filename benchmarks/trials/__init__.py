@@ -1,7 +1,7 @@
 """The tasks of the scoreboard, in the order of its page."""
 
 from benchmarks.trial import Trial
-from benchmarks.trials import cards, digits, ensembles, others, shifts, speed
+from benchmarks.trials import cards, digits, ensembles, fourd, others, shifts, speed
 
 TRIALS: tuple[Trial, ...] = (
     *cards.TRIALS,
@@ -10,4 +10,5 @@ TRIALS: tuple[Trial, ...] = (
     *ensembles.TRIALS,
     *speed.TRIALS,
     *others.TRIALS,
+    *fourd.TRIALS,
 )

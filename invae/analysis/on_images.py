@@ -10,7 +10,15 @@ from invae.analysis.inputs import Inputs
 from invae.analysis.outliers import find_outliers
 from invae.analysis.tracks import track_table
 
-MEASURED = ("intensity", "width", "ellipticity", "nearest_distance", "mean_distance")
+MEASURED = (
+    "intensity",
+    "width",
+    "ellipticity",
+    "nearest_distance",
+    "mean_distance",
+    "displacement",
+    "contrast",
+)
 """What is known of atoms beside their patches."""
 
 

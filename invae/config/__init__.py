@@ -18,6 +18,7 @@ from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieC
 from invae.config.schema import Config
 from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
 from invae.config.training import TrainingConfig
+from invae.config.watch import WatchConfig
 
 __all__ = [
     "AnalyseConfig",
@@ -45,6 +46,7 @@ __all__ = [
     "ShiftsConfig",
     "TrainingConfig",
     "WallsConfig",
+    "WatchConfig",
 ]
 
 

@@ -27,6 +27,8 @@ class FindConfig(Config):
     1; its atoms need not rise above the noise one by one. None is looked for when empty."""
     refine: Literal["gaussian", "centroid"] = "gaussian"
     """Position below a pixel, by a fitted Gaussian or by the weighted centroid."""
+    lines: Literal["straighten", "keep"] = "straighten"
+    """Whether the jitter of scan lines along x, where atoms left and right in the frame agree on it, is taken off positions."""
 
 
 class LinkConfig(Config):
@@ -62,6 +64,8 @@ class AtomsConfig(FramesConfig):
     kind: Literal["atoms"] = "atoms"
     find: FindConfig = FindConfig()
     link: LinkConfig = LinkConfig()
+    neighbours: Annotated[int, Field(ge=3, le=12)] | None = None
+    """Nearest atoms from whose middle `displacement` is counted; 3, 4 or 6 as the lattice has it when empty."""
     min_valid: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Least share of a patch inside the frame and finite; atoms with less keep their position only."""
 

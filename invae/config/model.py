@@ -50,6 +50,9 @@ class RotationConfig(Config):
     """Directions of the polar grid on which the angle is inferred exactly."""
     disc: Literal["inscribed", "circumscribed"] = "inscribed"
     """Part of the patch that turns: the disc inside it, or the one around it with its outside masked."""
+    zero: Literal["alike", "dipole"] = "alike"
+    """Where the angle counts from when it is inferred exactly: alike patterns lie alike, as patches of objects want it; or the angle is the
+    direction of the pattern's brighter side, as that of a centre of mass, as diffraction patterns want it."""
 
 
 class TranslationConfig(Config):

@@ -1,12 +1,25 @@
 """How the diffraction patterns of a scan become patches."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from invae.config.schema import Config
 
 Neighbours = Literal[1, 5, 9, 13, 21, 37]
+
+
+class AlikeConfig(Config):
+    """Probes whose surroundings look alike, wherever within reach they lie: where a structure repeats itself many patterns can be added up
+    without a blur.
+    """
+
+    n_probes: Annotated[int, Field(ge=2, le=1024)] = 64
+    """How many are added up, the probe itself among them; at most half of those within reach."""
+    surroundings: Annotated[int, Field(ge=1, le=16)] = 4
+    """Half the side of the square of probes that is compared [scan step]; one that is wider than a defect overlooks it."""
+    reach: Annotated[int, Field(ge=2, le=128)] = 24
+    """How far they may lie from the probe along each axis [scan step]."""
 
 
 class PatternsConfig(Config):
@@ -19,10 +32,13 @@ class PatternsConfig(Config):
     """Scattering angle at which the patch ends [`radius_units`]. Inside the bright-field disc its edge, which neither turns nor changes, is left out."""
     radius_units: Literal["disc", "mrad"] = "disc"
     """Shares of the bright-field disc's radius, or mrad."""
-    transform: Literal["none", "sqrt", "log", "anscombe"] = "anscombe"
-    """none keeps counts as whole numbers, for likelihood `poisson`; anscombe makes the noise of counts 1 everywhere, sqrt about a half."""
+    transform: Literal["none", "sqrt", "log", "anscombe", "pearson"] = "anscombe"
+    """none keeps counts as whole numbers, for likelihood `poisson`; anscombe makes the noise of counts 1 where there are several in a pixel,
+    sqrt about a half; pearson, the difference from what all patterns share in units of its Poisson noise, makes it 1 everywhere."""
     neighbours: Neighbours = 1
     """Probes looked at together: those at most 0, 1, 1.4, 2, 2.2 or 3.2 scan steps away; a site that lacks one is left out."""
+    alike: AlikeConfig | None = None
+    """Probes that look alike are added up in place of the nearest ones."""
     combine: Literal["sum", "rings", "apart"] = "sum"
     """All added up; one channel for each distance; or one for each neighbour, which then does not turn with the pattern."""
     deal_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -30,3 +46,11 @@ class PatternsConfig(Config):
     common: Literal["remove", "keep"] = "keep"
     """Whether what all patterns of the scan share, such as the edge of the disc, is taken off after the transform; never off counts
     that stay counts."""
+
+    @model_validator(mode="after")
+    def _either_near_or_alike(self) -> Self:
+        if self.alike is not None and self.neighbours > 1:
+            raise ValueError(
+                f"both neighbours ({self.neighbours}) and alike are asked for; set one of them, neighbours=1 or alike=null"
+            )
+        return self

@@ -14,6 +14,7 @@ from invae import store
 from invae.blocks import map_blocks
 from invae.config import AtomsConfig, ComputeConfig
 from invae.descriptors import pieces
+from invae.descriptors.atom_shells import contrasts, displacements, shells
 from invae.descriptors.atoms import find_atoms
 from invae.descriptors.frame_patches import Frames, survey, whole_share, write_patches
 from invae.descriptors.image_patches import INDEPENDENT
@@ -132,6 +133,7 @@ def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
     ).assign_coords(_numbers(atoms, frames, dataset))
     track = attrs("number of the atom, the same in every frame")
     every = every.assign_coords(track=(SITE, links.track.astype(np.int32), track))
+    every = every.assign_coords(_within(atoms, frames, dataset, neighbours=config.neighbours))
     of_atoms = [name for name, values in every.coords.items() if values.dims == (SITE,)]
     found = xr.Dataset({name: ("atom", every[name].values, every[name].attrs) for name in of_atoms})
     has_patch = ("atom", kept, attrs("the atom is the centre of a patch"))
@@ -144,8 +146,7 @@ def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
 
 def _numbers(atoms: Atoms, frames: Frames, dataset: xr.Dataset) -> dict[str, tuple]:
     """What is known of atoms beside their patches, as coordinates of sites."""
-    size = pixel_sizes(dataset)
-    unit, step = ("pixel", np.ones(2)) if size is None else ("nm", np.array(size))
+    unit, step = _step(dataset)
     near = np.concatenate(
         [_distances(here * step) for here in atoms.by_frame(frames.n_frames)] or [np.zeros((0, 2))]
     )
@@ -158,6 +159,31 @@ def _numbers(atoms: Atoms, frames: Frames, dataset: xr.Dataset) -> dict[str, tup
         "ellipticity": (SITE, atoms.ellipticity, attrs(round_words)),
         "nearest_distance": (SITE, near[:, 0], attrs("distance of the nearest atom", unit)),
         "mean_distance": (SITE, near[:, 1], attrs(mean_words, unit)),
+    }
+
+
+def _step(dataset: xr.Dataset) -> tuple[str, np.ndarray]:
+    """The unit of lengths, and a pixel's sides (y, x) in it."""
+    size = pixel_sizes(dataset)
+    return ("pixel", np.ones(2)) if size is None else ("nm", np.array(size))
+
+
+def _within(
+    atoms: Atoms, frames: Frames, dataset: xr.Dataset, *, neighbours: int | None
+) -> dict[str, tuple]:
+    """Where atoms are within their nearest neighbours, and how bright beside them, as coordinates of sites."""
+    unit, step = _step(dataset)
+    places = [here * step for here in atoms.by_frame(frames.n_frames)]
+    around = [shells(here, count=neighbours) for here in places]
+    moved = np.concatenate([displacements(*pair) for pair in zip(places, around, strict=True)])
+    height = [atoms.height[atoms.frame == number] for number in range(frames.n_frames)]
+    ratio = np.concatenate([contrasts(*pair) for pair in zip(height, around, strict=True)])
+    words = "of the atom from the middle of its nearest ones"
+    return {
+        "displacement": (SITE, np.hypot(*moved.T), attrs(f"distance {words}", unit)),
+        "displacement_y": (SITE, moved[:, 0], attrs(f"displacement {words}, down", unit)),
+        "displacement_x": (SITE, moved[:, 1], attrs(f"displacement {words}, right", unit)),
+        "contrast": (SITE, ratio, attrs("height of the atom over that of its nearest ones")),
     }
 
 

@@ -17,6 +17,8 @@ DRAWN = 4.0
 """Radius in which an atom is taken away from its neighbours, in its sds."""
 GROUND = 4.0
 """Sd of the smoothing that makes the background of what the atoms leave over, in their sds."""
+CLIPPED = 3.0
+"""Deviation beyond which what the atoms leave over is no background, in its robust sds."""
 LONGEST = 0.5
 """Longest step, in sds."""
 FREE = 0.5
@@ -112,13 +114,22 @@ def fit(image: np.ndarray, places: np.ndarray, *, sd: float, free: float = FREE)
     for number in range(ROUNDS):
         if number:
             drawn = draw(image.shape, state, radius=DRAWN * sd)
-            ground = ndi.gaussian_filter(image - drawn, GROUND * sd, mode="mirror")
+            ground = _ground(image - drawn, sd=sd)
             values = image_values - window.of(drawn + ground) + _gaussians(window, state)
         for _ in range(STEPS if number else 2 * STEPS):
             state, rest = _step(state, values, window, start=(places, sd), trust=trust)
     state[:, 1:3] = _near(state[:, 1:3], places, sd=sd)
     ellipticity = _ellipticity(state, rest, window)
     return Shapes(state[:, 1:3], state[:, 0], np.exp(state[:, 3]), ellipticity)
+
+
+def _ground(left: np.ndarray, *, sd: float) -> np.ndarray:
+    """What changes slowly (y, x) in what the atoms leave over; what stands out of it, such as an atom that the rim cuts off, is clipped."""
+    usual = float(np.median(left))
+    spread = CLIPPED * 1.4826 * float(np.median(np.abs(left - usual)))
+    return ndi.gaussian_filter(
+        np.clip(left, usual - spread, usual + spread), GROUND * sd, mode="mirror"
+    )
 
 
 def draw(shape: tuple[int, ...], state: np.ndarray, *, radius: float) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Atoms of an image: found as maxima, placed between the pixels by a centroid or a Gaussian."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -8,6 +8,7 @@ from scipy.spatial import KDTree
 
 from invae.config.atoms import FindConfig
 from invae.descriptors.atom_lattice import NEXT, repeated
+from invae.descriptors.atom_lines import lines_of, shift_of
 from invae.descriptors.atom_refine import Shapes, centroid, draw, fit, heights
 
 SURROUNDINGS = 1.6
@@ -59,7 +60,15 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
             found = _shapes(filled, places, scale.sd, config=config)
     inside = ((found.position >= 0) & (found.position <= np.array(image.shape) - 1)).all(axis=1)
     kept = inside & (found.height > 0)
-    return Shapes(*(getattr(found, part.name)[kept] for part in fields(Shapes)))
+    found = Shapes(*(getattr(found, part.name)[kept] for part in fields(Shapes)))
+    return _straightened(found, scale.sd, len(image)) if config.lines == "straighten" else found
+
+
+def _straightened(found: Shapes, sd: float, n_lines: int) -> Shapes:
+    """The atoms with what their lines moved them along x taken off."""
+    lines = lines_of(found.position, found.height, sd=sd, n_lines=n_lines)
+    moved = shift_of(lines, found.position[:, 0], sd=sd)
+    return replace(found, position=found.position - moved[:, None] * np.array([0, 1]))
 
 
 def _shapes(image: np.ndarray, places: np.ndarray, sd: float, *, config: FindConfig) -> Shapes:

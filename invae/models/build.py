@@ -45,7 +45,7 @@ from invae.models.encoders import (
 )
 from invae.models.families import Plan, plan
 from invae.models.fields import Field, PosedField, WholeField
-from invae.models.gauge import Gauge
+from invae.models.gauge import Dipole, Landmarks
 from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
 from invae.models.latents import ClassPrior, NormalPrior
 from invae.models.likelihoods import Noise, noise_of
@@ -105,7 +105,7 @@ def _turning_disc(made: Plan) -> tuple[Recogniser, Generator]:
         _noise(made),
         grid=grid,
         prior=CirclePrior(config.rotation.prior_sd),
-        gauge=Gauge(made.code),
+        gauge=Dipole() if config.rotation.zero == "dipole" else Landmarks(made.code),
         geometry=made.geometry,
     )
     chosen = config.encoder or parts.PolarEncoder()

@@ -2,13 +2,17 @@
 
 A model is free to decode each pattern turned by an angle of its own, if it infers all angles turned back by as much; only
 differences of angles between alike patterns mean something, and not even these if the angle of free choice jumps somewhere in
-the content. The gauge takes patterns of landmarks, links each to the one most like it, and turns them so that linked
-ones agree; every other pattern is turned onto its nearest landmark's. Nothing else changes: the turned field with the turned
-angle is the same picture.
+the content. Two ways to settle it once a model is trained; nothing else changes: the turned field with the turned angle is the
+same picture.
+
+`Landmarks`: patterns of landmarks are each linked to the one most like it, and turned so that linked ones agree; every other
+pattern is turned onto its nearest landmark's. `Dipole`: every pattern is upright when its brighter side lies at +x, so that the
+angle is the direction of the brighter side, as that of a centre of mass.
 """
 
 import math
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +31,60 @@ APART = 1e3
 """Distance between landmarks of different classes, in units of the content."""
 
 
-class Gauge(nn.Module):
+class Gauge(nn.Module, ABC):
+    """Which way up a decoded field is."""
+
+    @abstractmethod
+    def forward(
+        self,
+        latents: Latents,
+        field: Float[Tensor, "batch channel radius angle"],
+        *,
+        painter: Field,
+        grid: PolarGrid,
+    ) -> Float[Tensor, " batch"] | None:
+        """Turn of every decoded field from the upright one [rad]; none before the gauge is settled."""
+
+    @abstractmethod
+    def settle(self, latents: Latents, *, painter: Field, grid: PolarGrid) -> None:
+        """Choose, once the model is trained, by what it says of some patches."""
+
+
+class Dipole(Gauge):
+    """Upright is a field whose brighter side lies at +x."""
+
+    settled: Tensor
+
+    def __init__(self) -> None:
+        """A gauge that turns nothing before it is settled: a training does not need it."""
+        super().__init__()
+        self.register_buffer("settled", torch.zeros(0))
+        self.register_load_state_dict_pre_hook(_make_room_for("settled"))
+
+    def forward(
+        self,
+        latents: Latents,
+        field: Float[Tensor, "batch channel radius angle"],
+        *,
+        painter: Field,
+        grid: PolarGrid,
+    ) -> Float[Tensor, " batch"] | None:
+        """Direction of the first harmonic of every field, all rings counted alike [rad].
+
+        Outer rings have more pixels, but in diffraction patterns hold little of the deflection and most of the noise.
+        """
+        if len(self.settled) == 0:
+            return None
+        directions = torch.arange(grid.n_angles, device=field.device) * (TURN / grid.n_angles)
+        ring = field.sum((1, 2))
+        return torch.atan2(ring @ directions.sin(), ring @ directions.cos())
+
+    def settle(self, latents: Latents, *, painter: Field, grid: PolarGrid) -> None:
+        """From now on."""
+        self.settled = torch.ones(1).to(self.settled)
+
+
+class Landmarks(Gauge):
     """Landmarks in the latents that say what a patch shows, and how far each one's pattern is to be turned."""
 
     offset: Tensor
@@ -45,7 +102,9 @@ class Gauge(nn.Module):
         for name in self.names:
             self.register_buffer(f"at_{name}", torch.zeros(0, sizes[name]))
         self.register_buffer("offset", torch.zeros(0))
-        self.register_load_state_dict_pre_hook(self._make_room)
+        self.register_load_state_dict_pre_hook(
+            _make_room_for(*(f"at_{name}" for name in self.names), "offset")
+        )
 
     def forward(
         self,
@@ -93,15 +152,18 @@ class Gauge(nn.Module):
     def _of(self, latents: Latents) -> dict[str, Tensor]:
         return {name: latents[name] for name in self.names}
 
-    def _make_room(
-        self, _: nn.Module, state_dict: Mapping[str, Any], prefix: str, *__: Any
-    ) -> None:
-        """Before weights are loaded: be ready for as many landmarks as are stored."""
-        for name in (*(f"at_{name}" for name in self.names), "offset"):
+
+def _make_room_for(*names: str) -> Callable[..., None]:
+    """Before weights are loaded: buffers of a module become as long as those stored."""
+
+    def make_room(module: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
+        for name in names:
             stored = state_dict.get(prefix + name)
             if stored is not None:
-                own = getattr(self, name)
-                setattr(self, name, own.new_zeros(len(stored), *own.shape[1:]))
+                own = getattr(module, name)
+                setattr(module, name, own.new_zeros(len(stored), *own.shape[1:]))
+
+    return make_room
 
 
 def turned(

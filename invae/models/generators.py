@@ -222,7 +222,7 @@ class DiscGenerator(Generator):
         if turn is None:
             return field
         times = field[0, :, :, 0].numel()
-        return rolled(field.flatten(0, 2), turn.repeat_interleave(times)).view_as(field)
+        return rolled(field.flatten(0, 2), -turn.repeat_interleave(times)).view_as(field)
 
     def settle(self, latents: Latents) -> None:
         if self.prior.sd is None:  # a prior about 0 has chosen already

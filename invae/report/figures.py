@@ -11,6 +11,7 @@ from invae.report import (
     beside,
     changes,
     classes,
+    displaced,
     follow,
     frames,
     images,
@@ -37,7 +38,7 @@ SECTIONS: Mapping[str, tuple[Draw, ...]] = {
         scan.colours,
         angles.posterior,
     ),
-    "What it means": (follow.association, atoms.measured),
+    "What it means": (displaced.displacements, follow.association, atoms.measured),
     "What is unusual": (atoms.outliers,),
     "Against what is known": (agreement.confusion, agreement.angle, agreement.reading),
     "Classes of the model": (members.sheets, members.probability),
@@ -81,6 +82,9 @@ NEEDS: Mapping[Draw, Callable[[Result], bool]] = {
         images.has_frames,
     ),
     **dict.fromkeys((atoms.overview, atoms.glance), _has("images")),
+    displaced.displacements: lambda result: (
+        "displacement" in result[""].variables and "images" in result
+    ),
     atoms.measured: lambda result: "intensity" in result[""],
     atoms.outliers: _has("outliers"),
     tracks.over_time: _has("tracks"),

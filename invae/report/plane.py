@@ -25,6 +25,8 @@ DESCRIPTORS = {
     "ellipticity": "ellipticity",
     "nearest_distance": "nearest neighbour",
     "mean_distance": "three nearest, mean",
+    "displacement": "displacement",
+    "contrast": "contrast to the nearest",
 }
 """Descriptors and their names in figures."""
 SIGNED = ("wall_curvature", "domain_convexity")

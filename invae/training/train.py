@@ -144,7 +144,7 @@ def train_on(
         made, history = course.from_groups(model, on_epoch)
     else:
         made, history = course.run(model, on_epoch)
-    course.orient(made)
+    course.orient(made, model)
     return Trained(
         model=made.eval(),
         config=model,
@@ -201,7 +201,7 @@ class Course:
         fit = self._fit(first, plain, n_epochs=stages.alone)
         self._train(fit, begun, Span(0, n_epochs), ignore)
         batches = self.batches(self.split.training)
-        self.orient(first)
+        self.orient(first, plain)
         hint = grouped(first, batches, n_classes=model.n_classes[0], seed=self.seed)
         made = self._fresh(model)
         made.load_state_dict(inherited(made, first))
@@ -209,12 +209,12 @@ class Course:
         span = Span(stages.alone, n_epochs)
         return made, self._train(fit, self.checkpoints, span, on_epoch)
 
-    def orient(self, made: VAE) -> None:
+    def orient(self, made: VAE, model: ModelConfig) -> None:
         """Choose which way up a trained model's patterns are, unless they were turned onto each other from the beginning.
 
         Held against patches themselves, patterns of one kind stay closer together than held against a few decoded ones.
         """
-        if self.training.angle_start == "free":
+        if self.training.angle_start == "free" or model.rotation.zero == "dipole":
             settle(made, self.batches(self.split.training))
 
     def _fresh(self, model: ModelConfig) -> VAE:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import scoreboard
-from benchmarks.page import number, page, reached
+from benchmarks.page import chapter, chapters_of, number, page, reached
 from benchmarks.scoreboard import Run, chosen, found_of, run_here
 from benchmarks.trial import Goal, Scores, Trial
 from benchmarks.trials import TRIALS, cards, others
@@ -80,19 +80,38 @@ def test_other_settings_are_another_run(trial):
 
 def test_the_page_says_mean_worst_and_what_was_missed(trial):
     runs = [Run(trial, seed, quick=False) for seed in range(2)]
-    assert "not run" in page([trial], found_of(runs))
+    assert "not run" in chapter("latents", [trial], found_of(runs))
     for run in runs:
         run_here(run)
-    good = page([trial], found_of(runs))
+    good = chapter("latents", [trial], found_of(runs))
     assert (
         "| a coin | share of heads | 0.5 | mean ≥ 0.55, worst ≥ 0.5 | 0.5500 | 0.5000 | 2 | **yes** |"
         in good
     )
     assert "1 of 1 marks are reached" in good
     strict = replace(trial, goals=(Goal("heads", "share of heads", "0.5", 0.9),))
-    missed = page([strict], found_of(runs))
+    missed = chapter("latents", [strict], found_of(runs))
     assert "0 of 1 marks" in missed
     assert "share of heads: mean ≥ 0.9 is **not reached** (seeds 0.5000, 0.6000)" in missed
+
+
+def test_one_chapter_is_written_anew_and_the_other_stays(trial, tmp_path, monkeypatch):
+    other = replace(trial, name="scan", chapter="microscopy", words="a scan")
+    monkeypatch.setattr(scoreboard, "TRIALS", (trial, other))
+    for each in (trial, other):
+        run_here(Run(each, 0, quick=False))
+    path = tmp_path / "board.md"
+    scoreboard.write(path, {"latents", "microscopy"}, quick=False, peers=True)
+    first = chapters_of(path.read_text())
+    assert page(first) == path.read_text()
+    run_here(Run(other, 1, quick=False))
+    scoreboard.write(path, {"microscopy"}, quick=False, peers=True)
+    second = chapters_of(path.read_text())
+    assert second["latents"] == first["latents"]
+    assert (
+        "| a scan | share of heads | 0.5 | mean ≥ 0.55, worst ≥ 0.5 | 0.5500 |"
+        in second["microscopy"]
+    )
 
 
 def test_a_peer_stands_beside_ours_not_among_the_marks(trial):
@@ -100,7 +119,7 @@ def test_a_peer_stands_beside_ours_not_among_the_marks(trial):
     runs = [Run(t, 0, quick=False) for t in (trial, peer)]
     for run in runs:
         run_here(run)
-    text = page([trial, peer], found_of(runs))
+    text = chapter("latents", [trial, peer], found_of(runs))
     assert "Other 1.0: 0.5000" in text
     assert "of 1 marks" in text
 

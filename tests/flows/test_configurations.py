@@ -153,3 +153,31 @@ def test_every_setting_is_a_key_that_can_be_changed():
 
     shown = yaml.safe_load(configurations.as_yaml(configurations.load("pfm-walls")))
     assert set(walk(shown)) <= keys
+
+
+@pytest.mark.parametrize("change", ["", " training.epochs=3 compute.scheduler=tcp://dask:8786"])
+def test_the_flow_takes_a_pinned_name_for_a_configuration(change):
+    values = {"sources": ["scan.ibw"], "out": "results", "config": f"pfm-walls@1{change}"}
+    wanted = configurations.load("pfm-walls", changes=change.split())
+    assert process.validate_parameters(values)["config"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pfm-wals@1", "did you mean pfm-walls?"),
+        ("pfm-walls@99", "only version '1' is here"),
+        ("pfm-walls@1 training.epoch=3", "did you mean training.epochs?"),
+        ("", "config '' does not exist"),
+    ],
+)
+def test_a_name_that_the_flow_cannot_take_is_explained(text, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        process.validate_parameters({"sources": [], "out": "results", "config": text})
+
+
+def test_the_flow_takes_no_file_for_a_name(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(configurations.as_yaml(configurations.load("pfm-walls")))
+    with pytest.raises(ConfigError, match=r"mine\.yaml' does not exist"):
+        process.validate_parameters({"sources": [], "out": "results", "config": str(path)})

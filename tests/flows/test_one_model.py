@@ -92,6 +92,7 @@ def test_a_run_takes_the_model_and_its_result_can_be_made_again(
 
 def test_what_does_not_fit_is_refused_in_one_line(out, model, capsys):
     other = shutil.copytree(out / "second", out.parent / "other" / "second").parent
+    shutil.rmtree(other / "second" / "model", ignore_errors=True)
     words = ["--out", str(other)]
     assert execute(["describe", *words, "--set", "describe.patches.window=20"]) == 0
     capsys.readouterr()
@@ -104,7 +105,7 @@ def test_what_does_not_fit_is_refused_in_one_line(out, model, capsys):
         return line
 
     assert "pixels, the model takes 3 of 16 × 16" in refused("embed", *words, "--model", str(model))
-    assert not (other / "second" / "model" / "recordings.json").exists()
+    assert not (other / "second" / "model").exists()
     assert "holds no finished model" in refused("embed", *words, "--model", str(other))
     both = [str(out / "domains"), str(other / "second"), "--model", str(other / "m")]
     assert "one model takes one kind" in refused("train", *both)

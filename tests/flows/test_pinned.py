@@ -1,11 +1,15 @@
 """A version of a configuration is given once: whoever changes what it says is told to raise it."""
 
+import json
 import shutil
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from flows import configurations, pinned
 from flows.cli import execute
+from flows.commands.running import say_if_settings_differ
 
 
 @pytest.fixture
@@ -73,3 +77,25 @@ def test_both_versions_are_shown_and_can_be_chosen(configs, capsys):
     assert "version: '1'" in capsys.readouterr().out
     assert execute(["configs", "demo@3"]) == 1
     assert "there is no such version, only 2, 1;" in capsys.readouterr().err
+
+
+def test_results_made_with_other_settings_under_the_same_version_are_told(tmp_path):
+    scan, told = tmp_path / "scan.npy", StringIO()
+    config = configurations.load("demo")
+    values = config.model_dump(mode="json")
+    values["training"] |= {"epochs": 31}
+    del values["analyse"], values["model"]["beta"]
+
+    def say(before: dict[str, object]) -> str:
+        told.truncate(0)
+        (tmp_path / "scan").mkdir(exist_ok=True)
+        (tmp_path / "scan" / "run.json").write_text(json.dumps({"config": before}))
+        say_if_settings_differ([scan], tmp_path, config, name=None, console=Console(file=told))
+        return told.getvalue().strip("\0\n")
+
+    assert say(values) == (
+        f"note: {tmp_path / 'scan'} was made with another demo@1 (training.epochs): with --set, "
+        "or the configuration was changed without a new version"
+    )
+    assert say({**values, "version": "0"}) == "", "it has a version of its own"
+    assert say(config.model_dump(mode="json")) == ""

@@ -77,6 +77,23 @@ def test_every_atom_is_found_and_none_invented(method, kind, spacing, sd, seed):
     assert rms <= 0.15
 
 
+def test_an_atom_that_the_rim_cuts_off_does_not_pull_at_faint_ones():
+    """A bright column whose middle lies outside the frame is no atom, and its slope no background."""
+    y, x = np.meshgrid(np.arange(14.0, 240, 20), np.arange(29.0, 240, 20), indexing="ij")
+    faint = np.column_stack([y.ravel(), x.ravel()])
+    cut = np.column_stack([np.arange(4.0, 250, 20), np.full(13, -0.6)])
+    bright = np.concatenate([faint[:, None] + np.array([10, 10]), cut[:, None]]).reshape(-1, 2)
+    along = np.arange(250)
+    image = np.full((250, 250), 5.0)
+    for places, height in ((faint, 100), (bright, 720)):
+        rows, columns = (np.exp(-((along - places[:, [n]]) ** 2) / 18) for n in (0, 1))
+        image += height * rows.T @ columns
+    found = find_atoms(image, config=FindConfig()).position
+    first = faint[(faint[:, 1] == 29) & (np.abs(faint[:, 0] - 124) < 90)]
+    distance = np.asarray(KDTree(found).query(first)[0])
+    assert (distance < 0.1).all()
+
+
 def test_877_atoms_of_a_512_frame_are_found_to_a_seventh_of_a_pixel():
     atoms = lattice(512, 18.4, seed=21)[:877]
     found = find_atoms(picture(atoms, 512, sd=3.0, seed=21), config=FindConfig())

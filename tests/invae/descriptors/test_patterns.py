@@ -136,7 +136,7 @@ def test_a_sum_over_neighbours_is_the_sum_of_their_patches(recording, described)
 def test_counts_stay_counts_and_do_not_depend_on_the_blocks(recording, described, monkeypatch):
     whole = opened(described(recording, config(), name="whole.zarr"))
     monkeypatch.setattr("invae.descriptors.layout.PATCH_BYTES", 12 * 12 * 4 * 5)
-    monkeypatch.setattr("invae.descriptors.patterns.PIECE_BYTES", 1.0)
+    monkeypatch.setattr("invae.descriptors.pattern_scan.PIECE_BYTES", 1.0)
     small = opened(described(recording, config(), name="small.zarr"))
     xr.testing.assert_identical(whole["patch"], small["patch"])
     assert (whole["patch"] == np.rint(whole["patch"])).all()

@@ -11,9 +11,16 @@ from invae.models.gauge import turned
 from invae.models.generators import DiscGenerator
 from invae.models.objective import evaluate
 from invae.models.patches import Geometry, Patches
-from invae.models.polar import rolled
+from invae.models.polar import PolarGrid, rolled
 
 SIZE = 24
+POINTING = ModelConfig.model_validate(
+    {
+        "family": "rVAE",
+        "rotation": {"zero": "dipole"},
+        "decoder": {"kind": "polar", "harmonics": 2},  # smooth, so that pixels show the direction
+    }
+)
 
 
 @pytest.fixture
@@ -77,6 +84,55 @@ def test_a_settled_model_is_loaded_with_its_landmarks(model, patches):
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
         angle, again = (evaluate(m, patches).completed["angle"] for m in (model, other.eval()))
+    assert torch.equal(angle, again)
+
+
+def direction(view: torch.Tensor, grid: PolarGrid) -> torch.Tensor:
+    """Where the brighter side of fields on the polar grid lies [rad]."""
+    y, x = -grid.coords[..., 0], grid.coords[..., 1]
+    radius = torch.hypot(y, x)
+    weighted = view.sum(1)
+    return torch.atan2((weighted * y / radius).sum((1, 2)), (weighted * x / radius).sum((1, 2)))
+
+
+@pytest.fixture
+def pointing():
+    """A model whose angles are the directions of the brighter side."""
+    return build(POINTING, Geometry(1, SIZE, SIZE), seed=0).eval()
+
+
+def test_the_dipole_gauge_changes_angles_and_neither_pictures_nor_the_elbo(pointing, patches):
+    with torch.no_grad():
+        before = evaluate(pointing, patches)
+        picture = pointing.decode(before.completed).mean
+        settle(pointing, patches)
+        after = evaluate(pointing, patches)
+        torch.testing.assert_close(pointing.decode(after.completed).mean, picture, atol=2e-2, rtol=0)  # fmt: skip
+    torch.testing.assert_close(after.terms.elbo, before.terms.elbo, rtol=1e-3, atol=0.1)
+
+
+@pytest.mark.parametrize("degrees", [0, 73, 180, -100])
+def test_in_the_dipole_gauge_the_angle_is_the_direction_of_the_brighter_side(
+    pointing, patches, degrees
+):
+    settle(pointing, patches)
+    angle = torch.full((5, 1), math.radians(degrees))
+    content = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        drawn = pointing.decode({"content": content, "angle": angle}).mean
+        upright = pointing.generator.pattern({"content": content, "angle": angle})
+    grid = pointing.generator.grid
+    found = direction(grid.observe(Patches(drawn)).values, grid)
+    assert (torch.cos(found - angle[:, 0]) > math.cos(0.1)).all()
+    torch.testing.assert_close(direction(upright, grid), torch.zeros(5), atol=1e-4, rtol=0)
+
+
+def test_a_model_in_the_dipole_gauge_is_loaded_in_it(pointing, patches):
+    settle(pointing, patches)
+    other = build(POINTING, Geometry(1, SIZE, SIZE), seed=1)
+    other.load_state_dict(pointing.state_dict())
+    with torch.no_grad():
+        angle, again = (evaluate(m, patches).completed["angle"] for m in (pointing, other.eval()))
     assert torch.equal(angle, again)
 
 

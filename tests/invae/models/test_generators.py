@@ -8,7 +8,7 @@ from torch import distributions
 
 from invae.models.circle import CirclePrior
 from invae.models.fields import Code, Field
-from invae.models.gauge import Gauge
+from invae.models.gauge import Landmarks
 from invae.models.generators import FINER, DiscGenerator, OnDisc
 from invae.models.latents import Latents
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise, log_prob
@@ -140,7 +140,7 @@ def test_moving_the_disc_off_the_frame_never_pays(noise):
     likelihood = disc(model)
     grid = likelihood.grid
     generator = DiscGenerator(
-        Fixed(likelihood.field), model, grid=grid, prior=CirclePrior(), gauge=Gauge(Code(1)),
+        Fixed(likelihood.field), model, grid=grid, prior=CirclePrior(), gauge=Landmarks(Code(1)),
         geometry=Geometry(1, SIZE, SIZE),
     ).double()  # fmt: skip
     content, angle = torch.zeros(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
@@ -175,7 +175,7 @@ def test_a_masked_pixel_changes_nothing(noise):
 def test_a_quarter_turn_is_rot90():
     likelihood = disc(Gaussian(2, sd=0.4), n_channels=2)
     generator = DiscGenerator(
-        Fixed(likelihood.field), likelihood.noise, grid=likelihood.grid, prior=CirclePrior(), gauge=Gauge(Code(1)),
+        Fixed(likelihood.field), likelihood.noise, grid=likelihood.grid, prior=CirclePrior(), gauge=Landmarks(Code(1)),
         geometry=Geometry(2, SIZE, SIZE),
     ).double()  # fmt: skip
     content = torch.zeros(1, 1, dtype=torch.float64)
@@ -190,7 +190,7 @@ def test_the_picture_of_the_true_latents_explains_best():
     likelihood = disc(Gaussian(1, sd=0.3))
     grid, field = likelihood.grid, likelihood.field
     generator = DiscGenerator(
-        Fixed(field), likelihood.noise, grid=grid, prior=CirclePrior(), gauge=Gauge(Code(1)),
+        Fixed(field), likelihood.noise, grid=grid, prior=CirclePrior(), gauge=Landmarks(Code(1)),
         geometry=Geometry(1, SIZE, SIZE),
     ).double()  # fmt: skip
     content = torch.zeros(4, 1, dtype=torch.float64)

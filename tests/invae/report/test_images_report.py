@@ -28,7 +28,16 @@ def test_a_report_of_atoms_speaks_of_atoms_only(pages):
     assert not WALLS.search(text), WALLS.search(text)
     assert re.search(r"\d+ atoms? in", text)
     drawn = {path.stem for path in (pages["atoms"] / "figures").iterdir()}
-    assert {"images", "glance", "angle", "content", "classes", "error", "measured"} <= drawn
+    assert {
+        "images",
+        "glance",
+        "angle",
+        "content",
+        "classes",
+        "error",
+        "measured",
+        "displacement",
+    } <= drawn
     assert {"tracks", "drift"} <= drawn
 
 
@@ -37,7 +46,7 @@ def test_a_report_of_windows_shows_shifts_and_no_atoms(pages):
     assert not WALLS.search(text), WALLS.search(text)
     drawn = {path.stem for path in (pages["dense"] / "figures").iterdir()}
     assert {"images", "glance", "content", "error"} <= drawn
-    assert not {"measured", "tracks", "angle"} & drawn
+    assert not {"measured", "tracks", "angle", "displacement"} & drawn
 
 
 def test_unusual_atoms_are_named_with_their_place(atom_run):

@@ -1,0 +1,153 @@
+"""A headless Chromium that opens pages, waits for words on them, clicks and takes pictures; for the docs."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
+
+from invae.errors import InvaeError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",  # it opens nothing but our own server, and root has no sandbox
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
+
+WIDTH = 1200
+"""Of the window and the pictures [px]."""
+
+PATIENCE = 90.0
+"""Seconds that words on a page are waited for."""
+
+MIDDLE = """
+(() => {
+    const found = [...document.querySelectorAll('body *')].filter(
+        element => element.innerText?.trim() === WORDS && element.getClientRects().length);
+    if (!found.length) return null;
+    const box = found.at(-1).getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+})()
+"""
+"""Where the innermost element is that says these words and no others [px]."""
+
+
+def program() -> str | None:
+    """The Chromium of this machine, if it has one."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Page:
+    """One page of the browser, spoken to in the DevTools protocol."""
+
+    def __init__(self, line: Connection) -> None:
+        self._line = line
+        self._numbers = count(1)
+
+    def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        self._line.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._line.recv(PATIENCE))
+            if answer.get("id") == number:
+                return answer["result"]
+
+    def _evaluate(self, expression: str) -> Any:
+        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        return answer["result"].get("value")
+
+    def open(self, address: str) -> None:
+        """Go to an address."""
+        self._ask("Page.navigate", url=address)
+
+    def wait_for(self, *words: str) -> None:
+        """Wait until all words stand on the page.
+
+        Raises:
+            InvaeError: if one of them does not come.
+        """
+        end = time.monotonic() + PATIENCE
+        for text in words:
+            while not self._evaluate(f"document.body.innerText.includes({json.dumps(text)})"):
+                if time.monotonic() > end:
+                    raise InvaeError(f"the page does not say {text!r} after {PATIENCE:.0f} s")
+                time.sleep(0.2)
+
+    def click(self, words: str) -> None:
+        """Click on what carries these words and no others."""
+        self.wait_for(words)
+        x, y = self._evaluate(MIDDLE.replace("WORDS", json.dumps(words)))
+        for kind in ("mousePressed", "mouseReleased"):
+            place = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            self._ask("Input.dispatchMouseEvent", type=kind, **place)
+
+    def picture(self, target: Path, *, height: int, settle: float = 2.0) -> None:
+        """Write what the window shows as a PNG of few colours.
+
+        Args:
+            target: the file.
+            height: of the window [px].
+            settle: seconds for what moves on the page.
+        """
+        size = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._ask("Emulation.setDeviceMetricsOverride", **size)
+        time.sleep(settle)
+        content = base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.open(io.BytesIO(content)).convert("RGB")
+        picture.quantize(128).save(target, optimize=True)
+
+
+@contextmanager
+def page() -> Iterator[Page]:
+    """A page of a browser that lives as long.
+
+    Raises:
+        InvaeError: if there is no Chromium here, or it does not start.
+    """
+    chromium = program()
+    if chromium is None:
+        raise InvaeError(f"none of {', '.join(NAMES)} is installed; pictures need one of them")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        words = [chromium, *FLAGS, f"--user-data-dir={folder}", f"--window-size={WIDTH},900"]
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            with connect(_address(Path(folder), process), max_size=None) as line:
+                yield Page(line)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _address(folder: Path, process: "subprocess.Popen[bytes]") -> str:
+    """Where a new page of the browser can be spoken to."""
+    said, end = folder / "DevToolsActivePort", time.monotonic() + PATIENCE
+    while not said.is_file() or "\n" not in said.read_text():
+        if process.poll() is not None or time.monotonic() > end:
+            raise InvaeError("Chromium has not started; try it with --headless by hand")
+        time.sleep(0.1)
+    port = said.read_text().splitlines()[0]
+    answer = httpx.put(f"http://127.0.0.1:{port}/json/new?about:blank", timeout=PATIENCE)
+    return answer.raise_for_status().json()["webSocketDebuggerUrl"]

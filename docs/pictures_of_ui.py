@@ -1,0 +1,118 @@
+"""The pictures of Prefect's pages in these docs: `python -m docs.pictures_of_ui [FOLDER]`; about two minutes on one core.
+
+A server of its own, a small simulated series, one `invae run` on it, and a headless Chromium that looks at the pages
+while the model trains and afterwards.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from docs.browser import Page, page
+from flows.server import LocalServer, prepare_environment
+from invae.errors import InvaeError
+
+INVAE = (sys.executable, "-m", "flows.cli")
+FOLDER = Path(__file__).parent / "images" / "ui"
+
+SERIES = ("rows=96", "columns=96", "n_frames=12", "margin=16")
+CHANGES = ("training.epochs=40", "describe.patches.window=16", "report.dpi=80")
+"""Small, but with epochs enough that the training can be watched."""
+
+PATIENCE = 900.0
+"""Seconds that a run is waited for."""
+
+
+def take_all(folder: Path = FOLDER) -> None:
+    """Run the small series and take every picture.
+
+    Raises:
+        InvaeError: if the run fails, or a page does not show what it should.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["PREFECT_HOME"] = place
+        prepare_environment(verbose=False)
+        server = LocalServer()
+        try:
+            server.wait()
+            with page() as browser, _run(Path(place), server.address) as run:
+                _while_it_trains(browser, server.address, folder)
+                if run.wait(PATIENCE):
+                    raise InvaeError(f"the run ended with {run.returncode}; see above")
+                _afterwards(browser, server.address, folder)
+        finally:
+            server.stop()
+
+
+@contextmanager
+def _run(place: Path, address: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """`invae run` on a simulated series, under the server."""
+    series = str(place / "switching.zarr")
+    simulate = ["simulate", "domains", "--out", series, "--seed", "3", *_sets(SERIES)]
+    subprocess.run([*INVAE, *simulate], check=True)
+    command = ["run", series, "--config", "demo", "--out", str(place / "results"), *_sets(CHANGES)]
+    environment = {**os.environ, "PREFECT_API_URL": f"{address}/api"}
+    with subprocess.Popen([*INVAE, *command], env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _sets(changes: tuple[str, ...]) -> list[str]:
+    return [word for change in changes for word in ("--set", change)]
+
+
+def _while_it_trains(browser: Page, address: str, folder: Path) -> None:
+    """The list of artifacts of the run with live progress, rate and time left."""
+    end = time.monotonic() + PATIENCE
+    while not any(_halfway(artifact) for artifact in _read(address, "artifacts")):
+        if time.monotonic() > end:
+            raise InvaeError("the training was not seen in its middle; give it more epochs")
+        time.sleep(0.3)
+    (run,) = _read(address, "flow_runs")
+    browser.open(f"{address}/runs/flow-run/{run['id']}")
+    browser.click("Artifacts")
+    browser.wait_for("switching-train", "s left")
+    browser.picture(folder / "progress.png", height=1210, settle=0.5)
+
+
+def _halfway(artifact: dict[str, Any]) -> bool:
+    return artifact["key"] == "switching-train" and 10 < float(artifact["data"]) < 80
+
+
+def _afterwards(browser: Page, address: str, folder: Path) -> None:
+    """The run with its stages, the training curve, a map of the latents and the summary."""
+    (run,) = _read(address, "flow_runs")
+    browser.open(f"{address}/runs/flow-run/{run['id']}")
+    browser.wait_for("Completed")
+    browser.click("Task Runs")
+    browser.wait_for("take in switching", "write the report on switching")
+    browser.picture(folder / "run.png", height=1150)
+    artifacts = {artifact["key"]: artifact["id"] for artifact in _read(address, "artifacts")}
+    for key, words, height in (
+        ("training", "Training on switching", 540),
+        ("content", "switching: content", 750),
+        ("summary", "largest drift against frame 0", 760),
+    ):
+        browser.open(f"{address}/artifacts/artifact/{artifacts[f'switching-{key}']}")
+        browser.wait_for(words)
+        browser.picture(folder / f"{key}.png", height=height)
+
+
+def _read(address: str, what: str) -> list[dict[str, Any]]:
+    """All things of a kind that the server has."""
+    answer = httpx.post(f"{address}/api/{what}/filter", json={"limit": 200}, timeout=60)
+    return answer.raise_for_status().json()
+
+
+if __name__ == "__main__":
+    take_all(*map(Path, sys.argv[1:2]))

@@ -1,0 +1,56 @@
+"""All that is looked at, in the order in which it helps."""
+
+from pathlib import Path
+
+from flows.doctor.access import check_access, check_page, own_addresses
+from flows.doctor.check import Check, fail, ok
+from flows.doctor.machine import check_gpu, check_room, check_writable
+from flows.doctor.pins import check_pins
+from flows.doctor.reached import Reached, Silence, reached
+from flows.doctor.server import check_limit, check_schedules, check_zombies
+from flows.doctor.stores import check_leftovers, check_shards
+
+
+def examine(out: Path, *, fix: bool = False) -> list[Check]:
+    """Look at libraries, machine, stores and server.
+
+    Args:
+        out: folder of the recordings.
+        fix: whether what can be made is made: the GPU's slot.
+    """
+    pins = check_pins()
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    here = [
+        *check_room(out, settings.home),
+        *check_writable(out),
+        *check_gpu(),
+        *check_shards(out),
+        *check_leftovers(out),
+    ]
+    with reached() as server:
+        if isinstance(server, Silence):
+            return [*pins, *here, _silent(server)]
+        beat = settings.flows.heartbeat_frequency
+        return [*pins, *here, *_of_server(server, fix=fix, beat=beat)]
+
+
+def _silent(silence: Silence) -> Check:
+    if not silence.address:
+        return ok("server", "none is set, every command brings its own; `invae serve` runs one")
+    remedy = "start it, or unset PREFECT_API_URL"
+    return fail("server", silence.reason, remedy)
+
+
+def _of_server(server: Reached, *, fix: bool, beat: float | None) -> list[Check]:
+    import torch
+
+    return [
+        ok("server", f"answers at {server.address}"),
+        *check_access(server.address, own=own_addresses()),
+        *check_page(server.address),
+        *check_schedules(server.client),
+        *check_limit(server.client, fix=fix, has_gpu=torch.cuda.is_available()),
+        *check_zombies(server.client, own_beat=beat),
+    ]

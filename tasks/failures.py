@@ -1,0 +1,138 @@
+"""Why a run failed: the recording's fault or the machine's; kept on the server as a table beside the run."""
+
+import errno
+import json
+import os
+import re
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from prefect import Flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.sorting import ArtifactSort
+
+from invae.errors import InvaeError
+from tasks.artifacts import UNREACHABLE, key_of
+from tasks.folder import Busy
+
+Fault = Literal["recording", "machine", "missing"]
+
+SUFFIX = "failure"
+LONGEST_TRACEBACK = 8000
+
+FULL_OR_BROKEN = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ESTALE,
+}
+"""What a machine says whatever the recording is, also where an error of ours was made of it."""
+
+LOST = {"KilledWorker", "CommClosedError", "OutOfMemoryError", "AcceleratorError"}
+"""Names of errors of dask and torch that tell of a lost worker or a full memory; neither is imported for it."""
+
+OUT_OF_MEMORY = "can't allocate memory"
+"""In the text of torch's RuntimeError when there is no memory on the processor's side."""
+
+SECRET_NAME = re.compile(r"AUTH|SECRET|PASSW|TOKEN|CREDENTIAL|API_KEY|ACCESS_KEY", re.IGNORECASE)
+_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+SHORTEST_SECRET = 6
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, in one line and in full."""
+
+    fault: Fault
+    reason: str
+    traceback: str
+
+
+def failure_of(error: BaseException, *, sources: Sequence[str] = ()) -> Failure:
+    """Whose fault an error is, and its text without anything secret."""
+    told = str(error) if isinstance(error, InvaeError) else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    fault = _fault(error, sources)
+    return Failure(fault, without_secrets(" ".join(told.split())), without_secrets(trace))
+
+
+def _fault(error: BaseException, sources: Sequence[str]) -> Fault:
+    if any(not Path(source).exists() for source in sources):
+        return "missing"
+    if isinstance(error, (MemoryError, Busy, *UNREACHABLE)) or OUT_OF_MEMORY in str(error):
+        return "machine"
+    if any(kind.__name__ in LOST for kind in type(error).__mro__):
+        return "machine"
+    causes = [cause for cause in _causes(error) if isinstance(cause, OSError)]
+    if any(cause.errno in FULL_OR_BROKEN for cause in causes):
+        return "machine"
+    if isinstance(error, InvaeError) or not isinstance(error, OSError) or error.errno is None:
+        return "recording"
+    return "recording" if str(error.filename) in sources else "machine"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def without_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The text without logins in addresses and without values of secret variables of the environment."""
+    secrets = {
+        value
+        for name, value in environment.items()
+        if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET
+    }
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _LOGIN.sub("***@", text)
+
+
+def keep_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Keep why a run failed, beside the run; called by Prefect when it does."""
+    error = state.result(raise_on_failure=False)
+    if not isinstance(error, BaseException):
+        return
+    failure = failure_of(error, sources=flow_run.parameters.get("sources", ()))
+    rows = [{"about": about, "what": what} for about, what in asdict(failure).items()]
+    artifact = ArtifactCreate(
+        key=key_of(flow_run.name, SUFFIX),
+        type="table",
+        data=json.dumps(rows),
+        description="Why the run failed",
+        flow_run_id=flow_run.id,
+    )
+    with get_client(sync_client=True) as client:
+        client.create_artifact(artifact)
+
+
+def read_failure(client: SyncPrefectClient, flow_run: UUID) -> Failure | None:
+    """Why a run failed the last time; nothing if it did not say."""
+    found = client.read_artifacts(
+        artifact_filter=ArtifactFilter(key=ArtifactFilterKey(like_=f"-{SUFFIX}")),
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])),
+        sort=ArtifactSort.CREATED_DESC,
+        limit=1,
+    )
+    if not found:
+        return None
+    rows = {row["about"]: row["what"] for row in json.loads(str(found[0].data))}
+    return Failure(**rows)
