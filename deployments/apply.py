@@ -1,6 +1,6 @@
 """Bring everything of `deployments/` to the server that PREFECT_API_URL names: `python -m deployments.apply`.
 
-Pools that are there stay as they are, deployments and automations become what the files say; so it may be run at any
+Pools and the GPU's slot stay as they are if they are there, deployments and automations become what the files say; so it may be run at any
 time, and is after every upgrade. Nothing is taken away.
 """
 
@@ -18,6 +18,7 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
+from flows.doctor.server import check_limit
 from invae.errors import ConfigError, InvaeError
 
 FOLDER = Path(__file__).parent
@@ -34,7 +35,7 @@ NEEDED = {
 
 
 def apply(environment: Mapping[str, str]) -> None:
-    """Make pools, deployments and automations what the files say.
+    """Make pools, the GPU's slot, deployments and automations what the files say.
 
     Raises:
         ConfigError: if a variable is not set.
@@ -46,6 +47,8 @@ def apply(environment: Mapping[str, str]) -> None:
     with get_client(sync_client=True) as client:
         for pool in pools():
             print(f"pool {pool}: {make_pool(client, pool)}")
+        for check in check_limit(client, fix=True, has_gpu=False):
+            print(f"{check.name}: {check.found}")
         deploy()
         for automation in automations():
             print(f"automation {automation.name}: {make_automation(client, automation)}")

@@ -90,17 +90,22 @@ def _halfway(artifact: dict[str, Any]) -> bool:
 
 
 def _afterwards(browser: Page, address: str, folder: Path) -> None:
-    """The run with its stages, the training curve, a map of the latents and the summary."""
+    """The run with its stages, the training curve, a map of the latents, the report and the summary."""
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
     browser.wait_for("Completed")
     browser.click("Task Runs")
     browser.wait_for("take in switching", "write the report on switching")
     browser.picture(folder / "run.png", height=1150)
-    artifacts = {artifact["key"]: artifact["id"] for artifact in _read(address, "artifacts")}
+    artifacts = {
+        artifact["key"]: artifact["id"]
+        for artifact in _read(address, "artifacts")
+        if artifact["type"] != "progress"
+    }
     for key, words, height in (
         ("training", "Training on switching", 540),
-        ("content", "switching: content", 750),
+        ("content", "switching-content", 750),
+        ("report", "The whole report is at", 1100),
         ("summary", "largest drift against frame 0", 760),
     ):
         browser.open(f"{address}/artifacts/artifact/{artifacts[f'switching-{key}']}")

@@ -62,24 +62,26 @@ def label(config: ProcessConfig) -> str:
     return f"{config.name}@{config.version}"
 
 
-def named(value: object) -> object:
-    """The configuration that `NAME@VERSION key=value …` stands for; what is no text is handed on.
+def pinned(text: str) -> ProcessConfig:
+    """The configuration that `NAME@VERSION key=value …` stands for.
 
     A file's name is no name here: a run may be asked for by somebody who may not read the worker's files.
 
     Raises:
         ConfigError: if there is no configuration of that name and version, or a change does not fit it.
     """
-    if not isinstance(value, str):
-        return value
-    name, *changes = value.split() or [""]
+    name, *changes = text.split() or [""]
     if name not in available() and not re.fullmatch(r"[\w-]+@[\w-]+", name):
         raise ConfigError(_unknown(name))
     return load(name, changes=changes)
 
 
+def _named(value: object) -> object:
+    return pinned(value) if isinstance(value, str) else value
+
+
 NamedConfig = Annotated[
-    ProcessConfig, BeforeValidator(named, json_schema_input_type=str | ProcessConfig)
+    ProcessConfig, BeforeValidator(_named, json_schema_input_type=str | ProcessConfig)
 ]
 """A flow's parameter: a configuration in full, or `NAME@VERSION` of one that is kept here."""
 

@@ -12,6 +12,7 @@ from tasks.failures import keep_failure
 from tasks.folder import exclusive
 from tasks.ingest import ingest
 from tasks.report import report
+from tasks.summary import show_recording
 from tasks.train import train
 
 
@@ -41,4 +42,6 @@ def process(
         trained = (adopt(patches, model) if model else train(patches, config)).result()
         embedding = embed(patches, trained, config).result()
         result = analyse(recording, patches, trained, embedding, config).result()
-        return report(result, config).result()
+        page = report(result, config).result()
+    show_recording(folder)
+    return page

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 2.0
 STOP_SECONDS = 15.0
 READY = "ready"
+AFTER_MIDNIGHT = "5 0 * * *"
+"""When the page of the day before is written, UTC."""
 SHORT_AT_ONCE = 2
 """Short flows have places of their own, so that they do not wait behind long ones."""
 
@@ -70,18 +72,27 @@ async def short_deployments(served: Served) -> list["RunnerDeployment"]:
     """Deployments of flows that take seconds and come by a schedule."""
     from prefect.types.entrypoint import EntrypointType
 
+    from flows.day import day
     from flows.watch import watch
 
+    page = await day.ato_deployment(
+        "day",
+        parameters={"out": served.out, "days_ago": 1},
+        cron=AFTER_MIDNIGHT,
+        tags=["invae"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
     if served.watch is None:
-        return []
+        return [page]
     return [
+        page,
         await watch.ato_deployment(
             "watch",
             parameters={"config": served.watch.model_dump(mode="json")},
             interval=served.watch.interval,
             tags=["invae"],
             entrypoint_type=EntrypointType.MODULE_PATH,
-        )
+        ),
     ]
 
 

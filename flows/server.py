@@ -25,6 +25,8 @@ STOP_SECONDS = 10.0
 
 DEFAULTS: Mapping[str, str] = {
     "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "invae",  # what Dask's workers tell
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # single stages have no flow
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(STARTUP_SECONDS)),
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",

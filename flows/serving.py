@@ -147,6 +147,7 @@ class Serving:
         if self._server:
             self._server.wait()
             self._recover(None)
+            _make_slot()
         self._runner.serve(self._served)
 
     def tend(self) -> None:
@@ -190,6 +191,16 @@ class Serving:
         finally:
             if self._server:
                 self._server.stop()
+
+
+def _make_slot() -> None:
+    """The GPU's slot on a server of our own, so that runs take turns on the GPU."""
+    from prefect.client.orchestration import get_client
+
+    from flows.doctor.server import make_limit
+
+    with get_client(sync_client=True) as client:
+        make_limit(client)
 
 
 @contextmanager

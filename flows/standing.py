@@ -1,8 +1,6 @@
 """How recordings stand: in work, waiting, failed, set aside, done; from what lies on disk and, where one answers, the server."""
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
@@ -13,7 +11,7 @@ from flows.arrivals import ledger
 from flows.doctor.reached import Reached, reached
 from flows.terminal import one_line
 from invae import stages, store
-from tasks.folder import RUN_FILE, read_record
+from tasks.folder import RUN_FILE, is_worked_on, read_record
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -103,7 +101,7 @@ def _on_disk(out: Path) -> Iterator[Standing]:
         done = [name for name in stages.STAGES if _made(folder, name)]
         left = [name for name in stages.STAGES if name not in done]
         last = last_finished(folder)
-        if _is_worked_on(folder):
+        if is_worked_on(folder):
             yield Standing(folder.name, "running", last, f"at work on {(left or done)[0]}")
         elif left:
             words = f"stopped before {left[0]}; the same command goes on"
@@ -127,21 +125,6 @@ def last_finished(folder: Path) -> str:
     """When the last stage of a recording was finished; empty if none was."""
     made = read_record(folder).get("stages", {})
     return max((str(stage.get("finished", "")) for stage in made.values()), default="")
-
-
-def _is_worked_on(folder: Path) -> bool:
-    """Whether a run, in whatever process, holds the recording's lock."""
-    try:
-        descriptor = os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _in_ledger(out: Path, on_disk: Mapping[str, Standing]) -> Iterator[Standing]:

@@ -44,34 +44,6 @@ def map_blocks(
         # one level of parallelism: linear algebra that starts threads of its own inside a block is ten times slower
         with _Count(len(blocks), progress), threadpool_limits(limits=1):
             return list(dask.compute(*jobs, scheduler="threads", num_workers=compute.workers))  # pyright: ignore
-    return _on_cluster(function, blocks, compute=compute, progress=progress)
+    from invae.cluster import map_on_cluster  # the libraries of a cluster: not for threads
 
-
-def _on_cluster(
-    function: Callable[[Block], Answer],
-    blocks: Sequence[Block],
-    *,
-    compute: ComputeConfig,
-    progress: Progress,
-) -> list[Answer]:
-    from distributed import Client, LocalCluster, as_completed
-
-    if compute.scheduler == "processes":
-        cluster = LocalCluster(
-            n_workers=compute.workers,
-            threads_per_worker=1,
-            dashboard_address=None,  # pyright: ignore[reportArgumentType]
-        )
-        client = Client(cluster)
-    else:
-        cluster, client = None, Client(compute.scheduler)
-    try:
-        futures = client.map(function, list(blocks), pure=False)
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            progress(done, len(futures))
-        return [future.result() for future in futures]
-    finally:
-        client.close()
-        if cluster is not None:
-            cluster.close()
+    return map_on_cluster(function, blocks, compute=compute, progress=progress)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from invae import store
 from invae.results.reading import groups_of
@@ -67,7 +67,7 @@ def digest_of(path: Path) -> str:
         return digest.hexdigest()
     for file in sorted(path.iterdir()):
         if file.suffix == ".safetensors":
-            for name, values in sorted(load_file(file).items()):
+            for name, values in sorted(load(file.read_bytes()).items()):
                 _add(digest, xr.Variable(_axes(values), values), f"{file.name}/{name}")
         elif file.suffix == ".json" and file.name != store.RECEIPT_FILE:
             text = json.dumps(_text(file), sort_keys=True)
@@ -106,7 +106,7 @@ def _of_folders(old: Path, new: Path) -> Iterator[Difference]:
     for name in sorted(files[0] ^ files[1]):
         yield Difference(f"{old.name}/{name}", _only(name in files[0]))
     for name in sorted(files[0] & files[1]):
-        first, second = (load_file(path / name) for path in (old, new))
+        first, second = (load((path / name).read_bytes()) for path in (old, new))
         for weight in sorted(first.keys() ^ second.keys()):
             yield Difference(f"{old.name}/{weight}", _only(weight in first))
         for weight in sorted(first.keys() & second.keys()):

@@ -46,3 +46,7 @@ class OutOfMemory(MachineError):
 
 class WorkerLost(MachineError):
     """A process that worked for this one is gone."""
+
+
+class ClusterError(InvaeError):
+    """A Dask cluster that does not answer, has no workers or runs other code."""

@@ -7,6 +7,8 @@ from typing import Any
 
 HIDDEN = "***"
 
+PLACES = ("PWD", "OLDPWD")
+"""Variables that a shell keeps its folders in, whatever `pwd` means elsewhere."""
 SHORTEST = 6
 """Secrets of the environment with fewer characters are ordinary words, and are left where they stand."""
 
@@ -16,7 +18,7 @@ _NAME = (
 )
 _NAMED = re.compile(_NAME, re.I)
 _USER = re.compile(  # a key may have slashes in it, and a port is no password
-    r"(?P<kept>\b[a-z][a-z0-9+.-]*://)(?!\*\*\*@)"
+    r"(?P<kept>\b[a-z][a-z0-9+.-]+:/{1,2})(?!\*\*\*@)"  # a path has lost one of the slashes
     r"(?:[^\s/?#:'\"<>]*:(?!\d+/)[^\s?#'\"<>@]*|[^\s/?#'\"<>]*)@",
     re.I,
 )
@@ -61,6 +63,6 @@ def _of_the_environment() -> list[str]:
     """Values of variables whose names say that they are secret, and the password of `user:password`; longest first."""
     found: set[str] = set()
     for name, value in os.environ.items():
-        if _NAMED.search(name):
+        if _NAMED.search(name) and name not in PLACES:
             found |= {value, value.partition(":")[2]}
     return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)

@@ -14,9 +14,11 @@ from pathlib import Path
 from invae import provenance, store
 from invae.config import ProcessConfig
 from invae.errors import InputError, StoreError
+from invae.places import place
 from invae.provenance import Receipt, Source
+from invae.secrets import holds_secret
 
-STORING = ("blocks.py", "dims.py", "store.py")
+STORING = ("blocks.py", "dims.py", "places.py", "store.py")
 """Code under every stage that writes a store."""
 
 LONGEST_NAME = 120
@@ -138,15 +140,17 @@ def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
     """Where the stores of a recording go.
 
     Raises:
-        InputError: if there is no source, or `name` is no name of a folder.
+        InputError: if there is no source, `name` is no name of a folder, or an address has a password in it.
     """
     if not paths:
         raise InputError("no recording was given; name at least one file")
+    if any(holds_secret(str(place)) for place in (*paths, out)):
+        raise InputError("an address has a password or key in it; set it in the environment")
     if name is not None and (safe_name(name) != name):
         raise InputError(
             f"name {name!r} is not usable as a folder; {safe_name(name)!r} would be (letters, digits, . _ + -)"
         )
-    return out / (name or name_of(paths))
+    return place(out) / (name or name_of(paths))
 
 
 def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:

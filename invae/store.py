@@ -1,7 +1,8 @@
-"""Stores on disk: lay out sharded Zarr, write it block by block, publish it whole or not at all.
+"""Stores, in folders or on object stores: lay out sharded Zarr, write it block by block, publish it whole or not at all.
 
 A store grows under a hidden name, `.<name>.<key>.partial`, and gets its own name when it is complete. A block covers whole
-shards; it is the unit of writing and of resuming, and a block that is there is not written again.
+shards; it is the unit of writing and of resuming, and a block that is there is not written again. An object store does not
+rename: there a complete store is copied inside the bucket, and what makes it a store, its `MARKERS`, comes last.
 """
 
 import errno
@@ -10,17 +11,20 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 import zarr
+import zarr.storage
 from zarr.codecs import BloscCodec
 
+from invae import places
 from invae.errors import NoRoom, NotWritable, StoreError
+from invae.places import ObjectPath
 from invae.provenance import Receipt
 
 # zarr 3.1 compares every chunk with the fill value before writing it; without the comparison writing is 2.4 times as fast,
@@ -31,6 +35,8 @@ CHUNK_BYTES = 1 << 20
 COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
 RECEIPT_FILE = "receipt.json"
 """Where the receipt of a folder that is no Zarr group lies."""
+MARKERS = ("zarr.json", RECEIPT_FILE)
+"""Without these a place on an object store is no finished store."""
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -45,7 +51,8 @@ def writing(path: Path) -> Iterator[None]:
         NotWritable: If writing is not allowed.
     """
     try:
-        yield
+        with places.answering(path) if isinstance(path, ObjectPath) else nullcontext():
+            yield
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise NoRoom(
@@ -99,7 +106,7 @@ def lay_out(
 ) -> None:
     """Make the arrays of a store, unwritten, and write the small coordinates; a layout that is there is left alone."""
     with writing(path):
-        root = zarr.open_group(path, mode="a")
+        root = open_group(path, mode="a")
         place = root.require_group(group) if group else root
         for name, variable in variables.items():
             if name in place:
@@ -184,7 +191,7 @@ def write_tile(
 ) -> None:
     """Write one tile of an array, which is one file."""
     with writing(path):
-        target = zarr.open_group(path, path=group, mode="r+")[name]
+        target = open_group(path, group=group, mode="r+")[name]
         assert isinstance(target, zarr.Array)
         for place, length, n in zip(
             tile, target.shards or target.chunks, target.shape[:2], strict=False
@@ -198,7 +205,7 @@ def write_tile(
 
 def tile_is_written(path: Path, name: str, *, tile: tuple[slice, slice], group: str = "") -> bool:
     """Whether the file of a tile is on disk."""
-    array = zarr.open_group(path, path=group, mode="r")[name]
+    array = open_group(path, group=group, mode="r")[name]
     assert isinstance(array, zarr.Array)
     lengths = array.shards or array.chunks
     place = [str(part.start // n) for part, n in zip(tile, lengths, strict=False)]
@@ -215,7 +222,7 @@ def write_dataset(path: Path, dataset: xr.Dataset, *, group: str = "") -> None:
         }
         dataset.assign({k: v for k, v in texts.items() if k in dataset.data_vars}).assign_coords(
             {k: v for k, v in texts.items() if k in dataset.coords}
-        ).to_zarr(path, group=group or None, mode="a", consolidated=False, zarr_format=3)
+        ).to_zarr(_zarr(path), group=group or None, mode="a", consolidated=False, zarr_format=3)
 
 
 def write_block(
@@ -223,7 +230,7 @@ def write_block(
 ) -> None:
     """Write one block of whole shards, `arrays` by name, at `start` along the first dimension."""
     with writing(path):
-        place = zarr.open_group(path, path=group, mode="r+")
+        place = open_group(path, group=group, mode="r+")
         for name, values in arrays.items():
             target = place[name]
             assert isinstance(target, zarr.Array)
@@ -250,12 +257,28 @@ def block_is_written(
 
 def open_store(path: str | Path, *, group: str = "") -> xr.Dataset:
     """A store's group as a lazy Dataset; values are read when asked for."""
-    if not (Path(path) / group / "zarr.json").is_file():
+    path = places.place(path)
+    if not (path / group / "zarr.json").is_file():
         place = f"{path}/{group}" if group else str(path)
         raise StoreError(f"{place} is not a Zarr store, or an unfinished one; make it again")
     return xr.open_zarr(
-        path, group=group or None, chunks=None, consolidated=False, decode_timedelta=False
+        _zarr(path), group=group or None, chunks=None, consolidated=False, decode_timedelta=False
     )
+
+
+def open_group(path: Path, *, group: str = "", mode: Literal["r", "r+", "a"]) -> zarr.Group:
+    """A store's group as Zarr has it, to read (`r`), to change (`r+`) or to make if need be (`a`)."""
+    return zarr.open_group(
+        _zarr(path), path=group, mode=mode, zarr_format=3, use_consolidated=False
+    )
+
+
+def _zarr(path: Path) -> Any:
+    """The place as Zarr has it."""
+    if not isinstance(path, ObjectPath):
+        return path
+    # at the store itself: Zarr makes a group of every folder above what it writes
+    return zarr.storage.ObjectStore(places.objects_at(str(path)))
 
 
 def begin(target: Path, key: str) -> Path:
@@ -265,7 +288,7 @@ def begin(target: Path, key: str) -> Path:
         partial = place_of(target, key)
         for other in target.parent.glob(f".{target.name}.*.partial"):
             if other != partial:
-                shutil.rmtree(other)
+                remove(other)
         partial.mkdir(parents=True, exist_ok=True)
         return partial
 
@@ -279,6 +302,9 @@ def publish(partial: Path, target: Path, receipt: Receipt) -> None:
     """Put the receipt on a complete store and give it its name; what stood there before goes at the same moment."""
     with writing(target):
         write_receipt(partial, receipt)
+        if isinstance(partial, ObjectPath):
+            _publish_objects(partial, target)
+            return
         _flush(partial)
         _give_name(partial, target)
 
@@ -297,6 +323,12 @@ def share(source: Path, target: Path) -> None:
     if is_current(target, receipt.key):
         return
     with writing(target):
+        if isinstance(source, ObjectPath) and isinstance(target, ObjectPath):
+            remove(target)
+            places.copy(source, target, last=MARKERS)
+            return
+        if isinstance(source, ObjectPath) or isinstance(target, ObjectPath):
+            raise StoreError(f"{source} cannot be taken over into {target}; have both in one place")
         partial = begin(target, receipt.key)
         shutil.rmtree(partial)  # what a killed copy left may be half a file
         shutil.copytree(source, partial, copy_function=_link)
@@ -323,8 +355,26 @@ def _give_name(partial: Path, target: Path) -> None:
         shutil.rmtree(retired)
 
 
+def _publish_objects(partial: ObjectPath, target: Path) -> None:
+    """A death on the way leaves no store at `target`, and all of it at `partial`."""
+    assert isinstance(target, ObjectPath)
+    remove(target)
+    places.copy(partial, target, last=MARKERS)
+    remove(partial)
+
+
+def remove(path: Path) -> None:
+    """Delete a store or folder with all that is in it."""
+    if isinstance(path, ObjectPath):
+        places.remove(path, first=MARKERS)
+    else:
+        shutil.rmtree(path)
+
+
 def recover(target: Path) -> None:
     """Undo a `publish` that died between its two renames."""
+    if isinstance(target, ObjectPath):
+        return
     retired = target.with_name(f".{target.name}.retired")
     if retired.exists() and not target.exists():
         retired.rename(target)
@@ -333,7 +383,7 @@ def recover(target: Path) -> None:
 def write_receipt(path: Path, receipt: Receipt) -> None:
     """Receipt into the root attributes of a Zarr group, or into a file of any other folder."""
     if (path / "zarr.json").exists():
-        zarr.open_group(path, mode="r+").attrs.update(receipt.to_attrs())
+        open_group(path, mode="r+").attrs.update(receipt.to_attrs())
     else:
         (path / RECEIPT_FILE).write_text(json.dumps(receipt.to_json(), indent=1))
 

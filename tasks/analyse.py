@@ -6,12 +6,13 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import artifacts, runs
 from tasks.devices import one_thread
 
 
 @task(
-    task_run_name=runs.sentence("sort and map what was found in {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["analyse"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
@@ -27,10 +28,10 @@ def analyse(
 
     with one_thread():
         interpret(
-            Path(recording),
-            Path(patches),
-            Path(model),
-            Path(embedding),
+            place(recording).absolute(),
+            place(patches).absolute(),
+            place(model).absolute(),
+            place(embedding).absolute(),
             job.target,
             config=config.analyse,
             seed=config.seed,

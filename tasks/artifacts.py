@@ -5,9 +5,9 @@ Nothing of a result depends on them: a server that cannot be reached costs a war
 
 import base64
 import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,10 +22,11 @@ from prefect.artifacts import (
 )
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 
+from invae.secrets import redacted
 from tasks.audience import Pace
 
 UNREACHABLE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
@@ -47,15 +48,17 @@ class _Line:
 
 
 def _send(call: Callable[[], Any]) -> Any:
-    """The answer of an artifact call; none outside of a task run, or while the server is away."""
-    if TaskRunContext.get() is None or time.monotonic() < _Line.silent_until:
+    """The answer of an artifact call; none outside of a run, or while the server is away."""
+    outside = TaskRunContext.get() is None and FlowRunContext.get() is None
+    if outside or time.monotonic() < _Line.silent_until:
         return None
     try:
         return call()
     except UNREACHABLE as error:
         _Line.silent_until = time.monotonic() + SECONDS_OF_SILENCE
         _logger.warning(
-            "the Prefect server does not answer (%r); the run goes on without it", error
+            "the Prefect server does not answer (%s); the run goes on without it",
+            redacted(repr(error)),
         )
         return None
 
@@ -66,21 +69,54 @@ def key_of(*words: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in text).strip("-")
 
 
+def plain(text: str) -> str:
+    """Text that came with a recording, in one line, for a place that shows markdown: it stays text, whatever is in it.
+
+    Tables and descriptions are shown as markdown too. Secrets are left out.
+    """
+    return escaped(" ".join(redacted(text).split()))
+
+
+def escaped(text: str) -> str:
+    """Text in lines that markdown shows as it is."""
+    text = _MARKED.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
+    return text.replace("://", ":\\//")
+
+
+def unescaped(text: str) -> str:
+    """What was given to `escaped`."""
+    return re.sub(r"\\(.)", r"\1", text).replace("&lt;", "<").replace("&amp;", "&")
+
+
+_MARKED = re.compile(
+    r"[\\`*\[\]|~>]|!(?=\[)|(?<![^\W_])_|_(?![^\W_])|^[#+-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.M
+)
+"""Letters that markdown takes for more than letters; an underscore inside a word is one."""
+
+
 def show_table(key: str, rows: Sequence[Mapping[str, Any]], *, description: str) -> None:
-    """A table artifact."""
-    table = [dict(row) for row in rows]
-    _send(lambda: create_table_artifact(key=key, table=table, description=description))
+    """A table artifact; text in it stays text."""
+    table = [
+        {
+            plain(str(name)): plain(value) if isinstance(value, str) else value
+            for name, value in row.items()
+        }
+        for row in rows
+    ]
+    words = plain(description)
+    _send(lambda: create_table_artifact(key=key, table=table, description=words))
 
 
 def show_markdown(key: str, text: str, *, description: str) -> None:
-    """A page of markdown as an artifact."""
-    _send(lambda: create_markdown_artifact(key=key, markdown=text, description=description))
+    """A page of markdown as an artifact; what a recording says in it has been through `plain`."""
+    words = plain(description)
+    _send(lambda: create_markdown_artifact(key=key, markdown=text, description=words))
 
 
 def show_picture(key: str, path: Path, *, description: str) -> None:
     """A PNG or SVG file as an artifact, with the picture inside it."""
-    url = data_uri(path.read_bytes(), kind=TYPES[path.suffix])
-    _send(lambda: create_image_artifact(image_url=url, key=key, description=description))
+    url, words = data_uri(path.read_bytes(), kind=TYPES[path.suffix]), plain(description)
+    _send(lambda: create_image_artifact(image_url=url, key=key, description=words))
 
 
 def data_uri(content: bytes, *, kind: str) -> str:
@@ -92,7 +128,7 @@ class LivePicture:
     """One image artifact whose picture is replaced while the work goes on."""
 
     def __init__(self, key: str, *, description: str) -> None:
-        self.key, self.description = key, description
+        self.key, self.description = key, plain(description)
         self._id: UUID | None = None
 
     def show(self, svg: str) -> None:
@@ -130,7 +166,7 @@ class LiveProgress:
             return
         self._last = time.monotonic()
         percent = 100.0 * min(done, total) / max(total, 1)
-        text = f"{self.unit}: {words}" + (f"; {note}" if note else "")
+        text = plain(f"{self.unit}: {words}" + (f"; {note}" if note else ""))
         if self._id is None:
             self._id = _send(lambda: create_progress_artifact(percent, self.key, text))
         else:
@@ -140,6 +176,7 @@ class LiveProgress:
 
 def flow_run_id() -> str:
     """The id of the flow run that we are in; empty outside of one."""
-    with suppress(AttributeError):
-        return str(TaskRunContext.get().task_run.flow_run_id or "")  # type: ignore[union-attr]
-    return ""
+    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    if task is not None:
+        return str(task.task_run.flow_run_id or "")
+    return str(flow.flow_run.id) if flow is not None and flow.flow_run is not None else ""

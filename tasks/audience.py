@@ -92,7 +92,7 @@ class Pace:
         if done <= first or instant <= began:
             return words
         rate = (done - first) / (instant - began)
-        return f"{words}, {rate:.3g}/s, {(total - done) / rate:.0f} s left"
+        return f"{words}, {rate:.3g}/s, {duration((total - done) / rate)} left"
 
 
 class Throughput:

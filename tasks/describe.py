@@ -1,16 +1,15 @@
 """recording.zarr → descriptors.zarr."""
 
-from pathlib import Path
-
 from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import runs
 
 
 @task(
-    task_run_name=runs.sentence("cut patches out of {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["describe"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
@@ -23,7 +22,7 @@ def describe(recording: str, config: ProcessConfig) -> State[str]:
     from invae.descriptors.describe import describe as extract
 
     extract(
-        Path(recording),
+        place(recording).absolute(),
         job.target,
         config=config.describe,
         receipt=job.receipt,

@@ -28,6 +28,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def follows() -> bool:
+    """Whether another process of the same training tells and writes (see `invae.training.processes`)."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0"
+
+
 def machine() -> str:
     """Model of the processor and number of cores that this process may use."""
     return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"

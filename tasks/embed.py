@@ -1,17 +1,16 @@
 """descriptors.zarr and model/ → embedding.zarr."""
 
-from pathlib import Path
-
 from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import gpu, runs
 from tasks.devices import one_thread
 
 
 @task(
-    task_run_name=runs.sentence("encode every site of {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["embed"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
@@ -25,8 +24,8 @@ def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
 
     with gpu.fitted(asked, section="embed") as job, one_thread():
         encode(
-            Path(patches),
-            Path(model),
+            place(patches).absolute(),
+            place(model).absolute(),
             job.target,
             config=job.config.embed,
             receipt=job.receipt,

@@ -2,10 +2,8 @@
 
 import errno
 import json
-import os
-import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +22,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import ArtifactSort
 
 from invae.errors import InvaeError
-from tasks.artifacts import UNREACHABLE, key_of
+from invae.secrets import redacted
+from tasks.artifacts import UNREACHABLE, escaped, key_of, unescaped
 from tasks.folder import Busy
 
 Fault = Literal["recording", "machine", "missing"]
@@ -50,10 +49,6 @@ LOST = {"KilledWorker", "CommClosedError", "OutOfMemoryError", "AcceleratorError
 OUT_OF_MEMORY = "can't allocate memory"
 """In the text of torch's RuntimeError when there is no memory on the processor's side."""
 
-SECRET_NAME = re.compile(r"AUTH|SECRET|PASSW|TOKEN|CREDENTIAL|API_KEY|ACCESS_KEY", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
-SHORTEST_SECRET = 6
-
 
 @dataclass(frozen=True)
 class Failure:
@@ -69,7 +64,7 @@ def failure_of(error: BaseException, *, sources: Sequence[str] = ()) -> Failure:
     told = str(error) if isinstance(error, InvaeError) else f"{type(error).__name__}: {error}"
     trace = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     fault = _fault(error, sources)
-    return Failure(fault, without_secrets(" ".join(told.split())), without_secrets(trace))
+    return Failure(fault, redacted(" ".join(told.split())), redacted(trace))
 
 
 def _fault(error: BaseException, sources: Sequence[str]) -> Fault:
@@ -94,25 +89,13 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def without_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The text without logins in addresses and without values of secret variables of the environment."""
-    secrets = {
-        value
-        for name, value in environment.items()
-        if SECRET_NAME.search(name) and len(value) >= SHORTEST_SECRET
-    }
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return _LOGIN.sub("***@", text)
-
-
 def keep_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Keep why a run failed, beside the run; called by Prefect when it does."""
     error = state.result(raise_on_failure=False)
     if not isinstance(error, BaseException):
         return
     failure = failure_of(error, sources=flow_run.parameters.get("sources", ()))
-    rows = [{"about": about, "what": what} for about, what in asdict(failure).items()]
+    rows = [{"about": about, "what": escaped(what)} for about, what in asdict(failure).items()]
     artifact = ArtifactCreate(
         key=key_of(flow_run.name, SUFFIX),
         type="table",
@@ -134,5 +117,6 @@ def read_failure(client: SyncPrefectClient, flow_run: UUID) -> Failure | None:
     )
     if not found:
         return None
-    rows = {row["about"]: row["what"] for row in json.loads(str(found[0].data))}
-    return Failure(**rows)
+    rows: list[dict[str, Any]] = json.loads(str(found[0].data))
+    told: dict[str, Any] = {row["about"]: unescaped(row["what"]) for row in rows}
+    return Failure(**told)

@@ -3,13 +3,15 @@
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from invae.errors import InvaeError, StoreError
+from invae import store
+from invae.errors import InvaeError
+from invae.places import ObjectPath, place
+from tasks.lease import Busy, is_leased, leased
 
 RUN_FILE = "run.json"
 
@@ -17,37 +19,41 @@ _held: set[Path] = set()
 """Folders locked by this process; the flow may enter what the command holds."""
 
 
-class Busy(StoreError):
-    """Another run is at work on the same recording; it passes."""
-
-
 @contextmanager
 def exclusive(folder: str | Path) -> Iterator[None]:
     """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
 
-    The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind.
+    The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind. On an
+    object store it is a lease.
 
     Raises:
         Busy: if another run has it.
     """
-    path = Path(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    place = path.resolve()
-    if place in _held:
+    path = place(folder)
+    key = path.resolve()
+    if key in _held:
         yield
         return
+    with leased(path) if isinstance(path, ObjectPath) else _locked(path):
+        _held.add(key)
+        try:
+            yield
+        except InvaeError:
+            _leave_no_trace(path)
+            raise
+        finally:
+            _held.discard(key)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock_of(path)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, path)
-        _held.add(place)
         yield
-    except InvaeError:
-        if place in _held:
-            _leave_no_trace(path)
-        raise
     finally:
-        _held.discard(place)
         os.close(descriptor)
 
 
@@ -57,6 +63,8 @@ def _lock_of(folder: Path) -> Path:
 
 def is_worked_on(folder: Path) -> bool:
     """Whether a run, in whatever process, is at work on a recording's folder."""
+    if isinstance(folder, ObjectPath):
+        return is_leased(folder)
     try:
         descriptor = os.open(_lock_of(folder), os.O_RDWR)
     except OSError:
@@ -73,7 +81,7 @@ def is_worked_on(folder: Path) -> bool:
 def _leave_no_trace(folder: Path) -> None:
     """Remove the folder of a recording of which not even the first stage could be made."""
     if folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()):
-        shutil.rmtree(folder)
+        store.remove(folder)
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -9,7 +9,7 @@ from tasks.audience import Throughput
 
 
 @task(
-    task_run_name=runs.sentence("take in {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["ingest"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,

@@ -1,54 +1,105 @@
 """result.zarr → report/."""
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 
 from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import artifacts, runs
 
-MOST_PICTURES = 12
-"""So many figures are shown in the UI; the report has all of them."""
+MAPS = "what-the-model-sees"
+"""Section of the report whose figures are shown one by one as well: the latent maps."""
+MOST_BYTES = 4_000_000
+"""Pictures inside the report as the UI shows it; the page on disk has all of them."""
 
 
 @task(
-    task_run_name=runs.sentence("write the report on {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["report"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
 )
 def report(result: str, config: ProcessConfig) -> State[str]:
-    """One page with all figures inside it, and the figures as files; the figures also go to the UI."""
+    """One page with all figures inside it, and the figures as files; page and latent maps also go to the UI."""
     job = runs.job_of("report", result, config)
     if job.is_done:
         return job.unchanged()
     from invae.report import report as write
 
     write(
-        Path(result),
+        place(result).absolute(),
         job.target,
         config=config.report,
         receipt=job.receipt,
         compute=config.compute,
         progress=job.progress(),
     )
-    show_figures(job.target)
+    show_report(job.target)
     return job.finished()
 
 
-def show_figures(report: Path) -> None:
-    """The report's figures as pictures in the UI, and the place of the page."""
-    recording = report.parent.name
-    figures = sorted(path for path in (report / "figures").glob("*") if path.suffix == ".png")
-    for path in figures[:MOST_PICTURES]:
-        artifacts.show_picture(
-            artifacts.key_of(recording, path.stem),
-            path,
-            description=f"{recording}: {path.stem.replace('_', ' ')}",
-        )
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page."""
+
+    section: str
+    title: str
+    path: Path
+
+
+def show_report(report: Path) -> None:
+    """The report in the UI, pictures inside it, and every latent map by itself."""
+    recording, figures = report.parent.name, list(figures_of(report))
+    for figure in figures:
+        if figure.section == MAPS:
+            artifacts.show_picture(
+                artifacts.key_of(recording, figure.path.stem),
+                figure.path,
+                description=f"{recording}: {figure.title}",
+            )
     artifacts.show_markdown(
         artifacts.key_of(recording, "report"),
-        f"The report on **{recording}** is at `{report / 'index.html'}`.",
+        as_markdown(report, figures),
         description=f"Report on {recording}",
     )
+
+
+def figures_of(report: Path) -> Iterator[Figure]:
+    """The figures of a page in their order, those that lie beside it as PNG."""
+    text = (report / "index.html").read_text(encoding="utf-8")
+    for part in text.split("<section id='")[1:]:
+        section = part.partition("'")[0]
+        for name, title in _FIGURE.findall(part):
+            path = report / "figures" / f"{name}.png"
+            if path.is_file():
+                yield Figure(section, unescape(title), path)
+
+
+_FIGURE = re.compile(r"<figure id='([\w-]+)'><h3>(.*?)</h3>", re.S)
+_LEAD = re.compile(r"<p class='lead'>(.*?)</p>", re.S)
+
+
+def as_markdown(report: Path, figures: list[Figure]) -> str:
+    """The report for the UI: what was found, the pictures as far as they fit, and where the whole page is."""
+    page = report / "index.html"
+    lead = _LEAD.search(page.read_text(encoding="utf-8"))
+    parts = [f"# {artifacts.plain(report.parent.name)}"]
+    if lead:
+        parts.append(artifacts.plain(unescape(lead[1])))
+    parts.append(f"The whole report is at {artifacts.plain(str(page.absolute()))}.")
+    room = MOST_BYTES
+    # latent maps first: they are what a run is looked at for
+    for figure in sorted(figures, key=lambda one: one.section != MAPS):
+        room -= figure.path.stat().st_size
+        if room < 0:
+            break
+        picture = artifacts.data_uri(figure.path.read_bytes(), kind=artifacts.TYPES[".png"])
+        title = artifacts.plain(figure.title)
+        parts.append(f"## {title}\n\n![{title}]({picture})")
+    return "\n\n".join(parts) + "\n"

@@ -16,11 +16,13 @@ from prefect.states import Completed
 from invae import stages, store
 from invae.config import ProcessConfig
 from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMemory, StoreError
+from invae.places import place
 from invae.provenance import Receipt, now
+from invae.secrets import redacted
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of
 from tasks.audience import Nobody, audience
-from tasks.devices import machine
+from tasks.devices import follows, machine
 from tasks.folder import read_record, write_record
 
 RETRIES = 4
@@ -53,6 +55,17 @@ def is_of_the_machine(failure: BaseException) -> bool:
     return isinstance(failure, MemoryError) or type(failure).__module__.startswith(CLUSTER)
 
 
+SENTENCES: Mapping[str, str] = {
+    "ingest": "take in {recording}",
+    "describe": "cut patches out of {recording}",
+    "train": "train a model on {recording}",
+    "embed": "encode every site of {recording}",
+    "analyse": "sort and map what was found in {recording}",
+    "report": "write the report on {recording}",
+}
+"""What every stage does, as the UI names it."""
+
+
 def sentence(text: str) -> Callable[[], str]:
     """The name of a task run: `text` with the recording's name in it."""
 
@@ -60,6 +73,11 @@ def sentence(text: str) -> Callable[[], str]:
         return text.format(recording=_recording(task_run.parameters))
 
     return name
+
+
+def sentence_of(stage: str, recording: str) -> str:
+    """What a stage does with a recording."""
+    return SENTENCES[stage].format(recording=recording)
 
 
 def _recording(parameters: Mapping[str, Any]) -> str:
@@ -85,7 +103,7 @@ def reprocess_sentence() -> str:
 
 def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
     """Where the stores of a recording go."""
-    return str(stages.folder_of([Path(source) for source in sources], Path(out), name))
+    return str(stages.folder_of([Path(source) for source in sources], place(out), name).absolute())
 
 
 @dataclass
@@ -151,7 +169,8 @@ class Job:
     def progress(self) -> Callable[[int, int], None]:
         """Tells the terminal and the UI how far the stage is."""
         audience().begin(self.stage.name)
-        live = LiveProgress(key_of(self.folder.name, self.stage.name), unit=self.stage.name)
+        unit = sentence_of(self.stage.name, self.folder.name)
+        live = LiveProgress(key_of(self.folder.name, self.stage.name), unit=unit)
 
         def tell(done: int, total: int, /) -> None:
             audience().move(self.stage.name, done, total, self.note)
@@ -163,24 +182,27 @@ class Job:
         """The state of a stage that has made its output; the run's record gets its line."""
         seconds = time.monotonic() - self._began
         audience().end(self.stage.name, seconds)
-        if not self.together:
+        if not self.together and not follows():
             record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
 
 
 def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -> Job:
     """The ingest job of some files."""
-    paths = stages.in_order([Path(source) for source in sources], config.ingest.order)
+    # absolute: the workers of a cluster may stand in another folder
+    given = [Path(source).absolute() for source in sources]
+    paths = stages.in_order(given, config.ingest.order)
+    where = place(folder).absolute()
     receipt = stages.receipt_of_recording(
-        Path(folder), stages.sources_of(paths), config, flow_run=flow_run_id()
+        where, stages.sources_of(paths), config, flow_run=flow_run_id()
     )
-    return Job(stages.STAGES["ingest"], Path(folder), receipt, config, tuple(paths))
+    return Job(stages.STAGES["ingest"], where, receipt, config, tuple(paths))
 
 
 def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
     """The job of a later stage, beside the store that it reads first."""
     interrupts.obey()
-    folder = Path(first_input).parent
+    folder = place(first_input).absolute().parent
     found = stages.STAGES[stage]
     receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
     return Job(found, folder, receipt, config)
@@ -204,7 +226,7 @@ def record(job: Job, *, seconds: float) -> None:
         "finished": now(),
         "machine": machine(),
         "flow_run": job.receipt.flow_run,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": redacted(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         **job.remarks,
     }
     values |= {

@@ -8,6 +8,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks import gpu, runs
 from tasks.curve import LiveCurve
 from tasks.devices import one_thread
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @task(
-    task_run_name=runs.sentence("train a model on {recording}"),
+    task_run_name=runs.sentence(runs.SENTENCES["train"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.worth_retrying,
 )
 def train(patches: str, config: ProcessConfig) -> State[str]:
     """Fit the model to the patches; goes on from the last checkpoint to the values of an undisturbed run."""
-    return _fit(runs.job_of("train", patches, config), Path(patches))
+    return _fit(runs.job_of("train", patches, config), place(patches).absolute())
 
 
 @task(
@@ -35,8 +36,8 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
 )
 def train_together(patches: list[str], model: str, config: ProcessConfig) -> State[str]:
     """Fit one model to the patches of several recordings, given by their stores in this order."""
-    paths = [Path(path) for path in patches]
-    return _fit(runs.job_of_several(paths, Path(model), config), paths)
+    paths = [place(path).absolute() for path in patches]
+    return _fit(runs.job_of_several(paths, place(model).absolute(), config), paths)
 
 
 def _fit(asked: runs.Job, patches: Path | list[Path]) -> State[str]:

@@ -10,9 +10,11 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: list[set[str]] = [
     {"errors", "dims", "progress", "secrets"},
+    {"places"},
     {"config"},
     {"provenance"},
     {"store"},
+    {"cluster"},
     {"blocks"},
     {"samples"},
     {"scans"},
@@ -40,7 +42,7 @@ ONLY_IN = {
     "typer": {"flows"},
     "rich": {"flows"},
     "dask": {"invae/blocks.py"},
-    "distributed": {"invae/blocks.py"},
+    "distributed": {"invae/cluster.py"},
 }
 """Libraries, and the only places that may import them."""
 

@@ -22,6 +22,7 @@ from prefect.states import AwaitingRetry, Scheduled
 
 from flows.server import ServerError
 from invae.config import ProcessConfig
+from tasks.artifacts import plain
 from tasks.failures import Failure, read_failure
 
 FLOW = "process"
@@ -137,7 +138,7 @@ def change(run: UUID, parameters: dict[str, Any]) -> None:
 
 def show_table(key: str, rows: Sequence[Mapping[str, str]], *, description: str) -> None:
     """A table among the artifacts of the UI."""
-    table = json.dumps([dict(row) for row in rows])
+    table = json.dumps([{name: plain(what) for name, what in row.items()} for row in rows])
     artifact = ArtifactCreate(key=key, type="table", data=table, description=description)
     with get_client(sync_client=True) as client:
         client.create_artifact(artifact)

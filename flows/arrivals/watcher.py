@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,9 @@ class Watcher:
 
     def __init__(self, config: WatchConfig) -> None:
         self.config = config
-        self._process = configurations.load(config.config)
+        is_file = Path(config.config).is_file()
+        read = configurations.load if is_file else configurations.pinned
+        self._process = read(config.config)
         self._version = f"{self._process.name}@{self._process.version}"
         self._out = Path(config.out)
         self._runs = runs.Runs(self._process, self._out)
@@ -185,9 +186,9 @@ class Watcher:
         rows = [
             {
                 "recording": e.recording,
-                "file": escape(e.key),
+                "file": e.key,
                 "since": e.since,
-                "reason": escape(e.reason),
+                "reason": e.reason,
             }
             for e in aside
         ]

@@ -18,10 +18,13 @@ def info(
       invae info scan.ibw
 
       invae info results/scan/result.zarr
+
+      invae info s3://bucket/results/scan/result.zarr
     """
+    from invae.places import place
     from invae.results import info as lines
 
-    answer(lines(path))
+    answer(lines(place(path)))
 
 
 def configs(

@@ -39,7 +39,13 @@ RecordedConfig = Annotated[
     ),
 ]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="DIR", help="Every recording gets a folder in it.")
+    Path,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR|URL",
+        help="Every recording gets a folder in it, or a prefix on an object store: s3://bucket/prefix.",
+    ),
 ]
 Changes = Annotated[
     list[str] | None,

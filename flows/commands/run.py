@@ -7,6 +7,7 @@ import typer
 
 from flows.commands import options
 from flows.terminal import answer, progress_console, verbose
+from tasks.devices import follows
 
 
 def run(
@@ -109,6 +110,8 @@ def train(
       invae train --out results --set model.latent_dim=3 --device cuda
 
       invae train results/scan_* --model models/walls
+
+      torchrun --nproc-per-node 2 --no-python invae train --out results
     """
     if not recordings and model is None:
         _later("train", out, name, config, changes, device=device)
@@ -198,7 +201,9 @@ def _later(
     settings = running.settings_for(
         folder, config, [*(changes or []), *options.where(device, workers)]
     )
-    answer(running.run_stage(stage, folder, settings, console=progress_console()))
+    made = running.run_stage(stage, folder, settings, console=progress_console())
+    if not follows():
+        answer(made)
 
 
 def register(app: typer.Typer) -> None:

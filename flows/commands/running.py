@@ -11,8 +11,10 @@ from flows.console import Lines, shown
 from invae import stages, store, versions
 from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, InvaeError, StoreError
+from invae.places import place
 from invae.provenance import Receipt
 from tasks.audience import Audience, told
+from tasks.devices import follows
 from tasks.folder import exclusive, read_record
 
 
@@ -236,8 +238,10 @@ def _call(
     from importlib import import_module
 
     run = getattr(import_module(f"tasks.{room}"), task or room)
+    if room == "train" and follows():  # the first process has the folder, and tells
+        return place(run.fn(*arguments).result())
     with exclusive(folder), shown(console) as audience, told(audience):
-        return Path(run.fn(*arguments).result())
+        return place(run.fn(*arguments).result())
 
 
 def described_in(patterns: Sequence[str]) -> list[Path]:
@@ -272,7 +276,7 @@ def recording_in(out: Path, name: str | None) -> Path:
     Raises:
         InputError: if there is none, or several to choose from.
     """
-    recording = stages.STAGES["ingest"].output
+    out, recording = place(out), stages.STAGES["ingest"].output
     if name is None and (out / recording).exists():
         return out
     found = [path.parent.name for path in sorted(out.glob(f"*/{recording}"))]

@@ -104,7 +104,7 @@ def check_limit(client: "SyncPrefectClient", *, fix: bool, has_gpu: bool) -> lis
         limit = client.read_global_concurrency_limit_by_name(LIMIT)
     except ObjectNotFound:
         if fix:
-            client.upsert_global_concurrency_limit_by_name(LIMIT, 1)
+            make_limit(client)
             return [ok("GPU slot", f"concurrency limit {LIMIT!r} of 1 was made")]
         remedy = "`invae doctor --fix` makes it"
         if has_gpu:
@@ -120,6 +120,19 @@ def check_limit(client: "SyncPrefectClient", *, fix: bool, has_gpu: bool) -> lis
             fail("GPU slot", f"concurrency limit {LIMIT!r} lets nobody in, or everybody", remedy)
         ]
     return [ok("GPU slot", f"{limit.active_slots} of {limit.limit} taken")]
+
+
+def make_limit(client: "SyncPrefectClient") -> None:
+    """Make the GPU's slot; one that is there stays as it is, with as many places as somebody gave it."""
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+    from prefect.exceptions import ObjectNotFound
+
+    from tasks.gpu import LIMIT
+
+    try:
+        client.read_global_concurrency_limit_by_name(LIMIT)
+    except ObjectNotFound:
+        client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=LIMIT, limit=1))
 
 
 def check_zombies(client: "SyncPrefectClient", *, own_beat: float | None) -> list[Check]:

@@ -18,7 +18,7 @@ class WatchConfig(Config):
     out: str
     """Folder in which every recording gets its own; `.invae` in it holds what the watcher knows."""
     config: str = "pfm-walls"
-    """Configuration of the runs: NAME, NAME@VERSION or a file."""
+    """Configuration of the runs: NAME, NAME@VERSION, either with `key=value` behind it, or a file."""
     settle: Seconds = 5.0
     """A recording is taken when sizes and times of its files have been still for so long [s]."""
     interval: Annotated[float, Field(ge=1, le=86_400)] = 60.0

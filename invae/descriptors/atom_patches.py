@@ -1,6 +1,5 @@
 """Atoms of images and movies, linked from frame to frame, and patches centred on them."""
 
-import shutil
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -90,7 +89,7 @@ def describe_atoms(
         compute=compute,
         progress=lambda done, total: progress(FOUND + (100 - FOUND) * done // total, 100),
     )
-    shutil.rmtree(grown / pieces.FOLDER)
+    store.remove(grown / pieces.FOLDER)
     store.publish(grown, target, receipt)
 
 

@@ -77,6 +77,11 @@ def survey(
             f"needs {needed}×{needed}; ask for fewer"
         )
     maps = store.open_store(recording, group="maps")
+    if maps.attrs["disc_radius"] == 0 and (config.radius_units == "disc" or config.alike):
+        raise ConfigError(
+            f"{name}: no bright-field disc was found in the mean pattern, which patches are measured "
+            "by; set describe.radius_units=mrad, describe.radius and describe.alike=null"
+        )
     steps = tuple(_step(dataset, axis) for axis in (K_Y, K_X))
     pixels = _radius(maps, steps, str(dataset[K_X].attrs.get("units")), config=config)
     found = resampling(

@@ -3,12 +3,13 @@
 A file is there whole or not at all; so a resumed run knows which blocks are finished.
 """
 
-import os
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import zarr
+
+from invae import store
 
 FOLDER = "pieces"
 """A group inside the store while it grows; removed before it is published."""
@@ -16,7 +17,7 @@ FOLDER = "pieces"
 
 def begin(partial: Path) -> None:
     """Make the place for pieces; as a group, or Zarr would wonder at it when it lists the store."""
-    zarr.open_group(partial, mode="a").require_group(FOLDER)
+    store.open_group(partial, mode="a").require_group(FOLDER)
 
 
 def path_of(partial: Path, stage: str, start: int) -> Path:
@@ -27,14 +28,15 @@ def path_of(partial: Path, stage: str, start: int) -> Path:
 def save(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays, whole or not at all."""
     unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
-    os.replace(unfinished, path)
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    unfinished.write_bytes(stream.getbuffer())
+    unfinished.replace(path)
 
 
 def load(path: Path, *names: str) -> list[np.ndarray]:
     """Some arrays of a piece."""
-    with np.load(path, allow_pickle=False) as piece:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as piece:
         return [piece[name] for name in names]
 
 

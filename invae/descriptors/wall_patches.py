@@ -4,7 +4,6 @@ Passes: survey (phase offset, scan lines), registration, frames (maps, walls, ca
 choice of sites, patches. Whatever a block has finished is not done again after an interruption.
 """
 
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def describe_walls(
         compute=compute,
         progress=_part("patches", progress),
     )
-    shutil.rmtree(grown / pieces.FOLDER)
+    store.remove(grown / pieces.FOLDER)
     store.publish(grown, target, receipt)
 
 

@@ -63,6 +63,11 @@ class Patches:
         valid = None if self.valid is None else self.valid.to(place, non_blocking=True)
         return Patches(self.values.to(place, non_blocking=True), valid, self.known.to(place))
 
+    def take(self, sites: Any) -> "Patches":
+        """Some of the patches."""
+        valid = None if self.valid is None else self.valid[sites]
+        return Patches(self.values[sites], valid, self.known.take(sites))
+
     def pin(self) -> "Patches":
         """The same patches in memory from which a GPU can fetch them while it works."""
         valid = None if self.valid is None else self.valid.pin_memory()

@@ -36,6 +36,7 @@ def _recognises(path: Path, head: bytes) -> bool:
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
+        hdf5.refuse_links(file, path)  # of the datasets each as it is read: there are very many
         found = list(_signals(file))
         scans = [item for _, item in found if isinstance(item, h5py.Group)]
         channels = [_channel(title, item, path) for title, item in found]
@@ -73,6 +74,7 @@ def _guids(group: h5py.Group) -> list[str]:
 def _channel(title: str, item: h5py.Group | h5py.Dataset, path: Path) -> Channel:
     name = str(item.name)
     if isinstance(item, h5py.Dataset):
+        hdf5.refuse_elsewhere(item, path)
         read = partial(hdf5.read_dataset, path, name)
         return Channel(title, Pixels(path, item.shape, item.dtype, read, ERRORS), (dims.Y, dims.X))
     first = item["0/Data"]
@@ -98,7 +100,14 @@ def _read_patterns(path: Path, name: str, key: Key) -> np.ndarray:
         wanted = range(len(group))[key[0]]
         if not wanted:
             return np.empty((0, *first.shape), first.dtype)[(slice(None), *key[1:])]
-        return np.stack([group[f"{n}/Data"][key[1:]] for n in wanted])  # type: ignore[index]
+        return np.stack([_pattern(group, n, path)[key[1:]] for n in wanted])
+
+
+def _pattern(group: h5py.Group, n: int, path: Path) -> h5py.Dataset:
+    data = group[f"{n}/Data"]
+    assert isinstance(data, h5py.Dataset)
+    hdf5.refuse_elsewhere(data, path)
+    return data
 
 
 def _xml(group: h5py.Group, n: int) -> ElementTree.Element:

@@ -21,7 +21,7 @@ from invae.readers.hdf5 import (
     ERRORS,
     SIGNATURE,
     read_dataset,
-    refuse_elsewhere,
+    refuse_outside,
     text,
     top_names,
 )
@@ -75,6 +75,7 @@ def _arrays(file: h5py.File) -> Iterator[h5py.Group]:
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
+        refuse_outside(file, path)
         parts = [one for group in _arrays(file) if (one := _part(group, path)) is not None]
         if not parts:
             raise InputError(
@@ -99,7 +100,6 @@ def _part(
     assert isinstance(data, h5py.Dataset)
     if data.dtype.kind not in "biuf" or (0 in data.shape and data.ndim < 4):
         return None
-    refuse_elsewhere(data, path)
     vectors = [group.get(name) for name in _vector_names(group, data.ndim)]
     told = [_told(vector) for vector in vectors]
     kept = [n for n in range(data.ndim) if not _is_single(told[n][0], data.shape[n], data.ndim)]

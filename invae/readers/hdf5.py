@@ -1,5 +1,6 @@
 """HDF5 as several formats have it: how such files are known, and values by the name of their dataset."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,38 @@ def text(value: Any) -> str:
     if isinstance(value, np.ndarray) and value.size == 1:
         value = value.item()
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def refuse_links(file: h5py.File, path: Path) -> None:
+    """Refuse a file with parts that lie in other files: they could be anybody's, wherever they lie.
+
+    Raises:
+        InputError: If there is a link out of it.
+    """
+    found = file.visititems_links(_leads_out)
+    if found is not None:
+        raise InputError(
+            f"{path}: {found} lies in another file, which is refused; copy it into this one"
+        )
+
+
+def refuse_outside(file: h5py.File, path: Path) -> None:
+    """Refuse a file with links out of it, or with any dataset whose values are in another file.
+
+    Raises:
+        InputError: If there is one.
+    """
+    refuse_links(file, path)
+    file.visititems(partial(_refuse_dataset, path))
+
+
+def _refuse_dataset(path: Path, _: str, item: h5py.HLObject) -> None:
+    if isinstance(item, h5py.Dataset):
+        refuse_elsewhere(item, path)
+
+
+def _leads_out(name: str, link: object) -> str | None:
+    return name if isinstance(link, h5py.ExternalLink) else None
 
 
 def refuse_elsewhere(dataset: h5py.Dataset, path: Path) -> None:

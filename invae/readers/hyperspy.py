@@ -33,6 +33,7 @@ def _is_zspy(path: Path, head: bytes) -> bool:
 
 def _read_hspy(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
+        hdf5.refuse_outside(file, path)
         return _raw(file, path, hdf5.read_dataset)
 
 
@@ -54,8 +55,6 @@ def _raw(file: Group, path: Path, read: Any) -> Raw:
     for title in titles:
         group = experiments[title]
         data = group["data"]
-        if isinstance(data, h5py.Dataset):
-            hdf5.refuse_elsewhere(data, path)
         signals.append({
             "data": data,
             "axes": [_axis(group, n, data.shape[n], path) for n in range(data.ndim)],

@@ -1,6 +1,5 @@
 """From the instrument's files to `recording.zarr`: block by block, resumed by shard, published whole or not at all."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -133,7 +132,8 @@ def _take_in(
         check()
         store.publish(growing, target, receipt)
     except InvaeError:
-        shutil.rmtree(growing, ignore_errors=True)
+        if growing.exists():
+            store.remove(growing)
         if made and target.parent.is_dir() and not any(target.parent.iterdir()):
             target.parent.rmdir()
         raise
@@ -177,7 +177,7 @@ def _write(growing: Path, recording: xr.Dataset, shard: int, block: slice) -> di
     surveys = {}
     for name in map(str, recording.data_vars):
         if store.block_is_written(growing, [name], start=block.start, shard=shard):
-            array = zarr.open_group(growing, mode="r")[name]
+            array = store.open_group(growing, mode="r")[name]
             assert isinstance(array, zarr.Array)
             values = np.asarray(array[block])
         else:
@@ -209,7 +209,7 @@ def _conclude(
         raise InputError(
             f"{source}: nothing to analyse: {'; '.join(remarks.values())}; record it again"
         )
-    root = zarr.open_group(growing, mode="r+")
+    root = store.open_group(growing, mode="r+")
     for channel, survey in total.items():
         if config.drop_constant and survey.is_constant:
             del root[channel]

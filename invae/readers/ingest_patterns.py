@@ -159,7 +159,7 @@ class Pass:
         return self.calibration.window.of(np.asarray(self.source[rows, columns].values))
 
     def _stored(self, tile: Tile) -> np.ndarray:
-        array = zarr.open_group(self.growing, mode="r")[PATTERN]
+        array = store.open_group(self.growing, mode="r")[PATTERN]
         assert isinstance(array, zarr.Array)
         return np.asarray(array[tile])
 
@@ -281,7 +281,7 @@ def _one_signal(recording: xr.Dataset) -> xr.Dataset:
 
 def _calibration(growing: Path, recording: xr.Dataset, config: ScanConfig) -> Calibration:
     """What was found before the pass; looked for once, also when a run is resumed."""
-    root = zarr.open_group(growing, mode="a")
+    root = store.open_group(growing, mode="a")
     known = root[MAPS].attrs.get(CALIBRATION) if MAPS in root else None
     if isinstance(known, Mapping):
         return Calibration.from_json(known)

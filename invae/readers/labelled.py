@@ -14,7 +14,7 @@ import xarray as xr
 
 from invae import dims
 from invae.errors import InputError, StoreError
-from invae.readers.hdf5 import SIGNATURE
+from invae.readers.hdf5 import SIGNATURE, refuse_outside
 from invae.readers.nsid import says_netcdf
 from invae.readers.raw import Axis, Beam, Channel, Key, Known, Pixels, Raw, Reader
 from invae.readers.recording import COORDS, ORDER
@@ -61,8 +61,8 @@ def _open_netcdf(path: Path) -> xr.Dataset:
     with path.open("rb") as file:
         engine = "scipy" if file.read(4) in CLASSIC else "h5netcdf"
     if engine == "h5netcdf":  # it fails once more when it clears away a file that it could not open
-        with h5py.File(path, "r"):
-            pass
+        with h5py.File(path, "r") as file:
+            refuse_outside(file, path)
     return xr.open_dataset(path, engine=engine, decode_times=False, cache=False)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
-from invae.readers.hdf5 import ERRORS, SIGNATURE, read_dataset, refuse_elsewhere, text
+from invae.readers.hdf5 import ERRORS, SIGNATURE, read_dataset, refuse_outside, text
 from invae.readers.raw import Axis, Channel, Pixels, Raw, Reader
 
 _FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
@@ -38,6 +38,7 @@ def _recognises(path: Path, head: bytes) -> bool:
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
+        refuse_outside(file, path)
         found: list[h5py.Dataset] = []
         file.visititems(partial(_collect, found))
         if not found:
@@ -65,7 +66,6 @@ def _collect(found: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
 
 def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
     name = str(dataset.name)
-    refuse_elsewhere(dataset, path)
     pixels = Pixels(path, dataset.shape, dataset.dtype, partial(read_dataset, path, name), ERRORS)
     label, units = text(dataset.attrs["quantity"]), text(dataset.attrs["units"])
     return Channel(label, pixels, names, units)

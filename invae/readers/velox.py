@@ -29,6 +29,7 @@ def _recognises(path: Path, head: bytes) -> bool:
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
+        hdf5.refuse_outside(file, path)
         group = file.get(IMAGES)
         names = list(group) if isinstance(group, h5py.Group) else []
         datasets = {name: file[f"{IMAGES}/{name}/Data"] for name in names}
@@ -74,7 +75,6 @@ def _title(told: Mapping[str, Any]) -> str:
 
 
 def _channel(path: Path, data: Any, title: str) -> Channel:
-    hdf5.refuse_elsewhere(data, path)
     rows, columns, frames = data.shape
     read = partial(_read_pixels, path, str(data.name), frames != 1)
     shape = (rows, columns) if frames == 1 else (frames, rows, columns)

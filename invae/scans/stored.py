@@ -31,7 +31,7 @@ def maps_of_store(
     Raises:
         StoreError: If it holds no patterns.
     """
-    found = zarr.open_group(recording, mode="r").get(PATTERN)
+    found = store.open_group(recording, mode="r").get(PATTERN)
     if not isinstance(found, zarr.Array) or found.ndim != 4:
         raise StoreError(
             f"{recording}: holds no patterns (scan_y, scan_x, k_y, k_x); ingest a scan"

@@ -9,6 +9,7 @@ from invae.models.circle import AnglePosterior, WrappedNormal
 from invae.models.found import FoundAngle
 from invae.models.latents import GivenClass
 from invae.models.objective import Evaluation
+from invae.training.processes import ALONE, Team
 
 N_BINS = 36
 """Equal bins from −π to π."""
@@ -30,6 +31,8 @@ class AngleCounts:
             counts = torch.histc(angle, bins=N_BINS, min=-math.pi, max=math.pi)
             self._counts = counts if self._counts is None else self._counts + counts
 
-    def values(self) -> list[int]:
-        """Sites in every bin; empty without an angle."""
-        return [] if self._counts is None else [int(count) for count in self._counts.tolist()]
+    def values(self, team: Team = ALONE) -> list[int]:
+        """Sites of all processes in every bin; empty without an angle."""
+        if self._counts is None:
+            return []
+        return [int(count) for count in team.add(self._counts).tolist()]

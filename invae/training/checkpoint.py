@@ -1,13 +1,11 @@
 """Checkpoints: one file, written whole or not at all, from which a killed training goes on to the same values."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from invae.training.fit import Epoch, Fit
@@ -30,8 +28,8 @@ def write_checkpoint(folder: Path, fit: Fit) -> None:
     told = {"history": [e.to_json() for e in fit.history], "n_norms": fit.clip.count}
     partial = folder / f".{CHECKPOINT_FILE}"
     copies = {name: value.detach().cpu().clone() for name, value in tensors.items()}
-    save_file(copies, partial, metadata={"fit": json.dumps(told)})
-    os.replace(partial, folder / CHECKPOINT_FILE)
+    partial.write_bytes(save(copies, metadata={"fit": json.dumps(told)}))
+    partial.replace(folder / CHECKPOINT_FILE)
 
 
 def read_checkpoint(folder: Path, fit: Fit) -> bool:
@@ -39,10 +37,9 @@ def read_checkpoint(folder: Path, fit: Fit) -> bool:
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return False
-    device = fit.training.device
-    with safe_open(path, framework="pt", device=str(device)) as file:
-        told: dict[str, Any] = json.loads(file.metadata()["fit"])
-        tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    content = path.read_bytes()
+    told = _told(content)
+    tensors = {name: value.to(fit.training.device) for name, value in load(content).items()}
     fit.model.load_state_dict(_under("model/", tensors))
     fit.best = _under("best/", tensors)
     state: dict[int, dict[str, Tensor]] = {}
@@ -54,6 +51,12 @@ def read_checkpoint(folder: Path, fit: Fit) -> bool:
     fit.clip.norms, fit.clip.count = tensors["norms"], int(told["n_norms"])
     fit.history = [Epoch(**values) for values in told["history"]]
     return True
+
+
+def _told(content: bytes) -> dict[str, Any]:
+    """What `write_checkpoint` told beside the tensors: safetensors begin with the length of their header, and the header."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["fit"])
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

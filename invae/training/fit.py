@@ -20,6 +20,7 @@ from invae.models.vae import VAE
 from invae.training.angles import AngleCounts
 from invae.training.batches import Batches
 from invae.training.known import SiteKnown
+from invae.training.processes import ALONE, Part, Team
 
 USUAL_EPOCHS = 60
 LEAST_STEPS = 1500
@@ -84,6 +85,7 @@ class Fit:
         config: TrainingConfig,
         objective: Objective,
         seed: int,
+        team: Team = ALONE,
     ) -> None:
         """Begin with the model as it is.
 
@@ -94,7 +96,10 @@ class Fit:
             config: How long, how fast.
             objective: What is minimised.
             seed: Of the order of patches and of the latents drawn.
+            team: The processes that train it together.
         """
+        team.begin_alike(model)
+        self.team = team
         self.model, self.training, self.held_out = model, training, held_out
         self.config, self.objective, self.seed = config, objective, seed
         weights = [p for p in model.parameters() if p.requires_grad]
@@ -155,9 +160,12 @@ class Fit:
         progress = min((len(self.history) + 1) / self.n_epochs, 1.0)
         with torch.no_grad(), self._precision():
             for batch in self.held_out.in_order():
-                found = self._look(batch, source)
-                mean.add(self.objective.weigh(found, progress=progress).terms)
-        return mean.values()
+                part = self.team.part(len(batch))
+                found = self._look(batch, source, part)
+                mean.add(
+                    self.objective.weigh(found, progress=progress).terms, counts=part.share > 0
+                )
+        return mean.values(self.team)
 
     def _train(self, epoch: int) -> tuple[dict[str, float], list[int]]:
         mean, angles, source = Means(), AngleCounts(), self._random(NOISE, epoch)
@@ -165,25 +173,33 @@ class Fit:
         for step, batch in enumerate(batches.shuffled(self.seed, SHUFFLING, epoch)):
             progress = (epoch + step / len(self.training)) / self.n_epochs
             self._set_rate(progress)
+            part = self.team.part(len(batch))
             with self._precision():
-                found = self._look(batch, source)
+                found = self._look(batch, source, part)
                 weighed = self.objective.weigh(found, progress=progress)
             self.optimizer.zero_grad()
-            weighed.loss.backward()
+            (weighed.loss * part.share).backward()
+            self.team.add_gradients(self.clip.weights)
             self.clip()
             self.optimizer.step()
-            mean.add(weighed.terms)
-            angles.add(found)
-        values = mean.values()
+            mean.add(weighed.terms, counts=part.share > 0)
+            if part.share > 0:
+                angles.add(found)
+        values = mean.values(self.team)
         if not all(map(math.isfinite, values.values())):
             raise TrainingDiverged(
                 f"the ELBO became {values['elbo']} in epoch {epoch}; lower the learning rate "
                 f"(it is {self.config.learning_rate:g}) or the gradient clip ({self.config.gradient_clip:g})"
             )
-        return values, angles.values()
+        return values, angles.values(self.team)
 
-    def _look(self, batch: Patches, source: torch.Generator) -> Evaluation:
-        return self.evaluate(self.model, batch, self.model.noise(len(batch), source))
+    def _look(self, batch: Patches, source: torch.Generator, part: Part) -> Evaluation:
+        """This process' part of a batch, with its part of the noise."""
+        noise = self.model.noise(len(batch), source)
+        if self.team.size > 1:
+            batch = batch.take(part.place)
+            noise = {name: value[part.place] for name, value in noise.items()}
+        return self.evaluate(self.model, batch, noise)
 
     def _set_rate(self, done: float) -> None:
         """Learning rate after a share of the training: constant, or warm-up and a cosine to zero."""
@@ -241,16 +257,16 @@ class Means:
         self._totals: dict[str, Tensor | float] = {}
         self._counts: dict[str, Tensor | int] = {}
 
-    def add(self, terms: Mapping[str, Tally]) -> None:
-        """Count a batch in."""
+    def add(self, terms: Mapping[str, Tally], *, counts: bool = True) -> None:
+        """Count a batch in, or only that it has these terms."""
         for name, tally in terms.items():
             total = (
                 tally.total.detach().double() if isinstance(tally.total, Tensor) else tally.total
             )
-            self._totals[name] = self._totals.get(name, 0.0) + total
-            self._counts[name] = self._counts.get(name, 0) + tally.count
+            self._totals[name] = self._totals.get(name, 0.0) + (total if counts else 0.0)
+            self._counts[name] = self._counts.get(name, 0) + (tally.count if counts else 0)
 
-    def values(self) -> dict[str, float]:
-        """Means so far, by term; without those known for no patch, empty if there was no batch."""
-        counts = {name: int(count) for name, count in self._counts.items()}
-        return {name: float(self._totals[name]) / n for name, n in counts.items() if n}
+    def values(self, team: Team = ALONE) -> dict[str, float]:
+        """Means so far over all processes, by term; without those known for no patch, empty if there was no batch."""
+        totals, counts = team.add_up(self._totals), team.add_up(self._counts)
+        return {name: totals[name] / n for name, n in counts.items() if n}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 
 from invae import dims
 from invae.config import ModelConfig, TrainingConfig
@@ -76,8 +77,7 @@ class Trained:
 def save(folder: Path, trained: Trained) -> None:
     """Write a model into a folder that exists."""
     weights = {k: v.detach().cpu().contiguous() for k, v in trained.model.state_dict().items()}
-    save_file(weights, folder / WEIGHTS_FILE)
-    (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors leaves it readable by its owner alone
+    (folder / WEIGHTS_FILE).write_bytes(save_tensors(weights))
     _write(folder / CARD_FILE, trained.card())
     _write(folder / HISTORY_FILE, [epoch.to_json() for epoch in trained.history])
     split = {"training": trained.split.training, "held_out": trained.split.held_out}
@@ -110,7 +110,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         config = ModelConfig.model_validate(card["config"])
         training = TrainingConfig.model_validate(card["training"])
         model = build(config, Geometry(**card["geometry"]), seed=card["seed"])
-        model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        model.load_state_dict(load_tensors((folder / WEIGHTS_FILE).read_bytes()))
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise StoreError(f"{folder} holds no model that can be loaded: {_first(error)}") from error
     return Trained(

@@ -19,6 +19,7 @@ from invae.models.objective import Objective
 from invae.models.patches import StandardiseNumbers
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
+from invae.training import processes
 from invae.training.batches import Batches, PatchSource
 from invae.training.checkpoint import (
     START_FOLDER,
@@ -29,6 +30,7 @@ from invae.training.checkpoint import (
 )
 from invae.training.drawn import training_set
 from invae.training.fit import Epoch, Fit, length
+from invae.training.processes import ALONE, Team
 from invae.training.saved import Trained, save, save_parts
 from invae.training.split import Split, thin
 from invae.training.start import (
@@ -77,6 +79,8 @@ def train(
 ) -> None:
     """The stage: descriptors.zarr → model/. Killed and run again, it goes on from its last checkpoint.
 
+    Where `torchrun` has started several processes, all train and the first one writes.
+
     Args:
         patches: A finished descriptor store, or several of patches of one kind.
         target: Folder of the model, made when the training is done.
@@ -96,24 +100,31 @@ def train(
 
     paths = [patches] if isinstance(patches, Path) else list(patches)
     drawn = training_set(paths, limits=limits_of(model), share=training.held_out, seed=seed)
-    partial = store.begin(target, receipt.key)
-    trained = train_on(
-        drawn.source,
-        drawn.split,
-        model=model,
-        training=training,
-        seed=seed,
-        device=device_of(compute.device),
-        channels=drawn.channels,
-        pixel_size_nm=drawn.pixel_size_nm,
-        checkpoints=partial,
-        progress=progress,
-        on_epoch=on_epoch,
-    )
-    save(partial, trained)
-    save_parts(partial, drawn.parts)
-    remove_checkpoint(partial)
-    store.publish(partial, target, receipt)
+    device = device_of(compute.device)
+    with store.writing(target), processes.team(device) as team:
+        if team.leads:
+            store.begin(target, receipt.key)
+        team.wait()
+        partial = store.begin(target, receipt.key)
+        trained = train_on(
+            drawn.source,
+            drawn.split,
+            model=model,
+            training=training,
+            seed=seed,
+            device=device,
+            channels=drawn.channels,
+            pixel_size_nm=drawn.pixel_size_nm,
+            checkpoints=partial,
+            progress=progress,
+            on_epoch=on_epoch,
+            team=team,
+        )
+        if team.leads:
+            save(partial, trained)
+            save_parts(partial, drawn.parts)
+            remove_checkpoint(partial)
+            store.publish(partial, target, receipt)
 
 
 def train_on(
@@ -129,6 +140,7 @@ def train_on(
     checkpoints: Path | None = None,
     progress: Progress = silent,
     on_epoch: OnEpoch = ignore,
+    team: Team = ALONE,
 ) -> Trained:
     """A model trained on some sites of a source; with a folder for checkpoints it goes on from the last one."""
     split = Split(thin(split.training, training.max_patches), split.held_out)
@@ -139,7 +151,7 @@ def train_on(
         n_targets=known.n_targets,
         n_conditions=known.n_conditions,
     )
-    course = Course(source, split, training, seed, device, checkpoints, progress)
+    course = Course(source, split, training, seed, device, checkpoints, progress, team)
     if needs_start(model, training, n_sites=len(split.training)):
         made, history = course.from_groups(model, on_epoch)
     else:
@@ -177,6 +189,7 @@ class Course:
     device: torch.device
     checkpoints: Path | None
     progress: Progress
+    team: Team = ALONE
 
     def batches(self, sites: np.ndarray) -> Batches:
         """Some sites of the source."""
@@ -233,6 +246,7 @@ class Course:
             config=self.training.model_copy(update={"epochs": n_epochs}),
             objective=Objective.of(model),
             seed=self.seed,
+            team=self.team,
         )
         aligning = self.training.angle_start == "aligned"
         turn = aligned(made, self.batches(self.split.training)) if aligning else None
@@ -253,10 +267,11 @@ class Course:
         for epoch in fit.epochs():
             on_epoch(epoch)
             self.progress(span.before + epoch.epoch + 1, span.total)
-            if folder is not None and monotonic() - saved >= self.training.checkpoint_seconds:
-                write_checkpoint(folder, fit)
+            writes = folder if self.team.leads else None
+            if writes is not None and monotonic() - saved >= self.training.checkpoint_seconds:
+                write_checkpoint(writes, fit)
                 saved = monotonic()
-        if folder is not None and span.before + fit.n_epochs < span.total:
+        if folder is not None and self.team.leads and span.before + fit.n_epochs < span.total:
             write_checkpoint(folder, fit)
         self.progress(span.before + fit.n_epochs, span.total)
         return fit.history

@@ -94,7 +94,8 @@ def facility(tmp_path, environment, free_port, database) -> Facility:
 
 def test_the_commands_of_the_compose_file_process_a_recording(facility, start, until):
     series = configurations.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
-    source = facility.recordings / "domains.zarr"
+    facility.recordings.mkdir()  # where nothing arrives, but it is looked at
+    source = facility.recordings.parent / "domains.zarr"
     simulate(source, config=DomainsConfig.model_validate(series), seed=11)
     facility.run("migrate")
     server = start(facility.command("server"), facility.environment("server"))
@@ -134,3 +135,10 @@ def test_the_commands_of_the_compose_file_process_a_recording(facility, start, u
     until(lambda: state()["type"] in ended, "the end of the run")
     assert state()["type"] == "COMPLETED", state()["message"]
     assert (facility.results / "domains" / "report" / "index.html").is_file()
+    watching = {
+        "flow_runs": {
+            "deployment_id": {"any_": [deployed["watch"]["id"]]},
+            "state": {"type": {"any_": ["COMPLETED"]}},
+        }
+    }
+    until(lambda: ask("flow_runs/filter", **watching) != [], "a scheduled look at the recordings")

@@ -53,6 +53,16 @@ def test_every_shipped_configuration_is_deployed_under_its_name_and_version():
     }
 
 
+def test_what_is_watched_is_processed_by_a_deployment_that_is_there():
+    watched = [d for d in DEPLOYMENTS.values() if d["entrypoint"] == "flows.watch.watch"]
+    assert watched
+    for deployment in watched:
+        config = configurations.pinned(filled(deployment["parameters"])["config"]["config"])
+        assert DEPLOYMENTS[config.name]["entrypoint"] == "flows.process.process"
+        (schedule,) = deployment["schedules"]
+        assert schedule["interval"] >= 10
+
+
 def test_names_are_unique():
     assert len(DEPLOYMENTS) == len(FILE["deployments"])
 

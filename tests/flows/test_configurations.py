@@ -166,7 +166,7 @@ def test_the_flow_takes_a_pinned_name_for_a_configuration(change):
     ("text", "message"),
     [
         ("pfm-wals@1", "did you mean pfm-walls?"),
-        ("pfm-walls@99", "only version '1' is here"),
+        ("pfm-walls@99", "there is no such version, only 1"),
         ("pfm-walls@1 training.epoch=3", "did you mean training.epochs?"),
         ("", "config '' does not exist"),
     ],

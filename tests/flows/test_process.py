@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from flows.process import process
 from invae import stages
 from invae.errors import InputError
 from tasks.audience import told
+from tasks.runs import SENTENCES
 
 
 class Diary:
@@ -70,12 +72,14 @@ def test_nothing_is_made_again_when_nothing_has_changed(undisturbed, copy):
         [str(undisturbed.source)], str(copy), undisturbed.config, return_state=True
     )
     assert state.is_completed()
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    end = time.monotonic() + 60
     with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(
-            flow_run_filter=FlowRunFilter(
-                id=FlowRunFilterId(any_=[state.state_details.flow_run_id])
-            )
-        )
+        runs = client.read_task_runs(flow_run_filter=only)
+        # the server learns of states by events, a moment later
+        while {run.state_name for run in runs} != {"Cached"} and time.monotonic() < end:
+            time.sleep(0.2)
+            runs = client.read_task_runs(flow_run_filter=only)
     assert {run.state_name for run in runs} == {"Cached"}
     assert any(run.name == "train a model on domains" for run in runs)
 
@@ -122,6 +126,15 @@ def test_tables_progress_and_pictures_are_in_the_ui(undisturbed):
     assert len(pictures) >= 3
     progress = next(a for a in artifacts if a.key == "domains-train" and a.type == "progress")
     assert progress.data == 100.0
+    assert (progress.description or "").startswith("train a model on domains: 3 of 3")
+    page = str(found["domains-report"].data)
+    assert page.count("](data:image/png;base64,") >= 10, "the report needs no other file"
+    assert 0 < page.index("## Content on the image") < page.index("## Signals"), (
+        "latent maps come first"
+    )
+    table = json.loads(str(found["domains-recording"].data))
+    stages_told = [row["what"] for row in table][2:]
+    assert stages_told == [SENTENCES[stage].format(recording="domains") for stage in stages.STAGES]
 
 
 def test_a_task_that_fails_makes_the_flow_fail(prefect_server, config, tmp_path):

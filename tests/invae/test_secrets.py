@@ -60,3 +60,10 @@ def test_values_under_the_name_of_a_secret_are_hidden_at_any_depth():
 def test_no_setting_is_taken_for_a_secret():
     values = ProcessConfig().model_dump(mode="json")
     assert redacted_json(values) == values
+
+
+def test_the_folder_that_a_shell_is_in_is_no_secret(monkeypatch):
+    monkeypatch.setenv("PWD", "/data/outbox")
+    monkeypatch.setenv("OLDPWD", "/data/archive")
+    told = "/data/outbox/scan.ibw was at /data/archive"
+    assert redacted(told) == told

@@ -12,8 +12,8 @@ from invae.errors import InputError, StoreError
 from invae.provenance import Source
 
 PACKAGE = provenance.PACKAGE
-ALWAYS = {"errors", "progress", "config", "provenance"}
-"""Code without values of its own: the settings are in the key themselves."""
+ALWAYS = {"cluster", "errors", "progress", "config", "provenance"}
+"""Code without values of its own: where blocks run; and settings are in the key themselves."""
 
 MODULES = {
     "ingest": "readers/ingest.py",

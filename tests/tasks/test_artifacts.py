@@ -4,6 +4,7 @@ import logging
 
 import httpx
 import pytest
+from markdown_it import MarkdownIt
 from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
@@ -96,3 +97,60 @@ def test_outside_of_a_run_nothing_is_sent():
     with temporary_settings({PREFECT_API_URL: NOWHERE}):
         artifacts.LiveProgress("nobody", unit="blocks")(1, 2)
         artifacts.show_markdown("nobody", "text", description="")
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[click](javascript:alert(1))",
+    "![x](http://tracker/pixel.png)",
+    "http://login.example",
+    "a | b\n| --- |\n# heading",
+    "*bold* _it_ `code` ~~gone~~ &lt;b&gt;",
+    "1. list",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_of_a_recording_stays_text_where_markdown_is_shown(text):
+    """Read as CommonMark with tables and raw HTML allowed, it is one paragraph of the same letters."""
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    tokens = reader.parse(artifacts.plain(text))
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    pieces = tokens[1].children
+    assert pieces is not None
+    assert {piece.type for piece in pieces} <= {"text", "text_special"}
+    assert "".join(piece.content for piece in pieces) == " ".join(text.split())
+
+
+def test_ordinary_names_stay_as_they_are():
+    for name in ("scan_0001.ibw", "PZT final (2) 300 kV", "µ-LED ±0.5 nm", "rtVAE-2@1"):
+        assert artifacts.plain(name) == name
+
+
+def test_no_artifact_shows_markup_or_a_secret(prefect_server):
+    """Tables, descriptions, progress and pages, all with hostile text."""
+    hostile = "<b>x</b> [y](z) http://me:hunter2@store"
+
+    def work():
+        artifacts.show_table("hostile-table", [{hostile: hostile}], description=hostile)
+        artifacts.LiveProgress("hostile-progress", unit=hostile)(1, 1, hostile)
+        artifacts.LivePicture("hostile-picture", description=hostile).show("<svg/>")
+        artifacts.show_markdown("hostile-page", artifacts.plain(hostile), description=hostile)
+
+    inside_a_task(work)
+    for name in ("table", "progress", "picture", "page"):
+        artifact = latest(f"hostile-{name}")
+        told = f"{artifact.data} {artifact.description}"
+        assert "hunter2" not in told
+        assert "<b>" not in told
+        assert "[y](z)" not in told
+
+
+def test_an_artifact_of_a_flow_needs_no_task(prefect_server):
+    @flow
+    def show() -> None:
+        artifacts.show_markdown("of-a-flow", "words", description="page")
+
+    show()
+    assert latest("of-a-flow").data == "words"

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from invae import dims, store
 from invae.config import PatternsConfig
@@ -219,3 +220,22 @@ def test_nothing_is_taken_off_counts(recording, described):
         opened(described(recording, config(common=common))) for common in ("keep", "remove")
     )
     np.testing.assert_array_equal(kept["patch"], removed["patch"])
+
+
+@pytest.mark.parametrize("changes", [{}, {"radius_units": "mrad", "radius": 20, "alike": {}}])
+def test_a_scan_without_a_disc_says_what_to_set(tmp_path, described, changes):
+    flat = np.full((6, 7, 24, 24), 3, np.uint16)
+    path = write_scan(tmp_path / "flat" / "recording.zarr", flat, centre=CENTRE, radius=RADIUS)
+    zarr.open_group(path / "maps", mode="r+").attrs["disc_radius"] = 0.0
+    with pytest.raises(
+        ConfigError, match=r"flat: no bright-field disc .*describe.radius_units=mrad"
+    ):
+        described(path, config(**changes))
+
+
+def test_in_mrad_no_disc_is_needed(tmp_path, described):
+    flat = np.full((6, 7, 24, 24), 3, np.uint16)
+    path = write_scan(tmp_path / "flat" / "recording.zarr", flat, centre=CENTRE, radius=RADIUS)
+    zarr.open_group(path / "maps", mode="r+").attrs["disc_radius"] = 0.0
+    found = opened(described(path, config(radius_units="mrad", radius=20)))
+    assert found.sizes["site"] == 6 * 7

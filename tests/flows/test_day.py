@@ -1,0 +1,81 @@
+"""The page of the day: what came, what was done, what was set aside, and how long the GPU was busy."""
+
+import json
+import shutil
+import time
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from flows.arrivals import ledger
+from flows.day import day
+from flows.daybook import is_of, look_back, made_on, page_of
+from tasks.folder import read_record
+
+TODAY = datetime.now().astimezone().date()
+
+
+@pytest.fixture
+def out(undisturbed, tmp_path) -> Path:
+    """A recording of today, its model trained on a GPU for two hours, and one that was set aside."""
+    out = tmp_path / "results"
+    shutil.copytree(undisturbed.out, out)
+    record = read_record(out / "domains")
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    for stage in record["stages"].values():
+        stage["finished"] = now
+    record["stages"]["train"] |= {"gpu_seconds": 7200.0, "device": "a GPU"}
+    (out / "domains" / "run.json").write_text(json.dumps(record))
+    files, why = ("/outbox/broken.ibw",), "is <b>empty</b> | [x](http://a)"
+    ledger.write(out, [ledger.Entry("broken", files, "", "set aside", now, reason=why)])
+    return out
+
+
+def test_a_day_counts_what_came_what_was_done_and_the_time_on_the_gpu(prefect_server, out):
+    found = look_back(out, TODAY)
+    assert (found.taken_in, found.done, len(found.set_aside)) == (2, 1, 1)
+    assert found.gpu_hours == 2.0
+    assert found.hours * 3600 == pytest.approx(
+        sum(stage["seconds"] for stage in read_record(out / "domains")["stages"].values())
+    )
+
+
+def test_another_day_is_empty(prefect_server, out):
+    found = look_back(out, TODAY - timedelta(days=3))
+    assert (found.taken_in, found.done, found.gpu_hours) == (0, 0, 0)
+    assert "Nothing was made." in page_of(found)
+
+
+def test_a_recording_of_which_only_the_report_was_made_did_not_come_today(out):
+    record = read_record(out / "domains")
+    for name, stage in record["stages"].items():
+        stage["finished"] = stage["finished"] if name == "report" else "2001-01-01T00:00:00+00:00"
+    (out / "domains" / "run.json").write_text(json.dumps(record))
+    made = made_on(out / "domains", TODAY)
+    assert made is not None
+    assert (made.is_new, made.is_done) == (False, True)
+
+
+def test_a_day_is_that_of_the_machine(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert is_of("2026-03-01T20:00:00+00:00", date(2026, 3, 2))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert not is_of("", TODAY)
+
+
+def test_the_page_is_an_artifact_with_links_to_the_reports(prefect_server, out):
+    page = day(str(out))
+    only = ArtifactFilter(key=ArtifactFilterKey(any_=[f"day-{TODAY.isoformat()}"]))
+    with get_client(sync_client=True) as client:
+        artifact = client.read_artifacts(artifact_filter=only)[0]
+    assert artifact.data == page
+    assert "| 2 | 1 | 1 | 2.00 h |" in page
+    assert "[report](/artifacts/key/domains-report)" in page
+    assert r"| broken | is &lt;b\>empty&lt;/b\> \| \[x\](http:\//a) |" in page
