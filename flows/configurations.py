@@ -21,10 +21,22 @@ Model = TypeVar("Model", bound=BaseModel)
 Values = dict[str, Any]
 
 
+def folder() -> Path:
+    """Where the named configurations lie: in the checkout, or in the installed package."""
+    return next((path for path in FOLDERS if path.is_dir()), FOLDERS[0])
+
+
 def available() -> dict[str, Path]:
     """Files of the named configurations, by name, or by `name@version` for versions kept beside the current one."""
-    folder = next((folder for folder in FOLDERS if folder.is_dir()), None)
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
+    return {path.stem: path for path in sorted(folder().glob("*.yaml"))}
+
+
+def versions_of(name: str) -> list[str]:
+    """Versions of a named configuration, the current one first."""
+    files = available()
+    beside = [key.partition("@")[2] for key in files if key.startswith(f"{name}@")]
+    current = [load(name).version] if name in files else []
+    return current + sorted(beside, key=lambda version: (len(version), version), reverse=True)
 
 
 def load(name: str, *, changes: Sequence[str] = ()) -> ProcessConfig:
@@ -34,14 +46,20 @@ def load(name: str, *, changes: Sequence[str] = ()) -> ProcessConfig:
         ConfigError: if it is not found, does not parse, or a key or value is not valid.
     """
     path = _find(name)
-    values = changed(_read(path), changes, model=ProcessConfig)
+    values = changed(read(path), changes, model=ProcessConfig)
     config = checked(ProcessConfig, values, prefix="config")
-    wanted = name.partition("@")[2] if not Path(name).is_file() else ""
-    if wanted and config.version != wanted:
+    base, _, wanted = name.partition("@") if not Path(name).is_file() else ("", "", "")
+    if wanted and config.version != wanted.removeprefix("v"):
         raise ConfigError(
-            f"config {name!r}: only version {config.version!r} is here; keep others as {path.stem}@{wanted}.yaml"
+            f"config {name!r}: there is no such version, only {', '.join(versions_of(base))}; "
+            f"others are kept as {base}@{wanted.removeprefix('v')}.yaml in {folder()}"
         )
     return config
+
+
+def label(config: ProcessConfig) -> str:
+    """The configuration as a result names it: `name@version`."""
+    return f"{config.name}@{config.version}"
 
 
 def pinned(text: str) -> ProcessConfig:
@@ -80,13 +98,14 @@ def amended(config: ProcessConfig, changes: Sequence[str]) -> ProcessConfig:
 
 def _find(name: str) -> Path:
     files = available()
-    if name in files:
-        return files[name]
+    base, _, version = name.partition("@")
+    for key in (name, f"{base}@{version.removeprefix('v')}"):
+        if key in files:
+            return files[key]
     if Path(name).suffix in (".yaml", ".yml", ".json") or Path(name).is_file():
         if not Path(name).is_file():
             raise ConfigError(f"config {name!r}: there is no such file")
         return Path(name)
-    base = name.partition("@")[0]
     if base in files:
         return files[base]
     raise ConfigError(_unknown(name))
@@ -98,7 +117,12 @@ def _unknown(name: str) -> str:
     return f"config {name!r} does not exist; {near} (available: {', '.join(files) or 'none'})"
 
 
-def _read(path: Path) -> Values:
+def read(path: Path) -> Values:
+    """The values in a file, unchecked.
+
+    Raises:
+        ConfigError: if it cannot be read, or holds no keys and values.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -4,6 +4,7 @@ from prefect import flow
 
 from flows.configurations import NamedConfig
 from tasks import runs
+from tasks.adopt import adopt
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
@@ -16,7 +17,13 @@ from tasks.train import train
 
 
 @flow(flow_run_name=runs.flow_sentence, on_failure=[keep_failure])
-def process(sources: list[str], out: str, config: NamedConfig, name: str | None = None) -> str:
+def process(
+    sources: list[str],
+    out: str,
+    config: NamedConfig,
+    name: str | None = None,
+    model: str | None = None,
+) -> str:
     """Take one recording from the instrument's files to its report.
 
     What has been made from the same files, settings and code is not made again; a run that was killed goes on.
@@ -26,14 +33,15 @@ def process(sources: list[str], out: str, config: NamedConfig, name: str | None 
         out: folder in which the recording gets its own.
         config: what is done in every stage; `NAME@VERSION` of a configuration that is kept, or all of it.
         name: name of the recording; from the files when empty.
+        model: a trained model that is taken instead of training one.
     """
     folder = runs.folder_of(sources, out, name)
     with exclusive(folder):
         recording = ingest(sources, folder, config).result()
         patches = describe(recording, config).result()
-        model = train(patches, config).result()
-        embedding = embed(patches, model, config).result()
-        result = analyse(recording, patches, model, embedding, config).result()
+        trained = (adopt(patches, model) if model else train(patches, config)).result()
+        embedding = embed(patches, trained, config).result()
+        result = analyse(recording, patches, trained, embedding, config).result()
         page = report(result, config).result()
     show_recording(folder)
     return page

@@ -1,5 +1,6 @@
 """Whether two recordings' folders hold the same values, array by array and weight by weight, and where they do not."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,40 @@ def differences(old: Path, new: Path, *, outputs: Sequence[str]) -> list[Differe
         else:
             found += _of_folders(first, second)
     return found
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of all values of a store, or of the weights and texts of a model: equal values have equal digests.
+
+    Names, types and shapes count; receipts, attributes and how values are cut into files do not.
+    """
+    digest = hashlib.sha256()
+    if (path / "zarr.json").is_file():
+        for group in sorted(groups_of(path)):
+            dataset = store.open_store(path, group=group)
+            for name in sorted(map(str, dataset.variables)):
+                _add(digest, dataset[name].variable, f"{group}/{name}")
+        return digest.hexdigest()
+    for file in sorted(path.iterdir()):
+        if file.suffix == ".safetensors":
+            for name, values in sorted(load(file.read_bytes()).items()):
+                _add(digest, xr.Variable(_axes(values), values), f"{file.name}/{name}")
+        elif file.suffix == ".json" and file.name != store.RECEIPT_FILE:
+            text = json.dumps(_text(file), sort_keys=True)
+            digest.update(f"{file.name}\0{text}\0".encode())
+    return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", variable: xr.Variable, place: str) -> None:
+    is_text = variable.dtype.kind not in "biuf"
+    kind = "text" if is_text else variable.dtype.newbyteorder("<").str
+    digest.update(f"{place}\0{kind}\0{_shape(variable)}\0".encode())
+    for part in _parts(variable):
+        values = variable[part].to_numpy()
+        if is_text:
+            digest.update("\0".join(map(str, values.ravel())).encode())
+        else:
+            digest.update(np.ascontiguousarray(values, dtype=kind).tobytes())
 
 
 def _of_stores(old: Path, new: Path) -> Iterator[Difference]:

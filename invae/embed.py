@@ -3,7 +3,7 @@
 Names never differ between families; what a family lacks is absent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,12 @@ from invae.provenance import Receipt
 from invae.training.batches import Batches, PatchSource, open_patches
 from invae.training.checkpoint import device_of
 from invae.training.known import SiteKnown
-from invae.training.saved import Trained, load
+from invae.training.saved import Trained, load, load_parts
 from invae.training.train import limits_of
 
 AXES = ("y", "x")
+MOST_NAMES = 5
+"""Recordings named in a note."""
 SHARD_SITES = 4096
 """Sites of one shard of the embedding, the unit of writing and of resuming."""
 
@@ -100,7 +102,10 @@ def embed(
     partial = store.begin(target, receipt.key)
     shard = min(SHARD_SITES, n_sites)
     layout = _layout(trained, n_sites)
-    store.lay_out(partial, layout, shard=shard, coords=_coordinates(dataset, trained))
+    held_out = held_out_of(trained, model, receipt.inputs.get("describe", ""), n_sites=n_sites)
+    coords = _coordinates(dataset, trained, held_out)
+    coords.attrs |= _origin_of(model, receipt)
+    store.lay_out(partial, layout, shard=shard, coords=coords)
     for block in store.blocks(n_sites, shard):
         if not store.block_is_written(partial, list(layout), start=block.start, shard=shard):
             batches = Batches(source, np.arange(block.start, block.stop), config.batch_size, device)
@@ -222,6 +227,24 @@ def dataset_of(
     return xr.Dataset(variables, coords={**coords, **labels})
 
 
+def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The sites of several recordings after each other; `source` counts on, so that it says from which one each came."""
+    moved, first = [], 0
+    for part in parts:
+        own = part.get("source", xr.zeros_like(part["log_likelihood"], dtype=np.int32))
+        counted = own.variable + np.int32(first)
+        counted.attrs = dims.attrs(
+            "index of the source file, counted on from recording to recording"
+        )
+        moved.append(part.assign_coords(source=counted))
+        first = int(counted.max()) + 1
+    made = xr.concat(
+        moved, dims.SITE, data_vars="minimal", coords="minimal", compat="override", join="override"
+    )
+    assert isinstance(made, xr.Dataset)
+    return made
+
+
 def site_coordinates(patches: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
     """The coordinates that belong to sites: frame, y, x, kind, source and whatever else there is."""
     return {
@@ -247,9 +270,45 @@ def _layout(trained: Trained, n_sites: int) -> dict[str, store.Variable]:
     }
 
 
-def _coordinates(dataset: xr.Dataset, trained: Trained) -> xr.Dataset:
-    held_out = np.zeros(dataset.sizes[dims.SITE], dtype=bool)
-    held_out[trained.split.held_out] = True
+def held_out_of(trained: Trained, model: Path, key: str, *, n_sites: int) -> np.ndarray:
+    """Which sites of a descriptor store a model was not trained on: all of them, if it comes from other recordings.
+
+    Args:
+        trained: The model.
+        model: Its folder.
+        key: Of the descriptor store.
+        n_sites: In the store.
+    """
+    first, parts = 0, load_parts(model)
+    for part in parts:
+        if part.key == key:
+            break
+        first += part.n_sites
+    else:
+        made = store.read_receipt(model)
+        if parts or (made is not None and made.inputs.get("describe", key) != key):
+            return np.ones(n_sites, dtype=bool)
+    own = trained.split.held_out - first
+    held_out = np.zeros(n_sites, dtype=bool)
+    held_out[own[(own >= 0) & (own < n_sites)]] = True
+    return held_out
+
+
+def _origin_of(model: Path, receipt: Receipt) -> dict[str, object]:
+    """A note on a model that was not trained on this recording alone."""
+    parts, made = load_parts(model), store.read_receipt(model)
+    if not parts and (
+        made is None or made.inputs.get("describe") == receipt.inputs.get("describe")
+    ):
+        return {}
+    names = [part.recording for part in parts] or [made.recording if made else ""]
+    told = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+    among = any(part.key == receipt.inputs.get("describe") for part in parts)
+    words = "with this one among them" if among else "not on this one"
+    return {"trained_on": f"the model was trained on {told}, {words}"}
+
+
+def _coordinates(dataset: xr.Dataset, trained: Trained, held_out: np.ndarray) -> xr.Dataset:
     coords = dataset_of({}, coords=site_coordinates(dataset))
     if "shift" in trained.model.poses:
         coords = coords.assign_coords({dims.AXIS: list(AXES)})

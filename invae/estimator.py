@@ -35,21 +35,15 @@ from invae.progress import Progress, silent
 from invae.training import saved
 from invae.training.batches import ArraySource, Batches, PatchSource, open_patches
 from invae.training.checkpoint import device_of
+from invae.training.drawn import TrainingSet, channels_of, split_store, training_set
 from invae.training.fit import Epoch
 from invae.training.known import checked, places_of
 from invae.training.saved import Trained
 from invae.training.split import split_sites
-from invae.training.train import (
-    OnEpoch,
-    channels_of,
-    ignore,
-    limits_of,
-    split_store,
-    train_on,
-)
+from invae.training.train import OnEpoch, ignore, limits_of, train_on
 
-Data = np.ndarray | xr.DataArray | str | Path
-"""Patches (site, y, x) or (site, channel, y, x), or the path of a store that holds them."""
+Data = np.ndarray | xr.DataArray | str | Path | Sequence[str | Path]
+"""Patches (site, y, x) or (site, channel, y, x), or the path of a store that holds them, or paths of several."""
 
 IMAGE = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 BATCH = 512
@@ -161,7 +155,8 @@ class InvariantVAE:
         Patches from a store are held out by blocks of space and time, others one by one.
 
         Args:
-            patches: (site, y, x), (site, channel, y, x), spectra (site, x), or the path of a store.
+            patches: (site, y, x), (site, channel, y, x), spectra (site, x), or the path of a store; a list of
+                paths is one training set, streamed where it is large, with blocks held out of every store.
             valid: Mask of the same shape, True where a pixel counts; a store has its own.
             y: What families ss… learn from: classes (site,), −1 unknown; or, for ssreg… and for penalties, values (site,) or
                 (site, target), NaN unknown. A store may have its own `labels` and `target`.
@@ -173,28 +168,37 @@ class InvariantVAE:
             InputError: The patches cannot be trained on.
             TrainingDiverged: The loss became infinite or not a number.
         """
-        source, told = _source(patches, valid, limits=limits_of(self.config))
-        source = self._telling(source, y=y, condition=condition)
-        share = self.training.held_out
-        if told is None:
-            split = split_sites(len(source), share=share, seed=self.seed)
-            channels = tuple(str(n) for n in range(source.geometry.n_channels))
-        else:
-            split = split_store(told, share=share, seed=self.seed)
-            channels = channels_of(told)
+        drawn = self._drawn(patches, valid)
         self._trained = train_on(
-            source,
-            split,
+            self._telling(drawn.source, y=y, condition=condition),
+            drawn.split,
             model=self.config,
             training=self.training,
             seed=self.seed,
             device=self.device,
-            channels=channels,
-            pixel_size_nm=None if told is None else told.attrs.get("pixel_size_nm"),
+            channels=drawn.channels,
+            pixel_size_nm=drawn.pixel_size_nm,
             progress=progress,
             on_epoch=on_epoch,
         )
         return self
+
+    def _drawn(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
+        """The set to train on, with its held-out sites."""
+        limits, share = limits_of(self.config), self.training.held_out
+        if paths := _several(patches):
+            refuse_mask(patches, valid)
+            return training_set(paths, limits=limits, share=share, seed=self.seed)
+        source, told = _source(patches, valid, limits=limits)
+        if told is None:
+            split = split_sites(len(source), share=share, seed=self.seed)
+            channels = tuple(str(n) for n in range(source.geometry.n_channels))
+            return TrainingSet(source, split, channels, None, ())
+        split, pixel = (
+            split_store(told, share=share, seed=self.seed),
+            told.attrs.get("pixel_size_nm"),
+        )
+        return TrainingSet(source, split, channels_of(told), pixel, ())
 
     def encode(
         self,
@@ -203,7 +207,13 @@ class InvariantVAE:
         valid: np.ndarray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
     ) -> xr.Dataset:
-        """Latents of every patch (`invae.embed.VARIABLES`), with the coordinates the patches came with."""
+        """Latents of every patch (`invae.embed.VARIABLES`), with the coordinates the patches came with.
+
+        Sites of several stores follow each other; their coordinate `source` counts on from store to store.
+        """
+        if paths := _several(patches):
+            refuse_mask(patches, valid if condition is None else condition)
+            return embed.joined([self.encode(path) for path in paths])
         source, told = _source(patches, valid, limits=limits_of(self.config))
         source = embed.unlabelled(self._telling(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometry)
@@ -374,13 +384,29 @@ class InvariantVAE:
         return self._trained
 
 
+def _several(patches: Data) -> list[Path]:
+    """Paths of several stores; none if what was given is something else."""
+    if not isinstance(patches, list | tuple):
+        return []
+    return [Path(path) for path in patches if isinstance(path, str | Path)]
+
+
+def refuse_mask(patches: Data, given: Any) -> None:
+    """Stop a mask, or a condition, from being given beside stores that have their own.
+
+    Raises:
+        InputError: There is one.
+    """
+    if given is not None:
+        raise InputError(f"{patches} has its own mask and condition; leave `valid` and others out")
+
+
 def _source(
     patches: Data, valid: np.ndarray | None, *, limits: Limits | None
 ) -> tuple[PatchSource, xr.Dataset | None]:
     """Patches to read from, and the labels they came with."""
     if isinstance(patches, str | Path):
-        if valid is not None:
-            raise InputError(f"{patches} has its own mask; leave `valid` out")
+        refuse_mask(patches, valid)
         from invae import store  # only a path needs zarr
 
         return open_patches(Path(patches), limits=limits), store.open_store(patches)

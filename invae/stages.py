@@ -205,18 +205,44 @@ def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
     )
 
 
-def plan(folder: Path, sources: Sequence[Source], config: ProcessConfig) -> list[Step]:
-    """Every stage with the key that it will have, and whether that is already there."""
-    keys: dict[str, str] = {}
-    steps: list[Step] = []
+def find(
+    places: Sequence[Path],
+    digests: Sequence[str],
+    config: ProcessConfig,
+    *,
+    given: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], dict[str, Path]]:
+    """Keys of the output of every stage, and those outputs that are there already in one of the places, by stage.
+
+    Args:
+        places: Folders of the recording; the first one that has an output gives it.
+        digests: Of the sources.
+        config: What is done in every stage.
+        given: Keys by stage that are settled already, as that of a model from elsewhere.
+    """
+    keys, held = dict[str, str](), dict[str, Path]()
     for name, stage in STAGES.items():
-        inputs = [keys[other] for other in stage.inputs] or [source.sha256 for source in sources]
-        wanted = key_of(stage, inputs, config)
-        made = store.read_receipt(folder / stage.output)
-        is_current = made is not None and wanted in (made.key, made.asked)
-        keys[name] = made.key if made is not None and is_current else wanted
-        steps.append(Step(stage, keys[name], is_current))
-    return steps
+        inputs = [keys[before] for before in stage.inputs] or list(digests)
+        wanted = (given or {}).get(name) or key_of(stage, inputs, config)
+        outputs = (place / stage.output for place in places)
+        path = next((path for path in outputs if store.is_current(path, wanted)), None)
+        made = None if path is None else store.read_receipt(path)
+        keys[name] = wanted if made is None else made.key
+        if path is not None:
+            held[name] = path
+    return keys, held
+
+
+def plan(
+    folder: Path,
+    sources: Sequence[Source],
+    config: ProcessConfig,
+    *,
+    given: Mapping[str, str] | None = None,
+) -> list[Step]:
+    """Every stage with the key that it will have, and whether that is already there."""
+    keys, held = find([folder], [source.sha256 for source in sources], config, given=given)
+    return [Step(stage, keys[name], name in held) for name, stage in STAGES.items()]
 
 
 def receipt_of_recording(
@@ -249,6 +275,31 @@ def receipt_of(
     key = key_of(stage, list(keys.values()), config)
     receipt = _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
     return replace(receipt, asked=asked)
+
+
+def receipt_of_several(
+    patches: Sequence[Path], name: str, config: ProcessConfig, *, flow_run: str = ""
+) -> Receipt:
+    """The receipt of a model trained on several descriptor stores; its inputs are called `describe/RECORDING`.
+
+    Raises:
+        StoreError: if a store is missing or unfinished.
+        InputError: if one is given twice.
+    """
+    stage, inputs, sources = STAGES["train"], dict[str, str](), list[Source]()
+    for path in patches:
+        receipt = _finished(path, "describe")
+        if receipt.key in inputs.values():
+            raise InputError(
+                f"{path} holds the patches of a recording already given; name each once"
+            )
+        label = "describe" if len(patches) == 1 else f"describe/{receipt.recording}"
+        number = sum(known.partition("#")[0] == label for known in inputs)
+        inputs[f"{label}#{number + 1}" if number else label] = receipt.key
+        sources += receipt.sources
+    key = key_of(stage, list(inputs.values()), config)
+    made_from = tuple(dict.fromkeys(sources))
+    return _receipt(stage, key, name, made_from, inputs, config, flow_run)
 
 
 def _finished(path: Path, stage: str) -> Receipt:

@@ -306,14 +306,53 @@ def publish(partial: Path, target: Path, receipt: Receipt) -> None:
             _publish_objects(partial, target)
             return
         _flush(partial)
-        retired = target.with_name(f".{target.name}.retired")
-        if retired.exists():
-            shutil.rmtree(retired)
-        if target.exists():
-            target.rename(retired)
-        partial.rename(target)
-        if retired.exists():
-            shutil.rmtree(retired)
+        _give_name(partial, target)
+
+
+def share(source: Path, target: Path) -> None:
+    """A finished store in a second place: the same files, linked, or copied where the disk cannot link.
+
+    Files of a finished store are never written again, only replaced, so that neither place can change the other.
+
+    Raises:
+        StoreError: if there is no finished store at `source`.
+    """
+    receipt = read_receipt(source)
+    if receipt is None:
+        raise StoreError(f"{source} is missing or unfinished; nothing can be taken over from it")
+    if is_current(target, receipt.key):
+        return
+    with writing(target):
+        if isinstance(source, ObjectPath) and isinstance(target, ObjectPath):
+            remove(target)
+            places.copy(source, target, last=MARKERS)
+            return
+        if isinstance(source, ObjectPath) or isinstance(target, ObjectPath):
+            raise StoreError(f"{source} cannot be taken over into {target}; have both in one place")
+        partial = begin(target, receipt.key)
+        shutil.rmtree(partial)  # what a killed copy left may be half a file
+        shutil.copytree(source, partial, copy_function=_link)
+        _give_name(partial, target)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK):
+            raise
+        shutil.copy2(source, target)
+
+
+def _give_name(partial: Path, target: Path) -> None:
+    retired = target.with_name(f".{target.name}.retired")
+    if retired.exists():
+        shutil.rmtree(retired)
+    if target.exists():
+        target.rename(retired)
+    partial.rename(target)
+    if retired.exists():
+        shutil.rmtree(retired)
 
 
 def _publish_objects(partial: ObjectPath, target: Path) -> None:

@@ -51,6 +51,29 @@ def told(listener: Audience) -> Iterator[None]:
         _audience.reset(token)
 
 
+class OfRecording:
+    """Tells another audience which recording a stage belongs to, where there are several."""
+
+    def __init__(self, recording: str, listener: Audience) -> None:
+        self._recording, self._listener = recording, listener
+
+    def begin(self, stage: str) -> None:
+        self._listener.begin(f"{self._recording}, {stage}")
+
+    def move(self, stage: str, done: int, total: int, note: str) -> None:
+        self._listener.move(f"{self._recording}, {stage}", done, total, note)
+
+    def end(self, stage: str, seconds: float | None) -> None:
+        self._listener.end(f"{self._recording}, {stage}", seconds)
+
+
+@contextmanager
+def of_recording(name: str) -> Iterator[None]:
+    """Everything told inside is of one recording among several."""
+    with told(OfRecording(name, audience())):
+        yield
+
+
 class Pace:
     """Rate of a piece of work and the time that it still needs, counted from its first report.
 

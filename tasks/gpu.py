@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
@@ -18,11 +17,9 @@ from prefect.concurrency.sync import concurrency
 from prefect.context import TaskRunContext
 from prefect.settings import get_current_settings
 
-from invae import stages
 from invae.config import ProcessConfig
 from invae.errors import MachineError, OutOfMemory
 from invae.secrets import redacted
-from tasks.artifacts import flow_run_id
 from tasks.runs import Job
 
 if TYPE_CHECKING:
@@ -130,10 +127,7 @@ def _allowed(asked: Job, section: Section, device: "torch.device") -> Job:
     if (note["asked"], note["device"]) != (asked.receipt.key, _name(device)):
         return asked
     config = _with_batch(asked.config, section, note["batch_size"])
-    receipt = stages.receipt_of(
-        asked.stage, asked.folder, config, flow_run=flow_run_id(), asked=asked.receipt.key
-    )
-    job = replace(asked, config=config, receipt=receipt)
+    job = asked.under(config)
     job.remarks |= {
         "batch_size": note["batch_size"],
         "batch_size_asked": getattr(asked.config, section).batch_size,

@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,13 @@ def flow_sentence() -> str:
     return f"process {name or stages.name_of([Path(source) for source in values['sources']])}"
 
 
+def reprocess_sentence() -> str:
+    """The name of a run of `reprocess`."""
+    values = flow_run.parameters
+    config, names = values["config"], values["recordings"]
+    return f"reprocess {len(names)} recordings under {config.name}@{config.version}"
+
+
 def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
     """Where the stores of a recording go."""
     return str(stages.folder_of([Path(source) for source in sources], place(out), name).absolute())
@@ -109,6 +116,8 @@ class Job:
     config: ProcessConfig
     paths: tuple[Path, ...] = ()
     """The sources, where the stage reads them."""
+    together: tuple[Path, ...] = ()
+    """Stores of the recordings that one model is trained on; it belongs to none of them, nor to their records."""
     note: str = ""
     """A few words that go with the progress, such as the held-out ELBO."""
     remarks: dict[str, Any] = field(default_factory=dict)
@@ -144,6 +153,19 @@ class Job:
             message=f"nothing has changed since {since}; {self.target} was kept",
         )
 
+    def under(self, config: ProcessConfig) -> "Job":
+        """The same job under other settings than were asked for."""
+        if self.together:
+            receipt = stages.receipt_of_several(
+                self.together, self.target.name, config, flow_run=flow_run_id()
+            )
+            receipt = replace(receipt, asked=self.receipt.key)
+        else:
+            receipt = stages.receipt_of(
+                self.stage, self.folder, config, flow_run=flow_run_id(), asked=self.receipt.key
+            )
+        return replace(self, config=config, receipt=receipt)
+
     def progress(self) -> Callable[[int, int], None]:
         """Tells the terminal and the UI how far the stage is."""
         audience().begin(self.stage.name)
@@ -160,7 +182,7 @@ class Job:
         """The state of a stage that has made its output; the run's record gets its line."""
         seconds = time.monotonic() - self._began
         audience().end(self.stage.name, seconds)
-        if not follows():
+        if not self.together and not follows():
             record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
 
@@ -184,6 +206,14 @@ def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
     found = stages.STAGES[stage]
     receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
     return Job(found, folder, receipt, config)
+
+
+def job_of_several(patches: Sequence[Path], target: Path, config: ProcessConfig) -> Job:
+    """The job of training one model on several descriptor stores."""
+    interrupts.obey()
+    stage = replace(stages.STAGES["train"], output=target.name)
+    receipt = stages.receipt_of_several(patches, target.name, config, flow_run=flow_run_id())
+    return Job(stage, target.parent, receipt, config, together=tuple(patches))
 
 
 def record(job: Job, *, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """descriptors.zarr → model/."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -24,7 +25,22 @@ if TYPE_CHECKING:
 )
 def train(patches: str, config: ProcessConfig) -> State[str]:
     """Fit the model to the patches; goes on from the last checkpoint to the values of an undisturbed run."""
-    asked = runs.job_of("train", patches, config)
+    return _fit(runs.job_of("train", patches, config), place(patches).absolute())
+
+
+@task(
+    task_run_name="train one model on {patches}",
+    retries=runs.RETRIES,
+    retry_delay_seconds=runs.RETRY_SECONDS,
+    retry_condition_fn=runs.worth_retrying,
+)
+def train_together(patches: list[str], model: str, config: ProcessConfig) -> State[str]:
+    """Fit one model to the patches of several recordings, given by their stores in this order."""
+    paths = [place(path).absolute() for path in patches]
+    return _fit(runs.job_of_several(paths, place(model).absolute(), config), paths)
+
+
+def _fit(asked: runs.Job, patches: Path | list[Path]) -> State[str]:
     if asked.is_done:
         return asked.unchanged()
     from invae.training.train import train as fit
@@ -38,7 +54,7 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
             job.note = f"ELBO {epoch.score:.4g} nats"
 
         fit(
-            place(patches).absolute(),
+            patches,
             job.target,
             model=job.config.model,
             training=job.config.training,

@@ -32,6 +32,7 @@ LAYERS: list[set[str]] = [
     {"results"},
     {"differences", "report"},
     {"stages"},
+    {"changes", "versions"},
 ]
 """The rooms of `invae`, each below those it may import."""
 

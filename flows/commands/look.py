@@ -29,16 +29,21 @@ def info(
 
 def configs(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show this one whole, as YAML.")
+        str | None,
+        typer.Argument(
+            metavar="[NAME[@VERSION]]", help="Show this one whole, as YAML.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """List the named configurations, or show one with all its settings.
+    """List the named configurations with their versions, or show one with all its settings.
 
     For example:
 
       invae configs
 
       invae configs pfm-walls > mine.yaml
+
+      invae configs pfm-walls@1
     """
     from flows import configurations
 
@@ -46,8 +51,12 @@ def configs(
         answer(configurations.as_yaml(configurations.load(name)).rstrip())
         return
     for key in configurations.available():
+        if "@" in key:
+            continue  # told with the current one
         config = configurations.load(key)
-        answer(f"{config.name + '@' + config.version:<18} {config.description}")
+        current, *before = configurations.versions_of(key)
+        also = f" (also {', '.join(f'@{version}' for version in before)})" if before else ""
+        answer(f"{f'{key}@{current}':<18} {config.description}{also}")
 
 
 def formats() -> None:

@@ -66,6 +66,16 @@ Workers = Annotated[
         "--workers", min=1, metavar="N", help="Blocks worked on at once.", show_default="cores"
     ),
 ]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="DIR",
+        help="A model trained elsewhere, taken as it is instead of training one.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="The answer as JSON.")]
 Name = Annotated[
     str | None,
     typer.Option("--name", help="Name of the recording.", show_default="from the files"),

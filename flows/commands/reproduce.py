@@ -1,8 +1,10 @@
 """`invae reproduce`: make a result again from its receipt, and say whether it is the same."""
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,10 +45,12 @@ def reproduce(
         ),
     ] = None,
     device: options.Device = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make a result again from its receipts alone, and compare every array and weight.
 
-    Ends with code 0 if all values are identical, and 1 with a table of what is not.
+    Ends with code 0 if all values are identical, and 1 with a table of what is not. Where the code or a library is not
+    what it was, it says so, and compares all the same.
 
     For example:
 
@@ -55,23 +59,64 @@ def reproduce(
       invae reproduce results/scan_0001 --source /archive/scan_0001.ibw --out again
     """
     from flows.commands.running import run_all
-    from invae.differences import differences
+    from invae.differences import differences, digest_of
 
     folder, console = recording_of(result), progress_console()
     receipts = receipts_of(folder)
-    paths = _sources(folder, receipts, sources or [])
-    for note in changes_since(receipts):
+    paths, outputs = _sources(folder, receipts, sources or []), _outputs(receipts)
+    notes = changes_since(receipts)
+    model = folder / stages_output("train") if is_from_elsewhere(receipts) else None
+    for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     with _place(out) as place:
         settings = settings_of(receipts, device)
-        run_all(paths, place, settings, name=folder.name, console=console, verbose=verbose())
-        outputs = _outputs(receipts)
-        found = differences(folder, place / folder.name, outputs=outputs)
+        run_all(
+            paths,
+            place,
+            settings,
+            name=folder.name,
+            model=model,
+            console=console,
+            verbose=verbose(),
+        )
+        again = place / folder.name
+        digests = {name: (digest_of(folder / name), digest_of(again / name)) for name in outputs}
+        others = [name for name, (then, now) in digests.items() if then != now]
+        found = differences(folder, again, outputs=others)
+    if as_json:
+        told = {"folder": str(folder), "digests": digests, "notes": notes}
+        answer(json.dumps({**told, "differences": [asdict(one) for one in found]}, indent=1))
+    else:
+        _tell(folder, digests, found, console)
+    if others:
+        raise typer.Exit(DIFFERS)
+
+
+def _tell(
+    folder: Path,
+    digests: Mapping[str, tuple[str, str]],
+    found: Sequence["Difference"],
+    console: "Console",
+) -> None:
     if found:
         show(found, console)
         answer(f"{folder}: not the same; {len(found)} of its arrays and files differ")
-        raise typer.Exit(DIFFERS)
-    answer(f"{folder}: identical ({', '.join(outputs)})")
+    else:
+        answer(f"{folder}: identical ({', '.join(digests)})")
+    for name, (then, now) in digests.items():
+        answer(f"  {name:<17} {then}" + ("" if then == now else f" → {now}"))
+
+
+def stages_output(stage: str) -> str:
+    """Name of what a stage makes."""
+    from invae import stages
+
+    return stages.STAGES[stage].output
+
+
+def is_from_elsewhere(receipts: Mapping[str, "Receipt"]) -> bool:
+    """Whether the model was not trained on this recording alone; then it is taken as it is."""
+    return receipts["train"].inputs.get("describe") != receipts["describe"].key
 
 
 def recording_of(result: Path) -> Path:
@@ -143,6 +188,11 @@ def changes_since(receipts: Mapping[str, "Receipt"]) -> list[str]:
         for name, receipt in receipts.items()
         if receipt.code != provenance.code_digest(*stages.STAGES[name].rooms)
     ]
+    if is_from_elsewhere(receipts):
+        notes.append(
+            f"the model {receipts['train'].recording} was trained on other recordings and is taken as it is"
+        )
+        other = [name for name in other if name != "train"]
     return notes + ([f"the code of {', '.join(other)} has changed since"] if other else [])
 
 

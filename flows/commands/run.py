@@ -1,6 +1,7 @@
 """`invae run` and the single stages."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -17,6 +18,7 @@ def run(
     device: options.Device = None,
     name: options.Name = None,
     workers: options.Workers = None,
+    model: options.Model = None,
 ) -> None:
     """Take a recording, or a series of files, from the instrument to the report.
 
@@ -27,13 +29,18 @@ def run(
       invae run scan.ibw --config pfm-walls --out results
 
       invae run PZT_final000*.h5 --set training.epochs=30 --device cuda
+
+      invae run scan.ibw --model models/walls
     """
-    from flows.commands.running import run_all
+    from flows.commands.running import run_all, say_if_settings_differ
 
     settings = options.settings(config, changes=changes, device=device, workers=workers)
     console = progress_console()
     paths = options.recordings_in(inputs)
-    answer(run_all(paths, out, settings, name=name, console=console, verbose=verbose()))
+    if not changes:
+        say_if_settings_differ(paths, out, settings, name=name, console=console)
+    made = run_all(paths, out, settings, name=name, model=model, console=console, verbose=verbose())
+    answer(made)
 
 
 def ingest(
@@ -76,21 +83,50 @@ def describe(
 
 
 def train(
+    recordings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECORDING…]",
+            help="Folders of described recordings that one model is trained on, * and ? allowed.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", metavar="DIR", help="Where a model of RECORDING… goes.", show_default=False
+        ),
+    ] = None,
     out: options.Out = Path("results"),
     name: options.Name = None,
     config: options.RecordedConfig = None,
     changes: options.Changes = None,
     device: options.Device = None,
 ) -> None:
-    """Third stage: descriptors.zarr to model/.
+    """Third stage: descriptors.zarr to model/; or one model of many recordings, for `--model` of other commands.
 
     For example:
 
       invae train --out results --set model.latent_dim=3 --device cuda
 
+      invae train results/scan_* --model models/walls
+
       torchrun --nproc-per-node 2 --no-python invae train --out results
     """
-    _later("train", out, name, config, changes, device=device)
+    if not recordings and model is None:
+        _later("train", out, name, config, changes, device=device)
+        return
+    if not recordings or model is None:
+        raise typer.BadParameter(
+            "RECORDING… and --model DIR belong together: from what, and where to"
+        )
+    from flows.commands import running
+
+    folders = running.described_in(recordings)
+    settings = running.settings_for(
+        folders[0], config, [*(changes or []), *options.where(device, None)]
+    )
+    answer(running.run_together(folders, model, settings, console=progress_console()))
 
 
 def embed(
@@ -99,13 +135,20 @@ def embed(
     config: options.RecordedConfig = None,
     changes: options.Changes = None,
     device: options.Device = None,
+    model: options.Model = None,
 ) -> None:
     """Fourth stage: descriptors.zarr and model/ to embedding.zarr, the latents of every site.
 
     For example:
 
       invae embed --out results --name scan_0001
+
+      invae embed --out results --name scan_0001 --model models/walls
     """
+    if model is not None:
+        from flows.commands import running
+
+        running.adopt_model(model, running.recording_in(out, name), console=progress_console())
     _later("embed", out, name, config, changes, device=device)
 
 
@@ -152,15 +195,12 @@ def _later(
     workers: int | None = None,
 ) -> None:
     """One stage on the stores of a recording, with the configuration given or recorded."""
-    from flows import configurations
     from flows.commands import running
 
     folder = running.recording_in(out, name)
-    wanted = [*(changes or []), *options.where(device, workers)]
-    if config is None:
-        settings = configurations.amended(running.config_of(folder), wanted)
-    else:
-        settings = configurations.load(config, changes=wanted)
+    settings = running.settings_for(
+        folder, config, [*(changes or []), *options.where(device, workers)]
+    )
     made = running.run_stage(stage, folder, settings, console=progress_console())
     if not follows():
         answer(made)

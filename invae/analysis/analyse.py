@@ -230,6 +230,7 @@ def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
     found = [
         *store.open_store(inputs.recording).attrs.get("notes", []),
         *store.open_store(inputs.patches).attrs.get("notes", []),
+        *filter(None, [store.open_store(inputs.embedding).attrs.get("trained_on")]),
         *clusters.remarks(classes),
         *empty_classes(store.open_store(inputs.embedding)),
         *_redundancy(store.open_store(inputs.embedding)["content"].load()),

@@ -71,7 +71,8 @@ def _provenance_lines(receipt: Receipt | None) -> Iterator[str]:
     yield f"  made by: {receipt.stage} of {receipt.recording}, {receipt.created}"
     for source in receipt.sources:
         yield f"  source: {source.name} ({source.n_bytes:,} bytes) sha256 {source.sha256}"
-    yield f"  configuration: {receipt.config.get('name', '')} {receipt.config_hash}"
+    named = f"{receipt.config.get('name', '')}@{receipt.config.get('version', '')}"
+    yield f"  configuration: {named} {receipt.config_hash}"
     yield f"  seed: {receipt.seed}"
     yield f"  code: {receipt.code}"
     yield "  versions: " + ", ".join(f"{name} {v}" for name, v in receipt.versions.items())

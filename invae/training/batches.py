@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from invae.errors import InputError
 from invae.models.likelihoods import Limits
 from invae.models.patches import Geometry, Patches
 from invae.training.known import SiteKnown, of_store
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 IN_MEMORY_BYTES = 512 << 20
 """Stores up to this size are read once; larger ones are streamed."""
@@ -137,8 +140,15 @@ class StreamSource:
         return patches[chosen], None if valid is None else valid[chosen]
 
 
-def open_patches(path: Path, *, limits: Limits | None = None) -> PatchSource:
-    """The patches of a descriptor store; in memory if they are few.
+def bytes_of(dataset: "xr.Dataset") -> int:
+    """Memory that the patches of a descriptor store take: 4 bytes of a value and 1 of its mask."""
+    return dataset["patch"].size * 5 if "patch" in dataset else 0
+
+
+def open_patches(
+    path: Path, *, limits: Limits | None = None, in_memory: bool = True
+) -> PatchSource:
+    """The patches of a descriptor store; in memory if they are few, and it is not said that they shall not be.
 
     Raises:
         StoreError: There is no such store.
@@ -157,7 +167,7 @@ def open_patches(path: Path, *, limits: Limits | None = None) -> PatchSource:
         mask = None if valid is None else valid[place].to_numpy()
         return patches[place].to_numpy(), mask
 
-    if patches.size * 5 <= IN_MEMORY_BYTES:  # 4 bytes of a value and 1 of its mask
+    if in_memory and bytes_of(dataset) <= IN_MEMORY_BYTES:
         return ArraySource(*read(slice(None)), known=known, limits=limits)
     encoding = patches.encoding
     shard = (encoding.get("shards") or encoding.get("chunks") or (1,))[0]

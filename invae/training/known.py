@@ -1,5 +1,6 @@
 """What is known of sites beside their patches: labels, variables, hints, places; in NumPy, by site."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,55 @@ def of_store(dataset: "xr.Dataset") -> SiteKnown:
         if name in dataset.variables
     }
     return replace(checked(dataset.sizes["site"], **found), place=places_of(dataset).place)
+
+
+def joined(parts: Sequence[SiteKnown], *, lengths: Sequence[int]) -> SiteKnown:
+    """What is known of the sites of several sets after each other; frames are counted on from set to set.
+
+    Raises:
+        InputError: Some sets come with a condition, or with as many variables, and others do not.
+    """
+    return SiteKnown(
+        labels=_joined([part.labels for part in parts], lengths, "labels", missing=-1),
+        target=_joined([part.target for part in parts], lengths, "target", missing=np.nan),
+        condition=_joined([part.condition for part in parts], lengths, "condition", missing=None),
+        place=_counted_on([part.place for part in parts]),
+    )
+
+
+def _joined(
+    values: Sequence[np.ndarray | None],
+    lengths: Sequence[int],
+    name: str,
+    *,
+    missing: int | float | None,
+) -> np.ndarray | None:
+    present = [value for value in values if value is not None]
+    if not present:
+        return None
+    shapes = {value.shape[1:] for value in present}
+    if len(shapes) > 1 or (missing is None and len(present) < len(values)):
+        told = ", ".join("none" if v is None else str(v.shape) for v in values)
+        raise InputError(f"{name} of the recordings does not fit together ({told}); give all alike")
+    return np.concatenate(
+        [
+            np.full((length, *present[0].shape[1:]), missing, present[0].dtype)
+            if value is None
+            else value
+            for value, length in zip(values, lengths, strict=True)
+        ]
+    )
+
+
+def _counted_on(places: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Places of all sets, so that no frame of one is a frame of another; none if one set does not know them."""
+    moved, first = [], 0.0
+    for place in places:
+        if place is None:
+            return None
+        moved.append(place + np.array([first, 0, 0], place.dtype))
+        first += float(place[:, 0].max(initial=-1)) + 1
+    return np.concatenate(moved)
 
 
 def places_of(dataset: "xr.Dataset") -> SiteKnown:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,16 +12,21 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from invae import dims
 from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError, StoreError
 from invae.models.build import build
 from invae.models.patches import Geometry
 from invae.models.vae import VAE
+from invae.training.drawn import Part, channels_of
 from invae.training.fit import Epoch
 from invae.training.split import Split
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "model.json"
-HISTORY_FILE, SPLIT_FILE = "history.json", "split.json"
+HISTORY_FILE, SPLIT_FILE, PARTS_FILE = "history.json", "split.json", "recordings.json"
 
 
 @dataclass(frozen=True)
@@ -47,10 +52,7 @@ class Trained:
             InputError: The shapes differ.
         """
         if geometry != (own := self.model.geometry):
-            raise InputError(
-                f"patches have {geometry.n_channels} channels of {geometry.height} × {geometry.width} "
-                f"pixels, the model takes {own.n_channels} of {own.height} × {own.width}"
-            )
+            raise InputError(mismatch(geometry, own))
 
     def card(self) -> dict[str, Any]:
         """What `model.json` says."""
@@ -83,6 +85,18 @@ def save(folder: Path, trained: Trained) -> None:
     (folder / SPLIT_FILE).write_text(json.dumps(runs) + "\n")
 
 
+def save_parts(folder: Path, parts: Sequence[Part]) -> None:
+    """Write down which recordings a model was trained on, and how many sites each gave, where there are several."""
+    if len(parts) > 1:
+        _write(folder / PARTS_FILE, [asdict(part) for part in parts])
+
+
+def load_parts(folder: Path) -> list[Part]:
+    """The recordings that a model was trained on, in the order of its sites; none if it was one alone."""
+    path = folder / PARTS_FILE
+    return [Part(**part) for part in json.loads(path.read_text())] if path.is_file() else []
+
+
 def load(folder: Path, *, device: torch.device | None = None) -> Trained:
     """The model of a folder, ready to use.
 
@@ -109,6 +123,38 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         history=history,
         split=Split(_sites(split["training"]), _sites(split["held_out"])),
         training=training,
+    )
+
+
+def refuse_unfit(folder: Path, dataset: "xr.Dataset", *, patches: str | Path) -> None:
+    """Stop a model from being taken for patches of another kind than it was trained on.
+
+    Raises:
+        StoreError: The folder holds no model.
+        InputError: Shape or channels of the patches differ.
+    """
+    try:
+        card = json.loads((folder / CARD_FILE).read_text())
+        geometry, channels = Geometry(**card["geometry"]), tuple(card["channels"])
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise StoreError(f"{folder} holds no model that can be loaded: {_first(error)}") from error
+    own = Geometry(*(dataset.sizes[name] for name in dims.PATCH[1:]))
+    if own != geometry:
+        raise InputError(
+            f"{patches}: {mismatch(own, geometry)}; describe with the settings that it was trained under"
+        )
+    if (names := channels_of(dataset)) != channels:
+        raise InputError(
+            f"{patches} has the channels {', '.join(names)}, the model {folder} takes "
+            f"{', '.join(channels)}; describe with the settings that it was trained under"
+        )
+
+
+def mismatch(geometry: Geometry, own: Geometry) -> str:
+    """In words, how patches differ from what a model takes."""
+    return (
+        f"patches have {geometry.n_channels} channels of {geometry.height} × {geometry.width} "
+        f"pixels, the model takes {own.n_channels} of {own.height} × {own.width}"
     )
 
 

@@ -1,7 +1,7 @@
 """Training as a whole: a source of patches and a configuration become a trained model, or the folder of one."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from invae import dims
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
 from invae.errors import InputError
 from invae.models.build import build
@@ -21,7 +20,7 @@ from invae.models.patches import StandardiseNumbers
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.training import processes
-from invae.training.batches import Batches, PatchSource, open_patches
+from invae.training.batches import Batches, PatchSource
 from invae.training.checkpoint import (
     START_FOLDER,
     device_of,
@@ -29,10 +28,11 @@ from invae.training.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
+from invae.training.drawn import training_set
 from invae.training.fit import Epoch, Fit, length
 from invae.training.processes import ALONE, Team
-from invae.training.saved import Trained, save
-from invae.training.split import Places, Split, split_blocks, split_sites, thin
+from invae.training.saved import Trained, save, save_parts
+from invae.training.split import Split, thin
 from invae.training.start import (
     ALIGNED_SHARE,
     GROUPED_SHARE,
@@ -47,8 +47,6 @@ from invae.training.start import (
 )
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from invae.provenance import Receipt
 
 JUDGED_SITES = 2000
@@ -68,7 +66,7 @@ def limits_of(config: ModelConfig) -> Limits | None:
 
 
 def train(
-    patches: Path,
+    patches: Path | Sequence[Path],
     target: Path,
     *,
     model: ModelConfig,
@@ -84,7 +82,7 @@ def train(
     Where `torchrun` has started several processes, all train and the first one writes.
 
     Args:
-        patches: A finished descriptor store.
+        patches: A finished descriptor store, or several of patches of one kind.
         target: Folder of the model, made when the training is done.
         model: What is trained.
         training: How.
@@ -100,8 +98,8 @@ def train(
     """
     from invae import store  # brings zarr, which a bare GPU machine lacks
 
-    source = open_patches(patches, limits=limits_of(model))
-    dataset = store.open_store(patches)
+    paths = [patches] if isinstance(patches, Path) else list(patches)
+    drawn = training_set(paths, limits=limits_of(model), share=training.held_out, seed=seed)
     device = device_of(compute.device)
     with store.writing(target), processes.team(device) as team:
         if team.leads:
@@ -109,14 +107,14 @@ def train(
         team.wait()
         partial = store.begin(target, receipt.key)
         trained = train_on(
-            source,
-            split_store(dataset, share=training.held_out, seed=seed),
+            drawn.source,
+            drawn.split,
             model=model,
             training=training,
             seed=seed,
             device=device,
-            channels=channels_of(dataset),
-            pixel_size_nm=dataset.attrs.get("pixel_size_nm"),
+            channels=drawn.channels,
+            pixel_size_nm=drawn.pixel_size_nm,
             checkpoints=partial,
             progress=progress,
             on_epoch=on_epoch,
@@ -124,6 +122,7 @@ def train(
         )
         if team.leads:
             save(partial, trained)
+            save_parts(partial, drawn.parts)
             remove_checkpoint(partial)
             store.publish(partial, target, receipt)
 
@@ -276,42 +275,6 @@ class Course:
             write_checkpoint(folder, fit)
         self.progress(span.before + fit.n_epochs, span.total)
         return fit.history
-
-
-def split_store(dataset: "xr.Dataset", *, share: float, seed: int) -> Split:
-    """Held-out blocks of a store whose sites know where they were cut; single sites of one that does not,
-    or whose frames, one patch each, have nothing to do with each other.
-    """
-    n_sites = dataset.sizes[dims.SITE]
-    if not {"frame", "y", "x"} <= set(dataset.coords) or dataset.attrs.get("independent_frames"):
-        return split_sites(n_sites, share=share, seed=seed)
-    places = Places(
-        frame=dataset["frame"].to_numpy(),
-        y=dataset["y"].to_numpy(),
-        x=dataset["x"].to_numpy(),
-        window=float(
-            dataset.attrs.get(
-                "footprint", max(dataset.sizes[dims.PATCH_Y], dataset.sizes[dims.PATCH_X])
-            )
-        ),
-        n_frames=_delay_span(channels_of(dataset)),
-    )
-    return split_blocks(places, share=share, seed=seed)
-
-
-def channels_of(dataset: "xr.Dataset") -> tuple[str, ...]:
-    """Names of the channels; numbers where they have none."""
-    if dims.CHANNEL in dataset.coords:
-        return tuple(str(name) for name in dataset[dims.CHANNEL].to_numpy())
-    return tuple(str(number) for number in range(dataset.sizes[dims.CHANNEL]))
-
-
-def _delay_span(channels: tuple[str, ...]) -> int:
-    """Frames that patches with these channels cover: `t-1`, `t`, `t+1` are three."""
-    if not all(name == "t" or name[:2] in ("t-", "t+") for name in channels):
-        return 1
-    delays = [int(name[1:] or 0) for name in channels]
-    return max(delays) - min(delays) + 1
 
 
 def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:

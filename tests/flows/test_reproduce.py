@@ -7,6 +7,7 @@ import pytest
 import zarr
 
 from flows.cli import execute
+from invae.differences import digest_of
 
 
 @pytest.fixture
@@ -17,9 +18,10 @@ def copy(undisturbed, tmp_path):
 
 def test_the_same_files_settings_and_code_give_identical_values(prefect_server, copy, capsys):
     assert execute(["reproduce", str(copy / "result.zarr")]) == 0
-    answer = capsys.readouterr().out.strip()
-    stores = "recording.zarr, descriptors.zarr, model, embedding.zarr, result.zarr"
-    assert answer == f"{copy}: identical ({stores})"
+    answer, *digests = capsys.readouterr().out.splitlines()
+    stores = ["recording.zarr", "descriptors.zarr", "model", "embedding.zarr", "result.zarr"]
+    assert answer == f"{copy}: identical ({', '.join(stores)})"
+    assert [line.split() for line in digests] == [[n, digest_of(copy / n)] for n in stores]
 
 
 def test_a_value_that_was_changed_is_named(prefect_server, copy, capsys, tmp_path, undisturbed):
@@ -27,7 +29,9 @@ def test_a_value_that_was_changed_is_named(prefect_server, copy, capsys, tmp_pat
     content[0, 0] = content[0, 0] + 1
     assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 1
     captured = capsys.readouterr()
-    assert captured.out.strip() == f"{copy}: not the same; 1 of its arrays and files differ"
+    first, *digests = captured.out.splitlines()
+    assert first == f"{copy}: not the same; 1 of its arrays and files differ"
+    assert [line.split()[0] for line in digests if "→" in line] == ["embedding.zarr"]
     assert "embedding.zarr/content" in captured.err
     assert "1 of" in captured.err
 

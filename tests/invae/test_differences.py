@@ -9,7 +9,7 @@ import xarray as xr
 from safetensors.numpy import save_file
 
 from invae import store
-from invae.differences import differences
+from invae.differences import differences, digest_of
 
 OUTPUTS = ("result.zarr", "model")
 
@@ -95,3 +95,29 @@ def test_arrays_larger_than_a_block_are_compared_to_their_end(pair, monkeypatch)
     store.write_dataset(pair[1] / "result.zarr", target)
     (found,) = differences(*pair, outputs=OUTPUTS)
     assert (found.place, found.n_values) == ("result.zarr/content", 1)
+
+
+def test_equal_values_have_equal_digests_however_they_are_cut(pair, tmp_path):
+    for name in OUTPUTS:
+        assert digest_of(pair[0] / name) == digest_of(pair[1] / name)
+    whole = store.open_store(pair[0] / "result.zarr").load().drop_encoding()
+    halves = whole.chunk(site=4)
+    for path, dataset in ((tmp_path / "whole.zarr", whole), (tmp_path / "halves.zarr", halves)):
+        store.write_dataset(path, dataset)
+    assert digest_of(tmp_path / "whole.zarr") == digest_of(tmp_path / "halves.zarr")
+
+
+@pytest.mark.parametrize("name", ["content", "count", "gap", "name"])
+def test_one_other_value_is_another_digest(pair, name):
+    target = store.open_store(pair[1] / "result.zarr").load()
+    target[name][0] = "site x" if name == "name" else target[name][0].fillna(0) + 1
+    store.write_dataset(pair[1] / "result.zarr", target)
+    assert digest_of(pair[0] / "result.zarr") != digest_of(pair[1] / "result.zarr")
+
+
+def test_a_weight_and_a_setting_count_in_the_digest_of_a_model(pair):
+    before = digest_of(pair[0] / "model")
+    (pair[1] / "model" / "model.json").write_text(json.dumps({"seed": 8}))
+    assert digest_of(pair[1] / "model") != before
+    save_file({"weight": np.ones((3, 2))}, pair[0] / "model" / "model.safetensors")
+    assert digest_of(pair[0] / "model") != before

@@ -12,7 +12,7 @@ from invae.errors import ConfigError, InputError
 from invae.provenance import Receipt
 from invae.readers.ingest import ingest
 from invae.synthetic import cards, shifts
-from invae.training.train import split_store
+from invae.training.drawn import split_store
 
 
 def taken_in(source: Path, tmp_path: Path) -> Path:

@@ -11,7 +11,7 @@ from invae.descriptors.pattern_neighbours import channels, combined, offsets, re
 from invae.descriptors.pattern_resampling import overlap, resampling
 from invae.descriptors.patterns import transformed
 from invae.errors import ConfigError, InputError
-from invae.training.train import split_store
+from invae.training.drawn import split_store
 from tests.invae.recorded_scan import lobed, write_scan
 
 CENTRE, RADIUS = (11.3, 12.1), 8.0
