@@ -88,18 +88,29 @@ class Page:
         """
         end = time.monotonic() + PATIENCE
         for text in words:
-            while not self._evaluate(f"document.body.innerText.includes({json.dumps(text)})"):
+            while not self._says(text):
                 if time.monotonic() > end:
                     raise InvaeError(f"the page does not say {text!r} after {PATIENCE:.0f} s")
                 time.sleep(0.2)
 
-    def click(self, words: str) -> None:
-        """Click on what carries these words and no others."""
-        self.wait_for(words)
-        x, y = self._evaluate(MIDDLE.replace("WORDS", json.dumps(words)))
-        for kind in ("mousePressed", "mouseReleased"):
-            place = {"x": x, "y": y, "button": "left", "clickCount": 1}
-            self._ask("Input.dispatchMouseEvent", type=kind, **place)
+    def _says(self, text: str) -> bool:
+        return self._evaluate(f"document.body.innerText.includes({json.dumps(text)})")
+
+    def click(self, words: str, *, shows: str) -> None:
+        """Click on what carries these words and no others, again if it moves away, until the page shows others.
+
+        Raises:
+            InvaeError: if they do not come.
+        """
+        end = time.monotonic() + PATIENCE
+        while not self._says(shows):
+            if time.monotonic() > end:
+                raise InvaeError(f"a click on {words!r} does not show {shows!r}")
+            middle = self._evaluate(MIDDLE.replace("WORDS", json.dumps(words)))
+            for kind in ("mousePressed", "mouseReleased") if middle else ():
+                place = {"x": middle[0], "y": middle[1], "button": "left", "clickCount": 1}
+                self._ask("Input.dispatchMouseEvent", type=kind, **place)
+            time.sleep(1.0)
 
     def picture(self, target: Path, *, height: int, settle: float = 2.0) -> None:
         """Write what the window shows as a PNG of few colours.

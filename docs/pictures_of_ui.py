@@ -24,7 +24,7 @@ INVAE = (sys.executable, "-m", "flows.cli")
 FOLDER = Path(__file__).parent / "images" / "ui"
 
 SERIES = ("rows=96", "columns=96", "n_frames=12", "margin=16")
-CHANGES = ("training.epochs=40", "describe.patches.window=16", "report.dpi=80")
+CHANGES = ("training.epochs=80", "describe.patches.window=16", "report.dpi=80")
 """Small, but with epochs enough that the training can be watched."""
 
 PATIENCE = 900.0
@@ -80,8 +80,8 @@ def _while_it_trains(browser: Page, address: str, folder: Path) -> None:
         time.sleep(0.3)
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
-    browser.click("Artifacts")
-    browser.wait_for("switching-train", "s left")
+    browser.click("Artifacts", shows="switching-train")
+    browser.wait_for("s left")
     browser.picture(folder / "progress.png", height=1210, settle=0.5)
 
 
@@ -94,8 +94,8 @@ def _afterwards(browser: Page, address: str, folder: Path) -> None:
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
     browser.wait_for("Completed")
-    browser.click("Task Runs")
-    browser.wait_for("take in switching", "write the report on switching")
+    browser.click("Task Runs", shows="take in switching")
+    browser.wait_for("write the report on switching")
     browser.picture(folder / "run.png", height=1150)
     artifacts = {
         artifact["key"]: artifact["id"]

@@ -11,6 +11,7 @@ from flows.arrivals import ledger
 from flows.doctor.reached import Reached, reached
 from flows.terminal import one_line
 from invae import stages, store
+from invae.places import place
 from tasks.folder import RUN_FILE, is_worked_on, read_record
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _on_server(client: "SyncPrefectClient", out: Path) -> Iterator[Standing]:
     seen: set[str] = set()
     for run in _runs(client):
         values = run.parameters
-        if Path(str(values.get("out", ""))).absolute() != out.absolute():
+        if place(str(values.get("out", ""))).absolute() != out.absolute():
             continue
         sources = [Path(str(source)) for source in values.get("sources", ())]
         name = values.get("name") or (stages.name_of(sources) if sources else "")

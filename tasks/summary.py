@@ -1,9 +1,9 @@
 """One recording in one table, at the end of its run."""
 
-from pathlib import Path
 from typing import Any
 
 from invae import stages
+from invae.places import place
 from tasks import artifacts
 from tasks.audience import duration
 from tasks.folder import read_record
@@ -12,16 +12,16 @@ from tasks.runs import sentence_of
 
 def show_recording(folder: str) -> None:
     """What was made of a recording, out of what and how long it took; a run that made nothing has said it all before."""
-    place = Path(folder)
-    record = read_record(place)
+    here = place(folder)
+    record = read_record(here)
     made = record.get("stages", {})
     this_run = artifacts.flow_run_id()
     if not this_run or all(stage.get("flow_run") != this_run for stage in made.values()):
         return
     artifacts.show_table(
-        artifacts.key_of(place.name, "recording"),
-        rows_of(place.name, record, this_run=this_run),
-        description=f"{place.name}: what was made of it, and how long it took",
+        artifacts.key_of(here.name, "recording"),
+        rows_of(here.name, record, this_run=this_run),
+        description=f"{here.name}: what was made of it, and how long it took",
     )
 
 

@@ -140,9 +140,11 @@ def _call(
 
     task = getattr(import_module(f"tasks.{stage}"), stage)
     if stage == "train" and follows():  # the first process has the folder, and tells
-        return place(task.fn(*arguments, config).result())
-    with exclusive(folder), shown(console) as audience, told(audience):
-        return place(task.fn(*arguments, config).result())
+        task.fn(*arguments, config).result()
+    else:
+        with exclusive(folder), shown(console) as audience, told(audience):
+            task.fn(*arguments, config).result()
+    return folder / stages.STAGES[stage].output
 
 
 def recording_in(out: Path, name: str | None) -> Path:

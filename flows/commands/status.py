@@ -37,8 +37,9 @@ def status(
 
     server.prepare_environment(verbose=False)
     from flows.standing import overview
+    from invae.places import place
 
-    found = overview(out)
+    found = overview(place(out))
     if as_json:
         answer(json.dumps(found.to_json(), indent=1))
         return

@@ -40,12 +40,17 @@ def watched(folder: Path, out: Path, config: str, settings: Sequence[str] | None
 
     Raises:
         ConfigError: if a setting is not valid, or there is no such configuration.
-        InputError: if the folder is none.
+        InputError: if the folder is none, or `out` lies on an object store.
     """
     from flows import configurations
     from invae.config import WatchConfig
     from invae.errors import InputError
+    from invae.places import ObjectPath, place
 
+    if isinstance(place(out), ObjectPath):
+        raise InputError(
+            f"{place(out)}: what is watched goes into a folder, which also holds the ledger; give one"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give the one that recordings arrive in")
     name = str(Path(config).resolve()) if Path(config).is_file() else config

@@ -9,6 +9,7 @@ from flows.doctor.pins import check_pins
 from flows.doctor.reached import Reached, Silence, reached
 from flows.doctor.server import check_limit, check_schedules, check_zombies
 from flows.doctor.stores import check_leftovers, check_shards
+from invae.places import ObjectPath, place
 
 
 def examine(out: Path, *, fix: bool = False) -> list[Check]:
@@ -21,10 +22,11 @@ def examine(out: Path, *, fix: bool = False) -> list[Check]:
     pins = check_pins()
     from prefect.settings import get_current_settings
 
-    settings = get_current_settings()
+    settings, out = get_current_settings(), place(out)
+    elsewhere = isinstance(out, ObjectPath)
     here = [
-        *check_room(out, settings.home),
-        *check_writable(out),
+        *check_room(*([] if elsewhere else [out]), settings.home),
+        *([] if elsewhere else check_writable(out)),
         *check_gpu(),
         *check_shards(out),
         *check_leftovers(out),

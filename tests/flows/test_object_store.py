@@ -71,6 +71,13 @@ def test_a_url_with_a_key_in_it_is_refused_without_showing_it(recording, capsys)
     assert "secret" not in told
 
 
+def test_watching_into_an_object_store_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert execute(["watch", str(tmp_path), "--out", "s3://bucket/results"]) == 1
+    assert "s3://bucket/results: what is watched goes into a folder" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_bucket_that_is_not_there_is_one_line(recording, s3_bucket, capsys):
     words = ["run", str(recording), "--out", "s3://no-such-bucket/results"]
     assert execute(words) == 1

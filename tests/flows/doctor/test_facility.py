@@ -11,7 +11,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.schedules import Interval
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -22,6 +22,7 @@ from prefect.settings import (
 
 from flows.cli import execute
 from flows.doctor import server as checks
+from tasks.gpu import LEASE_SECONDS, LIMIT
 
 pytestmark = pytest.mark.slow
 
@@ -110,3 +111,47 @@ def test_a_login_in_the_address_is_not_given_away(address, tmp_path, capsys):
         assert execute(["status", "--out", str(tmp_path)]) == 0
         assert execute(["doctor", "--out", str(tmp_path)]) == 0
     assert "correct-horse" not in "".join(capsys.readouterr())
+
+
+HOLDER = """
+import time
+from prefect import flow, task
+from tasks.gpu import slot
+
+@task
+def hold() -> None:
+    with slot("cuda"):
+        print("held", flush=True)
+        time.sleep(600)
+
+@flow
+def run() -> None:
+    hold()
+
+run()
+"""
+
+
+@pytest.mark.usefixtures("_logged_in")
+def test_the_gpu_of_a_killed_holder_is_free_again(address):
+    settings = {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": LOGIN}
+    with get_client(sync_client=True) as client:
+        checks.make_limit(client)
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLDER],
+            stdout=subprocess.PIPE,
+            env={**os.environ, **settings},
+        )
+        with holder:
+            assert holder.stdout is not None
+            assert b"held\n" in iter(holder.stdout.readline, b"")
+            assert checks.check_limit(client, fix=False, has_gpu=True)[0].found == "1 of 1 taken"
+            holder.kill()
+        end = time.monotonic() + 2 * LEASE_SECONDS + 60
+        while _taken(client) and time.monotonic() < end:
+            time.sleep(1)
+        assert not _taken(client)
+
+
+def _taken(client: SyncPrefectClient) -> int:
+    return client.read_global_concurrency_limit_by_name(LIMIT).active_slots

@@ -1,0 +1,100 @@
+"""`invae train` under torchrun: one model from two processes, written by the first, resumed after a death."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from invae import stages
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT = 400
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def described(undisturbed, tmp_path) -> Path:
+    """A recording whose patches are there and whose model is not."""
+    from flows.cli import execute
+
+    out = tmp_path / "out"
+    changes = ["training.epochs=12", "training.checkpoint_seconds=0", "compute.device=cpu"]
+    settings = undisturbed.config.model_dump(mode="json")
+    (tmp_path / "config.yaml").write_text(json.dumps(settings))
+    words = ["--config", str(tmp_path / "config.yaml"), "--out", str(out)]
+    assert execute(["ingest", str(undisturbed.source), *words]) == 0
+    for change in changes:
+        words += ["--set", change]
+    assert execute(["describe", *words]) == 0
+    return out / undisturbed.source.stem
+
+
+def torchrun(folder: Path, n_processes: int) -> subprocess.Popen[str]:
+    """A training by so many processes, on a free port of the loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    given = [
+        "--nproc-per-node",
+        str(n_processes),
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(port),
+    ]
+    command = ["-m", "flows.cli", "train", "--out", str(folder.parent)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", *given, *command],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def history(folder: Path) -> list[dict]:
+    return json.loads((folder / "model" / "history.json").read_text())
+
+
+def elbos(folder: Path) -> list[float]:
+    return [epoch["held_out"]["elbo"] for epoch in history(folder)]
+
+
+def finish(folder: Path, n_processes: int) -> list[float]:
+    with torchrun(folder, n_processes) as process:
+        answer, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, errors
+    assert answer.strip() == str(folder / "model")  # once, by the first process
+    assert list(folder.glob(".*.partial")) == []
+    assert set(json.loads((folder / "run.json").read_text())["stages"]) >= {"train"}
+    return elbos(folder)
+
+
+def test_a_killed_process_ends_the_other_and_a_rerun_goes_on_to_the_same_elbo(described):
+    undisturbed = finish(described, 2)
+    (described / "model").rename(described.parent.parent / "model-of-two")
+    end = time.monotonic() + TIMEOUT
+    with torchrun(described, 2) as process:
+        name = f".{stages.STAGES['train'].output}.*.partial/checkpoint.safetensors"
+        while not list(described.glob(name)):
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        ranks = psutil.Process(process.pid).children()
+        assert len(ranks) == 2
+        os.kill(ranks[1].pid, signal.SIGKILL)
+        process.communicate(timeout=TIMEOUT)
+        assert process.returncode != 0
+        assert not any(rank.is_running() for rank in ranks)
+    assert not (described / "model").exists()
+    assert finish(described, 2) == undisturbed
+    (described / "model").rename(described.parent.parent / "model-again")
+    assert finish(described, 1) == pytest.approx(undisturbed, rel=2e-2)
