@@ -121,7 +121,7 @@ def test_a_full_disk_is_one_line_and_costs_no_value(stage, halfway, undisturbed)
     )
 
 
-@pytest.mark.parametrize("stage", ["describe", "train", "embed"])
+@pytest.mark.parametrize("stage", ["describe", "train", "embed", "analyse"])
 def test_a_store_that_may_not_be_written_is_one_line_and_costs_no_value(
     stage, halfway, undisturbed
 ):
