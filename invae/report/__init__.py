@@ -57,11 +57,13 @@ def report(
         raise StoreError(f"{result} is missing or unfinished; run `invae analyse` first")
     groups = results.open_result(result)
     partial = store.begin(target, receipt.key)
-    (partial / "figures").mkdir(exist_ok=True)
-    sections, left_out = _draw_all(groups, partial / "figures", config=config, progress=progress)
-    title = config.title or made.recording
-    text = page(groups, sections, left_out, title=title, receipts=[made, receipt])
-    (partial / "index.html").write_text(text, encoding="utf-8")
+    with store.writing(target):
+        (partial / "figures").mkdir(exist_ok=True)
+        figures = partial / "figures"
+        sections, left_out = _draw_all(groups, figures, config=config, progress=progress)
+        title = config.title or made.recording
+        text = page(groups, sections, left_out, title=title, receipts=[made, receipt])
+        (partial / "index.html").write_text(text, encoding="utf-8")
     store.publish(partial, target, receipt)
 
 
