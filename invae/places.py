@@ -47,6 +47,18 @@ def place(text: str | Path) -> Path:
     return _object(words) if _ADDRESS.match(words) else Path(text)
 
 
+def in_folder(text: str | Path, *, what: str) -> Path:
+    """The folder that a path means, for what can lie nowhere else.
+
+    Raises:
+        InputError: If it is an address on an object store.
+    """
+    found = place(text)
+    if isinstance(found, ObjectPath):
+        raise InputError(f"{found}: {what} can only go into a folder; give one")
+    return found
+
+
 def _object(words: str) -> "ObjectPath":
     found = _ADDRESS.match(words)
     assert found is not None

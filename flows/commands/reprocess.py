@@ -116,6 +116,9 @@ def reprocess(
 
       invae reprocess "scan_00*" --config pfm-walls@2 --dry-run
     """
+    from invae.places import in_folder
+
+    out = in_folder(out, what="versions beside each other")
     settings = options.settings(config, changes=changes, device=device, workers=workers)
     console = progress_console()
     names = chosen(out, selection or [], settings, since=since, until=until, console=console)

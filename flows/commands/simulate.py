@@ -235,7 +235,9 @@ def _simulated(out: Path, key: str, write: _Write, *, console: "Console") -> Pat
     """The store made under a key, with a bar that says how far it is."""
     from flows.commands.running import is_up_to_date
     from flows.console import shown
+    from invae.places import in_folder
 
+    out = in_folder(out, what="simulated recordings")
     with shown(console) as audience:
         if is_up_to_date(out, key):
             audience.end("simulate", None)

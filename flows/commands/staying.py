@@ -45,12 +45,9 @@ def watched(folder: Path, out: Path, config: str, settings: Sequence[str] | None
     from flows import configurations
     from invae.config import WatchConfig
     from invae.errors import InputError
-    from invae.places import ObjectPath, place
+    from invae.places import in_folder
 
-    if isinstance(place(out), ObjectPath):
-        raise InputError(
-            f"{place(out)}: what is watched goes into a folder, which also holds the ledger; give one"
-        )
+    out = in_folder(out, what="what is watched, and its ledger,")
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give the one that recordings arrive in")
     name = str(Path(config).resolve()) if Path(config).is_file() else config

@@ -74,7 +74,10 @@ def test_a_url_with_a_key_in_it_is_refused_without_showing_it(recording, capsys)
 def test_watching_into_an_object_store_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert execute(["watch", str(tmp_path), "--out", "s3://bucket/results"]) == 1
-    assert "s3://bucket/results: what is watched goes into a folder" in capsys.readouterr().err
+    assert (
+        "s3://bucket/results: what is watched, and its ledger, can only go into a folder"
+        in capsys.readouterr().err
+    )
     assert list(tmp_path.iterdir()) == []
 
 

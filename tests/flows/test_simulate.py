@@ -83,3 +83,11 @@ def test_what_is_wrong_is_said_in_one_line(arguments, message, capsys):
     assert message in lines[-1]
     assert sum(line.startswith("invae:") for line in lines) == 1
     assert not Path("set.zarr").exists()
+
+
+def test_a_simulated_recording_goes_into_a_folder_only(capsys):
+    before = set(Path().iterdir())
+    assert execute(["simulate", "cards", "--out", "s3://bucket/cards.zarr"]) == 1
+    told = "s3://bucket/cards.zarr: simulated recordings can only go into a folder"
+    assert told in capsys.readouterr().err
+    assert set(Path().iterdir()) == before
