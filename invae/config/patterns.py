@@ -32,6 +32,11 @@ class PatternsConfig(Config):
     """Scattering angle at which the patch ends [`radius_units`]. Inside the bright-field disc its edge, which neither turns nor changes, is left out."""
     radius_units: Literal["disc", "mrad"] = "disc"
     """Shares of the bright-field disc's radius, or mrad."""
+    grid: Literal["cartesian", "polar"] = "cartesian"
+    """Polar: rows are rings from the middle out, columns directions from +x as np.rot90; a turn of the pattern is a shift along x, so that
+    a plain VAE or principal components can be told of it. Models that know rotation want Cartesian patches."""
+    ellipse: Literal["keep", "correct"] = "keep"
+    """Whether a bright-field disc that is an ellipse is made round, and all of the pattern with it."""
     transform: Literal["none", "sqrt", "log", "anscombe", "pearson"] = "anscombe"
     """none keeps counts as whole numbers, for likelihood `poisson`; anscombe makes the noise of counts 1 where there are several in a pixel,
     sqrt about a half; pearson, the difference from what all patterns share in units of its Poisson noise, makes it 1 everywhere."""

@@ -11,6 +11,7 @@ from invae import store
 from invae.config import PatternsConfig
 from invae.descriptors.pattern_neighbours import Offsets, channels, reach
 from invae.descriptors.pattern_resampling import Resampling, resampling
+from invae.descriptors.pattern_warping import Warping, polar, rounded, warping
 from invae.dims import K_X, K_Y, SCAN_X, SCAN_Y
 from invae.errors import ConfigError, InputError
 
@@ -33,7 +34,7 @@ class Scan:
     """Whether patterns are whole numbers, and stay so."""
     disc: tuple[float, float]
     """Radius of the bright-field disc, (k_y, k_x) [detector pixel]."""
-    resampling: Resampling
+    resampling: Resampling | Warping
     groups: tuple[Offsets, ...]
     """Neighbours that are added up in each channel."""
     n_added: tuple[int, ...]
@@ -84,12 +85,7 @@ def survey(
         )
     steps = tuple(_step(dataset, axis) for axis in (K_Y, K_X))
     pixels = _radius(maps, steps, str(dataset[K_X].attrs.get("units")), config=config)
-    found = resampling(
-        maps["detector_valid"].to_numpy().astype(bool),
-        centre=(float(maps.attrs["centre"][0]), float(maps.attrs["centre"][1])),
-        radius=pixels,
-        window=config.window,
-    )
+    found = _onto_patches(maps, pixels, config=config)
     counts = config.transform == "none" and pattern.dtype.kind in "iu"
     if not found.valid(counts=counts).any():
         raise ConfigError(
@@ -106,6 +102,23 @@ def survey(
         recording, config, shape, counts, _disc(maps, steps), found, groups, n_added, unit, mean
     )
     return scan, (pixels[0] * steps[0], pixels[1] * steps[1])
+
+
+def _onto_patches(
+    maps: xr.Dataset, radius: tuple[float, float], *, config: PatternsConfig
+) -> Resampling | Warping:
+    """How detector pixels go onto those of a patch."""
+    working = maps["detector_valid"].to_numpy().astype(bool)
+    centre = (float(maps.attrs["centre"][0]), float(maps.attrs["centre"][1]))
+    if config.grid == "cartesian" and config.ellipse == "keep":
+        return resampling(working, centre=centre, radius=radius, window=config.window)
+    ratio, angle = 1.0, 0.0
+    if config.ellipse == "correct":
+        ratio, angle = float(maps.attrs["ellipse_ratio"]), float(maps.attrs["ellipse_angle"])
+    onto = (polar if config.grid == "polar" else rounded)(
+        config.window, radius, ratio=ratio, angle=angle
+    )
+    return warping(working, centre=centre, window=config.window, onto=onto)
 
 
 def _within_reach(shape: tuple[int, int], reach: int) -> int:

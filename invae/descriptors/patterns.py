@@ -64,10 +64,7 @@ def _where(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -> xr.D
     """Coordinates of the sites and of the patch's pixels."""
     config, margin = scan.config, scan.margin
     rows, columns = np.indices(scan.inner).reshape(2, -1) + margin
-    steps = [
-        (np.arange(config.window) - (config.window - 1) / 2) * 2 * reach_k / config.window
-        for reach_k in radius
-    ]
+    steps, axes = _pixels(config, radius, str(dataset[K_X].attrs.get("units", "pixel")))
     probes = xr.Dataset(
         coords={axis: (axis, *_axis(dataset[name])) for axis, name in ((Y, SCAN_Y), (X, SCAN_X))},
         attrs=dataset.attrs,
@@ -81,12 +78,26 @@ def _where(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -> xr.D
         steps=(steps[0], steps[1]),
         notes=_remarks(dataset, scan),
     )
-    units = str(dataset[K_X].attrs.get("units", "pixel"))
-    coords[PATCH_Y] = (PATCH_Y, steps[0], attrs("scattering angle, down", units))
-    coords[PATCH_X] = (PATCH_X, steps[1], attrs("scattering angle, right", units))
+    for name, places, axis in zip((PATCH_Y, PATCH_X), steps, axes, strict=True):
+        coords[name] = (name, places, axis)
     coords.attrs.pop("pixel_size_nm", None)
     told = {FOOTPRINT: 2 * margin + 1, "scan_shape": list(scan.shape), "window": config.window}
     return coords.assign_attrs(told)
+
+
+def _pixels(
+    config: PatternsConfig, radius: tuple[float, float], units: str
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[dict[str, str], dict[str, str]]]:
+    """Middles of the patch's rows and columns, and what is said of them."""
+    if config.grid == "polar":
+        share = (np.arange(config.window) + 0.5) / config.window
+        ring, turn = attrs("scattering angle", units), attrs("direction from +x, as np.rot90", "rad")  # fmt: skip
+        return (share * float(np.mean(radius)), share * 2 * np.pi), (ring, turn)
+    y, x = (
+        (np.arange(config.window) - (config.window - 1) / 2) * 2 * reach / config.window
+        for reach in radius
+    )
+    return (y, x), (attrs("scattering angle, down", units), attrs("scattering angle, right", units))
 
 
 def _axis(places: xr.DataArray) -> tuple[np.ndarray, Mapping[str, object]]:
@@ -144,7 +155,7 @@ def _rows(scan: Scan, rows: slice) -> np.ndarray:
 def on_scale(scan: Scan, summed: np.ndarray) -> np.ndarray:
     """Sums of patterns (…, channel, y, x) on the scale of the transform (site, channel, y, x)."""
     if scan.config.transform == "pearson":
-        expected = _whichever_way(_mean_sum(scan))
+        expected = _whichever_way(_mean_sum(scan), scan.config)
         told = (summed - expected) / np.sqrt(np.maximum(expected, LEAST_COUNT * scan.unit))
     else:
         told = transformed(summed, scan.config.transform, unit=scan.unit) - common(scan)
@@ -156,7 +167,7 @@ def common(scan: Scan) -> np.ndarray:
     summed = _mean_sum(scan)
     if scan.config.common == "keep" or scan.config.transform == "none":
         return np.zeros_like(summed)
-    return _whichever_way(transformed(summed, scan.config.transform, unit=scan.unit))
+    return _whichever_way(transformed(summed, scan.config.transform, unit=scan.unit), scan.config)
 
 
 def _mean_sum(scan: Scan) -> np.ndarray:
@@ -164,8 +175,10 @@ def _mean_sum(scan: Scan) -> np.ndarray:
     return np.stack([number * scan.mean for number in scan.n_added])
 
 
-def _whichever_way(images: np.ndarray) -> np.ndarray:
-    """Means over quarter turns and mirror images: they prefer no direction, so that what is left of a pattern turns with it."""
+def _whichever_way(images: np.ndarray, config: PatternsConfig) -> np.ndarray:
+    """Means over turns (quarters of a square patch) and mirror images: they prefer no direction, so that what is left of a pattern turns with it."""
+    if config.grid == "polar":
+        return np.broadcast_to(images.mean(-1, keepdims=True), images.shape)
     both = (images, np.flip(images, axis=-1))
     return np.mean([np.rot90(one, n, axes=(-2, -1)) for one in both for n in range(4)], axis=0)
 
