@@ -28,7 +28,7 @@ def lobed(
     radius: float = 9.0,
 ) -> np.ndarray:
     """Discs with one bright side and three lobes, turned by `angle` [rad], (scan_y, scan_x, k_y, k_x), mean 1 inside."""
-    y, x = (np.indices((n_k, n_k)).T - np.array(centre)[::-1]).T / radius
+    y, x = (np.indices((n_k, n_k)).T - np.array(centre)).T / radius
     along = np.arctan2(-y, x) - angle[..., None, None]
     lobes = 0.6 * np.cos(along) + 0.5 * np.cos(3 * along)
     shape = 1 + strength[..., None, None] * np.hypot(y, x) * lobes

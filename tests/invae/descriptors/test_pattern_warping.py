@@ -13,7 +13,7 @@ SIZE, CENTRE = 48, (23.2, 24.1)
 
 def ring(*, ratio: float, angle: float, radius: float = 14.0, width: float = 1.5) -> np.ndarray:
     """An elliptic ring whose half-axes have the geometric mean `radius` (k_y, k_x)."""
-    y, x = (np.indices((SIZE, SIZE)).T - np.array(CENTRE)[::-1]).T
+    y, x = (np.indices((SIZE, SIZE)).T - np.array(CENTRE)).T
     along, across = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
     distance = np.hypot(along / np.sqrt(ratio), across * np.sqrt(ratio))
     return np.exp(-(((distance - radius) / width) ** 2) / 2)
