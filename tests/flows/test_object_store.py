@@ -67,7 +67,7 @@ def test_a_url_with_a_key_in_it_is_refused_without_showing_it(recording, capsys)
     words = ["run", str(recording), "--out", "s3://key:secret@bucket/results"]
     assert execute(words) == 1
     told = capsys.readouterr().err
-    assert "credentials and options do not belong into an address" in told
+    assert "an address has a password or key in it; set it in the environment" in told
     assert "secret" not in told
 
 
