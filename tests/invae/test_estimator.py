@@ -323,5 +323,5 @@ def test_a_folder_without_a_model_and_a_damaged_one_are_named(fitted, tmp_path: 
 
 
 def test_a_store_has_its_own_mask(noise, tmp_path):
-    with pytest.raises(InputError, match="has its own mask; leave `valid` out"):
+    with pytest.raises(InputError, match="has its own mask and condition; leave `valid`"):
         quick().fit(tmp_path / "descriptors.zarr", valid=noise > 0)
