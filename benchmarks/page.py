@@ -92,9 +92,14 @@ def _marks(trials: Sequence[Trial], found: Found) -> list[str]:
                 *_result(goal, found.get(trial.name)),
             ]
             cells.append(_beside(goal, trial, trials, found))
-            lines.append("| " + " | ".join(cells) + " |")
+            lines.append(_row(cells))
             words = ""
     return [*lines, ""]
+
+
+def _row(cells: Sequence[str]) -> str:
+    """A row of a table; |u| in a cell is no new cell."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _wanted(goal: Goal) -> str:
@@ -154,7 +159,7 @@ def _costs(trials: Sequence[Trial], found: Found) -> list[str]:
                 float(np.mean([scores.get(name, math.nan) for scores in runs])) for name in names
             ]
             cells = [f"{mean:.0f}" if math.isfinite(mean) else "" for mean in means]
-            lines.append("| " + " | ".join([f"{trial.words} (`{trial.name}`)", *cells]) + " |")
+            lines.append(_row([f"{trial.words} (`{trial.name}`)", *cells]))
     return [*lines, ""]
 
 

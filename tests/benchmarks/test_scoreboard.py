@@ -114,6 +114,14 @@ def test_one_chapter_is_written_anew_and_the_other_stays(trial, tmp_path, monkey
     )
 
 
+def test_a_bar_in_a_word_is_no_new_cell(trial):
+    odd = replace(trial, goals=(Goal("heads", "R² of |u|"),))
+    run_here(Run(odd, 0, quick=False))
+    assert "| a coin | R² of \\|u\\| | – |" in chapter(
+        "latents", [odd], found_of([Run(odd, 0, quick=False)])
+    )
+
+
 def test_a_peer_stands_beside_ours_not_among_the_marks(trial):
     peer = replace(trial, name="other", peer="Other 1.0", beside="coin")
     runs = [Run(t, 0, quick=False) for t in (trial, peer)]
