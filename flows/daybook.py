@@ -131,7 +131,7 @@ def _recordings(found: Day) -> Iterator[str]:
     for one in found.made[:MOST_ROWS]:
         gpu = duration(one.gpu_seconds) if one.gpu_seconds else "–"
         state = "done" if one.is_done else "not finished"
-        link = f"[report](/artifacts/key/{key_of(one.recording, 'report')})" if one.is_done else ""
+        link = f"[report](/artifacts/key/{key_of(one.recording, 'page')})" if one.is_done else ""
         yield (
             f"| {plain(one.recording)} | {plain(one.instrument)} | {state} "
             f"| {duration(one.seconds)} | {gpu} | {link} |"

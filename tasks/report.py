@@ -64,7 +64,7 @@ def show_report(report: Path) -> None:
                 description=f"{recording}: {figure.title}",
             )
     artifacts.show_markdown(
-        artifacts.key_of(recording, "report"),
+        artifacts.key_of(recording, "page"),
         as_markdown(report, figures),
         description=f"Report on {recording}",
     )

@@ -84,4 +84,4 @@ def test_a_recording_is_processed_with_its_record_on_postgresql(address, environ
     assert Path(answer.stdout.strip()).is_file()
     assert count(address, "flow_runs", "COMPLETED") == 1
     keys = {a["key"] for a in httpx.post(f"{address}/artifacts/filter", json={}).json()}
-    assert {"domains-summary", "domains-training", "domains-report"} <= keys
+    assert {"domains-summary", "domains-training", "domains-page"} <= keys

@@ -77,5 +77,5 @@ def test_the_page_is_an_artifact_with_links_to_the_reports(prefect_server, out):
         artifact = client.read_artifacts(artifact_filter=only)[0]
     assert artifact.data == page
     assert "| 2 | 1 | 1 | 2.00 h |" in page
-    assert "[report](/artifacts/key/domains-report)" in page
+    assert "[report](/artifacts/key/domains-page)" in page
     assert r"| broken | is &lt;b\>empty&lt;/b\> \| \[x\](http:\//a) |" in page
