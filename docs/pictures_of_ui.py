@@ -105,7 +105,7 @@ def _afterwards(browser: Page, address: str, folder: Path) -> None:
     for key, words, height in (
         ("training", "Training on switching", 540),
         ("content", "switching-content", 750),
-        ("report", "The whole report is at", 1100),
+        ("page", "The whole report is at", 1100),
         ("summary", "largest drift against frame 0", 760),
     ):
         browser.open(f"{address}/artifacts/artifact/{artifacts[f'switching-{key}']}")
