@@ -26,9 +26,17 @@ ROOT = Path(__file__).parents[1]
 KEPT = Path(__file__).parent / ".results"
 PAGE = ROOT / "docs" / "scoreboard.md"
 ROOMS = {
-    "latents": ("models", "training", "config", "synthetic", "embed.py", "estimator.py"),
+    "latents": (
+        "models",
+        "training",
+        "config",
+        "synthetic",
+        "embed.py",
+        "given.py",
+        "estimator.py",
+    ),
     "microscopy": (
-        *("models", "training", "config", "synthetic", "embed.py", "estimator.py"),
+        *("models", "training", "config", "synthetic", "embed.py", "given.py", "estimator.py"),
         *("readers", "scans", "descriptors", "analysis"),
     ),
 }

@@ -1,8 +1,9 @@
 """One day of an output folder as a page: recordings in, done, set aside, time on the GPU, and where the reports are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +142,19 @@ def _recordings(found: Day) -> Iterator[str]:
 
 
 def _set_aside(found: Day) -> Iterator[str]:
-    if found.set_aside:
-        yield "\n## Set aside\n"
-        yield "| recording | why |"
-        yield "| --- | --- |"
-    for entry in found.set_aside[:MOST_ROWS]:
-        yield f"| {plain(entry.recording)} | {plain(entry.reason)} |"
+    rows = ((plain(one.recording), plain(one.reason)) for one in found.set_aside)
+    yield from _table("Set aside", ("recording", "why"), rows)
 
 
 def _trouble(found: Day) -> Iterator[str]:
-    if found.troubled:
-        yield "\n## Failed or not finished, of any day\n"
-        yield "| recording | since | why |"
-        yield "| --- | --- | --- |"
-    for one in found.troubled[:MOST_ROWS]:
-        yield f"| {plain(one.recording)} | {one.since} | {plain(one.about)} |"
+    rows = ((plain(one.recording), one.since, plain(one.about)) for one in found.troubled)
+    yield from _table("Failed or not finished, of any day", ("recording", "since", "why"), rows)
+
+
+def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A section with a table of as many rows as are shown; nothing if there are none."""
+    shown = list(islice(rows, MOST_ROWS))
+    if shown:
+        yield f"\n## {title}\n"
+        for cells in (heads, ["---"] * len(heads), *shown):
+            yield "| " + " | ".join(cells) + " |"

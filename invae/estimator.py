@@ -28,24 +28,20 @@ from invae.config.model import (
 )
 from invae.config.objective import ObjectiveConfig
 from invae.errors import ConfigError, InputError
+from invae.given import Data, condition_columns, numbers_of, refuse_mask, several, source_of
 from invae.models.families import SIZE, family_of, refuse_idle
 from invae.models.latents import ClassPrior
-from invae.models.likelihoods import Limits
 from invae.progress import Progress, silent
 from invae.training import saved
-from invae.training.batches import ArraySource, Batches, PatchSource, open_patches
+from invae.training.batches import Batches, PatchSource
 from invae.training.checkpoint import device_of
 from invae.training.drawn import TrainingSet, channels_of, split_store, training_set
 from invae.training.fit import Epoch
-from invae.training.known import checked, places_of
+from invae.training.known import checked
 from invae.training.saved import Trained
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, limits_of, train_on
 
-Data = np.ndarray | xr.DataArray | str | Path | Sequence[str | Path]
-"""Patches (site, y, x) or (site, channel, y, x), or the path of a store that holds them, or paths of several."""
-
-IMAGE = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 BATCH = 512
 
 
@@ -186,10 +182,10 @@ class InvariantVAE:
     def _drawn(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
         """The set to train on, with its held-out sites."""
         limits, share = limits_of(self.config), self.training.held_out
-        if paths := _several(patches):
+        if paths := several(patches):
             refuse_mask(patches, valid)
             return training_set(paths, limits=limits, share=share, seed=self.seed)
-        source, told = _source(patches, valid, limits=limits)
+        source, told = source_of(patches, valid, limits=limits)
         if told is None:
             split = split_sites(len(source), share=share, seed=self.seed)
             channels = tuple(str(n) for n in range(source.geometry.n_channels))
@@ -211,10 +207,10 @@ class InvariantVAE:
 
         Sites of several stores follow each other; their coordinate `source` counts on from store to store.
         """
-        if paths := _several(patches):
+        if paths := several(patches):
             refuse_mask(patches, valid if condition is None else condition)
             return embed.joined([self.encode(path) for path in paths])
-        source, told = _source(patches, valid, limits=limits_of(self.config))
+        source, told = source_of(patches, valid, limits=limits_of(self.config))
         source = embed.unlabelled(self._telling(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometry)
         batches = Batches(source, np.arange(len(source)), BATCH, self.device)
@@ -253,7 +249,7 @@ class InvariantVAE:
             InputError: A latent is given that the family does not have, or has another shape.
         """
         known = np.atleast_2d(np.asarray(content, dtype=np.float32))
-        latents = {"content": _checked("content", known, (len(known), self.config.latent_dim))}
+        latents = {"content": numbers_of("content", known, (len(known), self.config.latent_dim))}
         poses = {"angle": angle, "shift": shift, "scale": scale, "shear": shear}
         own = dict.fromkeys(family_of(self.config.family).own_poses)
         for name, value in {**poses, **own, **(own_poses or {})}.items():
@@ -275,7 +271,7 @@ class InvariantVAE:
             return {}
         shape = (n_sites, SIZE.get(name, 1))
         given = np.full(shape, 1.0 if name == "scale" else 0.0) if value is None else value
-        latent = _checked(name, np.asarray(given), shape)
+        latent = numbers_of(name, np.asarray(given), shape)
         if name == "scale":
             return {name: latent.log()}
         return {name: latent / model.geometry.half_side if name == "shift" else latent}
@@ -302,7 +298,7 @@ class InvariantVAE:
         if value is None:
             return {name: torch.zeros(n_sites, size)}
         columns = condition_columns(value, size) if name == "condition" else np.asarray(value)
-        given = _checked(name, columns, (n_sites, size))
+        given = numbers_of(name, columns, (n_sites, size))
         return {name: standard(given.to(self.device))}
 
     def _telling(self, source: PatchSource, *, y: Any, condition: Any) -> PatchSource:
@@ -382,67 +378,6 @@ class InvariantVAE:
         if self._trained is None:
             raise InputError("this model has seen no data; call fit or load first")
         return self._trained
-
-
-def _several(patches: Data) -> list[Path]:
-    """Paths of several stores; none if what was given is something else."""
-    if not isinstance(patches, list | tuple):
-        return []
-    return [Path(path) for path in patches if isinstance(path, str | Path)]
-
-
-def refuse_mask(patches: Data, given: Any) -> None:
-    """Stop a mask, or a condition, from being given beside stores that have their own.
-
-    Raises:
-        InputError: There is one.
-    """
-    if given is not None:
-        raise InputError(f"{patches} has its own mask and condition; leave `valid` and others out")
-
-
-def _source(
-    patches: Data, valid: np.ndarray | None, *, limits: Limits | None
-) -> tuple[PatchSource, xr.Dataset | None]:
-    """Patches to read from, and the labels they came with."""
-    if isinstance(patches, str | Path):
-        refuse_mask(patches, valid)
-        from invae import store  # only a path needs zarr
-
-        return open_patches(Path(patches), limits=limits), store.open_store(patches)
-    values = np.asarray(patches)
-    if values.ndim == 2:  # spectra: one row each
-        values = values[:, None]
-        valid = None if valid is None else np.asarray(valid)[:, None]
-    if values.ndim == 3:
-        values = values[:, None]
-        valid = None if valid is None else np.asarray(valid)[:, None]
-    source = ArraySource(values, valid, limits=limits)
-    if not isinstance(patches, xr.DataArray):
-        return source, None
-    names = (dims.SITE, *IMAGE[4 - patches.ndim :])
-    told = patches.rename(dict(zip(patches.dims, names, strict=True)))
-    missing = IMAGE[: 4 - patches.ndim]
-    told = told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(name="patch")
-    return source.telling(places_of(told)), told
-
-
-def condition_columns(condition: Any, n_conditions: int) -> np.ndarray:
-    """Conditions as columns: classes given as whole numbers become one column each, 0 or 1."""
-    values = np.asarray(condition)
-    if values.ndim != 1 or values.dtype.kind not in "iub":
-        return values
-    n_classes = max(n_conditions, int(values.max(initial=0)) + 1)
-    if values.min(initial=0) < 0:
-        raise InputError(f"condition {values.min()} is no class; classes count from 0")
-    return np.eye(n_classes, dtype=np.float32)[values.astype(np.int64)]
-
-
-def _checked(name: str, values: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:
-    values = np.asarray(values, dtype=np.float32)
-    if values.size != np.prod(shape) or not np.isfinite(values).all():
-        raise InputError(f"{name} has shape {values.shape}; finite values of {shape} are needed")
-    return torch.from_numpy(values.reshape(shape).copy())
 
 
 def _one_line(error: ValidationError) -> str:

@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"models"},
     {"training"},
     {"embed"},
+    {"given"},
     {"estimator"},
     {"ensemble"},
     {"analysis"},

@@ -24,26 +24,30 @@ DIFFERS = 1
 """Exit code when the values are not the same."""
 
 
+Result = Annotated[
+    Path, typer.Argument(metavar="RESULT", help="The folder of a recording, or a store in it.")
+]
+Sources = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--source",
+        metavar="FILE",
+        help="Where the recording's files are now; may be repeated.",
+        show_default="where they were",
+    ),
+]
+Kept = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Keep what is made in this folder.", show_default=""
+    ),
+]
+
+
 def reproduce(
-    result: Annotated[
-        Path,
-        typer.Argument(metavar="RESULT", help="The folder of a recording, or a store in it."),
-    ],
-    sources: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--source",
-            metavar="FILE",
-            help="Where the recording's files are now; may be repeated.",
-            show_default="where they were",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", metavar="DIR", help="Keep what is made in this folder.", show_default=""
-        ),
-    ] = None,
+    result: Result,
+    sources: Sources = None,
+    out: Kept = None,
     device: options.Device = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -69,16 +73,8 @@ def reproduce(
     for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     with _place(out) as place:
-        settings = settings_of(receipts, device)
-        run_all(
-            paths,
-            place,
-            settings,
-            name=folder.name,
-            model=model,
-            console=console,
-            verbose=verbose(),
-        )
+        settings, name = settings_of(receipts, device), folder.name
+        run_all(paths, place, settings, name=name, model=model, console=console, verbose=verbose())
         again = place / folder.name
         digests = {name: (digest_of(folder / name), digest_of(again / name)) for name in outputs}
         others = [name for name, (then, now) in digests.items() if then != now]

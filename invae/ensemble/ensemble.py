@@ -12,7 +12,8 @@ from jaxtyping import Float
 from invae import dims
 from invae.ensemble.alignment import Words, class_names, learn, translate
 from invae.errors import InputError, StoreError
-from invae.estimator import Data, InvariantVAE
+from invae.estimator import InvariantVAE
+from invae.given import Data
 from invae.progress import Progress, silent
 
 CARD_FILE = "ensemble.json"

@@ -6,7 +6,7 @@ import xarray as xr
 
 from invae import InvariantVAE
 from invae.errors import ConfigError, InputError
-from invae.estimator import condition_columns
+from invae.given import condition_columns
 
 QUICK = {"epochs": 2, "batch_size": 16}
 SMALL = {

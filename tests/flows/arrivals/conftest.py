@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.soak import machine
 from flows.arrivals.watcher import Watcher
 from invae.config import WatchConfig
 
-TINY = {
-    "name": "tiny",
-    "version": "3",
-    "describe": {"kind": "images"},
-    "model": {"family": "VAE", "latent_dim": 2},
-    "training": {"epochs": 1, "batch_size": 50},
-    "analyse": {"traversal_steps": 2, "max_clusters": 2, "pca_components": 2},
-    "report": {"dpi": 50},
-    "compute": {"device": "cpu", "workers": 1},
-}
+TINY = {**machine.TINY, "name": "tiny", "version": "3"}
 """As fast as it goes."""
 
 
