@@ -39,10 +39,10 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
     settings = dict(trial.settings["scan"]) | ({"n_scan_y": 16, "n_scan_x": 16} if quick else {})
     process = load(trial.settings["config"])
     with tempfile.TemporaryDirectory() as folder:
-        scan = _turned(settings, seed=SCANS + seed)
+        scan = turned(settings, seed=SCANS + seed)
         made = Path(folder) / "scan.zarr"
         graphene.simulate(made, config=scan, seed=SCANS + seed)
-        recording, patches = _described(made, process)
+        recording, patches = described(made, process)
         model = process.model.model_dump(mode="json", exclude_unset=True)
         model["training"] = process.training.model_dump(mode="json", exclude_unset=True)
         training = train(shortened(model, quick=quick), patches, seed=seed)
@@ -61,7 +61,7 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
     return found | training.cost
 
 
-def _turned(settings: dict[str, Any], *, seed: int) -> GrapheneConfig:
+def turned(settings: dict[str, Any], *, seed: int) -> GrapheneConfig:
     """A scan, the lattice turned by chance."""
     angle = float(np.random.default_rng(seed).uniform(0, 60))
     return GrapheneConfig.model_validate({**settings, "angle": angle})
@@ -72,7 +72,7 @@ def _patterns(process: ProcessConfig) -> PatternsConfig:
     return process.describe
 
 
-def _described(made: Path, process: ProcessConfig) -> tuple[Path, Path]:
+def described(made: Path, process: ProcessConfig) -> tuple[Path, Path]:
     """The recording and its patches, by the stages themselves."""
     recording, patches = made.parent / "run" / "recording.zarr", made.parent / "descriptors.zarr"
     recording.parent.mkdir()
