@@ -65,7 +65,7 @@ def _beside(
     }
     found = {}
     for name, space in spaces.items():
-        means = KMeans(len(KINDS), n_init=STARTS, random_state=seed)
+        means = KMeans(len(KINDS), random_state=seed).set_params(n_init=STARTS)
         mixture = GaussianMixture(len(KINDS), n_init=STARTS, random_state=seed)
         found |= {
             f"{name}_kmeans": means.fit_predict(space),

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import dims
-from invae.analysis.scan import raster, surprising
+from invae import dims, store
+from invae.analysis.inputs import Inputs
+from invae.analysis.scan import add_scan, raster, surprising
 from invae.analysis.scan_surprise import surprise
-from invae.config import AnalyseConfig
+from invae.config import AnalyseConfig, ComputeConfig
+from invae.progress import silent
 
 SHAPE = (44, 48)
 PERIOD = 9.0
@@ -114,6 +116,29 @@ def test_what_a_place_lacks_of_the_lattice_tells_where_contents_are_noise(seed):
         for values in (told.to_numpy().reshape(SHAPE), blind)
     )
     assert first <= 4 < second
+
+
+@pytest.mark.parametrize("asked", ["find", "ignore"])
+def test_a_configuration_may_ask_for_the_contents_alone(asked, tmp_path):
+    recording = tmp_path / "recording.zarr"
+    patterns = xr.Dataset({"pattern": ((*SCAN, "k_y", "k_x"), np.zeros((*SHAPE, 1, 1)))})
+    store.write_dataset(recording, patterns, group="")
+    maps = maps_of(2, noise=0.5)
+    store.write_dataset(recording, maps, group="maps")
+    config = AnalyseConfig(surprise_lattice=asked)
+    none = tmp_path / "none"
+    inputs = Inputs(recording, none, none, none, config, 0, ComputeConfig(), silent)
+    groups = {"": lattice(2, missing=False)}
+    add_scan(inputs, groups)
+    told = groups[""]["surprise"]
+    expected = surprise(
+        lattice(2, missing=False),
+        SHAPE,
+        radius=config.surprise_radius,
+        maps=maps if asked == "find" else None,
+    )
+    np.testing.assert_array_equal(told, expected)
+    assert (groups["surprises"].sizes["peak"] > 0) is (asked == "find")
 
 
 def test_maps_without_a_lattice_change_no_surprise():
