@@ -33,6 +33,10 @@ ORDERS_SOUGHT, ORDERS_KEPT = 2, 3
 SIGNIFICANT = 10.0
 """Standard deviations of noise by which the spectrum must exceed its surroundings at the frequencies of a lattice: the best of white noise stays
 below 8.5."""
+FLOOR = 0.05
+"""Least surroundings of a frequency, as a share of the mean power: where there is next to no noise everything stands out of it."""
+LEAST_SHARE = 0.3
+"""Of what neighbouring probes have in common, at least so much is the lattice: edges and domains, too, have peaks in their spectra."""
 PLACE = 0.3
 """Sd of a neighbourhood, in spacings of the lattice's lines: about half the distance of neighbouring atoms."""
 MAD_TO_SD = 1.4826
@@ -68,10 +72,18 @@ def left_of_lattice(fields: np.ndarray, *, from_zero: np.ndarray) -> Left | None
         return None
     folded, noise = _folded(values, directions)
     told = float(np.mean(folded.var((0, 1)) / (folded.var((0, 1)) + noise)))
+    if told <= LEAST_SHARE * _in_common(values):
+        return None
     mean = np.where(from_zero, middle / spread, 0.0)
     expected, found = ((each + mean) / np.sqrt(noise) for each in (folded, values))
     sd = PLACE / np.linalg.norm(directions, axis=1).max()
     return Left(_missing(found, expected, sd=sd), told)
+
+
+def _in_common(values: np.ndarray) -> float:
+    """Mean product of neighbouring probes' values (row, column, field), below zero counting as 0: their variance without noise, nearly."""
+    down, right = (values[1:] * values[:-1]).mean(), (values[:, 1:] * values[:, :-1]).mean()
+    return max(float(down + right) / 2, 0.0)
 
 
 def find_lattice(values: np.ndarray) -> np.ndarray | None:
@@ -81,7 +93,7 @@ def find_lattice(values: np.ndarray) -> np.ndarray | None:
         values: fields of mean 0 and sd 1 (row, column, field).
     """
     spectrum, background = _spectrum(values)
-    peaks = _peaks(spectrum / np.maximum(background, 1e-12), values.shape)
+    peaks = _peaks(spectrum / background, values.shape)
     best, most = None, 0.0
     for pair in combinations(peaks, 2):
         if _spans(*pair):
@@ -108,7 +120,7 @@ def _spectrum(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ring = np.rint(_distance(values.shape) * min(n_y, n_x) / 2).astype(int)
     usual = ndi.median(power, ring, np.arange(ring.max() + 1))
     # the median of a mean over n fields of exponential variables lies below the mean
-    return power, np.asarray(usual)[ring] / (1 - 1 / (3 * n_fields))
+    return power, np.maximum(np.asarray(usual)[ring] / (1 - 1 / (3 * n_fields)), FLOOR)
 
 
 def _distance(shape: tuple[int, ...]) -> np.ndarray:
@@ -156,7 +168,7 @@ def _excess(values: np.ndarray, background: np.ndarray, directions: np.ndarray) 
         wave = np.tensordot(column, np.tensordot(row, values, axes=(0, 0)), axes=(0, 0))
         power = (np.abs(wave) ** 2).sum() / (n_y * n_x * n_fields)
         place = np.rint(frequency * FINER * np.array([n_y, n_x])).astype(int)
-        found += power / max(background[place[0], place[1]], 1e-12) - 1
+        found += power / background[place[0], place[1]] - 1
         number += 1
     return float(found * np.sqrt(n_fields / max(number, 1)))
 

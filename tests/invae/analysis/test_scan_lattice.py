@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.ndimage as ndi
 
 from invae.analysis.scan_lattice import Left, find_lattice, left_of_lattice
 
@@ -89,6 +90,26 @@ def test_probes_without_a_value_and_fields_without_any_contrast_are_passed_over(
     assert np.isfinite(left.missing).all()
     assert np.hypot(*np.subtract(peak(left), WHERE)) <= 3
     assert left_of_lattice(np.ones((*SHAPE, 2)), from_zero=NO_ZERO[:2]) is None
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("scene", ["particle", "edge", "domains"])
+def test_what_does_not_repeat_itself_has_no_lattice(scene, noise):
+    rng, (y, x) = np.random.default_rng(0), np.indices(SHAPE)
+    image = {
+        "particle": np.hypot(y - 17, x - 23) < 11,
+        "edge": 0.8 * y + 0.3 * x > 24,
+        "domains": ndi.gaussian_filter(rng.normal(size=SHAPE), 4) > 0,
+    }[scene].astype(float)
+    fields = np.stack((*np.gradient(image), image), axis=-1) / image.std()
+    fields += noise * rng.standard_normal(fields.shape)
+    assert left_of_lattice(fields, from_zero=np.array([False, False, True])) is None
+
+
+def test_a_lattice_is_found_without_any_noise():
+    left = left_of(atoms(0, noise=0.0), from_zero=NO_ZERO)
+    assert left.told > 0.7
+    assert np.hypot(*np.subtract(peak(left), WHERE)) <= 3
 
 
 def test_a_scan_of_a_few_cells_has_no_lattice():
