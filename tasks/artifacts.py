@@ -45,6 +45,13 @@ class _Line:
     """Whether the server answers; kept per process, because a lost server is lost for every artifact."""
 
     silent_until = 0.0
+    seconds = 0.0
+    """That calls have taken so far."""
+
+
+def telling_seconds() -> float:
+    """Time that this process has spent on telling the server [s]."""
+    return _Line.seconds
 
 
 def _send(call: Callable[[], Any]) -> Any:
@@ -52,6 +59,7 @@ def _send(call: Callable[[], Any]) -> Any:
     outside = TaskRunContext.get() is None and FlowRunContext.get() is None
     if outside or time.monotonic() < _Line.silent_until:
         return None
+    began = time.monotonic()
     try:
         return call()
     except UNREACHABLE as error:
@@ -61,6 +69,8 @@ def _send(call: Callable[[], Any]) -> Any:
             redacted(repr(error)),
         )
         return None
+    finally:
+        _Line.seconds += time.monotonic() - began
 
 
 def key_of(*words: str) -> str:

@@ -25,6 +25,7 @@ from flows.serving import AUTHENTICATION, refuse_strangers
 from invae.errors import ConfigError
 from tests.flows.arrivals.conftest import TINY, write_images
 
+RUN = "the run"
 PATIENCE = 400
 """For anything at all on a busy machine [s]."""
 
@@ -114,6 +115,10 @@ class Served:
         return answer.json()
 
     def child(self, module: str) -> psutil.Process:
+        """The process of a module, or the run that is at work: a child of the warm process."""
+        if module == RUN:
+            (run,) = self.child("flows.warm").children()
+            return run
         return next(
             one
             for one in psutil.Process(self.process.pid).children(recursive=True)
@@ -208,7 +213,7 @@ def test_what_arrives_is_processed_once_what_is_broken_set_aside_and_ctrl_c_ends
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["flows.runner", "flows.server", "prefect.engine"])
+@pytest.mark.parametrize("victim", ["flows.runner", "flows.server", "flows.warm", RUN])
 def test_what_is_killed_comes_back_and_the_recording_keeps_its_one_run(serve, victim):
     served = serve("--set", "settle=1", "--set", "interval=3600", "--set", "backoff=1")
     drop(served.box / "a.npy", seed=2)
