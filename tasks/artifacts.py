@@ -4,7 +4,6 @@ Nothing of a result depends on them: a server that cannot be reached costs a war
 """
 
 import base64
-import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -161,12 +160,12 @@ def _replace(artifact_id: UUID, data: str) -> None:
 
 
 class LiveProgress:
-    """A progress artifact: created at the first report, then updated every few seconds and at the end."""
+    """A progress artifact: made after a few seconds, then updated every few seconds and at the end; at once if it was short."""
 
     def __init__(self, key: str, *, unit: str) -> None:
         self.key, self.unit = key, unit
         self._id: UUID | None = None
-        self._last = -math.inf
+        self._last = time.monotonic()
         self._pace = Pace()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
