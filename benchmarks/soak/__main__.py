@@ -15,10 +15,10 @@ from benchmarks.run import scratch
 from benchmarks.soak import findings, recordings
 from benchmarks.soak.machine import Machine
 from benchmarks.soak.recordings import Drop
+from benchmarks.written import put
 from flows.arrivals import ledger
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
 QUICK = 12
 RESTARTS = {1 / 3: signal.SIGKILL, 2 / 3: signal.SIGTERM}
 """After which share of the drops everything is ended, and how."""
@@ -94,8 +94,7 @@ def main() -> None:
     text = findings.page(rows, remark)
     print(text)
     if asked.write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{rest.partition(END)[2]}")
+        put(PAGE, "soak", text)
     if not all(row.reached for row in rows):
         raise SystemExit(1)
 
