@@ -38,7 +38,9 @@ def test_the_loopback_needs_no_login(host, monkeypatch):
 def test_serving_strangers_is_refused_before_anything_starts(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv(AUTHENTICATION, raising=False)
     assert execute(["serve", "--host", "0.0.0.0", "--port", "0", "--out", str(tmp_path)]) == 1
-    assert "--host 0.0.0.0 can be reached by others" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--host 0.0.0.0 can be reached by others" in told
+    assert "to USER:PASSWORD in the environment" in told, "what helps is no secret"
 
 
 def test_a_port_that_is_taken_is_named():
