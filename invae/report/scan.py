@@ -181,7 +181,7 @@ def surprises(result: Result, config: ReportConfig) -> Drawing:
         "surprises",
         "Where the model is surprised",
         "Surprise says how unusual the surroundings of a probe are: what the model finds there, averaged over neighbouring probes, held against "
-        "the rest of the scan. A lattice repeats itself and surprises nobody; a missing or foreign atom, an edge or a fold does. Rings mark the peaks.",
+        "the rest of the scan, and what the maps lack there of a lattice that the scan shows. A lattice repeats itself and surprises nobody; a missing or foreign atom, an edge or a fold does. Rings mark the peaks.",
         figure,
         _places(found),
     )
