@@ -20,6 +20,7 @@ from flows.arrivals import ledger
 from flows.arrivals.ledger import Entry
 from tests.flows.as_undisturbed import PATIENCE
 
+RUN = "the run"
 Serve = Callable[..., "Station"]
 
 
@@ -67,7 +68,10 @@ class Station:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def child(self, module: str) -> psutil.Process:
-        """The process that runs a module."""
+        """The process of a module, or the run that is at work: a child of the warm process."""
+        if module == RUN:
+            (run,) = self.child("flows.warm").children()
+            return run
         return next(one for one in self.started if module in one.cmdline())
 
     def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 from distributed import Client
@@ -19,13 +18,12 @@ from distributed import Client
 from invae import stages
 from tests.flows import as_undisturbed
 from tests.flows.as_undisturbed import PATIENCE, wait_for
-from tests.flows.station import Station, stations
+from tests.flows.station import RUN, Station, stations
 from tests.invae.dask_cluster import Cluster, cluster
 
 pytestmark = pytest.mark.slow
 
-MODULES = {"runner": "flows.runner", "server": "flows.server"}
-VICTIMS = ("flow", *MODULES)
+VICTIMS = {"flow": RUN, "runner": "flows.runner", "server": "flows.server"}
 IN_BLOCKS = ("ingest", "describe", "analyse")
 """Stages whose work goes to Dask."""
 
@@ -40,16 +38,6 @@ def arrival(source: Path, box: Path, name: str) -> None:
     hidden.rename(box / name)
 
 
-def process_of(station: Station, flow_run: str) -> psutil.Process:
-    """The process in which a run is carried out."""
-    return next(
-        one
-        for one in station.started
-        if "prefect.engine" in one.cmdline()
-        and one.environ().get("PREFECT__FLOW_RUN_ID") == flow_run
-    )
-
-
 @pytest.fixture(scope="module")
 def station(undisturbed, tmp_path_factory) -> Iterator[Station]:
     """One `invae serve` for the whole matrix: what one kill leaves behind would show in the next cell."""
@@ -61,7 +49,7 @@ def station(undisturbed, tmp_path_factory) -> Iterator[Station]:
 
 
 @pytest.mark.parametrize("stage", list(stages.STAGES))
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("victim", list(VICTIMS))
 def test_a_killed_process_of_a_station_costs_no_value_and_no_second_run(
     victim, stage, station, undisturbed
 ):
@@ -70,8 +58,7 @@ def test_a_killed_process_of_a_station_costs_no_value_and_no_second_run(
     folder = station.out / name
     wait_for(stage, folder, ended=station.process.poll)
     flow_run = station.known()[f"{name}.zarr"].flow_run
-    own = process_of(station, flow_run)
-    killed = own if victim == "flow" else station.child(MODULES[victim])
+    own, killed = station.child(RUN), station.child(VICTIMS[victim])
     killed.kill()
     done = station.wait_until(f"{name}.zarr", "done", "set aside")
     assert done.state == "done", done

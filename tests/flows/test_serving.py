@@ -15,7 +15,7 @@ from flows.server import LocalServer, ServerError
 from flows.serving import AUTHENTICATION, refuse_strangers
 from invae.errors import ConfigError
 from tests.flows.arrivals.conftest import TINY, write_images
-from tests.flows.station import Serve, stations
+from tests.flows.station import RUN, Serve, stations
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "instrument.example.org"])
@@ -38,7 +38,9 @@ def test_the_loopback_needs_no_login(host, monkeypatch):
 def test_serving_strangers_is_refused_before_anything_starts(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv(AUTHENTICATION, raising=False)
     assert execute(["serve", "--host", "0.0.0.0", "--port", "0", "--out", str(tmp_path)]) == 1
-    assert "--host 0.0.0.0 can be reached by others" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--host 0.0.0.0 can be reached by others" in told
+    assert "to USER:PASSWORD in the environment" in told, "what helps is no secret"
 
 
 def test_a_port_that_is_taken_is_named():
@@ -115,7 +117,7 @@ def test_what_arrives_is_processed_once_what_is_broken_set_aside_and_ctrl_c_ends
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["flows.runner", "flows.server", "prefect.engine"])
+@pytest.mark.parametrize("victim", ["flows.runner", "flows.server", "flows.warm", RUN])
 def test_what_is_killed_comes_back_and_the_recording_keeps_its_one_run(serve, victim):
     served = serve("--set", "settle=1", "--set", "interval=3600", "--set", "backoff=1")
     drop(served.box / "a.npy", seed=2)
