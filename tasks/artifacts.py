@@ -25,6 +25,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 
+from invae.errors import visible
 from invae.secrets import redacted
 from tasks.audience import Pace
 
@@ -87,7 +88,8 @@ def plain(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text in lines that markdown shows as it is."""
+    """Text in lines that markdown shows as it is; letters that no database takes are replaced."""
+    text = visible(text)
     text = _MARKED.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
     return text.replace("://", ":\\//")
 

@@ -20,6 +20,7 @@ from benchmarks.soak.database import postgresql
 from benchmarks.soak.machine import Machine
 from benchmarks.soak.page import Row
 from benchmarks.soak.recordings import Drop
+from benchmarks.written import put
 from flows.arrivals import ledger
 from invae.errors import MachineError
 
@@ -154,7 +155,7 @@ def main() -> None:
     text = page.table(rows, remark)
     print(text)
     if asked.write:
-        page.put(text, name=name)
+        put(page.PAGE, name, text)
     if not all(row.reached for row in rows):
         raise SystemExit(1)
 

@@ -1,4 +1,4 @@
-"""Tables of `docs/reliability.md`, each between marks of its own: writing one leaves the others as they are."""
+"""Tables of `docs/reliability.md`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,19 +24,3 @@ def table(rows: Sequence[Row], remark: str) -> str:
         wanted = row.wanted if row.reached else f"{row.wanted} — **missed**"
         lines.append(f"| {row.what} | {row.found} | {wanted} |")
     return "\n".join(lines) + "\n"
-
-
-def put(text: str, *, name: str, page: Path = PAGE) -> None:
-    """Put a table in place of the one of the same name.
-
-    Raises:
-        ValueError: if the page has no place for it.
-    """
-    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-    before, there, rest = page.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (there and closed):
-        raise ValueError(
-            f"{page} has no {begin.strip()} … {end}; put them where the table shall be"
-        )
-    page.write_text(f"{before}{begin}{text}{end}{after}")

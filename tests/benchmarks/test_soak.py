@@ -16,6 +16,7 @@ import pytest
 from benchmarks.soak import arrivals, database, findings, page, recordings
 from benchmarks.soak.__main__ import soak
 from benchmarks.soak.machine import TINY, Sample
+from benchmarks.written import put
 from flows.arrivals import ledger
 from flows.arrivals.ledger import Entry
 from flows.configurations import checked
@@ -151,7 +152,7 @@ def test_writing_one_table_leaves_the_others_as_they_are(tmp_path):
     shutil.copy(page.PAGE, path)
     before = path.read_text()
     rows = [page.Row("runs", "11", "12", reached=False)]
-    page.put(page.table(rows, "On paper."), name="soak on PostgreSQL", page=path)
+    put(path, "soak on PostgreSQL", page.table(rows, "On paper."))
     after = path.read_text()
     assert "On paper." in after
     assert "| runs | 11 | 12 — **missed** |" in after
@@ -159,7 +160,7 @@ def test_writing_one_table_leaves_the_others_as_they_are(tmp_path):
     assert outside[0] == outside[1]
     assert before.partition("PostgreSQL: end -->")[2] == after.partition("PostgreSQL: end -->")[2]
     with pytest.raises(ValueError, match=r"has no <!-- soap: begin --> … .*; put them where"):
-        page.put("", name="soap", page=path)
+        put(path, "soap", "")
 
 
 def test_a_database_that_is_not_installed_is_named(monkeypatch, tmp_path):

@@ -11,7 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from invae.errors import InputError
 from tasks import artifacts
+from tasks.failures import failure_of
 
 NOWHERE = "http://127.0.0.1:9/api"
 
@@ -150,6 +152,16 @@ def test_text_of_a_recording_stays_text_where_markdown_is_shown(text):
     assert pieces is not None
     assert {piece.type for piece in pieces} <= {"text", "text_special"}
     assert "".join(piece.content for piece in pieces) == " ".join(text.split())
+
+
+def test_letters_that_a_database_refuses_or_that_turn_a_line_round_are_replaced():
+    """PostgreSQL takes no text with a zero in it, and the state of a run would be lost with it."""
+    hostile = "a\0b\x1b[31m\u202egnp.\ud800"
+    told = "a\ufffdb\ufffd[31m\ufffdgnp.\ufffd"
+    assert artifacts.plain(hostile) == artifacts.escaped(told)
+    assert str(InputError(hostile)) == told
+    assert failure_of(InputError(hostile)).reason == told
+    assert "\0" not in failure_of(ValueError(hostile)).reason
 
 
 def test_ordinary_names_stay_as_they_are():
