@@ -1,7 +1,7 @@
 """The pictures of Prefect's pages in these docs: `python -m docs.pictures_of_ui [FOLDER]`; about two minutes on one core.
 
-A server of its own, a small simulated series, one `invae run` on it, and a headless Chromium that looks at the pages
-while the model trains and afterwards.
+A server of its own, a small simulated series, one `invae run` on it and the page of the day, and a headless Chromium that looks
+at the pages while the model trains and afterwards.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from docs.browser import Page, page
+from flows.arrivals import ledger
 from flows.server import LocalServer, prepare_environment
 from invae.errors import InvaeError
 
@@ -26,6 +27,8 @@ FOLDER = Path(__file__).parent / "images" / "ui"
 SERIES = ("rows=96", "columns=96", "n_frames=12", "margin=16")
 CHANGES = ("training.epochs=80", "describe.patches.window=16", "report.dpi=80")
 """Small, but with epochs enough that the training can be watched."""
+
+RESULTS = "results"
 
 PATIENCE = 900.0
 """Seconds that a run is waited for."""
@@ -48,6 +51,7 @@ def take_all(folder: Path = FOLDER) -> None:
                 if run.wait(PATIENCE):
                     raise InvaeError(f"the run ended with {run.returncode}; see above")
                 _afterwards(browser, server.address, folder)
+                _day(browser, server.address, folder, Path(place))
         finally:
             server.stop()
 
@@ -58,7 +62,7 @@ def _run(place: Path, address: str) -> "Iterator[subprocess.Popen[bytes]]":
     series = str(place / "switching.zarr")
     simulate = ["simulate", "domains", "--out", series, "--seed", "3", *_sets(SERIES)]
     subprocess.run([*INVAE, *simulate], check=True)
-    command = ["run", series, "--config", "demo", "--out", str(place / "results"), *_sets(CHANGES)]
+    command = ["run", series, "--config", "demo", "--out", str(place / RESULTS), *_sets(CHANGES)]
     environment = {**os.environ, "PREFECT_API_URL": f"{address}/api"}
     with subprocess.Popen([*INVAE, *command], env=environment) as process:
         try:
@@ -111,6 +115,23 @@ def _afterwards(browser: Page, address: str, folder: Path) -> None:
         browser.open(f"{address}/artifacts/artifact/{artifacts[f'switching-{key}']}")
         browser.wait_for(words)
         browser.picture(folder / f"{key}.png", height=height)
+
+
+def _day(browser: Page, address: str, folder: Path, place: Path) -> None:
+    """The page of the day, with one recording done and one set aside."""
+    reason = "broken.ibw: is empty (0 bytes); wait until it is written, or copy it again"
+    entry = ledger.Entry(
+        "broken", ("/outbox/broken.ibw",), "", "set aside", ledger.instant(), reason=reason
+    )
+    ledger.write(place / RESULTS, [entry])
+    environment = {**os.environ, "PREFECT_API_URL": f"{address}/api"}
+    write = f"from flows.day import day; day({str(place / RESULTS)!r})"
+    subprocess.run([sys.executable, "-c", write], env=environment, check=True)
+    found = {one["key"]: one["id"] for one in _read(address, "artifacts")}
+    (key,) = (key for key in found if key.startswith("day-"))
+    browser.open(f"{address}/artifacts/artifact/{found[key]}")
+    browser.wait_for("recordings in", "broken")
+    browser.picture(folder / "day.png", height=760)
 
 
 def _read(address: str, what: str) -> list[dict[str, Any]]:

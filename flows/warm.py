@@ -217,9 +217,10 @@ def warm() -> Iterator[None]:
             yield
         finally:
             del os.environ[PLACE]
+            process.kill()  # its runs go with it
+            process.wait()
             assert process.stdin is not None
             process.stdin.close()
-            process.wait()
 
 
 def main() -> None:

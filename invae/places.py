@@ -292,21 +292,47 @@ def remove(path: ObjectPath, *, first: tuple[str, ...]) -> None:
                 obstore.delete(path.bucket, [f"{path.key}/{name}" for name in some])
 
 
-def copy(source: ObjectPath, target: ObjectPath, *, last: tuple[str, ...]) -> None:
-    """Copy everything under a prefix within its bucket, without sending it here; the objects named in `last` at the end."""
+def copy(source: Path, target: ObjectPath, *, last: tuple[str, ...]) -> None:
+    """Copy everything under a prefix or in a folder; within a bucket without sending it here. Those named in `last` at the end."""
     from concurrent.futures import ThreadPoolExecutor
 
     import obstore
 
     def bring(name: str) -> None:
-        obstore.copy(source.bucket, f"{source.key}/{name}", f"{target.key}/{name}")
+        if isinstance(source, ObjectPath) and source.parts[:2] == target.parts[:2]:
+            obstore.copy(source.bucket, f"{source.key}/{name}", f"{target.key}/{name}")
+        else:
+            (target / name).write_bytes((source / name).read_bytes())
 
-    names = source.objects()
+    names = names_in(source)
     with answering(target), ThreadPoolExecutor(8) as pool:
         list(pool.map(bring, [name for name in names if name not in last]))
         for name in last:
             if name in names:
                 bring(name)
+
+
+def fetch(source: ObjectPath, target: Path) -> None:
+    """Copy everything under a prefix into a folder here."""
+    for name in names_in(source):
+        file = target / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes((source / name).read_bytes())
+
+
+def upload(file: Path, target: ObjectPath) -> None:
+    """Make an object of a file, whatever its size; it appears whole."""
+    import obstore
+
+    with answering(target):
+        obstore.put(target.bucket, target.key, file)
+
+
+def names_in(place: Path) -> list[str]:
+    """Names of all files or objects in a place, at any depth, relative to it."""
+    if isinstance(place, ObjectPath):
+        return place.objects()
+    return sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file())
 
 
 def put_if(path: ObjectPath, content: bytes, *, tag: str | None) -> str | None:

@@ -310,7 +310,7 @@ def publish(partial: Path, target: Path, receipt: Receipt) -> None:
 
 
 def share(source: Path, target: Path) -> None:
-    """A finished store in a second place: the same files, linked, or copied where the disk cannot link.
+    """A finished store in a second place: the same files, linked, or copied where nothing can be linked.
 
     Files of a finished store are never written again, only replaced, so that neither place can change the other.
 
@@ -323,15 +323,17 @@ def share(source: Path, target: Path) -> None:
     if is_current(target, receipt.key):
         return
     with writing(target):
-        if isinstance(source, ObjectPath) and isinstance(target, ObjectPath):
+        if isinstance(target, ObjectPath):
             remove(target)
             places.copy(source, target, last=MARKERS)
             return
-        if isinstance(source, ObjectPath) or isinstance(target, ObjectPath):
-            raise StoreError(f"{source} cannot be taken over into {target}; have both in one place")
         partial = begin(target, receipt.key)
         shutil.rmtree(partial)  # what a killed copy left may be half a file
-        shutil.copytree(source, partial, copy_function=_link)
+        if isinstance(source, ObjectPath):
+            places.fetch(source, partial)
+            _flush(partial)
+        else:
+            shutil.copytree(source, partial, copy_function=_link)
         _give_name(partial, target)
 
 

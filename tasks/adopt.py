@@ -1,12 +1,11 @@
 """A model from elsewhere → model/."""
 
-from pathlib import Path
-
 from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from invae import stages, store
+from invae.places import place
 from tasks import interrupts, runs
 from tasks.audience import audience
 
@@ -22,7 +21,7 @@ def adopt(patches: str, model: str) -> State[str]:
     interrupts.obey()
     from invae.training.saved import refuse_unfit
 
-    source, target = Path(model), Path(patches).parent / stages.STAGES["train"].output
+    source, target = place(model), place(patches).parent / stages.STAGES["train"].output
     refuse_unfit(source, store.open_store(patches), patches=patches)
     store.share(source, target)
     audience().end("train", None)

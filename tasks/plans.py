@@ -4,6 +4,7 @@ from pathlib import Path
 
 from invae import versions
 from invae.config import ProcessConfig
+from invae.places import place
 from tasks.folder import read_record
 
 
@@ -12,14 +13,14 @@ def plan_of(
 ) -> versions.Plan:
     """What a recording needs to be had under a configuration."""
     return versions.plan(
-        Path(out),
+        place(out),
         recording,
         config,
         files=files_of(recording, out),
-        model=None if model is None else Path(model),
+        model=None if model is None else place(model),
     )
 
 
 def files_of(recording: str, out: str) -> list[Path]:
     """The files that a recording was taken in from, as its record says; they need not be there any more."""
-    return [Path(path) for path in read_record(Path(out) / recording).get("paths", [])]
+    return [Path(path) for path in read_record(place(out) / recording).get("paths", [])]

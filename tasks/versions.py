@@ -10,6 +10,7 @@ from prefect.states import Completed
 from invae import provenance, stages, store, versions
 from invae.config import ProcessConfig
 from invae.errors import InputError
+from invae.places import place
 from invae.provenance import Source
 from tasks import interrupts, runs
 from tasks.audience import audience
@@ -29,12 +30,12 @@ def take_over(
 ) -> State[str]:
     """Put into a version's folder all that is there already under its key; the record begins with it."""
     interrupts.obey()
-    plan, target = plan_of(recording, out, config, model=model), Path(folder)
+    plan, target = plan_of(recording, out, config, model=model), place(folder)
     if plan.folder == target:
         target.mkdir(parents=True, exist_ok=True)
         for name, path in plan.held.items():
             store.share(path, target / stages.STAGES[name].output)
-        _begin_record(plan, Path(out) / recording, config)
+        _begin_record(plan, place(out) / recording, config)
     kept = ", ".join(plan.held) or "nothing"
     return Completed(data=folder, message=f"{kept} taken over; to be made: {', '.join(plan.made)}")
 
@@ -45,13 +46,14 @@ def bring_in(folder: str, recording: str, out: str, config: ProcessConfig) -> st
     Raises:
         InputError: a file is not what it was.
     """
-    target = Path(folder) / stages.STAGES["ingest"].output
+    target = place(folder) / stages.STAGES["ingest"].output
     if store.read_receipt(target) is not None:
         audience().end("ingest", None)
         return str(target)
     files = files_of(recording, out)
-    then = store.read_receipt(Path(out) / recording / target.name)
-    refuse_others(files, then.sources if then else (), made=Path(out) / recording)
+    made = place(out) / recording
+    then = store.read_receipt(made / target.name)
+    refuse_others(files, then.sources if then else (), made=made)
     return ingest([str(file) for file in files], folder, config).result()
 
 

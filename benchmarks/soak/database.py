@@ -56,26 +56,34 @@ def postgresql(password: str = "a secret: with @ and /") -> Iterator[Mapping[str
             words, user=user, cwd=folder, env=environment, check=True, capture_output=True
         )
         port = _free_port()
-        words = ["-D", f"{folder}/data", "-p", port, "-k", str(folder), "-h", "127.0.0.1"]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [postgres, *words],
-                user=user,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        try:
+        with _running(postgres, port, folder, user=user, environment=environment):
             _make_database(psql, port, environment)
             yield _settings(port, password)
-        finally:
-            process.send_signal(signal.SIGQUIT)  # at once: nobody needs what is in it
-            process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _running(
+    postgres: str, port: str, folder: Path, *, user: str | None, environment: Mapping[str, str]
+) -> Iterator[None]:
+    words = ["-D", f"{folder}/data", "-p", port, "-k", str(folder), "-h", "127.0.0.1"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [postgres, *words],
+            user=user,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGQUIT)  # at once: nobody needs what is in it
+        process.wait()
 
 
 def _make_database(psql: str, port: str, environment: Mapping[str, str]) -> None:

@@ -119,11 +119,13 @@ def _spread(seconds: Sequence[float]) -> str:
 
 def flatness(samples: Sequence[Sample]) -> list[Row]:
     """Memory and open files of each part in its last life, at the begin and at the end, without its start."""
-    last = max(sample.life for sample in samples)
+    last = max((sample.life for sample in samples), default=0)
     rows = []
     for part in PARTS:
         mine = [s for s in samples if s.part == part and s.life == last]
         mine = mine[int(len(mine) * STARTING) :]
+        if not mine:
+            continue  # it was stopped before there was anything to see
         third = max(len(mine) // 3, 1)
         first, end = mine[:third], mine[-third:]
         memory = [statistics.median(s.megabytes for s in half) for half in (first, end)]

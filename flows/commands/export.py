@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 def export(
     path: Annotated[
         Path,
-        typer.Argument(metavar="PATH", help="A store, or the folder in which a result.zarr lies."),
+        typer.Argument(
+            metavar="PATH|URL", help="A store, or the folder in which a result.zarr lies."
+        ),
     ],
     to: Annotated[Literal["netcdf", "hyperspy", "csv"], typer.Option("--to", help="What for.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Where to.", show_default="beside it"),
+        typer.Option("--out", "-o", metavar="FILE|URL", help="Where to.", show_default="beside it"),
     ] = None,
     groups: Annotated[
         list[str] | None,
@@ -40,11 +42,15 @@ def export(
       invae export results/scan/recording.zarr --to hyperspy
 
       invae export results/scan/recording.zarr --to hyperspy --group maps --out maps.hspy
+
+      invae export s3://bucket/results/scan --to netcdf --out scan.nc
     """
     from invae import stages
+    from invae.places import place
 
-    inside = path / stages.STAGES["analyse"].output
-    answer(_export(inside if inside.is_dir() else path, to=to, out=out, groups=groups or []))
+    source, file = place(path), out and place(out)
+    inside = source / stages.STAGES["analyse"].output
+    answer(_export(inside if inside.is_dir() else source, to=to, out=file, groups=groups or []))
 
 
 def _export(path: Path, *, to: "Format", out: Path | None, groups: list[str]) -> Path:

@@ -70,7 +70,7 @@ Model = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        metavar="DIR",
+        metavar="DIR|URL",
         help="A model trained elsewhere, taken as it is instead of training one.",
         show_default=False,
     ),
@@ -105,15 +105,18 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
     """The inputs, with a folder that is no store replaced by the recordings in it.
 
     Raises:
-        InputError: if there is none in a folder.
+        InputError: if there is none in a folder, or an input lies on an object store.
     """
     from invae.errors import InputError
+    from invae.places import ObjectPath, place
     from invae.readers import files_of, formats
     from invae.stages import natural
 
     extensions = {extension for reader in formats() for extension in reader.extensions}
     found: list[Path] = []
     for path in inputs:
+        if isinstance(there := place(path), ObjectPath):
+            raise InputError(f"{there}: recordings are read from folders; copy it into one")
         if not path.is_dir() or (path / "zarr.json").exists() or (path / ".zgroup").exists():
             found.append(path)
             continue

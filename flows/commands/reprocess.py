@@ -115,10 +115,12 @@ def reprocess(
       invae reprocess --config pfm-walls@2 --out results --since 2026-01
 
       invae reprocess "scan_00*" --config pfm-walls@2 --dry-run
-    """
-    from invae.places import in_folder
 
-    out = in_folder(out, what="versions beside each other")
+      invae reprocess --config pfm-walls@2 --out s3://bucket/results
+    """
+    from invae.places import place
+
+    out = place(out)
     settings = options.settings(config, changes=changes, device=device, workers=workers)
     console = progress_console()
     names = chosen(out, selection or [], settings, since=since, until=until, console=console)

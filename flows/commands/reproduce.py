@@ -25,7 +25,8 @@ DIFFERS = 1
 
 
 Result = Annotated[
-    Path, typer.Argument(metavar="RESULT", help="The folder of a recording, or a store in it.")
+    Path,
+    typer.Argument(metavar="RESULT", help="The folder of a recording, or a store in it; or a URL."),
 ]
 Sources = Annotated[
     list[Path] | None,
@@ -39,7 +40,11 @@ Sources = Annotated[
 Kept = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="DIR", help="Keep what is made in this folder.", show_default=""
+        "--out",
+        "-o",
+        metavar="DIR|URL",
+        help="Keep what is made in this folder.",
+        show_default="",
     ),
 ]
 
@@ -61,18 +66,21 @@ def reproduce(
       invae reproduce results/scan_0001
 
       invae reproduce results/scan_0001 --source /archive/scan_0001.ibw --out again
+
+      invae reproduce s3://bucket/results/scan_0001
     """
     from flows.commands.running import run_all
     from invae.differences import differences, digest_of
+    from invae.places import place as place_of
 
-    folder, console = recording_of(result), progress_console()
+    folder, console = recording_of(place_of(result)), progress_console()
     receipts = receipts_of(folder)
     paths, outputs = _sources(folder, receipts, sources or []), _outputs(receipts)
     notes = changes_since(receipts)
     model = folder / stages_output("train") if is_from_elsewhere(receipts) else None
     for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    with _place(out) as place:
+    with _place(out and place_of(out)) as place:
         settings, name = settings_of(receipts, device), folder.name
         run_all(paths, place, settings, name=name, model=model, console=console, verbose=verbose())
         again = place / folder.name
@@ -125,10 +133,11 @@ def recording_of(result: Path) -> Path:
     from invae.errors import StoreError
 
     output = stages.STAGES["analyse"].output
-    for folder in (result, result.parent):
-        if store.read_receipt(folder / output) is not None:
-            return folder
-    raise StoreError(f"{result} holds no finished {output}; make it with `invae run`")
+    is_store = result.name in {stage.output for stage in stages.STAGES.values()}
+    folder = result.parent if is_store else result
+    if store.read_receipt(folder / output) is None:
+        raise StoreError(f"{result} holds no finished {output}; make it with `invae run`")
+    return folder
 
 
 def receipts_of(folder: Path) -> dict[str, "Receipt"]:

@@ -94,7 +94,10 @@ def train(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", metavar="DIR", help="Where a model of RECORDING… goes.", show_default=False
+            "--model",
+            metavar="DIR|URL",
+            help="Where a model of RECORDING… goes.",
+            show_default=False,
         ),
     ] = None,
     out: options.Out = Path("results"),
@@ -121,8 +124,9 @@ def train(
             "RECORDING… and --model DIR belong together: from what, and where to"
         )
     from flows.commands import running
+    from invae.places import place
 
-    folders = running.described_in(recordings)
+    folders, model = running.described_in(recordings), place(model)
     settings = running.settings_for(
         folders[0], config, [*(changes or []), *options.where(device, None)]
     )

@@ -1,6 +1,6 @@
 """What `run` and the single stages do: look whether there is work, lock the folder, and start the flow or one task."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from glob import glob
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from flows.console import Lines, shown
 from invae import stages, store, versions
 from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, InvaeError, StoreError
-from invae.places import place
+from invae.places import ObjectPath, place
 from invae.provenance import Receipt
 from tasks.audience import Audience, told
 from tasks.devices import follows
@@ -78,7 +78,7 @@ def receipt_of_model(model: Path) -> Receipt:
     Raises:
         StoreError: if there is no finished model.
     """
-    receipt = store.read_receipt(model)
+    receipt = store.read_receipt(place(model))
     if receipt is None or receipt.stage != "train":
         raise StoreError(
             f"{model} holds no finished model; give the folder that `invae train` made"
@@ -256,21 +256,29 @@ def described_in(patterns: Sequence[str]) -> list[Path]:
     output = stages.STAGES["describe"].output
     found: list[Path] = []
     for pattern in patterns:
-        path = Path(pattern)
+        path = place(pattern)
         if path.name == versions.FOLDER and not (path / output).exists():
             continue  # a shell's * names it with the recordings
         if path.is_dir():
             fitting = [path.parent if path.name == output else path]
         else:
-            fitting = sorted(
-                (Path(text).parent for text in glob(f"{pattern}/{output}")), key=stages.natural
-            )
+            fitting = sorted(_fitting(path / output), key=stages.natural)
         if not fitting or store.read_receipt(fitting[0] / output) is None:
             raise InputError(
                 f"{pattern} holds no {output}; make it with `invae describe` or `invae run`"
             )
         found += fitting
     return list(dict.fromkeys(found))
+
+
+def _fitting(pattern: Path) -> Iterator[Path]:
+    """Folders in which there is what a pattern means."""
+    if isinstance(pattern, ObjectPath):
+        found = type(pattern)(*pattern.parts[:2]).glob("/".join(pattern.parts[2:]))
+    else:
+        found = map(Path, glob(str(pattern)))
+    for path in found:
+        yield path.parent
 
 
 def recording_in(out: Path, name: str | None) -> Path:

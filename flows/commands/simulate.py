@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from invae.progress import Progress
     from invae.provenance import Receipt
 
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="STORE", help="The store to make.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="STORE|URL", help="The store to make; a folder, or s3://bucket/name."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
 
 simulations = typer.Typer(
@@ -107,12 +112,13 @@ def digits(
     """
     from flows import configurations
     from invae.config.synthetic import DigitsConfig
+    from invae.places import place
     from invae.synthetic.digits import make_receipt
     from invae.synthetic.digits import simulate as make
 
     values = configurations.changed({}, changes or [])
     settings = configurations.checked(DigitsConfig, values, prefix="digits")
-    files = {"images": images, "labels": labels}
+    out, files = place(out), {"images": images, "labels": labels}
     key = make_receipt(out, config=settings, seed=seed, **files).key
     write = partial(make, out, config=settings, seed=seed, **files)
     answer(_simulated(out, key, write, console=progress_console()))
@@ -185,9 +191,11 @@ def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: 
     Raises:
         StoreError: if something else is in its place.
     """
+    from invae.places import place
     from invae.synthetic.domains import make_receipt
     from invae.synthetic.domains import simulate as make
 
+    out = place(out)
     key = make_receipt(out, config=config, seed=seed).key
     write = partial(make, out, config=config, seed=seed)
     return _simulated(out, key, write, console=console)
@@ -216,7 +224,9 @@ def _answer_scene(
 ) -> None:
     """Make a set from changed settings, and say where it is."""
     from flows import configurations
+    from invae.places import place
 
+    out = place(out)
     settings = configurations.checked(
         schema, configurations.changed({}, changes or []), prefix=name
     )
@@ -235,9 +245,7 @@ def _simulated(out: Path, key: str, write: _Write, *, console: "Console") -> Pat
     """The store made under a key, with a bar that says how far it is."""
     from flows.commands.running import is_up_to_date
     from flows.console import shown
-    from invae.places import in_folder
 
-    out = in_folder(out, what="simulated recordings")
     with shown(console) as audience:
         if is_up_to_date(out, key):
             audience.end("simulate", None)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 from skimage.feature import peak_local_max
+from skimage.measure import label
+from skimage.segmentation import watershed
 
 from invae import dims, store
 from invae.analysis.inputs import Inputs
@@ -88,22 +90,47 @@ def _beside(
 
 
 def surprising(sites: xr.Dataset, shape: tuple[int, int], *, config: AnalyseConfig) -> xr.Dataset:
-    """The peaks of the surprise above the threshold, the highest first: `site`, `surprise` and where it is."""
+    """The peaks of the surprise above the threshold, the highest first: `site`, `surprise`, and the middle of what is surprising."""
     values = raster(sites["surprise"], sites, shape).to_numpy()
     known = np.nan_to_num(values, nan=-np.inf)
+    known = np.where(np.isfinite(known), known, known[np.isfinite(known)].min())
     peaks = peak_local_max(
-        np.where(np.isfinite(known), known, known[np.isfinite(known)].min()),
+        known,
         min_distance=max(1, round(2 * config.surprise_radius)),
         threshold_abs=config.surprise_threshold,
         exclude_border=False,
     )
     number = np.full(shape, -1)
     number[places(sites)] = np.arange(sites.sizes[dims.SITE])
-    found = np.array([number[y, x] for y, x in peaks], dtype=np.int64)
-    found = found[found >= 0]
+    peaks = peaks[number[tuple(peaks.T)] >= 0]
+    found = number[tuple(peaks.T)]
+    share = _shares(known * (number >= 0), peaks)[:, *places(sites)]
     at = sites.isel({dims.SITE: found})
     columns = {
         "site": (found, dims.attrs("position of the peak along `site`")),
-        **{name: (at[name].to_numpy(), at[name].attrs) for name in ("surprise", *WHERE)},
+        "surprise": (at["surprise"].to_numpy(), at["surprise"].attrs),
+        **{name: (share @ sites[name].to_numpy(), sites[name].attrs) for name in WHERE},
     }
     return xr.Dataset({name: ("peak", *column) for name, column in columns.items()})
+
+
+def _shares(surprise: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """What every probe has of the surprise around each peak, (peak, scan_y, scan_x); each peak's add up to 1.
+
+    Around a peak is what is connected with it, at least half as high, and on its own side of the valley to other peaks. Its
+    middle says better where a defect is than the peak: the surroundings of a missing atom differ along three arms, and noise says which
+    of them is the highest.
+
+    Args:
+        surprise: (scan_y, scan_x), finite, 0 where there is no site.
+        peaks: their places (peak, 2), where the surprise is above 0.
+    """
+    marker = np.zeros(surprise.shape, np.int32)
+    marker[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    side = watershed(-surprise, marker)
+    share = np.zeros((len(peaks), *surprise.shape))
+    for row, peak in enumerate(map(tuple, peaks)):
+        high = (side == row + 1) & (surprise >= surprise[peak] / 2)
+        region = np.asarray(label(high, connectivity=1))
+        share[row] = np.where(region == region[peak], surprise, 0)
+    return share / share.sum(axis=(1, 2), keepdims=True)

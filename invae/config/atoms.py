@@ -13,7 +13,7 @@ class FindConfig(Config):
     method: Literal["maxima", "log", "network"] = "log"
     """Maxima of the smoothed image over its surroundings, of the Laplacian of a Gaussian, or of what a network
     trained on simulated lattices marks. The network finds more where atoms count fewer than a hundred electrons,
-    neighbours being 6 to 28 pixels apart; `min_distance`, `contrast`, `noise` and `faint` are not for it."""
+    neighbours being 6 to 28 pixels apart; `contrast` and `noise` are not for it."""
     scale: Annotated[float, Field(ge=0.5, le=50)] | None = None
     """Sd of the smoothing, best an atom's own [px]; from the spectrum when empty."""
     min_distance: Annotated[float, Field(gt=0)] | None = None

@@ -24,6 +24,8 @@ HELD = 1e-3
 """Freedom of positions that the centroid has settled, in sds of an atom."""
 DRAWN = 4.0
 """Radius in which an atom is taken away from the image, in its sds."""
+BRIGHT = 0.6
+"""Of the height of the strong atoms near by: what the network marks and is lower is of a fainter kind."""
 PRESENT = 0.2
 """Of the height of its likes around it: an atom that is lower is not there."""
 LIKE = 0.65
@@ -55,8 +57,9 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     by_network = config.method == "network"
     places = _marked(filled, known) if by_network else _strong(filled, known, scale, config=config)
     found = _shapes(filled, places, scale.sd, config=config)
-    if config.faint is not None and not by_network:
-        faint = _faint(filled, known, found, scale, config=config)
+    if config.faint is not None:
+        strong = _bright(found) if by_network else found
+        faint = _faint(filled, known, found, strong, scale, config=config)
         if len(faint):
             places = np.concatenate([found.position, faint])
             found = _shapes(filled, places, scale.sd, config=config)
@@ -104,8 +107,20 @@ def _strong(
     return places[height > config.contrast * _strong_near(places, height)]
 
 
+def _bright(found: Shapes) -> Shapes:
+    """The atoms that are not much weaker than the strong ones near by."""
+    kept = found.height > BRIGHT * _strong_near(found.position, found.height)
+    return Shapes(*(getattr(found, part.name)[kept] for part in fields(Shapes)))
+
+
 def _faint(
-    image: np.ndarray, known: np.ndarray, strong: Shapes, scale: Scale, *, config: FindConfig
+    image: np.ndarray,
+    known: np.ndarray,
+    found: Shapes,
+    strong: Shapes,
+    scale: Scale,
+    *,
+    config: FindConfig,
 ) -> np.ndarray:
     """Places (atom, 2) [px] of atoms that the lattice repeats: a fainter kind beside the strong ones, and
     weak ones in place of strong ones.
@@ -127,7 +142,8 @@ def _faint(
     places, likes = np.concatenate([beside, instead]), np.concatenate([mean, same])
     height = float(np.median(heights(image, here, sd=scale.sd))) / usual
     there = heights(left, places, sd=scale.sd) > PRESENT * height * likes
-    kept = there & known[tuple(np.rint(places).astype(int).T)]
+    new = np.asarray(KDTree(found.position).query(places)[0]) > scale.min_distance
+    kept = there & new & known[tuple(np.rint(places).astype(int).T)]
     places, likes = places[kept], likes[kept]
     return places[_strongest(places, likes, distance=scale.min_distance)]
 

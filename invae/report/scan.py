@@ -181,7 +181,8 @@ def surprises(result: Result, config: ReportConfig) -> Drawing:
         "surprises",
         "Where the model is surprised",
         "Surprise says how unusual the surroundings of a probe are: what the model finds there, averaged over neighbouring probes, held against "
-        "the rest of the scan. A lattice repeats itself and surprises nobody; a missing or foreign atom, an edge or a fold does. Rings mark the peaks.",
+        "the rest of the scan, and what the maps lack there of a lattice that the scan shows. A lattice repeats itself and surprises nobody; a missing or foreign atom, an edge or a fold does. "
+        "Rings mark the middle of what is surprising around each peak.",
         figure,
         _places(found),
     )
@@ -212,7 +213,7 @@ def _places(found: xr.Dataset) -> str:
         nm = np.array([float(at["y_nm"]), float(at["x_nm"])])
         place = f"{nm[0]:.2f}, {nm[1]:.2f} nm" if np.isfinite(nm).all() else f"{float(at['y']):.0f}, {float(at['x']):.0f} px"  # fmt: skip
         lines.append(f"{number + 1}: ({place}) {style.number(float(at['surprise']))}")
-    return f"Peaks at (y, x), with their surprise: {'; '.join(lines)}."
+    return f"Places at (y, x), with their largest surprise: {'; '.join(lines)}."
 
 
 def beside(result: Result, config: ReportConfig) -> Drawing:

@@ -1,12 +1,15 @@
 """Stores for other people's tools."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
 import xarray as xr
 
 from invae.errors import InputError
+from invae.places import ObjectPath, upload
 from invae.progress import Progress, silent
 from invae.results.hyperspy import write_hyperspy
 from invae.results.netcdf import write_netcdf
@@ -48,7 +51,7 @@ def export(
     Args:
         path: a finished store.
         to: the tool.
-        target: the file; beside the store when empty.
+        target: the file, or an object; beside the store when empty.
         groups: names of the groups to write, the root being `root`; all of them when empty.
         progress: told of bytes.
 
@@ -59,16 +62,27 @@ def export(
     opened = _with_origin(open_groups(path, groups), path)
     total = sum(v.nbytes for each in opened.values() for v in each.data_vars.values())
     file = target or path.with_suffix(SUFFIXES[to])
-    partial = file.with_name(f".{file.name}.partial")
+    write = partial(WRITERS[to], opened, tell=_telling(total, progress))
+    if isinstance(file, ObjectPath):
+        with tempfile.TemporaryDirectory(prefix="invae-export-") as folder:
+            upload(_written(Path(folder) / file.name, write), file)
+    else:
+        _written(file, write)
+    progress(total, total)
+    return file
+
+
+def _written(file: Path, write: Callable[[Path], None]) -> Path:
+    """The file, whole or not at all."""
+    hidden = file.with_name(f".{file.name}.partial")
     try:
-        partial.unlink(missing_ok=True)
-        WRITERS[to](opened, partial, tell=_telling(total, progress))
-        partial.rename(file)
-        progress(total, total)
+        hidden.unlink(missing_ok=True)
+        write(hidden)
+        hidden.rename(file)
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        hidden.unlink(missing_ok=True)
     return file
 
 

@@ -43,13 +43,7 @@ def start(tmp_path) -> Iterator[Start]:
     """Starts a process in a session of its own; at the end all of them are killed, with what they started."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(
-        command: Sequence[str],
-        environment: Mapping[str, str],
-        *,
-        user: str | None = None,
-        folder: Path = tmp_path,
-    ) -> subprocess.Popen[bytes]:
+    def begin(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with (tmp_path / f"process{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -57,8 +51,7 @@ def start(tmp_path) -> Iterator[Start]:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                user=user,
-                cwd=folder,
+                cwd=tmp_path,
                 start_new_session=True,
             )
         started.append(process)

@@ -10,7 +10,7 @@ from PIL import Image
 from docs import browser, pictures_of_ui
 
 PAGE = Path(__file__).parents[2] / "docs" / "facility.md"
-PICTURES = {"progress", "run", "training", "content", "page", "summary"}
+PICTURES = {"progress", "run", "training", "content", "page", "summary", "day"}
 MOST_BYTES = 300_000
 
 

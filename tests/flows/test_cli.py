@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +41,16 @@ def test_every_command_has_help_with_an_example(name, capsys):
         assert f"invae {' '.join(words)}" in capsys.readouterr().out.partition("example")[2]
 
 
+def busy_seconds() -> float:
+    """Time on a processor of all processes that were started from here and have ended [s]."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_help_is_fast():
-    began = time.monotonic()
+    before = busy_seconds()
     subprocess.run([sys.executable, "-m", "flows.cli", "--help"], capture_output=True, check=True)
-    assert time.monotonic() - began < 3, "on an idle machine it takes 0.2 s"
+    assert busy_seconds() - before < 1, "on an idle machine it takes 0.2 s"
 
 
 def test_help_brings_in_no_heavy_library():

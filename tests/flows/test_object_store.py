@@ -1,5 +1,6 @@
 """All stages by URL: the values of a run in a folder, on an object store."""
 
+import json
 from pathlib import Path
 from uuid import uuid4
 
@@ -61,6 +62,54 @@ def test_a_run_by_url_makes_what_a_run_in_a_folder_makes(
     assert "[provenance]" in capsys.readouterr().out
     assert execute(["report", "--out", str(out), "--set", "report.dpi=60"]) == 0
     assert capsys.readouterr().out.strip() == str(folder / "report")
+
+
+@pytest.fixture
+def there(undisturbed, s3_bucket) -> Path:
+    """A finished recording on an object store."""
+    out = place(f"s3://{s3_bucket}/{uuid4().hex}")
+    folder = out / undisturbed.folder.name
+    for stage in stages.STAGES.values():
+        store.share(undisturbed.folder / stage.output, folder / stage.output)
+    (folder / "run.json").write_text((undisturbed.folder / "run.json").read_text())
+    return folder
+
+
+@pytest.mark.slow
+def test_a_recording_is_had_again_by_url(undisturbed, there, tmp_path, monkeypatch, capsys):
+    """Reprocessed beside what there is, with a model from elsewhere too; reproduced; exported."""
+    monkeypatch.chdir(tmp_path)
+    values = undisturbed.config.model_dump(mode="json") | {"version": "2"}
+    values["analyse"]["traversal_steps"] = 4
+    Path("config.yaml").write_text(yaml.safe_dump(values))
+    words = ["reprocess", "--config", "config.yaml", "--out", str(there.parent)]
+    for more, made in (
+        ([], ["analyse", "report"]),
+        (["--model", str(undisturbed.folder / "model")], []),
+    ):
+        assert execute([*words, *more, "--json"]) == 0
+        (told,) = json.loads(capsys.readouterr().out)
+        assert told["made"] == made
+        assert told["folder"].startswith(f"{there.parent}/versions/demo@2-")
+        assert [name for name, (then, now) in told["digests"].items() if then != now] == [
+            "result.zarr"
+        ]
+    version = place(told["folder"])
+    assert execute(["reproduce", str(version / "result.zarr")]) == 0
+    assert capsys.readouterr().out.startswith(f"{version}: identical (recording.zarr, ")
+    assert execute(["export", str(version), "--to", "csv"]) == 0
+    assert capsys.readouterr().out.strip() == str(version / "result.csv")
+    assert execute(["export", str(version), "--to", "csv", "--out", "sites.csv"]) == 0
+    assert Path("sites.csv").read_bytes() == (version / "result.csv").read_bytes()
+    assert sorted(path.name for path in Path().iterdir()) == ["config.yaml", "sites.csv"]
+
+
+def test_a_recording_is_not_read_by_url(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert execute(["run", "s3://bucket/scan.ibw"]) == 1
+    told = "s3://bucket/scan.ibw: recordings are read from folders; copy it into one"
+    assert told in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_url_with_a_key_in_it_is_refused_without_showing_it(recording, capsys):

@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from flows import terminal
 from flows.cli import execute
 from invae import store
+from invae.differences import digest_of
+from invae.places import place
 
 FRAMES = [
     *("--set", "imaging.n_frames=20"),
@@ -85,9 +88,15 @@ def test_what_is_wrong_is_said_in_one_line(arguments, message, capsys):
     assert not Path("set.zarr").exists()
 
 
-def test_a_simulated_recording_goes_into_a_folder_only(capsys):
+@pytest.mark.parametrize("name", ["cards", "digits"])
+def test_a_set_is_made_by_url_with_the_values_that_it_has_in_a_folder(name, s3_bucket, capsys):
     before = set(Path().iterdir())
-    assert execute(["simulate", "cards", "--out", "s3://bucket/cards.zarr"]) == 1
-    told = "s3://bucket/cards.zarr: simulated recordings can only go into a folder"
-    assert told in capsys.readouterr().err
+    made = f"s3://{s3_bucket}/{uuid4().hex}/set.zarr"
+    command = ["simulate", name, *SETS[name], "--out"]
+    assert execute([*command, made]) == 0
+    assert capsys.readouterr().out == f"{made}\n"
     assert set(Path().iterdir()) == before
+    assert execute([*command, "set.zarr"]) == 0
+    assert execute([*command, made]) == 0
+    assert "unchanged" in capsys.readouterr().err
+    assert digest_of(place(made)) == digest_of(Path("set.zarr"))

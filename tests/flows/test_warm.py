@@ -15,6 +15,7 @@ import pytest
 
 from flows.launch import ENGINE, PLACE
 from flows.runner import start_by_launching
+from flows.warm import warm as warm_process
 
 PATIENCE = 60.0
 WARM = """
@@ -143,6 +144,15 @@ def test_without_a_warm_process_a_run_begins_as_usual(launch):
     _, told = launcher.communicate(timeout=PATIENCE)
     assert launcher.returncode == 1
     assert "Invalid flow run id" in told, f"{ENGINE} was to be asked for no run at all"
+
+
+def test_nobody_else_may_ask_for_runs_and_nothing_is_left():
+    with warm_process():
+        place = Path(os.environ[PLACE])
+        assert place.is_socket()
+        assert place.parent.stat().st_mode & 0o077 == 0
+    assert not place.parent.exists()
+    assert PLACE not in os.environ
 
 
 def test_prefect_starts_runs_by_the_launcher(monkeypatch):

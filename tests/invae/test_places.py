@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import urllib.request
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
@@ -21,6 +22,14 @@ from invae.provenance import Receipt, Source
 def there(s3_bucket: str) -> Path:
     """An empty prefix on an object store."""
     return place(f"s3://{s3_bucket}/{uuid4().hex}")
+
+
+@pytest.fixture
+def other_bucket(s3_bucket: str) -> Path:
+    """An empty prefix in a second bucket of the same object store."""
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/{s3_bucket}-other"
+    urllib.request.urlopen(urllib.request.Request(address, method="PUT")).close()
+    return place(f"s3://{s3_bucket}-other/{uuid4().hex}")
 
 
 @pytest.fixture
@@ -124,6 +133,28 @@ def test_a_death_while_publishing_leaves_no_store_and_loses_nothing(
         store.open_store(target)
     store.publish(store.begin(target, receipt.key), target, receipt)
     assert store.open_store(target)["height"].to_numpy().min() == 1
+
+
+@pytest.mark.parametrize("ends", ["here to there", "there to here", "to another bucket"])
+def test_a_finished_store_is_shared_between_places_of_every_kind(
+    ends: str, there: Path, other_bucket: Path, tmp_path: Path, receipt: Receipt
+) -> None:
+    first, second = {
+        "here to there": (tmp_path, there),
+        "there to here": (there, tmp_path),
+        "to another bucket": (there, other_bucket),
+    }[ends]
+    made, shared = first / "a.zarr", second / "b.zarr"
+    partial = store.begin(made, receipt.key)
+    fill(partial, np.arange(20.0).reshape(5, 2, 2))
+    store.publish(partial, made, receipt)
+    for _ in range(2):
+        store.share(made, shared)
+    assert places.names_in(shared) == places.names_in(made)
+    for name in places.names_in(made):
+        assert (shared / name).read_bytes() == (made / name).read_bytes()
+    assert store.read_receipt(shared) == receipt
+    assert [path.name for path in second.iterdir()] == ["b.zarr"]
 
 
 def test_what_others_began_goes_away(there: Path) -> None:

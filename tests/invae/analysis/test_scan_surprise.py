@@ -169,3 +169,41 @@ def test_values_lie_where_their_probes_are():
     assert found.dims == (dims.SCAN_Y, dims.SCAN_X)
     np.testing.assert_array_equal(found.to_numpy().ravel()[::3], values)
     assert np.isnan(found.to_numpy().ravel()[1::3]).all()
+
+
+def uneven(arms: tuple[float, float, float], *, seed: int) -> xr.Dataset:
+    """Sites of a scan whose surprise has three arms of these heights, 120° apart, and some noise."""
+    sites = lattice(seed, missing=False)
+    y, x = np.indices(SHAPE)
+    values = np.random.default_rng(seed).normal(size=SHAPE)
+    for height, angle in zip(arms, np.deg2rad([90, 210, 330]), strict=True):
+        middle = WHERE[0] - 4 * np.sin(angle), WHERE[1] + 4 * np.cos(angle)
+        values += height * np.exp(-((y - middle[0]) ** 2 + (x - middle[1]) ** 2) / (2 * 5**2))
+    return sites.assign(surprise=(dims.SITE, values.ravel(), dims.attrs("surprise")))
+
+
+@pytest.mark.parametrize("arms", [(13, 10, 10), (10, 13, 10), (10, 9, 13)])
+def test_a_mark_is_the_middle_of_what_is_surprising_not_its_highest_arm(arms):
+    sites = uneven(arms, seed=3)
+    found = surprising(sites, SHAPE, config=AnalyseConfig(surprise_threshold=8)).isel(peak=0)
+    middle = np.array([float(found["y"]), float(found["x"])])
+    highest = sites.isel(site=int(found["site"]))
+    peak = np.array([float(highest["y"]), float(highest["x"])])
+    assert np.hypot(*(middle - WHERE)) < 1
+    assert np.hypot(*(middle - WHERE)) < 0.7 * np.hypot(*(peak - WHERE))
+    assert float(found["surprise"]) == float(sites["surprise"].max())
+    np.testing.assert_allclose(found["y_nm"], 0.02 * middle[0])
+
+
+def test_two_places_keep_apart_and_a_probe_without_a_pattern_counts_nowhere():
+    sites = lattice(5, missing=False)
+    y, x = np.indices(SHAPE)
+    first, second = (
+        20 * np.exp(-((y - row) ** 2 + (x - 20) ** 2) / (2 * 4**2)) for row in (12, 28)
+    )
+    sites = sites.assign(surprise=(dims.SITE, (first + second).ravel(), dims.attrs("surprise")))
+    kept = sites.isel(site=np.flatnonzero(sites["x"].to_numpy() != 31))
+    for each in (sites, kept):
+        found = surprising(each, SHAPE, config=AnalyseConfig()).sortby("y")
+        np.testing.assert_allclose(found["y"], [12, 28], atol=0.7)
+        np.testing.assert_allclose(found["x"], [20, 20], atol=0.3)

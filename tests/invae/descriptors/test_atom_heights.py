@@ -130,3 +130,16 @@ def test_two_atoms_in_one_place_share_its_height_and_no_atoms_have_none():
     assert heights_together(image, twice).sum() == pytest.approx(1, abs=0.1)
     none = Shapes(np.zeros((0, 2)), *[np.zeros(0)] * 3)
     assert heights_together(image, none).shape == (0,)
+
+
+def test_the_network_and_what_the_lattice_repeats_find_nearly_all_faint_atoms():
+    made = sheet(1)
+    inside = ((made.places > 6) & (made.places < SIDE - 7)).all(axis=1)
+    share = {}
+    for name, faint in (("network", None), ("both", 0.1)):
+        found = find_atoms(made.image, config=FindConfig(method="network", faint=faint)).position
+        sulphur = inside & (made.species == "S2")
+        share[name] = (np.asarray(KDTree(found).query(made.places[sulphur])[0]) < 3.1).mean()
+        assert (np.asarray(KDTree(made.places).query(found)[0]) < 3.1).mean() > 0.97
+    assert share["both"] > 0.93
+    assert share["both"] > share["network"] + 0.2
