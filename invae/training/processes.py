@@ -17,6 +17,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from invae.errors import WorkerLost
 
@@ -150,8 +152,11 @@ def team(device: torch.device) -> Iterator[Team]:
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=SILENCE)
-    found = Team(dist.get_rank(), dist.get_world_size())
+    store, rank, size = next(rendezvous("env://", timeout=SILENCE))
+    # torchrun may keep the store when it starts all anew, with addresses in it of processes that have ended
+    attempt = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    dist.init_process_group(backend, store=attempt, rank=rank, world_size=size, timeout=SILENCE)
+    found = Team(rank, size)
     try:
         with found.together():
             yield found

@@ -2,20 +2,29 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 
-from invae import stages
+from flows import configurations
+from flows.commands.running import config_of
+from invae import stages, store
+from tasks.folder import read_record
+from tasks.train import train
+from tests.flows.train_with_little_memory import LIMIT
+from tests.invae.training.little_memory import Memory
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT = 400
+SHORT = ("training.epochs=1", "training.max_patches=200")
 pytestmark = pytest.mark.slow
 
 
@@ -36,8 +45,24 @@ def described(undisturbed, tmp_path) -> Path:
     return out / undisturbed.source.stem
 
 
-def torchrun(folder: Path, n_processes: int) -> subprocess.Popen[str]:
-    """A training by so many processes, on a free port of the loopback."""
+def torchrun(
+    folder: Path,
+    n_processes: int,
+    *options: str,
+    module: str = "flows.cli",
+    changes: Sequence[str] = (),
+    **environment: str,
+) -> subprocess.Popen[str]:
+    """A training by so many processes, on a free port of the loopback.
+
+    Args:
+        folder: of the recording.
+        n_processes: how many.
+        options: of torchrun.
+        module: what runs in place of `invae`.
+        changes: settings, as after --set.
+        environment: variables.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,12 +73,15 @@ def torchrun(folder: Path, n_processes: int) -> subprocess.Popen[str]:
         "127.0.0.1",
         "--master-port",
         str(port),
+        *options,
     ]
-    command = ["-m", "flows.cli", "train", "--out", str(folder.parent)]
+    command = ["-m", module, "train", "--out", str(folder.parent)]
+    for change in changes:
+        command += ["--set", change]
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", *given, *command],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -98,3 +126,40 @@ def test_a_killed_process_ends_the_other_and_a_rerun_goes_on_to_the_same_elbo(de
     assert finish(described, 2) == undisturbed
     (described / "model").rename(described.parent.parent / "model-again")
     assert finish(described, 1) == pytest.approx(undisturbed, rel=2e-2)
+
+
+def memory_for(n_patches: int, described: Path, folder: Path) -> int:
+    """How many of a layer's inputs a process holds that trains with so many patches at once."""
+    folder.mkdir(parents=True)
+    shutil.copytree(described / "descriptors.zarr", folder / "descriptors.zarr")
+    changes = [*SHORT, f"training.batch_size={n_patches}"]
+    with Memory() as memory:
+        train.fn(
+            str(folder / "descriptors.zarr"),
+            configurations.amended(config_of(described), changes),
+        )
+    return memory.most
+
+
+def test_what_one_process_has_no_memory_for_is_halved_for_all(described, tmp_path):
+    limit = memory_for(4, described, tmp_path / "alone" / described.name)
+    changes = [*SHORT, "training.batch_size=16"]
+    given = {"module": "tests.flows.train_with_little_memory", "changes": changes}
+    options = ("--max-restarts", "1")
+    with torchrun(described, 2, *options, **given, **{LIMIT: str(limit)}) as process:
+        answer, told = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0, told
+    assert answer.strip() == str(described / "model")
+    refused = "a batch of 16 does not fit into the memory of one of 2 processes; "
+    refused += "the next attempt takes training.batch_size=8"
+    assert any(refused in line for line in told.splitlines())
+    assert "unexpected" not in told
+    receipt = store.read_receipt(described / "model")
+    assert receipt is not None
+    asked = configurations.amended(config_of(described), changes)
+    half = configurations.amended(asked, ["training.batch_size=8"])
+    keys = [stages.receipt_of(stages.STAGES["train"], described, c).key for c in (asked, half)]
+    assert [receipt.asked, receipt.key] == keys
+    said = read_record(described)["stages"]["train"]
+    assert (said["batch_size"], said["batch_size_asked"]) == (8, 16)
+    assert list(described.glob(".*.json")) == []
