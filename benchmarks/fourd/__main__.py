@@ -22,10 +22,10 @@ from benchmarks.peers.ask import ScanRequest, ask_scan
 from benchmarks.peers.scans import COPY
 from benchmarks.run import scratch
 from benchmarks.timing import Times, in_turns, ratio
+from benchmarks.written import put
 from invae.config import ScanConfig
 
 PAGE = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- fourd: begin -->", "<!-- fourd: end -->"
 TURNS = 5
 GIGABYTES = (1.0, 4.0, 16.0)
 PEERS = {"LiberTEM": "libertem 0.16", "py4DSTEM": "py4DSTEM 0.14.18"}
@@ -151,9 +151,7 @@ def main() -> None:
     text = page(rows, scan, turns=turns)
     print(text)
     if asked.write:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n{text}{END}{after}")
+        put(PAGE, "fourd", text)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 IN_MEMORY_BYTES = 512 << 20
 """Stores up to this size are read once; larger ones are streamed."""
 BUFFER_BYTES = 128 << 20
-"""Patches shuffled among each other while streaming."""
+"""Patches shuffled among each other while streaming; memory holds two such buffers, the next one is read while one is used."""
 
 NOTHING = SiteKnown()
 Source = TypeVar("Source", "ArraySource", "StreamSource")
+Item = TypeVar("Item")
 
 Read = Callable[[slice], tuple[np.ndarray, np.ndarray | None]]
 """Patches and their masks (none: all valid) of neighbouring sites."""
@@ -79,6 +80,16 @@ class ArraySource:
         self._patches, self._valid = clean(patches, valid, limits=limits)
         self.known = known
 
+    @classmethod
+    def of_clean(
+        cls, patches: np.ndarray, valid: np.ndarray | None, *, known: SiteKnown
+    ) -> "ArraySource":
+        """A source of what `clean` has answered; looking at a buffer again takes as long as reading it."""
+        made = cls.__new__(cls)
+        made.geometry, made.known = geometry_of(patches.shape), known
+        made._patches, made._valid = patches, valid
+        return made
+
     def __len__(self) -> int:
         return len(self._patches)
 
@@ -111,11 +122,11 @@ class StreamSource:
     ) -> None:
         """Take a function that reads slices of `shape`'s first dimension, cheapest in multiples of `shard`."""
         self.geometry = geometry_of(shape)
-        self._read, self._length, self._shard, self._limits = read, shape[0], shard, limits
+        self._read, self._shape, self._shard, self._limits = read, tuple(shape), shard, limits
         self.known = known
 
     def __len__(self) -> int:
-        return self._length
+        return self._shape[0]
 
     def telling(self, known: SiteKnown) -> "StreamSource":
         return _with_known(self, known)
@@ -125,19 +136,27 @@ class StreamSource:
         return [piece for piece in np.split(sites, cuts) if len(piece)]
 
     def load(self, sites: np.ndarray) -> tuple[ArraySource, np.ndarray]:
-        pieces = [self._piece(piece) for piece in self.groups(sites)]
-        patches = np.concatenate([patches for patches, _ in pieces])
-        masks = [np.ones(p.shape, bool) if v is None else v for p, v in pieces]
-        source = ArraySource(
-            patches, np.concatenate(masks), known=self.known.of(sites), limits=self._limits
-        )
-        return source, np.arange(len(sites))
+        shape = (len(sites), *self._shape[1:])
+        values, valid, hides, start = np.empty(shape, np.float32), np.empty(shape, bool), False, 0
+        for piece in self.groups(sites):
+            part = slice(start, start + len(piece))
+            self._take(piece, values[part], valid[part])
+            _, mask = clean(values[part], valid[part], limits=self._limits, sites=piece, own=True)
+            hides, start = hides or mask is not None, part.stop
+        known = self.known.of(sites)
+        return ArraySource.of_clean(values, valid if hides else None, known=known), np.arange(start)
 
-    def _piece(self, sites: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _take(self, sites: np.ndarray, values: np.ndarray, valid: np.ndarray) -> None:
+        """Read sites of one shard into memory that is there already: new memory takes as long as decompressing."""
         first = int(sites[0])
-        patches, valid = self._read(slice(first, int(sites[-1]) + 1))
-        chosen = sites - first
-        return patches[chosen], None if valid is None else valid[chosen]
+        patches, mask = self._read(slice(first, int(sites[-1]) + 1))
+        _refuse_type(patches.dtype)
+        patches, chosen = np.asarray(patches, np.float32), sites - first
+        np.take(patches, chosen, axis=0, out=values, mode="clip")
+        if mask is None:
+            valid[...] = True
+        else:
+            np.take(mask, chosen, axis=0, out=valid, mode="clip")
 
 
 def bytes_of(dataset: "xr.Dataset") -> int:
@@ -192,23 +211,34 @@ def clean(
     valid: np.ndarray | None,
     *,
     limits: Limits | None = None,
+    sites: np.ndarray | None = None,
+    own: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Patches as float32 with zeros under the mask; no mask if it hides nothing.
+
+    Args:
+        patches: Any real type.
+        valid: The mask.
+        limits: Smallest and largest value that the likelihood can take.
+        sites: Their numbers, where they are not counted from 0.
+        own: Whether the patches, float32, may be changed.
 
     Raises:
         InputError: A value that counts is not finite or out of the limits.
     """
-    if patches.dtype.kind not in "fiub":
-        raise InputError(f"patches are of type {patches.dtype}; real numbers are needed")
+    _refuse_type(patches.dtype)
     if valid is not None and valid.shape != patches.shape:
         raise InputError(f"mask has shape {valid.shape}, patches {patches.shape}; make them equal")
     patches = np.ascontiguousarray(patches, dtype=np.float32)
     valid = None if valid is None or valid.all() else np.asarray(valid, dtype=bool)
-    if valid is not None:
+    if valid is not None and own:
+        np.copyto(patches, np.float32(0), where=~valid)
+    elif valid is not None:
         patches = np.where(valid, patches, np.float32(0))
     bad = ~np.isfinite(patches)
     if bad.any():
         site = int(np.argwhere(bad)[0, 0])
+        site = site if sites is None else int(sites[site])
         raise InputError(
             f"{int(bad.sum())} values are NaN or infinite, the first in patch {site}; "
             "mask them with `valid`"
@@ -216,6 +246,11 @@ def clean(
     if limits is not None and (trouble := limits.trouble(patches)):
         raise InputError(trouble)
     return patches, valid
+
+
+def _refuse_type(dtype: np.dtype) -> None:
+    if dtype.kind not in "fiub":
+        raise InputError(f"patches are of type {dtype}; real numbers are needed")
 
 
 @dataclass(frozen=True)
@@ -239,31 +274,20 @@ class Batches:
         """
         rng = np.random.default_rng(seed)
         groups = self.source.groups(self.sites)
-        return self._ahead([groups[k] for k in rng.permutation(len(groups))], rng)
+        return ahead(self._batches([groups[k] for k in rng.permutation(len(groups))], rng))
 
     def in_order(self) -> Iterator[Patches]:
         """Every site once, in the order of the source."""
-        return self._ahead(self.source.groups(self.sites), None)
-
-    def _ahead(
-        self, groups: Sequence[np.ndarray], rng: np.random.Generator | None
-    ) -> Iterator[Patches]:
-        """Batches on the device; the next one is made while this one is used."""
-        made = self._batches(groups, rng)
-        with ThreadPoolExecutor(max_workers=1) as worker:
-            coming = worker.submit(next, made, None)
-            while (batch := coming.result()) is not None:
-                coming = worker.submit(next, made, None)
-                yield batch
+        return ahead(self._batches(self.source.groups(self.sites), None))
 
     def _batches(
         self, groups: Sequence[np.ndarray], rng: np.random.Generator | None
     ) -> Iterator[Patches]:
-        for sites in self._buffers(groups):
-            held, places = self.source.load(np.sort(sites))
-            places = places if rng is None else rng.permutation(places)
+        loaded = (self.source.load(np.sort(sites)) for sites in self._buffers(groups))
+        for held, places in ahead(loaded):
+            order = places if rng is None else rng.permutation(places)
             # Of equal size: a last batch of three patches would step as far as one of a hundred.
-            for batch in np.array_split(places, -(-len(places) // self.batch_size)):
+            for batch in np.array_split(order, -(-len(order) // self.batch_size)):
                 patches = held.take(batch)
                 if self.device.type == "cuda":
                     patches = patches.pin()
@@ -280,3 +304,12 @@ class Batches:
                 held = []
         if held:
             yield np.concatenate(held)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items; while one is used, the next is made by a thread."""
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        coming = worker.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = worker.submit(next, items, None)
+            yield item

@@ -1,6 +1,6 @@
 """The set that a model is trained on, drawn from one store or from several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,19 +65,23 @@ class PooledSource:
         return [group + start for part, start, own in self._of(sites) for group in part.groups(own)]
 
     def load(self, sites: np.ndarray) -> tuple[ArraySource, np.ndarray]:
-        pieces = [held.take(places) for held, places in self._loaded(sites)]
-        values = np.concatenate([piece.values.numpy() for piece in pieces])
-        masks = [piece.valid for piece in pieces]
-        valid = np.concatenate(
-            [
-                np.ones(piece.values.shape, bool) if mask is None else mask.numpy()
-                for piece, mask in zip(pieces, masks, strict=True)
-            ]
-        )
-        return ArraySource(values, valid, known=self.known.of(sites)), np.arange(len(sites))
+        geometry = self.geometry
+        shape = (len(sites), geometry.n_channels, geometry.height, geometry.width)
+        values, valid, hides, start = np.empty(shape, np.float32), np.empty(shape, bool), False, 0
+        # Group by group: beside the sites that are asked for, memory holds those of one group.
+        for part, group in self._groups_of(sites):
+            held, places = part.load(group)
+            piece, into = held.take(places), slice(start, start + len(group))
+            values[into] = piece.values.numpy()
+            valid[into] = True if piece.valid is None else piece.valid.numpy()
+            hides, start = hides or piece.valid is not None, into.stop
+        known = self.known.of(sites)
+        return ArraySource.of_clean(values, valid if hides else None, known=known), np.arange(start)
 
-    def _loaded(self, sites: np.ndarray) -> list[tuple[ArraySource, np.ndarray]]:
-        return [part.load(own) for part, _, own in self._of(sites)]
+    def _groups_of(self, sites: np.ndarray) -> Iterator[tuple[PatchSource, np.ndarray]]:
+        """Parts, with their own numbers of the sites, in groups that are cheap to read together."""
+        for part, _, own in self._of(sites):
+            yield from ((part, group) for group in part.groups(own))
 
     def _of(self, sites: np.ndarray) -> list[tuple[PatchSource, int, np.ndarray]]:
         """Parts that have some of the ascending sites, where they begin, and their own numbers of these sites."""

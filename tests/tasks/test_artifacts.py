@@ -1,6 +1,7 @@
 """Artifacts reach the UI, and a server that is gone costs a warning, not the run."""
 
 import logging
+import time
 
 import httpx
 import pytest
@@ -60,6 +61,34 @@ def test_progress_is_one_artifact_that_moves(prefect_server):
     assert found[0].data == 100.0
     assert "50 of 50" in (found[0].description or "")
     assert "almost" in (found[0].description or "")
+
+
+def test_work_that_is_over_soon_tells_of_it_once(prefect_server, monkeypatch):
+    def moved(*_: object) -> None:
+        raise AssertionError("a second call to the server for work of milliseconds")
+
+    monkeypatch.setattr(artifacts, "update_progress_artifact", moved)
+
+    def work():
+        live = artifacts.LiveProgress("soon-over", unit="blocks")
+        for done in (1, 2):
+            live(done, 2)
+
+    inside_a_task(work)
+    assert [one.data for one in found_under("soon-over")] == [100.0]
+
+
+def test_time_spent_on_telling_the_server_is_counted(prefect_server):
+    took, told = [], []
+
+    def work():
+        began, before = time.monotonic(), artifacts.telling_seconds()
+        artifacts.show_markdown("counted", "text", description="")
+        took.append(time.monotonic() - began)
+        told.append(artifacts.telling_seconds() - before)
+
+    inside_a_task(work)
+    assert 0 < told[0] <= took[0]
 
 
 def test_a_live_picture_is_replaced(prefect_server):

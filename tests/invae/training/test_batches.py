@@ -1,5 +1,8 @@
 """Batches: every site once, seeded, from arrays and from stores alike."""
 
+import threading
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ import xarray as xr
 
 from invae import store
 from invae.errors import InputError, StoreError
-from invae.models.likelihoods import Bernoulli
+from invae.models.likelihoods import Bernoulli, Poisson
 from invae.training import batches as module
 from invae.training.batches import ArraySource, Batches, PatchSource, StreamSource, open_patches
 
@@ -55,6 +58,69 @@ def test_while_streaming_sites_of_different_shards_are_mixed(monkeypatch):
     shards = np.array(order).reshape(-1, 8) // 16
     assert np.mean([len(set(batch)) for batch in shards]) > 2
     assert len(set(np.array(order[:48]) // 16)) == 3
+
+
+def test_the_next_buffer_is_read_while_one_is_used_and_none_beyond_it(monkeypatch):
+    monkeypatch.setattr(module, "BUFFER_BYTES", 5 * 20 * 16)  # one shard
+    patches, read, second = numbered(160), list[int](), threading.Event()
+
+    def reading(place: slice) -> tuple[np.ndarray, None]:
+        read.append(place.start)
+        if len(read) == 2:
+            second.set()
+        return patches[place], None
+
+    source = StreamSource(reading, patches.shape, shard=16)
+    batches = Batches(source, np.arange(160), 4, CPU).shuffled(0)
+    next(batches)
+    assert second.wait(timeout=60)
+    next(batches)  # of the first buffer, like the one that is made ahead
+    assert len(read) == 2
+    assert len(seen(batches)) == 160 - 8
+    assert sorted(read) == list(range(0, 160, 16))
+
+
+def test_a_stream_of_any_length_takes_the_memory_of_two_buffers(monkeypatch):
+    shard, n, item = 64, 6400, 5 * 24 * 24
+    monkeypatch.setattr(module, "BUFFER_BYTES", 4 * shard * item)
+
+    def made(place: slice) -> tuple[np.ndarray, np.ndarray]:
+        values = np.full((place.stop - place.start, 1, 24, 24), place.start, np.float32)
+        return values, values >= 0
+
+    batches = Batches(StreamSource(made, (n, 1, 24, 24), shard=shard), np.arange(n), 32, CPU)
+    tracemalloc.start()
+    try:
+        n_seen = sum(len(batch) for batch in batches.shuffled(0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n_seen == n
+    assert peak < 2 * module.BUFFER_BYTES + 3 * shard * item < n * item / 8
+
+
+def test_streamed_masks_and_values_are_those_of_an_array(monkeypatch):
+    monkeypatch.setattr(module, "BUFFER_BYTES", 10)
+    rng = np.random.default_rng(1)
+    patches, valid = rng.normal(size=(40, 1, 4, 5)), rng.random((40, 1, 4, 5)) > 0.1
+    patches[~valid] = np.nan
+    stream = StreamSource(lambda at: (patches[at], valid[at]), patches.shape, shard=16)
+    sites = np.arange(1, 40, 3)
+    held = ArraySource(patches, valid).take(sites)
+    came = list(Batches(stream, sites, 100, CPU).in_order())
+    torch.testing.assert_close(torch.cat([batch.values for batch in came]), held.values)
+    assert torch.equal(torch.cat([batch.valid for batch in came]), held.valid)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -1.0])
+def test_a_patch_that_cannot_be_used_is_named_by_its_number_in_the_store(bad):
+    patches = numbered(40)
+    patches = np.where(patches == 37, bad, patches)
+    stream = StreamSource(
+        lambda at: (patches[at], None), patches.shape, shard=16, limits=Poisson.limits
+    )
+    with pytest.raises(InputError, match="the first in patch 37" if bad != bad else "Poisson"):
+        list(Batches(stream, np.arange(0, 40), 8, CPU).in_order())
 
 
 def test_the_last_batch_is_no_smaller_than_the_others():
