@@ -6,16 +6,19 @@ runs that it has started: they end as crashed, and go on where they were when th
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from flows.warm import warm
 from invae.config import ProcessConfig, WatchConfig
 from invae.config.schema import Config
 
@@ -114,6 +117,16 @@ async def _runner(name: str, deployments: Sequence["RunnerDeployment"], *, limit
     return runner
 
 
+def start_by_launching() -> None:
+    """Have Prefect start the processes of runs by `flows.launch`, which takes a copy of the warm process."""
+    from prefect.runner import runner
+    from prefect.runner._starter_engine import EngineCommandStarter
+
+    command = shlex.join([sys.executable, "-m", "flows.launch"])
+    # a work pool has a setting for this command, a runner has none
+    setattr(runner, "EngineCommandStarter", partial(EngineCommandStarter, command=command))  # noqa: B010
+
+
 class _Work(threading.Thread):
     """The event loop, beside the main thread: there Prefect would answer SIGTERM by cancelling all runs for good."""
 
@@ -146,12 +159,15 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Serve what the first line of input says until the input closes."""
-    import prefect.runner  # noqa: F401 (takes as long as the server takes to start)
+    with warm():
+        start_by_launching()  # imports Prefect, which takes as long as the server takes to start
+        line = sys.stdin.readline()
+        if line:
+            _serve(Served.model_validate_json(line))
 
-    line = sys.stdin.readline()
-    if not line:
-        return
-    work = _Work(Served.model_validate_json(line))
+
+def _serve(served: Served) -> None:
+    work = _Work(served)
     signal.signal(signal.SIGTERM, _stop)
     with suppress(_Stop):
         work.start()

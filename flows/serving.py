@@ -37,7 +37,7 @@ def refuse_strangers(host: str) -> None:
         return
     raise ConfigError(
         f"--host {host} can be reached by others and nobody would have to log in; "
-        f"set {AUTHENTICATION}=USER:PASSWORD in the environment, or leave --host out"
+        f"set {AUTHENTICATION} to USER:PASSWORD in the environment, or leave --host out"
     )
 
 

@@ -34,8 +34,10 @@ def progress_console() -> "Console":
 
 
 def answer(text: object) -> None:
-    """Write a line of the answer."""
-    typer.echo(str(text))
+    """Write a line of the answer; nothing in it steers the terminal."""
+    from invae.errors import visible
+
+    typer.echo(visible(str(text)))
 
 
 def complain(text: str) -> None:
@@ -45,7 +47,7 @@ def complain(text: str) -> None:
 
 def one_line(text: str) -> str:
     """The text in one line, without secrets, and without what would steer the terminal."""
+    from invae.errors import visible
     from invae.secrets import redacted
 
-    line = redacted(" ".join(text.split()))
-    return "".join(letter if letter.isprintable() else "�" for letter in line)
+    return visible(redacted(" ".join(text.split())))

@@ -3,9 +3,25 @@
 Every message is one line: which input, what value was found, and what would be right.
 """
 
+import unicodedata
+
+_UNSEEN = {"Cc", "Cf", "Cs"}
+"""Letters that steer (a terminal, the direction of reading) or that cannot be written; PostgreSQL refuses the first of them."""
+
+
+def visible(text: str) -> str:
+    """Text that came with a recording, with � for letters that are none; lines stay lines."""
+    return "".join(
+        "\ufffd" if unicodedata.category(letter) in _UNSEEN and letter not in "\n\t" else letter
+        for letter in text
+    )
+
 
 class InvaeError(Exception):
     """The base of every error that is raised on purpose; shown to people without a traceback."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class InputError(InvaeError):

@@ -34,7 +34,7 @@ zarr.config.set({"array.write_empty_chunks": True})
 CHUNK_BYTES = 1 << 20
 COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
 COUNTS_COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
-"""Of whole numbers: the upper bits of counts are alike. Files of sparse patterns are half as large as by bytes, and made in 0.6 of the time."""
+"""Of whole numbers: the upper bits of counts are alike. Files of sparse patterns are half as large as by bytes, and made in three quarters of the time."""
 RECEIPT_FILE = "receipt.json"
 """Where the receipt of a folder that is no Zarr group lies."""
 MARKERS = ("zarr.json", RECEIPT_FILE)

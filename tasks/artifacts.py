@@ -4,7 +4,6 @@ Nothing of a result depends on them: a server that cannot be reached costs a war
 """
 
 import base64
-import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 
+from invae.errors import visible
 from invae.secrets import redacted
 from tasks.audience import Pace
 
@@ -45,6 +45,13 @@ class _Line:
     """Whether the server answers; kept per process, because a lost server is lost for every artifact."""
 
     silent_until = 0.0
+    seconds = 0.0
+    """That calls have taken so far."""
+
+
+def telling_seconds() -> float:
+    """Time that this process has spent on telling the server [s]."""
+    return _Line.seconds
 
 
 def _send(call: Callable[[], Any]) -> Any:
@@ -52,6 +59,7 @@ def _send(call: Callable[[], Any]) -> Any:
     outside = TaskRunContext.get() is None and FlowRunContext.get() is None
     if outside or time.monotonic() < _Line.silent_until:
         return None
+    began = time.monotonic()
     try:
         return call()
     except UNREACHABLE as error:
@@ -61,6 +69,8 @@ def _send(call: Callable[[], Any]) -> Any:
             redacted(repr(error)),
         )
         return None
+    finally:
+        _Line.seconds += time.monotonic() - began
 
 
 def key_of(*words: str) -> str:
@@ -78,7 +88,8 @@ def plain(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text in lines that markdown shows as it is."""
+    """Text in lines that markdown shows as it is; letters that no database takes are replaced."""
+    text = visible(text)
     text = _MARKED.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
     return text.replace("://", ":\\//")
 
@@ -151,12 +162,12 @@ def _replace(artifact_id: UUID, data: str) -> None:
 
 
 class LiveProgress:
-    """A progress artifact: created at the first report, then updated every few seconds and at the end."""
+    """A progress artifact: made after a few seconds, then updated every few seconds and at the end; at once if it was short."""
 
     def __init__(self, key: str, *, unit: str) -> None:
         self.key, self.unit = key, unit
         self._id: UUID | None = None
-        self._last = -math.inf
+        self._last = time.monotonic()
         self._pace = Pace()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:

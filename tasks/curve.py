@@ -21,7 +21,7 @@ class LiveCurve:
             key_of(recording, "training"), description=f"Training on {recording}: ELBO by epoch"
         )
         self._curves: dict[str, list[float]] = {name: [] for name in COLOURS}
-        self._last = -math.inf
+        self._last = time.monotonic()
 
     def add(self, *, training: float, held_out: float) -> None:
         """The values of one more epoch [nats per patch]."""

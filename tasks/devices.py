@@ -28,9 +28,14 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def team_size() -> int:
+    """Processes that share the training (see `invae.training.processes`)."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def follows() -> bool:
-    """Whether another process of the same training tells and writes (see `invae.training.processes`)."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and os.environ.get("RANK", "0") != "0"
+    """Whether another process of the same training tells and writes."""
+    return team_size() > 1 and os.environ.get("RANK", "0") != "0"
 
 
 def machine() -> str:

@@ -21,7 +21,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import ArtifactSort
 
-from invae.errors import InvaeError, MachineError
+from invae.errors import InvaeError, MachineError, visible
 from invae.secrets import redacted
 from tasks.artifacts import UNREACHABLE, escaped, key_of, unescaped
 
@@ -61,9 +61,9 @@ class Failure:
 def failure_of(error: BaseException, *, sources: Sequence[str] = ()) -> Failure:
     """Whose fault an error is, and its text without anything secret."""
     told = str(error) if isinstance(error, InvaeError) else f"{type(error).__name__}: {error}"
-    trace = redacted("".join(traceback.format_exception(error)))[-LONGEST_TRACEBACK:]
+    trace = visible(redacted("".join(traceback.format_exception(error))))[-LONGEST_TRACEBACK:]
     fault = _fault(error, sources)
-    return Failure(fault, redacted(" ".join(told.split())), trace)
+    return Failure(fault, visible(redacted(" ".join(told.split()))), trace)
 
 
 def _fault(error: BaseException, sources: Sequence[str]) -> Fault:

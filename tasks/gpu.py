@@ -4,6 +4,7 @@ The slot is a concurrency limit of the Prefect server, leased: that of a holder 
 """
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from prefect.settings import get_current_settings
 from invae.config import ProcessConfig
 from invae.errors import MachineError, OutOfMemory
 from invae.secrets import redacted
+from tasks.devices import follows, team_size
 from tasks.runs import Job
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ def fitted(asked: Job, *, section: Section) -> Iterator[Job]:
 
     Values depend on the batch. So the smaller one is in the receipt's configuration and in its key, the key that was
     asked for stands beside it, and the run's record has both sizes. What was refused is kept beside the output until
-    that is made, so that a run that was killed goes on with the same batch.
+    that is made, so that a run that was killed goes on with the same batch. Of several processes that share a training all
+    are refused what one of them is refused.
 
     Args:
         asked: The job with the batch that the configuration asks for.
@@ -115,7 +118,8 @@ def fitted(asked: Job, *, section: Section) -> Iterator[Job]:
         if device.type == "cuda":
             job.remarks["device"] = _name(device)
             job.remarks["gpu_seconds"] = round(time.monotonic() - began, 3)
-    _note_of(asked).unlink(missing_ok=True)
+    if not follows():
+        _note_of(asked).unlink(missing_ok=True)
 
 
 def _allowed(asked: Job, section: Section, device: "torch.device") -> Job:
@@ -124,7 +128,7 @@ def _allowed(asked: Job, section: Section, device: "torch.device") -> Job:
         note = json.loads(_note_of(asked).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return asked
-    if (note["asked"], note["device"]) != (asked.receipt.key, _name(device)):
+    if (note["asked"], note["device"]) != (asked.receipt.key, _where(device)):
         return asked
     config = _with_batch(asked.config, section, note["batch_size"])
     job = asked.under(config)
@@ -144,10 +148,13 @@ def _refuse(asked: Job, job: Job, section: Section, device: "torch.device") -> N
     """Note that the batch did not fit, and end the attempt."""
     size: int = getattr(job.config, section).batch_size
     smaller = max(1, size // 2)
-    note = {"asked": asked.receipt.key, "device": _name(device), "batch_size": smaller}
-    _note_of(asked).write_text(json.dumps(note))
+    note = {"asked": asked.receipt.key, "device": _where(device), "batch_size": smaller}
+    # every process of a training writes the same, and may be ended on the way when another one has ended
+    written = _note_of(asked).with_suffix(f".{os.getpid()}.json")
+    written.write_text(json.dumps(note))
+    written.replace(_note_of(asked))
     raise OutOfMemory(
-        f"{job.target}: a batch of {size} does not fit into the memory of {_name(device)}; "
+        f"{job.target}: a batch of {size} does not fit into the memory of {_where(device)}; "
         f"the next attempt takes {section}.batch_size={smaller}"
     )
 
@@ -155,6 +162,11 @@ def _refuse(asked: Job, job: Job, section: Section, device: "torch.device") -> N
 def _note_of(job: Job) -> Path:
     """Where it is kept which batch the device refused."""
     return job.folder / f".{job.stage.output}.memory.json"
+
+
+def _where(device: "torch.device") -> str:
+    """What refuses a batch: the device, or all processes of a training, which must take the same one."""
+    return _name(device) if team_size() == 1 else f"one of {team_size()} processes"
 
 
 def _name(device: "torch.device") -> str:

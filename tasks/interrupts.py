@@ -24,9 +24,27 @@ def heard() -> Iterator[None]:
         yield
         return
     _asked.clear()
-    signal.signal(signal.SIGINT, _remember)
+    signal.signal(signal.SIGINT, remember)
     told = sys.unraisablehook
     sys.unraisablehook = partial(_without_ctrl_c, told)
+    try:
+        with undisguised():
+            yield
+    finally:
+        sys.unraisablehook = told
+        signal.signal(signal.SIGINT, usual)
+        # A ctrl-C in a string being executed (every dataclass is one) makes `python -m` end by the
+        # signal, whatever the exit code; executing another string makes it forget.
+        exec("")
+
+
+@contextmanager
+def undisguised() -> Iterator[None]:
+    """Let what was asked for come out as what it was.
+
+    Raises:
+        KeyboardInterrupt: in place of whatever a ctrl-C became on its way through other code.
+    """
     try:
         yield
     except Exception as error:
@@ -34,12 +52,6 @@ def heard() -> Iterator[None]:
         if _asked.is_set():
             raise KeyboardInterrupt from error
         raise
-    finally:
-        sys.unraisablehook = told
-        signal.signal(signal.SIGINT, usual)
-        # A ctrl-C in a string being executed (every dataclass is one) makes `python -m` end by the
-        # signal, whatever the exit code; executing another string makes it forget.
-        exec("")
 
 
 def obey() -> None:
@@ -60,6 +72,7 @@ def _without_ctrl_c(
         told(dropped)
 
 
-def _remember(_signal: int, _frame: FrameType | None) -> None:
+def remember(_signal: int, _frame: FrameType | None) -> None:
+    """What a signal calls that asks to stop."""
     _asked.set()
     raise KeyboardInterrupt

@@ -20,7 +20,7 @@ from invae.places import place
 from invae.provenance import Receipt, now
 from invae.secrets import redacted
 from tasks import interrupts
-from tasks.artifacts import LiveProgress, flow_run_id, key_of
+from tasks.artifacts import LiveProgress, flow_run_id, key_of, telling_seconds
 from tasks.audience import Nobody, audience
 from tasks.devices import follows, machine
 from tasks.folder import read_record, write_record
@@ -123,6 +123,7 @@ class Job:
     remarks: dict[str, Any] = field(default_factory=dict)
     """What else the run's record says of the stage, such as the device and the time on it."""
     _began: float = field(default_factory=time.monotonic)
+    _told: float = field(default_factory=telling_seconds)
 
     @property
     def target(self) -> Path:
@@ -182,6 +183,7 @@ class Job:
         """The state of a stage that has made its output; the run's record gets its line."""
         seconds = time.monotonic() - self._began
         audience().end(self.stage.name, seconds)
+        self.remarks["telling_seconds"] = round(telling_seconds() - self._told, 3)
         if not self.together and not follows():
             record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")

@@ -1,6 +1,8 @@
 """Drop small recordings into a watched folder at random times, kill what serves it, and count what became of them.
 
-`python -m benchmarks.soak --recordings 300`; `--quick` takes 12, `--write` puts the table into docs/reliability.md.
+`python -m benchmarks.soak --recordings 300`; `--quick` takes 12, `--database postgresql` keeps the server's record there,
+`--arrivals 12` measures the time from arrival to the run instead, `--write` puts the table into docs/reliability.md.
+SIGTERM and ctrl-C end it with the table of what was found so far.
 """
 
 import argparse
@@ -8,31 +10,37 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from benchmarks.run import scratch
-from benchmarks.soak import findings, recordings
+from benchmarks.soak import arrivals, findings, page, recordings
+from benchmarks.soak.database import postgresql
 from benchmarks.soak.machine import Machine
+from benchmarks.soak.page import Row
 from benchmarks.soak.recordings import Drop
 from benchmarks.written import put
 from flows.arrivals import ledger
+from invae.errors import MachineError
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 QUICK = 12
 RESTARTS = {1 / 3: signal.SIGKILL, 2 / 3: signal.SIGTERM}
 """After which share of the drops everything is ended, and how."""
+TABLES = {"sqlite": "soak", "postgresql": "soak on PostgreSQL"}
+"""Names of the tables in the page, by database."""
 
 
-def drop_all(drops: Sequence[Drop], machine: Machine) -> None:
+def drop_all(drops: Sequence[Drop], machine: Machine, dropped: list[Drop]) -> None:
     """Let everything arrive in its time; end and start what serves it on the way."""
     restarts = {int(len(drops) * share): number for share, number in RESTARTS.items()}
     began = time.monotonic()
     for count, drop in enumerate(drops):
         time.sleep(max(0.0, began + drop.seconds - time.monotonic()))
         recordings.write(drop, drops, machine.box)
+        dropped.append(drop)
         if count in restarts:
-            print(f"{count} of {len(drops)} dropped; {restarts[count].name}", flush=True)
+            _say(f"{count} of {len(drops)} dropped; {restarts[count].name}")
             machine.end(restarts[count])
             machine.start()
 
@@ -42,59 +50,112 @@ def wait_until_settled(drops: Sequence[Drop], machine: Machine, *, patience: flo
     before, since = -1, time.monotonic()
     while time.monotonic() - since < patience:
         ended = [e for e in ledger.read(machine.out) if e.state in ("done", "set aside")]
-        if len(ended) >= len(drops):
-            return
         if len(ended) != before:
             before, since = len(ended), time.monotonic()
-            print(f"{before} of {len(drops)} done or set aside", flush=True)
+            _say(f"{before} of {len(drops)} done or set aside")
+        if len(ended) >= len(drops):
+            return
         time.sleep(2)
 
 
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
 def soak(
-    drops: Sequence[Drop], folder: Path, *, at_once: int, patience: float
-) -> list[findings.Row]:
-    """What was found, line by line."""
-    machine = Machine(folder, at_once)
+    drops: Sequence[Drop],
+    folder: Path,
+    *,
+    at_once: int,
+    patience: float,
+    database: Mapping[str, str] | None = None,
+) -> tuple[list[Drop], list[Row]]:
+    """What was dropped until the end or until somebody stopped it, and what was found, line by line."""
+    machine, dropped = Machine(folder, at_once, database=database or {}), []
+    began = time.monotonic()
     try:
-        machine.start()
-        began = time.monotonic()
-        drop_all(drops, machine)
-        wait_until_settled(drops, machine, patience=patience)
-        seconds, runs = time.monotonic() - began, machine.runs()
+        try:
+            machine.start()
+            began = time.monotonic()
+            drop_all(drops, machine, dropped)
+            wait_until_settled(drops, machine, patience=patience)
+        except KeyboardInterrupt:
+            _say(f"stopped after {len(dropped)} of {len(drops)}")
+        seconds, runs = time.monotonic() - began, machine.runs() if machine.answers else []
     finally:
         machine.close()
-    return [
-        *findings.verdicts(drops, runs, machine.out),
+    return dropped, [
+        *findings.verdicts(dropped, runs, machine.out),
         *findings.costs(runs, machine.out, seconds=seconds),
+        *findings.imports(),
+        *findings.processor(machine.samples, n_runs=len(runs)),
         *findings.flatness(machine.samples),
     ]
 
 
+def _soak(asked: argparse.Namespace) -> tuple[list[Row], str, str]:
+    """Rows, remark and name of the table of a soak."""
+    drops = recordings.planned(
+        QUICK if asked.quick else asked.recordings, gap=asked.gap, seed=asked.seed
+    )
+    load, began = os.getloadavg()[0], time.monotonic()
+    settings = postgresql() if asked.database == "postgresql" else nullcontext({})
+    with settings as database, scratch() as folder:
+        dropped, rows = soak(
+            drops, folder, at_once=asked.at_once, patience=asked.patience, database=database
+        )
+    part = "" if len(dropped) == len(drops) else f", stopped after {len(dropped)}"
+    remark = (
+        f"{len(drops)} recordings ({', '.join(recordings.KINDS)}){part}, one every {asked.gap:g} s in the mean, {asked.at_once} at once, "
+        f"everything ended by {' and '.join(s.name for s in RESTARTS.values())} on the way, {asked.database}, "
+        f"{(time.monotonic() - began) / 60:.0f} min; {_where(load)}"
+    )
+    return rows, remark, TABLES[asked.database]
+
+
+def _arrivals(asked: argparse.Namespace) -> tuple[list[Row], str, str]:
+    """Rows, remark and name of the table of arrivals."""
+    load = os.getloadavg()[0]
+    with scratch() as folder:
+        rows = arrivals.measured(asked.arrivals, folder, interval=asked.interval, seed=asked.seed)
+    remark = f"{asked.arrivals} small recordings one after another, each way; {_where(load)}"
+    return rows, remark, arrivals.TABLE
+
+
+def _where(load: float) -> str:
+    """The machine, and how busy it was before and after."""
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), load {load:.1f} at the start and "
+        f"{os.getloadavg()[0]:.1f} at the end."
+    )
+
+
 def main() -> None:
     """Run it and print the table; exit code 1 if a mark was missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--recordings", type=int, default=300, help="files that arrive")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} of them")
     parser.add_argument("--gap", type=float, default=4.0, help="mean time between two [s]")
     parser.add_argument("--at-once", type=int, default=2, help="recordings processed at once")
+    parser.add_argument("--database", choices=TABLES, default="sqlite", help="of the server")
     parser.add_argument("--seed", type=int, default=1, help="of times, kinds and fates")
     parser.add_argument("--patience", type=float, default=600.0, help="give up after [s]")
+    parser.add_argument("--arrivals", type=int, default=0, help="time so many arrivals instead")
+    parser.add_argument("--interval", type=float, default=20.0, help="between their scans [s]")
     parser.add_argument("--write", action="store_true", help="into docs/reliability.md")
     asked = parser.parse_args()
-    n = QUICK if asked.quick else asked.recordings
-    drops = recordings.planned(n, gap=asked.gap, seed=asked.seed)
-    load = os.getloadavg()[0]
-    with scratch() as folder:
-        rows = soak(drops, folder, at_once=asked.at_once, patience=asked.patience)
-    remark = (
-        f"{n} recordings ({', '.join(recordings.KINDS)}), one every {asked.gap:g} s in the mean, {asked.at_once} at once, "
-        f"everything ended by {' and '.join(s.name for s in RESTARTS.values())} on the way, SQLite; {os.cpu_count()} cores "
-        f"({platform.machine()}), load {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end."
-    )
-    text = findings.page(rows, remark)
+    for number in (signal.SIGTERM, signal.SIGINT):  # ignored by what was started in the background
+        signal.signal(number, signal.default_int_handler)
+    try:
+        rows, remark, name = _arrivals(asked) if asked.arrivals else _soak(asked)
+    except MachineError as error:
+        raise SystemExit(str(error)) from None
+    text = page.table(rows, remark)
     print(text)
     if asked.write:
-        put(PAGE, "soak", text)
+        put(page.PAGE, name, text)
     if not all(row.reached for row in rows):
         raise SystemExit(1)
 

@@ -2,8 +2,9 @@
 
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,24 +12,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.soak.machine import PARTS, Sample
+from benchmarks.soak.page import Row
 from benchmarks.soak.recordings import Drop
 from flows.arrivals import ledger
 
-WARM = 0.3
+STARTING = 0.3
 """Share of the last life that counts as starting up."""
+MOST_BEYOND = 1.0
+"""Time that a run may take beyond its science [s]."""
+
+Run = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    what: str
-    found: str
-    wanted: str = ""
-    reached: bool = True
-
-
-def verdicts(drops: Sequence[Drop], runs: Sequence[dict[str, Any]], out: Path) -> list[Row]:
+def verdicts(drops: Sequence[Drop], runs: Sequence[Run], out: Path) -> list[Row]:
     """Whether every good recording was processed once and every broken one set aside with its reason."""
     known = {Path(entry.key).name: entry for entry in ledger.read(out)}
     good, broken, copies = (
@@ -56,33 +52,62 @@ def _all(what: str, found: Sequence[Drop], wanted: Sequence[Drop]) -> Row:
     return Row(what, str(len(found)), f"all {len(wanted)}", len(found) == len(wanted))
 
 
-def costs(runs: Sequence[dict[str, Any]], out: Path, *, seconds: float) -> list[Row]:
-    """How many recordings an hour, and what each cost beyond the science."""
+def costs(runs: Sequence[Run], out: Path, *, seconds: float) -> list[Row]:
+    """How many recordings an hour, and how long each took and waited.
+
+    Args:
+        runs: as the server tells of them.
+        out: where the results are.
+        seconds: from the first arrival to the last end [s].
+    """
     done = [run for run in runs if run["state_type"] == "COMPLETED"]
     whole = [run for run in done if run["run_count"] == 1]
     spent = [_science(out / run["parameters"]["name"]) for run in whole]
     beyond = [
-        _between(run, "start_time", "end_time") - s for run, s in zip(whole, spent, strict=True)
+        _between(run["start_time"], run["end_time"]) - s
+        for run, s in zip(whole, spent, strict=True)
     ]
-    begun = [_between(run, "created", "start_time") for run in whole]
+    places = [_between(run["created"], run["pending"]) for run in whole]
+    starts = [_between(run["pending"], run["start_time"]) for run in whole]
     resumed = sum(run["run_count"] > 1 for run in done)
+    enough = not beyond or statistics.median(beyond) <= MOST_BEYOND
     return [
         Row("recordings an hour", f"{len(runs) / seconds * 3600:.0f}"),
         Row("the six stages of one", _spread(spent)),
-        Row("overhead within its run: beyond the stages", _spread(beyond), "≤ 1 s, on PostgreSQL"),
-        Row("waiting for a place, and start of its process", _spread(begun)),
+        Row("overhead within its run", _spread(beyond), f"median ≤ {MOST_BEYOND:g} s", enough),
+        Row("start of its process", _spread(starts)),
+        Row("waiting for a place", _spread(places)),
         Row("runs that were stopped in the middle and went on", str(resumed)),
     ]
 
 
-def _between(run: dict[str, Any], first: str, last: str) -> float:
-    return (datetime.fromisoformat(run[last]) - datetime.fromisoformat(run[first])).total_seconds()
+def imports() -> list[Row]:
+    """What the warm process takes to import everything."""
+    program = "import time; t = time.monotonic(); from flows.warm import load; load(); print(time.monotonic() - t)"
+    took = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
+    return [Row("imports, once", f"{float(took):.1f} s")]
+
+
+def processor(samples: Sequence[Sample], *, n_runs: int) -> list[Row]:
+    """Time on a processor that each part took for one recording, everything that it started and ended included."""
+    spent = dict.fromkeys(PARTS, 0.0)
+    for part in PARTS:
+        for life in {sample.life for sample in samples}:
+            mine = [s.busy for s in samples if (s.part, s.life) == (part, life)]
+            spent[part] += max(mine, default=0.0)
+    told = ", ".join(f"{part} {seconds / max(n_runs, 1):.1f} s" for part, seconds in spent.items())
+    whole = sum(spent.values()) / max(n_runs, 1)
+    return [Row("processor time for one, restarts included", f"{whole:.1f} s: {told}")]
+
+
+def _between(first: str, last: str) -> float:
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
 
 
 def _science(folder: Path) -> float:
-    """Time that the stages of a recording took [s]."""
+    """Time that the stages of a recording took, without telling the server of them [s]."""
     stages = json.loads((folder / "run.json").read_text())["stages"]
-    return sum(made["seconds"] for made in stages.values())
+    return sum(made["seconds"] - made["telling_seconds"] for made in stages.values())
 
 
 def _spread(seconds: Sequence[float]) -> str:
@@ -98,7 +123,7 @@ def flatness(samples: Sequence[Sample]) -> list[Row]:
     rows = []
     for part in PARTS:
         mine = [s for s in samples if s.part == part and s.life == last]
-        mine = mine[int(len(mine) * WARM) :]
+        mine = mine[int(len(mine) * STARTING) :]
         third = max(len(mine) // 3, 1)
         first, end = mine[:third], mine[-third:]
         memory = [statistics.median(s.megabytes for s in half) for half in (first, end)]
@@ -109,12 +134,3 @@ def flatness(samples: Sequence[Sample]) -> list[Row]:
         flat = memory[1] < 1.1 * memory[0] + 10 and handles[1] <= handles[0] + 10
         rows.append(Row(part, found, "flat", flat))
     return rows
-
-
-def page(rows: Sequence[Row], remark: str) -> str:
-    """The table in Markdown, and what it was measured on."""
-    lines = [remark, "", "| what | found | wanted |", "| --- | --- | --- |"]
-    for row in rows:
-        wanted = row.wanted if row.reached else f"{row.wanted} — **missed**"
-        lines.append(f"| {row.what} | {row.found} | {wanted} |")
-    return "\n".join(lines) + "\n"

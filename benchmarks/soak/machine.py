@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 import httpx
 import psutil
 import yaml
+
+from flows.warm import RUN_NAME
 
 TINY = {
     "name": "soak",
@@ -25,7 +29,16 @@ TINY = {
     "compute": {"device": "cpu", "workers": 1},
 }
 """The smallest science there is."""
-PARTS = {"invae serve": "flows.cli", "server": "flows.server", "runner": "flows.runner"}
+WARM = "warm process"
+PARTS = {
+    "invae serve": "flows.cli",
+    "server": "flows.server",
+    "runner": "flows.runner",
+    WARM: "flows.warm",
+}
+"""Parts of what serves, and their modules; the runs are copies of the last one."""
+SERVES = "watch it at"
+"""What it says when it has started."""
 SAMPLE_SECONDS = 2.0
 PATIENCE = 300.0
 
@@ -40,6 +53,8 @@ class Sample:
     part: str
     megabytes: float
     handles: int
+    busy: float = 0.0
+    """Time on a processor so far, with that of all that it has started and that has ended [s]."""
 
 
 @dataclass
@@ -48,6 +63,10 @@ class Machine:
 
     folder: Path
     at_once: int
+    settings: Sequence[str] = ("settle=2",)
+    """How it is watched."""
+    database: Mapping[str, str] = field(default_factory=dict)
+    """What the server is told of its database; SQLite if nothing."""
     port: int = 0
     lives: int = 0
     samples: list[Sample] = field(default_factory=list)
@@ -77,34 +96,30 @@ class Machine:
         return f"http://127.0.0.1:{self.port}/api"
 
     def start(self) -> None:
-        """Start it, and return when its server answers."""
-        words = [
-            "serve",
-            "--watch",
-            str(self.box),
-            "--out",
-            str(self.out),
-            "--port",
-            str(self.port),
-        ]
-        words += ["--config", str(self.folder / "soak.yaml"), "--at-once", str(self.at_once)]
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
+        """Start it, and return when it carries out runs."""
+        places = ["--watch", str(self.box), "--out", str(self.out), "--port", str(self.port)]
+        words = ["serve", *places, "--config", str(self.folder / "soak.yaml")]
+        words += ["--at-once", str(self.at_once)]
+        words += [word for setting in self.settings for word in ("--set", setting)]
+        own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
+        own |= {**self.database, "PREFECT_HOME": str(self.folder / "prefect")}
         log = (self.folder / f"serve-{self.lives}.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *words, "--set", "settle=2"],
-            env={**environment, "PREFECT_HOME": str(self.folder / "prefect")},
+            [sys.executable, "-m", "flows.cli", *words],
+            env=own,
             stdout=log,
             stderr=log,
         )
         log.close()
         end = time.monotonic() + PATIENCE
-        while not self._answers():
+        while SERVES not in (said := Path(log.name).read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > end:
-                said = Path(log.name).read_text().strip()
-                raise RuntimeError(f"invae serve did not start: {said[-1000:]}")
+                raise RuntimeError(f"invae serve did not start: {said.strip()[-1000:]}")
             time.sleep(0.2)
 
-    def _answers(self) -> bool:
+    @property
+    def answers(self) -> bool:
+        """Whether its server does."""
         try:
             return httpx.get(f"{self.api}/health", timeout=5).is_success
         except httpx.TransportError:
@@ -125,19 +140,27 @@ class Machine:
         """End it for good, however it stands."""
         self._over.set()
         if self._process is not None and self._process.poll() is None:
-            self.end(signal.SIGINT)
+            self.end(signal.SIGTERM)  # ctrl-C is ignored by what was started in the background
 
     def runs(self) -> list[dict[str, Any]]:
-        """All runs of recordings that the server knows."""
+        """All runs of recordings that the server knows, each with the moment at which it had a place."""
         found: list[dict[str, Any]] = []
         while True:
             wanted = {"flows": {"name": {"any_": ["process"]}}, "limit": 200, "offset": len(found)}
             wanted["sort"] = "ID_DESC"
             answer = httpx.post(f"{self.api}/flow_runs/filter", json=wanted, timeout=60)
             answer.raise_for_status()
-            found += answer.json()
+            found += [{**run, "pending": self._pending(run)} for run in answer.json()]
             if len(answer.json()) < 200:
                 return found
+
+    def _pending(self, run: Mapping[str, Any]) -> str:
+        """When a run had a place the last time, and its process was started."""
+        wanted = {"flow_run_id": run["id"]}
+        answer = httpx.get(f"{self.api}/flow_run_states/", params=wanted, timeout=60)
+        answer.raise_for_status()
+        times = [state["timestamp"] for state in answer.json() if state["type"] == "PENDING"]
+        return max(times, default=run["created"])
 
     def _measure(self) -> None:
         while not self._over.wait(SAMPLE_SECONDS):
@@ -146,15 +169,17 @@ class Machine:
 
     def _sampled(self, pid: int) -> list[Sample]:
         found = []
-        try:
+        with suppress(psutil.Error):  # it ends just now
             whole = psutil.Process(pid)
-            for one in (whole, *whole.children()):
-                words = one.cmdline()
-                part = next((name for name, module in PARTS.items() if module in words), None)
-                if part is not None:
-                    size = one.memory_info().rss / 1e6
-                    instant = time.monotonic()
-                    found.append(Sample(self.lives, instant, part, size, one.num_fds()))
-        except psutil.Error:
-            return []  # it ends just now
+            for one in (whole, *whole.children(recursive=True)):
+                with suppress(psutil.Error):
+                    found += self._sample(one)
         return found
+
+    def _sample(self, one: psutil.Process) -> list[Sample]:
+        words = one.cmdline()
+        part = next((name for name, module in PARTS.items() if module in words), None)
+        if part is None or one.name() == RUN_NAME:
+            return []
+        size, busy = one.memory_info().rss / 1e6, one.cpu_times()[: 4 if part == WARM else 2]
+        return [Sample(self.lives, time.monotonic(), part, size, one.num_fds(), sum(busy))]

@@ -8,6 +8,7 @@ from benchmarks.trials import (
     fourd,
     others,
     shifts,
+    sites,
     speed,
     vacancies,
     walls,
@@ -21,6 +22,7 @@ TRIALS: tuple[Trial, ...] = (
     *speed.TRIALS,
     *others.TRIALS,
     *fourd.TRIALS,
+    *sites.TRIALS,
     *walls.TRIALS,
     *vacancies.TRIALS,
 )

@@ -9,10 +9,12 @@ import xarray as xr
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.ideal import ideal
 from benchmarks.trial import Goal, Scores, Trial, shortened, train
 from flows.configurations import load
 from invae import InvariantVAE, dims, store
-from invae.analysis.scan_surprise import surprise
+from invae.analysis.scan_lattice import left_of_lattice
+from invae.analysis.scan_surprise import FIELDS, surprise, unlike_usual
 from invae.config import GrapheneConfig, PatternsConfig, ProcessConfig
 from invae.descriptors.describe import describe
 from invae.descriptors.pattern_scan import survey
@@ -28,6 +30,8 @@ N_DRAWS = 8
 """Times that the noise of partners is drawn."""
 NEAR = 0.07
 """Probes so near to the vacancy see it: half a bond [nm]."""
+BOUNDED = 1000
+"""Electrons per pattern up to which the ideal observer is asked: with more it misses nothing."""
 
 
 def run(trial: Trial, seed: int, quick: bool) -> Scores:
@@ -35,8 +39,10 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
     settings = dict(trial.settings["scan"]) | ({"n_scan_y": 16, "n_scan_x": 16} if quick else {})
     process = load(trial.settings["config"])
     with tempfile.TemporaryDirectory() as folder:
-        made = _simulated(Path(folder), settings, seed=SCANS + seed)
-        recording, patches = _described(made, process)
+        scan = turned(settings, seed=SCANS + seed)
+        made = Path(folder) / "scan.zarr"
+        graphene.simulate(made, config=scan, seed=SCANS + seed)
+        recording, patches = described(made, process)
         model = process.model.model_dump(mode="json", exclude_unset=True)
         model["training"] = process.training.model_dump(mode="json", exclude_unset=True)
         training = train(shortened(model, quick=quick), patches, seed=seed)
@@ -47,6 +53,7 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
         values = store.open_store(patches)["patch"].to_numpy()
         latents, others = (each.model.encode(patches) for each in (training, other))
         found = _vacancy(latents, others, values, maps, truth, process)
+        found |= _bounds(made, scan, truth, seed=SCANS + seed)
         found |= _angle_residual(latents, truth, dose=settings["dose"])
         found |= _partner_scores(
             training.model, recording, settings, _patterns(process), seed=PARTNERS + seed
@@ -54,12 +61,10 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
     return found | training.cost
 
 
-def _simulated(folder: Path, settings: dict[str, Any], *, seed: int) -> Path:
-    """A scan in a store, the lattice turned by chance."""
+def turned(settings: dict[str, Any], *, seed: int) -> GrapheneConfig:
+    """A scan, the lattice turned by chance."""
     angle = float(np.random.default_rng(seed).uniform(0, 60))
-    config = GrapheneConfig.model_validate({**settings, "angle": angle})
-    graphene.simulate(folder / "scan.zarr", config=config, seed=seed)
-    return folder / "scan.zarr"
+    return GrapheneConfig.model_validate({**settings, "angle": angle})
 
 
 def _patterns(process: ProcessConfig) -> PatternsConfig:
@@ -67,7 +72,7 @@ def _patterns(process: ProcessConfig) -> PatternsConfig:
     return process.describe
 
 
-def _described(made: Path, process: ProcessConfig) -> tuple[Path, Path]:
+def described(made: Path, process: ProcessConfig) -> tuple[Path, Path]:
     """The recording and its patches, by the stages themselves."""
     recording, patches = made.parent / "run" / "recording.zarr", made.parent / "descriptors.zarr"
     recording.parent.mkdir()
@@ -86,10 +91,10 @@ def _vacancy(
     process: ProcessConfig,
 ) -> Scores:
     """ROC-AUC of the probes at the vacancy, by the surprise of the model and of what stands beside it."""
-    shape = truth["distance"].shape
+    shape, near = (truth.sizes[dims.SCAN_Y], truth.sizes[dims.SCAN_X]), _near(truth)
     y, x = np.indices(shape).reshape(2, -1)
-    near = truth["distance"].to_numpy().ravel() < NEAR
-    com = np.stack([maps[f"com_{axis}"].to_numpy().ravel() for axis in "yx"], axis=1)
+    deflection, names = ["com_y", "com_x"], list(FIELDS)
+    com = np.stack([maps[name].to_numpy().ravel() for name in deflection], axis=1)
     pca = PCA(latents.sizes[dims.LATENT]).fit_transform(values.reshape(len(values), -1))
     sites = {
         "model": latents[["content", "content_sd", "log_likelihood"]].drop_vars(("y", "x")),
@@ -97,17 +102,41 @@ def _vacancy(
         "pca": _only_content(pca),
         "com": _only_content(com),
     }
+    sites = {
+        name: each.assign_coords(y=(dims.SITE, y), x=(dims.SITE, x)) for name, each in sites.items()
+    }
     radius = process.analyse.surprise_radius
-    return {
-        f"auc_{name}": float(
-            roc_auc_score(
-                near,
-                surprise(
-                    each.assign_coords(y=(dims.SITE, y), x=(dims.SITE, x)), shape, radius=radius
-                ),
-            )
-        )
+    found = {
+        f"auc_{name}": surprise(
+            each, shape, radius=radius, maps=maps[deflection if name == "com" else names]
+        ).to_numpy()
         for name, each in sites.items()
+    }
+    found |= {
+        f"auc_{name}_alone": unlike_usual(each, shape, radius=radius)
+        for name, each in sites.items()
+    }
+    fields = np.stack([maps[name].to_numpy() for name in names], axis=-1)
+    left = left_of_lattice(fields, from_zero=np.array(list(FIELDS.values())))
+    found["auc_lattice"] = np.zeros(shape) if left is None else left.missing
+    return {name: float(roc_auc_score(near, score.ravel())) for name, score in found.items()}
+
+
+def _near(truth: xr.Dataset) -> np.ndarray:
+    """Which probes see the vacancy (site,)."""
+    return truth["distance"].to_numpy().ravel() < NEAR
+
+
+def _bounds(made: Path, scan: GrapheneConfig, truth: xr.Dataset, *, seed: int) -> Scores:
+    """The same of an observer who knows all patterns without noise, by all patterns and by single ones."""
+    if scan.dose > BOUNDED:
+        return {}
+    counts = store.open_store(made)["pattern"].to_numpy()
+    told = ideal(counts, scan, seed=seed, near=NEAR)
+    near = _near(truth)
+    return {
+        "auc_bound": float(roc_auc_score(near, told.whole.ravel())),
+        "auc_bound_single": float(roc_auc_score(near, told.single.ravel())),
     }
 
 
@@ -176,6 +205,10 @@ def _at(dose: float, name: str, *, spread: float | None, angle: float | None) ->
     angles = (
         Goal("angle_residual", "angle against the direction of the true deflection where that is above one pattern's noise, median [°]", "–", angle, wanted="low"),
     )  # fmt: skip
+    bounds = (
+        Goal("auc_bound", "bound: an observer who knows every pattern without noise, and the lattice"),
+        Goal("auc_bound_single", "the same by the probe's own pattern alone"),
+    )  # fmt: skip
     return Trial(
         name=f"fourd-{name}",
         words=f"`fourd-rvae` on 4D-STEM of graphene with a vacancy, {dose:g} electrons per pattern",
@@ -186,6 +219,12 @@ def _at(dose: float, name: str, *, spread: float | None, angle: float | None) ->
             Goal("auc_plain", "the same of a plain VAE on the same patches"),
             Goal("auc_pca", "the same of as many principal components of the same patches"),
             Goal("auc_com", "the same of the centre of mass of single patterns"),
+            Goal("auc_model_alone", "without the lattice of the maps, by contents alone: model"),
+            Goal("auc_plain_alone", "plain VAE"),
+            Goal("auc_pca_alone", "principal components"),
+            Goal("auc_com_alone", "centre of mass"),
+            Goal("auc_lattice", "by the lattice of CoM and HAADF alone, no model"),
+            *(bounds if dose <= BOUNDED else ()),
             *(angles if angle is not None else ()),
             Goal("c3_spread", "content over C₃ partners ÷ total, noise averaged away", "–", spread, wanted="low"),
             Goal("c3_spread_noisy", "the same with the noise of one patch", wanted="low"),
@@ -194,7 +233,8 @@ def _at(dose: float, name: str, *, spread: float | None, angle: float | None) ->
         chapter="microscopy",
         n_seeds=3,
         remark="Every seed is another scan of another offset and turn of the lattice, through ingest, describe and training as shipped; truth is looked at "
-        "for the scores alone. All surprises are computed in one way. Partners are other places with as many electrons as a patch adds up.",
+        "for the scores alone. All surprises are computed in one way: what a method says of the probes, and what the maps lack of their lattice, which are "
+        "CoM and HAADF for all that work on patches, CoM for the centre of mass. Partners are other places with as many electrons as a patch adds up.",
     )  # fmt: skip
 
 

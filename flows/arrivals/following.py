@@ -49,7 +49,7 @@ class Follower:
     def step(self) -> None:
         """Glance at the folder, and scan if there is reason to."""
         instant = time.monotonic()
-        if instant >= self._next_glance:
+        if self._watcher.config.glances and instant >= self._next_glance:
             seen = glance(self._watcher.config)
             took = time.monotonic() - instant
             self._next_glance = instant + max(GLANCE_SECONDS, took / GLANCE_SHARE)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.server import LOOPBACK, prepare_environment
 from flows.terminal import progress_console, verbose
+from tasks import interrupts
 
 if TYPE_CHECKING:
     from invae.config import WatchConfig
@@ -26,7 +26,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change how it is watched: settle, interval, series, series_settle, suffixes, attempts, backoff.",
+        help="Change how it is watched: settle, interval, glances, series, series_settle, suffixes, attempts, backoff.",
         show_default=False,
     ),
 ]
@@ -118,7 +118,7 @@ def _serve(plan: Plan, say: Say) -> None:
 
 def _steps(plan: Plan, say: Say) -> Iterator[None]:
     """One pass of everything there is to do; ends only if it was asked to."""
-    if plan.watch is None:
+    if plan.watch is None or (plan.scheduled and not plan.watch.glances):
         while True:
             yield
     from flows.arrivals.following import Follower
@@ -134,14 +134,11 @@ def _steps(plan: Plan, say: Say) -> Iterator[None]:
 @contextmanager
 def _until_stopped(say: Say) -> Iterator[None]:
     """End quietly on ctrl-C, and on the signal by which a service is stopped."""
-    usual = signal.signal(signal.SIGTERM, _as_ctrl_c)
+    usual = signal.signal(signal.SIGTERM, interrupts.remember)
     try:
-        yield
+        with interrupts.undisguised():
+            yield
     except KeyboardInterrupt:
         say("stopped; nothing runs any more, what was under way goes on the next time")
     finally:
         signal.signal(signal.SIGTERM, usual)
-
-
-def _as_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

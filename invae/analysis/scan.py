@@ -8,7 +8,7 @@ from skimage.feature import peak_local_max
 
 from invae import dims, store
 from invae.analysis.inputs import Inputs
-from invae.analysis.scan_surprise import surprise
+from invae.analysis.scan_surprise import places, surprise
 from invae.config import AnalyseConfig
 
 SCAN = (dims.SCAN_Y, dims.SCAN_X)
@@ -35,9 +35,14 @@ def add_scan(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     """
     shape = _shape(inputs)
     sites = groups[""]
-    told = surprise(sites, shape, radius=inputs.config.surprise_radius)
-    groups[""] = sites.assign(surprise=told)
     recorded = store.open_store(inputs.recording, group="maps").load()
+    told = surprise(
+        sites,
+        shape,
+        radius=inputs.config.surprise_radius,
+        maps=recorded if inputs.config.surprise_lattice == "find" else None,
+    )
+    groups[""] = sites.assign(surprise=told)
     latents = latent_maps(groups[""], shape) | _beside(groups, sites, shape)
     groups["scan"] = recorded.assign(latents)
     groups["surprises"] = surprising(groups[""], shape, config=inputs.config)
@@ -64,12 +69,6 @@ def raster(values: xr.DataArray, sites: xr.Dataset, shape: tuple[int, int]) -> x
     found = np.full((*shape, *(values.sizes[dim] for dim in more)), empty, dtype=values.dtype)
     found[places(sites)] = values.transpose(dims.SITE, *more).to_numpy()
     return xr.Variable((*SCAN, *more), found, values.attrs)
-
-
-def places(sites: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of every site's probe."""
-    y, x = (np.rint(sites[name].to_numpy()).astype(int) for name in (dims.Y, dims.X))
-    return y, x
 
 
 def _beside(

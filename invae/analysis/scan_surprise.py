@@ -2,7 +2,8 @@
 
 One pattern of few electrons says little. What a model says of neighbouring probes is therefore averaged, as are the products of its
 contents: where a lattice repeats itself these averages are the same everywhere, whatever the place in the cell and the turn of the
-lattice; where an atom is missing they are not.
+lattice; where an atom is missing they are not. Beside it stands what the neighbourhood lacks of the lattice that the maps of the scan show
+(`scan_lattice`), which fewer electrons tell. What single probes tell of the lattice says how far the model's word is taken.
 """
 
 import numpy as np
@@ -12,44 +13,80 @@ from sklearn.covariance import MinCovDet
 
 from invae import dims
 from invae.analysis.clusters import even, standardised
+from invae.analysis.scan_lattice import MAD_TO_SD, Left, left_of_lattice
 
 FITTED = 1000
 """Probes from which the usual is learned, evenly chosen."""
 USUAL_SHARE = 0.8
 """Least share of probes that are taken to be usual."""
-MAD_TO_SD = 1.4826
 LEAST_TOLD = 0.1
 """Share of a content's variance that must be differences between sites rather than doubt about each."""
 FEWEST = 50
 """Of fewer probes nothing is known to be usual; none is surprising."""
 
 
-def surprise(sites: xr.Dataset, shape: tuple[int, int], *, radius: float) -> xr.DataArray:
-    """How far the neighbourhood of each probe lies from the usual one (site), as a robust z-score.
+FIELDS = {"com_y": False, "com_x": False, "haadf": True}
+"""Maps of a scan in which a lattice is looked for, and whether they are 0 where nothing is."""
 
-    The distance is that of Mahalanobis under the covariance of the usual probes; its median counts as 0 and its spread
-    among all probes, from the median absolute deviation, as 1.
+
+def surprise(
+    sites: xr.Dataset, shape: tuple[int, int], *, radius: float, maps: xr.Dataset | None = None
+) -> xr.DataArray:
+    """How unusual the neighbourhood of each probe is (site), as a robust z-score.
+
+    Two scores, each with its median at 0 and its spread among all probes, from the median absolute deviation, at 1: what the lattice of
+    the maps lacks around the probe, and the distance of Mahalanobis of what the model says from the usual. Their squares are
+    added, the model's (and that of more than the usual lattice) in the measure in which single probes tell of the lattice. Without
+    maps, or where these have no lattice, the model's alone.
 
     Args:
         sites: `content`, `log_likelihood`, and the probes' places `y` and `x` [scan step].
         shape: probes of the scan, (y, x).
-        radius: sd of the Gaussian over which neighbours are averaged [scan step].
+        radius: sd of the Gaussian over which what the model says is averaged [scan step].
+        maps: some of `com_y`, `com_x` and `haadf` (scan_y, scan_x).
+    """
+    unlike = unlike_usual(sites, shape, radius=radius)
+    left = None if maps is None else _left_of(maps)
+    if left is not None and unlike.any():
+        missing = left.missing[places(sites)]
+        others = np.maximum(unlike, 0) ** 2 + np.minimum(missing, 0) ** 2
+        unlike = np.sqrt(np.maximum(missing, 0) ** 2 + left.told**2 * others)
+    words = "how unusual the surroundings of the probe are, as a robust z-score"
+    return xr.DataArray(unlike.astype(np.float32), dims=dims.SITE, attrs=dims.attrs(words))
+
+
+def places(sites: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every site's probe."""
+    y, x = (np.rint(sites[name].to_numpy()).astype(int) for name in (dims.Y, dims.X))
+    return y, x
+
+
+def _left_of(maps: xr.Dataset) -> Left | None:
+    """What neighbourhoods show of the lattice of those maps that may have one."""
+    names = [name for name in FIELDS if name in maps]
+    values = [maps[name].transpose(dims.SCAN_Y, dims.SCAN_X).to_numpy() for name in names]
+    from_zero = np.array([FIELDS[name] for name in names])
+    return left_of_lattice(np.stack(values, axis=-1), from_zero=from_zero)
+
+
+def unlike_usual(sites: xr.Dataset, shape: tuple[int, int], *, radius: float) -> np.ndarray:
+    """How far what a model says of each neighbourhood lies from the usual (site,), as a robust z-score; 0 of too few.
+
+    The distance is that of Mahalanobis under the covariance of the usual probes.
 
     Source: Rousseeuw & Van Driessen 1999, doi:10.1080/00401706.1999.10485670 (minimum covariance determinant).
     """
     features = _averaged(_features(sites), sites, shape, radius=radius)
     features = features[:, features.std(0) > 0]
-    words = "how unusual the surroundings of the probe are, as a robust z-score"
     if len(features) < FEWEST or features.shape[1] == 0:
-        return xr.DataArray(np.zeros(len(features), np.float32), dims=dims.SITE, attrs=dims.attrs(words))  # fmt: skip
+        return np.zeros(len(features))
     features = _independent(features)
     usual = MinCovDet(support_fraction=USUAL_SHARE, random_state=0)
     usual.fit(features[even(len(features), FITTED)])
     distance = np.sqrt(usual.mahalanobis(features))
     middle = np.median(distance)
     spread = MAD_TO_SD * np.median(np.abs(distance - middle))
-    found = (distance - middle) / max(float(spread), 1e-12)
-    return xr.DataArray(found.astype(np.float32), dims=dims.SITE, attrs=dims.attrs(words))
+    return (distance - middle) / max(float(spread), 1e-12)
 
 
 def _features(sites: xr.Dataset) -> np.ndarray:
@@ -77,7 +114,7 @@ def _averaged(
     values: np.ndarray, sites: xr.Dataset, shape: tuple[int, int], *, radius: float
 ) -> np.ndarray:
     """Values (site, feature) averaged over neighbouring probes; what lies beyond the scan counts as usual."""
-    y, x = (np.rint(sites[name].to_numpy()).astype(int) for name in (dims.Y, dims.X))
+    y, x = places(sites)
     columns = []
     for column in values.T:
         image = np.zeros(shape)

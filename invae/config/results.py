@@ -35,6 +35,9 @@ class AnalyseConfig(Config):
     """Radius of the disc in which the convexity of a wall is judged [px]."""
     surprise_radius: Annotated[float, Field(ge=0.5, le=100)] = 4.0
     """Sd of the neighbourhood in which what is found in a 4D-STEM scan is averaged before it is called unusual [scan step]."""
+    surprise_lattice: Literal["find", "ignore"] = "find"
+    """Whether a lattice is looked for in the maps of a 4D-STEM scan, so that what a place lacks of it counts as surprising; where there is none
+    nothing changes."""
     surprise_threshold: Annotated[float, Field(gt=0)] = 5.0
     """Robust z-score above which a place of a scan is surprising."""
     wall_tolerance: Annotated[float, Field(ge=0)] = 2.0

@@ -23,6 +23,9 @@ class WatchConfig(Config):
     """A recording is taken when sizes and times of its files have been still for so long [s]."""
     interval: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     """Time between scheduled scans [s]."""
+    glances: bool = True
+    """Whether a command that stays also looks at the folder every second: what arrives is seen at once then. Without, only
+    scans see it, which spares a network folder with very many files."""
     series: str | None = None
     """Rule for numbered series: a regular expression for whole names of files; those whose group `series`
     is equal are one recording, ordered by name. For example `(?P<series>.+)_\\d+\\.ibw`."""

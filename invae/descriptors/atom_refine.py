@@ -114,7 +114,7 @@ def fit(image: np.ndarray, places: np.ndarray, *, sd: float, free: float = FREE)
     for number in range(ROUNDS):
         if number:
             drawn = draw(image.shape, state, radius=DRAWN * sd)
-            ground = _ground(image - drawn, sd=sd)
+            ground = slow(image - drawn, sd=sd)
             values = image_values - window.of(drawn + ground) + _gaussians(window, state)
         for _ in range(STEPS if number else 2 * STEPS):
             state, rest = _step(state, values, window, start=(places, sd), trust=trust)
@@ -123,7 +123,7 @@ def fit(image: np.ndarray, places: np.ndarray, *, sd: float, free: float = FREE)
     return Shapes(state[:, 1:3], state[:, 0], np.exp(state[:, 3]), ellipticity)
 
 
-def _ground(left: np.ndarray, *, sd: float) -> np.ndarray:
+def slow(left: np.ndarray, *, sd: float) -> np.ndarray:
     """What changes slowly (y, x) in what the atoms leave over; what stands out of it, such as an atom that the rim cuts off, is clipped."""
     usual = float(np.median(left))
     spread = CLIPPED * 1.4826 * float(np.median(np.abs(left - usual)))

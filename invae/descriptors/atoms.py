@@ -7,6 +7,7 @@ import scipy.ndimage as ndi
 from scipy.spatial import KDTree
 
 from invae.config.atoms import FindConfig
+from invae.descriptors.atom_heights import heights_together
 from invae.descriptors.atom_lattice import NEXT, repeated
 from invae.descriptors.atom_lines import lines_of, shift_of
 from invae.descriptors.atom_refine import Shapes, centroid, draw, fit, heights
@@ -25,8 +26,9 @@ DRAWN = 4.0
 """Radius in which an atom is taken away from the image, in its sds."""
 PRESENT = 0.2
 """Of the height of its likes around it: an atom that is lower is not there."""
-LIKE = 0.8
-"""Mean rise of the strong atoms' neighbours where all of them see the same ones around them, as a share of their own."""
+LIKE = 0.65
+"""Least mean rise of the strong atoms' neighbours where all of them see the same ones around them, as a share of their own: between a
+half, for a honeycomb of equal atoms, and what the pixels of the average and a few weak atoms leave of 1."""
 LAPLACE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
 """Keeps the sd of white noise and removes all that is linear. Source: Immerkær 1996,
 doi:10.1006/cviu.1996.0060."""
@@ -61,7 +63,10 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     inside = ((found.position >= 0) & (found.position <= np.array(image.shape) - 1)).all(axis=1)
     kept = inside & (found.height > 0)
     found = Shapes(*(getattr(found, part.name)[kept] for part in fields(Shapes)))
-    return _straightened(found, scale.sd, len(image)) if config.lines == "straighten" else found
+    height = heights_together(filled, found)
+    if config.lines == "straighten":
+        found = _straightened(found, scale.sd, len(image))
+    return replace(found, height=height)
 
 
 def _straightened(found: Shapes, sd: float, n_lines: int) -> Shapes:

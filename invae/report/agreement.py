@@ -174,7 +174,8 @@ def reading(result: Result, config: ReportConfig) -> Drawing:
         for x, y, value in zip(length, place, values, strict=True):
             text = f"{value:.2f}".replace("-", "−")
             axis.text(x + 0.008, y, text, va="center", fontsize=7.5, color=style.MUTED)
-    axis.set_yticks(range(len(variables)), labels=[name.replace("_", " ") for name in variables])
+    names = [style.short(name.replace("_", " ")) for name in variables]
+    axis.set_yticks(range(len(variables)), labels=names)
     axis.set(xlim=(0, 1.08), xlabel="R², held-out sites")
     axis.invert_yaxis()
     axis.grid(axis="x")

@@ -8,6 +8,8 @@ from invae.report import style
 from invae.report.drawing import Drawing, LeftOut, Result
 from invae.report.plane import DESCRIPTORS
 
+LOWEST = -10.0
+"""An R² below is told as being below."""
 SPACES = {"content": "content, all dimensions", "pca": "principal components, as many"}
 
 
@@ -82,8 +84,13 @@ def _table(
 def _with_interval(value: float, low: float, high: float) -> str:
     if not np.isfinite(value):
         return "–"
-    text = f"{value:.2f}" + (f"  [{low:.2f}, {high:.2f}]" if np.isfinite(low) else "")
-    return text.replace("-", "−")
+    interval = f"  [{_cell(low)}, {_cell(high)}]" if np.isfinite(low) else ""
+    return _cell(value) + interval
+
+
+def _cell(value: float) -> str:
+    """Two decimals; where a descriptor hardly varies, R² has no lower end, and its size says nothing."""
+    return f"{value:.2f}".replace("-", "−") if value > LOWEST else f"< −{abs(LOWEST):.0f}"
 
 
 def _strongest(rho: np.ndarray, rows: list[str], names: list[str]) -> str:

@@ -63,7 +63,7 @@ def frame_title(maps: xr.Dataset, index: int) -> str:
     if "time" not in maps.coords or not np.isfinite(float(maps["time"][index])):
         return text
     units = maps["time"].attrs.get("units", "s")
-    return f"{text}, {style.number(float(maps['time'][index]))} {units}"
+    return f"{text}, {style.number(float(maps['time'][index]))} {style.short(str(units))}"
 
 
 def panel_height(maps: xr.Dataset, columns: int) -> float:

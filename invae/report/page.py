@@ -1,11 +1,11 @@
 """The HTML page: one file, nothing loaded from elsewhere, everything that came with a recording escaped."""
 
 import base64
+import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
+from invae.errors import visible
 from invae.provenance import Receipt
 from invae.report import style
 from invae.report.atoms import named_outliers
@@ -23,6 +24,11 @@ from invae.report.scan import maps_of
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser loads nothing and runs nothing, whatever a name in a recording says."""
+
+
+def escape(text: str, *, quote: bool = True) -> str:
+    """Text as a browser shows it, whatever it is."""
+    return html.escape(visible(text), quote=quote)
 
 
 @dataclass(frozen=True)

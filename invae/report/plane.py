@@ -66,7 +66,7 @@ def colourings(result: Result) -> list[Colouring]:
 def _found_class(result: Result) -> Colouring:
     sites = result[""]
     if "classes" in result:
-        names = tuple(map(str, result["classes"]["class_name"].to_numpy()))
+        names = tuple(style.short(str(n)) for n in result["classes"]["class_name"].to_numpy())
         return Colouring("class found", sites["joint_class"].to_numpy(), classes=names)
     names = tuple(str(number + 1) for number in range(sites.sizes["cluster_name"]))
     return Colouring("class, by content", sites["cluster"].to_numpy(), classes=names)

@@ -218,7 +218,7 @@ def scale_bar(axis: Axes, *, width: int, pixel_nm: float | None, unit: str = "nm
     """
     size = pixel_nm or 1.0
     length = round_length(width * size / 4)
-    text = _length_label(length, unit) if pixel_nm else f"{length:g} px"
+    text = _length_label(length, short(unit)) if pixel_nm else f"{length:g} px"
     low, high = sorted(axis.get_ylim())
     height = high - low
     x, y = 0.04 * width, high - 0.05 * height

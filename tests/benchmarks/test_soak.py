@@ -1,18 +1,26 @@
 """What the soak drops, and that its verdicts can fail."""
 
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks.soak import findings, recordings
+from benchmarks.soak import arrivals, database, findings, page, recordings
 from benchmarks.soak.__main__ import soak
 from benchmarks.soak.machine import TINY, Sample
+from benchmarks.written import put
 from flows.arrivals import ledger
 from flows.arrivals.ledger import Entry
 from flows.configurations import checked
 from invae.config import ProcessConfig
-from invae.errors import InputError
+from invae.errors import InputError, MachineError
 from invae.readers import open_recording
 
 DROPS = recordings.planned(60, gap=2.0, seed=3)
@@ -93,15 +101,115 @@ def test_what_grows_is_not_flat():
     assert all(row.reached for row in findings.flatness(flat))
     leaking = [replace(s, megabytes=100.0 + 10 * s.instant) for s in flat if s.part == "server"]
     rest = [s for s in flat if s.part != "server"]
-    assert [row.reached for row in findings.flatness([*leaking, *rest])] == [True, False, True]
+    verdicts = {row.what: row.reached for row in findings.flatness([*leaking, *rest])}
+    assert [part for part, reached in verdicts.items() if not reached] == ["server"]
 
 
 def test_the_smallest_science_is_a_configuration():
     assert checked(ProcessConfig, TINY, prefix="config").name == "soak"
 
 
+def a_run(name: str, **changes: object) -> dict[str, object]:
+    """A run as the server tells of it: asked for at 0 s, a place at 10 s, at work from 12 s to 20 s."""
+    second = "2026-01-01T00:00:{:02}+00:00".format
+    times = {"created": second(0), "pending": second(10)}
+    times |= {"start_time": second(12), "end_time": second(20)}
+    state = {"state_type": "COMPLETED", "run_count": 1, "parameters": {"name": name}}
+    return {"name": f"process {name}", **times, **state, **changes}
+
+
+@pytest.mark.parametrize(("science", "reached"), [(7.5, True), (6.5, False)])
+def test_what_is_told_to_the_server_is_overhead_and_imports_and_waiting_are_not(
+    science, reached, tmp_path
+):
+    (tmp_path / "a").mkdir()
+    stages = {"train": {"seconds": science + 0.4, "telling_seconds": 0.4}}
+    (tmp_path / "a" / "run.json").write_text(json.dumps({"stages": stages}))
+    rows = {row.what: row for row in findings.costs([a_run("a")], tmp_path, seconds=60.0)}
+    assert rows["recordings an hour"].found == "60"
+    assert rows["the six stages of one"].found.startswith(f"{science:.2f} s")
+    assert rows["overhead within its run"].found.startswith(f"{8 - science:.2f} s")
+    assert rows["overhead within its run"].reached is reached
+    assert rows["start of its process"].found.startswith("2.00 s")
+    assert rows["waiting for a place"].found.startswith("10.00 s")
+
+
+def test_time_on_a_processor_is_that_of_all_lives():
+    samples = [
+        Sample(life, float(n), "server", 200.0, 30, busy=2.0 * n)
+        for life in (0, 1)
+        for n in range(6)
+    ]
+    (row,) = findings.processor(samples, n_runs=4)
+    assert row.found.startswith("5.0 s: ")
+    assert "server 5.0 s" in row.found
+
+
+def test_writing_one_table_leaves_the_others_as_they_are(tmp_path):
+    path = tmp_path / "page.md"
+    shutil.copy(page.PAGE, path)
+    before = path.read_text()
+    rows = [page.Row("runs", "11", "12", reached=False)]
+    put(path, "soak on PostgreSQL", page.table(rows, "On paper."))
+    after = path.read_text()
+    assert "On paper." in after
+    assert "| runs | 11 | 12 — **missed** |" in after
+    outside = [text.partition("<!-- soak on PostgreSQL: begin -->")[0] for text in (before, after)]
+    assert outside[0] == outside[1]
+    assert before.partition("PostgreSQL: end -->")[2] == after.partition("PostgreSQL: end -->")[2]
+    with pytest.raises(ValueError, match=r"has no <!-- soap: begin --> … .*; put them where"):
+        put(path, "soap", "")
+
+
+def test_a_database_that_is_not_installed_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(database, "DEBIAN", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match=r"not here \(initdb\); install Debian's package"):
+        database.program("initdb")
+
+
+def test_a_late_arrival_misses_its_mark():
+    assert arrivals.row("looked at", [3.0, 9.0], 15.0, "< 15 s").reached
+    late = arrivals.row("looked at", [3.0, 16.0], 15.0, "< 15 s")
+    assert (late.found, late.reached) == ("median 9.5 s, worst 16.0 s", False)
+
+
 @pytest.mark.slow
-def test_a_short_soak_reaches_every_mark_of_the_recordings(tmp_path):
+@pytest.mark.parametrize("where", ["sqlite", "postgresql"])
+def test_a_short_soak_reaches_every_mark_of_the_recordings(where, tmp_path):
     drops = recordings.planned(6, gap=5.0, seed=1)
-    rows = soak(drops, tmp_path, at_once=2, patience=900.0)
+    with ExitStack() as stack:
+        settings = {}
+        if where == "postgresql":
+            if not database.DEBIAN.is_dir():
+                pytest.skip("PostgreSQL is not here")
+            settings = stack.enter_context(database.postgresql())
+        dropped, rows = soak(drops, tmp_path, at_once=2, patience=900.0, database=settings)
+    print(page.table(rows, where))
+    assert dropped == drops
     assert [row.what for row in rows if not row.reached] == []
+
+
+@pytest.mark.slow
+def test_a_file_has_its_run_soon_and_within_two_scans_without_glances(tmp_path):
+    rows = arrivals.measured(2, tmp_path, interval=20.0, seed=1)
+    print(page.table(rows, "arrivals"))
+    assert [row.what for row in rows if not row.reached] == []
+
+
+@pytest.mark.slow
+def test_a_soak_that_is_stopped_tells_what_was_found_so_far():
+    words = [sys.executable, "-m", "benchmarks.soak", "--recordings", "60", "--gap", "1"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = []
+        for line in process.stdout:
+            told.append(line)
+            if "20 of 60 dropped" in line:
+                time.sleep(5)
+                process.send_signal(signal.SIGTERM)
+    text = "".join(told)
+    assert "stopped after 21 of 60" in text
+    assert ", stopped after 21," in text
+    assert "| good recordings with a report |" in text
+    assert process.returncode == 1

@@ -8,7 +8,6 @@ import pytest
 from benchmarks.streaming import patches as made
 from benchmarks.streaming.patches import PatchSet
 from benchmarks.streaming.training import Held, Run, trained
-from benchmarks.written import put
 from invae.training.batches import StreamSource, open_patches
 
 LIMIT_MB = 400.0
@@ -40,13 +39,6 @@ def test_in_memory_the_same_sites_come_in_the_order_of_the_stream(tmp_path):
     ]
     own, other = (source.load(sites) for source in (held, stream))
     assert own[0].take(own[1]).values.equal(other[0].take(other[1]).values)
-
-
-def test_a_table_takes_the_place_of_the_one_between_its_marks(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("one\n<!-- it: begin -->\nold\n<!-- it: end -->\ntwo\n")
-    put(page, "it", "new\n")
-    assert page.read_text() == "one\n<!-- it: begin -->\nnew\n<!-- it: end -->\ntwo\n"
 
 
 @pytest.mark.slow

@@ -1,20 +1,20 @@
 """Processes of a facility on this machine: each on a free port, and gone when its test ends."""
 
 import os
-import pwd
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+
+from benchmarks.soak.database import postgresql
+from invae.errors import MachineError
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 240.0
@@ -137,47 +137,15 @@ def serve(start, environment, free_port, until) -> Callable[..., str]:
     return begin
 
 
-def postgresql(program: str) -> str:
-    """Where a program of PostgreSQL is; the test is skipped where it is not installed."""
-    debian = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
-    found = shutil.which(program) or next(map(str, reversed(debian)), None)
-    if found is None:
-        pytest.skip(f"PostgreSQL is not here ({program}); Debian's package is called postgresql")
-    return found
-
-
 @pytest.fixture
-def database(start, environment, free_port, until) -> Iterator[Callable[[str], int]]:
-    """Starts PostgreSQL with a database and a user `prefect`; takes the password, gives the port."""
-    folder = Path(tempfile.mkdtemp(prefix="invae-postgresql-"))
-    user = _not_root()
-    if user:
-        shutil.chown(folder, user)
+def database() -> Iterator[Callable[[str], Mapping[str, str]]]:
+    """Starts a PostgreSQL with this password, and says what a server is told of it; skipped where there is none."""
+    with ExitStack() as stack:
 
-    def begin(password: str) -> int:
-        port, secret = str(free_port()), {**environment, "PGPASSWORD": password, "LC_ALL": "C"}
-        (folder / "password").write_text(password)
-        made = ["-D", f"{folder}/data", "-U", "prefect", "--auth=scram-sha-256", "--encoding=UTF8"]
-        made += ["--pwfile", f"{folder}/password"]
-        initdb = [postgresql("initdb"), *made]
-        subprocess.run(initdb, user=user, cwd=folder, env=secret, check=True, capture_output=True)
-        run = ["-D", f"{folder}/data", "-p", port, "-k", str(folder), "-h", "127.0.0.1"]
-        start([postgresql("postgres"), *run], secret, user=user, folder=folder)
-        words = ["-h", "127.0.0.1", "-p", port, "-U", "prefect", "postgres"]
-        query = [postgresql("psql"), *words, "-c", "create database prefect"]
-        until(
-            lambda: not subprocess.run(query, env=secret, capture_output=True).returncode,
-            "a database that answers",
-        )
-        return int(port)
+        def begin(password: str) -> Mapping[str, str]:
+            try:
+                return stack.enter_context(postgresql(password))
+            except MachineError as error:
+                pytest.skip(str(error))
 
-    yield begin
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _not_root() -> str | None:
-    """PostgreSQL refuses to run as root: somebody else who is known here."""
-    if os.geteuid():
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return next(name for name in ("postgres", "nobody") if name in names)
+        yield begin

@@ -62,7 +62,7 @@ def facility(tmp_path, environment, free_port, database) -> Facility:
     }
     api, dask = str(free_port()), str(free_port())
     here = {
-        "5432": str(database(given["INVAE_DATABASE_PASSWORD"])),
+        "5432": database(given["INVAE_DATABASE_PASSWORD"])["PREFECT_SERVER_DATABASE_PORT"],
         "4200": api,
         "8786": dask,
         "0.0.0.0": "127.0.0.1",

@@ -35,15 +35,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def address(database, serve) -> str:
     """The API of a server on PostgreSQL."""
-    port = database("a secret: with @ and /")
-    return serve(
-        PREFECT_SERVER_DATABASE_DRIVER="postgresql+asyncpg",
-        PREFECT_SERVER_DATABASE_HOST="127.0.0.1",
-        PREFECT_SERVER_DATABASE_PORT=str(port),
-        PREFECT_SERVER_DATABASE_NAME="prefect",
-        PREFECT_SERVER_DATABASE_USER="prefect",
-        PREFECT_SERVER_DATABASE_PASSWORD="a secret: with @ and /",
-    )
+    return serve(**database("a secret: with @ and /"))
 
 
 def count(address: str, what: str, state: str) -> int:

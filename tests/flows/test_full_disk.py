@@ -14,28 +14,15 @@ import pytest
 import yaml
 
 from invae import stages
+from tests.flows import as_undisturbed
+from tests.flows.as_undisturbed import PATIENCE
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 400
 SMALLEST_FILE = 512
 """No file may grow larger where the disk is full [byte]; every stage writes larger ones."""
 CAPBSET_DROP, DAC_OVERRIDE = 24, 1
 """Linux' prctl and the capability by which root writes where nobody may."""
-
-
-def values(folder: Path) -> dict[str, bytes]:
-    """Bytes of every array, weight and figure of one stage."""
-    kinds = (".safetensors", ".png")
-    files = [p for p in folder.rglob("*") if "c" in p.parts or p.suffix in kinds]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files if p.is_file()}
-
-
-def as_undisturbed(folder: Path, expected: Path) -> None:
-    found, wanted = values(folder), values(expected)
-    assert found.keys() == wanted.keys()
-    assert [name for name in wanted if found[name] != wanted[name]] == []
-    assert not list(folder.parent.glob(".*.partial"))
 
 
 def invae(*words: str, before: Callable[[], object] | None = None) -> subprocess.Popen[str]:
@@ -106,7 +93,7 @@ def refused_then_made(
     with invae(*words) as process:
         _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, told
-    as_undisturbed(folder / output, undisturbed.folder / output)
+    as_undisturbed.check(folder / output, undisturbed.folder / output)
 
 
 @pytest.mark.parametrize("stage", list(stages.STAGES))
@@ -121,7 +108,7 @@ def test_a_full_disk_is_one_line_and_costs_no_value(stage, halfway, undisturbed)
     )
 
 
-@pytest.mark.parametrize("stage", ["describe", "train", "embed", "analyse"])
+@pytest.mark.parametrize("stage", list(stages.STAGES))
 def test_a_store_that_may_not_be_written_is_one_line_and_costs_no_value(
     stage, halfway, undisturbed
 ):

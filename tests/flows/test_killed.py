@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from invae import stages
-
-TIMEOUT = 120
+from tests.flows import as_undisturbed
+from tests.flows.as_undisturbed import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -34,28 +34,17 @@ def start(command: list[str], server: str) -> subprocess.Popen:
 
 
 def kill_in(stage: str, process: subprocess.Popen, folder: Path) -> None:
-    """Kill a run when the stage's unfinished store shows that it works."""
-    end = time.monotonic() + TIMEOUT
-    pattern = f".{stages.STAGES[stage].output}.*.partial/*"
-    while not any(folder.glob(pattern)):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < end
-        time.sleep(0.002)
+    """Kill a run while it is in a stage."""
+    wait_for(stage, folder, ended=lambda: process.poll() is not None)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     process.communicate()
     assert not (folder / stages.STAGES[stage].output).exists()
 
 
-def values(folder: Path) -> dict[str, bytes]:
-    """Bytes of every array and weight of a run."""
-    files = [p for p in folder.rglob("*") if "c" in p.parts or p.suffix == ".safetensors"]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files if p.is_file()}
-
-
 def finish(command: list[str], server: str) -> str:
     with start(command, server) as process:
-        answer, errors = process.communicate(timeout=TIMEOUT)
+        answer, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     return answer
 
@@ -65,11 +54,7 @@ def check(stage: str, command: list[str], server: str, undisturbed) -> None:
     with start(command, server) as process:
         kill_in(stage, process, folder)
     assert finish(command, server).strip() == str(folder / "report" / "index.html")
-    expected, found = values(undisturbed.folder), values(folder)
-    assert len(expected) > 20
-    assert found.keys() == expected.keys()
-    assert [name for name in expected if found[name] != expected[name]] == []
-    assert not list(folder.glob(".*.partial"))
+    as_undisturbed.check(folder, undisturbed.folder)
 
 
 def test_a_run_killed_while_it_trains_finishes_with_the_same_values(
@@ -103,10 +88,10 @@ def test_a_server_killed_on_the_way_costs_no_values(command, undisturbed, tmp_pa
             time.sleep(0.01)
         for child in psutil.Process(process.pid).children():
             child.kill()
-        answer, errors = process.communicate(timeout=TIMEOUT)
+        answer, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert answer.strip() == str(folder / "report" / "index.html")
-    assert values(folder) == values(undisturbed.folder)
+    as_undisturbed.check(folder, undisturbed.folder)
 
 
 def test_a_second_run_on_the_same_output_is_refused_in_one_line(
@@ -118,7 +103,7 @@ def test_a_second_run_on_the_same_output_is_refused_in_one_line(
             assert first.poll() is None
             time.sleep(0.01)
         with start(command, prefect_server) as second:
-            _, errors = second.communicate(timeout=TIMEOUT)
+            _, errors = second.communicate(timeout=PATIENCE)
         assert second.returncode == 1
         assert f"is being worked on by process {first.pid}" in errors
         assert len(errors.strip().splitlines()) == 1
@@ -159,14 +144,14 @@ def test_a_rerun_of_a_finished_recording_takes_less_than_two_seconds(undisturbed
 def test_ctrl_c_is_one_line(command, prefect_server, undisturbed):
     # Tests started in the background inherit an ignored SIGINT and would hand it on to the command.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    folder, end = Path(command[-1]) / undisturbed.folder.name, time.monotonic() + TIMEOUT
+    folder, end = Path(command[-1]) / undisturbed.folder.name, time.monotonic() + PATIENCE
     with start(command, prefect_server) as process:
         while not (folder / "run.json").exists():
             assert process.poll() is None
             assert time.monotonic() < end
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=TIMEOUT)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors
     assert errors.strip().splitlines()[-1] == "invae: stopped; the same command goes on from here"
     assert "Traceback" not in errors

@@ -5,11 +5,8 @@ There need be no GPU: what PyTorch raises when memory is full is raised here abo
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from torch.overrides import TorchFunctionMode
 
 from flows import configurations
 from flows.process import process
@@ -19,23 +16,9 @@ from invae.errors import OutOfMemory
 from invae.provenance import Receipt
 from tasks.folder import read_record
 from tasks.train import train
+from tests.invae.training.little_memory import Memory
 
 ASKED, FITS = 16, 8
-
-
-class Memory(TorchFunctionMode):
-    """A device that holds so many of a layer's inputs for the gradient; remembers how many it held at most."""
-
-    def __init__(self, limit: float = float("inf")) -> None:
-        super().__init__()
-        self.limit, self.most = limit, 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.nn.functional.linear and torch.is_grad_enabled():
-            if args[0].numel() > self.limit:
-                raise torch.OutOfMemoryError("out of memory")
-            self.most = max(self.most, args[0].numel())
-        return func(*args, **(kwargs or {}))
 
 
 def receipt_of(folder: Path, stage: str) -> Receipt:

@@ -9,9 +9,19 @@ from pathlib import Path
 import pytest
 
 from flows.cli import execute
+from invae import stages
 
 ROOT = Path(__file__).parents[2]
 MOST_COMMITS = 40
+STAGES = sorted(
+    {
+        f"invae/{room}"
+        for name, stage in stages.STAGES.items()
+        if name != "report"
+        for room in stage.rooms
+    }
+)
+"""Code that the values of a result depend on."""
 SMALL = (
     "training.epochs=2",
     "describe.patches.window=16",
@@ -32,14 +42,14 @@ def git(*words: str) -> str:
 
 @pytest.fixture
 def earlier(tmp_path) -> Iterator[Path]:
-    """A checkout of the newest commit of this version that has other code than this one."""
-    version, code = (git("rev-parse", f"HEAD:{path}") for path in ("invae/__init__.py", "invae"))
-    commits = git("rev-list", f"--max-count={MOST_COMMITS}", "HEAD", "--", "invae").splitlines()
+    """A checkout of the newest commit of this version that has other code of a stage than this one."""
+    version = git("rev-parse", "HEAD:invae/__init__.py")
+    commits = git("rev-list", f"--max-count={MOST_COMMITS}", "HEAD", "--", *STAGES).splitlines()
     found = [
         commit
         for commit in commits
         if git("rev-parse", f"{commit}:invae/__init__.py") == version
-        and git("rev-parse", f"{commit}:invae") != code
+        and git("diff", "--name-only", commit, "HEAD", "--", *STAGES)
     ]
     if not found:
         pytest.skip("no earlier commit of this version in the history of this checkout")

@@ -1,32 +1,21 @@
 """Everything on one machine: refused to strangers, schedules that make runs, nothing left behind, nothing run twice."""
 
-import os
-import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
-import yaml
 
-from flows.arrivals import ledger
-from flows.arrivals.ledger import Entry
 from flows.cli import execute
 from flows.server import LocalServer, ServerError
 from flows.serving import AUTHENTICATION, refuse_strangers
 from invae.errors import ConfigError
 from tests.flows.arrivals.conftest import TINY, write_images
-
-PATIENCE = 400
-"""For anything at all on a busy machine [s]."""
+from tests.flows.station import RUN, Serve, stations
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "instrument.example.org"])
@@ -49,7 +38,9 @@ def test_the_loopback_needs_no_login(host, monkeypatch):
 def test_serving_strangers_is_refused_before_anything_starts(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv(AUTHENTICATION, raising=False)
     assert execute(["serve", "--host", "0.0.0.0", "--port", "0", "--out", str(tmp_path)]) == 1
-    assert "--host 0.0.0.0 can be reached by others" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "--host 0.0.0.0 can be reached by others" in told
+    assert "to USER:PASSWORD in the environment" in told, "what helps is no secret"
 
 
 def test_a_port_that_is_taken_is_named():
@@ -79,93 +70,11 @@ def test_what_is_wrong_is_said_in_one_line(words, error, tmp_path, capsys):
     assert len(told.strip().splitlines()) == 1
 
 
-@dataclass
-class Served:
-    """A command that stays, and what it watches."""
-
-    process: subprocess.Popen[str]
-    box: Path
-    out: Path
-    api: str
-
-    def known(self) -> dict[str, Entry]:
-        """The ledger, by the name of the first file."""
-        return {Path(entry.key).name: entry for entry in ledger.read(self.out)}
-
-    def wait_for(self, happened: Callable[[], object]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not happened():
-            assert self.process.poll() is None, "it has ended"
-            assert time.monotonic() < end, self.known()
-            time.sleep(0.1)
-
-    def wait_until(self, name: str, *states: str) -> Entry:
-        def reached() -> bool:
-            entry = self.known().get(name)
-            return entry is not None and entry.state in states
-
-        self.wait_for(reached)
-        return self.known()[name]
-
-    def runs(self, flow: str) -> list[dict]:
-        wanted = {"flows": {"name": {"any_": [flow]}}, "limit": 200}
-        answer = httpx.post(f"{self.api}/flow_runs/filter", json=wanted, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
-
-    def child(self, module: str) -> psutil.Process:
-        return next(
-            one
-            for one in psutil.Process(self.process.pid).children(recursive=True)
-            if module in one.cmdline()
-        )
-
-    def stop(self, number: int = signal.SIGINT) -> tuple[int, str]:
-        """Its exit code and what it said, after a signal; nothing that it has started is left."""
-        started = psutil.Process(self.process.pid).children(recursive=True)
-        self.process.send_signal(number)
-        _, told = self.process.communicate(timeout=PATIENCE)
-        _, alive = psutil.wait_procs(started, timeout=30)
-        assert alive == []
-        return self.process.returncode, told
-
-
 @pytest.fixture
-def serve(tmp_path) -> Iterator[Callable[..., Served]]:
-    """Starts `invae serve --watch`; the same server's record every time."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a test in the background has it ignored
-    (tmp_path / "box").mkdir()
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
-    environment["PREFECT_HOME"] = str(tmp_path / "prefect")
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*words: str) -> Served:
-        box, out = tmp_path / "box", tmp_path / "out"
-        places = ["--watch", str(box), "--out", str(out), "--config", str(tmp_path / "tiny.yaml")]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "serve", *places, "--port", "0", *words],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        while "watch it at" not in line:
-            assert line, "it has ended"
-            line = process.stderr.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+", line)
-        assert address is not None
-        return Served(process, box, out, f"{address.group()}/api")
-
-    yield start
-    for process in started:
-        process.kill()  # server, runner and runs go with it
-        process.communicate()
+def serve(tmp_path) -> Iterator[Serve]:
+    """Starts `invae serve --watch`."""
+    with stations(tmp_path, TINY) as start:
+        yield start
 
 
 def drop(path: Path, *, seed: int) -> None:
@@ -208,7 +117,7 @@ def test_what_arrives_is_processed_once_what_is_broken_set_aside_and_ctrl_c_ends
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["flows.runner", "flows.server", "prefect.engine"])
+@pytest.mark.parametrize("victim", ["flows.runner", "flows.server", "flows.warm", RUN])
 def test_what_is_killed_comes_back_and_the_recording_keeps_its_one_run(serve, victim):
     served = serve("--set", "settle=1", "--set", "interval=3600", "--set", "backoff=1")
     drop(served.box / "a.npy", seed=2)
@@ -226,7 +135,7 @@ def test_a_command_that_was_killed_goes_on_where_it_was(serve):
     served = serve("--set", "settle=1", "--set", "interval=3600")
     drop(served.box / "a.npy", seed=3)
     first = served.wait_until("a.npy", "running")
-    started = psutil.Process(served.process.pid).children(recursive=True)
+    started = served.started
     served.process.kill()
     _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []

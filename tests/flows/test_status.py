@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import zarr
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed, Running, Scheduled
@@ -16,6 +17,7 @@ from flows.cli import execute
 from flows.commands.status import MOST_LINES, lines_of
 from flows.process import process
 from invae import stages
+from invae.errors import visible
 from tasks.folder import exclusive
 
 NOWHERE = "http://127.0.0.1:9/api"
@@ -83,6 +85,19 @@ def test_what_the_watcher_knows_stands_beside_what_lies_there(out):
     }
     broken = standing.overview(out).of("set aside")[0]
     assert broken.about == "not an array: �[2Jtruncated", "it cannot steer the terminal"
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_no_answer_of_a_command_steers_the_terminal(out, capsys):
+    hostile = "\x1b]0;title\x07\x1b[2J<b>\0"
+    root = zarr.open_group(out / "domains" / "recording.zarr", mode="r+")
+    root.attrs.update({"instrument": hostile, "modality": hostile, hostile: hostile})
+    root["phase"].attrs.update({"units": hostile, "long_name": hostile})
+    for words in (["status", "--out", str(out)], ["info", str(out / "domains" / "recording.zarr")]):
+        assert execute(words) == 0
+        told = capsys.readouterr().out
+        assert "�]0;title" in told
+        assert told == visible(told)
 
 
 @pytest.fixture

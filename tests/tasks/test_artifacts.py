@@ -1,6 +1,7 @@
 """Artifacts reach the UI, and a server that is gone costs a warning, not the run."""
 
 import logging
+import time
 
 import httpx
 import pytest
@@ -10,7 +11,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from invae.errors import InputError
 from tasks import artifacts
+from tasks.failures import failure_of
 
 NOWHERE = "http://127.0.0.1:9/api"
 
@@ -58,6 +61,34 @@ def test_progress_is_one_artifact_that_moves(prefect_server):
     assert found[0].data == 100.0
     assert "50 of 50" in (found[0].description or "")
     assert "almost" in (found[0].description or "")
+
+
+def test_work_that_is_over_soon_tells_of_it_once(prefect_server, monkeypatch):
+    def moved(*_: object) -> None:
+        raise AssertionError("a second call to the server for work of milliseconds")
+
+    monkeypatch.setattr(artifacts, "update_progress_artifact", moved)
+
+    def work():
+        live = artifacts.LiveProgress("soon-over", unit="blocks")
+        for done in (1, 2):
+            live(done, 2)
+
+    inside_a_task(work)
+    assert [one.data for one in found_under("soon-over")] == [100.0]
+
+
+def test_time_spent_on_telling_the_server_is_counted(prefect_server):
+    took, told = [], []
+
+    def work():
+        began, before = time.monotonic(), artifacts.telling_seconds()
+        artifacts.show_markdown("counted", "text", description="")
+        took.append(time.monotonic() - began)
+        told.append(artifacts.telling_seconds() - before)
+
+    inside_a_task(work)
+    assert 0 < told[0] <= took[0]
 
 
 def test_a_live_picture_is_replaced(prefect_server):
@@ -121,6 +152,16 @@ def test_text_of_a_recording_stays_text_where_markdown_is_shown(text):
     assert pieces is not None
     assert {piece.type for piece in pieces} <= {"text", "text_special"}
     assert "".join(piece.content for piece in pieces) == " ".join(text.split())
+
+
+def test_letters_that_a_database_refuses_or_that_turn_a_line_round_are_replaced():
+    """PostgreSQL takes no text with a zero in it, and the state of a run would be lost with it."""
+    hostile = "a\0b\x1b[31m\u202egnp.\ud800"
+    told = "a\ufffdb\ufffd[31m\ufffdgnp.\ufffd"
+    assert artifacts.plain(hostile) == artifacts.escaped(told)
+    assert str(InputError(hostile)) == told
+    assert failure_of(InputError(hostile)).reason == told
+    assert "\0" not in failure_of(ValueError(hostile)).reason
 
 
 def test_ordinary_names_stay_as_they_are():

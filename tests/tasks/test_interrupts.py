@@ -50,6 +50,23 @@ def test_whatever_a_ctrl_c_became_it_comes_out_as_one(usual, fail: Callable[[], 
     assert capfd.readouterr().err == ""
 
 
+def test_whatever_a_request_to_stop_became_it_comes_out_as_one(usual):
+    def become_something_else() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            raise TypeError("half a value") from error
+
+    before = signal.signal(signal.SIGTERM, interrupts.remember)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts.undisguised():
+            become_something_else()
+        with interrupts.heard(), pytest.raises(TypeError), interrupts.undisguised():
+            raise TypeError("half a value")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_errors_without_a_ctrl_c_stay_what_they_are(usual):
     with pytest.raises(ImportError, match="half a module"), interrupts.heard():
         raise ImportError("half a module")

@@ -3,6 +3,7 @@
 import os
 import shutil
 import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, State
 
 from flows import configurations
-from flows.arrivals import ledger, runs
+from flows.arrivals import following, ledger, runs
 from flows.arrivals.ledger import Entry
 from flows.arrivals.watcher import Watcher, try_again, turn
 from flows.process import process
@@ -380,3 +381,19 @@ def test_what_was_known_of_another_state_is_replaced_not_kept(watcher, box):
     out = Path(watcher.config.out)
     ledger.write(out, [replace(entry, state="running")])  # as a slower watcher would have it
     assert entries(watcher)["a.npy"].state == "waiting"
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize("glances", [True, False])
+def test_between_two_scans_only_a_glance_sees_what_arrives(glances, watched, box, monkeypatch):
+    monkeypatch.setattr(following, "GLANCE_SECONDS", 0.0)
+    monkeypatch.setattr(following, "GLANCE_SHARE", 1.0)
+    told: list[str] = []
+    config = watched(interval=3600, settle=3600, glances=glances)
+    follower = following.Follower(Watcher(config), told.append)
+    follower.step()
+    write_images(box / "a.npy", seed=1)
+    for _ in range(20):
+        time.sleep(0.01)
+        follower.step()
+    assert told == (["a: settling"] if glances else [])

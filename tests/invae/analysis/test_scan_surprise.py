@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import dims
-from invae.analysis.scan import raster, surprising
+from invae import dims, store
+from invae.analysis.inputs import Inputs
+from invae.analysis.scan import add_scan, raster, surprising
 from invae.analysis.scan_surprise import surprise
-from invae.config import AnalyseConfig
+from invae.config import AnalyseConfig, ComputeConfig
+from invae.progress import silent
 
 SHAPE = (44, 48)
 PERIOD = 9.0
 WHERE = (24, 19)
+SCAN = (dims.SCAN_Y, dims.SCAN_X)
 
 
 def lattice(seed: int, *, missing: bool, noise: float = 0.4, width: float = 3.0) -> xr.Dataset:
@@ -82,6 +85,75 @@ def test_a_content_that_carries_nothing_changes_no_surprise():
     )
     before, after = (surprise(each, SHAPE, radius=4.0) for each in (sites, more))
     np.testing.assert_allclose(before, after, rtol=1e-6)
+
+
+def maps_of(seed: int, *, noise: float) -> xr.Dataset:
+    """Maps of an oblique lattice that lacks something around one place."""
+    y, x = np.indices(SHAPE)
+    waves = [2 * np.pi * y / PERIOD, 2 * np.pi * (0.3 * y + x) / PERIOD]
+    near = np.exp(-((y - WHERE[0]) ** 2 + (x - WHERE[1]) ** 2) / (2 * 4.0**2))
+    fields = {
+        "com_y": np.sin(waves[0]),
+        "com_x": np.sin(waves[1]),
+        "haadf": 2 + np.cos(waves[0]) + np.cos(waves[1]),
+    }
+    rng = np.random.default_rng(seed)
+    return xr.Dataset(
+        {
+            name: (SCAN, values * (1 - near) + noise * rng.standard_normal(SHAPE))
+            for name, values in fields.items()
+        }
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_what_a_place_lacks_of_the_lattice_tells_where_contents_are_noise(seed):
+    sites = lattice(seed, missing=False, noise=30.0)
+    blind = surprise(sites, SHAPE, radius=4.0).to_numpy().reshape(SHAPE)
+    told = surprise(sites, SHAPE, radius=4.0, maps=maps_of(seed, noise=1.5))
+    first, second = (
+        np.hypot(*np.subtract(np.unravel_index(values.argmax(), SHAPE), WHERE))
+        for values in (told.to_numpy().reshape(SHAPE), blind)
+    )
+    assert first <= 4 < second
+
+
+@pytest.mark.parametrize("asked", ["find", "ignore"])
+def test_a_configuration_may_ask_for_the_contents_alone(asked, tmp_path):
+    recording = tmp_path / "recording.zarr"
+    patterns = xr.Dataset({"pattern": ((*SCAN, "k_y", "k_x"), np.zeros((*SHAPE, 1, 1)))})
+    store.write_dataset(recording, patterns, group="")
+    maps = maps_of(2, noise=0.5)
+    store.write_dataset(recording, maps, group="maps")
+    config = AnalyseConfig(surprise_lattice=asked)
+    none = tmp_path / "none"
+    inputs = Inputs(recording, none, none, none, config, 0, ComputeConfig(), silent)
+    groups = {"": lattice(2, missing=False)}
+    add_scan(inputs, groups)
+    told = groups[""]["surprise"]
+    expected = surprise(
+        lattice(2, missing=False),
+        SHAPE,
+        radius=config.surprise_radius,
+        maps=maps if asked == "find" else None,
+    )
+    np.testing.assert_array_equal(told, expected)
+    assert (groups["surprises"].sizes["peak"] > 0) is (asked == "find")
+
+
+def test_maps_without_a_lattice_change_no_surprise():
+    sites, rng = lattice(0, missing=True), np.random.default_rng(5)
+    noise = xr.Dataset({name: (SCAN, rng.normal(size=SHAPE)) for name in ("com_y", "com_x")})
+    alone, beside = (surprise(sites, SHAPE, radius=4.0, maps=maps) for maps in (None, noise))
+    xr.testing.assert_identical(alone, beside)
+
+
+def test_sites_that_leave_out_the_edge_read_the_lattice_at_their_own_places():
+    maps, whole = maps_of(0, noise=0.5), lattice(0, missing=False, noise=30.0)
+    inner = (whole["y"] >= 2) & (whole["y"] < SHAPE[0] - 2) & (whole["x"] >= 2)
+    found = surprise(whole.isel(site=inner.to_numpy()), SHAPE, radius=4.0, maps=maps)
+    at = whole.isel(site=inner.to_numpy()).isel(site=int(found.to_numpy().argmax()))
+    assert np.hypot(float(at["y"]) - WHERE[0], float(at["x"]) - WHERE[1]) <= 4
 
 
 def test_a_few_probes_surprise_nobody():

@@ -16,6 +16,7 @@ from invae.report import as_bytes, style
 from invae.report.classes import bic
 from invae.report.drawing import LeftOut
 from invae.report.figures import SECTIONS, figures_of
+from invae.report.follow import association
 
 
 class Page(HTMLParser):
@@ -215,3 +216,16 @@ def test_units_get_prefixes_that_keep_numbers_short():
     np.testing.assert_allclose(values, [250, 10])
     assert style.readable(np.array([3.0]), "rad")[1] == "rad"
     assert style.readable(np.zeros(2), "m")[1] == "m"
+
+
+def test_an_r2_without_a_lower_end_does_not_fill_the_picture(small_run):
+    """A descriptor that hardly varies among the sites of a resampling makes it any negative number."""
+    groups = results.open_result(small_run.store("analyse"))
+    found = groups["association"].load()
+    low = xr.full_like(found["r2"], -1e180)
+    groups["association"] = found.assign(r2=found["r2"] * 0 - 0.5, r2_low=low, r2_high=low * 0 + 1)
+    with style.applied(50):
+        drawing = association(groups, ReportConfig())
+        texts = [text.get_text() for text in drawing.figure.axes[1].texts]
+    assert texts
+    assert set(texts) <= {"−0.50  [< −10, 1.00]", "–"}

@@ -1,12 +1,23 @@
-"""One process of a training that several share; writes what it ended with."""
+"""One process of a training that several share; writes what it ended with.
+
+Words: the family, and what happens to the last process in the middle of the second epoch, if anything.
+"""
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 from invae.config import ModelConfig, TrainingConfig
+from invae.errors import WorkerLost
 from invae.training import processes
 from invae.training.batches import ArraySource
 from invae.training.fit import Epoch
@@ -51,9 +62,56 @@ def told(epochs: list[Epoch]) -> list[dict[str, object]]:
     return [epoch.to_json() for epoch in epochs]
 
 
+def out_of_memory() -> None:
+    """What PyTorch does when there is no memory left."""
+    raise torch.OutOfMemoryError("out of memory")
+
+
+def out_of_order() -> None:
+    """Anything else."""
+    raise ValueError("a number is no word")
+
+
+def killed() -> None:
+    """Nothing gets to tidy up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+FAULTS = {fault.__name__: fault for fault in (out_of_memory, out_of_order, killed)}
+STEP = 7
+"""The first one of the second epoch is the sixth."""
+
+
+@dataclass
+class Failing(TorchFunctionMode):
+    """A machine on which something happens when a loss is followed back."""
+
+    fault: Callable[[], None]
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.steps += func is torch.Tensor.backward
+        if self.steps == STEP:
+            self.fault()
+        return func(*args, **(kwargs or {}))
+
+
+def ended(family: str, fault: Callable[[], None] | None) -> dict[str, object]:
+    """What the training ended with: its history and weights, or an error."""
+    try:
+        with processes.team(CPU) as team:
+            last = team.rank == team.size - 1
+            with Failing(fault) if fault and last else nullcontext():
+                made = trained(family, team)
+    except (torch.OutOfMemoryError, WorkerLost, ValueError) as error:
+        return {"error": type(error).__name__, "said": str(error)}
+    total = sum(float(v.double().abs().sum()) for v in made.model.state_dict().values())
+    return {"history": told(made.history), "weights": total}
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with processes.team(CPU) as found:
-        ended = trained(sys.argv[1], found)
-    total = sum(float(v.double().abs().sum()) for v in ended.model.state_dict().values())
-    print(json.dumps({"history": told(ended.history), "weights": total}))
+    print(json.dumps(ended(sys.argv[1], FAULTS[sys.argv[2]] if len(sys.argv) > 2 else None)))

@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,13 @@ ROOT = Path(__file__).parents[3]
 TIMEOUT = 300
 
 
-def together(family: str, *, size: int) -> list[dict]:
-    """What every process of a training ended with."""
+def together(family: str, *fault: str, size: int, codes: Sequence[int] = ()) -> list[dict]:
+    """What every process of a training ended with, and that it ended with its exit code; those that were killed say nothing."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     given = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    words = [sys.executable, "-m", "tests.invae.training.one_of_several", family]
+    words = [sys.executable, "-m", "tests.invae.training.one_of_several", family, *fault]
     started = [
         subprocess.Popen(
             words,
@@ -35,8 +37,8 @@ def together(family: str, *, size: int) -> list[dict]:
         for rank in range(size)
     ]
     answers = [process.communicate(timeout=TIMEOUT) for process in started]
-    assert [process.returncode for process in started] == [0] * size, answers
-    return [json.loads(answer.splitlines()[-1]) for answer, _ in answers]
+    assert [process.returncode for process in started] == list(codes or [0] * size), answers
+    return [json.loads(answer.splitlines()[-1]) for answer, _ in answers if answer]
 
 
 def check(family: str, size: int) -> None:
@@ -59,6 +61,23 @@ def test_two_processes_come_to_the_elbo_of_one():
 @pytest.mark.parametrize(("family", "size"), [("jVAE", 2), ("rVAE", 3)])
 def test_other_families_and_numbers_of_processes_do_so_too(family, size):
     check(family, size)
+
+
+def test_where_one_has_no_memory_left_all_stop_at_the_same_step():
+    others, own = together("jVAE", "out_of_memory", size=2)
+    assert own == {"error": "OutOfMemoryError", "said": "out of memory"}
+    assert others["error"] == "OutOfMemoryElsewhere"
+
+
+@pytest.mark.slow
+def test_where_one_fails_otherwise_or_is_killed_the_others_say_so_and_do_not_wait():
+    first, second, own = together("jVAE", "out_of_order", size=3)
+    assert own["error"] == "ValueError"
+    assert first == second
+    assert first["said"] == "another process of this training failed, for its own reason"
+    (left,) = together("jVAE", "killed", size=2, codes=[0, -signal.SIGKILL])
+    assert left["error"] == "StoppedElsewhere"
+    assert "is gone; the same command goes on from the last checkpoint" in left["said"]
 
 
 @pytest.mark.parametrize(("n_patches", "size"), [(16, 2), (7, 3), (3, 3), (1, 1)])
