@@ -77,7 +77,7 @@ def main() -> None:
     columns = 256
     rows = round(float(sys.argv[1]) * 1e9 / (2 * columns * SIDE * SIDE))
     recording = endless(Scan(rows=rows, columns=columns))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = _most_mb()
     with tempfile.TemporaryDirectory(prefix="invae-benchmark-") as folder:
         ingest_dataset(
             recording,
@@ -86,8 +86,12 @@ def main() -> None:
             receipt=receipt("ingest"),
             compute=ComputeConfig(),
         )
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([before, after]))
+    print(json.dumps([before, _most_mb()]))
+
+
+def _most_mb() -> float:
+    """Most memory that this process has had, in the unit of the slabs [MB]."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

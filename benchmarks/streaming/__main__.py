@@ -21,8 +21,8 @@ from benchmarks.written import put
 
 PAGE = Path(__file__).parents[1] / "README.md"
 TURNS = 3
-LIMIT_MB = 400.0
-"""Memory of a streamed training; three fifths of the set."""
+LIMIT_MB = 520.0
+"""Memory of a streamed training, less than the set takes."""
 WANTED = "≥ 0.8"
 
 

@@ -22,7 +22,7 @@ FAINT, BRIGHT = 2.0, 20.0
 class PatchSet:
     """How many patches, and from which seed."""
 
-    n_sites: int = 32_768
+    n_sites: int = 27_328
     seed: int = 0
 
     @property

@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from invae import dims, store
 from invae.analysis.clusters import N_STARTS, even, mixture, standardised
 from invae.config.results import Baseline
+from invae.descriptors.patterns import EMPTY
 from invae.errors import ConfigError, InputError
 
 FITTED = 4000
@@ -51,6 +52,8 @@ class Task:
     """(component, pixel)."""
     mean: np.ndarray
     """(pixel)."""
+    lowest: np.ndarray | None = None
+    """Patch of a pattern without electrons (pixel), where patches are patterns on a scale that goes below zero."""
 
     def redraw(self, scores: np.ndarray) -> np.ndarray:
         """Patches (site, pixel) made of the first principal components."""
@@ -85,16 +88,24 @@ def _ica(seen: Seen, task: Task) -> Fitted:
 
 
 def _nmf(seen: Seen, task: Task) -> Fitted:
+    """Non-negative parts; of patterns counted from the one without electrons, so that what was taken off stands in their way no more.
+
+    Residuals of counts n are (n − m)/√m and n is never negative: parts are those of n/√m, counts in units of their noise. The
+    offset is put back after drawing, so errors are of the patches themselves.
+    """
     made = NMF(init="nndsvda", max_iter=PASSES, random_state=task.seed)
-    made.set_params(n_components=task.n_components).fit(_not_negative(seen.rows))
+    made.set_params(n_components=task.n_components).fit(_not_negative(seen.rows, task.lowest))
+    offset = 0.0 if task.lowest is None else task.lowest
 
     def place(sites: Seen) -> np.ndarray:
-        return made.transform(_not_negative(sites.rows))
+        return made.transform(_not_negative(sites.rows, task.lowest))
 
-    return Fitted(place, lambda sites: place(sites) @ made.components_)
+    return Fitted(place, lambda sites: place(sites) @ made.components_ + offset)
 
 
-def _not_negative(rows: np.ndarray) -> np.ndarray:
+def _not_negative(rows: np.ndarray, lowest: np.ndarray | None) -> np.ndarray:
+    if lowest is not None:  # interpolation may undercut it by a little
+        return np.maximum(rows - lowest, 0.0)
     if rows.min() < 0:
         raise InputError(
             f"patches hold negative values ({rows.min():.3g}), which nmf cannot; "
@@ -188,6 +199,7 @@ def beside(
         seed=seed % 2**32,
         pictures=pictures.reshape(len(pictures), -1).astype(np.float64),
         mean=components["mean_patch"].to_numpy().reshape(-1).astype(np.float64),
+        lowest=_lowest(patches),
     )
     look = _Look(patches, task.mean, scores)
     chosen = even(len(scores), FITTED)
@@ -196,6 +208,13 @@ def beside(
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = [_answers(METHODS[name], look, chosen, task) for name in methods]
     return _labelled(methods, found)
+
+
+def _lowest(patches: Path) -> np.ndarray | None:
+    """The patch of a pattern without electrons (pixel), where the store says what it is."""
+    if not (patches / EMPTY / "zarr.json").is_file():
+        return None
+    return store.open_store(patches, group=EMPTY)["empty_patch"].to_numpy().reshape(-1)
 
 
 @dataclass(frozen=True)

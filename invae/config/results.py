@@ -26,7 +26,7 @@ class AnalyseConfig(Config):
     pca_components: Annotated[int, Field(ge=1, le=64)] = 8
     """Principal components kept as a baseline."""
     baselines: tuple[Baseline, ...] = ("pca", "ica", "kmeans", "gmm")
-    """Methods without invariance that are shown beside the model; nmf needs values that are not negative, umap its package."""
+    """Methods without invariance that are shown beside the model; nmf needs counts (also where a mean was taken off them) or other values that are not negative, umap its package."""
     example_angles: Annotated[int, Field(ge=0, le=32)] = 8
     """Sites of which the whole posterior over the angle is kept."""
     field: Literal["positive", "negative"] = "positive"

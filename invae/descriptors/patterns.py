@@ -14,7 +14,7 @@ from invae.descriptors.layout import lay_out_patches, site_coordinates
 from invae.descriptors.pattern_neighbours import channels, combined
 from invae.descriptors.pattern_scan import Scan, pieces, resampled, survey
 from invae.descriptors.pattern_sums import look_for_alike, sums_of_alike
-from invae.dims import K_X, PATCH_X, PATCH_Y, SCAN_X, SCAN_Y, X, Y, attrs
+from invae.dims import K_X, PATCH, PATCH_X, PATCH_Y, SCAN_X, SCAN_Y, X, Y, attrs
 from invae.progress import Progress, silent
 from invae.provenance import Receipt
 
@@ -23,6 +23,8 @@ FOOTPRINT = "footprint"
 """Attribute of a patch store: side of the square of its frame that one patch tells of [pixel], where that is not its window."""
 LOOKING = 30
 """Share of the work that goes into looking for alike probes [%]."""
+EMPTY = "empty"
+"""Group of a patch store with the patch of a pattern without electrons, above which all others lie."""
 LEAST_COUNT = 0.1
 """Expected count of a pixel below which one electron there is no more surprising, in the unit of the values."""
 
@@ -46,6 +48,7 @@ def describe_patterns(
     scan, radius = survey(dataset, recording, config=config)
     grown = store.begin(target, receipt.key)
     shard = lay_out_patches(grown, _where(dataset, scan, radius))
+    store.write_dataset(grown, _empty(scan), group=EMPTY)
     first = 0
     if config.alike is not None:
         first = LOOKING
@@ -58,6 +61,13 @@ def describe_patterns(
         progress=lambda done, total: progress(first + (100 - first) * done // total, 100),
     )
     store.publish(grown, target, receipt)
+
+
+def _empty(scan: Scan) -> xr.Dataset:
+    """`empty_patch`: what a pattern without electrons becomes."""
+    nothing = on_scale(scan, np.zeros_like(_mean_sum(scan)))[0].astype(np.float32)
+    told = attrs("patch of a pattern without electrons")
+    return xr.Dataset({"empty_patch": (PATCH[1:], nothing, told)})
 
 
 def _where(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -> xr.Dataset:

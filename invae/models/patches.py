@@ -116,7 +116,7 @@ class Standardise(nn.Module):
     def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
         """Take a channel's offset and scale from its values, outliers left out."""
         low, high = np.percentile(values.numpy(), OUTLIERS)
-        kept = values.double().clamp(float(low), float(high))
+        kept = values.to(torch.float64, copy=True).clamp_(float(low), float(high))
         if (spread := float(kept.std(correction=0))) > 0:
             self.offset[channel] = kept.mean()
             self.scale[channel] = spread

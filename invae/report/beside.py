@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, plane, style
 from invae.report.agreement import LABELLINGS
@@ -43,7 +44,7 @@ def planes(result: Result, config: ReportConfig) -> Drawing:
         "cannot turn or move a pattern back spreads one kind of pattern over its plane, and sorts by direction instead of by "
         "kind. k-means and the mixture are drawn in the plane of the principal components, in the colours of their own classes.",
         figure,
-        _errors(result, names),
+        _told(result),
     )
 
 
@@ -71,13 +72,24 @@ def _title(words: str, result: Result, labelling: str | int) -> str:
     return f"{words}\n{style.number(float(row['accuracy']), 2)}"
 
 
-def _errors(result: Result, names: list[str]) -> str:
-    """Median reconstruction errors."""
-    found, own = result["baselines"], result[""]["reconstruction_error"].to_numpy()
+def errors(result: Result) -> str:
+    """Median reconstruction errors of the model and of each method, on the sites held out of the training where there are some."""
+    found, sites = result["baselines"], result[""]
+    held_out = sites["held_out"].to_numpy() if "held_out" in sites.coords else np.zeros(0, bool)
+    judged = held_out if held_out.any() else np.ones(sites.sizes[dims.SITE], bool)
+    own = sites["reconstruction_error"].to_numpy()[judged]
     parts = [f"the model {style.number(float(np.median(own)))}"]
-    for name in names:
-        errors = found["reconstruction_error"].sel(baseline=name).to_numpy()
-        if np.isfinite(errors).all():
-            parts.append(f"{LABELLINGS[name]} {style.number(float(np.median(errors)))}")
+    for name in map(str, found["baseline"].to_numpy()):
+        left = found["reconstruction_error"].sel(baseline=name).to_numpy()[judged]
+        if np.isfinite(left).all():
+            parts.append(f"{LABELLINGS[name]} {style.number(float(np.median(left)))}")
+    where = ""
+    if held_out.any():
+        where = f" on the {int(judged.sum())} sites held out of the model's training, which the other methods have seen"
+    return f"Median reconstruction error{where}: {', '.join(parts)}"
+
+
+def _told(result: Result) -> str:
+    """The errors, and what stands above the panels."""
     accuracy = "; above the panels: accuracy of the classes" if "confusion" in result else ""
-    return f"Median reconstruction error: {', '.join(parts)}{accuracy}."
+    return f"{errors(result)}{accuracy}."

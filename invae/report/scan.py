@@ -11,6 +11,7 @@ from matplotlib.patches import Circle
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
+from invae.report.beside import errors
 from invae.report.drawing import Drawing, LeftOut, Result
 from invae.report.plane import ANGLE_TICKS
 from invae.report.rgb import NAMES, colours_of
@@ -242,8 +243,10 @@ def beside(result: Result, config: ReportConfig) -> Drawing:
         "scan_beside",
         "The same scan without invariance",
         "Principal (PCA) and non-negative components (NMF) add up images that cannot turn, and the centre of mass is one vector: the "
-        "same atom seen from three sides gives three values. The model's latents give one.",
+        "same atom seen from three sides gives three values. The model's latents give one. NMF is taken of counts: where a mean was taken off "
+        "the patches, of counts in units of their noise, and its error is that of the same patches.",
         figure,
+        f"{errors(result)}." if "baselines" in result else "",
     )
 
 

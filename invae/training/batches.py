@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 IN_MEMORY_BYTES = 512 << 20
 """Stores up to this size are read once; larger ones are streamed."""
-BUFFER_BYTES = 128 << 20
+BUFFER_BYTES = 64 << 20
 """Patches shuffled among each other while streaming; memory holds two such buffers, the next one is read while one is used."""
 
 NOTHING = SiteKnown()

@@ -291,12 +291,13 @@ def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:
     noise = model.generator.noise
     for channel in range(source.geometry.n_channels):
         values = patches.values[:, channel]
-        known = values if patches.valid is None else values[patches.valid[:, channel]]
-        if known.numel() == 0:
+        if patches.valid is not None:  # by NumPy: torch makes 24 bytes of indices for every pixel
+            values = torch.from_numpy(values.numpy()[patches.valid[:, channel].numpy()])
+        if values.numel() == 0:
             continue
         if noise.standardised:
-            model.standardise.start(known, channel=channel)
-        noise.start(known, channel=channel)
+            model.standardise.start(values, channel=channel)
+        noise.start(values, channel=channel)
     _set_numbers(model.standardise_target, source.known.of(sites).target)
     _set_numbers(model.standardise_condition, source.known.of(sites).condition)
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from benchmarks.fourd import scan as scans
-from benchmarks.fourd.memory import endless
+from benchmarks.fourd.memory import endless, peak
 from benchmarks.fourd.scan import Scan
 from benchmarks.fourd.works import detectors
 from benchmarks.timing import in_turns, ratio
+from invae.config import ScanConfig
 from invae.scans.virtual import maps_of
 
 
@@ -53,3 +54,14 @@ def test_works_are_timed_in_turns_after_one_that_warms_up():
 def test_a_ratio_is_the_median_over_turns():
     assert ratio([1.0, 2.0, 4.0], [1.0, 1.0, 4.0]) == 1.0
     assert ratio([2.0, 2.0, 2.0], [1.0, 1.0, 9.0]) == 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gigabytes", [1.0, 4.0, 16.0])
+def test_a_scan_of_any_size_is_taken_in_with_three_slabs_beyond_the_imports(
+    gigabytes, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before, after = peak(gigabytes)
+    print(f"{gigabytes:g} GB: {before:.0f} MB with imports, {after:.0f} MB at most")
+    assert after - before <= 3 * ScanConfig().slab_mb

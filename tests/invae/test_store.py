@@ -212,3 +212,11 @@ def test_a_file_in_the_way_is_one_line(number: int, tmp_path: Path, receipt: Rec
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreError, match=r"file/\w.* cannot be written"):
         _in_the_way(tmp_path / "file", receipt)[number]()
+
+
+def test_sparse_counts_take_a_sixth_of_their_memory_on_disk(tmp_path: Path) -> None:
+    counts = np.random.default_rng(0).poisson(0.35, (16, 192, 192)).astype(np.uint16)
+    fill(tmp_path / "a.zarr", counts, shard=16)
+    stored = sum(file.stat().st_size for file in (tmp_path / "a.zarr" / "height" / "c").rglob("0"))
+    assert 0 < stored < counts.nbytes / 6
+    np.testing.assert_array_equal(store.open_store(tmp_path / "a.zarr")["height"], counts)

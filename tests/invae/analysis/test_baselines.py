@@ -9,6 +9,7 @@ from invae import dims, store
 from invae.analysis import baselines
 from invae.analysis.linear import principal_components
 from invae.config import AnalyseConfig, ComputeConfig
+from invae.descriptors.patterns import EMPTY
 from invae.errors import ConfigError, InputError
 
 SHAPE = (1, 6, 8)
@@ -75,6 +76,45 @@ def test_negative_patches_are_refused_by_the_method_that_cannot_take_them(tmp_pa
     with pytest.raises(InputError, match=r"negative values \(-.*leave it out of analyse.baselines"):
         answers(path, methods=("nmf",))
     assert np.isfinite(answers(path, methods=("pca", "gmm"))[0]["content"]).all()
+
+
+def residuals_of(path, *, seed, told=True):
+    """Poisson counts that three non-negative pictures add up to, as residuals, and how much of each is in every one."""
+    rng = np.random.default_rng(seed)
+    pictures = np.zeros((3, *SHAPE))
+    pictures[0, :, :3], pictures[1, :, :, :4], pictures[2, :, 3:, 4:] = 60.0, 60.0, 60.0
+    share = rng.dirichlet([0.4, 0.4, 0.4], 400)
+    expected = np.einsum("sk,k...->s...", share, pictures) + 2.0
+    mean = expected.mean(0)
+    values = (rng.poisson(expected) - mean) / np.sqrt(mean)
+    made = {"patch": (dims.PATCH, values), "valid": (dims.PATCH, np.ones(values.shape, bool))}
+    store.write_dataset(path, xr.Dataset(made))
+    if told:
+        empty = {"empty_patch": (dims.PATCH[1:], -np.sqrt(mean))}
+        store.write_dataset(path, xr.Dataset(empty), group=EMPTY)
+    return path, share
+
+
+@pytest.mark.parametrize("seed", [1, 6])
+def test_nmf_finds_the_parts_of_counts_from_which_a_mean_was_taken_off(tmp_path, seed):
+    path, share = residuals_of(tmp_path / "p.zarr", seed=seed)
+    found, _ = answers(path, methods=("pca", "nmf"), n_components=3)
+    content = found["content"].sel(baseline="nmf").to_numpy()
+    assert content.min() >= 0
+    alike = np.corrcoef(content.T, share.T)[:3, 3:]
+    assert (alike.max(axis=0) > 0.95).all()
+    assert len(set(alike.argmax(axis=0))) == 3
+    # In the unit of the patches, which is the noise: no more is left over than that, as by as many principal components.
+    errors = found["reconstruction_error"].median("site")
+    assert float(errors.sel(baseline="nmf")) == pytest.approx(
+        float(errors.sel(baseline="pca")), rel=0.05
+    )
+
+
+def test_residuals_that_do_not_say_from_what_they_are_counted_are_refused(tmp_path):
+    path, _ = residuals_of(tmp_path / "p.zarr", seed=1, told=False)
+    with pytest.raises(InputError, match="negative values"):
+        answers(path, methods=("nmf",))
 
 
 @pytest.mark.skipif(

@@ -9,7 +9,7 @@ from invae import dims, store
 from invae.config import PatternsConfig
 from invae.descriptors.pattern_neighbours import channels, combined, offsets, reach
 from invae.descriptors.pattern_resampling import overlap, resampling
-from invae.descriptors.patterns import transformed
+from invae.descriptors.patterns import EMPTY, transformed
 from invae.errors import ConfigError, InputError
 from invae.training.drawn import split_store
 from tests.invae.recorded_scan import lobed, write_scan
@@ -213,6 +213,22 @@ def test_what_all_patterns_share_is_taken_off_and_the_rest_stays(recording, desc
         np.testing.assert_allclose(turned, taken[0, 0], atol=1e-5)
     share = [np.abs(each["patch"].to_numpy()[valid].mean()) for each in (kept, removed)]
     assert share[1] < 0.05 * share[0]
+
+
+@pytest.mark.parametrize("transform", ["pearson", "anscombe", "log"])
+def test_the_patch_of_a_pattern_without_electrons_lies_below_all_others(
+    recording, described, transform
+):
+    path = described(recording, config(transform=transform, common="remove"))
+    patches, empty = opened(path), store.open_store(path, group=EMPTY)["empty_patch"]
+    assert empty.dims == patches["patch"].dims[1:]
+    valid, above = patches["valid"], patches["patch"] - empty
+    assert float(above.where(valid).min()) > -1e-4
+    # Counted from it, residuals are counts again, each in units of its pixel's noise.
+    if transform == "pearson":
+        counts = opened(described(recording, config(), name="counts.zarr"))["patch"]
+        total, other = ((values * valid).sum() for values in (above * -empty, counts))
+        assert float(total) == pytest.approx(float(other), rel=0.02)
 
 
 def test_nothing_is_taken_off_counts(recording, described):

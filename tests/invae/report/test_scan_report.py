@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from invae import dims, store
+from invae.config import ReportConfig
 from invae.report.figures import figures_of
+from invae.report.scan import beside
 from invae.results import open_result, validate
 
 
@@ -41,6 +43,16 @@ def test_the_maps_of_the_recording_are_taken_over_as_they_are(scan_run, result):
 def test_the_linear_methods_have_maps_of_their_own(result):
     assert {"pca_map", "nmf_map"} <= set(result["scan"].data_vars)
     assert result["scan"]["nmf_map"].dims[:2] == (dims.SCAN_Y, dims.SCAN_X)
+
+
+def test_errors_of_all_methods_stand_beside_each_other(result):
+    sites = result[""]
+    held_out = (dims.SITE, np.arange(sites.sizes[dims.SITE]) % 3 == 0)
+    numbers = beside(
+        {**result, "": sites.assign_coords(held_out=held_out)}, ReportConfig(dpi=50)
+    ).numbers
+    for words in ("the model", "non-negative parts", "33 sites held out of the model's training"):
+        assert words in numbers
 
 
 def test_a_report_of_a_scan_shows_the_scan_and_no_walls(scan_run, tmp_path):
