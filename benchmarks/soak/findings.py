@@ -18,6 +18,8 @@ from flows.arrivals import ledger
 
 STARTING = 0.3
 """Share of the last life that counts as starting up."""
+SHORTEST_LIFE = 300.0
+"""Of which something is said: a part grows while it gets going [s]."""
 MOST_BEYOND = 1.0
 """Time that a run may take beyond its science [s]."""
 
@@ -123,9 +125,10 @@ def flatness(samples: Sequence[Sample]) -> list[Row]:
     rows = []
     for part in PARTS:
         mine = [s for s in samples if s.part == part and s.life == last]
-        mine = mine[int(len(mine) * STARTING) :]
         if not mine:
             continue  # it was stopped before there was anything to see
+        long = mine[-1].instant - mine[0].instant >= SHORTEST_LIFE
+        mine = mine[int(len(mine) * STARTING) :]
         third = max(len(mine) // 3, 1)
         first, end = mine[:third], mine[-third:]
         memory = [statistics.median(s.megabytes for s in half) for half in (first, end)]
@@ -134,5 +137,6 @@ def flatness(samples: Sequence[Sample]) -> list[Row]:
             f"{memory[0]:.0f} → {memory[1]:.0f} MB, {handles[0]:.0f} → {handles[1]:.0f} open files"
         )
         flat = memory[1] < 1.1 * memory[0] + 10 and handles[1] <= handles[0] + 10
-        rows.append(Row(part, found, "flat", flat))
+        wanted = "flat" if long else "flat, in a longer life than this"
+        rows.append(Row(part, found, wanted, flat or not long))
     return rows

@@ -98,13 +98,16 @@ def test_a_second_run_is_counted(ended, tmp_path):
 
 
 def test_what_grows_is_not_flat():
-    flat = [Sample(1, float(n), part, 200.0, 30) for n in range(30) for part in findings.PARTS]
+    flat = [Sample(1, 12.0 * n, part, 200.0, 30) for n in range(30) for part in findings.PARTS]
     assert all(row.reached for row in findings.flatness(flat))
     leaking = [replace(s, megabytes=100.0 + 10 * s.instant) for s in flat if s.part == "server"]
     rest = [s for s in flat if s.part != "server"]
     verdicts = {row.what: row.reached for row in findings.flatness([*leaking, *rest])}
     assert [part for part, reached in verdicts.items() if not reached] == ["server"]
     assert findings.flatness([]) == []
+    short = [replace(sample, instant=sample.instant / 12) for sample in leaking]
+    assert all(row.reached for row in findings.flatness(short))
+    assert "in a longer life" in findings.flatness(short)[0].wanted
 
 
 def test_the_smallest_science_is_a_configuration():
