@@ -35,8 +35,6 @@ class Run:
     family: str
     streamed: bool
     epochs: int = 2
-    limit_mb: float = 0.0
-    """Memory that may be taken beyond that of a training on two batches; any when 0."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def trained(run: Run) -> Answer:
     """Train in a process of its own.
 
     Raises:
-        RuntimeError: The process has ended early, as it does without memory.
+        RuntimeError: The process has ended early.
     """
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.streaming.training", json.dumps(asdict(run))],
@@ -102,8 +100,6 @@ def measure(run: Run) -> Answer:
     stream = open_patches(path, in_memory=False)
     _train(stream.load(np.arange(2 * BATCH))[0], run.family)  # brings what is imported late
     began = peak_mb()
-    if run.limit_mb:
-        limit_memory(run.limit_mb)
 
     def note(epoch: Epoch) -> None:
         elbo.append(epoch.held_out["elbo"])
@@ -135,14 +131,6 @@ def _train(
 def peak_mb() -> float:
     """Most memory that this process has had [MB]."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-
-
-def limit_memory(megabytes: float) -> None:
-    """Refuse this process more data than it has now and so much beyond."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    present = next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
-    limit = present * 1024 + round(megabytes * 1e6)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 if __name__ == "__main__":

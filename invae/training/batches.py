@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 IN_MEMORY_BYTES = 512 << 20
 """Stores up to this size are read once; larger ones are streamed."""
 BUFFER_BYTES = 64 << 20
-"""Patches shuffled among each other while streaming; memory holds two such buffers, the next one is read while one is used."""
+"""Patches shuffled among each other while streaming; memory holds two such buffers, the next one is read while one is used, and what is judged
+by if it is no larger."""
 
 NOTHING = SiteKnown()
 Source = TypeVar("Source", "ArraySource", "StreamSource")
@@ -280,6 +281,13 @@ class Batches:
         """Every site once, in the order of the source."""
         return ahead(self._batches(self.source.groups(self.sites), None))
 
+    def at_hand(self) -> "Batches":
+        """The same batches, read once if they fit a buffer: for sites that are looked at in every epoch."""
+        if not 0 < len(self.sites) * self._item_bytes() <= BUFFER_BYTES:
+            return self
+        held, places = self.source.load(self.sites)
+        return replace(self, source=held, sites=places)
+
     def _batches(
         self, groups: Sequence[np.ndarray], rng: np.random.Generator | None
     ) -> Iterator[Patches]:
@@ -294,16 +302,19 @@ class Batches:
                 yield patches.to(self.device)
 
     def _buffers(self, groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        shape = self.source.geometry
-        item = 5 * shape.n_channels * shape.height * shape.width
         held: list[np.ndarray] = []
         for group in groups:
             held.append(group)
-            if sum(map(len, held)) * item >= BUFFER_BYTES:
+            if sum(map(len, held)) * self._item_bytes() >= BUFFER_BYTES:
                 yield np.concatenate(held)
                 held = []
         if held:
             yield np.concatenate(held)
+
+    def _item_bytes(self) -> int:
+        """Of a patch in memory, with its mask."""
+        shape = self.source.geometry
+        return 5 * shape.n_channels * shape.height * shape.width
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:

@@ -242,7 +242,7 @@ class Course:
         fit = Fit(
             made,
             self.batches(self.split.training),
-            self.batches(self.split.held_out),
+            self.batches(self.split.held_out).at_hand(),
             config=self.training.model_copy(update={"epochs": n_epochs}),
             objective=Objective.of(model),
             seed=self.seed,

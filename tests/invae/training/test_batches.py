@@ -198,3 +198,20 @@ def test_a_store_without_patches_is_named(tmp_path):
     store.write_dataset(tmp_path / "other.zarr", xr.Dataset({"height": ("x", [1.0])}))
     with pytest.raises(InputError, match=r"other\.zarr holds no patches"):
         open_patches(tmp_path / "other.zarr")
+
+
+def test_what_fits_a_buffer_is_read_once_and_comes_in_the_same_batches(monkeypatch):
+    patches, reads = numbered(100), list[slice]()
+
+    def read(place: slice) -> tuple[np.ndarray, None]:
+        reads.append(place)
+        return patches[place], None
+
+    stream = StreamSource(read, patches.shape, shard=16)
+    batches = Batches(stream, np.arange(3, 90, 4), 8, CPU)
+    kept = batches.at_hand()
+    n_reads = len(reads)
+    assert [seen([one]) for one in kept.in_order()] == [seen([one]) for one in batches.in_order()]
+    assert len(reads) == 2 * n_reads  # those of the stream
+    monkeypatch.setattr(module, "BUFFER_BYTES", 100)
+    assert batches.at_hand() is batches
