@@ -84,7 +84,10 @@ def test_a_run_takes_the_model_and_its_result_can_be_made_again(
     captured = capsys.readouterr()
     assert "identical" in captured.out
     assert "the model both was trained on other recordings and is taken as it is" in captured.err
-    words = ["reprocess", "second", "--out", str(out), "--model", str(model)]
+    words = ["--out", str(out), "--model", str(model)]
+    assert execute(["embed", *words, "--name", "second"]) == 0
+    capsys.readouterr()
+    words = ["reprocess", "second", *words]
     assert execute([*words, "--config", str(out.parent / "config.yaml"), "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["made"] == ["analyse", "report"]
