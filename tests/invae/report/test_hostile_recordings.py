@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from invae.report.drawing import Drawing, LeftOut
 from invae.report.figures import figures_of
 from invae.report.page import Shown, page
 from invae.results import open_result
+from tests.invae.report.read_page import Page
 
 KINDS = ("small_run", "scan_run", "atom_run", "dense_run", "card_run")
 """Runs of a PFM series, of a 4D-STEM scan, of atoms, of windows, and of a set of images."""
@@ -70,25 +70,6 @@ def said(attrs: Mapping[str, object]) -> dict[str, object]:
         elif isinstance(value, list) and value and isinstance(value[0], str):
             changed[name] = [HOSTILE] * len(value)
     return changed
-
-
-class Page(HTMLParser):
-    """What a browser would make of it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def of(self, name: str) -> list[str]:
-        return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
 
 
 def drawn(result: Mapping[str, xr.Dataset]) -> dict[str, list[Drawing]]:

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -17,25 +16,7 @@ from invae.report.classes import bic
 from invae.report.drawing import LeftOut
 from invae.report.figures import SECTIONS, figures_of
 from invae.report.follow import association
-
-
-class Page(HTMLParser):
-    """What a browser would see."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data + " "
-
-    def attributes(self, name):
-        return [attrs[name] or "" for _, attrs in self.tags if name in attrs]
+from tests.invae.report.read_page import Page
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +39,11 @@ def drawings(small_run):
 
 def test_the_page_loads_nothing_and_runs_nothing(made, page):
     assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "object")]
-    sources = page.attributes("src")
+    sources = page.of("src")
     assert sources
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert all(link.startswith("#") for link in page.attributes("href"))
-    assert "default-src 'none'" in " ".join(page.attributes("content"))
+    assert all(link.startswith("#") for link in page.of("href"))
+    assert "default-src 'none'" in " ".join(page.of("content"))
     assert "url(" not in (made / "index.html").read_text(encoding="utf-8").split("</style>")[0]
 
 
@@ -71,7 +52,7 @@ def test_every_figure_is_on_the_page_with_its_words(page, drawings):
         assert drawing.title in page.text
         assert drawing.how_to_read in page.text
         assert drawing.numbers in page.text
-    assert len(page.attributes("src")) == len(drawings)
+    assert len(page.of("src")) == len(drawings)
 
 
 def test_every_figure_has_words_and_a_file(made, drawings):
@@ -89,8 +70,8 @@ def test_every_picture_says_what_it_is_to_those_who_cannot_see_it(page):
 
 
 def test_links_inside_the_page_arrive(page):
-    targets = set(page.attributes("id"))
-    assert {link[1:] for link in page.attributes("href")} <= targets
+    targets = set(page.of("id"))
+    assert {link[1:] for link in page.of("href")} <= targets
 
 
 def test_numbers_notes_and_provenance_are_on_the_page(small_run, page):
@@ -135,7 +116,7 @@ def test_what_comes_with_a_recording_cannot_become_a_part_of_the_page(small_run,
     page = Page((report / "index.html").read_text(encoding="utf-8"))
     assert HOSTILE in page.text
     assert not [tag for tag, attrs in page.tags if tag == "script" or "onerror" in attrs]
-    assert all(source.startswith("data:") for source in page.attributes("src"))
+    assert all(source.startswith("data:") for source in page.of("src"))
 
 
 def test_the_same_result_gives_the_same_page_and_other_formats(small_run, made, tmp_path):
