@@ -11,8 +11,9 @@ from invae.results.slabs import SLAB_BYTES
 LIMIT_MB = 1500
 
 PROGRAM = """
-import resource, sys
+import sys
 from pathlib import Path
+from benchmarks.peak_memory import peak_mb
 from invae import provenance, stages
 from invae.config import ComputeConfig, DomainsConfig, ProcessConfig
 from invae.descriptors.describe import describe
@@ -27,10 +28,10 @@ compute = ComputeConfig(workers=2)
 source = provenance.Source("endless", "0" * 64, recording.nbytes)
 receipt = stages.receipt_of_recording(folder, (source,), config)
 ingest_dataset(recording, folder / "recording.zarr", config=config.ingest, receipt=receipt, compute=compute)
-ingested = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+ingested = peak_mb()
 receipt = stages.receipt_of(stages.STAGES["describe"], folder, config)
 describe(folder / "recording.zarr", folder / "descriptors.zarr", config=config.describe, receipt=receipt, compute=compute)
-described = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+described = peak_mb()
 print(recording.nbytes / 1e9, ingested, described)
 """
 
@@ -58,9 +59,10 @@ def test_ten_gigabytes_pass_through_less_than_one_and_a_half(tmp_path):
 
 
 EXPORT = """
-import resource, sys
+import sys
 from pathlib import Path
 import numpy as np
+from benchmarks.peak_memory import peak_mb
 from invae import results, store
 
 path, to = Path(sys.argv[1]), sys.argv[2]
@@ -70,9 +72,9 @@ store.lay_out(path, {"pattern": pattern}, shard=rows)
 slab = np.random.default_rng(0).poisson(0.05, (rows, *shape[1:])).astype(np.uint16)
 for start in range(0, shape[0], rows):
     store.write_block(path, {"pattern": slab}, start=start, shard=rows)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak_mb()
 results.export(path, to=to)
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(before, peak_mb())
 """
 
 

@@ -1,7 +1,6 @@
 """Peak memory of ingesting a scan of any size that is made while it is read; in a process of its own."""
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from benchmarks.fourd.scan import SIDE, Scan, row_of
+from benchmarks.peak_memory import peak_mb
 
 BANK = Scan(rows=4, columns=16)
 """Patterns that are made once and returned again and again."""
@@ -77,7 +77,7 @@ def main() -> None:
     columns = 256
     rows = round(float(sys.argv[1]) * 1e9 / (2 * columns * SIDE * SIDE))
     recording = endless(Scan(rows=rows, columns=columns))
-    before = _most_mb()
+    before = peak_mb()
     with tempfile.TemporaryDirectory(prefix="invae-benchmark-") as folder:
         ingest_dataset(
             recording,
@@ -86,12 +86,7 @@ def main() -> None:
             receipt=receipt("ingest"),
             compute=ComputeConfig(),
         )
-    print(json.dumps([before, _most_mb()]))
-
-
-def _most_mb() -> float:
-    """Most memory that this process has had, in the unit of the slabs [MB]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps([before, peak_mb()]))
 
 
 if __name__ == "__main__":

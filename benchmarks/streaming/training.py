@@ -1,7 +1,6 @@
 """One training, in a process of its own, on patches that are streamed or lie in memory; what it took, epoch by epoch."""
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.peak_memory import peak_mb
 from benchmarks.streaming.patches import forget
 from invae.config import ModelConfig, TrainingConfig
 from invae.training.batches import ArraySource, PatchSource, open_patches
@@ -126,11 +126,6 @@ def _train(
         channels=("counts",),
         on_epoch=on_epoch,
     )
-
-
-def peak_mb() -> float:
-    """Most memory that this process has had [MB]."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 if __name__ == "__main__":

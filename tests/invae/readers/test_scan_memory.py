@@ -8,11 +8,12 @@ import pytest
 
 SLAB_MB = 40
 SCAN = """
-import resource, sys
+import sys
 from pathlib import Path
 import numpy as np, xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
+from benchmarks.peak_memory import peak_mb
 from invae.config import ComputeConfig, IngestConfig
 from invae.provenance import Receipt
 from invae.readers.ingest import ingest_dataset
@@ -32,9 +33,6 @@ class Generated(BackendArray):
         made = [self.bank[(np.arange(96) + row) % 96][key[1:]] for row in np.atleast_1d(rows)]
         return np.stack(made) if np.ndim(rows) else made[0]
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 * 1.048576
-
 def take_in(n_rows, slab_mb, target):
     names = ("scan_y", "scan_x", "k_y", "k_x")
     made = Generated(n_rows)
@@ -47,9 +45,9 @@ def take_in(n_rows, slab_mb, target):
     return scan.nbytes / 1e6
 
 take_in(2, 1, sys.argv[1] + "/first.zarr")  # brings what is imported late
-before = peak()
+before = peak_mb()
 size = take_in(int(sys.argv[2]), float(sys.argv[3]), sys.argv[1] + "/scan.zarr")
-print(size, peak() - before)
+print(size, peak_mb() - before)
 """
 
 
