@@ -39,13 +39,13 @@ def test_in_memory_the_same_sites_come_in_the_order_of_the_stream(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_streamed_set_trains_at_four_fifths_of_the_speed_in_two_thirds_of_its_memory(tmp_path):
+def test_a_streamed_set_trains_at_four_fifths_of_the_speed_in_less_memory_than_it_takes(tmp_path):
     patches = PatchSet()
     made.write(patches, tmp_path / "set.zarr")
     held = Run(str(tmp_path / "set.zarr"), "VAE", streamed=False, epochs=3)
     in_memory, streamed = trained(held), trained(replace(held, streamed=True))
     assert streamed.elbo == in_memory.elbo
-    assert streamed.grown_mb < 1e-6 * patches.n_bytes * 2 / 3
+    assert streamed.grown_mb < 0.8e-6 * patches.n_bytes
     assert in_memory.grown_mb > 1e-6 * patches.n_bytes
     # of processor times: what else the machine does is in the others
     assert statistics.median(streamed.cpu) < statistics.median(in_memory.cpu) / 0.8
