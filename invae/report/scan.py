@@ -56,7 +56,7 @@ def panels(result: Result, config: ReportConfig) -> Drawing:
         "The scan, as detectors and the model see it",
         "Upper row: what detectors say of every probe: electrons scattered to high angles (HAADF), where the pattern's centre of mass lies "
         "(CoM, the field that bends the beam) and how far from the axis. Then what the model says: by how much the pattern is turned, what it "
-        "shows apart from its turn (latents), its class, how much of it the model leaves over, and how unusual its surroundings are.",
+        "shows apart from its turn (the two latents that vary most), its class, how much of it the model leaves over, and how unusual its surroundings are.",
         figure,
         _numbers(result, maps),
     )
@@ -219,25 +219,14 @@ def _places(found: xr.Dataset) -> str:
 
 def beside(result: Result, config: ReportConfig) -> Drawing:
     """The model's latents over the scan beside those of methods without invariance and the centre of mass."""
-    maps = maps_of(result)
-    content = maps["content_map"].to_numpy()[..., _liveliest(result)[:WIDE]]
-    rows = [("the model", [content[..., k] for k in range(min(WIDE, content.shape[-1]))])]
-    for name in ("pca_map", "nmf_map"):
-        if name in maps:
-            values = maps[name].to_numpy()
-            method = name.removesuffix("_map").upper()
-            rows.append((method, [values[..., k] for k in range(min(WIDE, values.shape[-1]))]))
-    rows.append(("centre of mass", [maps[f"com_{axis}"].to_numpy() for axis in ("x", "y", "r")]))
+    maps, rows = maps_of(result), _methods(result)
     figure = style.new_figure(len(rows) * images.panel_height(maps, 4))
     grid = figure.subplots(len(rows), WIDE, squeeze=False)
-    for line, (name, pictures) in zip(grid, rows, strict=True):
-        for place, axis in enumerate(line):
-            if place >= len(pictures):
-                axis.set_axis_off()
-                continue
-            which = ("X", "Y", "R")[place] if name == "centre of mass" else str(place + 1)
-            bounds = style.limits(pictures[place])
-            panel = Panel(f"{name}, {which}", pictures[place], config.colormap, bounds)
+    for line, pictures in zip(grid, rows, strict=True):
+        for axis in line[len(pictures) :]:
+            axis.set_axis_off()
+        for axis, (title, values) in zip(line, pictures.items(), strict=False):
+            panel = Panel(title, values, config.colormap, style.limits(values))
             _show(axis, maps, panel, bar=False)
     return Drawing(
         "scan_beside",
@@ -248,6 +237,19 @@ def beside(result: Result, config: ReportConfig) -> Drawing:
         figure,
         f"{errors(result)}." if "baselines" in result else "",
     )
+
+
+def _methods(result: Result) -> list[dict[str, np.ndarray]]:
+    """A row of maps for each method, by title; latents have the numbers that they have everywhere, the liveliest first."""
+    scan = result["scan"]
+    content = scan["content_map"].to_numpy()
+    rows = [{f"latent {k + 1}": content[..., k] for k in _liveliest(result)[:WIDE]}]
+    for method in ("PCA", "NMF"):
+        if (name := f"{method.lower()}_map") in scan:
+            values = scan[name].to_numpy()[..., :WIDE]
+            rows.append({f"{method}, {k + 1}": values[..., k] for k in range(values.shape[-1])})
+    mass = {f"CoM-{axis.upper()}": scan[f"com_{axis}"].to_numpy() for axis in ("x", "y", "r")}
+    return [*rows, mass]
 
 
 def detector(result: Result, config: ReportConfig) -> Drawing:

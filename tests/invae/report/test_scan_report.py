@@ -6,7 +6,7 @@ import pytest
 from invae import dims, store
 from invae.config import ReportConfig
 from invae.report.figures import figures_of
-from invae.report.scan import beside
+from invae.report.scan import beside, panels
 from invae.results import open_result, validate
 
 
@@ -70,3 +70,19 @@ def test_a_report_of_a_scan_shows_the_scan_and_no_walls(scan_run, tmp_path):
 def test_pages_of_other_recordings_have_no_figures_of_a_scan(result):
     others = {name: group for name, group in result.items() if name not in ("scan", "surprises")}
     assert not figures_of(others)["The scan"]
+
+
+def test_a_latent_has_the_same_number_in_every_picture_of_the_scan(result):
+    config = ReportConfig()
+    shown = [
+        {
+            axis.get_title(): axis.images[0].get_array()
+            for axis in make(result, config).figure.axes
+            if axis.images
+        }
+        for make in (panels, beside)
+    ]
+    both = [title for title in shown[0] if title.startswith("latent")]
+    assert len(both) == 2
+    for title in both:
+        np.testing.assert_array_equal(shown[0][title], shown[1][title])
