@@ -12,9 +12,9 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 
 from benchmarks.timing import median_seconds
 from invae.config import ModelConfig
+from invae.models.batch import Geometry, Patches
 from invae.models.build import build
 from invae.models.objective import Objective, evaluate
-from invae.models.patches import Geometry, Patches
 
 N_MEMBERS, BATCH, SIDE, REPEATS = 8, 64, 48, 15
 FAMILIES = ("VAE", "rVAE", "rtVAE")

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.peers.environments import ENVIRONMENTS
 from benchmarks.trial import Goal, Scores, Trial
-from invae.provenance import now, versions
+from invae.storage.provenance import now, versions
 
 Found = Mapping[str, list[Scores]]
 

@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from benchmarks.timing import median_seconds
-from invae import store
 from invae.config import ComputeConfig, EmbedConfig, IngestConfig, ModelConfig, TrainingConfig
 from invae.config.describe import WallsConfig
 from invae.config.synthetic import DomainsConfig
 from invae.descriptors.describe import describe
-from invae.embed import embed
-from invae.provenance import Receipt, Source, now, versions
+from invae.embedding.embed import embed
 from invae.readers.ingest import ingest
+from invae.storage import store
+from invae.storage.provenance import Receipt, Source, now, versions
 from invae.synthetic.domains import simulate
 from invae.training.fit import Epoch
 from invae.training.train import train

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.page import CHAPTERS, chapter, chapters_of, page
 from benchmarks.trial import Scores, Trial
 from benchmarks.trials import TRIALS
-from invae.provenance import code_digest, digest_json, digest_path
+from invae.storage.provenance import code_digest, digest_json, digest_path
 
 ROOT = Path(__file__).parents[1]
 KEPT = Path(__file__).parent / ".results"

@@ -18,7 +18,7 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
-from flows.doctor.server import check_limit
+from flows.service.doctor.server import check_limit
 from invae.errors import ConfigError, InvaeError
 
 FOLDER = Path(__file__).parent

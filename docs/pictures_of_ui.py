@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 
 from docs.browser import Page, page
-from flows.arrivals import ledger
-from flows.server import LocalServer, prepare_environment
+from flows.service.server import LocalServer, prepare_environment
+from flows.watching import ledger
 from invae.errors import InvaeError
 
-INVAE = (sys.executable, "-m", "flows.cli")
+INVAE = (sys.executable, "-m", "flows.cli.main")
 FOLDER = Path(__file__).parent / "images" / "ui"
 
 SERIES = ("rows=96", "columns=96", "n_frames=12", "margin=16")

@@ -20,16 +20,16 @@ import torch
 import xarray as xr
 
 from invae import dims
+from invae.analysis.classes import members_of
 from invae.analysis.clusters import mixture, standardised
 from invae.analysis.confusion import Known, compare, known_classes
 from invae.analysis.decoding import decoder_of, states_of
-from invae.analysis.known import angle_scores
-from invae.analysis.members import members_of
+from invae.analysis.ground_truth import angle_scores
 from invae.analysis.traversal import manifold
 from invae.config.synthetic import CardsConfig
-from invae.estimator import InvariantVAE
+from invae.estimators.invariant_vae import InvariantVAE
 from invae.report import as_bytes, gallery, style
-from invae.report.plane import Colouring
+from invae.report.latent_plane import Colouring
 from invae.synthetic import cards
 
 DPI = 130

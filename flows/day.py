@@ -7,8 +7,8 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.daybook import look_back, page_of
-from invae.places import place
+from flows.service.daily_page import look_back, page_of
+from invae.storage.location import place
 from tasks.artifacts import key_of, show_markdown
 
 

@@ -2,18 +2,18 @@
 
 from prefect import flow
 
-from flows.configurations import NamedConfig
+from invae.config.named import NamedConfig
 from tasks import runs
-from tasks.adopt import adopt
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
 from tasks.failures import keep_failure
-from tasks.folder import exclusive
 from tasks.ingest import ingest
+from tasks.recording_folder import exclusive
 from tasks.report import report
 from tasks.summary import show_recording
 from tasks.train import train
+from tasks.use_model import adopt
 
 
 @flow(flow_run_name=runs.flow_sentence, on_failure=[keep_failure])

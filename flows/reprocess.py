@@ -5,18 +5,18 @@ from typing import Any
 from prefect import flow, task
 from prefect.client.schemas.objects import State
 
-from flows.configurations import NamedConfig
 from invae.config import ProcessConfig
+from invae.config.named import NamedConfig
 from tasks import runs
-from tasks.adopt import adopt
 from tasks.analyse import analyse
-from tasks.audience import of_recording
 from tasks.describe import describe
 from tasks.embed import embed
-from tasks.folder import exclusive
 from tasks.plans import plan_of
+from tasks.progress import of_recording
+from tasks.recording_folder import exclusive
 from tasks.report import report
 from tasks.train import train
+from tasks.use_model import adopt
 from tasks.versions import bring_in, take_over
 
 

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.arrivals.following import scan_until_settled
+from flows.watching.polling import scan_until_settled
 from invae.config import WatchConfig
 
 

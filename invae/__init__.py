@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from invae.ensemble.ensemble import Ensemble as Ensemble
-    from invae.estimator import InvariantVAE as InvariantVAE
+    from invae.estimators.ensemble import Ensemble as Ensemble
+    from invae.estimators.invariant_vae import InvariantVAE as InvariantVAE
     from invae.readers import open_recording as open_recording
 
 _HOMES = {
     "open_recording": "invae.readers",
-    "InvariantVAE": "invae.estimator",
-    "Ensemble": "invae.ensemble.ensemble",
+    "InvariantVAE": "invae.estimators.invariant_vae",
+    "Ensemble": "invae.estimators.ensemble",
 }
 
 

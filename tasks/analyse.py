@@ -6,7 +6,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.places import place
+from invae.storage.location import place
 from tasks import artifacts, runs
 from tasks.devices import one_thread
 
@@ -45,7 +45,7 @@ def analyse(
 
 def show_summary(result: Path) -> None:
     """The scalar numbers of a result as a table in the UI."""
-    from invae.store import open_store
+    from invae.storage.store import open_store
 
     summary = open_store(result, group="summary")
     rows = [

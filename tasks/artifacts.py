@@ -26,8 +26,8 @@ from prefect.exceptions import PrefectException
 from prefect.logging import get_logger
 
 from invae.errors import visible
-from invae.secrets import redacted
-from tasks.audience import Pace
+from invae.redaction import redacted
+from tasks.progress import Pace
 
 UNREACHABLE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 """What the client raises when the server is gone, restarting or refuses."""

@@ -29,7 +29,7 @@ def one_thread() -> Iterator[None]:
 
 
 def team_size() -> int:
-    """Processes that share the training (see `invae.training.processes`)."""
+    """Processes that share the training (see `invae.training.distributed`)."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 

@@ -4,8 +4,8 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.places import place
-from tasks import gpu, runs
+from invae.storage.location import place
+from tasks import gpu_slot, runs
 from tasks.devices import one_thread
 
 
@@ -20,9 +20,9 @@ def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
     asked = runs.job_of("embed", patches, config)
     if asked.is_done:
         return asked.unchanged()
-    from invae.embed import embed as encode
+    from invae.embedding.embed import embed as encode
 
-    with gpu.fitted(asked, section="embed") as job, one_thread():
+    with gpu_slot.fitted(asked, section="embed") as job, one_thread():
         encode(
             place(patches).absolute(),
             place(model).absolute(),

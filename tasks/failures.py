@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import ArtifactSort
 
 from invae.errors import InvaeError, MachineError, visible
-from invae.secrets import redacted
+from invae.redaction import redacted
 from tasks.artifacts import UNREACHABLE, escaped, key_of, unescaped
 
 Fault = Literal["recording", "machine", "missing"]

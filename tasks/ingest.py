@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
 from tasks import runs
-from tasks.audience import Throughput
+from tasks.progress import Throughput
 
 
 @task(

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from uuid import uuid4
 
 from invae.errors import MachineError, StoreError
-from invae.places import ObjectPath, put_if, read_tagged
+from invae.storage.location import ObjectPath, put_if, read_tagged
 
 SECONDS = 60.0
 """So long a lease lasts without being renewed: a holder that was killed elsewhere blocks no longer [s]."""

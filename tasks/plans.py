@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from invae import versions
 from invae.config import ProcessConfig
-from invae.places import place
-from tasks.folder import read_record
+from invae.stages import versions
+from invae.storage.location import place
+from tasks.recording_folder import read_record
 
 
 def plan_of(

@@ -10,7 +10,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.places import place
+from invae.storage.location import place
 from tasks import artifacts, runs
 
 MAPS = "what-the-model-sees"

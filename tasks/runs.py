@@ -13,17 +13,18 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
-from invae import stages, store
 from invae.config import ProcessConfig
 from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMemory, StoreError
-from invae.places import place
-from invae.provenance import Receipt, now
-from invae.secrets import redacted
+from invae.redaction import redacted
+from invae.stages import stages
+from invae.storage import store
+from invae.storage.location import place
+from invae.storage.provenance import Receipt, now
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of, telling_seconds
-from tasks.audience import Nobody, audience
 from tasks.devices import follows, machine
-from tasks.folder import read_record, write_record
+from tasks.progress import Nobody, audience
+from tasks.recording_folder import read_record, write_record
 
 RETRIES = 4
 RETRY_SECONDS = [2.0, 10.0, 40.0, 160.0]

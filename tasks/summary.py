@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from invae import stages
-from invae.places import place
+from invae.stages import stages
+from invae.storage.location import place
 from tasks import artifacts
-from tasks.audience import duration
-from tasks.folder import read_record
+from tasks.progress import duration
+from tasks.recording_folder import read_record
 from tasks.runs import sentence_of
 
 

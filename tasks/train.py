@@ -8,8 +8,8 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.places import place
-from tasks import gpu, runs
+from invae.storage.location import place
+from tasks import gpu_slot, runs
 from tasks.curve import LiveCurve
 from tasks.devices import one_thread
 
@@ -46,7 +46,7 @@ def _fit(asked: runs.Job, patches: Path | list[Path]) -> State[str]:
     from invae.training.train import train as fit
 
     curve = LiveCurve(asked.folder.name)
-    with gpu.fitted(asked, section="training") as job, one_thread():
+    with gpu_slot.fitted(asked, section="training") as job, one_thread():
 
         def follow(epoch: "Epoch") -> None:
             held_out = epoch.held_out.get("elbo", math.nan)

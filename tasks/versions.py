@@ -7,16 +7,17 @@ from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from invae import provenance, stages, store, versions
 from invae.config import ProcessConfig
 from invae.errors import InputError
-from invae.places import place
-from invae.provenance import Source
+from invae.stages import stages, versions
+from invae.storage import provenance, store
+from invae.storage.location import place
+from invae.storage.provenance import Source
 from tasks import interrupts, runs
-from tasks.audience import audience
-from tasks.folder import read_record, write_record
 from tasks.ingest import ingest
 from tasks.plans import files_of, plan_of
+from tasks.progress import audience
+from tasks.recording_folder import read_record, write_record
 
 
 @task(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import prepare_environment
+from flows.service.server import prepare_environment
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -21,7 +21,7 @@ from benchmarks.soak.machine import Machine
 from benchmarks.soak.page import Row
 from benchmarks.soak.recordings import Drop
 from benchmarks.written import put
-from flows.arrivals import ledger
+from flows.watching import ledger
 from invae.errors import MachineError
 
 QUICK = 12

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.soak.machine import PARTS, Sample
 from benchmarks.soak.page import Row
 from benchmarks.soak.recordings import Drop
-from flows.arrivals import ledger
+from flows.watching import ledger
 
 STARTING = 0.3
 """Share of the last life that counts as starting up."""
@@ -85,7 +85,7 @@ def costs(runs: Sequence[Run], out: Path, *, seconds: float) -> list[Row]:
 
 def imports() -> list[Row]:
     """What the warm process takes to import everything."""
-    program = "import time; t = time.monotonic(); from flows.warm import load; load(); print(time.monotonic() - t)"
+    program = "import time; t = time.monotonic(); from flows.service.warm import load; load(); print(time.monotonic() - t)"
     took = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout
     return [Row("imports, once", f"{float(took):.1f} s")]
 

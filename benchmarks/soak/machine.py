@@ -17,7 +17,7 @@ import httpx
 import psutil
 import yaml
 
-from flows.warm import RUN_NAME
+from flows.service.warm import RUN_NAME
 
 TINY = {
     "name": "soak",
@@ -31,10 +31,10 @@ TINY = {
 """The smallest science there is."""
 WARM = "warm process"
 PARTS = {
-    "invae serve": "flows.cli",
-    "server": "flows.server",
-    "runner": "flows.runner",
-    WARM: "flows.warm",
+    "invae serve": "flows.cli.main",
+    "server": "flows.service.server",
+    "runner": "flows.service.runner",
+    WARM: "flows.service.warm",
 }
 """Parts of what serves, and their modules; the runs are copies of the last one."""
 SERVES = "watch it at"
@@ -105,7 +105,7 @@ class Machine:
         own |= {**self.database, "PREFECT_HOME": str(self.folder / "prefect")}
         log = (self.folder / f"serve-{self.lives}.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *words],
+            [sys.executable, "-m", "flows.cli.main", *words],
             env=own,
             stdout=log,
             stderr=log,

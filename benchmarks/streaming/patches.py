@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from benchmarks.run import receipt
-from invae import dims, store
+from invae import dims
 from invae.descriptors.layout import lay_out_patches
+from invae.storage import store
 
 SIDE = 64
 """Of a patch [pixel]."""

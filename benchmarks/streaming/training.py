@@ -13,9 +13,9 @@ import torch
 from benchmarks.peak_memory import peak_mb
 from benchmarks.streaming.patches import forget
 from invae.config import ModelConfig, TrainingConfig
+from invae.training.annotations import SiteKnown
 from invae.training.batches import ArraySource, PatchSource, open_patches
 from invae.training.fit import Epoch
-from invae.training.known import SiteKnown
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, train_on
 

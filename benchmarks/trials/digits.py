@@ -13,7 +13,7 @@ from benchmarks import scores
 from benchmarks.trial import Goal, Scores, Trial, clock, shortened, train
 from invae import InvariantVAE
 from invae.config.synthetic import DigitsConfig
-from invae.models.patches import OUTLIERS
+from invae.models.batch import OUTLIERS
 from invae.synthetic import digits
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "digits"

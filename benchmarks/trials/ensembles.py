@@ -6,7 +6,7 @@ from benchmarks import scores
 from benchmarks.trial import Goal, Scores, Trial, clock, shortened
 from benchmarks.trials import cards
 from invae import InvariantVAE
-from invae.ensemble.ensemble import Ensemble
+from invae.estimators.ensemble import Ensemble
 
 
 def disagreement(trial: Trial, seed: int, quick: bool) -> Scores:

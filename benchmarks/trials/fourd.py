@@ -11,16 +11,17 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.ideal import ideal
 from benchmarks.trial import Goal, Scores, Trial, shortened, train
-from flows.configurations import load
-from invae import InvariantVAE, dims, store
-from invae.analysis.scan_lattice import left_of_lattice
-from invae.analysis.scan_surprise import FIELDS, surprise, unlike_usual
+from invae import InvariantVAE, dims
+from invae.analysis.diffraction.lattice import left_of_lattice
+from invae.analysis.diffraction.surprise import FIELDS, surprise, unlike_usual
 from invae.config import GrapheneConfig, PatternsConfig, ProcessConfig
+from invae.config.named import load
 from invae.descriptors.describe import describe
-from invae.descriptors.pattern_scan import survey
-from invae.descriptors.patterns import on_scale
-from invae.provenance import Receipt
+from invae.descriptors.diffraction.patches import on_scale
+from invae.descriptors.diffraction.scan import survey
 from invae.readers.ingest import ingest
+from invae.storage import store
+from invae.storage.provenance import Receipt
 from invae.synthetic import graphene
 from invae.synthetic.flake import make_flake
 

@@ -13,8 +13,8 @@ from sklearn.mixture import GaussianMixture
 from benchmarks.scores import accuracy, matched, rand_index
 from benchmarks.trial import Goal, Scores, Trial, shortened, train
 from benchmarks.trials.fourd import NEAR, SCAN, described, turned
-from flows.configurations import load
-from invae import store
+from invae.config.named import load
+from invae.storage import store
 from invae.synthetic import graphene
 from invae.synthetic.crystal import BOND, along
 

@@ -8,8 +8,8 @@ from scipy.spatial import KDTree
 from benchmarks.trial import Goal, Scores, Trial, clock
 from invae.config.atoms import FindConfig
 from invae.config.scenes import AtomFramesConfig
-from invae.descriptors.atom_vacancies import vacancies
-from invae.descriptors.atoms import find_atoms
+from invae.descriptors.atoms.find import find_atoms
+from invae.descriptors.atoms.vacancies import vacancies
 from invae.synthetic import atoms
 
 UNSEEN = 10_000

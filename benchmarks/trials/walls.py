@@ -13,11 +13,11 @@ from sklearn.metrics import r2_score
 from benchmarks import scores
 from benchmarks.run import receipt, scratch
 from benchmarks.trial import Goal, Scores, Trial, clock, shortened, train
-from invae import store
 from invae.config import AtomsConfig, ComputeConfig, IngestConfig
 from invae.config.scenes import LatticeConfig
 from invae.descriptors.describe import describe
 from invae.readers.ingest import ingest
+from invae.storage import store
 from invae.synthetic import lattice
 
 UNSEEN = 10_000

@@ -7,25 +7,27 @@ import numpy as np
 import xarray as xr
 from threadpoolctl import threadpool_limits
 
-from invae import dims, store
-from invae.analysis import baselines, clusters, examples, linear, on_images, traversal
+from invae import dims
+from invae.analysis import baselines, clusters, examples, linear, traversal
+from invae.analysis.angle_posterior import angle_examples
 from invae.analysis.association import associate
+from invae.analysis.atoms import groups as atom_groups
+from invae.analysis.classes import class_names, empty_classes, members_of
 from invae.analysis.confusion import compare, known_classes
 from invae.analysis.decoding import decoder_of, states_of
-from invae.analysis.images import add_images
+from invae.analysis.diffraction.groups import add_scan
+from invae.analysis.domains.groups import add_images
+from invae.analysis.domains.switching import LABELS as DESCRIPTORS
+from invae.analysis.domains.switching import describe_sites
+from invae.analysis.domains.wall_normal import wall_normal
+from invae.analysis.ground_truth import angle_scores, known_numbers, linear_scores
 from invae.analysis.inputs import Inputs
-from invae.analysis.known import angle_scores, known_numbers, linear_scores
-from invae.analysis.members import class_names, empty_classes, members_of
-from invae.analysis.orientation import wall_normal
-from invae.analysis.posterior import angle_examples
-from invae.analysis.scan import add_scan
 from invae.analysis.summary import summarise
-from invae.analysis.switching import LABELS as DESCRIPTORS
-from invae.analysis.switching import describe_sites
 from invae.analysis.traversal import Decode
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
+from invae.storage import store
+from invae.storage.provenance import Receipt
 
 SAME = 0.95
 """Content dimensions with a larger correlation say the same."""
@@ -71,7 +73,7 @@ def analyse(
         if inputs.has_frames:
             add_images(inputs, groups)
         elif inputs.on_images:
-            on_images.add_images(inputs, groups)
+            atom_groups.add_images(inputs, groups)
         elif inputs.on_scan:
             add_scan(inputs, groups)
         groups["summary"] = summarise(groups)
@@ -108,7 +110,7 @@ def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
     baseline["bic"] = classes["bic"]
     baseline.attrs = {name: classes.attrs[name] for name in ("turns", "agreement", "n_classes")}
     groups = {"": sites, "baseline": baseline, "training": _history(inputs.model)}
-    described = [name for name in (*DESCRIPTORS, *on_images.MEASURED) if name in sites]
+    described = [name for name in (*DESCRIPTORS, *atom_groups.MEASURED) if name in sites]
     if described:
         groups["association"] = _associations(inputs, sites, described)
     groups |= _beside(inputs, sites, components)

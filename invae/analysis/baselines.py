@@ -17,11 +17,12 @@ from sklearn.decomposition import NMF, FastICA
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from invae import dims, store
+from invae import dims
 from invae.analysis.clusters import N_STARTS, even, mixture, standardised
 from invae.config.results import Baseline
-from invae.descriptors.patterns import EMPTY
+from invae.descriptors.diffraction.patches import EMPTY
 from invae.errors import ConfigError, InputError
+from invae.storage import store
 
 FITTED = 4000
 """Sites that a method is fitted to, evenly chosen; the rest is placed."""

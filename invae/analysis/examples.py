@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invae import dims, store
+from invae import dims
 from invae.analysis.decoding import latents_of, states_of
-from invae.analysis.orientation import upright
+from invae.analysis.domains.wall_normal import upright
 from invae.analysis.traversal import Decode
+from invae.storage import store
 
 PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 KINDS = ("best", "median", "worst")

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invae import dims, store
+from invae import dims
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.progress import Progress
+from invae.storage import store
 
 SHARES = {"descriptors": (0, 50), "components": (50, 75), "maps": (75, 90), "rest": (90, 100)}
 """How far each part takes the work, begin and end [percent]."""

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invae import dims, store
-from invae.blocks import map_blocks
+from invae import dims
 from invae.config import ComputeConfig
 from invae.errors import InputError
 from invae.progress import Progress, silent
+from invae.storage import store
+from invae.storage.blocks import map_blocks
 
 BLOCK_BYTES = 32 << 20
 """Patches worked on at once by one worker [B, float64]."""

@@ -6,10 +6,11 @@ import numpy as np
 import xarray as xr
 from scipy.spatial import KDTree
 
-from invae import dims, store
-from invae.blocks import map_blocks
+from invae import dims
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.progress import Progress, silent
+from invae.storage import store
+from invae.storage.blocks import map_blocks
 
 MAX_FRAMES = 64
 """Frames whose maps a result keeps, evenly chosen over the recording."""

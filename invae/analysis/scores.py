@@ -15,11 +15,12 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from invae import dims, store
-from invae.analysis.switching import describe_sites
+from invae import dims
+from invae.analysis.domains.switching import describe_sites
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.descriptors.walls import WALL_180, WALL_NON180
+from invae.descriptors.domains.walls import WALL_180, WALL_NON180
 from invae.errors import InputError
+from invae.storage import store
 
 WALL_TOLERANCE = 2.0
 """Walls nearer than this are the same wall [px]."""

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from invae.secrets import holds_secret
+from invae.redaction import holds_secret
 
 
 class Config(BaseModel):

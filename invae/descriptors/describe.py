@@ -12,13 +12,13 @@ from invae.config import (
     PatternsConfig,
     WallsConfig,
 )
-from invae.descriptors.atom_patches import describe_atoms
+from invae.descriptors.atoms.patches import describe_atoms
 from invae.descriptors.dense_patches import describe_dense
+from invae.descriptors.diffraction.patches import describe_patterns
+from invae.descriptors.domains.patches import describe_walls
 from invae.descriptors.image_patches import describe_images
-from invae.descriptors.patterns import describe_patterns
-from invae.descriptors.wall_patches import describe_walls
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
+from invae.storage.provenance import Receipt
 
 KINDS: Mapping[type, Callable[..., None]] = {
     WallsConfig: describe_walls,

@@ -8,8 +8,6 @@ import numpy as np
 import scipy.ndimage as ndi
 import xarray as xr
 
-from invae import store
-from invae.blocks import map_blocks
 from invae.config import ComputeConfig
 from invae.config.atoms import FramesConfig
 from invae.descriptors.layout import lay_out_patches, pixel_sizes
@@ -18,6 +16,8 @@ from invae.descriptors.signals import read_frames
 from invae.dims import FRAME, IMAGE, SITE
 from invae.errors import ConfigError, InputError
 from invae.progress import Progress
+from invae.storage import store
+from invae.storage.blocks import map_blocks
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invae import store
-from invae.blocks import map_blocks
 from invae.config import ComputeConfig, ImagesConfig
-from invae.descriptors.known import known_of
+from invae.descriptors.annotations import known_of
 from invae.descriptors.layout import lay_out_patches, site_coordinates
 from invae.descriptors.signals import read_frames
 from invae.dims import FRAME, IMAGE
 from invae.errors import ConfigError, InputError
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
+from invae.storage import store
+from invae.storage.blocks import map_blocks
+from invae.storage.provenance import Receipt
 
 KIND = "image"
 INDEPENDENT = "independent_frames"

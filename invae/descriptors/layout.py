@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from invae import store
 from invae.dims import CHANNEL, KINDS, PATCH, PATCH_X, PATCH_Y, SITE, X, Y, attrs, flags
+from invae.storage import store
 
 PATCH_BYTES = 16e6
 """Size of a shard of patches [byte]."""

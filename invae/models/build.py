@@ -17,11 +17,19 @@ from torch import nn
 from invae.config import model as parts
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
+from invae.models.batch import Geometry
 from invae.models.canvas import Canvas, CanvasGenerator, Home, shift_margin
-from invae.models.centre import CentreFinder
-from invae.models.circle import CirclePrior
-from invae.models.climb import Climber
-from invae.models.decoders import (
+from invae.models.centring import CentreFinder
+from invae.models.families import Plan, plan
+from invae.models.fields import Field, PosedField, WholeField
+from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
+from invae.models.geometry.circle import CirclePrior
+from invae.models.geometry.polar import PolarGrid
+from invae.models.geometry.pose import pixel_grid
+from invae.models.inference import OnePass, Recogniser, TwoPass
+from invae.models.latents import ClassPrior, NormalPrior
+from invae.models.likelihoods import Noise, noise_of
+from invae.models.networks.decoders import (
     ConvDecoder,
     DenseDecoder,
     FromGrid,
@@ -29,7 +37,7 @@ from invae.models.decoders import (
     PolarDecoder,
     SpatialDecoder,
 )
-from invae.models.encoders import (
+from invae.models.networks.encoders import (
     AngleHead,
     ClassHead,
     CodeHead,
@@ -43,19 +51,11 @@ from invae.models.encoders import (
     ShiftHead,
     TargetHead,
 )
-from invae.models.families import Plan, plan
-from invae.models.fields import Field, PosedField, WholeField
-from invae.models.gauge import Dipole, Landmarks
-from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
-from invae.models.latents import ClassPrior, NormalPrior
-from invae.models.likelihoods import Noise, noise_of
-from invae.models.patches import Geometry
-from invae.models.placed import Frame, PlacedGenerator
-from invae.models.polar import PolarGrid
-from invae.models.pose import pixel_grid
-from invae.models.proposals import WIDTH, Proposer
-from invae.models.recognisers import OnePass, Recogniser, TwoPass
-from invae.models.search import Search
+from invae.models.orientation import Dipole, Landmarks
+from invae.models.pose_search.gauss_newton import Climber
+from invae.models.pose_search.posed_image import Frame, PlacedGenerator
+from invae.models.pose_search.proposals import WIDTH, Proposer
+from invae.models.pose_search.search import Search
 from invae.models.vae import VAE
 
 VECTORS = ("shift", "angle")

@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from invae.models.batch import Geometry, Patches
 from invae.models.fields import Code, Field
 from invae.models.generators import Evidence, Generator, Picture
+from invae.models.geometry.polar import bilinear, uncompiled
+from invae.models.geometry.pose import pixel_grid
 from invae.models.latents import Latents, NormalPrior
 from invae.models.likelihoods import Noise
-from invae.models.patches import Geometry, Patches
-from invae.models.polar import bilinear, uncompiled
-from invae.models.pose import pixel_grid
 
 REACH = 3.0  # sd of the prior that the margin holds
 WIDEST = 0.5  # margin, as a share of the frame

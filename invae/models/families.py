@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from invae.config import model as parts
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
-from invae.models.circle import CirclePrior
+from invae.models.batch import Geometry
 from invae.models.fields import Code
+from invae.models.geometry.circle import CirclePrior
+from invae.models.geometry.pose import POSES, Pose
 from invae.models.latents import ClassPrior, NormalPrior, Prior
-from invae.models.patches import Geometry
-from invae.models.pose import POSES, Pose
 
 
 @dataclass(frozen=True)

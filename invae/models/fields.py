@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from invae.models.geometry.pose import Pose, pull_back
 from invae.models.latents import Latents
-from invae.models.pose import Pose, pull_back
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from invae.models.circle import AnglePosterior, CirclePrior, circle_grid
+from invae.models.batch import Geometry, Known, Patches
 from invae.models.fields import Field
-from invae.models.gauge import Gauge
+from invae.models.geometry.circle import AnglePosterior, CirclePrior, circle_grid
+from invae.models.geometry.polar import PolarGrid, correlate, rolled
+from invae.models.geometry.pose import POSES, Rotation, Translation, pixel_grid
 from invae.models.latents import (
     IMPOSSIBLE,
     Categorical,
@@ -26,9 +28,7 @@ from invae.models.latents import (
     class_weights,
 )
 from invae.models.likelihoods import Noise, log_prob
-from invae.models.patches import Geometry, Known, Patches
-from invae.models.polar import PolarGrid, correlate, rolled
-from invae.models.pose import POSES, Rotation, Translation, pixel_grid
+from invae.models.orientation import Gauge
 
 FINER = 4  # angles scored for each direction of the grid
 WINDOW = 0.85  # cosine of the farthest angle from where one is sought: 32 degrees, well below the 60 of a wrong lobe

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from invae.models.circle import CirclePrior
-from invae.models.patches import Known
+from invae.models.batch import Known
+from invae.models.geometry.circle import CirclePrior
 
 IMPOSSIBLE = -1e9
 """Log weight of a class that a label rules out."""

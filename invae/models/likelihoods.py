@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invae.config import model as parts
-from invae.models.patches import Patches, Standardise
+from invae.models.batch import Patches, Standardise
 
 LOG_SD_RANGE = (-5.0, 3.0)  # of the noise, in units of the channel's spread
 # Adam moves any weight by about one learning rate a step, and the log of an sd has whole units to go: without this the noise

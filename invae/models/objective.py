@@ -12,10 +12,11 @@ from invae.config.model import ModelConfig
 from invae.config.objective import CapacityConfig, ObjectiveConfig
 from invae.errors import ConfigError
 from invae.models import schedules
+from invae.models.batch import Patches
 from invae.models.canvas import ShiftPosterior
-from invae.models.circle import AnglePosterior, WrappedNormal
-from invae.models.found import Found
 from invae.models.generators import Picture
+from invae.models.geometry.circle import AnglePosterior, WrappedNormal
+from invae.models.inference import Noise
 from invae.models.latents import (
     Categorical,
     GivenClass,
@@ -25,9 +26,8 @@ from invae.models.latents import (
     Posterior,
     Relaxed,
 )
-from invae.models.patches import Patches
 from invae.models.penalties import Penalty, PenaltyView, find
-from invae.models.recognisers import Noise
+from invae.models.pose_search.estimate import Found
 from invae.models.vae import VAE
 
 PLAIN = ObjectiveConfig()

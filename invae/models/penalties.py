@@ -17,9 +17,9 @@ from torch import Tensor
 
 from invae.config.objective import Option, PenaltyConfig
 from invae.errors import ConfigError, InputError
+from invae.models.batch import Known, Patches
 from invae.models.generators import Picture
 from invae.models.latents import Latents, Normal, Point, Posterior
-from invae.models.patches import Known, Patches
 
 REACH = 3.0
 """Lengths beyond which two sites are no neighbours."""

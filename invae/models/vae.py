@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from invae.errors import InputError
+from invae.models.batch import Geometry, Known, Patches, Standardise, StandardiseNumbers
 from invae.models.generators import Evidence, Generator, Picture
+from invae.models.inference import Inference, Noise, Recogniser
 from invae.models.latents import Latents, Prior
-from invae.models.patches import Geometry, Known, Patches, Standardise, StandardiseNumbers
-from invae.models.recognisers import Inference, Noise, Recogniser
-from invae.models.search import Looking, Search
+from invae.models.pose_search.search import Looking, Search
 
 
 class VAE(nn.Module):

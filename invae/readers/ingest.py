@@ -8,17 +8,18 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from invae import dims, store
-from invae.blocks import map_blocks
+from invae import dims
 from invae.config import ComputeConfig, IngestConfig
 from invae.errors import ConfigError, InputError, InvaeError
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
 from invae.readers import Scan, files_of, open_recording, with_channels
-from invae.readers.ingest_patterns import is_scan, take_in_scan
-from invae.readers.labelled import COMPLETE
+from invae.readers.formats.zarr_netcdf import COMPLETE
+from invae.readers.ingest_scan import is_scan, take_in_scan
 from invae.readers.recording import with_sources
 from invae.readers.survey import Survey
+from invae.storage import store
+from invae.storage.blocks import map_blocks
+from invae.storage.provenance import Receipt
 
 BYTES_PER_MB = 1e6
 

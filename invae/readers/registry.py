@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from invae.errors import InputError, UnknownFormat
-from invae.readers import (
+from invae.readers.formats import (
     app5,
     blo,
     dm,
@@ -14,7 +14,6 @@ from invae.readers import (
     gwy,
     hyperspy,
     ibw,
-    labelled,
     mib,
     mrc,
     npy,
@@ -22,6 +21,7 @@ from invae.readers import (
     tiff,
     tvips,
     velox,
+    zarr_netcdf,
 )
 from invae.readers.raw import HEAD_BYTES, Reader
 
@@ -47,8 +47,8 @@ READERS: tuple[Reader, ...] = (
     npy.NPY,
     npy.NPZ,
     tiff.READER,
-    labelled.ZARR,
-    labelled.NETCDF,
+    zarr_netcdf.ZARR,
+    zarr_netcdf.NETCDF,
 )
 """Asked in this order; a format that is a special case of another stands before it."""
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from invae import results, store
+from invae import results
 from invae.config import ComputeConfig, ReportConfig
 from invae.errors import ConfigError, StoreError
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
 from invae.report import style
-from invae.report.drawing import Drawing, LeftOut, Result
-from invae.report.figures import figures_of
+from invae.report.contents import figures_of
+from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.page import Shown, page
+from invae.storage import store
+from invae.storage.provenance import Receipt
 
 CSS_PIXELS = 104
 """Width of an inch of a figure on the page [CSS pixel]; the resolution of the picture is `dpi`."""

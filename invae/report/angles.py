@@ -11,8 +11,8 @@ from matplotlib.projections.polar import PolarAxes
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
-from invae.report.drawing import Drawing, LeftOut, Result
-from invae.report.plane import ANGLE_TICKS
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latent_plane import ANGLE_TICKS
 
 MOST_COLUMNS = 4
 MOST_EPOCHS = 6

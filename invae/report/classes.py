@@ -6,7 +6,7 @@ import xarray as xr
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
-from invae.report.drawing import Drawing, LeftOut, Result
+from invae.report.figure import Drawing, LeftOut, Result
 
 MOST_COLUMNS = 3
 MOST_CLASSES = 8

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invae import dims
-from invae.report import images, plane, style
-from invae.report.agreement import show_table
+from invae.report import images, latent_plane, style
+from invae.report.ground_truth import show_table
 
 SIDE = 1.42
 """Width of a panel [inch]."""
@@ -27,7 +27,7 @@ class Cell:
     """The model, a column of the gallery."""
     content: np.ndarray
     """(site, latent)."""
-    known: plane.Colouring
+    known: latent_plane.Colouring
     """Known class of each site."""
     traversal: xr.Dataset
     """As in a result."""
@@ -57,14 +57,14 @@ def latent_spaces(cells: Sequence[Cell]) -> Figure:
     def draw(axis: Axes, cell: Cell) -> None:
         keep = images.evenly(len(cell.content), images.MAX_DOTS)
         x, y = cell.content[keep, 0], cell.content[keep, min(1, cell.content.shape[1] - 1)]
-        plane.show(axis, x, y, cell.known, keep=keep, cmap="viridis", size=3, legend=False)
+        latent_plane.show(axis, x, y, cell.known, keep=keep, cmap="viridis", size=3, legend=False)
         axis.set(xticks=[], yticks=[], title="")
         axis.margins(0.08)
         axis.set_box_aspect(1)
         _corner(axis, cell)
 
     figure = _grid(cells, draw)
-    plane.explain(figure, cells[0].known)
+    latent_plane.explain(figure, cells[0].known)
     return figure
 
 

@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 
 from invae import dims
 from invae.report import style
-from invae.report.drawing import Result
+from invae.report.figure import Result
 
 GAP = 2
 """Between pictures of a sheet [pixel]."""

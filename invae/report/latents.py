@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
-from invae.report.drawing import Drawing, LeftOut, Result
-from invae.report.plane import ANGLE_TICKS, shown_dimensions
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latent_plane import ANGLE_TICKS, shown_dimensions
 
 MOST_DIMENSIONS = 4
 MOST_COLUMNS = 3

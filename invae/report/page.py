@@ -14,13 +14,13 @@ import xarray as xr
 
 from invae import dims
 from invae.errors import visible
-from invae.provenance import Receipt
 from invae.report import style
-from invae.report.atoms import named_outliers
-from invae.report.drawing import Result
+from invae.report.atoms.sites import named_outliers
+from invae.report.diffraction.scan import maps_of
+from invae.report.figure import Result
 from invae.report.images import frames_of, has_frames, pixel_nm
-from invae.report.plane import DESCRIPTORS
-from invae.report.scan import maps_of
+from invae.report.latent_plane import DESCRIPTORS
+from invae.storage.provenance import Receipt
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser loads nothing and runs nothing, whatever a name in a recording says."""

@@ -7,7 +7,7 @@ from matplotlib.figure import SubFigure
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
-from invae.report.drawing import Drawing, LeftOut, Result
+from invae.report.figure import Drawing, LeftOut, Result
 
 MOST_COLUMNS = 3
 PAIRS = ((0, 1), (0, 2), (1, 2))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from invae import store
 from invae.errors import InputError
-from invae.provenance import Receipt
 from invae.readers import open_recording
 from invae.results.reading import groups_of
+from invae.storage import store
+from invae.storage.provenance import Receipt
 
 
 def info(path: Path) -> str:

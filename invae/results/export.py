@@ -9,14 +9,14 @@ from typing import Literal, Protocol
 import xarray as xr
 
 from invae.errors import InputError
-from invae.places import ObjectPath, upload
 from invae.progress import Progress, silent
 from invae.results.hyperspy import write_hyperspy
 from invae.results.netcdf import write_netcdf
 from invae.results.reading import open_groups
 from invae.results.slabs import Tell
 from invae.results.table import write_csv
-from invae.store import open_store
+from invae.storage.location import ObjectPath, upload
+from invae.storage.store import open_store
 
 Format = Literal["netcdf", "hyperspy", "csv"]
 SUFFIXES: Mapping[str, str] = {"netcdf": ".nc", "hyperspy": ".hspy", "csv": ".csv"}

@@ -15,8 +15,8 @@ import xarray as xr
 
 from invae import dims
 from invae.errors import InputError
-from invae.provenance import versions
 from invae.results.slabs import COMPRESSION, Tell, chunks_of, slabs
+from invae.storage.provenance import versions
 
 LAYOUT_VERSION = "3.3"
 """Version of HyperSpy's HDF5 layout that is written."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import xarray as xr
 
-from invae import store
 from invae.errors import InputError, StoreError
 from invae.results.schema import REQUIRED_GROUPS, SCHEMA
+from invae.storage import store
 
 
 def open_result(path: Path) -> dict[str, xr.Dataset]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from invae import store
 from invae.errors import StoreError
 from invae.scans.virtual import MAPS, Detectors, maps_from, moments_of
+from invae.storage import store
 
 PATTERN = "pattern"
 READ_BYTES = 8e6

@@ -12,7 +12,7 @@ from invae import dims
 from invae.config.synthetic import DigitsConfig
 from invae.errors import InputError
 from invae.progress import Progress, silent
-from invae.provenance import Receipt, digest_path
+from invae.storage.provenance import Receipt, digest_path
 from invae.synthetic.posing import Poses, posed
 from invae.synthetic.scene import Scene, receipt_of_scene, uniform, write_scene
 

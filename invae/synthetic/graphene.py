@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invae import dims, store
+from invae import dims
 from invae.config.scenes import GrapheneConfig
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
-from invae.store import Variable
+from invae.storage import store
+from invae.storage.provenance import Receipt
+from invae.storage.store import Variable
 from invae.synthetic import multislice
 from invae.synthetic.flake import SCAN, Flake, make_flake, truth
 from invae.synthetic.phase_object import Optics, Potential, centre_of_mass, patterns

@@ -9,11 +9,20 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 import xarray as xr
 
-from invae import dims, store
+from invae import dims
 from invae.config.schema import Config
 from invae.progress import Progress, silent
-from invae.provenance import Receipt, Source, code_digest, digest_json, now, stage_key, versions
-from invae.store import Variable
+from invae.storage import store
+from invae.storage.provenance import (
+    Receipt,
+    Source,
+    code_digest,
+    digest_json,
+    now,
+    stage_key,
+    versions,
+)
+from invae.storage.store import Variable
 
 SHARD_BYTES = 32e6
 IMAGE = "image"
@@ -111,7 +120,7 @@ def receipt_of_scene(
 ) -> Receipt:
     """The receipt of a set, known before a picture is made."""
     values = config.model_dump(mode="json")
-    code = code_digest("synthetic", "store.py")
+    code = code_digest("synthetic", "storage")
     inputs = [name, *(source.sha256 for source in sources)]
     return Receipt(
         stage="simulate",

@@ -12,9 +12,9 @@ import torch
 
 from invae import dims
 from invae.errors import InputError
+from invae.models.batch import Geometry, Patches
 from invae.models.likelihoods import Limits
-from invae.models.patches import Geometry, Patches
-from invae.training.known import SiteKnown, of_store
+from invae.training.annotations import SiteKnown, of_store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -174,7 +174,7 @@ def open_patches(
         StoreError: There is no such store.
         InputError: It holds no patches, or some that cannot be used.
     """
-    from invae import store  # brings zarr, which a bare GPU machine lacks
+    from invae.storage import store
 
     dataset = store.open_store(path)
     if "patch" not in dataset or dataset["patch"].dims != dims.PATCH:

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
+from invae.models.batch import Patches
+from invae.models.inference import Noise
 from invae.models.objective import Evaluation, Objective, Tally, evaluate
-from invae.models.patches import Patches
-from invae.models.recognisers import Noise
 from invae.models.vae import VAE
-from invae.training.angles import AngleCounts
+from invae.training.angle_histogram import AngleCounts
+from invae.training.annotations import SiteKnown
 from invae.training.batches import Batches
-from invae.training.known import SiteKnown
-from invae.training.processes import ALONE, Part, Team
+from invae.training.distributed import ALONE, Part, Team
 
 USUAL_EPOCHS = 60
 LEAST_STEPS = 1500

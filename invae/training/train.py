@@ -12,14 +12,14 @@ import torch
 
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
 from invae.errors import InputError
+from invae.models.batch import StandardiseNumbers
 from invae.models.build import build
 from invae.models.families import completed
 from invae.models.likelihoods import Limits, noise_of
 from invae.models.objective import Objective
-from invae.models.patches import StandardiseNumbers
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
-from invae.training import processes
+from invae.training import distributed
 from invae.training.batches import Batches, PatchSource
 from invae.training.checkpoint import (
     START_FOLDER,
@@ -28,12 +28,10 @@ from invae.training.checkpoint import (
     remove_checkpoint,
     write_checkpoint,
 )
-from invae.training.drawn import training_set
+from invae.training.dataset import training_set
+from invae.training.distributed import ALONE, Team
 from invae.training.fit import Epoch, Fit, length
-from invae.training.processes import ALONE, Team
-from invae.training.saved import Trained, save, save_parts
-from invae.training.split import Split, thin
-from invae.training.start import (
+from invae.training.initialisation import (
     ALIGNED_SHARE,
     GROUPED_SHARE,
     aligned,
@@ -45,9 +43,11 @@ from invae.training.start import (
     settle,
     without_classes,
 )
+from invae.training.model_folder import Trained, save, save_parts
+from invae.training.split import Split, thin
 
 if TYPE_CHECKING:
-    from invae.provenance import Receipt
+    from invae.storage.provenance import Receipt
 
 JUDGED_SITES = 2000
 """Sites from which scales and the range of the content are taken."""
@@ -96,12 +96,12 @@ def train(
         InputError: The patches cannot be trained on.
         TrainingDiverged: The loss became infinite or not a number.
     """
-    from invae import store  # brings zarr, which a bare GPU machine lacks
+    from invae.storage import store
 
     paths = [patches] if isinstance(patches, Path) else list(patches)
     drawn = training_set(paths, limits=limits_of(model), share=training.held_out, seed=seed)
     device = device_of(compute.device)
-    with store.writing(target), processes.team(device) as team:
+    with store.writing(target), distributed.team(device) as team:
         if team.leads:
             store.begin(target, receipt.key)
         team.wait()

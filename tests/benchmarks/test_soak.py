@@ -17,10 +17,10 @@ from benchmarks.soak import arrivals, database, findings, page, recordings
 from benchmarks.soak.__main__ import soak
 from benchmarks.soak.machine import TINY, Sample
 from benchmarks.written import put
-from flows.arrivals import ledger
-from flows.arrivals.ledger import Entry
-from flows.configurations import checked
+from flows.watching import ledger
+from flows.watching.ledger import Entry
 from invae.config import ProcessConfig
+from invae.config.named import checked
 from invae.errors import InputError, MachineError
 from invae.readers import open_recording
 

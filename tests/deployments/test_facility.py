@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from flows import configurations
+from invae.config import named
 from invae.config.synthetic import DomainsConfig
 from invae.synthetic.domains import simulate
 
@@ -93,7 +93,7 @@ def facility(tmp_path, environment, free_port, database) -> Facility:
 
 
 def test_the_commands_of_the_compose_file_process_a_recording(facility, start, until):
-    series = configurations.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
+    series = named.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
     facility.recordings.mkdir()  # where nothing arrives, but it is looked at
     source = facility.recordings.parent / "domains.zarr"
     simulate(source, config=DomainsConfig.model_validate(series), seed=11)
@@ -118,7 +118,7 @@ def test_the_commands_of_the_compose_file_process_a_recording(facility, start, u
         return answer.raise_for_status().json()
 
     deployed = {found["name"]: found for found in ask("deployments/filter")}
-    assert set(configurations.available()) <= set(deployed)
+    assert set(named.available()) <= set(deployed)
     config = f"{deployed['demo']['parameters']['config']} {SMALL}"
     assert "compute.scheduler=tcp://127.0.0.1:" in config
     run = ask(

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows import configurations
+from invae.config import named
 from invae.config.synthetic import DomainsConfig
 from invae.synthetic.domains import simulate
 
@@ -60,13 +60,13 @@ def test_four_flows_at_once_do_not_lock_the_database(address, start, environment
 
 def test_a_recording_is_processed_with_its_record_on_postgresql(address, environment, tmp_path):
     recording, out = tmp_path / "domains.zarr", tmp_path / "results"
-    series = configurations.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
+    series = named.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
     simulate(recording, config=DomainsConfig.model_validate(series), seed=11)
     changes = ["training.epochs=3", "describe.patches.window=16", "report.dpi=50"]
     words = ["run", str(recording), "--config", "demo", "--out", str(out)]
     words += [word for change in changes for word in ("--set", change)]
     answer = subprocess.run(
-        [sys.executable, "-m", "flows.cli", *words],
+        [sys.executable, "-m", "flows.cli.main", *words],
         env={**environment, "PREFECT_API_URL": address},
         capture_output=True,
         text=True,

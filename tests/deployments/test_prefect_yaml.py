@@ -7,7 +7,7 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-from flows import configurations
+from invae.config import named
 
 ROOT = Path(__file__).parents[2]
 FILE = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())
@@ -37,9 +37,7 @@ def test_parameters_fit_the_flow(name):
 
 
 def test_every_shipped_configuration_is_deployed_under_its_name_and_version():
-    shipped = {
-        name: configurations.load(name) for name in configurations.available() if "@" not in name
-    }
+    shipped = {name: named.load(name) for name in named.available() if "@" not in name}
     deployed = {
         name: filled(deployment["parameters"])["config"]
         for name, deployment in DEPLOYMENTS.items()
@@ -57,7 +55,7 @@ def test_what_is_watched_is_processed_by_a_deployment_that_is_there():
     watched = [d for d in DEPLOYMENTS.values() if d["entrypoint"] == "flows.watch.watch"]
     assert watched
     for deployment in watched:
-        config = configurations.pinned(filled(deployment["parameters"])["config"]["config"])
+        config = named.pinned(filled(deployment["parameters"])["config"]["config"])
         assert DEPLOYMENTS[config.name]["entrypoint"] == "flows.process.process"
         (schedule,) = deployment["schedules"]
         assert schedule["interval"] >= 10

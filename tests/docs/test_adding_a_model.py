@@ -14,7 +14,7 @@ from invae import InvariantVAE
 from invae.config import ModelConfig
 from invae.errors import ConfigError
 from invae.models.families import FAMILIES, Family
-from invae.models.pose import Pose
+from invae.models.geometry.pose import Pose
 from tests.docs.blocks import DOCS, python_blocks
 from tests.invae.models.walk import (
     SQUARE,

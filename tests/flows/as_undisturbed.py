@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from invae import stages
+from invae.stages import stages
 
 PATIENCE = 400
 """For anything at all on a busy machine [s]."""

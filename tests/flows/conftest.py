@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows import configurations
-from invae.config import ProcessConfig
+from invae.config import ProcessConfig, named
 from invae.config.synthetic import DomainsConfig
 from invae.synthetic.domains import simulate
 
@@ -37,14 +36,14 @@ class Run:
 
 @pytest.fixture(scope="session")
 def config() -> ProcessConfig:
-    return configurations.load("demo", changes=CHANGES)
+    return named.load("demo", changes=CHANGES)
 
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory) -> Path:
     """A simulated series."""
     target = tmp_path_factory.mktemp("simulated") / "domains.zarr"
-    series = configurations.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
+    series = named.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
     simulate(target, config=DomainsConfig.model_validate(series), seed=11)
     return target
 

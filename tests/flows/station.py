@@ -16,8 +16,8 @@ import httpx
 import psutil
 import yaml
 
-from flows.arrivals import ledger
-from flows.arrivals.ledger import Entry
+from flows.watching import ledger
+from flows.watching.ledger import Entry
 from tests.flows.as_undisturbed import PATIENCE
 
 RUN = "the run"
@@ -70,7 +70,7 @@ class Station:
     def child(self, module: str) -> psutil.Process:
         """The process of a module, or the run that is at work: a child of the warm process."""
         if module == RUN:
-            (run,) = self.child("flows.warm").children()
+            (run,) = self.child("flows.service.warm").children()
             return run
         return next(one for one in self.started if module in one.cmdline())
 
@@ -99,7 +99,7 @@ def stations(folder: Path, config: Mapping[str, Any]) -> Iterator[Serve]:
     def start(*words: str) -> Station:
         places = ["--watch", str(box), "--out", str(out), "--config", str(settings)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", "serve", *places, "--port", "0", *words],
+            [sys.executable, "-m", "flows.cli.main", "serve", *places, "--port", "0", *words],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

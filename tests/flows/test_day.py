@@ -10,10 +10,10 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from flows.arrivals import ledger
 from flows.day import day
-from flows.daybook import is_of, look_back, made_on, page_of
-from tasks.folder import read_record
+from flows.service.daily_page import is_of, look_back, made_on, page_of
+from flows.watching import ledger
+from tasks.recording_folder import read_record
 
 TODAY = datetime.now().astimezone().date()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from invae import stages
+from invae.stages import stages
 from tests.flows import as_undisturbed
 from tests.flows.as_undisturbed import PATIENCE
 
@@ -28,7 +28,7 @@ CAPBSET_DROP, DAC_OVERRIDE = 24, 1
 def invae(*words: str, before: Callable[[], object] | None = None) -> subprocess.Popen[str]:
     """A command line, with something done to its process before it begins."""
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", *words],
+        [sys.executable, "-m", "flows.cli.main", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

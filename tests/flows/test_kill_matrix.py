@@ -15,7 +15,7 @@ import pytest
 import yaml
 from distributed import Client
 
-from invae import stages
+from invae.stages import stages
 from tests.flows import as_undisturbed
 from tests.flows.as_undisturbed import PATIENCE, wait_for
 from tests.flows.station import RUN, Station, stations
@@ -23,7 +23,7 @@ from tests.invae.dask_cluster import Cluster, cluster
 
 pytestmark = pytest.mark.slow
 
-VICTIMS = {"flow": RUN, "runner": "flows.runner", "server": "flows.server"}
+VICTIMS = {"flow": RUN, "runner": "flows.service.runner", "server": "flows.service.server"}
 IN_BLOCKS = ("ingest", "describe", "analyse")
 """Stages whose work goes to Dask."""
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_of_dask_costs_no_value(
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
     path, out = tmp_path / "config.yaml", tmp_path / "out"
     path.write_text(yaml.safe_dump(undisturbed.config.model_dump(mode="json")))
-    command = [sys.executable, "-m", "flows.cli", "run", str(undisturbed.source)]
+    command = [sys.executable, "-m", "flows.cli.main", "run", str(undisturbed.source)]
     command += ["--config", str(path), "--out", str(out)]
     folder = out / undisturbed.folder.name
     with cluster(tmp_path) as of:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from invae import stages
+from invae.stages import stages
 from tests.flows import as_undisturbed
 from tests.flows.as_undisturbed import PATIENCE, wait_for
 
@@ -23,7 +23,7 @@ def command(prefect_server, undisturbed, tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(undisturbed.config.model_dump(mode="json")))
     words = ["run", str(undisturbed.source), "--config", str(path), "--out", str(tmp_path / "out")]
-    return [sys.executable, "-m", "flows.cli", *words]
+    return [sys.executable, "-m", "flows.cli.main", *words]
 
 
 def start(command: list[str], server: str) -> subprocess.Popen:
@@ -116,7 +116,7 @@ def rerun_of_a_finished_recording(undisturbed, tmp_path) -> float:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(undisturbed.config.model_dump(mode="json")))
     code = (
-        "import sys\nfrom flows.cli import execute\n"
+        "import sys\nfrom flows.cli.main import execute\n"
         f"words = ['run', {str(undisturbed.source)!r}, '--config', {str(path)!r}]\n"
         f"assert execute([*words, '--out', {str(undisturbed.out)!r}]) == 0\n"
         "print([m for m in ('torch', 'prefect', 'dask', 'distributed') if m in sys.modules])"

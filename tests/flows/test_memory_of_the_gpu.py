@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from flows import configurations
 from flows.process import process
-from invae import stages, store
-from invae.differences import differences
+from invae.config import named
 from invae.errors import OutOfMemory
-from invae.provenance import Receipt
-from tasks.folder import read_record
+from invae.stages import stages
+from invae.stages.compare import differences
+from invae.storage import store
+from invae.storage.provenance import Receipt
+from tasks.recording_folder import read_record
 from tasks.train import train
 from tests.invae.training.little_memory import Memory
 
@@ -29,7 +30,7 @@ def receipt_of(folder: Path, stage: str) -> Receipt:
 
 @pytest.fixture
 def asked(config):
-    return configurations.amended(config, [f"training.batch_size={ASKED}"])
+    return named.amended(config, [f"training.batch_size={ASKED}"])
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def half(undisturbed, asked, tmp_path):
     copied = tmp_path / "half" / undisturbed.folder.name
     copied.mkdir(parents=True)
     shutil.copytree(undisturbed.folder / "descriptors.zarr", copied / "descriptors.zarr")
-    config = configurations.amended(asked, [f"training.batch_size={FITS}"])
+    config = named.amended(asked, [f"training.batch_size={FITS}"])
     with Memory() as memory:
         train.fn(str(copied / "descriptors.zarr"), config)
     return copied, memory.most
@@ -89,7 +90,7 @@ def test_another_batch_that_is_asked_for_is_tried_as_it_is(asked, folder, half):
     patches = str(folder / "descriptors.zarr")
     with Memory(half[1]), pytest.raises(OutOfMemory):
         train.fn(patches, asked)
-    other = configurations.amended(asked, ["training.batch_size=12"])
+    other = named.amended(asked, ["training.batch_size=12"])
     train.fn(patches, other)
     assert receipt_of(folder, "train").config["training"]["batch_size"] == 12
     assert receipt_of(folder, "train").asked == ""

@@ -8,14 +8,14 @@ import sys
 import pytest
 import yaml
 
-from invae import stages
+from invae.stages import stages
 
 SECONDS = 2.0
 """Of the processor, all imports included."""
 HEAVY = {"dask", "distributed", "prefect", "torch", "matplotlib"}
 RERUN = """
 import sys
-from flows.cli import execute
+from flows.cli.main import execute
 code = execute(sys.argv[1:])
 print(*sorted({name.partition(".")[0] for name in sys.modules}), sep="\\n")
 sys.exit(code)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from flows.cli import execute
-from invae import stages, store
-from invae.places import place
+from flows.cli.main import execute
+from invae.stages import stages
+from invae.storage import store
+from invae.storage.location import place
 
 
 def contents(folder: Path) -> dict[str, bytes]:

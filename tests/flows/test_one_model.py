@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from flows import configurations
-from flows.cli import execute
-from invae import store
+from flows.cli.main import execute
+from invae.config import named
 from invae.config.synthetic import DomainsConfig
+from invae.storage import store
 from invae.synthetic.domains import simulate
 
 
@@ -18,9 +18,9 @@ def out(recording, config, tmp_path_factory) -> Path:
     """Two recordings that are described, and one model of both."""
     folder = tmp_path_factory.mktemp("one_model")
     out, settings = folder / "results", folder / "config.yaml"
-    series = configurations.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
+    series = named.changed({}, ["rows=64", "columns=64", "n_frames=8", "margin=16"])
     simulate(folder / "second.zarr", config=DomainsConfig.model_validate(series), seed=12)
-    settings.write_text(configurations.as_yaml(config))
+    settings.write_text(named.as_yaml(config))
     for source in (recording, folder / "second.zarr"):
         words = ["--config", str(settings), "--out", str(out)]
         assert execute(["ingest", str(source), *words]) == 0

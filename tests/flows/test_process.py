@@ -11,9 +11,9 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.states import State
 
 from flows.process import process
-from invae import stages
 from invae.errors import InputError
-from tasks.audience import told
+from invae.stages import stages
+from tasks.progress import told
 from tasks.runs import SENTENCES
 
 

@@ -13,8 +13,9 @@ import pytest
 import xarray as xr
 import yaml
 
-from flows.cli import execute
-from invae import stages, store, versions
+from flows.cli.main import execute
+from invae.stages import stages, versions
+from invae.storage import store
 
 TIMEOUT = 300
 
@@ -154,7 +155,7 @@ def test_killed_in_any_stage_the_same_command_finishes_with_the_same_values(
     calm = shutil.copytree(out, tmp_path / "calm")
     words = ["reprocess", "domains", "--config", config, "--out"]
     assert execute([*words, str(calm)]) == 0
-    command = [sys.executable, "-m", "flows.cli", *words, str(out)]
+    command = [sys.executable, "-m", "flows.cli.main", *words, str(out)]
     environment = {**os.environ, "PREFECT_API_URL": prefect_server}
     end = time.monotonic() + TIMEOUT
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
@@ -164,7 +165,7 @@ def test_killed_in_any_stage_the_same_command_finishes_with_the_same_values(
             time.sleep(0.002)
         os.kill(process.pid, signal.SIGKILL)
     subprocess.run(command, env=environment, check=True, timeout=TIMEOUT)
-    from invae.changes import digests
+    from invae.stages.compare import digests
 
     (undisturbed,), (folder,) = versions_in(calm), versions_in(out)
     assert [change.what for change in digests(undisturbed, folder) if change.is_one] == []

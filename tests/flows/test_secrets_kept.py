@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from flows import configurations
-from flows.cli import execute
-from invae import stages
+from flows.cli.main import execute
+from invae.config import named
 from invae.errors import ConfigError, InputError
+from invae.stages import stages
 from tasks.describe import describe
 from tasks.ingest import ingest
 
@@ -40,7 +40,7 @@ def test_the_command_in_the_record_is_without_its_secrets(recording, config, tmp
 )
 def test_a_configuration_with_a_password_in_it_is_refused(change, capsys, recording):
     with pytest.raises(ConfigError, match="has a password or key in it; set it in the environment"):
-        configurations.load("demo", changes=[change])
+        named.load("demo", changes=[change])
     assert execute(["run", str(recording), "--config", "demo", "--set", change]) == 1
     assert "hunter2" not in "".join(capsys.readouterr())
 

@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
-from flows import configurations
-from flows.commands import running
-from invae import stages, store
-from invae.config import CardsConfig, DigitsConfig, ProcessConfig, ShiftsConfig
+from flows.cli.commands import execute
+from invae.config import CardsConfig, DigitsConfig, ProcessConfig, ShiftsConfig, named
+from invae.stages import stages
+from invae.storage import store
 from invae.synthetic import cards, shifts
 from invae.synthetic.digits import scene
 from invae.synthetic.scene import receipt_of_scene, write_scene
@@ -29,9 +29,9 @@ SHORT = (
 def run(source: Path, out: Path, config: ProcessConfig) -> Path:
     """All stages of a set, without a server; its folder."""
     quiet, folder = Console(quiet=True), out / source.stem
-    running.run_ingest([source], folder, config, console=quiet)
+    execute.run_ingest([source], folder, config, console=quiet)
     for stage in list(stages.STAGES)[1:]:
-        running.run_stage(stage, folder, config, console=quiet)
+        execute.run_stage(stage, folder, config, console=quiet)
     return folder
 
 
@@ -54,7 +54,7 @@ def many_cards(tmp_path_factory) -> Path:
 
 
 def test_a_set_of_cards_goes_from_pictures_to_a_report(few_cards, tmp_path):
-    folder = run(few_cards, tmp_path, configurations.load("cards-jrvae", changes=SHORT))
+    folder = run(few_cards, tmp_path, named.load("cards-jrvae", changes=SHORT))
     result = result_of(folder)
     truth = store.open_store(few_cards, group="truth")
     np.testing.assert_array_equal(result["truth_suit"], truth["suit"])
@@ -66,7 +66,7 @@ def test_a_set_of_cards_goes_from_pictures_to_a_report(few_cards, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CARDS)
 def test_every_configuration_for_cards_ends_with_a_report(name, many_cards, tmp_path):
-    folder = run(many_cards, tmp_path, configurations.load(name, changes=SHORT))
+    folder = run(many_cards, tmp_path, named.load(name, changes=SHORT))
     assert np.isfinite(result_of(folder)["content"]).all()
     assert (folder / "report" / "index.html").is_file()
 
@@ -74,7 +74,7 @@ def test_every_configuration_for_cards_ends_with_a_report(name, many_cards, tmp_
 @pytest.mark.slow
 def test_a_set_of_peaks_ends_with_a_report(tmp_path):
     shifts.simulate(tmp_path / "shifts.zarr", config=ShiftsConfig(n_signals=400), seed=3)
-    config = configurations.load("shifts-tvae", changes=SHORT)
+    config = named.load("shifts-tvae", changes=SHORT)
     result = result_of(run(tmp_path / "shifts.zarr", tmp_path / "out", config))
     assert np.isfinite(result["shift"]).all()
     assert "truth_position" in result.coords
@@ -88,6 +88,6 @@ def test_a_set_of_digits_ends_with_a_report(tmp_path):
     settings, target = DigitsConfig(), tmp_path / "digits.zarr"
     receipt = receipt_of_scene("digits", target, config=settings, seed=3)
     write_scene(target, scene(images, None, settings, seed=3), receipt=receipt)
-    config = configurations.load("digits-avae", changes=SHORT)
+    config = named.load("digits-avae", changes=SHORT)
     result = result_of(run(target, tmp_path / "out", config))
     assert np.isfinite(result["angle"]).all()

@@ -14,10 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import configurations
-from flows.commands.running import config_of
-from invae import stages, store
-from tasks.folder import read_record
+from flows.cli.commands.execute import config_of
+from invae.config import named
+from invae.stages import stages
+from invae.storage import store
+from tasks.recording_folder import read_record
 from tasks.train import train
 from tests.flows.train_with_little_memory import LIMIT
 from tests.invae.training.little_memory import Memory
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def described(undisturbed, tmp_path) -> Path:
     """A recording whose patches are there and whose model is not."""
-    from flows.cli import execute
+    from flows.cli.main import execute
 
     out = tmp_path / "out"
     changes = ["training.epochs=12", "training.checkpoint_seconds=0", "compute.device=cpu"]
@@ -49,7 +50,7 @@ def torchrun(
     folder: Path,
     n_processes: int,
     *options: str,
-    module: str = "flows.cli",
+    module: str = "flows.cli.main",
     changes: Sequence[str] = (),
     **environment: str,
 ) -> subprocess.Popen[str]:
@@ -136,7 +137,7 @@ def memory_for(n_patches: int, described: Path, folder: Path) -> int:
     with Memory() as memory:
         train.fn(
             str(folder / "descriptors.zarr"),
-            configurations.amended(config_of(described), changes),
+            named.amended(config_of(described), changes),
         )
     return memory.most
 
@@ -156,8 +157,8 @@ def test_what_one_process_has_no_memory_for_is_halved_for_all(described, tmp_pat
     assert "unexpected" not in told
     receipt = store.read_receipt(described / "model")
     assert receipt is not None
-    asked = configurations.amended(config_of(described), changes)
-    half = configurations.amended(asked, ["training.batch_size=8"])
+    asked = named.amended(config_of(described), changes)
+    half = named.amended(asked, ["training.batch_size=8"])
     keys = [stages.receipt_of(stages.STAGES["train"], described, c).key for c in (asked, half)]
     assert [receipt.asked, receipt.key] == keys
     said = read_record(described)["stages"]["train"]

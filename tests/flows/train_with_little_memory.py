@@ -3,7 +3,7 @@
 import os
 import sys
 
-from flows.cli import execute
+from flows.cli.main import execute
 from tests.invae.training.little_memory import Memory
 
 LIMIT = "LITTLE_MEMORY"

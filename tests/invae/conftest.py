@@ -8,11 +8,11 @@ from typing import Protocol
 import numpy as np
 import pytest
 
-from invae import stages
 from invae.config import GrapheneConfig, ProcessConfig
 from invae.config.synthetic import CardsConfig, DomainsConfig
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
+from invae.stages import stages
+from invae.storage.provenance import Receipt
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def _scan(folder: Path) -> Run:
 
 def _through_all_stages(folder: Path, source: Path, config: ProcessConfig) -> Run:
     from invae.descriptors.describe import describe
-    from invae.embed import embed
+    from invae.embedding.embed import embed
     from invae.readers.ingest import ingest
     from invae.training.train import train
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from invae import store
+from invae.storage import store
 
 ROOT = Path(__file__).parents[2]
 LOOPBACK = ("--host", "127.0.0.1")

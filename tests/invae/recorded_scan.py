@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from invae import dims, store
+from invae import dims
+from invae.storage import store
 
 SCAN = (dims.SCAN_Y, dims.SCAN_X)
 DETECTOR = (dims.K_Y, dims.K_X)

@@ -14,12 +14,12 @@ import xarray as xr
 
 from invae import InvariantVAE
 from invae.config import ModelConfig
-from invae.embed import encode_batch
+from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
+from invae.models.batch import Geometry, Patches
 from invae.models.build import build
-from invae.models.circle import AnglePosterior, CirclePrior, circle_grid
-from invae.models.patches import Geometry, Patches
-from invae.models.pose import Rotation, pixel_grid
+from invae.models.geometry.circle import AnglePosterior, CirclePrior, circle_grid
+from invae.models.geometry.pose import Rotation, pixel_grid
 from invae.training.split import Places, split_blocks
 
 FAMILIES = ["VAE", "rVAE", "rtVAE", "jrVAE"]

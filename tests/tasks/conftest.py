@@ -2,10 +2,9 @@
 
 import pytest
 
-from flows import configurations
-from invae.config import ProcessConfig
+from invae.config import ProcessConfig, named
 
 
 @pytest.fixture(scope="session")
 def config() -> ProcessConfig:
-    return configurations.load("demo")
+    return named.load("demo")

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tasks.artifacts import data_uri, key_of
-from tasks.audience import Pace
 from tasks.curve import drawing
+from tasks.progress import Pace
 
 NAME = "{http://www.w3.org/2000/svg}polyline"
 

@@ -11,14 +11,14 @@ from uuid import uuid4
 import pytest
 
 from invae.errors import StoreError
-from invae.places import place
+from invae.storage.location import place
 from tasks import lease
-from tasks.folder import exclusive, is_worked_on
 from tasks.lease import Holder
+from tasks.recording_folder import exclusive, is_worked_on
 
 HOLDER = """
 import sys, time
-from tasks.folder import exclusive, is_worked_on
+from tasks.recording_folder import exclusive, is_worked_on
 with exclusive(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

@@ -19,8 +19,8 @@ from invae.errors import (
     WorkerLost,
 )
 from tasks import runs
-from tasks.audience import told
 from tasks.ingest import ingest
+from tasks.progress import told
 from tasks.train import train
 
 OF_THE_MACHINE = [

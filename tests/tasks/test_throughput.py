@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tasks.audience import Throughput, duration
+from tasks.progress import Throughput, duration
 
 
 def test_the_rate_counts_from_the_first_report(monkeypatch: pytest.MonkeyPatch) -> None:

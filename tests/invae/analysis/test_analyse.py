@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import results, store
+from invae import results
 from invae.dims import meanings
+from invae.storage import store
 
 
 @pytest.fixture(scope="module")

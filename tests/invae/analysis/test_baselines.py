@@ -5,12 +5,13 @@ import pytest
 import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
-from invae import dims, store
+from invae import dims
 from invae.analysis import baselines
 from invae.analysis.linear import principal_components
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.descriptors.patterns import EMPTY
+from invae.descriptors.diffraction.patches import EMPTY
 from invae.errors import ConfigError, InputError
+from invae.storage import store
 
 SHAPE = (1, 6, 8)
 METHODS = ("pca", "ica", "nmf", "kmeans", "gmm")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import store
 from invae.analysis import linear
 from invae.analysis.linear import principal_components
 from invae.config import ComputeConfig
 from invae.errors import InputError
+from invae.storage import store
 
 SHAPE = (2, 6, 5)
 

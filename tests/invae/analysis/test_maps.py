@@ -3,9 +3,10 @@
 import numpy as np
 import xarray as xr
 
-from invae import dims, store
+from invae import dims
 from invae.analysis.maps import chosen_frames, frame_table, grid_maps, image_maps, wall_points
 from invae.config import AnalyseConfig, ComputeConfig
+from invae.storage import store
 
 
 def site_table(y, x, frame, **variables):

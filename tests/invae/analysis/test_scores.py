@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import store
+from invae.analysis.domains.switching import describe_sites
 from invae.analysis.scores import (
     auc,
     drift_error,
@@ -16,10 +16,10 @@ from invae.analysis.scores import (
     wall_f1,
     wall_score,
 )
-from invae.analysis.switching import describe_sites
 from invae.config import AnalyseConfig, ComputeConfig, DomainsConfig
-from invae.descriptors.walls import WALL_NON180
+from invae.descriptors.domains.walls import WALL_NON180
 from invae.errors import InputError, StoreError
+from invae.storage import store
 from invae.synthetic.domains import simulate, simulate_dataset
 
 SMALL = DomainsConfig(rows=96, columns=96, n_frames=5)

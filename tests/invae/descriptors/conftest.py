@@ -8,11 +8,11 @@ import pytest
 import scipy.ndimage as ndi
 import xarray as xr
 
-from invae import store
 from invae.config import ComputeConfig, DescribeConfig, WallsConfig
 from invae.descriptors.describe import describe
 from invae.progress import Progress, silent
-from invae.provenance import Receipt
+from invae.storage import store
+from invae.storage.provenance import Receipt
 
 UNITS = {"phase": "rad", "amplitude": "pm", "height": "nm", "deflection": "nm"}
 ONE = ComputeConfig(workers=1)

@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 from pydantic import ValidationError
 
-from invae import store
 from invae.config import ComputeConfig, WallsConfig
 from invae.config.describe import (
     DelayChannels,
@@ -20,6 +19,7 @@ from invae.config.describe import (
 )
 from invae.dims import KINDS, meanings
 from invae.errors import ConfigError, InputError
+from invae.storage import store
 from tests.invae.descriptors.conftest import Describe, Record, disc, lock_in, texture
 
 SHAPE = (64, 72)

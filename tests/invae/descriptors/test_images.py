@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import dims, stages, store
+from invae import dims
 from invae.config import CardsConfig, ImagesConfig, IngestConfig, ProcessConfig
 from invae.errors import ConfigError, InputError
-from invae.provenance import Receipt
 from invae.readers.ingest import ingest
+from invae.stages import stages
+from invae.storage import store
+from invae.storage.provenance import Receipt
 from invae.synthetic import cards, shifts
-from invae.training.drawn import split_store
+from invae.training.dataset import split_store
 
 
 def taken_in(source: Path, tmp_path: Path) -> Path:

@@ -10,12 +10,12 @@ import pytest
 import scipy.ndimage as ndi
 import xarray as xr
 
-from invae import store
 from invae.config import IngestConfig, WallsConfig
 from invae.config.describe import DelayChannels, PatchConfig
 from invae.config.synthetic import DomainsConfig, ProbeConfig
-from invae.provenance import Receipt
 from invae.readers.ingest import ingest
+from invae.storage import store
+from invae.storage.provenance import Receipt
 from invae.synthetic.domains import simulate
 from tests.invae.descriptors.conftest import Describe
 

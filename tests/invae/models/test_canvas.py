@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from invae.config import ModelConfig
-from invae.embed import encode_batch
+from invae.embedding.embed import encode_batch
+from invae.models.batch import Geometry, Patches
 from invae.models.build import build
 from invae.models.canvas import (
     Canvas,
@@ -23,7 +24,6 @@ from invae.models.fields import Code, WholeField
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise, Poisson, log_prob
 from invae.models.objective import evaluate
-from invae.models.patches import Geometry, Patches
 
 GEOMETRIES = {
     "image": (Geometry(1, 12, 12), (4, 4)),

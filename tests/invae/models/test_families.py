@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from invae.config import ModelConfig
-from invae.embed import encode_batch
+from invae.embedding.embed import encode_batch
+from invae.models.batch import Geometry, Patches
 from invae.models.families import FAMILIES
-from invae.models.patches import Geometry, Patches
 from tests.invae.models.walk import (
     SQUARE,
     WALK,

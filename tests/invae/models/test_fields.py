@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from invae.config.synthetic import CardsConfig
+from invae.models.batch import Geometry
 from invae.models.fields import Code, PosedField
-from invae.models.patches import Geometry
-from invae.models.pose import POSES, pixel_grid
+from invae.models.geometry.pose import POSES, pixel_grid
 from invae.synthetic import cards
 
 SIZE = 48

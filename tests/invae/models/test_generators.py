@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import distributions
 
-from invae.models.circle import CirclePrior
+from invae.models.batch import Geometry, Patches
 from invae.models.fields import Code, Field
-from invae.models.gauge import Landmarks
 from invae.models.generators import FINER, DiscGenerator, OnDisc
+from invae.models.geometry.circle import CirclePrior
+from invae.models.geometry.polar import PolarGrid
 from invae.models.latents import Latents
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise, log_prob
-from invae.models.patches import Geometry, Patches
-from invae.models.polar import PolarGrid
+from invae.models.orientation import Landmarks
 
 SIZE, N_ANGLES = 16, 32
 

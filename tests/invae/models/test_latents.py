@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import distributions
 
-from invae.models.circle import AnglePosterior, CirclePrior
+from invae.models.batch import Known
+from invae.models.geometry.circle import AnglePosterior, CirclePrior
 from invae.models.latents import (
     IMPOSSIBLE,
     Categorical,
@@ -20,7 +21,6 @@ from invae.models.latents import (
     class_weights,
     gumbel,
 )
-from invae.models.patches import Known
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import distributions
 
+from invae.models.batch import Patches
 from invae.models.generators import OnPixels
 from invae.models.latents import Normal, NormalPrior
 from invae.models.likelihoods import (
@@ -21,7 +22,6 @@ from invae.models.likelihoods import (
     Poisson,
     log_prob,
 )
-from invae.models.patches import Patches
 
 CANONICAL = (Bernoulli, ContinuousBernoulli, Poisson)
 FIXED = settings(derandomize=True, max_examples=40, deadline=None)

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from invae.config import ModelConfig
 from invae.errors import ConfigError
+from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
 from invae.models.latents import Categorical, Normal, PartlyKnown
 from invae.models.objective import (
@@ -19,7 +20,6 @@ from invae.models.objective import (
     evaluate,
     surprise,
 )
-from invae.models.patches import Geometry, Known, Patches
 
 N = 6
 

@@ -7,8 +7,8 @@ from sklearn.linear_model import LinearRegression
 
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.synthetic import ShiftsConfig
-from invae.embed import encode_batch
-from invae.models.patches import Patches
+from invae.embedding.embed import encode_batch
+from invae.models.batch import Patches
 from invae.synthetic import shifts
 from invae.training.batches import ArraySource
 from invae.training.split import split_sites

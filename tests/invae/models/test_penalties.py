@@ -13,16 +13,16 @@ import xarray as xr
 from invae import InvariantVAE
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.objective import PenaltyConfig
-from invae.embed import encode_batch
+from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
+from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
 from invae.models.latents import Point
 from invae.models.objective import Objective, evaluate
-from invae.models.patches import Geometry, Known, Patches
 from invae.models.penalties import PenaltyView, find, follow, smooth
+from invae.training.annotations import SiteKnown
 from invae.training.batches import ArraySource
-from invae.training.known import SiteKnown
-from invae.training.saved import Trained, load, save
+from invae.training.model_folder import Trained, load, save
 from invae.training.split import split_sites
 from invae.training.train import train_on
 

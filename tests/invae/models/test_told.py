@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from invae.config import ModelConfig
-from invae.embed import encode_batch
+from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
+from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
 from invae.models.families import completed, plan
 from invae.models.latents import Categorical, ClassPrior, Relaxed
 from invae.models.objective import evaluate
-from invae.models.patches import Geometry, Known, Patches
 from invae.models.vae import VAE
+from invae.training.annotations import SiteKnown, checked
 from invae.training.batches import ArraySource
-from invae.training.known import SiteKnown, checked
 
 SQUARE = Geometry(1, 16, 16)
 

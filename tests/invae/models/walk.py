@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from invae.config import ModelConfig, TrainingConfig
-from invae.embed import encode_batch
+from invae.embedding.embed import encode_batch
+from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
 from invae.models.generators import DiscGenerator, EveryClass, Generator
 from invae.models.objective import Objective, evaluate
-from invae.models.patches import Geometry, Known, Patches
 from invae.models.vae import VAE
+from invae.training.annotations import SiteKnown
 from invae.training.batches import ArraySource
-from invae.training.known import SiteKnown
-from invae.training.saved import Trained, load, save
+from invae.training.model_folder import Trained, load, save
 from invae.training.split import split_sites
 from invae.training.train import train_on
 

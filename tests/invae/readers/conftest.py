@@ -13,8 +13,8 @@ import xarray as xr
 
 from invae.config import IngestConfig
 from invae.errors import InvaeError
-from invae.provenance import Receipt, digest_path
 from invae.readers.ingest import ingest
+from invae.storage.provenance import Receipt, digest_path
 
 Channels = Mapping[str, np.ndarray]
 """Values (frame, y, x) by the instrument's label."""

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import dims, open_recording, store
+from invae import dims, open_recording
 from invae.config import CardsConfig, DomainsConfig
+from invae.storage import store
 from invae.synthetic import cards, domains
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import store
 from invae.config import ComputeConfig, IngestConfig
 from invae.errors import ConfigError, InputError, StoreError
-from invae.provenance import Receipt
 from invae.readers import open_recording
 from invae.readers.ingest import ingest, ingest_dataset
+from invae.storage import store
+from invae.storage.provenance import Receipt
 from tests.invae.readers.held import contents
 
 Write = Callable[..., Path]
@@ -236,7 +236,7 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from invae.config import IngestConfig
 from invae.errors import StoreError
-from invae.provenance import Receipt
+from invae.storage.provenance import Receipt
 from invae.readers.ingest import ingest
 receipt = Receipt("ingest", "k" * 20, "r", (), {}, {}, "", 0, "")
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -290,7 +290,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 from benchmarks.peak_memory import peak_mb
 from invae.config import IngestConfig, ComputeConfig
-from invae.provenance import Receipt
+from invae.storage.provenance import Receipt
 from invae.readers.ingest import ingest_dataset
 import dask
 class Made(BackendArray):

@@ -9,12 +9,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from invae import store
 from invae.config import ComputeConfig, IngestConfig
-from invae.provenance import Receipt
 from invae.readers import formats, labels, open_recording
 from invae.readers.ingest import ingest_dataset
 from invae.readers.registry import MICROSCOPES
+from invae.storage import store
+from invae.storage.provenance import Receipt
 
 FORMATS = [reader.name for reader in formats() if reader not in MICROSCOPES]
 TYPES = {

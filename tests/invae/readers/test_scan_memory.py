@@ -15,7 +15,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 from benchmarks.peak_memory import peak_mb
 from invae.config import ComputeConfig, IngestConfig
-from invae.provenance import Receipt
+from invae.storage.provenance import Receipt
 from invae.readers.ingest import ingest_dataset
 
 class Generated(BackendArray):

@@ -6,8 +6,8 @@ import pytest
 from invae import results
 from invae.config import ReportConfig
 from invae.report import gallery, style
-from invae.report.figures import figures_of
-from invae.report.plane import Colouring, colourings
+from invae.report.contents import figures_of
+from invae.report.latent_plane import Colouring, colourings
 from invae.report.rgb import colours_of
 
 

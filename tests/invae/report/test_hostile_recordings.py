@@ -12,12 +12,12 @@ from matplotlib.text import Text
 
 from invae.config import ReportConfig
 from invae.errors import visible
-from invae.provenance import Source
 from invae.report import style
-from invae.report.drawing import Drawing, LeftOut
-from invae.report.figures import figures_of
+from invae.report.contents import figures_of
+from invae.report.figure import Drawing, LeftOut
 from invae.report.page import Shown, page
 from invae.results import open_result
+from invae.storage.provenance import Source
 from tests.invae.report.read_page import Page
 
 KINDS = ("small_run", "scan_run", "atom_run", "dense_run", "card_run")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from invae.report.atoms import named_outliers
+from invae.report.atoms.sites import named_outliers
 from invae.results import open_result
 
 WALLS = re.compile(r"wall|polari[sz]ation|switch|domain|pinning|lost contact", re.IGNORECASE)

@@ -8,14 +8,15 @@ import pytest
 import xarray as xr
 import zarr
 
-from invae import results, store
+from invae import results
 from invae.config import ReportConfig
 from invae.errors import ConfigError, StoreError
 from invae.report import as_bytes, style
+from invae.report.associations import association
 from invae.report.classes import bic
-from invae.report.drawing import LeftOut
-from invae.report.figures import SECTIONS, figures_of
-from invae.report.follow import association
+from invae.report.contents import SECTIONS, figures_of
+from invae.report.figure import LeftOut
+from invae.storage import store
 from tests.invae.report.read_page import Page
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from invae import dims, store
+from invae import dims
 from invae.config import ReportConfig
-from invae.report.figures import figures_of
-from invae.report.scan import beside, panels
+from invae.report.contents import figures_of
+from invae.report.diffraction.scan import beside, panels
 from invae.results import open_result, validate
+from invae.storage import store
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import store
-from invae.provenance import Receipt, Source
+from invae.storage import store
+from invae.storage.provenance import Receipt, Source
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pytest
 import xarray as xr
 
 from benchmarks.peers.environments import HYPERSPY
-from invae import results, store
+from invae import results
 from invae.errors import InputError
 from invae.results.hyperspy import signals_of
+from invae.storage import store
 
 
 def test_every_signal_has_the_groups_of_the_layout(copied):

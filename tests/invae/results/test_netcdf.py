@@ -3,8 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from invae import results, store
+from invae import results
 from invae.results.slabs import SLAB_BYTES
+from invae.storage import store
 
 
 def test_netcdf_has_the_same_values_in_the_same_groups(copied):

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from invae import store
 from invae.errors import StoreError
 from invae.scans.stored import maps_of_store
 from invae.scans.virtual import Detectors, maps_of
+from invae.storage import store
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 from pydantic import ValidationError
 
-from invae import store
 from invae.config import CardsConfig
+from invae.storage import store
 from invae.synthetic import cards, posing
 from invae.synthetic import scene as scenes
 from invae.synthetic.cards import SUITS, SYMMETRY, draw, render, simulate

@@ -6,9 +6,9 @@ import struct
 import numpy as np
 import pytest
 
-from invae import store
 from invae.config import DigitsConfig
 from invae.errors import InputError
+from invae.storage import store
 from invae.synthetic.digits import read_images, read_labels, simulate, turn
 
 

@@ -8,8 +8,8 @@ import xarray as xr
 from pydantic import ValidationError
 from scipy import ndimage
 
-from invae import store
 from invae.config import DomainsConfig
+from invae.storage import store
 from invae.synthetic import domains
 from invae.synthetic.domains import (
     applied_field,

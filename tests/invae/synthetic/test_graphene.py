@@ -8,9 +8,9 @@ import pytest
 import xarray as xr
 from pydantic import ValidationError
 
-from invae import store
 from invae.config import GrapheneConfig
 from invae.errors import ConfigError
+from invae.storage import store
 from invae.synthetic import graphene
 from invae.synthetic.crystal import BOND, turning
 from invae.synthetic.flake import Flake, make_flake

@@ -5,8 +5,8 @@ import pytest
 from pydantic import ValidationError
 from scipy.optimize import curve_fit
 
-from invae import store
 from invae.config import ShiftsConfig
+from invae.storage import store
 from invae.synthetic.shifts import draw, simulate
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import store
 from invae.config import AtomFramesConfig, GrapheneMovieConfig, LatticeConfig
+from invae.storage import store
 from invae.synthetic import atoms, graphene_movie, lattice
 from invae.synthetic.crystal import BOND
 from invae.synthetic.stem_image import ELEMENTS

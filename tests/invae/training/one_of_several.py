@@ -18,10 +18,10 @@ from torch.overrides import TorchFunctionMode
 
 from invae.config import ModelConfig, TrainingConfig
 from invae.errors import WorkerLost
-from invae.training import processes
+from invae.training import distributed
 from invae.training.batches import ArraySource
 from invae.training.fit import Epoch
-from invae.training.saved import Trained
+from invae.training.model_folder import Trained
 from invae.training.split import Split
 from invae.training.train import train_on
 
@@ -42,7 +42,7 @@ def patches() -> np.ndarray:
     return (spots + 0.05 * rng.normal(size=spots.shape))[:, None].astype("f4")
 
 
-def trained(family: str, team: processes.Team = processes.ALONE) -> Trained:
+def trained(family: str, team: distributed.Team = distributed.ALONE) -> Trained:
     """A short training, with batches that do not divide by the number of processes."""
     sites = np.arange(N_SITES)
     return train_on(
@@ -102,7 +102,7 @@ class Failing(TorchFunctionMode):
 def ended(family: str, fault: Callable[[], None] | None) -> dict[str, object]:
     """What the training ended with: its history and weights, or an error."""
     try:
-        with processes.team(CPU) as team:
+        with distributed.team(CPU) as team:
             last = team.rank == team.size - 1
             with Failing(fault) if fault and last else nullcontext():
                 made = trained(family, team)

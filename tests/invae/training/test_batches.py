@@ -8,9 +8,9 @@ import pytest
 import torch
 import xarray as xr
 
-from invae import store
 from invae.errors import InputError, StoreError
 from invae.models.likelihoods import Bernoulli, Poisson
+from invae.storage import store
 from invae.training import batches as module
 from invae.training.batches import ArraySource, Batches, PatchSource, StreamSource, open_patches
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import dims, store
+from invae import dims
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
 from invae.errors import InputError
-from invae.provenance import Receipt
+from invae.storage import store
+from invae.storage.provenance import Receipt
 from invae.training.checkpoint import CHECKPOINT_FILE
 from invae.training.fit import Epoch
-from invae.training.saved import load
+from invae.training.model_folder import load
 from invae.training.train import train
 
 ON_CPU = ComputeConfig(device="cpu")

@@ -11,7 +11,7 @@ import pytest
 from invae.config import IngestConfig
 from invae.errors import InputError, InvaeError
 from invae.readers import Scan, files_of, open_recording
-from invae.readers.frames import Frames
+from invae.readers.formats.raw_frames import Frames
 from invae.readers.ingest import ingest
 from invae.readers.raw import Key
 

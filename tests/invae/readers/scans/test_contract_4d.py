@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae import store
 from invae.config import IngestConfig
 from invae.readers import Scan, files_of, open_recording
-from invae.readers.frames import Frames, Part, read_frames
+from invae.readers.formats.raw_frames import Frames, Part, read_frames
 from invae.readers.ingest import ingest
 from invae.readers.labels import canonical_units
 from invae.readers.raw import Pixels
+from invae.storage import store
 
 WriteScan = Callable[..., Path]
 DIMS = ("scan_y", "scan_x", "k_y", "k_x")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from invae.errors import ConfigError, InputError
 from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, evenly_spaced
-from invae.readers.scan import Scan, fitting, in_scan, one_pattern
+from invae.readers.scan_shape import Scan, fitting, in_scan, one_pattern
 
 HERE = Path("scan.mib")
 QUIET = settings(derandomize=True, max_examples=60, deadline=None, database=None)

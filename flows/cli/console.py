@@ -1,0 +1,118 @@
+"""What a person sees in the terminal: a bar per stage with rate and time left, or plain lines in a file."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from tasks.progress import Pace
+
+SECONDS_BETWEEN_LINES = 5.0
+
+TITLES = {
+    "ingest": "take in",
+    "describe": "find sites, cut patches",
+    "train": "train",
+    "embed": "encode",
+    "analyse": "sort and map",
+    "report": "write report",
+}
+
+
+class _Rate(ProgressColumn):
+    """Pieces per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.3g}/s" if speed else "", style="progress.data.speed")
+
+
+class Bars:
+    """An audience that draws one bar per stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def begin(self, stage: str) -> None:
+        """Draw the stage's bar."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(
+                TITLES.get(stage, stage), total=None, note=""
+            )
+
+    def move(self, stage: str, done: int, total: int, note: str) -> None:
+        """Move it."""
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
+
+    def end(self, stage: str, seconds: float | None) -> None:
+        """Leave it full; a stage that had nothing to do says so."""
+        self.begin(stage)
+        task = self._tasks[stage]
+        total = self._progress.tasks[self._progress.task_ids.index(task)].total or 1
+        if seconds is None:
+            self._progress.update(task, completed=total, total=total, note="[dim]unchanged[/dim]")
+        else:
+            self._progress.update(task, completed=total, total=total)
+        self._progress.stop_task(task)
+
+
+class Lines:
+    """An audience that writes a line now and then; for files and pipes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._paces: dict[str, Pace] = {}
+        self._last = 0.0
+
+    def begin(self, stage: str) -> None:
+        """Remember when; nothing is written yet."""
+        self._paces[stage], self._last = Pace(), time.monotonic()
+
+    def move(self, stage: str, done: int, total: int, note: str) -> None:
+        """A line every few seconds."""
+        words, instant = self._paces[stage].describe(done, total), time.monotonic()
+        if instant - self._last < SECONDS_BETWEEN_LINES or done >= total:
+            return
+        self._last = instant
+        self._say(f"{stage}: {words}{'; ' + note if note else ''}")
+
+    def end(self, stage: str, seconds: float | None) -> None:
+        """A line for every stage."""
+        self._say(f"{stage}: unchanged" if seconds is None else f"{stage}: made in {seconds:.1f} s")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def shown(console: Console) -> Iterator[Bars | Lines]:
+    """An audience that fits where the output goes."""
+    if not console.is_terminal:
+        yield Lines(console)
+        return
+    columns = (
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        _Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield Bars(progress)

@@ -1,0 +1,144 @@
+"""The runs of recordings on the Prefect server: one for each content and output folder, whoever asks for it.
+
+The server is what decides. A run is known by its idempotency key, so that a second watcher, a lost ledger or a renamed
+copy finds the run that is there; what the machine failed goes on as the same run, never as another.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.states import AwaitingRetry, Scheduled
+
+from flows.service.server import ServerError
+from invae.config import ProcessConfig
+from tasks.artifacts import plain
+from tasks.failures import Failure, read_failure
+
+FLOW = "process"
+PAGE = 100
+"""Runs asked for at once; the server answers at most 200."""
+
+
+def key_of(digest: str, out: Path) -> str:
+    """What the run of a content in an output folder is known by."""
+    return hashlib.sha256(f"{digest} {out.resolve()}".encode()).hexdigest()
+
+
+class Runs:
+    """The runs of one configuration in one output folder."""
+
+    def __init__(self, config: ProcessConfig, out: Path) -> None:
+        self._config, self._out = config, out
+        self._deployment: UUID | None = None
+
+    def parameters(self, sources: Sequence[str], name: str) -> dict[str, Any]:
+        """What a run of `process` is given."""
+        config = self._config.model_dump(mode="json")
+        return {
+            "sources": list(sources),
+            "out": str(self._out.resolve()),
+            "config": config,
+            "name": name,
+        }
+
+    def find(self, digest: str) -> FlowRun | None:
+        """The run of a content, if there is one."""
+        wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[self._tag(digest)]))
+        with get_client(sync_client=True) as client:
+            found = client.read_flow_runs(
+                flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1
+            )
+        return found[0] if found else None
+
+    def submit(self, digest: str, *, sources: Sequence[Path], name: str) -> FlowRun:
+        """The run of a content: the one that is there, or a new one.
+
+        Raises:
+            ServerError: if nothing on the server runs this configuration.
+        """
+        with get_client(sync_client=True) as client:
+            return client.create_flow_run_from_deployment(
+                self._deployment_id(client),
+                parameters=self.parameters([str(path) for path in sources], name),
+                state=Scheduled(),
+                name=f"{FLOW} {name}",
+                tags=[self._tag(digest)],
+                idempotency_key=key_of(digest, self._out),
+            )
+
+    def _tag(self, digest: str) -> str:
+        return f"recording:{key_of(digest, self._out)[:16]}"
+
+    def _deployment_id(self, client: SyncPrefectClient) -> UUID:
+        if self._deployment is None:
+            name = f"{FLOW}/{self._config.name}"
+            try:
+                self._deployment = client.read_deployment_by_name(name).id
+            except ObjectNotFound as error:
+                raise ServerError(
+                    f"the Prefect server has no deployment {name}; deploy it, or unset PREFECT_API_URL"
+                ) from error
+        return self._deployment
+
+
+def read(ids: Sequence[str]) -> Mapping[str, FlowRun]:
+    """Runs by their ids; those that the server does not know are left out."""
+    found: dict[str, FlowRun] = {}
+    with get_client(sync_client=True) as client:
+        for start in range(0, len(ids), PAGE):
+            page = [UUID(one) for one in ids[start : start + PAGE]]
+            wanted = FlowRunFilter(id=FlowRunFilterId(any_=page))
+            found |= {str(run.id): run for run in client.read_flow_runs(flow_run_filter=wanted)}
+    return found
+
+
+def failure(run: FlowRun) -> Failure:
+    """Why a run failed; what did not come to say so was stopped from outside, or before it began."""
+    with get_client(sync_client=True) as client:
+        found = read_failure(client, run.id) if run.state and run.state.is_failed() else None
+    message = (run.state.message if run.state else None) or "the run ended without a word"
+    return found or Failure("machine", " ".join(message.split()), "")
+
+
+def again(
+    run: UUID, *, why: str, seconds: float = 0, parameters: dict[str, Any] | None = None
+) -> None:
+    """Let the same run go on after some seconds; what it has made is not made again.
+
+    Args:
+        run: its id.
+        why: shown in the UI.
+        seconds: to wait [s].
+        parameters: in place of those that it had.
+    """
+    when = datetime.now(UTC) + timedelta(seconds=seconds)
+    with get_client(sync_client=True) as client:
+        if parameters is not None:
+            client.update_flow_run(run, parameters=parameters)
+        state = AwaitingRetry(scheduled_time=when, message=why)
+        client.set_flow_run_state(run, state, force=True)
+
+
+def change(run: UUID, parameters: dict[str, Any]) -> None:
+    """Give a run that has not ended other parameters: its files have another name now."""
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run, parameters=parameters)
+
+
+def show_table(key: str, rows: Sequence[Mapping[str, str]], *, description: str) -> None:
+    """A table among the artifacts of the UI."""
+    table = json.dumps([{name: plain(what) for name, what in row.items()} for row in rows])
+    artifact = ArtifactCreate(key=key, type="table", data=table, description=description)
+    with get_client(sync_client=True) as client:
+        client.create_artifact(artifact)

@@ -1,0 +1,137 @@
+"""What the latents say over a scan: their maps beside those of the detector, and where the model is surprised."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from skimage.feature import peak_local_max
+from skimage.measure import label
+from skimage.segmentation import watershed
+
+from invae import dims
+from invae.analysis.diffraction.surprise import places, surprise
+from invae.analysis.inputs import Inputs
+from invae.config import AnalyseConfig
+from invae.storage import store
+
+SCAN = (dims.SCAN_Y, dims.SCAN_X)
+MAPPED = {
+    "content": "content_map",
+    "angle": "angle_map",
+    "cluster": "cluster_map",
+    "class": "class_map",
+    "reconstruction_error": "error_map",
+    "surprise": "surprise_map",
+}
+"""Values of sites and the maps they become."""
+WHERE = ("y", "x", "y_nm", "x_nm")
+BESIDE = ("pca", "nmf")
+"""Methods without invariance whose coordinates become maps."""
+
+
+def add_scan(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
+    """Add `surprise` to the sites, and the groups `scan` and `surprises`.
+
+    Args:
+        inputs: the stores; the recording with its group `maps`.
+        groups: groups of the result so far; the sites are "".
+    """
+    shape = _shape(inputs)
+    sites = groups[""]
+    recorded = store.open_store(inputs.recording, group="maps").load()
+    told = surprise(
+        sites,
+        shape,
+        radius=inputs.config.surprise_radius,
+        maps=recorded if inputs.config.surprise_lattice == "find" else None,
+    )
+    groups[""] = sites.assign(surprise=told)
+    latents = latent_maps(groups[""], shape) | _beside(groups, sites, shape)
+    groups["scan"] = recorded.assign(latents)
+    groups["surprises"] = surprising(groups[""], shape, config=inputs.config)
+
+
+def _shape(inputs: Inputs) -> tuple[int, int]:
+    pattern = store.open_store(inputs.recording)["pattern"]
+    return pattern.sizes[dims.SCAN_Y], pattern.sizes[dims.SCAN_X]
+
+
+def latent_maps(sites: xr.Dataset, shape: tuple[int, int]) -> dict[str, xr.Variable]:
+    """What is said of sites as maps over the scan (scan_y, scan_x, …); NaN, or −1, where there is no site."""
+    return {
+        name: raster(sites[source], sites, shape)
+        for source, name in MAPPED.items()
+        if source in sites
+    }
+
+
+def raster(values: xr.DataArray, sites: xr.Dataset, shape: tuple[int, int]) -> xr.Variable:
+    """Values of sites (site, …) where their probes are (scan_y, scan_x, …)."""
+    more = [str(dim) for dim in values.dims if dim != dims.SITE]
+    empty = -1 if values.dtype.kind == "i" else np.nan
+    found = np.full((*shape, *(values.sizes[dim] for dim in more)), empty, dtype=values.dtype)
+    found[places(sites)] = values.transpose(dims.SITE, *more).to_numpy()
+    return xr.Variable((*SCAN, *more), found, values.attrs)
+
+
+def _beside(
+    groups: Mapping[str, xr.Dataset], sites: xr.Dataset, shape: tuple[int, int]
+) -> dict[str, xr.Variable]:
+    """Maps of methods without invariance, as many coordinates as the model has."""
+    beside = groups.get("baselines")
+    if beside is None:
+        return {}
+    methods = {str(name) for name in beside["baseline"].to_numpy()}
+    found = {}
+    for name in sorted(methods & set(BESIDE)):
+        content = beside["content"].sel(baseline=name, drop=True)
+        content = content.rename({dims.LATENT: f"{name}_index"})
+        found[f"{name}_map"] = raster(content, sites, shape)
+    return found
+
+
+def surprising(sites: xr.Dataset, shape: tuple[int, int], *, config: AnalyseConfig) -> xr.Dataset:
+    """The peaks of the surprise above the threshold, the highest first: `site`, `surprise`, and the middle of what is surprising."""
+    values = raster(sites["surprise"], sites, shape).to_numpy()
+    known = np.nan_to_num(values, nan=-np.inf)
+    known = np.where(np.isfinite(known), known, known[np.isfinite(known)].min())
+    peaks = peak_local_max(
+        known,
+        min_distance=max(1, round(2 * config.surprise_radius)),
+        threshold_abs=config.surprise_threshold,
+        exclude_border=False,
+    )
+    number = np.full(shape, -1)
+    number[places(sites)] = np.arange(sites.sizes[dims.SITE])
+    peaks = peaks[number[tuple(peaks.T)] >= 0]
+    found = number[tuple(peaks.T)]
+    share = _shares(known * (number >= 0), peaks)[:, *places(sites)]
+    at = sites.isel({dims.SITE: found})
+    columns = {
+        "site": (found, dims.attrs("position of the peak along `site`")),
+        "surprise": (at["surprise"].to_numpy(), at["surprise"].attrs),
+        **{name: (share @ sites[name].to_numpy(), sites[name].attrs) for name in WHERE},
+    }
+    return xr.Dataset({name: ("peak", *column) for name, column in columns.items()})
+
+
+def _shares(surprise: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """What every probe has of the surprise around each peak, (peak, scan_y, scan_x); each peak's add up to 1.
+
+    Around a peak is what is connected with it, at least half as high, and on its own side of the valley to other peaks. Its
+    middle says better where a defect is than the peak: the surroundings of a missing atom differ along three arms, and noise says which
+    of them is the highest.
+
+    Args:
+        surprise: (scan_y, scan_x), finite, 0 where there is no site.
+        peaks: their places (peak, 2), where the surprise is above 0.
+    """
+    marker = np.zeros(surprise.shape, np.int32)
+    marker[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    side = watershed(-surprise, marker)
+    share = np.zeros((len(peaks), *surprise.shape))
+    for row, peak in enumerate(map(tuple, peaks)):
+        high = (side == row + 1) & (surprise >= surprise[peak] / 2)
+        region = np.asarray(label(high, connectivity=1))
+        share[row] = np.where(region == region[peak], surprise, 0)
+    return share / share.sum(axis=(1, 2), keepdims=True)

@@ -1,0 +1,188 @@
+"""How walls move between frames, drift removed, and where they stay.
+
+Source: definitions of this project; no public ones exist.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.ndimage as ndi
+import xarray as xr
+from scipy.spatial import KDTree
+
+from invae import dims
+from invae.analysis.domains.switching import drift_between, onto, switched_polarization
+from invae.config import AnalyseConfig, ComputeConfig
+from invae.descriptors.domains.walls import WALL_180
+from invae.progress import Progress, silent
+from invae.storage import store
+from invae.storage.blocks import map_blocks
+
+TRANSITIONS = ("none", "forward", "reverse")
+"""Meanings of `transition`: a wall arrives, a wall has left."""
+FORWARD, REVERSE = 1, 2
+FRAMES_PER_BLOCK = 32
+
+
+def evolution(maps: xr.Dataset, *, frames: Sequence[int], config: AnalyseConfig) -> xr.Dataset:
+    """Where walls arrive (forward) and from where they leave (reverse) until the next frame, (frame, y, x).
+
+    forward = wall(t+1) ∖ wall(t), reverse = wall(t) ∖ wall(t+1), each beyond `config.wall_tolerance`; in pixels of frame t.
+    Nothing changes in the last frame, and where either frame is masked.
+
+    Args:
+        maps: `wall`, `valid` (frame, y, x) and `drift` (frame, axis).
+        frames: numbers t of the frames wanted.
+        config: the tolerance.
+    """
+    size = (maps.sizes[dims.Y], maps.sizes[dims.X])
+    transition = np.zeros((len(frames), *size), np.uint8)
+    for index, frame in enumerate(frames):
+        if frame + 1 < maps.sizes[dims.FRAME]:
+            transition[index] = _transition(maps, frame, tolerance=config.wall_tolerance)
+    return xr.Dataset(
+        {
+            "transition": (
+                dims.IMAGE,
+                transition,
+                dims.flags(TRANSITIONS, "change of the walls until the next frame"),
+            )
+        },
+        coords={
+            dims.FRAME: (dims.FRAME, np.asarray(frames), dims.attrs("number of the frame")),
+            **{axis: maps[axis] for axis in (dims.Y, dims.X) if axis in maps.coords},
+        },
+    )
+
+
+def _transition(maps: xr.Dataset, frame: int, *, tolerance: float) -> np.ndarray:
+    drift = drift_between(maps, frame, frame + 1)
+    before, after = (maps.isel({dims.FRAME: number}) for number in (frame, frame + 1))
+    wall = before["wall"].to_numpy() == WALL_180
+    wall_after = _move_pixels(after["wall"].to_numpy() == WALL_180, drift)
+    valid_after = onto(after["valid"].to_numpy().astype(np.float32), drift) > 0.5
+    both = before["valid"].to_numpy() & valid_after
+    transition = np.zeros(wall.shape, np.uint8)
+    transition[both & wall_after & (_distance(wall) > tolerance)] = FORWARD
+    transition[both & wall & (_distance(wall_after) > tolerance)] = REVERSE
+    return transition
+
+
+def _move_pixels(mask: np.ndarray, drift: np.ndarray) -> np.ndarray:
+    """The pixels of a mask at their nearest places after the drift; those that leave the frame are lost."""
+    moved = np.zeros_like(mask)
+    places = np.rint(np.argwhere(mask) + drift).astype(int)
+    inside = ((places >= 0) & (places < mask.shape)).all(axis=1)
+    moved[tuple(places[inside].T)] = True
+    return moved
+
+
+def _distance(mask: np.ndarray) -> np.ndarray:
+    """Distance to the nearest pixel of a mask [px]; infinite if there is none."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf)
+    return np.asarray(ndi.distance_transform_edt(~mask))
+
+
+def wall_motion(
+    maps: xr.Dataset, contours: xr.Dataset, *, frames: Sequence[int], config: AnalyseConfig
+) -> xr.Dataset:
+    """Signed normal velocity of every wall point until the next frame, (point) [pixel per frame].
+
+    + into the unswitched side. NaN in the last frame, where the next frame is masked, and where no wall lies within
+    `config.disc_radius` on the side to which the polarization says that the wall went.
+
+    Args:
+        maps: `polarization`, `valid` (frame, y, x) and `drift` (frame, axis).
+        contours: sub-pixel wall points `frame`, `y`, `x` (point) [pixel].
+        frames: numbers of the frames wanted.
+        config: sign of the field, farthest wall, tolerance.
+    """
+    chosen = contours.isel(point=np.isin(contours[dims.FRAME].to_numpy(), frames))
+    number = chosen[dims.FRAME].to_numpy()
+    velocity = np.full(len(number), np.nan)
+    for frame in frames:
+        here = number == frame
+        later = contours[dims.FRAME].to_numpy() == frame + 1
+        if here.any() and later.any():
+            moved = _places(contours)[later] + drift_between(maps, frame, frame + 1)
+            velocity[here] = _velocity(maps, frame, _places(chosen)[here], moved, config=config)
+    labelled = ("point", velocity, dims.attrs("normal velocity", "pixel", per="frame"))
+    return chosen[[dims.FRAME, dims.Y, dims.X]].assign(normal_velocity=labelled)
+
+
+def _velocity(
+    maps: xr.Dataset, frame: int, points: np.ndarray, later: np.ndarray, *, config: AnalyseConfig
+) -> np.ndarray:
+    """Normal velocity of the points of one frame; both in pixels of that frame."""
+    p = switched_polarization(maps, frame, config=config)
+    drift = drift_between(maps, frame, frame + 1)
+    p_later = onto(switched_polarization(maps, frame + 1, config=config), drift)
+    slope = np.stack([ndi.map_coordinates(part, points.T, order=1) for part in np.gradient(p)])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        into_unswitched = -slope / np.hypot(*slope)
+    distance, nearest = KDTree(later).query(points)
+    velocity = ((later[nearest] - points).T * into_unswitched).sum(axis=0)
+    switched = ndi.map_coordinates(p_later, points.T, order=1, cval=np.nan)
+    agrees = (np.sign(switched) == np.sign(velocity)) | (np.abs(velocity) <= config.wall_tolerance)
+    believed = np.isfinite(switched) & agrees & (distance <= config.disc_radius)
+    return np.where(believed, velocity, np.nan)
+
+
+def _places(points: xr.Dataset) -> np.ndarray:
+    return np.column_stack([points[dims.Y].to_numpy(), points[dims.X].to_numpy()])
+
+
+def pinning(
+    maps: xr.Dataset,
+    *,
+    config: AnalyseConfig,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> xr.Dataset:
+    """How long walls stay where they are, (y, x) in pixels of frame 0: 1 if a wall that is near is always there.
+
+    `pinning` is the frames in which a wall is at the pixel (within `config.wall_tolerance`) over the frames in which one
+    is near it (within `config.disc_radius`), NaN where none ever was; `wall_frames` counts the latter.
+
+    Args:
+        maps: `wall`, `valid` (frame, y, x) and `drift` (frame, axis).
+        config: the two distances.
+        compute: how many blocks of frames at once.
+        progress: told of blocks of frames.
+    """
+
+    def count(frames: slice) -> np.ndarray:
+        counts = np.zeros((2, maps.sizes[dims.Y], maps.sizes[dims.X]), np.int32)
+        for frame in range(frames.start, frames.stop):
+            distance = _distance_on_sample(maps, frame)
+            counts[0] += distance <= config.wall_tolerance
+            counts[1] += distance <= config.disc_radius
+        return counts
+
+    blocks = store.blocks(maps.sizes[dims.FRAME], FRAMES_PER_BLOCK)
+    counts = map_blocks(count, blocks, compute=compute, progress=progress)
+    at, near = np.sum(counts, axis=0)
+    share = np.divide(at, near, out=np.full(at.shape, np.nan), where=near > 0)
+    image = (dims.Y, dims.X)
+    return xr.Dataset(
+        {
+            "pinning": (
+                image,
+                share,
+                dims.attrs("share of its time near a pixel that a wall is there"),
+            ),
+            "wall_frames": (image, near, dims.attrs("frames with a wall near")),
+        },
+        coords={axis: maps[axis] for axis in image if axis in maps.coords},
+    )
+
+
+def _distance_on_sample(maps: xr.Dataset, frame: int) -> np.ndarray:
+    """Distance to the nearest wall of a frame, in pixels of frame 0; NaN where masked or outside."""
+    here = maps.isel({dims.FRAME: frame})
+    distance = _distance(here["wall"].to_numpy() == WALL_180)
+    distance[~here["valid"].to_numpy()] = np.nan
+    if not np.isfinite(distance).any():
+        return np.full(distance.shape, np.nan)
+    return onto(distance, here["drift"].to_numpy())

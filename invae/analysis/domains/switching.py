@@ -1,0 +1,205 @@
+"""What happens at a site: walls, switched share, curvature, convexity, and what flips until the next frame.
+
+Source: definitions of this project; no public ones exist. `p` is the signed polarization smoothed by a Gaussian of
+`SMOOTHING`, so that noise makes no domains; Ω the square window around a site, from which masked pixels are left out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as ndi
+import xarray as xr
+
+from invae import dims
+from invae.config import AnalyseConfig, ComputeConfig
+from invae.descriptors.domains.walls import EIGHT, WALL_180, smoothed
+from invae.descriptors.layout import pixel_sizes
+from invae.progress import Progress, silent
+from invae.storage.blocks import map_blocks
+
+SMOOTHING = 1.5
+"""Sd of the Gaussian before signs and curvatures are taken [px]."""
+MIN_WALL = 5
+"""Pieces of a wall with fewer pixels in the window are no walls."""
+SITES_AT_ONCE = 256
+
+LABELS = {
+    "wall_count": ("walls in the window", "1"),
+    "switching_degree": ("share of the window that is switched", "1"),
+    "wall_curvature": ("curvature of the wall, + bulges into the unswitched side", "1/pixel"),
+    "domain_convexity": ("switched less unswitched share of a disc on the wall", "1"),
+    "switch_significance": ("share of the window that flips until the next frame", "1"),
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is needed of one frame, (y, x) each."""
+
+    sign: np.ndarray
+    """+1 switched, −1 not, 0 unknown."""
+    flips: np.ndarray
+    """1 where the sign differs in the next frame, 0 where not, NaN where unknown."""
+    wall: np.ndarray
+    """Skeleton of the 180-degree walls, bool."""
+    curvature: np.ndarray
+    """[1/pixel] on valid pixels, NaN elsewhere."""
+
+
+def describe_sites(
+    maps: xr.Dataset,
+    sites: xr.Dataset,
+    *,
+    window: int,
+    config: AnalyseConfig,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> xr.Dataset:
+    """The five descriptors of every site, (site); NaN where there is nothing to take a mean of.
+
+    Args:
+        maps: `polarization`, `wall`, `valid` (frame, y, x) and `drift` (frame, axis), read frame by frame.
+        sites: `frame`, `y`, `x` (site), in pixels of the site's frame.
+        window: side of Ω [pixel].
+        config: sign of the field, radius of the disc of the convexity.
+        compute: how many frames at once.
+        progress: told of frames.
+    """
+    places = np.column_stack([sites[name].to_numpy() for name in (dims.Y, dims.X)])
+    number = sites[dims.FRAME].to_numpy()
+    frames = np.unique(number)
+
+    def describe(frame: int) -> np.ndarray:
+        images = read_frame(maps, frame, config=config)
+        return around(
+            images, places[number == frame], window=window, disc_radius=config.disc_radius
+        )
+
+    found = map_blocks(describe, list(frames), compute=compute, progress=progress)
+    values = np.full((len(number), len(LABELS)), np.nan)
+    for frame, answer in zip(frames, found, strict=True):
+        values[number == frame] = answer
+    answer = xr.Dataset(
+        {
+            name: (dims.SITE, values[:, column], dims.attrs(*LABELS[name]))
+            for column, name in enumerate(LABELS)
+        }
+    )
+    sizes = pixel_sizes(maps)
+    if sizes is not None:
+        in_nm = answer["wall_curvature"] / float(np.mean(sizes))
+        in_nm.attrs = dims.attrs(LABELS["wall_curvature"][0], "1/nm")
+        answer["wall_curvature_nm"] = in_nm
+    return answer
+
+
+def switched_polarization(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> np.ndarray:
+    """Smoothed polarization (y, x), positive where switched, NaN where unknown."""
+    here = maps.isel({dims.FRAME: frame})
+    smooth = smoothed(here["polarization"].to_numpy(), here["valid"].to_numpy(), sd=SMOOTHING)
+    return smooth if config.field == "positive" else -smooth
+
+
+def read_frame(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> Frame:
+    """One frame, and the next one brought onto it."""
+    p = switched_polarization(maps, frame, config=config)
+    known = np.isfinite(p)
+    flips = np.full(p.shape, np.nan)
+    if frame + 1 < maps.sizes[dims.FRAME]:
+        later = onto(
+            switched_polarization(maps, frame + 1, config=config),
+            drift_between(maps, frame, frame + 1),
+        )
+        both = known & np.isfinite(later)
+        flips[both] = (p[both] > 0) != (later[both] > 0)
+    wall = maps["wall"].isel({dims.FRAME: frame}).to_numpy() == WALL_180
+    return Frame(np.where(known, np.where(p > 0, 1, -1), 0), flips, wall & known, curvature(p))
+
+
+def drift_between(maps: xr.Dataset, first: int, second: int) -> np.ndarray:
+    """What brings the second frame onto the first, (y, x) [pixel]."""
+    drift = maps["drift"].isel({dims.FRAME: [first, second]}).to_numpy()
+    return drift[1] - drift[0]
+
+
+def onto(image: np.ndarray, drift: np.ndarray) -> np.ndarray:
+    """An image (y, x) moved by its drift [pixel]; NaN where it shows nothing."""
+    return ndi.shift(image, drift, order=1, cval=np.nan)
+
+
+def curvature(p: np.ndarray) -> np.ndarray:
+    """Curvature of the level lines of p (y, x) [1/pixel]: 1/R around a switched disc of radius R.
+
+    −∇·(∇p/|∇p|) by central differences; NaN next to unknown pixels and where it is not resolved.
+    """
+    d_y, d_x = np.gradient(p.astype(np.float64))
+    d_yy, d_yx = np.gradient(d_y)
+    d_xx = np.gradient(d_x, axis=1)
+    slope = np.hypot(d_y, d_x)
+    bend = d_xx * d_y**2 - 2 * d_x * d_y * d_yx + d_yy * d_x**2
+    bent = np.divide(-bend, slope**3, out=np.full(p.shape, np.nan), where=slope > 1e-6)
+    return np.where(np.abs(bent) < 1 / SMOOTHING, bent, np.nan)
+
+
+def around(frame: Frame, places: np.ndarray, *, window: float, disc_radius: float) -> np.ndarray:
+    """Descriptors of the sites of one frame (site, descriptor), in the order of `LABELS`.
+
+    Wall count, switching degree and switch significance are taken over Ω; convexity and curvature, the mean over the
+    wall's pixels, over the disc, so that convexity ≈ −(2/3π)·radius·curvature for an arc.
+    """
+    reach = int(np.ceil(max(window / 2, disc_radius))) + 1
+    cuts = [slice(i, i + SITES_AT_ONCE) for i in range(0, len(places), SITES_AT_ONCE)]
+    padded = {
+        "sign": np.pad(frame.sign, reach),
+        "flips": np.pad(frame.flips, reach, constant_values=np.nan),
+        "wall": np.pad(frame.wall, reach),
+        "curvature": np.pad(frame.curvature, reach, constant_values=np.nan),
+    }
+    steps = np.arange(-reach, reach + 1)
+    answers = []
+    for cut in cuts:
+        whole = np.rint(places[cut]).astype(int)
+        rows, columns = ((whole[:, i, None] + steps + reach) for i in (0, 1))
+        tiles = {
+            name: image[rows[:, :, None], columns[:, None, :]] for name, image in padded.items()
+        }
+        off_y, off_x = (steps + (whole - places[cut])[:, i, None] for i in (0, 1))
+        half = (window - 1) / 2
+        square = (np.abs(off_y) <= half)[:, :, None] & (np.abs(off_x) <= half)[:, None, :]
+        disc = off_y[:, :, None] ** 2 + off_x[:, None, :] ** 2 <= disc_radius**2
+        answers.append(_measure(tiles, square, disc))
+    return np.concatenate(answers) if answers else np.empty((0, len(LABELS)))
+
+
+def _measure(tiles: dict[str, np.ndarray], square: np.ndarray, disc: np.ndarray) -> np.ndarray:
+    sign = tiles["sign"]
+    return np.column_stack(
+        [
+            count_walls(tiles["wall"] & square),
+            _mean((1 + sign) / 2, square & (sign != 0)),
+            _mean(tiles["curvature"], disc & tiles["wall"] & np.isfinite(tiles["curvature"])),
+            _mean(sign, disc & (sign != 0)),
+            _mean(tiles["flips"], square & np.isfinite(tiles["flips"])),
+        ]
+    )
+
+
+def _mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Mean of each tile over some of its pixels; NaN over none."""
+    count = where.sum(axis=(1, 2))
+    total = np.where(where, values, 0).sum(axis=(1, 2), dtype=np.float64)
+    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+def count_walls(walls: np.ndarray) -> np.ndarray:
+    """Connected pieces (8 neighbours) of at least `MIN_WALL` pixels in each tile of (tile, y, x), bool."""
+    in_a_tile = np.zeros((3, 3, 3), bool)
+    in_a_tile[1] = EIGHT
+    pieces = np.empty(walls.shape, np.int32)
+    ndi.label(walls, in_a_tile, output=pieces)
+    n_pieces = int(pieces.max(initial=0))
+    long_enough = np.bincount(pieces.ravel(), minlength=n_pieces + 1)[1:] >= MIN_WALL
+    tile_of_piece = np.zeros(n_pieces, int)
+    at = np.nonzero(pieces)
+    tile_of_piece[pieces[at] - 1] = at[0]
+    return np.bincount(tile_of_piece[long_enough], minlength=len(walls)).astype(float)

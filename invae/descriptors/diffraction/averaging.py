@@ -1,0 +1,129 @@
+"""Sums over probes that look alike, of a scan in a store: first what every probe is known by, then the sums, a few rows at a time."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from invae.config import ComputeConfig
+from invae.config.patterns import AlikeConfig
+from invae.descriptors.diffraction import similarity
+from invae.descriptors.diffraction.scan import Scan, pieces, resampled
+from invae.dims import SCAN_X, SCAN_Y, attrs
+from invae.progress import Progress, silent
+from invae.storage import store
+from invae.storage.blocks import map_blocks
+
+GROUP = "alike"
+"""Of the store of patches, where it stands what probes are known by."""
+NUMBERS, KNOWN_BY = "numbers", "known_by"
+SHARD_BYTES = 4e6
+"""Of the rows of a scan that are reduced at once, once they are."""
+TILE = 32
+"""Columns of sites whose likes are looked for together."""
+SUMMED_AT_ONCE = 128
+
+
+def look_for_alike(
+    scan: Scan, grown: Path, *, compute: ComputeConfig, progress: Progress = silent
+) -> None:
+    """Write what every probe is known by into the group `alike` of a growing store, unless it is there."""
+    height = scan.shape[0]
+    maps = store.open_store(scan.recording, group="maps")
+    weights = _weights(scan, maps)
+    layout = _layout(scan, NUMBERS, len(weights), "template", "rings and harmonics of the pattern")
+    shard = store.shard_length(layout, shard_bytes=SHARD_BYTES)
+    store.lay_out(grown, layout, shard=shard, group=GROUP)
+    map_blocks(
+        partial(_reduce, scan=scan, grown=grown, shard=shard, weights=weights),
+        store.blocks(height, shard),
+        compute=compute,
+        progress=progress,
+    )
+    if _is_there(grown, KNOWN_BY, shard=height):
+        return
+    numbers = store.open_store(grown, group=GROUP)[NUMBERS].to_numpy()
+    with threadpool_limits(1):  # several threads add up in another order
+        noise = _noise(scan, maps, numbers, weights)
+        found = similarity.known_by(numbers, noise, half=_settings(scan).surroundings)
+    words = "what the probe and its surroundings are known by: alike ones lie close together"
+    layout = _layout(scan, KNOWN_BY, found.shape[-1], "direction", words)
+    store.lay_out(grown, layout, shard=height, group=GROUP)
+    store.write_block(grown, {KNOWN_BY: found}, start=0, shard=height, group=GROUP)
+
+
+def _layout(
+    scan: Scan, name: str, n_numbers: int, over: str, words: str
+) -> dict[str, store.Variable]:
+    shape = (*scan.shape, n_numbers)
+    return {name: store.Variable((SCAN_Y, SCAN_X, over), shape, np.float32, attrs(words))}
+
+
+def _is_there(grown: Path, name: str, *, shard: int) -> bool:
+    """Whether a variable that is one shard has been written."""
+    laid_out = (grown / GROUP / name / "zarr.json").is_file()
+    return laid_out and store.block_is_written(grown, (name,), start=0, shard=shard, group=GROUP)
+
+
+def _noise(scan: Scan, maps: xr.Dataset, numbers: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Covariance of the numbers of a pattern by noise: of counting, where values are counts."""
+    if store.open_store(scan.recording)["pattern"].dtype.kind in "iu":
+        return similarity.noise_of_counts(maps["mean_pattern"].to_numpy(), weights)
+    return similarity.noise_between(numbers)
+
+
+def sums_of_alike(scan: Scan, grown: Path, rows: slice) -> np.ndarray:
+    """Sums of the patterns that look alike, for every probe of some rows (row, column, channel, y, x)."""
+    settings, (height, width) = _settings(scan), scan.shape
+    around = slice(max(rows.start - settings.reach, 0), min(rows.stop + settings.reach, height))
+    known_by = store.open_store(grown, group=GROUP)[KNOWN_BY][around].to_numpy()
+    small = np.concatenate(
+        [resampled(scan, piece) for piece in pieces(scan, around.start, around.stop)]
+    )
+    flat = small.reshape(-1, *small.shape[2:])
+    sums = np.empty((rows.stop - rows.start, width, *small.shape[2:]), flat.dtype)
+    for left in range(0, width, TILE):
+        columns = np.arange(left, min(left + TILE, width))
+        for row in range(rows.start, rows.stop):
+            sites = np.stack((np.full(len(columns), row), columns), axis=1)
+            chosen = similarity.alike(
+                known_by,
+                sites,
+                first_row=around.start,
+                n_probes=scan.n_added[0],
+                reach=settings.reach,
+            )
+            sums[row - rows.start, columns] = _added(flat, chosen)
+    return sums[:, :, None]
+
+
+def _added(patterns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Sums of chosen patterns (site, y, x)."""
+    parts = range(0, len(chosen), SUMMED_AT_ONCE)
+    return np.concatenate(
+        [patterns[chosen[i : i + SUMMED_AT_ONCE]].sum(1, dtype=patterns.dtype) for i in parts]
+    )
+
+
+def _settings(scan: Scan) -> AlikeConfig:
+    assert scan.config.alike is not None
+    return scan.config.alike
+
+
+def _weights(scan: Scan, maps: xr.Dataset) -> np.ndarray:
+    middle = (float(maps.attrs["centre"][0]), float(maps.attrs["centre"][1]))
+    return similarity.templates(scan.resampling.working, centre=middle, radius=scan.disc)
+
+
+def _reduce(block: slice, *, scan: Scan, grown: Path, shard: int, weights: np.ndarray) -> None:
+    """Write the numbers of some rows, unless they are there."""
+    if store.block_is_written(grown, (NUMBERS,), start=block.start, shard=shard, group=GROUP):
+        return
+    patterns = store.open_store(scan.recording)["pattern"]
+    found = [
+        similarity.reduced(patterns[rows].to_numpy(), weights)
+        for rows in pieces(scan, block.start, block.stop)
+    ]
+    store.write_block(grown, {NUMBERS: np.concatenate(found)}, start=block.start, shard=shard, group=GROUP)  # fmt: skip

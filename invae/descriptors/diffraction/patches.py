@@ -1,0 +1,206 @@
+"""Patches of a 4D-STEM scan: the pattern of every probe, centred on the optic axis, cropped, resampled and transformed."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invae.config import ComputeConfig, PatternsConfig
+from invae.descriptors.diffraction.averaging import look_for_alike, sums_of_alike
+from invae.descriptors.diffraction.neighbours import channels, combined
+from invae.descriptors.diffraction.scan import Scan, pieces, resampled, survey
+from invae.descriptors.layout import lay_out_patches, site_coordinates
+from invae.dims import K_X, PATCH, PATCH_X, PATCH_Y, SCAN_X, SCAN_Y, X, Y, attrs
+from invae.progress import Progress, silent
+from invae.storage import store
+from invae.storage.blocks import map_blocks
+from invae.storage.provenance import Receipt
+
+KIND = "pattern"
+FOOTPRINT = "footprint"
+"""Attribute of a patch store: side of the square of its frame that one patch tells of [pixel], where that is not its window."""
+LOOKING = 30
+"""Share of the work that goes into looking for alike probes [%]."""
+EMPTY = "empty"
+"""Group of a patch store with the patch of a pattern without electrons, above which all others lie."""
+LEAST_COUNT = 0.1
+"""Expected count of a pixel below which one electron there is no more surprising, in the unit of the values."""
+
+
+def describe_patterns(
+    recording: Path,
+    target: Path,
+    *,
+    config: PatternsConfig,
+    receipt: Receipt,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> None:
+    """The patterns of a scan as patches, one for each probe that has all its neighbours.
+
+    Raises:
+        InputError: the recording is no scan of patterns, or too small a one.
+        ConfigError: the radius that is asked for cannot be told from the recording, or leaves no pixel.
+    """
+    dataset = store.open_store(recording)
+    scan, radius = survey(dataset, recording, config=config)
+    grown = store.begin(target, receipt.key)
+    shard = lay_out_patches(grown, _where(dataset, scan, radius))
+    store.write_dataset(grown, _empty(scan), group=EMPTY)
+    first = 0
+    if config.alike is not None:
+        first = LOOKING
+        look_for_alike(scan, grown, compute=compute, progress=lambda done, total: progress(first * done // total, 100))  # fmt: skip
+    n_sites = scan.inner[0] * scan.inner[1]
+    map_blocks(
+        partial(_write, scan=scan, grown=grown, shard=shard),
+        store.blocks(n_sites, shard),
+        compute=compute,
+        progress=lambda done, total: progress(first + (100 - first) * done // total, 100),
+    )
+    store.publish(grown, target, receipt)
+
+
+def _empty(scan: Scan) -> xr.Dataset:
+    """`empty_patch`: what a pattern without electrons becomes."""
+    nothing = on_scale(scan, np.zeros_like(_mean_sum(scan)))[0].astype(np.float32)
+    told = attrs("patch of a pattern without electrons")
+    return xr.Dataset({"empty_patch": (PATCH[1:], nothing, told)})
+
+
+def _where(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -> xr.Dataset:
+    """Coordinates of the sites and of the patch's pixels."""
+    config, margin = scan.config, scan.margin
+    rows, columns = np.indices(scan.inner).reshape(2, -1) + margin
+    steps, axes = _pixels(config, radius, str(dataset[K_X].attrs.get("units", "pixel")))
+    probes = xr.Dataset(
+        coords={axis: (axis, *_axis(dataset[name])) for axis, name in ((Y, SCAN_Y), (X, SCAN_X))},
+        attrs=dataset.attrs,
+    )
+    coords = site_coordinates(
+        probes,
+        np.stack((rows, columns), axis=1).astype(float),
+        np.zeros(rows.size, np.int32),
+        kind=KIND,
+        channels=list(channels(config.neighbours, config.combine)),
+        steps=(steps[0], steps[1]),
+        notes=_remarks(dataset, scan),
+    )
+    for name, places, axis in zip((PATCH_Y, PATCH_X), steps, axes, strict=True):
+        coords[name] = (name, places, axis)
+    coords.attrs.pop("pixel_size_nm", None)
+    told = {FOOTPRINT: 2 * margin + 1, "scan_shape": list(scan.shape), "window": config.window}
+    return coords.assign_attrs(told)
+
+
+def _pixels(
+    config: PatternsConfig, radius: tuple[float, float], units: str
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[dict[str, str], dict[str, str]]]:
+    """Middles of the patch's rows and columns, and what is said of them."""
+    if config.grid == "polar":
+        share = (np.arange(config.window) + 0.5) / config.window
+        ring, turn = attrs("scattering angle", units), attrs("direction from +x, as np.rot90", "rad")  # fmt: skip
+        return (share * float(np.mean(radius)), share * 2 * np.pi), (ring, turn)
+    y, x = (
+        (np.arange(config.window) - (config.window - 1) / 2) * 2 * reach / config.window
+        for reach in radius
+    )
+    return (y, x), (attrs("scattering angle, down", units), attrs("scattering angle, right", units))
+
+
+def _axis(places: xr.DataArray) -> tuple[np.ndarray, Mapping[str, object]]:
+    return places.to_numpy(), places.attrs
+
+
+def _remarks(dataset: xr.Dataset, scan: Scan) -> list[str]:
+    config, remarks = scan.config, []
+    if config.transform == "anscombe" and dataset["pattern"].dtype.kind not in "iu":
+        remarks.append(
+            "patterns are no counts: anscombe, made for counts, bends them in an arbitrary place; "
+            "set describe.transform sqrt or log"
+        )
+    if config.combine == "apart" and config.neighbours > 1:
+        remarks.append(
+            "every neighbour is a channel of its own: neighbours do not turn with the pattern, so "
+            "partners by symmetry get different contents; describe.combine sum or rings keeps them alike"
+        )
+    if config.alike is not None:
+        remarks.append(
+            f"each patch adds up {scan.n_added[0]} probes that look alike, wherever they lie: patches share electrons, "
+            "so held-out ones are not quite unseen"
+        )
+    if scan.margin:
+        remarks.append(
+            f"{config.neighbours} probes are looked at together: those within {scan.margin} of the "
+            "edge of the scan lack some and are no sites"
+        )
+    return remarks
+
+
+def _write(block: slice, *, scan: Scan, grown: Path, shard: int) -> None:
+    """Write one shard of patches, unless it is there."""
+    if store.block_is_written(grown, ("patch", "valid"), start=block.start, shard=shard):
+        return
+    width = scan.inner[1]
+    first, last = block.start // width, -(-block.stop // width)
+    if scan.config.alike is None:
+        rows = np.concatenate([_rows(scan, piece) for piece in pieces(scan, first, last)])
+    else:
+        rows = on_scale(scan, sums_of_alike(scan, grown, slice(first, last)))
+    patch = rows[block.start - first * width : block.stop - first * width]
+    valid = np.broadcast_to(scan.resampling.valid(counts=scan.counts), patch.shape)
+    known = valid & np.isfinite(patch)
+    arrays = {"patch": np.where(known, patch, 0).astype(np.float32), "valid": known}
+    store.write_block(grown, arrays, start=block.start, shard=shard)
+
+
+def _rows(scan: Scan, rows: slice) -> np.ndarray:
+    """Patches of some rows of sites (site, channel, y, x)."""
+    small = resampled(scan, slice(rows.start, rows.stop + 2 * scan.margin))
+    return on_scale(scan, combined(small, scan.groups, margin=scan.margin))
+
+
+def on_scale(scan: Scan, summed: np.ndarray) -> np.ndarray:
+    """Sums of patterns (…, channel, y, x) on the scale of the transform (site, channel, y, x)."""
+    if scan.config.transform == "pearson":
+        expected = _whichever_way(_mean_sum(scan), scan.config)
+        told = (summed - expected) / np.sqrt(np.maximum(expected, LEAST_COUNT * scan.unit))
+    else:
+        told = transformed(summed, scan.config.transform, unit=scan.unit) - common(scan)
+    return told.reshape(-1, *summed.shape[-3:])
+
+
+def common(scan: Scan) -> np.ndarray:
+    """What is taken off every patch (channel, y, x): the transform of the mean pattern, or nothing."""
+    summed = _mean_sum(scan)
+    if scan.config.common == "keep" or scan.config.transform == "none":
+        return np.zeros_like(summed)
+    return _whichever_way(transformed(summed, scan.config.transform, unit=scan.unit), scan.config)
+
+
+def _mean_sum(scan: Scan) -> np.ndarray:
+    """The mean over the scan of what is added up (channel, y, x)."""
+    return np.stack([number * scan.mean for number in scan.n_added])
+
+
+def _whichever_way(images: np.ndarray, config: PatternsConfig) -> np.ndarray:
+    """Means over turns (quarters of a square patch) and mirror images: they prefer no direction, so that what is left of a pattern turns with it."""
+    if config.grid == "polar":
+        return np.broadcast_to(images.mean(-1, keepdims=True), images.shape)
+    both = (images, np.flip(images, axis=-1))
+    return np.mean([np.rot90(one, n, axes=(-2, -1)) for one in both for n in range(4)], axis=0)
+
+
+def transformed(values: np.ndarray, transform: str, *, unit: float = 1.0) -> np.ndarray:
+    """Values on the scale of a transform; what is below zero counts as zero, but for `none`.
+
+    Source: Anscombe 1948, doi:10.1093/biomet/35.3-4.246, for `anscombe`, 2·√(n + ⅜).
+    """
+    if transform == "none":
+        return values
+    positive = np.maximum(values, 0)
+    if transform == "sqrt":
+        return np.sqrt(positive)
+    return np.log1p(positive / unit) if transform == "log" else 2 * np.sqrt(positive + 0.375)

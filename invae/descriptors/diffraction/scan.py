@@ -1,0 +1,178 @@
+"""A scan of patterns as a descriptor sees it: its probes, where its patterns go, and how they are read."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invae.config import PatternsConfig
+from invae.descriptors.diffraction.neighbours import Offsets, channels, reach
+from invae.descriptors.diffraction.resampling import Resampling, resampling
+from invae.descriptors.diffraction.warping import Warping, polar, rounded, warping
+from invae.dims import K_X, K_Y, SCAN_X, SCAN_Y
+from invae.errors import ConfigError, InputError
+from invae.storage import store
+
+PATTERN = (SCAN_Y, SCAN_X, K_Y, K_X)
+PIECE_BYTES = 32e6
+"""Patterns read at once by one worker [byte]."""
+FLOOR = 0.01
+"""Unit of the logarithm of values that are no counts, as a share of their mean."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A scan, and how its patterns become patches."""
+
+    recording: Path
+    config: PatternsConfig
+    shape: tuple[int, int]
+    """Probes, (y, x)."""
+    counts: bool
+    """Whether patterns are whole numbers, and stay so."""
+    disc: tuple[float, float]
+    """Radius of the bright-field disc, (k_y, k_x) [detector pixel]."""
+    resampling: Resampling | Warping
+    groups: tuple[Offsets, ...]
+    """Neighbours that are added up in each channel."""
+    n_added: tuple[int, ...]
+    """Patterns that are added up in each channel."""
+    unit: float
+    """Of the logarithm."""
+    mean: np.ndarray
+    """The mean pattern of the scan on the pixels of a patch (y, x)."""
+
+    @property
+    def margin(self) -> int:
+        """Probes at the edge of the scan that lack a neighbour."""
+        return reach(self.config.neighbours)
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Rows and columns of sites."""
+        return self.shape[0] - 2 * self.margin, self.shape[1] - 2 * self.margin
+
+
+def survey(
+    dataset: xr.Dataset, recording: Path, *, config: PatternsConfig
+) -> tuple[Scan, tuple[float, float]]:
+    """What holds for all patterns, and the patch's radius along both axes [units of k].
+
+    Raises:
+        InputError: the recording is no scan of patterns, or too small a one.
+        ConfigError: the radius that is asked for cannot be told from the recording, or leaves no pixel.
+    """
+    name = recording.parent.name
+    if "pattern" not in dataset or dataset["pattern"].dims != PATTERN:
+        raise InputError(
+            f"{name}: holds no patterns {PATTERN}; choose another kind of describe for it"
+        )
+    pattern = dataset["pattern"]
+    shape = (pattern.sizes[SCAN_Y], pattern.sizes[SCAN_X])
+    needed = 2 * reach(config.neighbours) + 1
+    if min(shape) < needed:
+        raise InputError(
+            f"{name}: {shape[0]}×{shape[1]} probes, describe.neighbours {config.neighbours} "
+            f"needs {needed}×{needed}; ask for fewer"
+        )
+    maps = store.open_store(recording, group="maps")
+    if maps.attrs["disc_radius"] == 0 and (config.radius_units == "disc" or config.alike):
+        raise ConfigError(
+            f"{name}: no bright-field disc was found in the mean pattern, which patches are measured "
+            "by; set describe.radius_units=mrad, describe.radius and describe.alike=null"
+        )
+    steps = tuple(_step(dataset, axis) for axis in (K_Y, K_X))
+    pixels = _radius(maps, steps, str(dataset[K_X].attrs.get("units")), config=config)
+    found = _onto_patches(maps, pixels, config=config)
+    counts = config.transform == "none" and pattern.dtype.kind in "iu"
+    if not found.valid(counts=counts).any():
+        raise ConfigError(
+            f"describe.radius {config.radius:g} {config.radius_units} and describe.window "
+            f"{config.window} leave no pixel of {name}; choose a smaller radius or window"
+        )
+    groups = tuple(channels(config.neighbours, config.combine).values())
+    mean = found.of(maps["mean_pattern"].to_numpy())
+    unit = 1.0 if pattern.dtype.kind in "iu" else max(FLOOR * float(mean.mean()), 1e-30)
+    n_added = tuple(len(group) for group in groups)
+    if config.alike is not None:
+        n_added = (min(config.alike.n_probes, _within_reach(shape, config.alike.reach) // 2),)
+    scan = Scan(
+        recording, config, shape, counts, _disc(maps, steps), found, groups, n_added, unit, mean
+    )
+    return scan, (pixels[0] * steps[0], pixels[1] * steps[1])
+
+
+def _onto_patches(
+    maps: xr.Dataset, radius: tuple[float, float], *, config: PatternsConfig
+) -> Resampling | Warping:
+    """How detector pixels go onto those of a patch."""
+    working = maps["detector_valid"].to_numpy().astype(bool)
+    centre = (float(maps.attrs["centre"][0]), float(maps.attrs["centre"][1]))
+    if config.grid == "cartesian" and config.ellipse == "keep":
+        return resampling(working, centre=centre, radius=radius, window=config.window)
+    ratio, angle = 1.0, 0.0
+    if config.ellipse == "correct":
+        ratio, angle = float(maps.attrs["ellipse_ratio"]), float(maps.attrs["ellipse_angle"])
+    onto = (polar if config.grid == "polar" else rounded)(
+        config.window, radius, ratio=ratio, angle=angle
+    )
+    return warping(working, centre=centre, window=config.window, onto=onto)
+
+
+def _within_reach(shape: tuple[int, int], reach: int) -> int:
+    """Probes that even the one in the corner has within reach, itself counted twice so that half of them is one at least."""
+    return max(2, min(shape[0], reach + 1) * min(shape[1], reach + 1))
+
+
+def _step(dataset: xr.Dataset, axis: str) -> float:
+    """Width of a detector pixel along an axis [units of k]."""
+    places = dataset[axis].to_numpy()
+    return abs(float(places[-1] - places[0])) / max(len(places) - 1, 1)
+
+
+def _radius(
+    maps: xr.Dataset, steps: Sequence[float], units: str, *, config: PatternsConfig
+) -> tuple[float, float]:
+    """Half the patch's side along both axes [detector pixel]."""
+    if config.radius_units == "disc":
+        disc = _disc(maps, steps)
+        return config.radius * disc[0], config.radius * disc[1]
+    if units != "mrad":
+        raise ConfigError(
+            f"describe.radius_units is mrad, the recording's k has units {units!r}; "
+            "use 'disc', or calibrate it with ingest.scan.convergence"
+        )
+    return config.radius / steps[0], config.radius / steps[1]
+
+
+def _disc(maps: xr.Dataset, steps: Sequence[float]) -> tuple[float, float]:
+    """Radius of the bright-field disc along both axes [detector pixel].
+
+    It is round on the sample's side; pixels that are not square make it an ellipse along the axes.
+    """
+    radius, mean = float(maps.attrs["disc_radius"]), float(np.sqrt(steps[0] * steps[1]))
+    return radius * mean / steps[0], radius * mean / steps[1]
+
+
+def pieces(scan: Scan, first: int, last: int) -> Iterator[slice]:
+    """Rows of sites, few enough to be read at once."""
+    shape = store.open_store(scan.recording)["pattern"]
+    row_bytes = shape.nbytes / scan.shape[0]
+    n_rows = max(1, int(PIECE_BYTES / row_bytes) - 2 * scan.margin)
+    for start in range(first, last, n_rows):
+        yield slice(start, min(start + n_rows, last))
+
+
+def resampled(scan: Scan, rows: slice) -> np.ndarray:
+    """Patterns of some rows of the scan on the pixels of a patch (row, column, y, x)."""
+    patterns = store.open_store(scan.recording)["pattern"][rows].to_numpy()
+    if not scan.counts:
+        return scan.resampling.of(patterns)
+    return np.stack(
+        [
+            scan.resampling.dealt(line, np.random.default_rng([scan.config.deal_seed, row]))
+            for row, line in zip(range(rows.start, rows.stop), patterns, strict=True)
+        ]
+    )

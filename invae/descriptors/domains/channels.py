@@ -1,0 +1,128 @@
+"""What the channels of a patch are: one frame's signals, several frames, or layers of walls."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as ndi
+import xarray as xr
+
+from invae.config.describe import (
+    DelayChannels,
+    LayerChannels,
+    SignalChannels,
+)
+from invae.descriptors.domains.walls import WALL_180, WALL_NON180
+from invae.descriptors.signals import Signals, read_complex, read_frames
+from invae.dims import FRAME
+from invae.errors import ConfigError
+
+LAYERS = {
+    "wall_180": (WALL_180,),
+    "wall_all": (WALL_180, WALL_NON180),
+    "wall_non180": (WALL_NON180,),
+}
+LAYER_SD = 1.0
+"""A wall of a layer is drawn as a ridge exp(−d²/2·sd²) over the distance d from it [px]."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a patch: a signal, `delay` frames after the site's own."""
+
+    name: str
+    signal: str
+    delay: int = 0
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the signals of a frame are read from."""
+
+    recording: xr.Dataset
+    maps: xr.Dataset
+    signals: Signals
+    phase_offset: float
+    flip: bool
+
+
+def plan(
+    config: SignalChannels | DelayChannels | LayerChannels, *, n_frames: int
+) -> tuple[list[Channel], str]:
+    """The channels of a patch, and a remark where they are not what was asked for.
+
+    Raises:
+        ConfigError: the series is too short for the delays.
+    """
+    if isinstance(config, DelayChannels):
+        if n_frames == 1:
+            return [Channel("t", "polarization")], "one frame: no drift and no time delay"
+        span = max(*config.delays, 0) - min(*config.delays, 0) + 1
+        if span > n_frames:
+            raise ConfigError(
+                f"describe.patches.channels.delays {config.delays} need at least {span} frames, "
+                f"the recording has {n_frames}; name nearer frames, or take channels of kind 'signals'"
+            )
+        names = [f"t{delay:+d}" if delay else "t" for delay in config.delays]
+        return [
+            Channel(name, "polarization", delay)
+            for name, delay in zip(names, config.delays, strict=True)
+        ], ""
+    return [Channel(name, name) for name in config.names], ""
+
+
+def check(channels: list[Channel], recording: xr.Dataset, signals: Signals) -> None:
+    """See that the recording has what the channels need.
+
+    Raises:
+        ConfigError: a signal is asked for that the recording does not have.
+    """
+    there = {str(name) for name in recording.data_vars} | {"polarization", *LAYERS}
+    if not signals.polarization:
+        there |= {"amplitude", "phase"}
+    for channel in channels:
+        if channel.signal not in there:
+            raise ConfigError(
+                f"describe.patches.channels names {channel.signal!r}; the recording has "
+                f"{', '.join(sorted(there))}"
+            )
+
+
+def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray, np.ndarray]:
+    """One signal of one frame (y, x) and where it is valid; the phase as the complex number
+    exp(iφ).
+
+    Polarization and amplitude are in units of the frame's usual amplitude, the phase is relative to
+    the offset [rad], height and deflection are in robust sd from their median.
+    """
+    one = slice(frame, frame + 1)
+    maps = sources.maps.isel({FRAME: frame})
+    valid = maps["valid"].to_numpy()
+    if channel == "polarization":
+        return maps["polarization"].to_numpy(), valid
+    if channel in LAYERS:
+        return ridge(np.isin(maps["wall"].to_numpy(), LAYERS[channel])), valid
+    if channel in ("amplitude", "phase") and sources.signals.phase:
+        response = read_complex(sources.recording, sources.signals, one)[0]
+        if channel == "amplitude":
+            return np.abs(response) / maps["amplitude_scale"].to_numpy(), valid
+        turned = response * np.exp(-1j * sources.phase_offset) * (-1 if sources.flip else 1)
+        return turned / np.maximum(np.abs(turned), np.finfo(np.float32).tiny), valid
+    values = read_frames(sources.recording, channel, one)[0].astype(np.float64)
+    return _standard(values, valid)
+
+
+def _standard(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    valid = valid & np.isfinite(values)
+    if not valid.any():
+        return np.zeros(values.shape), valid
+    centred = values - np.median(values[valid])
+    spread = 1.4826 * np.median(np.abs(centred[valid]))
+    return (centred / spread if spread > 0 else centred * 0), valid
+
+
+def ridge(walls: np.ndarray) -> np.ndarray:
+    """Walls (y, x) as smooth ridges of height 1, which can be cut between the pixels."""
+    if not walls.any():
+        return np.zeros(walls.shape, np.float32)
+    distance = np.asarray(ndi.distance_transform_edt(~walls))
+    return np.exp(-((distance / LAYER_SD) ** 2) / 2).astype(np.float32)

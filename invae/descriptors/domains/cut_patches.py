@@ -1,0 +1,67 @@
+"""The patches of all chosen sites, shard by shard."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from invae.descriptors.domains.channels import Sources, frame_of
+from invae.descriptors.domains.series import Series
+from invae.descriptors.patches import cut
+from invae.storage import store
+
+KEPT = 8
+"""Frames of one signal that a worker keeps."""
+
+
+def cut_block(
+    block: slice,
+    *,
+    series: Series,
+    drift: np.ndarray,
+    sites: np.ndarray,
+    site_frames: np.ndarray,
+    shard: int,
+) -> None:
+    """Write one shard of patches: every site's, from its own frame and, drift removed, from the
+    others it needs.
+    """
+    if store.block_is_written(series.partial, ("patch", "valid"), start=block.start, shard=shard):
+        return
+    window = series.config.patches.window
+    sources = Sources(
+        series.open(),
+        series.maps(),
+        series.signals,
+        series.phase_offset,
+        series.config.phase_offset.flip,
+    )
+
+    @lru_cache(maxsize=KEPT)
+    def frame(signal: str, number: int) -> tuple[np.ndarray, np.ndarray]:
+        return frame_of(signal, number, sources=sources)
+
+    here, numbers = sites[block], site_frames[block]
+    patch = np.zeros((len(here), len(series.channels), window, window), np.float32)
+    valid = np.zeros(patch.shape, bool)
+    for number in np.unique(numbers):
+        rows = np.flatnonzero(numbers == number)
+        for place, channel in enumerate(series.channels):
+            other = int(number) + channel.delay
+            centres = here[rows] + drift[number] - drift[other]
+            patch[rows, place], valid[rows, place] = _cut_signal(
+                *frame(channel.signal, other), centres, window=window
+            )
+    store.write_block(
+        series.partial, {"patch": patch, "valid": valid}, start=block.start, shard=shard
+    )
+
+
+def _cut_signal(
+    values: np.ndarray, valid: np.ndarray, centres: np.ndarray, *, window: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Patches of one signal; a complex one is cut by its parts and gives its angle [rad]."""
+    if not np.iscomplexobj(values):
+        return cut(values, valid, centres, window=window)
+    real, believed = cut(np.real(values), valid, centres, window=window)
+    imaginary, _ = cut(np.imag(values), valid, centres, window=window)
+    return np.where(believed, np.arctan2(imaginary, real), 0), believed

@@ -1,0 +1,77 @@
+"""Registration of a series: pairs of frames in blocks, then one drift that fits them all."""
+
+from functools import lru_cache, partial
+
+import numpy as np
+
+from invae.config import ComputeConfig
+from invae.descriptors.domains import block_results
+from invae.descriptors.domains import drift as drifts
+from invae.descriptors.domains.frame_shift import Prepared, prepare, shift_between
+from invae.descriptors.domains.series import Series
+from invae.descriptors.signals import read_frames
+from invae.progress import Progress
+from invae.storage.blocks import map_blocks
+
+STAGE = "register"
+KEPT = 16
+"""Prepared frames that a worker keeps: those that the next frames are paired with."""
+
+
+def register(
+    series: Series, *, compute: ComputeConfig, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """Drift of every frame and its sd (frame, axis) [px]; zero and NaN if there is nothing to
+    register on.
+    """
+    n_frames = series.n_frames
+    if n_frames == 1 or not series.register_on or not series.config.registration.enabled:
+        sd = np.full((n_frames, 2), np.nan)
+        sd[0] = 0.0
+        return np.zeros((n_frames, 2)), sd
+    blocks = series.blocks()
+    map_blocks(partial(register_block, series=series), blocks, compute=compute, progress=progress)
+    paths = [block_results.path_of(series.partial, STAGE, block.start) for block in blocks]
+    pairs, shifts, spreads, weights = (
+        block_results.gather(paths, name) for name in ("pair", "shift", "spread", "quality")
+    )
+    drift = drifts.solve(pairs, shifts, weights, n_frames=n_frames)
+    residuals = shifts - (drift[pairs[:, 1]] - drift[pairs[:, 0]])
+    sd = drifts.uncertainty(pairs, spreads, residuals, weights, n_frames=n_frames)
+    return drift, sd
+
+
+def register_block(frames: slice, *, series: Series) -> None:
+    """Register every frame of a block with its partners, and keep the shifts as a piece."""
+    piece = block_results.path_of(series.partial, STAGE, frames.start)
+    if piece.exists():
+        return
+    recording = series.open()
+    settings = series.config.registration
+
+    @lru_cache(maxsize=KEPT)
+    def prepared(frame: int) -> Prepared:
+        one = slice(frame, frame + 1)
+        return prepare(
+            np.stack([read_frames(recording, name, one)[0] for name in series.register_on])
+        )
+
+    found = []
+    for first in range(frames.start, frames.stop):
+        for second in drifts.partners(first, series.n_frames):
+            shift = shift_between(
+                prepared(first),
+                prepared(second),
+                max_shift=settings.max_drift * min(series.shape),
+                upsample=settings.upsample,
+            )
+            if shift is not None:
+                found.append((first, second, *shift.shift, *shift.spread, shift.quality))
+    table = np.array(found, np.float64).reshape(-1, 7)
+    block_results.save(
+        piece,
+        pair=table[:, :2].astype(np.int64),
+        shift=table[:, 2:4],
+        spread=table[:, 4:6],
+        quality=table[:, 6],
+    )

@@ -1,0 +1,65 @@
+"""Where patches are centred: along the walls, or on a grid."""
+
+import numpy as np
+
+from invae.config.atoms import DenseConfig
+from invae.config.describe import SiteConfig
+from invae.descriptors.domains.walls import Contour
+
+
+def along_contour(contour: Contour, *, spacing: float) -> np.ndarray:
+    """Points (site, 2) at equal distances along a wall, at least `spacing` apart [px].
+
+    Half a step is left at both ends of an open line. A closed line begins at its point farthest
+    from its centre, so that the points turn with the image.
+    """
+    points = _begun_farthest(contour.points) if contour.closed else contour.points
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    n_sites = max(1, int(along[-1] // spacing))
+    places = (np.arange(n_sites) + 0.5) * along[-1] / n_sites
+    return np.stack([np.interp(places, along, points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _begun_farthest(points: np.ndarray) -> np.ndarray:
+    ring = points[:-1]
+    start = int(np.argmax(np.linalg.norm(ring - ring.mean(axis=0), axis=1)))
+    ring = np.roll(ring, -start, axis=0)
+    return np.concatenate([ring, ring[:1]])
+
+
+def wall_sites(contours: list[Contour], *, spacing: float) -> np.ndarray:
+    """Sites (site, 2), (y, x) [px], along all walls of a frame, wall after wall."""
+    if not contours:
+        return np.zeros((0, 2))
+    return np.concatenate([along_contour(contour, spacing=spacing) for contour in contours])
+
+
+def grid_sites(shape: tuple[int, int], *, spacing: float) -> np.ndarray:
+    """Sites (site, 2), (y, x) [px], on a square grid centred in a frame of this shape."""
+    axes = []
+    for length in shape:
+        n_sites = int((length - 1) // spacing) + 1
+        axes.append((length - 1) / 2 + spacing * (np.arange(n_sites) - (n_sites - 1) / 2))
+    rows, columns = np.meshgrid(*axes, indexing="ij")
+    return np.stack([rows.ravel(), columns.ravel()], axis=1)
+
+
+def candidates(
+    contours: list[Contour], shape: tuple[int, int], *, config: SiteConfig
+) -> np.ndarray:
+    """Sites (site, 2) of one frame before their surroundings are looked at."""
+    if config.kind == "grid":
+        return grid_sites(shape, spacing=config.spacing)
+    return wall_sites(contours, spacing=config.spacing)
+
+
+def evenly(n_sites: int, *, most: int) -> np.ndarray:
+    """Indices of at most `most` of `n_sites`, evenly spread over them."""
+    if n_sites <= most:
+        return np.arange(n_sites)
+    return ((np.arange(most) + 0.5) * n_sites / most).astype(np.int64)
+
+
+def per_frame(n_frames: int, *, config: SiteConfig | DenseConfig) -> int:
+    """The most sites that one frame may have."""
+    return max(1, min(config.max_per_frame, config.max_sites // max(1, n_frames)))

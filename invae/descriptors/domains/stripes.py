@@ -1,0 +1,106 @@
+"""Non-180-degree walls: stripes in which the out-of-plane amplitude is low, on both sides of the
+same sign.
+"""
+
+import numpy as np
+import scipy.ndimage as ndi
+from skimage.filters import apply_hysteresis_threshold
+from skimage.morphology import skeletonize
+
+from invae.config.describe import WallConfig
+from invae.descriptors.domains.walls import EIGHT, islands, smoothed
+
+N_DIRECTIONS = 8
+"""Directions across a stripe that are tried, over half a turn."""
+BRIGHTEST = 2.0
+"""Dust shines: amplitudes are cut off at so many times the usual one."""
+SMOOTHING = 0.75
+"""Sd of the Gaussian before depths are looked at, in half widths of a stripe."""
+SURROUNDINGS = 25
+"""Scan lines over which the usual amplitude is taken."""
+WEAK = 0.6
+"""A stripe may fade to this share of the depth that it must reach somewhere."""
+
+
+def find_stripes(
+    polarization: np.ndarray,
+    valid: np.ndarray,
+    wall_180: np.ndarray,
+    *,
+    scan_lines: str,
+    config: WallConfig,
+) -> np.ndarray:
+    """Middle lines of the stripes of low out-of-plane amplitude, one pixel wide, bool (y, x).
+
+    The amplitude also dips at every 180-degree wall, so the neighbourhood of those is left out.
+
+    Args:
+        polarization: signed, domains near ±1 (y, x).
+        valid: bool (y, x).
+        wall_180: skeleton of the 180-degree walls, bool (y, x).
+        scan_lines: "rows" or "columns"; a line on which the amplitude is low as a whole is no
+            stripe.
+        config: scale and depth of the stripes, least length.
+    """
+    scale = config.non180_scale
+    clipped = np.clip(polarization, -BRIGHTEST, BRIGHTEST)
+    gain = line_gain(np.abs(clipped), valid, scan_lines=scan_lines)
+    size = np.abs(smoothed(clipped / gain, valid, sd=SMOOTHING * scale))
+    dip = depth(size, reach=2 * scale + 1)
+    if wall_180.any():
+        near = np.asarray(ndi.distance_transform_edt(~wall_180)) <= 2 * scale + config.smoothing
+        dip = np.where(near, 0, dip)
+    ridges = apply_hysteresis_threshold(dip, WEAK * config.non180_depth, config.non180_depth)
+    return without_short_pieces(skeletonize(ridges), min_length=config.min_length)
+
+
+def line_gain(size: np.ndarray, valid: np.ndarray, *, scan_lines: str) -> np.ndarray:
+    """How the amplitude of each scan line compares with that of its surroundings, (y, 1) or (1, x);
+    1 is usual.
+    """
+    if scan_lines == "columns":
+        return line_gain(size.T, valid.T, scan_lines="rows").T
+    level = np.array(
+        [np.median(row[here]) if here.any() else 0.0 for row, here in zip(size, valid, strict=True)]
+    )
+    around = ndi.median_filter(level, SURROUNDINGS, mode="nearest")
+    gain = np.divide(level, around, out=np.ones_like(level), where=(around > 0) & (level > 0))
+    return gain[:, None].astype(np.float32)
+
+
+def depth(size: np.ndarray, *, reach: float) -> np.ndarray:
+    """How far the amplitude lies below that on both sides, as a share of the lower side; the
+    largest over all directions.
+
+    Both sides are asked for, so that a step (a line that jumped) and the foot of a bright spot are
+    no stripes.
+
+    Args:
+        size: amplitude (y, x), NaN where unknown.
+        reach: distance at which the sides are looked up [px].
+    """
+    pad = int(np.ceil(reach))
+    wide = np.pad(size, pad, constant_values=np.nan)
+    deepest = np.zeros(size.shape, np.float32)
+    for turn in range(N_DIRECTIONS):
+        angle = np.pi * turn / N_DIRECTIONS
+        step = np.rint(reach * np.array([np.sin(angle), np.cos(angle)])).astype(int)
+        lower = np.minimum(_shifted(wide, step, pad), _shifted(wide, -step, pad))
+        with np.errstate(invalid="ignore"):
+            share = np.divide(lower - size, lower, out=np.zeros_like(size), where=lower > 0)
+        deepest = np.fmax(deepest, share)
+    return deepest
+
+
+def _shifted(wide: np.ndarray, step: np.ndarray, pad: int) -> np.ndarray:
+    height, width = wide.shape[0] - 2 * pad, wide.shape[1] - 2 * pad
+    top, left = pad + step
+    return wide[top : top + height, left : left + width]
+
+
+def without_short_pieces(skeleton: np.ndarray, *, min_length: float) -> np.ndarray:
+    """Connected pieces (8 neighbours) with at least `min_length` pixels, bool (y, x)."""
+    pieces, n_pieces = islands(skeleton, structure=EIGHT)
+    long_enough = np.bincount(pieces.ravel(), minlength=n_pieces + 1) >= min_length
+    long_enough[0] = False
+    return long_enough[pieces]

@@ -1,0 +1,319 @@
+"""Embedding: every site's latents as a labelled Dataset, from arrays or block by block from store to store.
+
+Names never differ between families; what a family lacks is absent.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from invae import dims
+from invae.config import ComputeConfig, EmbedConfig
+from invae.models.batch import Known, Patches
+from invae.models.canvas import ShiftPosterior
+from invae.models.geometry.circle import AnglePosterior, WrappedNormal
+from invae.models.latents import (
+    Categorical,
+    ClassPrior,
+    GivenClass,
+    Normal,
+    PartlyKnown,
+    Posterior,
+    Relaxed,
+)
+from invae.models.objective import Evaluation, evaluate
+from invae.models.pose_search.estimate import Found, FoundAngle
+from invae.models.vae import VAE
+from invae.progress import Progress, silent
+from invae.storage import store
+from invae.storage.provenance import Receipt
+from invae.training.annotations import SiteKnown
+from invae.training.batches import Batches, PatchSource, open_patches
+from invae.training.checkpoint import device_of
+from invae.training.model_folder import Trained, load, load_parts
+from invae.training.train import limits_of
+
+AXES = ("y", "x")
+MOST_NAMES = 5
+"""Recordings named in a note."""
+SHARD_SITES = 4096
+"""Sites of one shard of the embedding, the unit of writing and of resuming."""
+
+VARIABLES: Mapping[str, tuple[tuple[str, ...], dict[str, object]]] = {
+    "content": ((dims.SITE, dims.LATENT), dims.attrs("content: what the patch shows")),
+    "content_sd": ((dims.SITE, dims.LATENT), dims.attrs("standard deviation of the content")),
+    "angle": (
+        (dims.SITE,),
+        dims.attrs("angle of the pattern, positive as np.rot90", "rad"),
+    ),
+    "angle_resultant": (
+        (dims.SITE,),
+        dims.attrs("certainty of the angle: 1 is one sharp peak, 0 none or several"),
+    ),
+    "shift": (
+        (dims.SITE, dims.AXIS),
+        dims.attrs("position of the pattern's centre in the patch", "pixel"),
+    ),
+    "shift_sd": ((dims.SITE, dims.AXIS), dims.attrs("standard deviation of the shift", "pixel")),
+    "scale": ((dims.SITE,), dims.attrs("magnification of the pattern")),
+    "scale_sd": ((dims.SITE,), dims.attrs("standard deviation of the magnification's logarithm")),
+    "shear": (
+        (dims.SITE,),
+        dims.attrs("shear of the pattern before its turn; down leans to the right", "rad"),
+    ),
+    "shear_sd": ((dims.SITE,), dims.attrs("standard deviation of the shear", "rad")),
+    "target": ((dims.SITE, dims.VARIABLE), dims.attrs("inferred values of the target variables")),
+    "target_sd": ((dims.SITE, dims.VARIABLE), dims.attrs("standard deviation of the target")),
+    "log_likelihood": ((dims.SITE,), dims.attrs("log-likelihood of the patch [nat]")),
+    "elbo": ((dims.SITE,), dims.attrs("lower bound of the patch's log evidence [nat]")),
+    "reconstruction_error": (
+        (dims.SITE,),
+        dims.attrs("rms difference of patch and reconstruction, over pixels that both know"),
+    ),
+}
+"""Dimensions and attributes of all that can be said of a site."""
+
+
+def embed(
+    patches: Path,
+    model: Path,
+    target: Path,
+    *,
+    config: EmbedConfig,
+    receipt: Receipt,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> None:
+    """The stage: descriptors.zarr and model/ → embedding.zarr, block by block; `progress` counts sites.
+
+    Raises:
+        StoreError: A store is missing or unfinished.
+        InputError: The model was made for patches of another shape.
+    """
+    device = device_of(compute.device)
+    trained = load(model, device=device)
+    source = unlabelled(open_patches(patches, limits=limits_of(trained.config)))
+    trained.refuse_other(source.geometry)
+    dataset = store.open_store(patches)
+    n_sites = len(source)
+    partial = store.begin(target, receipt.key)
+    shard = min(SHARD_SITES, n_sites)
+    layout = _layout(trained, n_sites)
+    held_out = held_out_of(trained, model, receipt.inputs.get("describe", ""), n_sites=n_sites)
+    coords = _coordinates(dataset, trained, held_out)
+    coords.attrs |= _origin_of(model, receipt)
+    store.lay_out(partial, layout, shard=shard, coords=coords)
+    for block in store.blocks(n_sites, shard):
+        if not store.block_is_written(partial, list(layout), start=block.start, shard=shard):
+            batches = Batches(source, np.arange(block.start, block.stop), config.batch_size, device)
+            values = encode_batches(trained.model, batches)
+            store.write_block(partial, values, start=block.start, shard=shard)
+        progress(block.stop, n_sites)
+    store.publish(partial, target, receipt)
+
+
+def encode_batches(model: VAE, batches: Batches) -> dict[str, np.ndarray]:
+    """What the model says of every site, by the names of `VARIABLES`; only a batch is on the device."""
+    pieces = [encode_batch(model, batch) for batch in batches.in_order()]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+@torch.no_grad()
+def encode_batch(model: VAE, patches: Patches) -> dict[str, np.ndarray]:
+    """Posterior means of one batch, their uncertainty and how well they explain it; nothing is drawn by chance."""
+    found = evaluate(model, patches)
+    said = {"content": found.latents["content"]}
+    content = found.posterior["content"]
+    if isinstance(content, Normal):
+        said["content_sd"] = content.log_sd.exp()
+    for name in model.poses:
+        said |= _said_of_pose(name, settled(found.posterior[name]), model.geometry.half_side)
+    said |= _said_of_classes(model, found) | _said_of_target(model, found)
+    said |= {"log_likelihood": found.terms.log_likelihood, "elbo": found.terms.elbo}
+    said["reconstruction_error"] = _reconstruction_error(model, patches, found)
+    return {name: _as_array(value) for name, value in said.items()}
+
+
+def unlabelled(source: PatchSource) -> PatchSource:
+    """The patches without their labels: what a model says of a site shall be its own."""
+    return source.telling(SiteKnown(condition=source.known.condition))
+
+
+def _as_array(value: Tensor) -> np.ndarray:
+    whole = not value.is_floating_point()
+    return value.cpu().numpy().astype(np.int32 if whole else np.float32)
+
+
+def described(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
+    """Dimensions and attributes of a variable of the embedding."""
+    if name in VARIABLES:
+        return VARIABLES[name]
+    latent = name.removesuffix("_probability")
+    if not name.startswith(dims.CLASS):
+        return (dims.SITE,), dims.attrs(f"{name} of the pattern")
+    if latent == name:
+        return (dims.SITE,), dims.attrs("most probable class")
+    return (dims.SITE, latent), dims.attrs("probability of each class")
+
+
+def settled(posterior: Posterior) -> Posterior:
+    """The posterior itself, or that given the most probable class."""
+    return posterior.best if isinstance(posterior, GivenClass) else posterior
+
+
+def _said_of_pose(name: str, posterior: Posterior, half_side: float) -> dict[str, Tensor]:
+    match posterior:
+        case AnglePosterior() | WrappedNormal() | FoundAngle():
+            return {name: posterior.angle, f"{name}_resultant": posterior.resultant}
+        case ShiftPosterior():
+            return {name: posterior.shift * half_side, f"{name}_sd": posterior.sd * half_side}
+        case Normal():
+            return _measured(name, posterior.mean, posterior.log_sd.exp(), half_side)
+        case Found():
+            return _measured(name, posterior.value, posterior.sd, half_side)
+        case _:
+            raise AssertionError(f"nothing is said of a {type(posterior).__name__}")
+
+
+def _measured(name: str, value: Tensor, sd: Tensor, half_side: float) -> dict[str, Tensor]:
+    """A pose and its sd in the units of the embedding."""
+    if name == "shift":
+        return {name: value * half_side, f"{name}_sd": sd * half_side}
+    value, sd = value.squeeze(-1), sd.squeeze(-1)
+    return {name: value.exp() if name == "scale" else value, f"{name}_sd": sd}
+
+
+def _said_of_classes(model: VAE, found: Evaluation) -> dict[str, Tensor]:
+    """The most probable class and all probabilities, of every discrete latent."""
+    posterior, prior = found.posterior.get("class"), model.priors.get("class")
+    if isinstance(posterior, Relaxed):
+        posterior = posterior.settled
+    if not isinstance(posterior, Categorical) or not isinstance(prior, ClassPrior):
+        return {}
+    said: dict[str, Tensor] = {}
+    for index, name in enumerate(dims.class_names(len(prior.n_classes))):
+        probability = posterior.marginal(index, prior)
+        said |= {name: probability.argmax(-1), f"{name}_probability": probability}
+    return said
+
+
+def _said_of_target(model: VAE, found: Evaluation) -> dict[str, Tensor]:
+    posterior = found.posterior.get("target")
+    if not isinstance(posterior, PartlyKnown):
+        return {}
+    unit, value = model.standardise_target, posterior.inferred
+    sd = value.log_sd.exp() * unit.scale
+    return {"target": value.mean * unit.scale + unit.offset, "target_sd": sd}
+
+
+def _reconstruction_error(model: VAE, patches: Patches, found: Evaluation) -> Tensor:
+    picture = model.decode(found.completed)
+    weight = patches.weight * picture.support.unsqueeze(1)
+    squares = weight * (patches.values - picture.mean) ** 2
+    return (squares.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-9)).sqrt()
+
+
+def dataset_of(
+    values: Mapping[str, np.ndarray], *, coords: Mapping[str, xr.DataArray]
+) -> xr.Dataset:
+    """What was said of every site, labelled."""
+    variables = {
+        name: (described(name)[0], value, described(name)[1]) for name, value in values.items()
+    }
+    labels = {dims.AXIS: list(AXES)} if "shift" in values else {}
+    return xr.Dataset(variables, coords={**coords, **labels})
+
+
+def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The sites of several recordings after each other; `source` counts on, so that it says from which one each came."""
+    moved, first = [], 0
+    for part in parts:
+        own = part.get("source", xr.zeros_like(part["log_likelihood"], dtype=np.int32))
+        counted = own.variable + np.int32(first)
+        counted.attrs = dims.attrs(
+            "index of the source file, counted on from recording to recording"
+        )
+        moved.append(part.assign_coords(source=counted))
+        first = int(counted.max()) + 1
+    made = xr.concat(
+        moved, dims.SITE, data_vars="minimal", coords="minimal", compat="override", join="override"
+    )
+    assert isinstance(made, xr.Dataset)
+    return made
+
+
+def site_coordinates(patches: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
+    """The coordinates that belong to sites: frame, y, x, kind, source and whatever else there is."""
+    return {
+        str(name): coord.load().drop_vars([n for n in coord.coords if n != name])
+        for name, coord in patches.coords.items()
+        if coord.dims == (dims.SITE,)
+    }
+
+
+def _layout(trained: Trained, n_sites: int) -> dict[str, store.Variable]:
+    """Variables of the embedding, found by encoding one empty patch."""
+    geometry = trained.model.geometry
+    like = trained.model.standardise.offset
+    blank = torch.zeros(1, geometry.n_channels, geometry.height, geometry.width, device=like.device)
+    n_conditions = trained.config.n_conditions
+    condition = torch.zeros(1, n_conditions, device=like.device) if n_conditions else None
+    said = encode_batch(trained.model, Patches(blank, known=Known(condition=condition)))
+    return {
+        name: store.Variable(
+            described(name)[0], (n_sites, *value.shape[1:]), value.dtype, described(name)[1]
+        )
+        for name, value in said.items()
+    }
+
+
+def held_out_of(trained: Trained, model: Path, key: str, *, n_sites: int) -> np.ndarray:
+    """Which sites of a descriptor store a model was not trained on: all of them, if it comes from other recordings.
+
+    Args:
+        trained: The model.
+        model: Its folder.
+        key: Of the descriptor store.
+        n_sites: In the store.
+    """
+    first, parts = 0, load_parts(model)
+    for part in parts:
+        if part.key == key:
+            break
+        first += part.n_sites
+    else:
+        made = store.read_receipt(model)
+        if parts or (made is not None and made.inputs.get("describe", key) != key):
+            return np.ones(n_sites, dtype=bool)
+    own = trained.split.held_out - first
+    held_out = np.zeros(n_sites, dtype=bool)
+    held_out[own[(own >= 0) & (own < n_sites)]] = True
+    return held_out
+
+
+def _origin_of(model: Path, receipt: Receipt) -> dict[str, object]:
+    """A note on a model that was not trained on this recording alone."""
+    parts, made = load_parts(model), store.read_receipt(model)
+    if not parts and (
+        made is None or made.inputs.get("describe") == receipt.inputs.get("describe")
+    ):
+        return {}
+    names = [part.recording for part in parts] or [made.recording if made else ""]
+    told = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+    among = any(part.key == receipt.inputs.get("describe") for part in parts)
+    words = "with this one among them" if among else "not on this one"
+    return {"trained_on": f"the model was trained on {told}, {words}"}
+
+
+def _coordinates(dataset: xr.Dataset, trained: Trained, held_out: np.ndarray) -> xr.Dataset:
+    coords = dataset_of({}, coords=site_coordinates(dataset))
+    if "shift" in trained.model.poses:
+        coords = coords.assign_coords({dims.AXIS: list(AXES)})
+    coords["held_out"] = (dims.SITE, held_out, dims.attrs("held out of training"))
+    keep = ("pixel_size_nm", "window", "sources", "notes")
+    coords.attrs = {name: dataset.attrs[name] for name in keep if name in dataset.attrs}
+    return coords

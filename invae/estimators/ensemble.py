@@ -1,0 +1,237 @@
+"""`Ensemble`: an estimator trained from several seeds; means, dispersions and the classes that do not hold."""
+
+import json
+from collections.abc import Sequence
+from copy import copy
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from invae import dims
+from invae.errors import InputError, StoreError
+from invae.estimators.alignment import Words, class_names, learn, translate
+from invae.estimators.inputs import Data
+from invae.estimators.invariant_vae import InvariantVAE
+from invae.progress import Progress, silent
+
+CARD_FILE = "ensemble.json"
+STABLE = 0.9
+"""Mean share of members that agree on the sites of a class, below which the class is called unstable."""
+
+
+class Ensemble:
+    """The same model from several seeds.
+
+    Members differ in weights, order of the patches, noise and held-out sites. They are trained one after the other. The member
+    with the best held-out ELBO is the reference, into whose words the others are translated (`alignment`).
+
+    Example:
+        >>> import numpy as np
+        >>> patches = np.random.default_rng(0).normal(size=(60, 16, 16))
+        >>> template = InvariantVAE("jVAE", n_classes=2, training={"epochs": 1})
+        >>> said = Ensemble(template, n_members=2).fit(patches).encode(patches)
+        >>> said["class_entropy"].dims
+        ('site',)
+    """
+
+    def __init__(self, template: InvariantVAE, *, n_members: int = 8) -> None:
+        """Make members of an estimator that need not be trained; their seeds follow on the template's.
+
+        Raises:
+            InputError: There are fewer than two members.
+        """
+        if n_members < 2:
+            raise InputError(
+                f"an ensemble of {n_members} member(s) disagrees on nothing; take 2 or more"
+            )
+        self.members = [_with_seed(template, template.seed + k) for k in range(n_members)]
+        self._words: list[Words] = []
+        self._reference = 0
+
+    def fit(
+        self,
+        patches: Data,
+        *,
+        valid: np.ndarray | None = None,
+        y: np.ndarray | xr.DataArray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
+        progress: Progress = silent,
+    ) -> "Ensemble":
+        """Train every member (see `InvariantVAE.fit`), and learn from the same patches how to translate them.
+
+        Args:
+            patches: As for one estimator.
+            valid: As for one estimator.
+            y: As for one estimator.
+            condition: As for one estimator.
+            progress: Told the epochs done of all members.
+        """
+        for number, member in enumerate(self.members):
+            told = _Later(progress, number, len(self.members))
+            member.fit(patches, valid=valid, y=y, condition=condition, progress=told)
+        scores = [max(epoch.score for epoch in member.history) for member in self.members]
+        self._reference = int(np.argmax(scores))
+        said = [m.encode(patches, valid=valid, condition=condition) for m in self.members]
+        self._words = [learn(each, said[self._reference]) for each in said]
+        return self
+
+    def encode(
+        self,
+        patches: Data,
+        *,
+        valid: np.ndarray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
+    ) -> xr.Dataset:
+        """What the members say together, in the words of the reference.
+
+        Of `content`, `shift`, `scale`, `shear` and `target` the mean, and as `<name>_dispersion` the sd between members; of `angle`
+        the circular mean and sd [rad]; `class` is the class of highest mean `class_probability`, `class_entropy` the entropy of
+        that mean [nats], `agreement` the share of members whose own class it is. `attrs["unstable_classes"]` names the classes
+        on whose sites members agree too little.
+
+        Raises:
+            InputError: The ensemble has not been trained.
+        """
+        if not self._words:
+            raise InputError("this ensemble has seen no data; call fit or load first")
+        said = [m.encode(patches, valid=valid, condition=condition) for m in self.members]
+        return together([translate(s, w) for s, w in zip(said, self._words, strict=True)])
+
+    def save(self, path: str | Path) -> None:
+        """Write every member into a folder of its own, and how they are translated."""
+        folder = Path(path)
+        for number, member in enumerate(self.members):
+            member.save(folder / _name(number))
+        words = [
+            {
+                "classes": {name: names.tolist() for name, names in each.classes.items()},
+                "rotation": each.rotation.tolist(),
+                "centre": each.centre.tolist(),
+                "reference_centre": each.reference_centre.tolist(),
+                "angle": each.angle.tolist(),
+            }
+            for each in self._words
+        ]
+        card = {"reference": self._reference, "words": words}
+        (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto") -> "Ensemble":
+        """The ensemble of a folder.
+
+        Raises:
+            StoreError: There is none in it.
+        """
+        folder = Path(path)
+        try:
+            card = json.loads((folder / CARD_FILE).read_text())
+            words = [
+                Words(
+                    {name: np.array(names) for name, names in each["classes"].items()},
+                    *(
+                        np.array(each[k])
+                        for k in ("rotation", "centre", "reference_centre", "angle")
+                    ),
+                )
+                for each in card["words"]
+            ]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise StoreError(f"{folder} holds no ensemble: {error}") from error
+        members = [InvariantVAE.load(folder / _name(k), device=device) for k in range(len(words))]
+        made = cls(members[0], n_members=len(members))
+        made.members, made._words, made._reference = members, words, int(card["reference"])
+        return made
+
+
+class _Later:
+    """Progress of one member as part of all."""
+
+    def __init__(self, progress: Progress, number: int, n_members: int) -> None:
+        self._progress, self._number, self._n_members = progress, number, n_members
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progress(self._number * total + done, self._n_members * total)
+
+
+def together(members: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Means and dispersions of members that use the same words; see `Ensemble.encode`."""
+    first = members[0]
+    said: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, object]]] = {}
+    for name in ("content", "shift", "scale", "shear", "target"):
+        if name in first.variables:
+            values = np.stack([each[name].values for each in members])
+            where = tuple(map(str, first[name].dims))
+            told = dict(first[name].attrs)
+            said[name] = (where, values.mean(0), told)
+            said[f"{name}_dispersion"] = (where, values.std(0), _between(told))
+    if "angle" in first:
+        mean = np.exp(1j * np.stack([each["angle"].values for each in members])).mean(0)
+        told = dict(first["angle"].attrs)
+        said["angle"] = ((dims.SITE,), np.angle(mean), told)
+        spread = np.sqrt(-2 * np.log(np.abs(mean).clip(1e-9, 1)))
+        said["angle_dispersion"] = ((dims.SITE,), spread, _between(told))
+    found = xr.Dataset(said, coords=_site_coords(first))
+    for name in class_names(first):
+        found = found.assign(_consensus(members, name))
+    return found.assign_attrs(n_members=len(members), unstable_classes=_unstable(found))
+
+
+def _consensus(
+    members: Sequence[xr.Dataset], name: str
+) -> dict[str, tuple[str | tuple[str, str], np.ndarray, dict[str, object]]]:
+    probability = np.mean([each[f"{name}_probability"].values for each in members], axis=0)
+    best = probability.argmax(1)
+    votes = np.stack([each[name].values for each in members])
+    shared = "share of members whose most probable class it is"
+    return {
+        name: (dims.SITE, best.astype(np.int32), dims.attrs("most probable class")),
+        f"{name}_probability": ((dims.SITE, name), probability, dims.attrs("mean over members")),
+        f"{name}_entropy": (
+            dims.SITE,
+            entropy(probability),
+            dims.attrs("entropy of the mean probabilities [nat]"),
+        ),
+        name.replace(dims.CLASS, "agreement"): (
+            dims.SITE,
+            (votes == best).mean(0),
+            dims.attrs(shared),
+        ),
+    }
+
+
+def entropy(probability: Float[np.ndarray, "site class"]) -> Float[np.ndarray, " site"]:
+    """Entropy of every row [nats]."""
+    return -(probability * np.log(probability.clip(1e-30))).sum(-1)
+
+
+def _unstable(found: xr.Dataset) -> list[int]:
+    """Classes on whose sites members agree too little, or that hold no site."""
+    if "agreement" not in found:
+        return []
+    state, agreement = found[dims.CLASS].values, found["agreement"].values
+    return [
+        k
+        for k in range(found.sizes[dims.CLASS])
+        if not (state == k).any() or agreement[state == k].mean() < STABLE
+    ]
+
+
+def _between(attrs: dict[str, object]) -> dict[str, object]:
+    return {**attrs, "long_name": f"sd between members of the {attrs.get('long_name', 'value')}"}
+
+
+def _site_coords(said: xr.Dataset) -> dict[str, xr.DataArray]:
+    own = set(class_names(said))
+    return {str(n): c for n, c in said.coords.items() if n not in own and n not in said.dims}
+
+
+def _with_seed(template: InvariantVAE, seed: int) -> InvariantVAE:
+    member = copy(template)
+    member.seed, member._trained = seed, None
+    return member
+
+
+def _name(number: int) -> str:
+    return f"member_{number:02d}"

@@ -1,0 +1,86 @@
+"""What a person gives to an estimator: arrays, labelled arrays or stores, made into sources of patches, and checked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from invae import dims
+from invae.errors import InputError
+from invae.models.likelihoods import Limits
+from invae.training.annotations import places_of
+from invae.training.batches import ArraySource, PatchSource, open_patches
+
+Data = np.ndarray | xr.DataArray | str | Path | Sequence[str | Path]
+"""Patches (site, y, x) or (site, channel, y, x), or the path of a store that holds them, or paths of several."""
+
+IMAGE = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
+
+
+def several(patches: Data) -> list[Path]:
+    """Paths of several stores; none if what was given is something else."""
+    if not isinstance(patches, list | tuple):
+        return []
+    return [Path(path) for path in patches if isinstance(path, str | Path)]
+
+
+def refuse_mask(patches: Data, given: Any) -> None:
+    """Stop a mask, or a condition, from being given beside stores that have their own.
+
+    Raises:
+        InputError: There is one.
+    """
+    if given is not None:
+        raise InputError(f"{patches} has its own mask and condition; leave `valid` and others out")
+
+
+def source_of(
+    patches: Data, valid: np.ndarray | None, *, limits: Limits | None
+) -> tuple[PatchSource, xr.Dataset | None]:
+    """Patches to read from, and the labels they came with."""
+    if isinstance(patches, str | Path):
+        refuse_mask(patches, valid)
+        from invae.storage import store
+
+        return open_patches(Path(patches), limits=limits), store.open_store(patches)
+    values = np.asarray(patches)
+    if values.ndim == 2:  # spectra: one row each
+        values = values[:, None]
+        valid = None if valid is None else np.asarray(valid)[:, None]
+    if values.ndim == 3:
+        values = values[:, None]
+        valid = None if valid is None else np.asarray(valid)[:, None]
+    source = ArraySource(values, valid, limits=limits)
+    if not isinstance(patches, xr.DataArray):
+        return source, None
+    names = (dims.SITE, *IMAGE[4 - patches.ndim :])
+    told = patches.rename(dict(zip(patches.dims, names, strict=True)))
+    missing = IMAGE[: 4 - patches.ndim]
+    told = told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(name="patch")
+    return source.telling(places_of(told)), told
+
+
+def condition_columns(condition: Any, n_conditions: int) -> np.ndarray:
+    """Conditions as columns: classes given as whole numbers become one column each, 0 or 1."""
+    values = np.asarray(condition)
+    if values.ndim != 1 or values.dtype.kind not in "iub":
+        return values
+    n_classes = max(n_conditions, int(values.max(initial=0)) + 1)
+    if values.min(initial=0) < 0:
+        raise InputError(f"condition {values.min()} is no class; classes count from 0")
+    return np.eye(n_classes, dtype=np.float32)[values.astype(np.int64)]
+
+
+def numbers_of(name: str, values: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:
+    """Finite values of a shape as a tensor.
+
+    Raises:
+        InputError: They are not, or are too many or too few.
+    """
+    values = np.asarray(values, dtype=np.float32)
+    if values.size != np.prod(shape) or not np.isfinite(values).all():
+        raise InputError(f"{name} has shape {values.shape}; finite values of {shape} are needed")
+    return torch.from_numpy(values.reshape(shape).copy())

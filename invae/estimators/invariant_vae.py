@@ -1,0 +1,394 @@
+"""`InvariantVAE`: arrays in, labelled latents out; thin, the flows use the same parts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import ValidationError
+
+from invae import dims
+from invae.config import ModelConfig, TrainingConfig
+from invae.config.model import (
+    ClassInference,
+    DecoderConfig,
+    EncoderConfig,
+    Family,
+    NoiseConfig,
+    PoseInference,
+    PoseName,
+    RotationConfig,
+    ScalingConfig,
+    SearchConfig,
+    ShearingConfig,
+    TranslationConfig,
+)
+from invae.config.objective import ObjectiveConfig
+from invae.embedding import embed
+from invae.errors import ConfigError, InputError
+from invae.estimators.inputs import (
+    Data,
+    condition_columns,
+    numbers_of,
+    refuse_mask,
+    several,
+    source_of,
+)
+from invae.models.families import SIZE, family_of, refuse_idle
+from invae.models.latents import ClassPrior
+from invae.progress import Progress, silent
+from invae.training import model_folder
+from invae.training.annotations import checked
+from invae.training.batches import Batches, PatchSource
+from invae.training.checkpoint import device_of
+from invae.training.dataset import TrainingSet, channels_of, split_store, training_set
+from invae.training.fit import Epoch
+from invae.training.model_folder import Trained
+from invae.training.split import split_sites
+from invae.training.train import OnEpoch, ignore, limits_of, train_on
+
+BATCH = 512
+
+
+class InvariantVAE:
+    """An invariant variational autoencoder for patches.
+
+    Example:
+        >>> import numpy as np
+        >>> patches = np.random.default_rng(0).normal(size=(40, 16, 16))
+        >>> vae = InvariantVAE(family="rVAE", training={"epochs": 1}).fit(patches)
+        >>> vae.encode(patches)["angle"].dims
+        ('site',)
+    """
+
+    def __init__(
+        self,
+        family: Family | str = "rVAE",
+        *,
+        latent_dim: int = 2,
+        n_classes: int | tuple[int, ...] | None = None,
+        pose_inference: PoseInference | None = None,
+        class_inference: ClassInference | None = None,
+        seed: int = 0,
+        poses: Sequence[PoseName] | None = None,
+        rotation: RotationConfig | Mapping[str, Any] | None = None,
+        translation: TranslationConfig | Mapping[str, Any] | None = None,
+        scaling: ScalingConfig | Mapping[str, Any] | None = None,
+        shearing: ShearingConfig | Mapping[str, Any] | None = None,
+        search: SearchConfig | Mapping[str, Any] | None = None,
+        encoder: EncoderConfig | Mapping[str, Any] | None = None,
+        decoder: DecoderConfig | Mapping[str, Any] | None = None,
+        likelihood: NoiseConfig | Mapping[str, Any] | None = None,
+        beta: float = 1.0,
+        objective: ObjectiveConfig | Mapping[str, Any] | None = None,
+        training: TrainingConfig | Mapping[str, Any] | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Choose a model; sections may be given as configurations or as plain mappings.
+
+        Args:
+            family: Such as rVAE (rotation), tVAE (shift), rtVAE (both), affineVAE, jrVAE (classes), ssrVAE (classes with
+                some labels), crVAE (condition), AVAE (pose searched for); `invae.config.model.Family` names all. Or
+                `module:NAME` for one of your own.
+            latent_dim: Number of content dimensions.
+            n_classes: For families with classes; from the labels when empty. Several numbers for several discrete latents.
+            pose_inference: How the pose is inferred, `exact`, `amortised` or `refined`; the family's own way when empty.
+            class_inference: How classes are inferred, `exact` or `gumbel`.
+            seed: Weights, order of the patches, noise and held-out sites follow from it.
+            poses: Of rotation, shift, scale and shear, instead of the family's own.
+            rotation: Prior and grid of the angle.
+            translation: Prior of the shift.
+            scaling: Prior of the magnification.
+            shearing: Prior of the shear.
+            search: Of refined inference.
+            encoder: Instead of the family's own choice.
+            decoder: Instead of the family's own choice.
+            likelihood: How pixels scatter; Gaussian of learned sd when empty.
+            beta: Weight of the content's KL divergence.
+            objective: Schedules, capacities and penalties.
+            training: Epochs, batches, learning rate, held-out share, …
+            device: auto, cpu or cuda.
+
+        Raises:
+            ConfigError: An option does not exist or has no such value.
+        """
+        given = {
+            "family": family,
+            "latent_dim": latent_dim,
+            "n_classes": n_classes,
+            "pose_inference": pose_inference,
+            "class_inference": class_inference,
+            "poses": poses,
+            "rotation": rotation,
+            "translation": translation,
+            "scaling": scaling,
+            "shearing": shearing,
+            "search": search,
+            "encoder": encoder,
+            "decoder": decoder,
+            "likelihood": likelihood,
+            "beta": beta,
+            "objective": objective,
+        }
+        try:
+            self.config = ModelConfig.model_validate(
+                {name: value for name, value in given.items() if value is not None}
+            )
+            self.training = TrainingConfig.model_validate(training or {})
+        except ValidationError as error:
+            raise ConfigError(_one_line(error)) from error
+        refuse_idle(self.config)
+        self.seed, self.device = seed, device_of(device)
+        self._trained: Trained | None = None
+
+    def fit(
+        self,
+        patches: Data,
+        *,
+        valid: np.ndarray | None = None,
+        y: np.ndarray | xr.DataArray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
+        progress: Progress = silent,
+        on_epoch: OnEpoch = ignore,
+    ) -> "InvariantVAE":
+        """Train from fresh weights; returns the estimator itself.
+
+        Patches from a store are held out by blocks of space and time, others one by one.
+
+        Args:
+            patches: (site, y, x), (site, channel, y, x), spectra (site, x), or the path of a store; a list of
+                paths is one training set, streamed where it is large, with blocks held out of every store.
+            valid: Mask of the same shape, True where a pixel counts; a store has its own.
+            y: What families ss… learn from: classes (site,), −1 unknown; or, for ssreg… and for penalties, values (site,) or
+                (site, target), NaN unknown. A store may have its own `labels` and `target`.
+            condition: For families c…: values (site,) or (site, condition), or classes as whole numbers.
+            progress: Told the epochs done.
+            on_epoch: Told every epoch.
+
+        Raises:
+            InputError: The patches cannot be trained on.
+            TrainingDiverged: The loss became infinite or not a number.
+        """
+        drawn = self._drawn(patches, valid)
+        self._trained = train_on(
+            self._telling(drawn.source, y=y, condition=condition),
+            drawn.split,
+            model=self.config,
+            training=self.training,
+            seed=self.seed,
+            device=self.device,
+            channels=drawn.channels,
+            pixel_size_nm=drawn.pixel_size_nm,
+            progress=progress,
+            on_epoch=on_epoch,
+        )
+        return self
+
+    def _drawn(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
+        """The set to train on, with its held-out sites."""
+        limits, share = limits_of(self.config), self.training.held_out
+        if paths := several(patches):
+            refuse_mask(patches, valid)
+            return training_set(paths, limits=limits, share=share, seed=self.seed)
+        source, told = source_of(patches, valid, limits=limits)
+        if told is None:
+            split = split_sites(len(source), share=share, seed=self.seed)
+            channels = tuple(str(n) for n in range(source.geometry.n_channels))
+            return TrainingSet(source, split, channels, None, ())
+        split, pixel = (
+            split_store(told, share=share, seed=self.seed),
+            told.attrs.get("pixel_size_nm"),
+        )
+        return TrainingSet(source, split, channels_of(told), pixel, ())
+
+    def encode(
+        self,
+        patches: Data,
+        *,
+        valid: np.ndarray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
+    ) -> xr.Dataset:
+        """Latents of every patch (`invae.embedding.embed.VARIABLES`), with the coordinates the patches came with.
+
+        Sites of several stores follow each other; their coordinate `source` counts on from store to store.
+        """
+        if paths := several(patches):
+            refuse_mask(patches, valid if condition is None else condition)
+            return embed.joined([self.encode(path) for path in paths])
+        source, told = source_of(patches, valid, limits=limits_of(self.config))
+        source = embed.unlabelled(self._telling(source, y=None, condition=condition))
+        self.trained.refuse_other(source.geometry)
+        batches = Batches(source, np.arange(len(source)), BATCH, self.device)
+        values = embed.encode_batches(self.trained.model, batches)
+        coords = {} if told is None else embed.site_coordinates(told)
+        return embed.dataset_of(values, coords=coords)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        content: np.ndarray | xr.DataArray,
+        *,
+        class_: np.ndarray | int | None = None,
+        angle: np.ndarray | xr.DataArray | None = None,
+        shift: np.ndarray | xr.DataArray | None = None,
+        scale: np.ndarray | xr.DataArray | None = None,
+        shear: np.ndarray | xr.DataArray | None = None,
+        target: np.ndarray | xr.DataArray | None = None,
+        condition: np.ndarray | xr.DataArray | None = None,
+        own_poses: Mapping[str, Any] | None = None,
+    ) -> xr.DataArray:
+        """Expected patches (site, channel, patch_y, patch_x) in the units of the data.
+
+        Args:
+            content: (site, latent), or (latent,) for one patch.
+            class_: (site,) or one for all; 0 when empty. With several discrete latents their joint state, the last fastest.
+            angle: (site,) [rad]; 0 when empty.
+            shift: (site, axis) [pixel], y then x; 0 when empty.
+            scale: (site,) magnification; 1 when empty.
+            shear: (site,) [rad]; 0 when empty.
+            target: (site, target); the training sites' mean when empty.
+            condition: (site, condition); the training sites' mean when empty.
+            own_poses: (site,) by name, of a family of your own; 0 when empty.
+
+        Raises:
+            InputError: A latent is given that the family does not have, or has another shape.
+        """
+        known = np.atleast_2d(np.asarray(content, dtype=np.float32))
+        latents = {"content": numbers_of("content", known, (len(known), self.config.latent_dim))}
+        poses = {"angle": angle, "shift": shift, "scale": scale, "shear": shear}
+        own = dict.fromkeys(family_of(self.config.family).own_poses)
+        for name, value in {**poses, **own, **(own_poses or {})}.items():
+            latents |= self._pose(name, value, n_sites=len(known))
+        latents |= self._class(class_, n_sites=len(known))
+        latents |= self._numbers("target", target, n_sites=len(known))
+        latents |= self._numbers("condition", condition, n_sites=len(known))
+        placed = {name: value.to(self.device) for name, value in latents.items()}
+        images = self.trained.model.decode(placed).mean.cpu().numpy()
+        return xr.DataArray(
+            images, dims=dims.PATCH, coords={dims.CHANNEL: list(self.trained.channels)}
+        )
+
+    def _pose(self, name: str, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
+        model = self.trained.model
+        if name not in model.poses:
+            if value is not None:
+                raise InputError(f"family {self.config.family} has no {name}; leave it out")
+            return {}
+        shape = (n_sites, SIZE.get(name, 1))
+        given = np.full(shape, 1.0 if name == "scale" else 0.0) if value is None else value
+        latent = numbers_of(name, np.asarray(given), shape)
+        if name == "scale":
+            return {name: latent.log()}
+        return {name: latent / model.geometry.half_side if name == "shift" else latent}
+
+    def _class(self, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
+        prior = self.trained.model.priors.get("class")
+        if not isinstance(prior, ClassPrior):
+            if value is not None:
+                raise InputError(f"family {self.config.family} has no classes; leave class_ out")
+            return {}
+        states = np.broadcast_to(0 if value is None else np.asarray(value), (n_sites,))
+        if states.dtype.kind not in "iu" or states.min() < 0 or states.max() >= prior.n_states:
+            raise InputError(f"class_ is {value!r}; whole numbers from 0 to {prior.n_states - 1}")
+        whole = torch.from_numpy(states.astype(np.int64))
+        return {"class": torch.nn.functional.one_hot(whole, prior.n_states).float()}
+
+    def _numbers(self, name: str, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
+        standard = getattr(self.trained.model, f"standardise_{name}")
+        size = len(standard.offset)
+        if size == 0:
+            if value is not None:
+                raise InputError(f"family {self.config.family} has no {name}; leave it out")
+            return {}
+        if value is None:
+            return {name: torch.zeros(n_sites, size)}
+        columns = condition_columns(value, size) if name == "condition" else np.asarray(value)
+        given = numbers_of(name, columns, (n_sites, size))
+        return {name: standard(given.to(self.device))}
+
+    def _telling(self, source: PatchSource, *, y: Any, condition: Any) -> PatchSource:
+        """A source with what was given beside the patches; a store's own otherwise."""
+        family, given = family_of(self.config.family), {}
+        if y is not None:
+            if not (family.classes or family.target or self.config.objective.penalties):
+                raise InputError(f"family {self.config.family} learns from no labels; leave y out")
+            given["labels" if family.classes else "target"] = np.asarray(y)
+        if condition is not None:
+            if not family.condition:
+                raise InputError(f"family {self.config.family} takes no condition; leave it out")
+            n_conditions = self.config.n_conditions
+            if self._trained is not None:
+                n_conditions = self._trained.config.n_conditions
+            given["condition"] = condition_columns(condition, n_conditions)
+        if not given:
+            return source
+        told = checked(len(source), **given)
+        return source.telling(replace(source.known, **{k: getattr(told, k) for k in given}))
+
+    def traversal(self, steps: int = 9) -> xr.DataArray:
+        """Upright, centred patches over the content's range: (class, latent_1, latent_2, channel, y, x).
+
+        The range holds 95 % of the training sites in every dimension; dimensions beyond the second stay at its middle.
+        With one content dimension there is no latent_2; a family without classes has one class.
+        """
+        limits = self.trained.content_range
+        axes = [np.linspace(low, high, steps) for low, high in limits[:2]]
+        grid = np.tile([(low + high) / 2 for low, high in limits], (steps ** len(axes), 1))
+        for column, mesh in enumerate(np.meshgrid(*axes, indexing="ij")):
+            grid[:, column] = mesh.ravel()
+        prior = self.trained.model.priors.get("class")
+        states = range(prior.n_states) if isinstance(prior, ClassPrior) else [None]
+        images = [self.decode(grid, class_=state) for state in states]
+        names = [f"latent_{number}" for number in range(1, len(axes) + 1)]
+        shape = (len(images), *[steps] * len(axes), *images[0].shape[1:])
+        return xr.DataArray(
+            np.stack([image.to_numpy() for image in images]).reshape(shape),
+            dims=(dims.CLASS, *names, dims.CHANNEL, dims.Y, dims.X),
+            coords={
+                **dict(zip(names, axes, strict=True)),
+                dims.CHANNEL: list(self.trained.channels),
+            },
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the model into a folder: safetensors and JSON, priors and scales included."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        model_folder.save(folder, self.trained)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto") -> "InvariantVAE":
+        """The estimator of a folder, or of the `model/` of a run.
+
+        Raises:
+            StoreError: There is no model in it.
+        """
+        trained = model_folder.load(Path(path), device=device_of(device))
+        vae = cls(trained.config.family, seed=trained.seed, device=device)
+        vae.config, vae.training, vae._trained = trained.config, trained.training, trained
+        return vae
+
+    @property
+    def history(self) -> list[Epoch]:
+        """What every epoch came to."""
+        return list(self.trained.history)
+
+    @property
+    def trained(self) -> Trained:
+        """The trained model.
+
+        Raises:
+            InputError: There is none yet.
+        """
+        if self._trained is None:
+            raise InputError("this model has seen no data; call fit or load first")
+        return self._trained
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']} (given {first['input']!r})"

@@ -1,0 +1,76 @@
+"""How many classes: where groups of sites stop to overlap as they are joined one by one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from sklearn.metrics import adjusted_rand_score
+
+from invae import dims
+from invae.estimators.invariant_vae import InvariantVAE
+from invae.training.batches import ArraySource, Batches
+from invae.training.initialisation import patterns_of
+from invae.training.mixture_merging import merge, parts_of
+
+AT_ONCE = 512
+"""Patches encoded at a time."""
+FLOOR = 1e-4
+"""Overlap below which two groups are apart; how far apart does not matter."""
+
+
+def guide(
+    vae: InvariantVAE,
+    patches: np.ndarray,
+    *,
+    most: int = 10,
+    seeds: Sequence[int] = (0, 1, 2),
+) -> xr.Dataset:
+    """`overlap (n_classes)` and `stability (n_classes)`, and in `attrs["recommended"]` the number they speak for.
+
+    The overlap at n is the probability that a site of one of the two groups joined on the way from n to n − 1 classes is taken
+    for the other's: high while parts of one class are joined, low where separate classes would be. The recommended number is that
+    where it falls by the largest factor. The stability is the adjusted Rand index of the classes between mixtures of different seeds.
+
+    Args:
+        vae: A trained model without classes, whose content has room for them (four dimensions are enough for most).
+        patches: (site, y, x) or (site, channel, y, x).
+        most: Largest number of classes considered.
+        seeds: Of the mixtures; the overlap is the geometric mean over them.
+
+    Raises:
+        InputError: There are too few patches.
+    """
+    values = np.asarray(patches)
+    source = ArraySource(values[:, None] if values.ndim == 3 else values)
+    batches = Batches(source, np.arange(len(source)), AT_ONCE, torch.device(vae.device))
+    seen = patterns_of(vae.trained.model, batches, seed=seeds[0])
+    parts = [parts_of(seen, seed=seed) for seed in seeds]
+    numbers = np.arange(2, min(most, *(p.shape[1] - 1 for p in parts)) + 1)
+    # The last merge of a mixture joined down to one class goes from 2 to 1, the one before from 3 to 2.
+    curves = [merge(p, 1).overlap[::-1] for p in parts]
+    overlap = np.exp(np.mean([np.log(np.maximum(c, FLOOR)) for c in _even(curves)], axis=0))
+    classes = [[merge(p, int(n)).probability.argmax(1) for p in parts] for n in numbers]
+    stability = [
+        np.mean([adjusted_rand_score(each[0], other) for other in each[1:]]) if each[1:] else 1.0
+        for each in classes
+    ]
+    falls = np.log(overlap[numbers - 1]) - np.log(overlap[numbers - 2])
+    return xr.Dataset(
+        {
+            "overlap": (
+                "n_classes",
+                overlap[numbers - 2],
+                dims.attrs("probability of being taken for the class that would be joined next"),
+            ),
+            "stability": ("n_classes", stability, dims.attrs("adjusted Rand index between seeds")),
+        },
+        coords={"n_classes": numbers},
+        attrs={"recommended": int(numbers[falls.argmax()])},
+    )
+
+
+def _even(curves: Sequence[np.ndarray]) -> np.ndarray:
+    """Curves cut to the length of the shortest."""
+    shortest = min(map(len, curves))
+    return np.stack([curve[:shortest] for curve in curves])

@@ -1,0 +1,107 @@
+"""Poses: maps of the coordinate grid. (y, x), y down, origin at the patch centre, positive angles as np.rot90.
+
+One unit is half the longer side of the patch on both axes, so that turning a patch that is not square does not shear it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from invae.models.batch import Geometry
+
+
+def pixel_grid(geometry: Geometry) -> Float[Tensor, "pixel 2"]:
+    """Coordinates (y, x) of the pixel centres, row by row, in units of half the longer side."""
+    y, x = (
+        (torch.arange(n, dtype=torch.float64) - (n - 1) / 2) / geometry.half_side
+        for n in (geometry.height, geometry.width)
+    )
+    return torch.stack(torch.meshgrid(y, x, indexing="ij"), dim=-1).reshape(-1, 2).float()
+
+
+class Pose(ABC):
+    """A map of the grid: the posed image has at `coords` what the upright one has at `pull_back(coords)`."""
+
+    @abstractmethod
+    def pull_back(
+        self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch param"]
+    ) -> Float[Tensor, "batch point 2"]:
+        """Where the posed image's points come from in the upright one."""
+
+    @abstractmethod
+    def inverse(self, params: Float[Tensor, "batch param"]) -> Float[Tensor, "batch param"]:
+        """The parameters that undo the pose."""
+
+
+class Rotation(Pose):
+    """Turn about the patch centre by an angle [rad]; positive as np.rot90."""
+
+    def pull_back(
+        self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch point 2"]:
+        cos, sin = params.cos(), params.sin()
+        y, x = coords.unbind(-1)
+        return torch.stack((cos * y + sin * x, cos * x - sin * y), dim=-1)
+
+    def inverse(self, params: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        return -params
+
+
+class Translation(Pose):
+    """Shift by (y, x), in units of half the longer side; positive down and to the right."""
+
+    def pull_back(
+        self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch 2"]
+    ) -> Float[Tensor, "batch point 2"]:
+        return coords - params.unsqueeze(1)
+
+    def inverse(self, params: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 2"]:
+        return -params
+
+
+class Scaling(Pose):
+    """Magnification about the origin; the parameter is its logarithm."""
+
+    def pull_back(
+        self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch point 2"]:
+        return coords * (-params).exp().unsqueeze(1)
+
+    def inverse(self, params: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        return -params
+
+
+class Shearing(Pose):
+    """Shear by an angle [rad]: what lies below the origin moves to the right by tan(angle) times its distance."""
+
+    def pull_back(
+        self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch 1"]
+    ) -> Float[Tensor, "batch point 2"]:
+        y, x = coords.unbind(-1)
+        return torch.stack((y, x - params.tan() * y), dim=-1)
+
+    def inverse(self, params: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        return -params
+
+
+POSES: Mapping[str, Pose] = {
+    "shift": Translation(),
+    "angle": Rotation(),
+    "scale": Scaling(),
+    "shear": Shearing(),
+}
+"""Poses by the name of their latent, the one applied to the pattern last first."""
+
+
+def pull_back(
+    coords: Float[Tensor, "batch point 2"],
+    poses: Mapping[str, Pose],
+    latents: Mapping[str, Tensor],
+) -> Float[Tensor, "batch point 2"]:
+    """Coordinates through all poses, the one applied to the image last first."""
+    for name, pose in poses.items():
+        coords = pose.pull_back(coords, latents[name])
+    return coords

@@ -1,0 +1,162 @@
+"""One Gauss-Newton step of a pose towards a higher likelihood, from the patch seen upright and the image decoded for it.
+
+The gradient is taken in the upright frame: there the image's slopes need no interpolation, every pose moves points along an
+affine field (a matrix times the place, and an offset), and so six slopes of the likelihood give those along any pose.
+Source: Baker & Matthews 2004, doi:10.1023/B:VISI.0000011205.11775.fd, section 3.2 (inverse compositional alignment), with the
+curvature of an exponential family, Fisher's, in place of the sum of squares.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from invae.models.batch import Patches
+from invae.models.families import SIZE
+from invae.models.geometry.circle import CirclePrior, wrap
+from invae.models.geometry.pose import POSES
+from invae.models.latents import NormalPrior
+from invae.models.likelihoods import Noise
+from invae.models.pose_search.posed_image import Affine, Frame, affine
+
+FARTHEST = {"shift": 0.15, "angle": 0.35, "scale": 0.2, "shear": 0.25}
+"""Longest step along every number [its unit]: beyond, slopes say nothing."""
+NEAR = 0.01
+"""Distance over which the poses' maps are differentiated [their units]."""
+DAMPING = 1e-3
+"""Share of the curvature added to it: some poses hardly change some patches."""
+
+
+class Climber(nn.Module):
+    """The poses of a model as rows of numbers, and where their likelihood rises."""
+
+    place: Tensor
+    squares: Tensor
+
+    def __init__(self, priors: Mapping[str, NormalPrior | CirclePrior], frame: Frame) -> None:
+        """Take the priors of all poses, the one applied to the pattern last first."""
+        super().__init__()
+        self.priors, self.frame = dict(priors), frame
+        self.maps = {name: POSES[name] for name in priors}
+        self.sizes = [SIZE[name] for name in priors]
+        self.farthest = [FARTHEST[n] for n in priors for _ in range(SIZE[n])]
+        place = functional.pad(frame.pixels, (0, 1), value=1.0)
+        squares = (place.unsqueeze(-1) * place.unsqueeze(-2)).flatten(1)
+        self.register_buffer("place", place, persistent=False)
+        self.register_buffer("squares", squares, persistent=False)
+
+    def named(self, numbers: Float[Tensor, "batch number"]) -> dict[str, Tensor]:
+        """Rows of numbers as latents."""
+        return dict(zip(self.maps, numbers.split(self.sizes, dim=-1), strict=True))
+
+    def pull(self, numbers: Float[Tensor, "batch number"]) -> Affine:
+        """The map from where a patch is seen to where its upright image is read."""
+        return affine(self.maps, self.named(numbers))
+
+    def step(
+        self,
+        upright: Patches,
+        image: Float[Tensor, "batch channel row column"],
+        noise: Noise,
+        pose: Float[Tensor, "batch number"],
+    ) -> tuple[Float[Tensor, "batch number"], Float[Tensor, "batch number"]]:
+        """The step to the top of the parabola that touches the likelihood here, and the sd of its Normal.
+
+        Args:
+            upright: Patches with the pose undone.
+            image: Decoded for them, on a canvas that holds the frame.
+            noise: How pixels scatter about it.
+            pose: The poses in rows.
+        """
+        pull = self.pull(pose)
+        slopes, curvature = self._moments(upright, image, noise, pull)
+        ways = self._ways(pose, pull)
+        gradient = (ways @ slopes.unsqueeze(-1)).squeeze(-1)
+        prior_gradient, precision = self._prior(pose)
+        curvature = ways @ curvature @ ways.mT
+        curvature = 0.5 * (curvature + curvature.mT)
+        held = precision + DAMPING * curvature.diagonal(dim1=-2, dim2=-1) + 1e-6
+        curvature = curvature + torch.diag_embed(held)
+        # A division where it will do: the factorisation of small matrices takes as long as all the rest.
+        inverse = torch.linalg.inv(curvature) if curvature.shape[-1] > 1 else 1 / curvature
+        step = (inverse @ (gradient + prior_gradient).unsqueeze(-1)).squeeze(-1)
+        limit = step.new_tensor(self.farthest)
+        excess = (step.abs() / limit).amax(-1, keepdim=True).clamp(min=1)
+        return step / excess, inverse.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+
+    def _moments(
+        self, upright: Patches, image: Tensor, noise: Noise, pull: Affine
+    ) -> tuple[Float[Tensor, "batch six"], Float[Tensor, "batch six six"]]:
+        """Slope and curvature of the log-likelihood along the six affine fields: y, x and 1 along y, the same along x."""
+        natural, mean = (self._cropped(f(image)) for f in (noise.natural, noise.mean))
+        weight = self.frame.inside(pull.inverse) / pull.area.abs().view(-1, 1, 1, 1)
+        if upright.valid is not None:
+            weight = weight * upright.weight
+        residual = (upright.values - mean[..., 1:-1, 1:-1]) * weight
+        natural_y, natural_x = self._slopes(natural)
+        mean_y, mean_x = (weight * slope for slope in self._slopes(mean))
+        slopes = [_summed(residual * slope, self.place) for slope in (natural_y, natural_x)]
+        # The curvature is symmetric: what belongs to y and x is what belongs to x and y.
+        down, across, right = (
+            _summed(product, self.squares).unflatten(-1, (3, 3))
+            for product in (mean_y * natural_y, mean_y * natural_x, mean_x * natural_x)
+        )
+        above, below = torch.cat((down, across), -1), torch.cat((across.mT, right), -1)
+        return torch.cat(slopes, dim=-1), torch.cat((above, below), dim=-2)
+
+    def _cropped(
+        self, image: Float[Tensor, "batch channel row column"]
+    ) -> Float[Tensor, "batch channel row_and_2 column_and_2"]:
+        """The frame's part of an image on a canvas, and one pixel around it."""
+        top, left = ((n - m) // 2 for n, m in zip(image.shape[-2:], self.frame.size, strict=True))
+        height, width = self.frame.size
+        wide = functional.pad(image, (1, 1, 1, 1), mode="replicate")
+        return wide[..., top : top + height + 2, left : left + width + 2]
+
+    def _slopes(
+        self, wide: Float[Tensor, "batch channel row_and_2 column_and_2"]
+    ) -> tuple[Float[Tensor, "batch channel y x"], Float[Tensor, "batch channel y x"]]:
+        """Slopes of an image along y and x [per unit of coordinates]."""
+        half = 0.5 * self.frame.half_side
+        down = half * wide[..., 1:-1]
+        right = half * wide[..., 1:-1, :]
+        return down[..., 2:, :] - down[..., :-2, :], right[..., 2:] - right[..., :-2]
+
+    def _ways(
+        self, pose: Float[Tensor, "batch number"], pull: Affine
+    ) -> Float[Tensor, "batch number six"]:
+        """How the upright image's points move when a number of the pose grows, as affine fields."""
+        n, count = pose.shape
+        aside = NEAR * torch.eye(count, dtype=pose.dtype, device=pose.device)
+        ends = torch.cat([(pose.unsqueeze(1) + sign * aside).flatten(0, 1) for sign in (1, -1)])
+        moved = self.pull(ends)
+        matrix, offset = (
+            ((values[: n * count] - values[n * count :]) / (2 * NEAR)).unflatten(0, (n, count))
+            for values in (moved.matrix, moved.offset)
+        )
+        matrix = matrix @ pull.inverse.matrix.unsqueeze(1)
+        offset = offset - (matrix * pull.offset[:, None, None]).sum(-1)
+        return torch.cat((matrix, offset.unsqueeze(-1)), dim=-1).flatten(2)
+
+    def _prior(
+        self, pose: Float[Tensor, "batch number"]
+    ) -> tuple[Float[Tensor, "batch number"], Float[Tensor, " number"]]:
+        """Slope of the log prior, and minus its curvature."""
+        precision = [
+            0.0 if prior.sd is None else prior.sd**-2
+            for name, prior in self.priors.items()
+            for _ in range(SIZE[name])
+        ]
+        told = pose.new_tensor(precision)
+        values = self.named(pose)
+        values = {k: wrap(v) if k == "angle" else v for k, v in values.items()}
+        return -told * torch.cat(list(values.values()), dim=-1), told
+
+
+def _summed(
+    images: Float[Tensor, "batch channel y x"], weights: Float[Tensor, "pixel number"]
+) -> Float[Tensor, "batch number"]:
+    """Sums over the pixels, each with weights of its own, and over channels."""
+    return (images.flatten(2) @ weights).sum(1)

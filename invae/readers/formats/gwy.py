@@ -1,0 +1,112 @@
+"""Gwyddion's own format: every image of a file is a channel.
+
+gwyfile reads the tree of objects, from a mapped file: its arrays lie in the file, so that every piece that is asked for is
+loaded anew and no pixel is kept. It knows no arrays of single characters, which images do not use.
+"""
+
+import re
+import struct
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gwyfile.objects
+import numpy as np
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers import labels
+from invae.readers.formats.memory_map import mapped
+from invae.readers.raw import Channel, Key, Pixels, Raw, Reader, evenly_spaced
+
+MAGIC, OLD_MAGIC = b"GWYP", b"GWYO"
+ERRORS = (
+    ValueError,
+    struct.error,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RecursionError,
+)
+"""What gwyfile raises where components are missing, cut short, unknown, or of another type than they should be."""
+
+
+def _recognises(path: Path, head: bytes) -> bool:
+    return head.startswith((MAGIC, OLD_MAGIC))
+
+
+def _read(path: Path) -> Raw:
+    tree = _load(path)
+    numbers = sorted(int(m[1]) for key in tree if (m := re.fullmatch(r"/(\d+)/data", key)))
+    fields = {n: tree[f"/{n}/data"] for n in numbers}
+    channels = tuple(
+        _channel(n, field, str(tree.get(f"/{n}/data/title", f"channel {n}")), path)
+        for n, field in fields.items()
+    )
+    if not channels:
+        raise InputError(f"{path}: holds no image; volume data and graphs are not read")
+    metadata = tree.get(f"/{numbers[0]}/meta", {})
+    metadata = {key: value for key, value in metadata.items() if isinstance(value, str)}
+    _same_area(fields, path)
+    return Raw(channels, _axes(fields[numbers[0]]), metadata, labels.igor_time(metadata))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The file's components by name, its arrays still in the file."""
+    data = mapped(path)
+    magic = data[: len(MAGIC)].tobytes()
+    if magic == OLD_MAGIC:
+        raise InputError(f"{path}: written by Gwyddion 1.x; open and save it with Gwyddion 2")
+    if magic != MAGIC:
+        raise InputError(f"{path}: does not begin like a file of Gwyddion any more; copy it again")
+    tree = gwyfile.objects.GwyObject.frombuffer(data[len(MAGIC) :])
+    assert isinstance(tree, gwyfile.objects.GwyObject)  # its size is told only on request
+    return tree
+
+
+def _channel(n: int, field: dict[str, Any], title: str, path: Path) -> Channel:
+    stored, shape = field["data"], (field["yres"], field["xres"])
+    if min(shape) < 1 or stored.size != shape[0] * shape[1]:
+        raise InputError(
+            f"{path}: {title} should have {shape[0]} × {shape[1]} pixels and holds {stored.size} "
+            "values; save it again with Gwyddion"
+        )
+    read = partial(_read_pixels, path, n, shape)
+    pixels = Pixels(path, shape, stored.dtype, read, ERRORS)
+    return Channel(title, pixels, (dims.Y, dims.X), field.get("si_unit_z", {}).get("unitstr", ""))
+
+
+def _axes(field: dict[str, Any]) -> dict[str, Any]:
+    units = field.get("si_unit_xy", {}).get("unitstr", "m") or "pixel"
+    return {
+        dim: evenly_spaced(field[res], field.get(real, field[res]) / field[res], units)
+        for dim, res, real in ((dims.Y, "yres", "yreal"), (dims.X, "xres", "xreal"))
+    }
+
+
+def _same_area(fields: dict[int, dict[str, Any]], path: Path) -> None:
+    """Images of another area in the same file are another recording."""
+    first = next(iter(fields.values()))
+    for n, field in fields.items():
+        for real in ("yreal", "xreal"):
+            if not np.isclose(field.get(real, 1.0), first.get(real, 1.0), rtol=1e-3, atol=0):
+                raise InputError(
+                    f"{path}: image {n} is {field.get(real, 1.0):g} wide ({real}), the first one is "
+                    f"{first.get(real, 1.0):g}; save the images of one scan in a file of their own"
+                )
+
+
+def _read_pixels(path: Path, n: int, shape: tuple[int, int], key: Key) -> np.ndarray:
+    return np.array(_load(path)[f"/{n}/data"]["data"].reshape(shape)[key])
+
+
+READER = Reader(
+    name="gwy",
+    extensions=(".gwy",),
+    description="Gwyddion images",
+    recognises=_recognises,
+    read=_read,
+    errors=ERRORS,
+)

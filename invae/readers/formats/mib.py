@@ -1,0 +1,154 @@
+"""Merlin (Medipix) detectors: .mib, a head of text before every frame, with the settings in a .hdr of the same name.
+
+Values are big-endian, the lowest row of the detector comes first. The shape of the scan stands in no file: it follows from the
+frames per trigger, or from the longer pauses between the frames where a row ends.
+
+Source: the text heads themselves; rosettasciio (reader `quantumdetector`) for the order of the rows.
+"""
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers.formats.raw_frames import Frames, Part, expect_bytes, whole_frames
+from invae.readers.raw import Channel, Raw, Reader
+
+MAGIC = b"MQ1,"
+TYPES = {"U08": ">u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}
+ERRORS = (ValueError, IndexError, KeyError, UnicodeDecodeError)
+"""What a damaged head makes."""
+ENOUGH_HEADS = 4096
+"""So many frames are looked at for the pauses between rows."""
+_FRAMES, _PER_TRIGGER = "Frames in Acquisition (Number)", "Frames per Trigger (Number)"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
+
+
+def _recognises(path: Path, head: bytes) -> bool:
+    return head.startswith(MAGIC)
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    settings = path.with_suffix(".hdr")
+    return (settings,) if path.suffix.lower() == ".mib" and settings.is_file() else ()
+
+
+def _read(path: Path) -> Raw:
+    head, frames = _layout(path)
+    told = _settings(path)
+    n_told = int(told.get(_FRAMES, "0") or 0)
+    if n_told > frames.n_frames:
+        settings = path.with_suffix(".hdr")
+        expect = frames.parts[0].offset + (n_told - 1) * frames.stride + _frame_bytes(frames)
+        expect_bytes(path, expect, told_by=f"{settings.name} ({_FRAMES}: {n_told})")
+    elif 0 < n_told < frames.n_frames:
+        raise InputError(
+            f"{path}: has {frames.n_frames} frames, {path.stem}.hdr says {n_told}; the two do not "
+            "belong together: put the right .hdr beside it"
+        )
+    shape, remark = _scan_shape(path, frames, told) if told else (None, "")
+    missing = "" if told else f"{path.stem}.hdr, which lies beside it, is missing"
+    channel = Channel("pattern", frames.pixels(path, ERRORS), (dims.FRAME, dims.K_Y, dims.K_X),
+                      "count")  # fmt: skip
+    return Raw(
+        (channel,),
+        metadata={**told, "exposure_s": _exposure(head), "detector": head[7].strip()},
+        acquired=_when(head),
+        notes=(f"{missing}; the settings are not known",) if missing else (),
+        scan_shape=shape,
+        scan_remark=missing or remark,
+    )
+
+
+def _layout(path: Path) -> tuple[list[str], Frames]:
+    """The words of the first head, and where the frames lie."""
+    with path.open("rb") as file:
+        start = file.read(64).decode("ascii").split(",")
+        file.seek(0)
+        n_head = int(start[2])
+        head = file.read(n_head).decode("ascii").split(",")
+    if head[6] not in TYPES:
+        raise InputError(
+            f"{path}: its frames are stored as {head[6]}; switch raw data off, or save U08, U16 "
+            "or U32"
+        )
+    shape, dtype = (int(head[5]), int(head[4])), np.dtype(TYPES[head[6]])
+    if n_head < len(MAGIC) or min(shape) < 1:
+        raise InputError(
+            f"{path}: its head promises frames of {shape[0]} × {shape[1]} pixels behind {n_head} "
+            "bytes; it is damaged: copy it again"
+        )
+    stride = n_head + shape[0] * shape[1] * dtype.itemsize
+    part = Part(path, whole_frames(path, head=0, stride=stride), n_head)
+    return head, Frames((part,), shape, dtype, stride, upwards=True)
+
+
+def _frame_bytes(frames: Frames) -> int:
+    return frames.stride - frames.parts[0].offset
+
+
+def _settings(path: Path) -> dict[str, str]:
+    """What stands in the .hdr, by its own words; nothing if there is none."""
+    lines = [
+        line.partition("\t")
+        for settings in _beside(path)
+        for line in settings.read_text("latin-1").splitlines()
+    ]
+    told = {key.rstrip(": "): value.strip() for key, _, value in lines}
+    return {key: value for key, value in told.items() if key not in ("HDR,", "End", "")}
+
+
+def _scan_shape(
+    path: Path, frames: Frames, told: dict[str, str]
+) -> tuple[tuple[int, int] | None, str]:
+    """Rows and columns, and how they were found; none where nothing tells them."""
+    n_frames, per_trigger = frames.n_frames, int(told.get(_PER_TRIGGER, "0") or 0)
+    if per_trigger > 1 and n_frames % per_trigger == 0:
+        return (n_frames // per_trigger, per_trigger), ""
+    times = _times(path, frames)
+    pauses = np.flatnonzero(np.diff(times) > np.diff(times).mean()) + 1 if len(times) > 2 else []
+    columns = int(pauses[0]) if len(pauses) else 0
+    regular = columns > 1 and np.array_equal(pauses, np.arange(columns, len(times), columns))
+    if not regular or n_frames % columns:
+        return None, "no row can be told by the pauses between the frames"
+    note = f"rows of {columns} positions, by the pauses between the frames; else set scan_shape"
+    return (n_frames // columns, columns), note
+
+
+def _times(path: Path, frames: Frames) -> np.ndarray:
+    """When the first frames were taken [s]; none if one of them does not tell."""
+    n_head = frames.parts[0].offset
+    times = []
+    with path.open("rb") as file:
+        for number in range(min(frames.n_frames, ENOUGH_HEADS)):
+            file.seek(number * frames.stride)
+            when = _when(file.read(n_head).decode("ascii").split(","))
+            if when is None:
+                return np.empty(0)
+            times.append(when.timestamp())
+    return np.array(times)
+
+
+def _when(head: list[str]) -> datetime | None:
+    found = next((match for word in head if (match := _TIME.match(word))), None)
+    return None if found is None else datetime.fromisoformat(found[0][:26])
+
+
+def _exposure(head: list[str]) -> float:
+    """How long a frame was exposed [s]."""
+    nanoseconds = [word[:-2] for word in head if word.lower().endswith("ns")]
+    return float(nanoseconds[-1]) * 1e-9 if nanoseconds else float(head[10])
+
+
+READER = Reader(
+    name="mib",
+    extensions=(".mib",),
+    description="Merlin (Medipix) frames, with the settings in a .hdr of the same name",
+    recognises=_recognises,
+    read=_read,
+    errors=ERRORS,
+    beside=_beside,
+)

@@ -1,0 +1,146 @@
+"""NSID: HDF5 as pyNSID and sidpy write it, one main dataset per channel with dimension scales.
+
+The scales' names tell spatial axes from spectral ones and from time. Between the two axes of an image the file's own order
+counts, not the names: see `_as_shown`.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers import labels
+from invae.readers.formats.hdf5 import ERRORS, SIGNATURE, read_dataset, refuse_outside, text
+from invae.readers.raw import Axis, Channel, Pixels, Raw, Reader
+
+_FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
+_SPATIAL = {"x": dims.X, "y": dims.Y}
+_SPECTRAL_NAMES = {"energy_loss": "energy", "energy_scale": "energy", "bias": "voltage"}
+
+
+def says_netcdf(path: Path) -> bool:
+    """Whether an HDF5 file is a NetCDF-4 file by its own account; damaged files give none."""
+    try:
+        with h5py.File(path, "r") as file:
+            return "_NCProperties" in file.attrs
+    except (OSError, *ERRORS):
+        return False
+
+
+def _recognises(path: Path, head: bytes) -> bool:
+    """HDF5 that is no NetCDF."""
+    return head.startswith(SIGNATURE) and not says_netcdf(path)
+
+
+def _read(path: Path) -> Raw:
+    with h5py.File(path, "r") as file:
+        refuse_outside(file, path)
+        found: list[h5py.Dataset] = []
+        file.visititems(partial(_collect, found))
+        if not found:
+            raise InputError(
+                f"{path}: no dataset with NSID's dimension scales and units in it; write it with "
+                "pyNSID, or store the images as .npy with a .json beside it"
+            )
+        channels, axes = [], {}
+        for dataset in found:
+            named = _axes(dataset, path)
+            channels.append(_channel(dataset, tuple(named), path))
+            for dim, axis in named.items():
+                if axis is not None:
+                    _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
+        metadata = _metadata(found)
+        return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata))
+
+
+def _collect(found: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
+    if not isinstance(item, h5py.Dataset) or "CLASS" in item.attrs:  # scales have a quantity too
+        return
+    if "quantity" in item.attrs and "units" in item.attrs:
+        found.append(item)
+
+
+def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
+    name = str(dataset.name)
+    pixels = Pixels(path, dataset.shape, dataset.dtype, partial(read_dataset, path, name), ERRORS)
+    label, units = text(dataset.attrs["quantity"]), text(dataset.attrs["units"])
+    return Channel(label, pixels, names, units)
+
+
+def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
+    """The axes of a main dataset in its own order, by invae's names; none where no scale is attached."""
+    axes: dict[str, Axis | None] = {}
+    for position, dimension in enumerate(dataset.dims):
+        scale = dimension[0] if len(dimension) else None
+        told = text(dimension.label) or (
+            text(scale.attrs.get("name", "")) if scale is not None else ""
+        )
+        kind = text(scale.attrs.get("dimension_type", "")) if scale is not None else ""
+        dim = _dim(told, kind)
+        if dim in axes or not dim:
+            raise InputError(
+                f"{path}: axis {position} of {dataset.name} is called {told!r}; "
+                "every axis needs a name of its own"
+            )
+        units = text(scale.attrs.get("units", "")) if scale is not None else ""
+        axes[dim] = Axis(scale[()], units) if scale is not None else None
+    return _as_shown(axes)
+
+
+def _as_shown(axes: dict[str, Axis | None]) -> dict[str, Axis | None]:
+    """The first image axis is y, the second x, whatever their names.
+
+    Exporters write the image as it is shown, rows first, and call its axes x and y in that order; going by the names would
+    mirror the image about its diagonal, and with it every direction that is read off it.
+    """
+    image = [dim for dim in axes if dim in (dims.Y, dims.X)]
+    if image != [dims.X, dims.Y]:
+        return axes
+    swapped = {dims.X: dims.Y, dims.Y: dims.X}
+    return {swapped.get(dim, dim): axis for dim, axis in axes.items()}
+
+
+def _dim(name: str, kind: str) -> str:
+    lower = labels.channel_name(name)[0] if name else ""
+    if lower in _SPATIAL:
+        return _SPATIAL[lower]
+    if kind.upper() in _FRAME_TYPES or lower in ("time", "frame", "t", "z"):
+        return dims.FRAME
+    return _SPECTRAL_NAMES.get(lower, lower)
+
+
+def _agree(first: Axis, axis: Axis, dim: str, dataset: h5py.Dataset, path: Path) -> None:
+    if first is axis:
+        return
+    same_length = len(first.values) == len(axis.values)
+    if same_length and not np.allclose(first.values, axis.values, rtol=1e-6, atol=0):
+        raise InputError(
+            f"{path}: {dataset.name} has other positions along {dim} than the first channel "
+            f"(to {axis.values[-1]:g}, not {first.values[-1]:g}); export channels of one scan"
+        )
+
+
+def _metadata(datasets: list[h5py.Dataset]) -> dict[str, Any]:
+    """What the instrument noted with the first channel."""
+    group = datasets[0].parent
+    assert isinstance(group, h5py.Group)
+    noted = group.get("original_metadata")
+    metadata = dict(noted.attrs) if isinstance(noted, h5py.Group) else {}
+    for name in ("modality", "source"):
+        if name in datasets[0].attrs:
+            metadata[name] = datasets[0].attrs[name]
+    return metadata
+
+
+READER = Reader(
+    name="nsid",
+    extensions=(".h5", ".hdf5", ".hf5"),
+    description="NSID (pyNSID, sidpy): HDF5 with one labelled dataset per channel",
+    recognises=_recognises,
+    read=_read,
+    errors=ERRORS,
+)

@@ -1,0 +1,85 @@
+"""Atoms off the middle of their neighbours: how far and whereto, on the image."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latent_plane import ANGLE_TICKS
+
+DIMMER = 0.8
+"""An atom of the dimmer kind is lower than its neighbours by this factor."""
+SHARE = 0.2
+"""Of all atoms that are dimmer, from which on they are a kind of their own."""
+ARROW = 0.7
+"""Length of the usual arrow, in distances of neighbouring arrows."""
+TITLE = "Displacement within the nearest atoms"
+
+
+def displacements(result: Result, config: ReportConfig) -> Drawing:
+    """How far atoms lie from the middle of their nearest ones, and in which direction."""
+    sites, frames = result[""], result["images"]
+    index = int(images.with_sites(result, 2)[-1])
+    here = sites[dims.FRAME].to_numpy() == int(frames[dims.FRAME][index])
+    told, kind = _told(result)
+    size = np.where(told, sites["displacement"].to_numpy(), np.nan)
+    if not np.isfinite(size[here]).any():
+        raise LeftOut(TITLE, "no atom has all its neighbours")
+    moved = [sites[f"displacement_{axis}"].to_numpy() for axis in (dims.Y, dims.X)]
+    direction = np.where(told, np.arctan2(-moved[0], moved[1]), np.nan)
+    figure, axes = style.panels(2, columns=2, panel_height=images.panel_height(frames, 2))
+    unit = sites["displacement"].attrs.get("units")
+    far, unit = style.readable(size, unit)
+    bounds = (0.0, float(np.nanpercentile(far, 99)))
+    panels = (
+        ("how far", far, config.colormap, bounds, style.in_units("displacement", unit), None),
+        ("whereto", direction, style.cyclic(), (-np.pi, np.pi), "direction [rad]", ANGLE_TICKS),
+    )
+    for axis, (title, values, cmap, limits, label, ticks) in zip(axes, panels, strict=True):
+        images.prepare(axis, frames, title=title, bar=axis is axes[0])
+        images.show_background(axis, frames, index)
+        images.show_sites(axis, result, index, values, cmap=cmap, bounds=limits)
+        style.colour_bar(figure, axis, cmap=cmap, bounds=limits, label=label, ticks=ticks)
+    _arrows(axes[1], result, np.flatnonzero(here & np.isfinite(size)), moved)
+    usual = style.number(float(np.nanmedian(far)))
+    return Drawing(
+        "displacement",
+        TITLE,
+        f"How far {kind} lie from the middle of the atoms nearest to them, and in which direction (0 is right, positive as np.rot90 "
+        "turns); the arrows say the same, their lengths in one scale. In a ferroelectric this is the polar displacement, which changes "
+        "direction from one region to the next. Atoms that lack a neighbour have none.",
+        figure,
+        f"{images.frame_title(frames, index).capitalize()}; median {usual} {unit or ''}".strip()
+        + ".",
+    )
+
+
+def _told(result: Result) -> tuple[np.ndarray, str]:
+    """Sites whose displacement is drawn (site,), and what they are: the dimmer kind of atom where there are two."""
+    ratio = result[""]["contrast"].to_numpy()
+    dim = ratio < DIMMER
+    if dim.sum() < SHARE * np.isfinite(ratio).sum():
+        return np.isfinite(ratio), "atoms"
+    return dim, "the atoms that are dimmer than those around them"
+
+
+def _arrows(axis: Axes, result: Result, here: np.ndarray, moved: list[np.ndarray]) -> None:
+    """Displacements of some sites as arrows from where they are."""
+    centres = images.places(result, here)
+    down, right = (part[here] for part in moved)
+    usual = max(float(np.median(np.hypot(down, right))), 1e-12)
+    length = images.dot_size(centres, width=float(np.ptp(axis.get_xlim()))) * ARROW / usual
+    axis.quiver(
+        *centres.T,
+        length * right,
+        length * down,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.004,
+        pivot="middle",
+        color="black",
+        zorder=5,
+    )

@@ -1,0 +1,252 @@
+"""Sites on plain images: frames, everything the model says of them at a glance, shifts, and what is unusual."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.patheffects import withStroke
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latent_plane import ANGLE_TICKS, DESCRIPTORS
+
+SMALL = 0.45
+"""Dots that leave the atoms below them to be seen, over the usual ones."""
+NAMED = 20
+"""Outliers that are numbered in the picture and named below it."""
+
+
+def overview(result: Result, config: ReportConfig) -> Drawing:
+    """Some frames as recorded, and where the sites are."""
+    frames = result["images"]
+    shown = images.with_sites(result, min(config.max_frames, 2))
+    figure, axes = style.panels(
+        2 * len(shown), columns=2, panel_height=images.panel_height(frames, 2)
+    )
+    bounds = style.limits(frames["image"][shown].to_numpy())
+    for row, index in enumerate(shown):
+        for column, axis in enumerate(axes[2 * row : 2 * row + 2]):
+            title = images.frame_title(frames, int(index))
+            images.prepare(axis, frames, title=title, bar=row == column == 0)
+            images.show_map(axis, frames["image"][index].to_numpy(), cmap="Greys_r", bounds=bounds)
+        _rings(axes[2 * row + 1], result, int(index))
+        axes[2 * row + 1].set_title(f"sites, {images.frame_title(frames, int(index))}")
+    count = result["frames"]["n_sites"].to_numpy()
+    return Drawing(
+        "images",
+        "Images and sites",
+        "Left: the image as recorded; the outermost 1 % of values at either end share a colour. Right: the sites on which patches "
+        "are centred, in the colour of their class. Nearer to the border than half a patch there are none.",
+        figure,
+        f"{style.number(float(count.sum()))} sites in {len(count)} frame(s), "
+        f"{style.number(float(count.min()))} to {style.number(float(count.max()))} in a frame.",
+    )
+
+
+def _rings(axis: Axes, result: Result, index: int) -> None:
+    """The sites of a frame as small dots in the colours of their classes."""
+    label, names = classes_of(result)
+    here = _of_frame(result, index)
+    centres = images.places(result, here)
+    cmap, bounds = style.class_colours(len(names)), (-0.5, len(names) - 0.5)
+    images.show_dots(axis, centres, label[here].astype(float), cmap=cmap, bounds=bounds, size=SMALL)
+
+
+def _of_frame(result: Result, index: int) -> np.ndarray:
+    frame = int(result["images"][dims.FRAME][index])
+    return np.flatnonzero(result[""][dims.FRAME].to_numpy() == frame)
+
+
+def classes_of(result: Result) -> tuple[np.ndarray, list[str]]:
+    """The class of every site, the model's own or by its content, and the classes' names."""
+    if "classes" in result:
+        names = [style.short(str(name)) for name in result["classes"]["class_name"].to_numpy()]
+        return result[""]["joint_class"].to_numpy(), names
+    count = result[""].sizes["cluster_name"]
+    return result[""]["cluster"].to_numpy(), [str(number + 1) for number in range(count)]
+
+
+def glance(result: Result, config: ReportConfig) -> Drawing:
+    """Image, class, angle, content and error of the last frame side by side."""
+    frames, sites = result["images"], result[""]
+    index = int(images.with_sites(result, 2)[-1])
+    panels = _panels(sites, result, cmap=config.colormap)
+    figure, axes = style.panels(
+        1 + len(panels), columns=3, panel_height=images.panel_height(frames, 3) - 0.25
+    )
+    images.prepare(axes[0], frames, title="image", bar=True)
+    image = frames["image"][index].to_numpy()
+    images.show_map(axes[0], image, cmap="Greys_r", bounds=style.limits(image))
+    for axis, (name, values, cmap, bounds, ticks) in zip(axes[1:], panels, strict=True):
+        images.prepare(axis, frames, title=name, bar=False)
+        images.show_background(axis, frames, index)
+        images.show_sites(axis, result, index, values, cmap=cmap, bounds=bounds)
+        style.colour_bar(axis.figure, axis, cmap=cmap, bounds=bounds, label="", ticks=ticks)  # type: ignore[arg-type]
+    return Drawing(
+        "glance",
+        "At a glance",
+        "What the model says of every site, drawn where the site is. Class: sites that look alike however they are turned. Angle: by "
+        "how much the surroundings are turned, in colours that go round a circle. Content: what else tells sites of one class "
+        "apart. Error: how badly a patch is drawn again.",
+        figure,
+        f"{images.frame_title(frames, index).capitalize()}.",
+    )
+
+
+Panel = tuple[str, np.ndarray, str | Colormap, tuple[float, float], dict[float, str] | None]
+"""Title, values of sites, colours, their bounds, and ticks with names."""
+
+
+def _panels(sites: xr.Dataset, result: Result, *, cmap: str) -> list[Panel]:
+    """What there is to be shown of sites."""
+    label, names = classes_of(result)
+    ticks = {float(number): name for number, name in enumerate(names)}
+    count = len(names)
+    found: list[Panel] = [
+        ("class", label.astype(float), style.class_colours(count), (-0.5, count - 0.5), ticks)
+    ]
+    if "angle" in sites:
+        wrapped = np.angle(np.exp(1j * sites["angle"].to_numpy()))
+        found.append(("angle [rad]", wrapped, style.cyclic(), (-np.pi, np.pi), ANGLE_TICKS))
+    if "shift" in sites:
+        shift = sites["shift"].transpose(dims.SITE, dims.AXIS).to_numpy()
+        bounds = style.limits(shift, symmetric=True)
+        found += [
+            (f"shift in {name} [px]", shift[:, column], "coolwarm", bounds, None)
+            for column, name in enumerate(("y", "x"))
+        ]
+    content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
+    for dimension in range(min(content.shape[1], 2)):
+        values = content[:, dimension]
+        found.append((f"content {dimension + 1}", values, cmap, style.limits(values), None))
+    error = sites["reconstruction_error"].to_numpy()
+    found.append(("reconstruction error", error, "inferno_r", style.limits(error), None))
+    return found
+
+
+def measured(result: Result, config: ReportConfig) -> Drawing:
+    """What was measured of the atoms, class by class."""
+    sites = result[""]
+    names = [name for name in ("intensity", "mean_distance", "ellipticity") if name in sites]
+    label, classes = classes_of(result)
+    colours = style.class_colours(len(classes))
+    figure = style.new_figure(2.6)
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    parts = []
+    for axis, name in zip(axes, names, strict=True):
+        values = sites[name].to_numpy().astype(float)
+        low, high = np.percentile(values[np.isfinite(values)], (0.2, 99.8))
+        bins = np.linspace(low, max(high, low + 1e-12), 41)
+        for number, words in enumerate(classes):
+            own = {"color": colours(number), "label": f"class {words}"}
+            axis.hist(values[label == number], bins=bins, histtype="step", lw=1.5, **own)
+        units = sites[name].attrs.get("units")
+        axis.set(xlabel=style.in_units(DESCRIPTORS[name], units), yticks=[])
+        axis.spines["left"].set_visible(False)
+        median = float(np.nanmedian(values))
+        parts.append(f"{DESCRIPTORS[name]} {style.number(median)}")
+    axes[0].legend()
+    return Drawing(
+        "measured",
+        "What was measured of the atoms",
+        "Height of the atoms above what is around them, mean distance of their three nearest neighbours, and how far from round they "
+        "are; none of it was told to the model. Classes that part here differ in kind or in what is around them.",
+        figure,
+        f"Medians: {'; '.join(parts)}.",
+    )
+
+
+def outliers(result: Result, config: ReportConfig) -> Drawing:
+    """Sites unlike the others of their class, ringed and numbered."""
+    found, frames = result["outliers"], result["images"]
+    if not found.sizes["outlier"]:
+        raise LeftOut("Unlike the others of their class", "no site deviates from its likes")
+    shown = images.with_sites(result, 1)
+    busiest = found[dims.FRAME].to_numpy()
+    here = [
+        int(np.sum(busiest == int(frames[dims.FRAME][index])))
+        for index in range(frames.sizes[dims.FRAME])
+    ]
+    index = int(np.argmax(here)) if max(here) else int(shown[0])
+    figure = style.new_figure(
+        min(6.0, 0.58 * style.WIDTH * frames.sizes[dims.Y] / frames.sizes[dims.X])
+    )
+    left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
+    score = result[""]["outlier_score"].to_numpy()
+    bounds = (0.0, max(float(np.percentile(score, 99.5)), 1.0))
+    for axis in (left, right):
+        images.prepare(axis, frames, title=images.frame_title(frames, index), bar=axis is left)
+    images.show_background(left, frames, index)
+    images.show_background(right, frames, index)
+    images.show_sites(right, result, index, score, cmap="magma_r", bounds=bounds)
+    style.colour_bar(figure, right, cmap="magma_r", bounds=bounds, label="deviation / still usual")
+    _ringed(left, result, index)
+    return Drawing(
+        "outliers",
+        "Unlike the others of their class",
+        "Every site is compared with the nearest ones of its class: how bright, how wide, how far its neighbours are, what its "
+        "patch shows and how well it is drawn again. Ringed, strongest first, are those that deviate by more than is "
+        "usual in their class: dopants, vacancies and their neighbours, dirt, or atoms that were not found rightly.",
+        figure,
+        _how_many(found, int(frames[dims.FRAME][index])),
+    )
+
+
+def _ringed(axis: Axes, result: Result, index: int) -> None:
+    """Rings on the outliers of a frame, in a colour for each reason, and numbers on the strongest."""
+    found = result["outliers"]
+    frame = int(result["images"][dims.FRAME][index])
+    reasons = dims.meanings(found["reason"].attrs)
+    drawn: set[int] = set()
+    for place in np.flatnonzero(found[dims.FRAME].to_numpy() == frame)[::-1]:
+        one = found.isel(outlier=place)
+        x, y, reason = float(one[dims.X]), float(one[dims.Y]), int(one["reason"])
+        colour = style.CLASSES[reason % len(style.CLASSES)]
+        label = None if reason in drawn else reasons[reason].replace("_", " ")
+        drawn.add(reason)
+        axis.plot(x, y, "o", ms=9, mfc="none", mec=colour, mew=1.6, zorder=5, label=label)
+        if place < NAMED:
+            text = {"xytext": (5, 4), "textcoords": "offset points", "fontsize": 9}
+            outline = [withStroke(linewidth=2, foreground="white")]
+            axis.annotate(str(place + 1), (x, y), zorder=6, path_effects=outline, **text)
+    if drawn:
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handletextpad=0.2)
+
+
+def _how_many(found: xr.Dataset, frame: int) -> str:
+    here = int((found[dims.FRAME].to_numpy() == frame).sum())
+    total = found.sizes["outlier"]
+    reasons = dims.meanings(found["reason"].attrs)
+    counts = np.bincount(found["reason"].to_numpy(), minlength=len(reasons))
+    parts = [
+        f"{n} {words.replace('_', ' ')}" for n, words in zip(counts, reasons, strict=True) if n
+    ]
+    return f"{total} in all, {here} of them in this frame: {', '.join(parts)}."
+
+
+def named_outliers(result: Result) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a table of the strongest outliers, numbered as in the picture."""
+    found = result["outliers"]
+    in_nm = bool(np.isfinite(found["y_nm"].to_numpy()).all())
+    unit, end, digits = ("nm", "_nm", 2) if in_nm else ("px", "", 0)
+    reasons = dims.meanings(found["reason"].attrs)
+    _, classes = classes_of(result)
+    rows = []
+    for number in range(min(NAMED, found.sizes["outlier"])):
+        one = found.isel(outlier=number)
+        place = [f"{float(one[axis + end]):.{digits}f}" for axis in (dims.Y, dims.X)]
+        reason = reasons[int(one["reason"])].replace("_", " ")
+        own = [classes[int(one["label"])], reason, f"{float(one['score']):.2f}"]
+        rows.append([str(number + 1), str(int(one[dims.FRAME])), *place, *own])
+    heads = [
+        "",
+        "frame",
+        f"y [{unit}]",
+        f"x [{unit}]",
+        "class",
+        "what is unusual",
+        "deviation / still usual",
+    ]
+    return heads, rows

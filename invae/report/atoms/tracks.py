@@ -1,0 +1,88 @@
+"""Movies of atoms: latents in the course of time, atom by atom."""
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.atoms.sites import classes_of
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latent_plane import shown_dimensions
+
+TITLE = "Latents in the course of time"
+MOST_LINES = 6
+"""Atoms whose latents are drawn as lines: those that change most."""
+MOST_ROWS = 150
+"""Atoms in the sheet of all."""
+
+
+def over_time(result: Result, config: ReportConfig) -> Drawing:
+    """Content against the frame, as a sheet of all atoms and as lines of those that change most."""
+    tracks = result["tracks"]
+    if not tracks.sizes["track"]:
+        raise LeftOut(TITLE, "no atom is seen in three frames")
+    dimension = shown_dimensions(result)[0]
+    change = tracks["content_change"].to_numpy()
+    order = np.argsort(-np.linalg.norm(change / change.mean(axis=0), axis=1), kind="stable")
+    table, numbers = _table(result, tracks["track"].to_numpy()[order], dimension)
+    bounds = style.limits(table)
+    figure = style.new_figure(3.6)
+    sheet, lines, place = figure.subplots(1, 3, width_ratios=(1.2, 1.2, 1))
+    drawn = {"vmin": bounds[0], "vmax": bounds[1], "cmap": config.colormap}
+    edges = (numbers[0] - 0.5, numbers[-1] + 0.5, min(len(table), MOST_ROWS) - 0.5, -0.5)
+    sheet.imshow(table[:MOST_ROWS], aspect="auto", extent=edges, **drawn)
+    sheet.set(xlabel="frame", ylabel="atom, most changing first", title="all atoms")
+    label = f"content {dimension + 1}"
+    style.colour_bar(figure, sheet, cmap=config.colormap, bounds=bounds, label=label)
+    most = range(min(MOST_LINES, len(table)))
+    for row in most:
+        lines.plot(numbers, table[row], marker="o", ms=3, color=style.CLASSES[row], label=row + 1)
+    lines.set(xlabel="frame", ylabel=label, title="those that change most")
+    lines.legend(ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.15), columnspacing=1)
+    _places(place, result, order[: len(most)])
+    return Drawing(
+        "tracks",
+        TITLE,
+        "Each row of the sheet is one atom, followed from frame to frame with the drift taken away; white where it was not seen. A row "
+        "of one colour is an atom whose surroundings stay as they are; a step of colour is an event: an atom beside it "
+        "came, went or changed. The numbered lines are drawn on the image at their atoms' mean places.",
+        figure,
+        _numbers(result),
+    )
+
+
+def _table(result: Result, tracks: np.ndarray, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    """One content dimension of some tracks over frames (track, frame), and the frames' numbers."""
+    sites = result[""]
+    content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()[:, dimension]
+    frames = result["frames"][dims.FRAME].to_numpy()
+    row_of = np.full(int(sites["track"].max()) + 1, -1)
+    row_of[tracks] = np.arange(len(tracks))
+    row = row_of[sites["track"].to_numpy()]
+    known = row >= 0
+    table = np.full((len(tracks), len(frames)), np.nan)
+    table[row[known], np.searchsorted(frames, sites[dims.FRAME].to_numpy()[known])] = content[known]
+    return table, frames
+
+
+def _places(axis: Axes, result: Result, chosen: np.ndarray) -> None:
+    """The chosen tracks on the first frame, numbered."""
+    frames, tracks = result["images"], result["tracks"]
+    images.prepare(axis, frames, title="where they are", bar=True)
+    images.show_background(axis, frames, 0)
+    for number, index in enumerate(chosen):
+        x, y = (float(tracks[name][index]) for name in ("x", "y"))
+        axis.plot(x, y, marker="o", ms=7, mfc="none", mec=style.CLASSES[number], mew=1.6)
+        text = {"xytext": (4, 4), "textcoords": "offset points", "fontweight": "bold"}
+        axis.annotate(str(number + 1), (x, y), color=style.CLASSES[number], **text)
+
+
+def _numbers(result: Result) -> str:
+    tracks = result["tracks"]
+    length = float(np.median(tracks["n_frames"]))
+    text = f"{tracks.sizes['track']} atoms are seen in three frames or more, in {style.number(length)} frames, median"
+    if "class_changes" in tracks:
+        changed = int((tracks["class_changes"].to_numpy() > 0).sum())
+        text += f"; {changed} change their class among {len(classes_of(result)[1])}"
+    return text + "."

@@ -1,0 +1,95 @@
+"""Methods without invariance beside the model, in their own planes."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, latent_plane, style
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.ground_truth import LABELLINGS
+
+MOST_COLUMNS = 5
+SORTING = ("kmeans", "gmm")
+"""Methods that sort sites and have no plane of their own."""
+
+
+def planes(result: Result, config: ReportConfig) -> Drawing:
+    """The plane of the model and of each method, coloured by what is known, or by the model's classes."""
+    found = result.get("baselines")
+    if found is None:
+        raise LeftOut("Methods without invariance", "none was asked for (analyse.baselines)")
+    colouring = _colouring(result)
+    names = [str(name) for name in found["baseline"].to_numpy()]
+    x, y, axes_names = latent_plane.place(result)
+    keep = images.evenly(len(x), images.MAX_DOTS)
+    columns = min(MOST_COLUMNS, 1 + len(names))
+    figure, axes = style.panels(1 + len(names), columns=columns, panel_height=2.45)
+    own = {"keep": keep, "cmap": config.colormap, "size": 6, "legend": False}
+    latent_plane.show(axes[0], x[keep], y[keep], colouring, **own)
+    axes[0].set(title=_title("the model", result, 0), xlabel=axes_names[0], ylabel=axes_names[1])
+    for axis, name in zip(axes[1:], names, strict=True):
+        values = found["content"].sel(baseline=name).to_numpy()[keep]
+        second = values[:, 1] if values.shape[1] > 1 else np.zeros(len(values))
+        shown = _own_classes(result, name, colouring) if name in SORTING else colouring
+        latent_plane.show(axis, values[:, 0], second, shown, **own)
+        axis.set(title=_title(LABELLINGS[name], result, name), xlabel="coordinate 1")
+        axis.set_ylabel("coordinate 2")
+    latent_plane.explain(figure, colouring)
+    return Drawing(
+        "beside",
+        "Methods without invariance",
+        f"The same sites as the model and other methods place them, in the same colours ({colouring.title}). A method that "
+        "cannot turn or move a pattern back spreads one kind of pattern over its plane, and sorts by direction instead of by "
+        "kind. k-means and the mixture are drawn in the plane of the principal components, in the colours of their own classes.",
+        figure,
+        _told(result),
+    )
+
+
+def _own_classes(result: Result, name: str, like: latent_plane.Colouring) -> latent_plane.Colouring:
+    """The classes of a method, in the colours of the known ones that they are matched with."""
+    label = result["baselines"]["cluster"].sel(baseline=name).to_numpy()
+    if "confusion" in result:
+        label = result["confusion"]["match"].sel(labelling=name).to_numpy()[label]
+    return replace(like, values=label)
+
+
+def _colouring(result: Result) -> latent_plane.Colouring:
+    """The first known class, else what the model found."""
+    all_ = latent_plane.colourings(result)
+    return next((c for c in all_ if c.classes and c.title.startswith("known")), all_[0])
+
+
+def _title(words: str, result: Result, labelling: str | int) -> str:
+    """The method, and its accuracy where classes are known."""
+    if "confusion" not in result:
+        return words
+    table = result["confusion"]
+    place = {"labelling": labelling}
+    row = table.isel(place) if isinstance(labelling, int) else table.sel(place)
+    return f"{words}\n{style.number(float(row['accuracy']), 2)}"
+
+
+def errors(result: Result) -> str:
+    """Median reconstruction errors of the model and of each method, on the sites held out of the training where there are some."""
+    found, sites = result["baselines"], result[""]
+    held_out = sites["held_out"].to_numpy() if "held_out" in sites.coords else np.zeros(0, bool)
+    judged = held_out if held_out.any() else np.ones(sites.sizes[dims.SITE], bool)
+    own = sites["reconstruction_error"].to_numpy()[judged]
+    parts = [f"the model {style.number(float(np.median(own)))}"]
+    for name in map(str, found["baseline"].to_numpy()):
+        left = found["reconstruction_error"].sel(baseline=name).to_numpy()[judged]
+        if np.isfinite(left).all():
+            parts.append(f"{LABELLINGS[name]} {style.number(float(np.median(left)))}")
+    where = ""
+    if held_out.any():
+        where = f" on the {int(judged.sum())} sites held out of the model's training, which the other methods have seen"
+    return f"Median reconstruction error{where}: {', '.join(parts)}"
+
+
+def _told(result: Result) -> str:
+    """The errors, and what stands above the panels."""
+    accuracy = "; above the panels: accuracy of the classes" if "confusion" in result else ""
+    return f"{errors(result)}{accuracy}."

@@ -1,0 +1,98 @@
+"""The classes of a model: what each looks like, which patches are in it, and how sure that is."""
+
+import numpy as np
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latents import class_titles
+
+MOST_CLASSES = 12
+BINS = np.linspace(0, 1, 41)
+SURE = 0.9
+NO_CLASSES = "this family of models has no classes"
+
+
+def sheets(result: Result, config: ReportConfig) -> Drawing:
+    """Every class: decoded, its mean patch, and some of its patches above their reconstructions."""
+    found = result.get("classes")
+    if found is None:
+        raise LeftOut("Classes of the model", NO_CLASSES)
+    n_classes = min(found.sizes[dims.CLASS], MOST_CLASSES)
+    parts = {name: found[name].to_numpy()[:n_classes] for name in ("patch", "reconstruction")}
+    both = np.stack([part[:, :, 0] for part in parts.values()], axis=1)
+    single = np.stack([found[n].to_numpy()[:n_classes, 0] for n in ("decoded", "mean_patch")], 1)
+    columns = 2 if n_classes > 1 else 1
+    cmap, bounds = style.patch_colours(parts["patch"])
+    figure, axes = style.panels(n_classes, columns=columns, panel_height=1.75)
+    titles, colours = class_titles(result), style.class_colours(n_classes)
+    size = both.shape[-1] + images.GAP
+    for number, axis in enumerate(axes):
+        row = np.concatenate([single[number][:, None], both[number]], axis=1)
+        sheet = images.mosaic(row, gap=images.GAP)
+        axis.imshow(sheet, cmap=cmap, vmin=bounds[0], vmax=bounds[1])
+        axis.axvline(size - images.GAP / 2 - 0.5, color="white", lw=4)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        axis.set_facecolor("#eef0f2")
+        count = style.number(float(found["n_sites"][number]))
+        axis.set_title(
+            f"{titles[number]} ({count} sites)", color=colours(number), fontweight="bold"
+        )
+    counts = found["n_sites"].to_numpy()
+    empty = int((counts == 0).sum())
+    return Drawing(
+        "model_classes",
+        "Classes of the model",
+        "For each class, left: what the model draws for it (above), and the mean of its most typical patches, each turned and moved back "
+        "(below). Right: patches of the class drawn by chance (above), and the model's reconstruction of each (below), with its own "
+        "angle and place.",
+        figure,
+        f"{len(counts)} classes, {empty} of them without sites."
+        if empty
+        else f"{len(counts)} classes.",
+    )
+
+
+def probability(result: Result, config: ReportConfig) -> Drawing:
+    """How sure the classes are: histogram of the probability of the most probable class."""
+    sites = result[""]
+    if "class_probability" not in sites.variables:
+        raise LeftOut("How sure the classes are", NO_CLASSES)
+    best = sites["class_probability"].to_numpy().max(axis=1)
+    label = sites["class"].to_numpy()
+    n_classes = sites.sizes[dims.CLASS]
+    figure = style.new_figure(2.7)
+    histogram, share = figure.subplots(1, 2, width_ratios=(1.6, 1))
+    colours = style.class_colours(n_classes)
+    piles = [best[label == number] for number in range(n_classes)]
+    shown = [colours(number) for number in range(n_classes)]
+    histogram.hist(piles, bins=list(BINS), stacked=True, color=shown, lw=0)
+    low = max(0.0, min(1 / n_classes - 0.02, float(best.min())))
+    histogram.set(
+        xlabel="probability of the most probable class",
+        ylabel="sites",
+        yscale="symlog",
+        xlim=(low, 1.0),
+    )
+    powers = [0, *(10**k for k in range(len(str(len(best)))))]
+    histogram.set_yticks(powers, labels=[style.number(float(power)) for power in powers])
+    histogram.minorticks_off()
+    sure = np.array([(pile >= SURE).mean() if len(pile) else np.nan for pile in piles])
+    titles = class_titles(result) if "class_2" not in sites.variables else [""] * n_classes
+    names = [titles[k] or f"class {k + 1}" for k in range(n_classes)]
+    share.barh(np.arange(n_classes), np.nan_to_num(sure), color=shown, height=0.7)
+    share.set_yticks(range(n_classes), labels=names)
+    share.set(xlim=(0, 1), xlabel=f"share of sites with probability ≥ {SURE}")
+    share.invert_yaxis()
+    share.tick_params(axis="y", length=0)
+    return Drawing(
+        "class_probability",
+        "How sure the classes are",
+        "How probable the class of each site is, given the patch. Sites far to the left of 1 lie between classes: they are mixtures, "
+        "noise, or a sign that two classes describe the same thing. The vertical axis grows by powers of ten. A probability is the model's "
+        "own; a class can be sure and wrong.",
+        figure,
+        f"{style.number(100 * float((best >= SURE).mean()))} % of the sites have a class with probability ≥ {SURE}.",
+    )

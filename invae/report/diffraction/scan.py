@@ -1,0 +1,312 @@
+"""A 4D-STEM scan: virtual detectors, centre of mass and latents as maps, and the detector itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.patches import Circle
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.baselines import errors
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latent_plane import ANGLE_TICKS
+from invae.report.rgb import NAMES, colours_of
+
+COLUMNS = 5
+LABELLED = 12
+"""Surprising places that get their number."""
+WIDE = 3
+"""Columns of figures that compare methods."""
+DETECTED = (("haadf", "HAADF"), ("com_x", "CoM-X"), ("com_y", "CoM-Y"), ("com_r", "CoM-R"))
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One map and its colours."""
+
+    title: str
+    values: np.ndarray
+    """(scan_y, scan_x)"""
+    cmap: str | Colormap
+    bounds: tuple[float, float]
+    label: str = ""
+    ticks: dict[float, str] | None = None
+
+
+def maps_of(result: Result) -> xr.Dataset:
+    """The maps of a scan as those of a frame, (y, x)."""
+    return result["scan"].rename({dims.SCAN_Y: dims.Y, dims.SCAN_X: dims.X})
+
+
+def panels(result: Result, config: ReportConfig) -> Drawing:
+    """Virtual detectors, centre of mass and latents over the scan, beside each other."""
+    maps = maps_of(result)
+    shown = [*_detected(maps), *_latent(result, maps, config)]
+    figure, axes = style.panels(
+        len(shown), columns=COLUMNS, panel_height=images.panel_height(maps, COLUMNS) + 0.15
+    )
+    for place, (axis, panel) in enumerate(zip(axes, shown, strict=True)):
+        _show(axis, maps, panel, bar=place == 0)
+    return Drawing(
+        "scan",
+        "The scan, as detectors and the model see it",
+        "Upper row: what detectors say of every probe: electrons scattered to high angles (HAADF), where the pattern's centre of mass lies "
+        "(CoM, the field that bends the beam) and how far from the axis. Then what the model says: by how much the pattern is turned, what it "
+        "shows apart from its turn (the two latents that vary most), its class, how much of it the model leaves over, and how unusual its surroundings are.",
+        figure,
+        _numbers(result, maps),
+    )
+
+
+def _detected(maps: xr.Dataset) -> list[Panel]:
+    found = []
+    for name, title in DETECTED:
+        values = maps[name].to_numpy()
+        signed = name in ("com_x", "com_y")
+        cmap = "RdBu_r" if signed else "viridis" if name == "com_r" else "gray"
+        label = style.in_units("", maps[name].attrs.get("units")).strip()
+        found.append(Panel(title, values, cmap, style.limits(values, symmetric=signed), label))
+    return found
+
+
+def _latent(result: Result, maps: xr.Dataset, config: ReportConfig) -> list[Panel]:
+    found = []
+    if "angle_map" in maps:
+        turned = np.angle(np.exp(1j * maps["angle_map"].to_numpy()))
+        bounds = (-float(np.pi), float(np.pi))
+        found.append(Panel("angle", turned, style.cyclic(), bounds, "[rad]", dict(ANGLE_TICKS)))
+    content = maps["content_map"].to_numpy()
+    for number in _liveliest(result)[:2]:
+        values = content[..., number]
+        title = f"latent {number + 1}"
+        found.append(Panel(title, values, config.colormap, style.limits(values)))
+    found.append(_classes(maps))
+    for name, title, cmap in (
+        ("error_map", "reconstruction error", "magma"),
+        ("surprise_map", "surprise", "inferno"),
+    ):
+        values = maps[name].to_numpy()
+        found.append(Panel(title, values, cmap, style.limits(values)))
+    return found
+
+
+def _liveliest(result: Result) -> list[int]:
+    """Content dimensions by how much they vary over the sites, the most first."""
+    sd = result[""]["content"].std(dims.SITE).to_numpy()
+    return [int(number) for number in np.argsort(-sd, kind="stable")]
+
+
+def _classes(maps: xr.Dataset) -> Panel:
+    """The model's own classes, or those of the content."""
+    name = "class_map" if "class_map" in maps else "cluster_map"
+    values = maps[name].to_numpy().astype(float)
+    n_classes = int(values.max()) + 1
+    ticks = {float(number): str(number + 1) for number in range(n_classes)}
+    cmap = style.class_colours(n_classes)
+    return Panel("class", np.where(values < 0, np.nan, values), cmap, (-0.5, n_classes - 0.5), "", ticks)  # fmt: skip
+
+
+def _show(axis: Axes, maps: xr.Dataset, panel: Panel, *, bar: bool) -> None:
+    images.prepare(axis, maps, title=panel.title, bar=bar)
+    axis.set_facecolor("#d9dde1")
+    images.show_map(axis, panel.values, cmap=panel.cmap, bounds=panel.bounds)
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    style.colour_bar(
+        figure,
+        axis,
+        cmap=panel.cmap,
+        bounds=panel.bounds,
+        label=panel.label,
+        ticks=panel.ticks,
+    )
+
+
+def _numbers(result: Result, maps: xr.Dataset) -> str:
+    sites = result[""]
+    shape = f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes, {sites.sizes[dims.SITE]} of them sites"
+    com = float(np.nanmedian(maps["com_r"].to_numpy()))
+    units = maps["com_r"].attrs.get("units", "")
+    text = f"{shape}; median distance of the centre of mass {style.number(com)} {units}"
+    if "angle_resultant" in sites:
+        certainty = style.number(float(sites["angle_resultant"].median()))
+        text += f"; certainty of the angle (resultant), median {certainty}"
+    return text + "."
+
+
+def colours(result: Result, config: ReportConfig) -> Drawing:
+    """Three content dimensions as the colours of one image, and each alone."""
+    maps = maps_of(result)
+    content = maps["content_map"].to_numpy()
+    if content.shape[-1] != 3:
+        raise LeftOut("Content in colours", "the content does not have three dimensions")
+    known = np.isfinite(content).all(-1)
+    picture = np.full((*known.shape, 3), 0.85)
+    picture[known] = colours_of(content[known])
+    figure, axes = style.panels(4, columns=4, panel_height=images.panel_height(maps, 4))
+    images.prepare(axes[0], maps, title="all three", bar=True)
+    axes[0].imshow(picture, aspect=axes[0].get_aspect())
+    for number, (axis, word) in enumerate(zip(axes[1:], NAMES, strict=True)):
+        values = content[..., number]
+        panel = Panel(
+            f"content {number + 1} ({word})", values, config.colormap, style.limits(values)
+        )
+        _show(axis, maps, panel, bar=False)
+    return Drawing(
+        "scan_rgb",
+        "Content in colours",
+        "Content 1 gives the red, content 2 the green and content 3 the blue part of a colour: probes of the same colour see the same "
+        "structure, whichever way it is turned.",
+        figure,
+        "Each part of a colour spans the middle 98 % of its dimension.",
+    )
+
+
+def surprises(result: Result, config: ReportConfig) -> Drawing:
+    """Where the model is surprised, on the map of the surprise and on the dark-field image."""
+    maps, found = maps_of(result), result["surprises"]
+    values, haadf = maps["surprise_map"].to_numpy(), maps["haadf"].to_numpy()
+    shown = (
+        Panel("surprise", values, "inferno", style.limits(values), "robust z"),
+        Panel("HAADF", haadf, "gray", style.limits(haadf)),
+    )
+    figure, axes = style.panels(2, columns=2, panel_height=images.panel_height(maps, 2) * 0.8)
+    for place, (axis, panel) in enumerate(zip(axes, shown, strict=True)):
+        _show(axis, maps, panel, bar=place == 0)
+        _mark(axis, found)
+    return Drawing(
+        "surprises",
+        "Where the model is surprised",
+        "Surprise says how unusual the surroundings of a probe are: what the model finds there, averaged over neighbouring probes, held against "
+        "the rest of the scan, and what the maps lack there of a lattice that the scan shows. A lattice repeats itself and surprises nobody; a missing or foreign atom, an edge or a fold does. "
+        "Rings mark the middle of what is surprising around each peak.",
+        figure,
+        _places(found),
+    )
+
+
+def _mark(axis: Axes, found: xr.Dataset) -> None:
+    """Rings around the peaks, numbered from the highest."""
+    y, x = found["y"].to_numpy(), found["x"].to_numpy()
+    axis.plot(x, y, "o", mfc="none", mec="#39d0ff", mew=1.6, ms=15, zorder=5)
+    for number in range(min(len(y), LABELLED)):
+        axis.annotate(
+            str(number + 1),
+            (x[number], y[number]),
+            xytext=(8, 6),
+            textcoords="offset points",
+            color="#39d0ff",
+            zorder=6,
+        )
+
+
+def _places(found: xr.Dataset) -> str:
+    """The peaks as text."""
+    if not found.sizes["peak"]:
+        return "No place is above the threshold (analyse.surprise_threshold)."
+    lines = []
+    for number in range(min(found.sizes["peak"], LABELLED)):
+        at = found.isel(peak=number)
+        nm = np.array([float(at["y_nm"]), float(at["x_nm"])])
+        place = f"{nm[0]:.2f}, {nm[1]:.2f} nm" if np.isfinite(nm).all() else f"{float(at['y']):.0f}, {float(at['x']):.0f} px"  # fmt: skip
+        lines.append(f"{number + 1}: ({place}) {style.number(float(at['surprise']))}")
+    return f"Places at (y, x), with their largest surprise: {'; '.join(lines)}."
+
+
+def beside(result: Result, config: ReportConfig) -> Drawing:
+    """The model's latents over the scan beside those of methods without invariance and the centre of mass."""
+    maps, rows = maps_of(result), _methods(result)
+    figure = style.new_figure(len(rows) * images.panel_height(maps, 4))
+    grid = figure.subplots(len(rows), WIDE, squeeze=False)
+    for line, pictures in zip(grid, rows, strict=True):
+        for axis in line[len(pictures) :]:
+            axis.set_axis_off()
+        for axis, (title, values) in zip(line, pictures.items(), strict=False):
+            panel = Panel(title, values, config.colormap, style.limits(values))
+            _show(axis, maps, panel, bar=False)
+    return Drawing(
+        "scan_beside",
+        "The same scan without invariance",
+        "Principal (PCA) and non-negative components (NMF) add up images that cannot turn, and the centre of mass is one vector: the "
+        "same atom seen from three sides gives three values. The model's latents give one. NMF is taken of counts: where a mean was taken off "
+        "the patches, of counts in units of their noise, and its error is that of the same patches.",
+        figure,
+        f"{errors(result)}." if "baselines" in result else "",
+    )
+
+
+def _methods(result: Result) -> list[dict[str, np.ndarray]]:
+    """A row of maps for each method, by title; latents have the numbers that they have everywhere, the liveliest first."""
+    scan = result["scan"]
+    content = scan["content_map"].to_numpy()
+    rows = [{f"latent {k + 1}": content[..., k] for k in _liveliest(result)[:WIDE]}]
+    for method in ("PCA", "NMF"):
+        if (name := f"{method.lower()}_map") in scan:
+            values = scan[name].to_numpy()[..., :WIDE]
+            rows.append({f"{method}, {k + 1}": values[..., k] for k in range(values.shape[-1])})
+    mass = {f"CoM-{axis.upper()}": scan[f"com_{axis}"].to_numpy() for axis in ("x", "y", "r")}
+    return [*rows, mass]
+
+
+def detector(result: Result, config: ReportConfig) -> Drawing:
+    """Mean and largest pattern with axis, disc and masked pixels, and the radial profile."""
+    scan = result["scan"]
+    figure = style.new_figure(3.6)
+    axes = list(figure.subplots(1, 3))
+    for axis, name, title in (
+        (axes[0], "mean_pattern", "mean pattern, logarithmic"),
+        (axes[1], "max_pattern", "largest value, logarithmic"),
+    ):
+        _show_pattern(axis, scan, scan[name].to_numpy().astype(float), title)
+    _profile(axes[2], scan)
+    masked = int((~scan["detector_valid"].to_numpy()).sum())
+    radius = float(scan.attrs["disc_radius"])
+    centre = scan.attrs["centre"]
+    return Drawing(
+        "detector",
+        "The detector",
+        "Where electrons arrive. Cross: the optic axis; circle: the bright-field disc; crossed out: pixels that are hot or dead and count nowhere. The profile "
+        "is the mean over rings about the axis.",
+        figure,
+        f"Axis at ({centre[0]:.2f}, {centre[1]:.2f}) px (y, x), radius of the disc {radius:.2f} px; {masked} pixel(s) masked.",
+    )
+
+
+def _show_pattern(axis: Axes, scan: xr.Dataset, pattern: np.ndarray, title: str) -> None:
+    """A pattern in pixels of the detector, with axis, disc, masks and a bar."""
+    height, width = pattern.shape
+    positive = pattern[pattern > 0]
+    floor = float(np.percentile(positive, 1)) if positive.size else 1.0
+    shown = np.log10(np.maximum(pattern, floor))
+    axis.imshow(shown, cmap="magma", vmin=float(shown.min()), vmax=float(shown.max()))
+    axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[], title=title)
+    y, x = scan.attrs["centre"]
+    axis.plot(x, y, "+", color="#39d0ff", ms=9, mew=1.2)
+    axis.add_patch(Circle((x, y), scan.attrs["disc_radius"], fill=False, ec="#39d0ff", lw=1.2))
+    rows, columns = np.nonzero(~scan["detector_valid"].to_numpy())
+    axis.plot(columns, rows, "x", color="#5ad45a", ms=4, mew=1)
+    places = scan[dims.K_X].to_numpy()
+    step = abs(float(places[-1] - places[0])) / max(len(places) - 1, 1)
+    units = scan[dims.K_X].attrs.get("units", "pixel")
+    calibrated = units not in ("pixel", "1")
+    style.scale_bar(axis, width=width, pixel_nm=step if calibrated else None, unit=str(units))
+
+
+def _profile(axis: Axes, scan: xr.Dataset) -> None:
+    profile = scan["radial_profile"].mean((dims.SCAN_Y, dims.SCAN_X)).to_numpy()
+    k = scan["k"].to_numpy()
+    seen = profile > 0
+    axis.semilogy(k[seen], profile[seen], color=style.ACCENT)
+    step = float(k[1] - k[0]) if len(k) > 1 else 1.0
+    axis.axvline(float(scan.attrs["disc_radius"]) * step, color=style.SECOND, lw=1, ls="--")
+    axis.set(
+        title="radial profile",
+        xlabel=style.in_units("scattering angle", scan["k"].attrs.get("units")),
+        ylabel=style.in_units("mean of a ring", scan["mean_pattern"].attrs.get("units")),
+    )
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.grid(axis="y")

@@ -1,0 +1,140 @@
+"""What moves: walls from frame to frame, the switched share over time, and where walls stay."""
+
+import numpy as np
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.figure import Drawing, LeftOut, Result
+
+FORWARD, REVERSE = "#d55e00", "#0072b2"
+ONE_FRAME = "there is one frame, and change needs two"
+
+
+def transitions(result: Result, config: ReportConfig) -> Drawing:
+    """Where walls arrive and from where they leave until the next frame."""
+    maps = result["maps"]
+    if "transition" not in maps:
+        raise LeftOut("Walls from frame to frame", ONE_FRAME)
+    changed = maps["transition"].to_numpy()
+    shown = images.evenly(max(1, maps.sizes[dims.FRAME] - 1), config.max_frames)
+    columns = max(2, min(3, len(shown)))
+    figure, axes = style.panels(
+        len(shown), columns=columns, panel_height=images.panel_height(maps, columns), extra=0.3
+    )
+    for axis, index in zip(axes, shown, strict=True):
+        images.prepare(
+            axis, maps, title=f"{images.frame_title(maps, int(index))} → next", bar=axis is axes[0]
+        )
+        images.show_background(axis, maps, int(index))
+        if "walls" in result:
+            frame = int(maps[dims.FRAME][index])
+            images.show_walls(axis, result["walls"], frame, colour="#4a525a", width=0.7)
+        for value, colour in ((1, FORWARD), (2, REVERSE)):
+            y, x = np.nonzero(changed[index] == value)
+            axis.scatter(x, y, s=5, c=colour, lw=0, zorder=5, rasterized=True)
+    for colour, words in (
+        (FORWARD, "forward: a wall arrives"),
+        (REVERSE, "reverse: a wall has left"),
+        ("#4a525a", "wall now"),
+    ):
+        axes[0].plot([], [], color=colour, lw=3, label=words)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    forward, reverse = (int((changed == value).sum()) for value in (1, 2))
+    return Drawing(
+        "transitions",
+        "Walls from frame to frame",
+        "Orange: where the next frame has a wall and this one has none nearby. Blue: where this frame has a wall and the next "
+        "one has none nearby. Drift is removed first; small displacements and masked areas do not count.",
+        figure,
+        f"All frames kept: {style.number(forward)} px of wall arrived, {style.number(reverse)} px left.",
+    )
+
+
+def over_time(result: Result, config: ReportConfig) -> Drawing:
+    """Switched share of each frame, and how fast walls move."""
+    frames, walls = result["frames"], result.get("walls")
+    if frames.sizes[dims.FRAME] < 2:
+        raise LeftOut("Switching over time", ONE_FRAME)
+    figure = style.new_figure(2.9)
+    share, speed = figure.subplots(1, 2)
+    number = frames[dims.FRAME].to_numpy()
+    share.plot(number, 100 * frames["switched_share"], color=style.ACCENT, marker="o", ms=3)
+    share.set(xlabel="frame", ylabel="switched [%]", title="switched share of the valid area")
+    share.grid(axis="y")
+    text = f"Switched share {100 * float(frames['switched_share'][0]):.0f} % in the first and {100 * float(frames['switched_share'][-1]):.0f} % in the last frame"
+    if walls is not None and "normal_velocity" in walls:
+        text += _velocities(speed, walls)
+    else:
+        speed.set_axis_off()
+    for axis in (share, speed):
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    return Drawing(
+        "over_time",
+        "Switching over time",
+        "Left: the share of the unmasked area whose polarization has the sign of the applied field (analyse.field). Right: "
+        "velocity of the walls along their normal until the next frame; positive means that the switched side grows. The "
+        "line is the median over all wall points of a frame, the band holds the middle half of them.",
+        figure,
+        text + ".",
+    )
+
+
+def _velocities(axis, walls) -> str:
+    frame, velocity = walls[dims.FRAME].to_numpy(), walls["normal_velocity"].to_numpy()
+    known = np.isfinite(velocity)
+    numbers = np.unique(frame[known])
+    if not len(numbers):
+        axis.set_axis_off()
+        return ""
+    quartiles = np.array(
+        [np.percentile(velocity[known & (frame == n)], (25, 50, 75)) for n in numbers]
+    ).T
+    axis.fill_between(numbers, quartiles[0], quartiles[2], color=style.SECOND, alpha=0.2, lw=0)
+    axis.plot(numbers, quartiles[1], color=style.SECOND, marker="o", ms=3)
+    axis.axhline(0, color="#c8cdd2", lw=0.8, zorder=0)
+    axis.set(xlabel="frame", ylabel="normal velocity [px per frame]", title="velocity of the walls")
+    return f"; normal velocity, median {style.number(float(np.median(velocity[known])), 2)} px per frame"
+
+
+def pinning(result: Result, config: ReportConfig) -> Drawing:
+    """The share of their time near a place that walls spend there."""
+    maps = result["maps"]
+    if "pinning" not in maps:
+        raise LeftOut("Where walls stay", ONE_FRAME)
+    share, near = maps["pinning"].to_numpy(), maps["wall_frames"].to_numpy()
+    share = np.where(near >= min(2, int(near.max())), share, np.nan)
+    known = np.where(near > 0, near.astype(float), np.nan)
+    height = images.panel_height(maps, 2) - 0.55  # colour bars take their share of the width
+    figure, axes = style.panels(2, columns=2, panel_height=height)
+    pictures = (
+        (share, "pinning", (0.0, 1.0), "magma", "share of the time"),
+        (
+            known,
+            "frames with a wall near",
+            (0.0, max(1.0, float(near.max()))),
+            config.colormap,
+            "frames",
+        ),
+    )
+    for axis, (image, title, bounds, cmap, label) in zip(axes, pictures, strict=True):
+        images.prepare(axis, maps, title=title, bar=axis is axes[0])
+        axis.set_facecolor("#eef0f2")
+        images.show_map(axis, image, cmap=cmap, bounds=bounds)
+        if "walls" in result:
+            images.show_walls(
+                axis, result["walls"], int(maps[dims.FRAME][0]), colour="#7fd1ff", width=0.6
+            )
+        style.colour_bar(figure, axis, cmap=cmap, bounds=bounds, label=label)
+    n_frames = result["frames"].sizes[dims.FRAME]
+    strong = np.isfinite(share) & (share > 0.8) & (near >= min(n_frames, 3))
+    return Drawing(
+        "pinning",
+        "Where walls stay",
+        "Left: of the frames in which a wall is near a place, the share in which it is at that place; bright places hold "
+        "walls; what had a wall near in one frame only is left out. Right: in how many frames a wall was near, that is how much the left map is worth there. Both lie in the "
+        "pixels of frame 0, whose walls are drawn in light blue.",
+        figure,
+        f"{style.number(100 * strong.mean())} % of the area holds a wall for more than 80 % of the time that one is near; {n_frames} frames"
+        + (": few, so read it as a sketch." if n_frames < 8 else "."),
+    )

@@ -1,0 +1,198 @@
+"""The model's answer beside what is known: classes, angles, numbers."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from invae import dims
+from invae.config import ReportConfig
+from invae.report import images, style
+from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.latent_plane import ANGLE_TICKS
+
+LABELLINGS = {
+    "class": "classes of the model",
+    "cluster": "clusters of the content",
+    "pca": "principal components",
+    "ica": "independent components",
+    "nmf": "non-negative parts",
+    "kmeans": "k-means on pixels",
+    "gmm": "Gaussian mixture",
+    "umap": "UMAP",
+}
+"""Ways in which sites were sorted, and their names in figures."""
+SPACES = {"latents": "latents", "pca": "principal components"}
+DARK = 0.55
+"""Shares above it are written in white."""
+MOST_TABLES = 3
+
+
+def confusion(result: Result, config: ReportConfig) -> Drawing:
+    """Found classes against known ones, and how well every labelling agrees."""
+    found = result.get("confusion")
+    if found is None:
+        raise LeftOut("Found and known classes", "no class is known beforehand")
+    names = [str(name) for name in found["labelling"].to_numpy()]
+    own = [name for name in names if name in ("class", "cluster")]
+    shown = [*own, *(name for name in names if name not in own)][:MOST_TABLES]
+    n_found = found.sizes["found"]
+    figure = style.new_figure(1.5 + 0.42 * min(n_found, 12))
+    axes = figure.subplots(1, len(shown) + 1, width_ratios=[1.0] * len(shown) + [0.8])
+    for axis, name in zip(axes, shown, strict=False):
+        show_table(axis, found.sel(labelling=name))
+        axis.set_title(LABELLINGS.get(name, name))
+        axis.set_ylabel("found class" if axis is axes[0] else "")
+    _show_agreement(axes[-1], found)
+    accuracy = ", ".join(
+        f"{LABELLINGS.get(name, name)} {style.number(float(found['accuracy'].sel(labelling=name)))}"
+        for name in names
+    )
+    return Drawing(
+        "confusion",
+        "Found and known classes",
+        f"Rows are classes as they were found, columns what the sites are known to be ({found.attrs['known']}). A number is "
+        "how many sites of the known class were found in that class, its shade the share. Rows are put in the order "
+        "in which most sites agree, so that a perfect answer is a dark diagonal. Right: accuracy is the share of sites on it, "
+        "the adjusted Rand index is 1 for the same classes and 0 for chance.",
+        figure,
+        f"Accuracy: {accuracy}.",
+    )
+
+
+def show_table(axis: Axes, found: xr.Dataset, *, numbers: bool = True) -> None:
+    """One confusion matrix, rows ordered by the known class that they are matched with."""
+    count, match = found["count"].to_numpy(), found["match"].to_numpy()
+    rows = np.flatnonzero((count >= 0).all(axis=1))
+    rows = rows[np.argsort(np.where(match[rows] < 0, count.shape[1], match[rows]), kind="stable")]
+    table = count[rows]
+    share = table / np.maximum(table.sum(axis=0), 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    known = [style.short(str(name)) for name in found["known"].to_numpy()]
+    axis.set_xticks(range(len(known)), labels=known, rotation=30, ha="right")
+    axis.set_yticks(range(len(rows)), labels=[str(row + 1) for row in rows])
+    axis.tick_params(length=0, labelcolor=style.INK)
+    axis.spines[:].set_visible(False)
+    for place in np.ndindex(table.shape) if numbers else ():
+        if table[place]:
+            colour = "white" if share[place] > DARK else style.INK
+            text = style.number(float(table[place]))
+            axis.text(place[1], place[0], text, ha="center", va="center", color=colour, fontsize=8)
+
+
+def _show_agreement(axis: Axes, found: xr.Dataset) -> None:
+    names = [LABELLINGS.get(str(name), str(name)) for name in found["labelling"].to_numpy()]
+    height, place = 0.36, np.arange(len(names))
+    for offset, name, words, colour in (
+        (-0.5, "accuracy", "accuracy", style.ACCENT),
+        (0.5, "adjusted_rand", "adjusted Rand index", "#9cc9e6"),
+    ):
+        values = np.clip(found[name].to_numpy(), 0, 1)
+        axis.barh(place + offset * height, values, height=height, color=colour, label=words)
+    axis.set(xlim=(0, 1), title="agreement")
+    axis.set_yticks(place, labels=names)
+    axis.invert_yaxis()
+    axis.legend(loc="upper center", bbox_to_anchor=(0.2, -0.1), ncols=2, fontsize=8)
+    axis.grid(axis="x")
+    axis.tick_params(axis="y", length=0)
+
+
+def angle(result: Result, config: ReportConfig) -> Drawing:
+    """The angle found against the known one, one panel for each known class."""
+    sites, scores = result[""], result.get("known", xr.Dataset())
+    if "angle_raw" not in scores:
+        raise LeftOut("Found and known angles", "no angle is known beforehand")
+    names = [str(name) for name in scores["known"].to_numpy()]
+    label = _known_label(result, len(names))
+    figure, axes = style.panels(len(names), columns=min(4, len(names)), panel_height=2.9)
+    found = sites["angle"].to_numpy()
+    true = sites["truth_angle"].to_numpy()
+    joint = sites["joint_class" if "joint_class" in sites.variables else "cluster"].to_numpy()
+    colours = style.class_colours(int(joint.max()) + 1)
+    for number, axis in enumerate(axes):
+        here = np.flatnonzero(label == number)
+        here = here[images.evenly(len(here), 2000)]
+        wrapped = [np.angle(np.exp(1j * values[here])) for values in (true, found)]
+        axis.scatter(*wrapped, c=colours(joint[here]), s=6, lw=0, alpha=0.6, rasterized=True)
+        score = style.number(float(scores["angle_by_class"][number]), 3)
+        axis.set_title(f"{style.short(names[number])}: {score}")
+        axis.set(xlabel="known angle [rad]", xlim=(-3.3, 3.3), ylim=(-3.3, 3.3))
+        axis.set_xticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
+        axis.set_yticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
+        axis.set_box_aspect(1)
+    axes[0].set_ylabel("angle found [rad]")
+    return Drawing(
+        "known_angle",
+        "Found and known angles",
+        "Every dot is a site, coloured by the class in which it was found. A line along the diagonal means that the angle is "
+        "right but for an offset, which is the model's choice for each class; parallel lines belong to patterns that look the "
+        "same after a part of a turn, or to several classes found. The number is the agreement modulo this symmetry: 1 is perfect, "
+        "0 no relation.",
+        figure,
+        _angle_numbers(scores, names),
+    )
+
+
+def _known_label(result: Result, n_known: int) -> np.ndarray:
+    """Known class of each site, as the scores count it."""
+    sites = result[""]
+    if "confusion" not in result:
+        return np.zeros(sites.sizes[dims.SITE], dtype=np.int64)
+    label = sites[f"truth_{result['confusion'].attrs['known']}"].to_numpy().astype(np.int64)
+    assert label.max() < n_known
+    return label
+
+
+def _angle_numbers(scores: xr.Dataset, names: list[str]) -> str:
+    parts = []
+    for number, name in enumerate(names):
+        raw, folded = (float(scores[f"angle_{kind}"][number]) for kind in ("raw", "symmetric"))
+        turns = int(scores["symmetry"][number])
+        text = f"{name} {style.number(raw)}"
+        parts.append(
+            text + (f" ({style.number(folded)} modulo 1/{turns} turn)" if turns > 1 else "")
+        )
+    return f"Agreement without an offset for each found class: {', '.join(parts)}."
+
+
+def reading(result: Result, config: ReportConfig) -> Drawing:
+    """R² of known numbers read linearly from the latents."""
+    scores = result.get("known", xr.Dataset())
+    if "r2" not in scores:
+        raise LeftOut("What the latents know", "no number is known beforehand")
+    spaces = [str(name) for name in scores["space"].to_numpy()]
+    variables = [str(name) for name in scores["variable"].to_numpy()]
+    rows = [(space, kind) for space in spaces for kind in ("r2", "r2_by_class")]
+    figure = style.new_figure(0.9 + 0.75 * len(variables))
+    axis = figure.subplots()
+    height, colours = 0.8 / len(rows), (style.ACCENT, "#9cc9e6", "#7a838c", "#c8cdd2")
+    for index, (space, kind) in enumerate(rows):
+        values = scores[kind].sel(space=space).to_numpy()
+        words = SPACES.get(space, space) + (", inside found classes" if kind != "r2" else "")
+        place = np.arange(len(variables)) + (index - (len(rows) - 1) / 2) * height
+        length = np.clip(values, 0, 1)
+        axis.barh(place, length, height=height, color=colours[index % 4], label=words)
+        for x, y, value in zip(length, place, values, strict=True):
+            text = f"{value:.2f}".replace("-", "−")
+            axis.text(x + 0.008, y, text, va="center", fontsize=7.5, color=style.MUTED)
+    names = [style.short(name.replace("_", " ")) for name in variables]
+    axis.set_yticks(range(len(variables)), labels=names)
+    axis.set(xlim=(0, 1.08), xlabel="R², held-out sites")
+    axis.invert_yaxis()
+    axis.grid(axis="x")
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return Drawing(
+        "known_numbers",
+        "What the latents know",
+        "How much of a quantity that is known can be read off the latents with a ruler: the share of its variance that a linear "
+        "function predicts for sites it has not seen. Inside found classes, each class has a function of its own. As many principal "
+        "components as the model has numbers are shown beside it.",
+        figure,
+        _reading_numbers(scores, variables),
+    )
+
+
+def _reading_numbers(scores: xr.Dataset, variables: list[str]) -> str:
+    best = np.fmax(scores["r2"].to_numpy(), scores["r2_by_class"].to_numpy())[0]
+    pairs = zip(variables, best, strict=True)
+    text = ", ".join(f"{name.replace('_', ' ')} {style.number(float(v), 2)}" for name, v in pairs)
+    return f"Best R² from the latents: {text}."

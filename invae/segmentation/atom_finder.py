@@ -1,0 +1,92 @@
+"""Images in, the probability of an atom's centre at every pixel out; tile by tile, so that memory stays bounded."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.ndimage import maximum_filter
+
+from invae.errors import InputError
+from invae.models.networks.unet import COARSEST, REACH, AtomNetwork
+from invae.segmentation.network_folder import SHIPPED, load
+
+LEAST = 0.25
+"""Least probability of a centre: F1 changes by less than 0.02 from 0.2 to 0.4, and the worst images are best here."""
+APART = 3
+"""Least distance of two atoms along an axis [px]: half the smallest spacing that was learned."""
+TILE = 256
+"""Side of what is marked at once [px]."""
+
+
+def probability(images: np.ndarray, *, weights: Path | None = None, tile: int = TILE) -> np.ndarray:
+    """How likely the centre of an atom is near every pixel, float32 from 0 to 1, maxima on the atoms.
+
+    Each image is standardised by itself: neither dose nor gain matters. Neighbours are 6 to 28 pixels apart in what the network that is
+    shipped was trained on; the answer for a tile is that for the whole.
+
+    Args:
+        images: (n, y, x), atoms bright on dark; a value that is not finite counts as the median, and holds no atom.
+        weights: Folder of a network that `invae train-finder` made; the one that is shipped when empty.
+        tile: Side of what is marked at once, a multiple of 8 [px].
+
+    Raises:
+        InputError: The images are no stack, or the tile is no multiple of 8.
+        StoreError: The folder holds no network.
+    """
+    if images.ndim != 3:
+        raise InputError(f"images have the shape {images.shape}; a stack (n, y, x) is needed")
+    if tile < COARSEST or tile % COARSEST:
+        raise InputError(f"tile {tile} is no multiple of {COARSEST} pixels")
+    network = _network(weights or SHIPPED)
+    return np.stack([mark(image, network, tile=tile) for image in images])
+
+
+def centres(marked: np.ndarray, *, least: float = LEAST) -> np.ndarray:
+    """Pixels (atom, 2) of the maxima of a probability (y, x) that reach `least`, not on the rim and `APART` from higher ones."""
+    top = (marked == maximum_filter(marked, size=2 * APART - 1)) & (marked >= least)
+    top[[0, -1]] = False
+    top[:, [0, -1]] = False
+    return np.argwhere(top)
+
+
+def standardised(image: np.ndarray) -> np.ndarray:
+    """An image (y, x) of mean 0 and sd 1; of zeros if it is constant."""
+    sd = image.std()
+    return ((image - image.mean()) / (sd if sd > 0 else 1)).astype(np.float32)
+
+
+@cache
+def _network(folder: Path) -> AtomNetwork:
+    return load(folder)
+
+
+@torch.no_grad()
+def mark(image: np.ndarray, network: AtomNetwork, *, tile: int = TILE) -> np.ndarray:
+    """The probability (y, x) for one image (y, x), by a network."""
+    finite = np.isfinite(image)
+    if not finite.any():
+        return np.zeros(image.shape, np.float32)
+    filled = np.where(finite, image, np.median(image[finite]))
+    whole = torch.from_numpy(standardised(filled))
+    beyond = [(-size) % COARSEST for size in image.shape]
+    padded = _mirrored(whole, [(REACH, REACH + more) for more in beyond])
+    marked = np.empty(image.shape, np.float32)
+    for top in range(0, image.shape[0], tile):
+        for left in range(0, image.shape[1], tile):
+            piece = padded[top : top + tile + 2 * REACH, left : left + tile + 2 * REACH]
+            answer = network(piece[None, None])[0, 0, REACH:-REACH, REACH:-REACH].sigmoid().numpy()
+            place = marked[top : top + tile, left : left + tile]
+            place[...] = answer[: place.shape[0], : place.shape[1]]
+    return np.where(finite, marked, np.float32(0))
+
+
+def _mirrored(image: torch.Tensor, margins: list[tuple[int, int]]) -> torch.Tensor:
+    """An image (y, x) with its mirror images around it, as often as the margins (before, after) need."""
+    for axis, (before, after) in enumerate(margins):
+        size = image.shape[axis]
+        index = torch.arange(-before, size + after)
+        image = image.index_select(
+            axis, (size - 0.5 - ((index % (2 * size)) - size + 0.5).abs()).long()
+        )
+    return image

@@ -1,0 +1,83 @@
+"""A network that marks atoms as a folder: safetensors for the weights, JSON for how it was trained."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from invae.config.segment import AtomNetworkConfig
+from invae.errors import StoreError
+from invae.models.networks.unet import AtomNetwork
+from invae.storage.provenance import versions
+
+WEIGHTS_FILE, CARD_FILE = "atoms.safetensors", "atoms.json"
+SHIPPED = Path(__file__).parent / "weights"
+"""The network that comes with the package: `invae train-finder` with the settings as they are."""
+
+
+def save(
+    folder: Path, network: AtomNetwork, config: AtomNetworkConfig, *, judged: Mapping[str, float]
+) -> None:
+    """Write a network, its kernels in half precision, and how well it did into a folder: there is a whole one or none.
+
+    What stood there before goes when the new one is complete.
+
+    Raises:
+        StoreError: The folder holds something else.
+    """
+    refuse_others(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial, retired = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
+    for leftover in (partial, retired):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir()
+    state = network.state_dict()
+    weights = {name: value.half() if value.ndim == 4 else value for name, value in state.items()}
+    save_file(weights, partial / WEIGHTS_FILE)
+    (partial / WEIGHTS_FILE).chmod(0o644)  # safetensors leaves it readable by its owner alone
+    card = {
+        "config": config.model_dump(mode="json"),
+        "judged": dict(judged),
+        "versions": versions(),
+    }
+    (partial / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+    if folder.exists():
+        folder.rename(retired)
+    partial.rename(folder)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def refuse_others(folder: Path) -> None:
+    """Refuse a folder that holds more than a network: it would be gone when a new one takes its place.
+
+    Raises:
+        StoreError: It does, or it is no folder.
+    """
+    if not folder.exists():
+        return
+    held = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else [folder.name]
+    others = [name for name in held if not folder.is_dir() or name not in (WEIGHTS_FILE, CARD_FILE)]
+    if others:
+        raise StoreError(f"{folder} holds {others[0]}, which is no network; choose a new folder")
+
+
+def load(folder: Path = SHIPPED, *, device: torch.device | None = None) -> AtomNetwork:
+    """The network of a folder, ready to use.
+
+    Raises:
+        StoreError: The folder holds none, or a broken one.
+    """
+    try:
+        card = json.loads((folder / CARD_FILE).read_text())
+        network = AtomNetwork(AtomNetworkConfig.model_validate(card["config"]).width)
+        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(
+            f"{folder} holds no network that marks atoms: {reason}; make one with `invae train-finder --out {folder}`"
+        ) from error
+    return network.to(device or torch.device("cpu")).eval()

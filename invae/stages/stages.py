@@ -1,0 +1,334 @@
+"""The stages of a run, without Prefect: what each reads, which settings and code it depends on, its key and receipt.
+
+A key is known before anything is computed: from the content of the sources, the settings and the code. So a run whose
+keys are all on the stores has nothing to do, and knows it without opening a server, a cluster or a model.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+from invae.config import ProcessConfig
+from invae.errors import InputError, StoreError
+from invae.redaction import holds_secret
+from invae.storage import provenance, store
+from invae.storage.location import place
+from invae.storage.provenance import Receipt, Source
+
+STORING = ("dims.py", "storage")
+"""Code under every stage that writes a store."""
+
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: equal inputs, settings and code give equal output."""
+
+    name: str
+    output: str
+    """Name of what it makes, in the recording's folder."""
+    inputs: tuple[str, ...]
+    """Stages whose output it reads; the first one also hands on the recording's name and sources."""
+    sections: tuple[str, ...]
+    """Sections of the configuration that it depends on."""
+    rooms: tuple[str, ...]
+    """Code of this package that it runs."""
+    seeded: bool = False
+
+
+STAGES: Mapping[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("ingest", "recording.zarr", (), ("ingest",), ("readers", "scans", *STORING)),
+        Stage(
+            "describe",
+            "descriptors.zarr",
+            ("ingest",),
+            ("describe",),
+            ("descriptors", "readers", "segmentation", *STORING),
+        ),
+        Stage(
+            "train",
+            "model",
+            ("describe",),
+            ("model", "training"),
+            ("models", "training", *STORING),
+            seeded=True,
+        ),
+        Stage(
+            "embed",
+            "embedding.zarr",
+            ("describe", "train"),
+            ("embed",),
+            ("embedding", "models", "training", *STORING),
+        ),
+        Stage(
+            "analyse",
+            "result.zarr",
+            ("ingest", "describe", "train", "embed"),
+            ("analyse",),
+            (
+                "analysis",
+                "descriptors",
+                "embedding",
+                "models",
+                "readers",
+                "segmentation",
+                "training",
+                *STORING,
+            ),
+            seeded=True,
+        ),
+        Stage(
+            "report",
+            "report",
+            ("analyse",),
+            ("report",),
+            ("readers", "report", "results", "scans", *STORING),
+        ),
+    )
+}
+"""All stages, in the order in which they run."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a run that is about to start."""
+
+    stage: Stage
+    key: str
+    current: bool
+    """Whether its output is there already, under this key."""
+
+
+def in_order(paths: Sequence[Path], order: str) -> list[Path]:
+    """The files of a series as they follow each other: by name, numbers as numbers, or as given."""
+    return sorted(paths, key=natural) if order == "name" else list(paths)
+
+
+def natural(path: Path) -> list[str | int]:
+    """A key that sorts `scan_2` before `scan_10`."""
+    pieces = re.split(r"(\d+)", path.name.lower())
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
+
+
+def name_of(paths: Sequence[Path]) -> str:
+    """The name of a recording: the file's stem, or of a series the first stem and the last number."""
+    stems = [path.stem for path in paths]
+    if len(stems) == 1:
+        return safe_name(stems[0])
+    numbers = [re.search(r"\d+$", stem) for stem in stems]
+    found = [match.group() for match in numbers if match]
+    if len(found) < len(stems):
+        return safe_name(f"{stems[0]}+{len(stems) - 1}")
+    if all(int(second) - int(first) == 1 for first, second in pairwise(found)):
+        return safe_name(f"{stems[0]}-{found[-1]}")
+    return safe_name("+".join([stems[0], *found[1:]]))
+
+
+def safe_name(text: str) -> str:
+    """The text as the name of a folder: no separators, no leading dot, not too long."""
+    name = re.sub(r"[^\w.+-]+", "_", text).strip("._")[:LONGEST_NAME]
+    return name or "recording"
+
+
+def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
+    """Where the stores of a recording go.
+
+    Raises:
+        InputError: if there is no source, `name` is no name of a folder, or an address has a password in it.
+    """
+    if not paths:
+        raise InputError("no recording was given; name at least one file")
+    if any(holds_secret(str(place)) for place in (*paths, out)):
+        raise InputError("an address has a password or key in it; set it in the environment")
+    if name is not None and (safe_name(name) != name):
+        raise InputError(
+            f"name {name!r} is not usable as a folder; {safe_name(name)!r} would be (letters, digits, . _ + -)"
+        )
+    return place(out) / (name or name_of(paths))
+
+
+def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
+    """Digest of each source file or store; a file that was not touched meanwhile is read once per process.
+
+    Raises:
+        InputError: if a source does not exist or cannot be read.
+    """
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the path")
+    return tuple(_digest(path) for path in paths)
+
+
+def _digest(path: Path) -> Source:
+    from invae.readers import files_of  # the libraries of all formats: not for a look at a plan
+
+    _, *beside = files_of(path)
+    files = [*(path.rglob("*") if path.is_dir() else [path]), *beside]
+    states = (file.stat() for file in files)
+    state = tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in states)
+    return _digest_of_state(path, tuple(beside), state)
+
+
+@lru_cache(maxsize=256)
+def _digest_of_state(
+    path: Path, beside: tuple[Path, ...], state: tuple[tuple[int, int, int], ...]
+) -> Source:
+    return provenance.digest_path(path, beside=beside)
+
+
+def settings_of(config: ProcessConfig, sections: Sequence[str]) -> dict[str, object]:
+    """Some sections of the configuration, as JSON values."""
+    return config.model_dump(mode="json", include=set(sections))
+
+
+def config_hash(config: ProcessConfig) -> str:
+    """Hash of everything in a configuration that can change a value; its name and where it runs cannot."""
+    return provenance.digest_json(
+        config.model_dump(mode="json", exclude={"name", "version", "description", "compute"})
+    )
+
+
+def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
+    """The key of a stage's output, from the keys (or digests) of what it reads."""
+    return provenance.stage_key(
+        stage.name,
+        inputs=inputs,
+        config=settings_of(config, stage.sections),
+        code=provenance.code_digest(*stage.rooms),
+        seed=config.seed if stage.seeded else 0,
+    )
+
+
+def find(
+    places: Sequence[Path],
+    digests: Sequence[str],
+    config: ProcessConfig,
+    *,
+    given: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], dict[str, Path]]:
+    """Keys of the output of every stage, and those outputs that are there already in one of the places, by stage.
+
+    Args:
+        places: Folders of the recording; the first one that has an output gives it.
+        digests: Of the sources.
+        config: What is done in every stage.
+        given: Keys by stage that are settled already, as that of a model from elsewhere.
+    """
+    keys, held = dict[str, str](), dict[str, Path]()
+    for name, stage in STAGES.items():
+        inputs = [keys[before] for before in stage.inputs] or list(digests)
+        wanted = (given or {}).get(name) or key_of(stage, inputs, config)
+        outputs = (place / stage.output for place in places)
+        path = next((path for path in outputs if store.is_current(path, wanted)), None)
+        made = None if path is None else store.read_receipt(path)
+        keys[name] = wanted if made is None else made.key
+        if path is not None:
+            held[name] = path
+    return keys, held
+
+
+def plan(
+    folder: Path,
+    sources: Sequence[Source],
+    config: ProcessConfig,
+    *,
+    given: Mapping[str, str] | None = None,
+) -> list[Step]:
+    """Every stage with the key that it will have, and whether that is already there."""
+    keys, held = find([folder], [source.sha256 for source in sources], config, given=given)
+    return [Step(stage, keys[name], name in held) for name, stage in STAGES.items()]
+
+
+def receipt_of_recording(
+    folder: Path, sources: tuple[Source, ...], config: ProcessConfig, *, flow_run: str = ""
+) -> Receipt:
+    """The receipt under which sources are ingested."""
+    stage = STAGES["ingest"]
+    key = key_of(stage, [source.sha256 for source in sources], config)
+    return _receipt(stage, key, folder.name, sources, {}, config, flow_run)
+
+
+def receipt_of(
+    stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = "", asked: str = ""
+) -> Receipt:
+    """The receipt of a later stage, from those on the stores that it reads.
+
+    Args:
+        stage: The stage.
+        folder: Of the recording.
+        config: Under which it runs.
+        flow_run: In which it runs.
+        asked: The key of what was asked for, where `config` has a smaller batch.
+
+    Raises:
+        StoreError: if an input is missing or unfinished.
+    """
+    inputs = {name: _finished(folder / STAGES[name].output, name) for name in stage.inputs}
+    keys = {name: receipt.key for name, receipt in inputs.items()}
+    first = inputs[stage.inputs[0]]
+    key = key_of(stage, list(keys.values()), config)
+    receipt = _receipt(stage, key, first.recording, first.sources, keys, config, flow_run)
+    return replace(receipt, asked=asked)
+
+
+def receipt_of_several(
+    patches: Sequence[Path], name: str, config: ProcessConfig, *, flow_run: str = ""
+) -> Receipt:
+    """The receipt of a model trained on several descriptor stores; its inputs are called `describe/RECORDING`.
+
+    Raises:
+        StoreError: if a store is missing or unfinished.
+        InputError: if one is given twice.
+    """
+    stage, inputs, sources = STAGES["train"], dict[str, str](), list[Source]()
+    for path in patches:
+        receipt = _finished(path, "describe")
+        if receipt.key in inputs.values():
+            raise InputError(
+                f"{path} holds the patches of a recording already given; name each once"
+            )
+        label = "describe" if len(patches) == 1 else f"describe/{receipt.recording}"
+        number = sum(known.partition("#")[0] == label for known in inputs)
+        inputs[f"{label}#{number + 1}" if number else label] = receipt.key
+        sources += receipt.sources
+    key = key_of(stage, list(inputs.values()), config)
+    made_from = tuple(dict.fromkeys(sources))
+    return _receipt(stage, key, name, made_from, inputs, config, flow_run)
+
+
+def _finished(path: Path, stage: str) -> Receipt:
+    receipt = store.read_receipt(path)
+    if receipt is None:
+        raise StoreError(f"{path} is missing or unfinished; run `invae {stage}` first")
+    return receipt
+
+
+def _receipt(
+    stage: Stage,
+    key: str,
+    recording: str,
+    sources: tuple[Source, ...],
+    inputs: Mapping[str, str],
+    config: ProcessConfig,
+    flow_run: str,
+) -> Receipt:
+    return Receipt(
+        stage=stage.name,
+        key=key,
+        recording=recording,
+        sources=sources,
+        inputs=inputs,
+        config=config.model_dump(mode="json"),
+        config_hash=config_hash(config),
+        seed=config.seed,
+        code=provenance.code_digest(*stage.rooms),
+        versions=provenance.versions(),
+        created=provenance.now(),
+        flow_run=flow_run,
+    )

@@ -1,0 +1,51 @@
+"""Blocks of a store worked on side by side by Dask; inside a block there is NumPy."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import dask
+from dask.callbacks import Callback
+from threadpoolctl import threadpool_limits
+
+from invae.config import ComputeConfig
+from invae.progress import Progress, silent
+
+Block = TypeVar("Block")
+Answer = TypeVar("Answer")
+
+
+class _Count(Callback):
+    """Counts finished tasks of a local Dask computation."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        super().__init__(posttask=self._finished)
+        self.done, self.total, self.progress = 0, total, progress
+
+    def _finished(self, *_: object) -> None:
+        self.done += 1
+        self.progress(min(self.done, self.total), self.total)
+
+
+def map_blocks(
+    function: Callable[[Block], Answer],
+    blocks: Sequence[Block],
+    *,
+    compute: ComputeConfig,
+    progress: Progress = silent,
+) -> list[Answer]:
+    """The function's answers for all blocks, in order; answers are small, arrays go to the store.
+
+    Memory is bounded by the number of workers times what one block needs.
+    """
+    if not blocks:
+        return []
+    if compute.scheduler == "threads":
+        jobs = [dask.delayed(function, pure=False)(block) for block in blocks]  # pyright: ignore
+        # one level of parallelism: linear algebra that starts threads of its own inside a block is ten times slower
+        with _Count(len(blocks), progress), threadpool_limits(limits=1):
+            return list(dask.compute(*jobs, scheduler="threads", num_workers=compute.workers))  # pyright: ignore
+    from invae.storage.dask_cluster import (
+        map_on_cluster,  # the libraries of a cluster: not for threads
+    )
+
+    return map_on_cluster(function, blocks, compute=compute, progress=progress)

@@ -1,0 +1,140 @@
+"""Where a store or result comes from: digests of sources, configuration and code, and the receipt made of them."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from invae.errors import InputError
+from invae.progress import Progress, silent
+
+PACKAGE = Path(__file__).parents[1]
+LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "xarray", "zarr", "dask")
+COPY_BYTES = 1 << 20
+CODE_SUFFIXES = (".py", ".css", ".json", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file or store that a recording was read from."""
+
+    name: str
+    sha256: str
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a stage's output was made from; equal keys mean equal values."""
+
+    stage: str
+    key: str
+    recording: str
+    sources: tuple[Source, ...]
+    inputs: Mapping[str, str]
+    """Keys of the stages that this one read from, by stage."""
+    config: Mapping[str, Any]
+    """The whole configuration, as JSON values."""
+    config_hash: str
+    seed: int
+    code: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+    flow_run: str = ""
+    asked: str = ""
+    """The key of what was asked for, where the memory of the machine allowed a smaller batch only; `config` says which."""
+
+    def to_attrs(self) -> dict[str, Any]:
+        """The receipt as attributes of a Zarr group, with ACDD's words where it has them."""
+        version = self.versions.get("invae", "")
+        return {
+            "Conventions": "CF-1.11, ACDD-1.3",
+            "title": f"{self.recording}: {self.stage}",
+            "history": f"{self.created} invae {version} {self.stage}",
+            "source": ", ".join(source.name for source in self.sources),
+            "source_sha256": [source.sha256 for source in self.sources],
+            "receipt": self.to_json(),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        sources = tuple(Source(**source) for source in values["sources"])
+        return cls(**{**values, "sources": sources})
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of this package, of Python and of the libraries that values depend on."""
+    found = {"python": platform.python_version()}
+    for name in ("invae", *LIBRARIES):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def digest_json(values: Any) -> str:
+    """SHA-256 of JSON values, independent of the order of keys."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_path(path: Path, *, beside: Sequence[Path] = (), progress: Progress = silent) -> Source:
+    """SHA-256 and size of a file with those that belong to it, or of all files of a folder; names count with them."""
+    digest, done = hashlib.sha256(), 0
+    inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = [*inside, *beside]
+    try:
+        total = sum(file.stat().st_size for file in files)
+        for file in files:
+            if path.is_dir() or file is not path:
+                name = file.name if file in beside else file.relative_to(path).as_posix()
+                digest.update(name.encode() + b"\0")
+            for piece in _pieces(file):
+                digest.update(piece)
+                done += len(piece)
+                progress(done, total)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    return Source(path.name, digest.hexdigest(), done)
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while piece := stream.read(COPY_BYTES):
+            yield piece
+
+
+@cache
+def code_digest(*rooms: str) -> str:
+    """SHA-256 of the source files of some rooms (`readers`, `store.py`, …) of this package."""
+    digest = hashlib.sha256(versions()["invae"].encode())
+    for room in sorted(rooms):
+        path = PACKAGE / room
+        files = (
+            [p for p in path.rglob("*") if p.suffix in CODE_SUFFIXES] if path.is_dir() else [path]
+        )
+        for file in sorted(files):
+            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0")
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def stage_key(stage: str, *, inputs: Sequence[str], config: Any, code: str, seed: int) -> str:
+    """The key under which a stage's output is kept: content of its inputs, its settings and its code."""
+    return digest_json([stage, list(inputs), config, code, seed])

@@ -1,0 +1,212 @@
+"""The set that a model is trained on, drawn from one store or from several."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from invae import dims
+from invae.errors import InputError
+from invae.models.likelihoods import Limits
+from invae.training.annotations import SiteKnown, joined
+from invae.training.batches import (
+    IN_MEMORY_BYTES,
+    ArraySource,
+    PatchSource,
+    bytes_of,
+    open_patches,
+)
+from invae.training.split import Places, Split, split_blocks, split_sites
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Part:
+    """The sites that one store gives to a set."""
+
+    recording: str
+    key: str
+    """Of the store's receipt."""
+    n_sites: int
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Patches to train on, and which of them are held out."""
+
+    source: PatchSource
+    split: Split
+    channels: tuple[str, ...]
+    pixel_size_nm: float | None
+    """None also where stores differ in it."""
+    parts: tuple[Part, ...]
+
+
+class PooledSource:
+    """Patches of several sources after each other; each is read only when its sites are asked for."""
+
+    def __init__(self, parts: Sequence[PatchSource], *, known: SiteKnown) -> None:
+        """Take sources of equal geometry, and what is known of all their sites."""
+        self.geometry, self.known = parts[0].geometry, known
+        self._parts = parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def telling(self, known: SiteKnown) -> "PooledSource":
+        return PooledSource(self._parts, known=known)
+
+    def groups(self, sites: np.ndarray) -> list[np.ndarray]:
+        return [group + start for part, start, own in self._of(sites) for group in part.groups(own)]
+
+    def load(self, sites: np.ndarray) -> tuple[ArraySource, np.ndarray]:
+        geometry = self.geometry
+        shape = (len(sites), geometry.n_channels, geometry.height, geometry.width)
+        values, valid, hides, start = np.empty(shape, np.float32), np.empty(shape, bool), False, 0
+        # Group by group: beside the sites that are asked for, memory holds those of one group.
+        for part, group in self._groups_of(sites):
+            held, places = part.load(group)
+            piece, into = held.take(places), slice(start, start + len(group))
+            values[into] = piece.values.numpy()
+            valid[into] = True if piece.valid is None else piece.valid.numpy()
+            hides, start = hides or piece.valid is not None, into.stop
+        known = self.known.of(sites)
+        return ArraySource.of_clean(values, valid if hides else None, known=known), np.arange(start)
+
+    def _groups_of(self, sites: np.ndarray) -> Iterator[tuple[PatchSource, np.ndarray]]:
+        """Parts, with their own numbers of the sites, in groups that are cheap to read together."""
+        for part, _, own in self._of(sites):
+            yield from ((part, group) for group in part.groups(own))
+
+    def _of(self, sites: np.ndarray) -> list[tuple[PatchSource, int, np.ndarray]]:
+        """Parts that have some of the ascending sites, where they begin, and their own numbers of these sites."""
+        cuts = np.searchsorted(sites, self._starts[1:-1])
+        found = zip(self._parts, self._starts[:-1], np.split(sites, cuts), strict=True)
+        return [(part, int(start), own - start) for part, start, own in found if len(own)]
+
+
+def training_set(
+    paths: Sequence[Path], *, limits: Limits | None, share: float, seed: int
+) -> TrainingSet:
+    """Patches of one or several descriptor stores, with held-out blocks of space and time in each.
+
+    Args:
+        paths: Finished stores.
+        limits: Smallest and largest value that the likelihood can take.
+        share: Held out of every store.
+        seed: Of the choice of blocks.
+
+    Raises:
+        InputError: A store cannot be trained on, or its patches are of another kind than those of the first.
+    """
+    from invae.storage import store
+
+    source = open_pool(paths, limits=limits)
+    datasets = [store.open_store(path) for path in paths]
+    splits = [split_store(dataset, share=share, seed=seed) for dataset in datasets]
+    starts = np.cumsum([0, *(dataset.sizes[dims.SITE] for dataset in datasets)])
+    pixel_sizes = {dataset.attrs.get("pixel_size_nm") for dataset in datasets}
+    receipts = [store.read_receipt(path) for path in paths]
+    return TrainingSet(
+        source=source,
+        split=Split(
+            np.concatenate([s.training + n for s, n in zip(splits, starts, strict=False)]),
+            np.concatenate([s.held_out + n for s, n in zip(splits, starts, strict=False)]),
+        ),
+        channels=channels_of(datasets[0]),
+        pixel_size_nm=pixel_sizes.pop() if len(pixel_sizes) == 1 else None,
+        parts=tuple(
+            Part(
+                receipt.recording if receipt else path.parent.name,
+                receipt.key if receipt else "",
+                dataset.sizes[dims.SITE],
+            )
+            for path, receipt, dataset in zip(paths, receipts, datasets, strict=True)
+        ),
+    )
+
+
+def open_pool(paths: Sequence[Path], *, limits: Limits | None = None) -> PatchSource:
+    """The patches of some stores after each other; in memory if they are few, else streamed.
+
+    Raises:
+        InputError: A store holds no patches, or others than the first.
+    """
+    from invae.storage import store
+
+    datasets = [store.open_store(path) for path in paths]
+    few = sum(map(bytes_of, datasets)) <= IN_MEMORY_BYTES
+    parts = [open_patches(path, limits=limits, in_memory=few) for path in paths]
+    for path, dataset in zip(paths[1:], datasets[1:], strict=True):
+        refuse_another_kind(path, dataset, paths[0], datasets[0])
+    if len(parts) == 1:
+        return parts[0]
+    known = joined([part.known for part in parts], lengths=[len(part) for part in parts])
+    pool = PooledSource(parts, known=known)
+    return pool.load(np.arange(len(pool)))[0] if few else pool
+
+
+def refuse_another_kind(
+    path: Path, dataset: "xr.Dataset", first: Path, other: "xr.Dataset"
+) -> None:
+    """Stop patches that one model cannot take together with those of the first store.
+
+    Raises:
+        InputError: Shape, channels or the meaning of labels differ.
+    """
+    kinds = [(_shape_of(one), channels_of(one), _meanings_of(one)) for one in (dataset, other)]
+    for what, mine, its in zip(("patches", "channels", "labels"), *kinds, strict=True):
+        if mine != its:
+            raise InputError(
+                f"{path} has {what} {mine}, {first} has {its}; one model takes one kind: "
+                "describe them under one configuration"
+            )
+
+
+def _shape_of(dataset: "xr.Dataset") -> str:
+    return " × ".join(str(dataset.sizes.get(name, 0)) for name in dims.PATCH[1:])
+
+
+def _meanings_of(dataset: "xr.Dataset") -> str:
+    return str(dataset["labels"].attrs.get("flag_meanings", "")) if "labels" in dataset else ""
+
+
+def split_store(dataset: "xr.Dataset", *, share: float, seed: int) -> Split:
+    """Held-out blocks of a store whose sites know where they were cut; single sites of one that does not,
+    or whose frames, one patch each, have nothing to do with each other.
+    """
+    n_sites = dataset.sizes[dims.SITE]
+    if not {"frame", "y", "x"} <= set(dataset.coords) or dataset.attrs.get("independent_frames"):
+        return split_sites(n_sites, share=share, seed=seed)
+    places = Places(
+        frame=dataset["frame"].to_numpy(),
+        y=dataset["y"].to_numpy(),
+        x=dataset["x"].to_numpy(),
+        window=float(
+            dataset.attrs.get(
+                "footprint", max(dataset.sizes[dims.PATCH_Y], dataset.sizes[dims.PATCH_X])
+            )
+        ),
+        n_frames=_delay_span(channels_of(dataset)),
+    )
+    return split_blocks(places, share=share, seed=seed)
+
+
+def channels_of(dataset: "xr.Dataset") -> tuple[str, ...]:
+    """Names of the channels; numbers where they have none."""
+    if dims.CHANNEL in dataset.coords:
+        return tuple(str(name) for name in dataset[dims.CHANNEL].to_numpy())
+    return tuple(str(number) for number in range(dataset.sizes[dims.CHANNEL]))
+
+
+def _delay_span(channels: tuple[str, ...]) -> int:
+    """Frames that patches with these channels cover: `t-1`, `t`, `t+1` are three."""
+    if not all(name == "t" or name[:2] in ("t-", "t+") for name in channels):
+        return 1
+    delays = [int(name[1:] or 0) for name in channels]
+    return max(delays) - min(delays) + 1

@@ -1,0 +1,70 @@
+"""A result is made again from its receipts, and compared value by value."""
+
+import json
+import shutil
+
+import pytest
+import zarr
+
+from flows.cli.main import execute
+from invae.stages.compare import digest_of
+
+
+@pytest.fixture
+def copy(undisturbed, tmp_path):
+    """A finished run that may be changed."""
+    return shutil.copytree(undisturbed.folder, tmp_path / "copy" / undisturbed.folder.name)
+
+
+def test_the_same_files_settings_and_code_give_identical_values(prefect_server, copy, capsys):
+    assert execute(["reproduce", str(copy / "result.zarr")]) == 0
+    answer, *digests = capsys.readouterr().out.splitlines()
+    stores = ["recording.zarr", "descriptors.zarr", "model", "embedding.zarr", "result.zarr"]
+    assert answer == f"{copy}: identical ({', '.join(stores)})"
+    assert [line.split() for line in digests] == [[n, digest_of(copy / n)] for n in stores]
+
+
+def test_a_value_that_was_changed_is_named(prefect_server, copy, capsys, tmp_path, undisturbed):
+    content = zarr.open_group(copy / "embedding.zarr", mode="r+")["content"]
+    content[0, 0] = content[0, 0] + 1
+    assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 1
+    captured = capsys.readouterr()
+    first, *digests = captured.out.splitlines()
+    assert first == f"{copy}: not the same; 1 of its arrays and files differ"
+    assert [line.split()[0] for line in digests if "→" in line] == ["embedding.zarr"]
+    assert "embedding.zarr/content" in captured.err
+    assert "1 of" in captured.err
+
+
+def test_another_file_is_refused(copy, capsys, tmp_path):
+    other = shutil.copytree(json.loads((copy / "run.json").read_text())["paths"][0], tmp_path / "o")
+    (other / "more").write_text("x")
+    assert execute(["reproduce", str(copy), "--source", str(other)]) == 1
+    assert f"{other} is not the file that {copy} was made from" in capsys.readouterr().err
+
+
+def test_files_that_are_not_known_any_more_are_asked_for(copy, capsys):
+    record = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**record, "paths": []}))
+    assert execute(["reproduce", str(copy)]) == 1
+    assert "give each with --source" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_result_is_refused(tmp_path, capsys):
+    assert execute(["reproduce", str(tmp_path)]) == 1
+    assert "holds no finished result.zarr" in capsys.readouterr().err
+
+
+def test_code_and_libraries_that_changed_since_are_told(copy, capsys, undisturbed):
+    for path in (copy / "result.zarr", copy / "embedding.zarr"):
+        root = zarr.open_group(path, mode="r+")
+        receipt = dict(root.attrs["receipt"])
+        root.attrs["receipt"] = {
+            **receipt,
+            "code": "0" * 64,
+            "versions": {**receipt["versions"], "torch": "1.0"},
+        }
+    assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "note: torch was 1.0, here it is" in told
+    assert "note: the code of embed, analyse has changed since" in told

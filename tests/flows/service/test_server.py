@@ -1,0 +1,84 @@
+"""The server of a single command: one address, and gone with its command, however that ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import httpx
+import psutil
+import pytest
+
+from flows.service import server
+
+RUN = """
+import sys, time
+from flows import server
+server.prepare_environment(verbose=False)
+with server.prefect_api(lambda text: print(text, flush=True)) as address:
+    print(address, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    """A command that holds a server of its own; its process, and the server's address."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**_without_prefect(), "PREFECT_HOME": str(tmp_path)},
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("watch it at http://127.0.0.1:")
+        yield process, process.stdout.readline().strip()
+        process.kill()
+
+
+def _without_prefect() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
+
+
+def test_the_server_of_a_killed_command_goes_with_it(command):
+    process, address = command
+    served_by = psutil.Process(process.pid).children()[0]
+    places = {place.laddr.ip for place in served_by.net_connections() if place.status == "LISTEN"}
+    assert places == {"127.0.0.1"}, "nobody else on the network sees it"
+    page = httpx.get(address.removesuffix("/api"), follow_redirects=True)
+    assert page.is_success
+    assert "<html" in page.text, "there is a page to watch"
+    assert httpx.get(f"{address}/health").is_success
+    os.kill(process.pid, signal.SIGKILL)
+    end = time.monotonic() + 20
+    while served_by.is_running() and served_by.status() != "zombie" and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not served_by.is_running() or served_by.status() == "zombie"
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{address}/health")
+
+
+def test_a_server_that_is_set_but_does_not_answer_is_named(tmp_path):
+    answer = subprocess.run(
+        [sys.executable, "-c", RUN],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={
+            **_without_prefect(),
+            "PREFECT_HOME": str(tmp_path),
+            "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        },
+    )
+    assert "no Prefect server answers at http://127.0.0.1:9/api" in answer.stderr
+    assert "unset PREFECT_API_URL" in answer.stderr
+
+
+def test_what_the_person_has_set_stays(monkeypatch):
+    for name in server.DEFAULTS | server.QUIET:
+        monkeypatch.setenv(name, "mine")
+    server.prepare_environment(verbose=False)
+    assert all(os.environ[name] == "mine" for name in server.DEFAULTS | server.QUIET)

@@ -1,0 +1,179 @@
+"""How recordings stand, with and without a server."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import zarr
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Failed, Running, Scheduled
+
+from flows.cli.commands.status import MOST_LINES, lines_of
+from flows.cli.main import execute
+from flows.process import process
+from flows.service import status
+from flows.watching import ledger
+from invae.errors import visible
+from invae.stages import stages
+from tasks.recording_folder import exclusive
+
+NOWHERE = "http://127.0.0.1:9/api"
+
+
+@pytest.fixture
+def out(undisturbed, tmp_path) -> Path:
+    """A folder with one finished recording, `domains`."""
+    shutil.copytree(undisturbed.out, tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def _no_server():
+    with temporary_settings({PREFECT_API_URL: NOWHERE}):
+        yield
+
+
+def states(out: Path) -> dict[str, str]:
+    return {one.recording: one.state for one in status.overview(out).recordings}
+
+
+def entry(name: str, state: ledger.State, *, reason: str = "") -> ledger.Entry:
+    return ledger.Entry(
+        name, (f"/outbox/{name}.ibw",), "", state, "2026-01-02T03:04:05+00:00", reason=reason
+    )
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_without_a_server_the_folders_tell_and_it_is_said_so(out):
+    found = status.overview(out)
+    assert not found.asked_server
+    assert [(one.recording, one.state) for one in found.recordings] == [("domains", "done")]
+    assert [(one.instrument, one.recording) for one in found.instruments] == [
+        ("PFM, zarr", "domains")
+    ]
+    assert found.instruments[0].finished == status.last_finished(out / "domains")
+    assert "without a server: no Prefect server answers" in "\n".join(lines_of(found))
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_a_recording_without_its_last_stages_is_unfinished_and_at_work_while_it_is_held(out):
+    shutil.rmtree(out / "domains" / stages.STAGES["analyse"].output)
+    assert states(out) == {"domains": "unfinished"}
+    assert "stopped before analyse" in status.overview(out).recordings[0].about
+    with exclusive(out / "domains"):
+        assert states(out) == {"domains": "running"}
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_what_the_watcher_knows_stands_beside_what_lies_there(out):
+    ledger.write(
+        out,
+        [
+            entry("broken", "set aside", reason="not an array:\n\x1b[2Jtruncated"),
+            entry("next", "waiting"),
+            entry("growing", "settling"),
+        ],
+    )
+    assert states(out) == {
+        "next": "waiting",
+        "growing": "settling",
+        "broken": "set aside",
+        "domains": "done",
+    }
+    broken = status.overview(out).of("set aside")[0]
+    assert broken.about == "not an array: �[2Jtruncated", "it cannot steer the terminal"
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_no_answer_of_a_command_steers_the_terminal(out, capsys):
+    hostile = "\x1b]0;title\x07\x1b[2J<b>\0"
+    root = zarr.open_group(out / "domains" / "recording.zarr", mode="r+")
+    root.attrs.update({"instrument": hostile, "modality": hostile, hostile: hostile})
+    root["phase"].attrs.update({"units": hostile, "long_name": hostile})
+    for words in (["status", "--out", str(out)], ["info", str(out / "domains" / "recording.zarr")]):
+        assert execute(words) == 0
+        told = capsys.readouterr().out
+        assert "�]0;title" in told
+        assert told == visible(told)
+
+
+@pytest.fixture
+def run(prefect_server, out):
+    """Makes a run of the flow on the server in some state; gone afterwards."""
+    made = []
+    with get_client(sync_client=True) as client:
+
+        def do(name: str, state, *, folder: Path = out) -> None:
+            values = {"sources": [f"/outbox/{name}.ibw"], "out": str(folder), "config": {}}
+            made.append(client.create_flow_run(process, parameters=values, state=state).id)
+
+        yield do
+        for flow_run in made:
+            client.delete_flow_run(flow_run)
+
+
+def test_the_server_tells_what_runs_waits_and_failed_and_why(out, run):
+    run("one", Running())
+    run("two", Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=1)))
+    run("three", Failed(message="InputError: three.ibw is empty at http://me:hunter2@store"))
+    run("four", Running(), folder=out / "elsewhere")
+    found = status.overview(out)
+    assert found.asked_server
+    assert states(out) == {"one": "running", "two": "waiting", "three": "failed", "domains": "done"}
+    failed = found.of("failed")[0]
+    assert failed.about == "Failed: InputError: three.ibw is empty at http://***@store"
+
+
+def test_a_failure_before_the_last_success_is_past(out, run):
+    record = out / "domains" / "run.json"
+    run("domains", Failed(message="before"))
+    values = json.loads(record.read_text())
+    values["stages"]["report"]["finished"] = "2999-01-01T00:00:00+00:00"
+    record.write_text(json.dumps(values))
+    assert states(out) == {"domains": "done"}
+    values["stages"] = {"report": {"finished": "2000-01-01T00:00:00+00:00"}}
+    record.write_text(json.dumps(values))
+    assert states(out) == {"domains": "failed"}
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_the_command_answers_in_lines_and_in_json(out, capsys):
+    ledger.write(out, [entry(f"scan_{n}", "waiting") for n in range(MOST_LINES + 5)])
+    assert execute(["status", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "waiting: 25" in text
+    assert "… and 5 more" in text
+    assert "done: 1" in text
+    assert execute(["status", "--out", str(out), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert len(values["recordings"]) == MOST_LINES + 6
+    assert values["instruments"][0]["n_recordings"] == 1
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path, capsys):
+    assert execute(["status", "--out", str(tmp_path / "none")]) == 0
+    assert "0 recordings" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_the_doctor_ends_with_a_failure_for_a_server_that_is_set_and_silent(out, capsys):
+    assert execute(["doctor", "--out", str(out), "--json"]) == 1
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks["server"]["verdict"] == "fail"
+    assert "unset PREFECT_API_URL" in checks["server"]["remedy"]
+    assert checks["shards"]["verdict"] == "ok"
+
+
+def test_the_doctor_names_every_check_and_what_helps(prefect_server, out, capsys):
+    """The server of the tests is not told where its page finds the API, which is what the doctor finds."""
+    assert execute(["doctor", "--out", str(out)]) == 1
+    text = capsys.readouterr().out
+    assert f"✓ server      answers at {prefect_server}" in text
+    assert "✗ UI " in text
+    assert "→ set PREFECT_SERVER_UI_API_URL=/api for the server" in text
+    assert "! GPU slot    there is no concurrency limit 'gpu'" in text
+    assert "✓ shards " in text

@@ -1,0 +1,166 @@
+"""Runs as copies of a process that is there already: they end as they would, and leave nothing behind."""
+
+import inspect
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.service.launch import ENGINE, PLACE
+from flows.service.runner import start_by_launching
+from flows.service.warm import warm as warm_process
+
+PATIENCE = 60.0
+WARM = """
+import os, signal, socket, sys, time
+from flows.service.warm import Nursery
+asked = Nursery(socket.socket(fileno=int(sys.argv[1])), until=0).wait()
+if asked is not None:
+    os.environ.update(asked)
+    exec(asked["DO"])
+"""
+STAY = "open(asked['NOTE'], 'w').write(str(os.getpid())); time.sleep(600)"
+
+Launch = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def warm(tmp_path) -> Iterator[subprocess.Popen[bytes]]:
+    """A warm process that has imported nothing."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "warm"))
+        listener.listen()
+        process = subprocess.Popen(
+            [sys.executable, "-c", WARM, str(listener.fileno())],
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+        )
+    yield process
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
+
+
+@pytest.fixture
+def launch(tmp_path) -> Iterator[Launch]:
+    """Starts the launcher of a run that does something."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(do: str) -> subprocess.Popen[str]:
+        own = {PLACE: str(tmp_path / "warm"), "DO": do, "NOTE": str(tmp_path / "note")}
+        words = [sys.executable, "-m", "flows.service.launch"]
+        started.append(
+            subprocess.Popen(words, env={**os.environ, **own}, stderr=subprocess.PIPE, text=True)
+        )
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def until(is_so: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def begun(tmp_path: Path) -> psutil.Process:
+    """The run, once it is at work."""
+    note = tmp_path / "note"
+    until(lambda: note.is_file() and note.read_text())
+    return psutil.Process(int(note.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("do", "code"),
+    [
+        ("sys.exit(0)", 0),
+        ("sys.exit(7)", 7),
+        ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+    ],
+)
+@pytest.mark.usefixtures("warm")
+def test_the_launcher_ends_as_the_run_ends(do, code, launch):
+    assert launch(do).wait(PATIENCE) == code
+
+
+def test_runs_are_children_of_the_warm_process_and_not_of_each_other(warm, launch):
+    runs = [launch("time.sleep(600)") for _ in range(3)]
+    until(lambda: len(psutil.Process(warm.pid).children()) == len(runs))
+    runs[1].kill()
+    until(lambda: len(psutil.Process(warm.pid).children()) == 2)
+    assert runs[0].poll() is runs[2].poll() is None
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_signal_reaches_the_run(launch, tmp_path):
+    launcher = launch(f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(3)); {STAY}")
+    begun(tmp_path)
+    launcher.terminate()
+    assert launcher.wait(PATIENCE) == 3
+
+
+@pytest.mark.usefixtures("warm")
+def test_a_run_does_not_outlive_its_launcher(launch, tmp_path):
+    launcher = launch(STAY)
+    run = begun(tmp_path)
+    launcher.kill()
+    until(lambda: not run.is_running())
+
+
+@pytest.mark.parametrize("how", ["its input closes", "it is killed"])
+def test_runs_do_not_outlive_the_warm_process(how, warm, launch, tmp_path):
+    launcher = launch(STAY)
+    run = begun(tmp_path)
+    if how == "it is killed":
+        warm.kill()
+    else:
+        warm.stdin.close()
+    assert launcher.wait(PATIENCE) != 0
+    until(lambda: not run.is_running() or run.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_what_asks_for_nothing_harms_nobody(warm, launch, tmp_path):
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(str(tmp_path / "warm"))
+        stranger.sendall(b"no request\n")
+        assert stranger.recv(1) == b""
+    assert launch("sys.exit(0)").wait(PATIENCE) == 0
+    assert warm.poll() is None
+
+
+def test_without_a_warm_process_a_run_begins_as_usual(launch):
+    launcher = launch("")
+    _, told = launcher.communicate(timeout=PATIENCE)
+    assert launcher.returncode == 1
+    assert "Invalid flow run id" in told, f"{ENGINE} was to be asked for no run at all"
+
+
+def test_nobody_else_may_ask_for_runs_and_nothing_is_left():
+    with warm_process():
+        place = Path(os.environ[PLACE])
+        assert place.is_socket()
+        assert place.parent.stat().st_mode & 0o077 == 0
+    assert not place.parent.exists()
+    assert PLACE not in os.environ
+
+
+def test_prefect_starts_runs_by_the_launcher(monkeypatch):
+    from prefect.runner import runner
+    from prefect.runner._starter_engine import EngineCommandStarter
+
+    monkeypatch.setattr(runner, "EngineCommandStarter", EngineCommandStarter)
+    assert "command" in inspect.signature(EngineCommandStarter).parameters
+    start_by_launching()
+    starter = getattr(runner, "EngineCommandStarter")()  # noqa: B009 (Prefect does not export it)
+    assert starter._command.endswith("-m flows.service.launch")

@@ -1,0 +1,76 @@
+"""Simulated images to learn from, training on them, and the judgement of what was learned."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from invae.config.segment import AtomNetworkConfig
+from invae.segmentation.atom_finder import mark, standardised
+from invae.segmentation.atom_images import draw, marks
+from invae.segmentation.score import match
+from invae.segmentation.train import train
+
+TINY = {"width": 4, "n_steps": 2, "batch_size": 2, "images": {"size": 32}}
+
+
+def tiny(**changes) -> AtomNetworkConfig:
+    return AtomNetworkConfig.model_validate({**TINY, **changes})
+
+
+def test_an_image_is_marked_where_its_atoms_are():
+    made = draw(AtomNetworkConfig().images, seed=8, number=3)
+    wanted = marks(made.places, size=128, sd=1.5)
+    rows, columns = made.places.round().astype(int).T
+    assert wanted[rows, columns].min() > np.exp(-0.5 * 0.5 / 1.5**2) - 1e-6
+    assert wanted.max() <= 1
+    distance = np.hypot(*(np.indices((128, 128))[:, None] - made.places.T[..., None, None])).min(0)
+    assert wanted[distance > 6].max() < 0.01
+
+
+def test_images_are_as_varied_as_the_ranges_and_follow_from_seed_and_number():
+    config = AtomNetworkConfig().images
+    made = [draw(config, seed=2, number=number) for number in range(30)]
+    spacings = np.array([one.spacing for one in made])
+    assert ((spacings >= 6) & (spacings <= 28)).all()
+    assert spacings.max() > 1.5 * spacings.min()
+    np.testing.assert_array_equal(draw(config, seed=2, number=7).image, made[7].image)
+    assert not np.array_equal(draw(config, seed=3, number=7).image, made[7].image)
+    assert standardised(made[0].image).std() == pytest.approx(1, rel=1e-3)
+
+
+def test_the_seed_decides_the_weights_and_nothing_else_does():
+    first = train(tiny()).state_dict()
+    torch.manual_seed(99)
+    before = torch.random.get_rng_state()
+    again, other = train(tiny()).state_dict(), train(tiny(seed=1)).state_dict()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["mark.weight"], other["mark.weight"])
+
+
+def test_training_lowers_the_loss():
+    config = tiny(n_steps=25, images={"size": 64, "electrons": (900, 1000)}, learning_rate=0.02)
+    made = draw(config.images, seed=77, number=0)
+    wanted = torch.from_numpy(marks(made.places, size=64, sd=config.mark_sd))
+
+    def loss(n_steps: int) -> float:
+        network = train(config.model_copy(update={"n_steps": n_steps}))
+        return float(torch.nn.functional.binary_cross_entropy(
+            torch.from_numpy(mark(made.image, network)), wanted
+        ))  # fmt: skip
+
+    assert loss(25) < 0.8 * loss(1)
+
+
+def test_places_match_one_to_one():
+    true = np.array([[0.0, 0], [10, 10], [20, 0]])
+    found = np.array([[0.3, 0.4], [0.5, 0], [10, 13], [40, 40]])
+    got = match(found, true, within=2)
+    assert (got.n_right, got.n_false, got.n_missed, got.square) == (1, 3, 2, 0.25)
+    assert match(np.zeros((0, 2)), true, within=2).n_missed == 3
+
+
+def test_a_range_that_descends_is_refused():
+    with pytest.raises(ValidationError, match="spacing begins with 9, above its end 6"):
+        AtomNetworkConfig.model_validate({"images": {"spacing": [9, 6]}})

@@ -1,0 +1,207 @@
+"""Keys say what a stage depends on: content, settings and code; nothing else."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+
+from invae.config import ComputeConfig, ProcessConfig
+from invae.errors import InputError, StoreError
+from invae.stages import stages
+from invae.storage import provenance, store
+from invae.storage.provenance import Source
+
+PACKAGE = provenance.PACKAGE
+ALWAYS = {"cluster", "errors", "progress", "config", "provenance"}
+"""Code without values of its own: where blocks run; and settings are in the key themselves."""
+
+MODULES = {
+    "ingest": "readers/ingest.py",
+    "describe": "descriptors/describe.py",
+    "train": "training/train.py",
+    "embed": "embed.py",
+    "analyse": "analysis/analyse.py",
+    "report": "report/__init__.py",
+}
+
+
+def keys(config: ProcessConfig, digest: str = "a" * 64) -> dict[str, str]:
+    sources = [Source("scan.ibw", digest, 1)]
+    return {step.stage.name: step.key for step in stages.plan(Path("nowhere"), sources, config)}
+
+
+def changed(section: str, **values: object) -> ProcessConfig:
+    return ProcessConfig.model_validate({section: values})
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "first"),
+    [
+        ("ingest", {"pixel_size": 3.0}, "ingest"),
+        ("describe", {"sites": {"spacing": 7}}, "describe"),
+        ("model", {"latent_dim": 3}, "train"),
+        ("training", {"epochs": 7}, "train"),
+        ("embed", {"batch_size": 8}, "embed"),
+        ("analyse", {"max_clusters": 3}, "analyse"),
+        ("report", {"dpi": 200}, "report"),
+    ],
+)
+def test_a_setting_changes_its_own_stage_and_those_after_it(section, values, first):
+    before, after = keys(ProcessConfig()), keys(changed(section, **values))
+    names = list(stages.STAGES)
+    different = [name for name in names if before[name] != after[name]]
+    assert different == names[names.index(first) :]
+
+
+def test_where_it_runs_and_what_the_configuration_is_called_are_in_no_key():
+    elsewhere = ProcessConfig(
+        name="other", version="7", compute=ComputeConfig(device="cpu", workers=3)
+    )
+    assert keys(elsewhere) == keys(ProcessConfig())
+    assert stages.config_hash(elsewhere) == stages.config_hash(ProcessConfig())
+
+
+def test_the_seed_matters_from_the_first_random_stage_on():
+    before, after = keys(ProcessConfig()), keys(ProcessConfig(seed=1))
+    assert [n for n in before if before[n] != after[n]] == ["train", "embed", "analyse", "report"]
+
+
+def test_other_content_changes_every_key():
+    before, after = keys(ProcessConfig()), keys(ProcessConfig(), "b" * 64)
+    assert not set(before.values()) & set(after.values())
+
+
+def test_a_renamed_copy_has_the_same_key(tmp_path):
+    scan = tmp_path / "scan.npy"
+    scan.write_bytes(b"12345")
+    copy = Path(shutil.copy(scan, tmp_path / "copy.npy"))
+    receipts = [
+        stages.receipt_of_recording(tmp_path, stages.sources_of([path]), ProcessConfig())
+        for path in (scan, copy)
+    ]
+    assert receipts[0].key == receipts[1].key
+    assert [receipt.sources[0].name for receipt in receipts] == ["scan.npy", "copy.npy"]
+
+
+def test_a_file_that_changed_under_the_same_name_is_read_again(tmp_path):
+    scan = tmp_path / "scan.npy"
+    scan.write_bytes(b"12345")
+    before = stages.sources_of([scan])
+    scan.write_bytes(b"123456")
+    assert stages.sources_of([scan]) != before
+
+
+def test_a_recording_has_changed_when_a_file_beside_it_has(tmp_path):
+    scan, settings = tmp_path / "scan.npy", tmp_path / "scan.json"
+    scan.write_bytes(b"pixels")
+    (alone,) = stages.sources_of([scan])
+    settings.write_text('{"pixel_size": 1}')
+    (first,) = stages.sources_of([scan])
+    settings.write_text('{"pixel_size": 2}')
+    (second,) = stages.sources_of([scan])
+    assert len({alone.sha256, first.sha256, second.sha256}) == 3
+    assert alone.sha256 == provenance.digest_path(scan).sha256
+    assert first.name == "scan.npy"
+    assert first.n_bytes == len(b"pixels") + len(settings.read_bytes())
+
+
+def test_a_store_of_which_one_file_changed_is_read_again(tmp_path):
+    chunk = tmp_path / "scan.zarr" / "height" / "c" / "0"
+    chunk.parent.mkdir(parents=True)
+    chunk.write_bytes(b"12345")
+    before = stages.sources_of([tmp_path / "scan.zarr"])
+    assert stages.sources_of([tmp_path / "scan.zarr"]) == before
+    chunk.write_bytes(b"12346")
+    assert stages.sources_of([tmp_path / "scan.zarr"]) != before
+
+
+def rooms_imported(file: Path) -> set[str]:
+    """Files and folders of the package that a module imports, and what these import in turn."""
+    found: set[str] = set()
+    todo = [file]
+    while todo:
+        for node in ast.walk(ast.parse(todo.pop().read_text())):
+            if not isinstance(node, ast.ImportFrom | ast.Import):
+                continue
+            names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{name}" for name in names] + [node.module or ""]
+            for parts in (name.split(".") for name in names):
+                if parts[0] != "invae" or len(parts) < 2 or parts[1] in ALWAYS | found:
+                    continue
+                room = PACKAGE / parts[1]
+                files = sorted(room.rglob("*.py")) if room.is_dir() else [room.with_suffix(".py")]
+                if files[0].exists():
+                    found.add(parts[1])
+                    todo += files
+    return found
+
+
+@pytest.mark.parametrize("stage", stages.STAGES.values(), ids=lambda stage: stage.name)
+def test_all_code_that_a_stage_imports_is_in_its_key(stage):
+    module = PACKAGE / MODULES[stage.name]
+    own = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    needed = rooms_imported(module) | {own}
+    assert needed <= {room.removesuffix(".py") for room in stage.rooms}
+
+
+def test_every_room_in_a_key_exists():
+    for stage in stages.STAGES.values():
+        assert all((PACKAGE / room).exists() for room in stage.rooms)
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        (["scan_0001.ibw"], "scan_0001"),
+        (["a b/../x.h5"], "x"),
+        (["PZT_final0001.h5", "PZT_final0002.h5", "PZT_final0003.h5"], "PZT_final0001-0003"),
+        (["s0001.h5", "s0003.h5"], "s0001+0003"),
+        (["up.h5", "down.h5"], "up+1"),
+        (["..h5"], "recording"),
+        (["<img src=x>.h5"], "img_src_x"),
+        (["Größe µm.h5"], "Größe_µm"),
+        (["x" * 300 + ".h5"], "x" * 120),
+    ],
+)
+def test_a_recording_is_named_after_its_files(files, name):
+    assert stages.name_of([Path(file) for file in files]) == name
+
+
+@pytest.mark.parametrize("name", ["../up", "/root", ".hidden", "a/b", ""])
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="not usable as a folder"):
+        stages.folder_of([Path("scan.ibw")], tmp_path, name)
+
+
+def test_numbers_in_names_sort_by_value():
+    paths = [Path("scan_10.ibw"), Path("scan_9.ibw"), Path("Scan_1.ibw")]
+    assert [p.name for p in stages.in_order(paths, "name")] == [
+        "Scan_1.ibw",
+        "scan_9.ibw",
+        "scan_10.ibw",
+    ]
+    assert stages.in_order(paths, "given") == paths
+
+
+def test_a_missing_input_names_the_command_that_makes_it(tmp_path):
+    with pytest.raises(StoreError, match=r"recording.zarr is missing .* run `invae ingest` first"):
+        stages.receipt_of(stages.STAGES["describe"], tmp_path, ProcessConfig())
+
+
+def test_a_later_receipt_follows_from_those_before_it(tmp_path):
+    source = tmp_path / "scan.npy"
+    source.write_bytes(b"12345")
+    config, folder = ProcessConfig(), tmp_path / "scan"
+    (folder / "recording.zarr").mkdir(parents=True)
+    first = stages.receipt_of_recording(folder, stages.sources_of([source]), config)
+    store.write_receipt(folder / "recording.zarr", first)
+    second = stages.receipt_of(stages.STAGES["describe"], folder, config)
+    plan = {
+        step.stage.name: step for step in stages.plan(folder, stages.sources_of([source]), config)
+    }
+    assert second.key == plan["describe"].key
+    assert second.sources == first.sources
+    assert second.inputs == {"ingest": first.key}
+    assert [plan["ingest"].current, plan["describe"].current] == [True, False]

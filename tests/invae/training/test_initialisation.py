@@ -1,0 +1,154 @@
+"""How a model with classes begins: from groups that a model without has told apart."""
+
+import numpy as np
+import pytest
+import torch
+
+from invae.config import ModelConfig, TrainingConfig
+from invae.config.synthetic import CardsConfig
+from invae.models.batch import Geometry
+from invae.models.build import build
+from invae.synthetic import cards
+from invae.training import train as training
+from invae.training.annotations import SiteKnown
+from invae.training.batches import ArraySource
+from invae.training.fit import Epoch
+from invae.training.initialisation import divided, hinted, inherited, without_classes
+from invae.training.model_folder import Trained
+from invae.training.split import split_sites
+
+JOINT = ModelConfig.model_validate({"family": "jrVAE", "n_classes": 3})
+
+
+class Killed(Exception):
+    """What ends a training in these tests."""
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    suits = ("spades", "diamonds", "hearts")
+    config = CardsConfig(n_per_suit=150, angle=180, shear=5, shift=0.0, size=32, suits=suits)
+    return cards.draw(config, seed=3)
+
+
+def fitted(images: np.ndarray, known: SiteKnown = SiteKnown(), **options) -> Trained:  # noqa: B008
+    config = TrainingConfig(epochs=14, batch_size=32)
+    return training.train_on(
+        ArraySource(images[:, None], known=known),
+        split_sites(len(images), share=0.1, seed=0),
+        model=options.pop("model", JOINT),
+        training=config.model_copy(update=options.pop("training", {})),
+        seed=options.pop("seed", 0),
+        device=torch.device("cpu"),
+        channels=("0",),
+        **options,
+    )
+
+
+def agreement(found: np.ndarray, truth: np.ndarray) -> float:
+    """Share of patches in the class that most of their suit is in, each class for one suit."""
+    counts = np.zeros((3, 3))
+    np.add.at(counts, (found, truth), 1)
+    return counts.max(0).sum() / len(truth) if len(set(counts.argmax(0))) == 3 else 0.0
+
+
+def said(trained: Trained, images: np.ndarray) -> np.ndarray:
+    from invae.embedding.embed import encode_batches
+    from invae.training.batches import Batches
+
+    source = ArraySource(images[:, None])
+    batches = Batches(source, np.arange(len(images)), 100, torch.device("cpu"))
+    return encode_batches(trained.model, batches)["class"]
+
+
+def test_suits_at_any_angle_become_one_class_each(drawn):
+    images, truth = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1
+    assert agreement(said(fitted(images), images), truth) > 0.97
+
+
+def test_labels_say_which_class_is_which(drawn):
+    images, truth = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1
+    labels = np.full(len(truth), -1)
+    for suit, name in enumerate((2, 0, 1)):
+        labels[np.flatnonzero(truth == suit)[:4]] = name
+    found = said(fitted(images, SiteKnown(labels=labels)), images)
+    assert (found == np.array([2, 0, 1])[truth]).mean() > 0.95
+
+
+@pytest.mark.parametrize("killed_after", [2, 9])
+def test_killed_before_or_after_the_groups_it_goes_on_to_the_same_values(
+    drawn, tmp_path, killed_after
+):
+    images, told = drawn["image"].to_numpy()[::3], []
+    always = {"checkpoint_seconds": 0.0, "epochs": 12}
+
+    def kill(done: int, total: int) -> None:
+        told.append(total)
+        if done == killed_after:
+            raise Killed
+
+    whole = fitted(images, training=always)
+    with pytest.raises(Killed):
+        fitted(images, training=always, checkpoints=tmp_path, progress=kill)
+    again = fitted(images, training=always, checkpoints=tmp_path)
+    weights = [trained.model.state_dict() for trained in (whole, again)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert whole.history == again.history
+    assert set(told) == {12}
+
+
+def test_a_model_without_poses_may_begin_from_groups_that_do_not_depend_on_them(drawn, monkeypatch):
+    images, truth, hints = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1, []
+    own = training.grouped
+
+    def noted(*inputs, **options) -> np.ndarray:
+        hints.append(own(*inputs, **options))
+        return hints[-1]
+
+    monkeypatch.setattr(training, "grouped", noted)
+    plain = ModelConfig.model_validate({"family": "jVAE", "n_classes": 3})
+    fitted(images, model=plain, training={"start_poses": ("rotation",)})
+    seen = hints[0].max(1) > hints[0].min(1)
+    assert agreement(hints[0][seen].argmax(1), truth[seen]) > 0.97
+
+
+def test_other_poses_bring_their_own_networks():
+    config = ModelConfig.model_validate(
+        {"family": "jVAE", "n_classes": 3, "decoder": {"kind": "dense"}}
+    )
+    plain = without_classes(config, poses=("rotation", "shift"))
+    assert (plain.poses, plain.decoder) == (("rotation", "shift"), None)
+    build(plain, Geometry(1, 16, 16), seed=0)
+    assert without_classes(config).decoder == config.decoder
+
+
+def test_the_epochs_are_shared_and_each_model_gets_some():
+    for n_epochs in (1, 2, 3, 60):
+        stages = divided(TrainingConfig(), n_epochs)
+        assert stages.alone >= 1
+        assert stages.together >= 1
+        assert 0 <= hinted(n_epochs, share=0.9) <= n_epochs
+        assert n_epochs == 1 or stages.alone + stages.together == n_epochs
+
+
+def test_what_both_models_have_is_handed_on():
+    geometry = Geometry(1, 16, 16)
+    first = build(without_classes(JOINT), geometry, seed=1)
+    made = build(JOINT, geometry, seed=2)
+    given = inherited(made, first)
+    own, before = made.state_dict(), first.state_dict()
+    same = [name for name in given if not torch.equal(given[name], own[name])]
+    assert any("encoder" in name for name in same)
+    assert torch.equal(
+        given["recogniser.encoder.last.weight"], before["recogniser.encoder.last.weight"]
+    )
+    assert {name: value.shape for name, value in given.items()} == {
+        name: value.shape for name, value in own.items()
+    }
+
+
+def test_fresh_weights_may_be_asked_for(drawn):
+    epochs: list[Epoch] = []
+    options = {"epochs": 2, "class_start": "fresh"}
+    fitted(drawn["image"].to_numpy()[::5], training=options, on_epoch=epochs.append)
+    assert [epoch.epoch for epoch in epochs] == [0, 1]
