@@ -1,4 +1,4 @@
-"""The vocabulary of every Dataset: names of dimensions and coordinates, and how a variable is labelled.
+"""Names of dimensions and coordinates, and the labels of variables.
 
 Arrays are ordered (y, x), y down; the origin of a patch is its centre; angles are radians, positive as `np.rot90`.
 """

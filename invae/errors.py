@@ -1,4 +1,4 @@
-"""What can go wrong in a way that the person, or the flow, can act on.
+"""Errors that a person or a flow can act on.
 
 Every message is one line: which input, what value was found, and what would be right.
 """

@@ -1,4 +1,4 @@
-"""How long work tells how far it is: `progress(done, total)`, called after each piece."""
+"""Progress of long work: `progress(done, total)` is called after each piece."""
 
 from typing import Protocol, runtime_checkable
 

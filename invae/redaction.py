@@ -1,4 +1,4 @@
-"""What must not be written down: passwords and keys in addresses, settings and command lines."""
+"""Passwords and keys in addresses, settings and commands are masked before text is written."""
 
 import os
 import re

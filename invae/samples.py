@@ -1,4 +1,4 @@
-"""Public sample recordings: where they are, what they are, and that they are what they were."""
+"""Public sample recordings: address, checksum, download."""
 
 import shutil
 from collections.abc import Mapping

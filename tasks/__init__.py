@@ -1,0 +1,1 @@
+"""One Prefect task per stage: retries, progress, locks, the record of a run."""

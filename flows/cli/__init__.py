@@ -1,0 +1,1 @@
+"""The `invae` command: options, output in the terminal, named configurations."""

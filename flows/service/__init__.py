@@ -1,0 +1,1 @@
+"""One machine beside an instrument: Prefect server, runs, schedules, status."""

@@ -1,0 +1,1 @@
+"""Watched folders: new recordings settle, get one run each, and failures are judged."""

@@ -1,1 +1,1 @@
-"""Embedding to answers: classes, manifolds, maps, switching and pinning."""
+"""Latents to answers: classes, manifolds, maps, outliers, switching and pinning."""

@@ -1,4 +1,4 @@
-"""Everything a person may choose; imports neither torch nor xarray.
+"""Every setting that a person may choose; imports neither torch nor xarray.
 
 `ProcessConfig` is the flow's parameter, the YAML file and the record in every result, all the same thing.
 """

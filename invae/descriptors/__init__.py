@@ -1,1 +1,1 @@
-"""Recordings to descriptors: Dataset or arrays in, the same out, one descriptor in each file."""
+"""Recordings to patches and descriptors: where to look, what to cut out, what to measure there."""

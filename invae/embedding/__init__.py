@@ -1,0 +1,1 @@
+"""Patches and a trained model to the latents of every site."""

@@ -1,1 +1,1 @@
-"""Ensembles: the same model from several seeds, brought to the same words, and where they disagree."""
+"""The library interface: `InvariantVAE`, `Ensemble`, a guide to the number of classes."""

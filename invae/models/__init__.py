@@ -1,1 +1,1 @@
-"""Models: a patch becomes a posterior over named latents, and named latents a likelihood of patches."""
+"""Models: a patch gives a posterior over named latents, and latents give a likelihood of patches."""

@@ -1,4 +1,4 @@
-"""Instrument formats: path → lazy, labelled Dataset with units and calibration."""
+"""Files of instruments to lazy, labelled Datasets with units and calibration."""
 
 from collections.abc import Sequence
 from pathlib import Path

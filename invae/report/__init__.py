@@ -1,4 +1,4 @@
-"""A result as a page that a scientist can read, with every figure also as a file."""
+"""A result as one HTML page, with every figure also as a file."""
 
 import io
 from collections.abc import Mapping

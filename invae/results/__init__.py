@@ -1,4 +1,4 @@
-"""What `result.zarr` holds: names, dims and units; how it is checked, described and handed to other people's tools."""
+"""The schema of `result.zarr`, opening a result, export to other formats."""
 
 from invae.results.contents import info
 from invae.results.export import Format, export

@@ -1,1 +1,1 @@
-"""4D-STEM scans as stacks of patterns: the detector's faults, the bright-field disc, virtual images, deflection."""
+"""4D-STEM scans as stacks of patterns: faulty pixels, bright-field disc, virtual images, centre of mass."""

@@ -1,1 +1,1 @@
-"""Where atoms are, by a network."""
+"""The network that finds atoms in images: training, weights, use."""

@@ -1,0 +1,1 @@
+"""Zarr stores in folders or object stores: layout, blocks, atomic publishing, provenance."""

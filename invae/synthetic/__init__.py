@@ -1,1 +1,1 @@
-"""Data with known answers: scenes whose truth is stored beside what a microscope would record."""
+"""Simulated recordings whose true answers are stored with the data."""

@@ -1,1 +1,1 @@
-"""Training: patches as seeded batches, held-out blocks, the one loop, checkpoints and saved models."""
+"""Training: seeded batches, held-out sites, the training loop, checkpoints, saved models."""

@@ -1,0 +1,1 @@
+"""Checks of the machine, the stores and the Prefect server."""

@@ -1,0 +1,1 @@
+"""4D-STEM scans: maps of latents and of surprise."""

@@ -1,0 +1,1 @@
+"""Ferroelectric domains: switching, pinning, directions of walls."""

@@ -1,0 +1,1 @@
+"""Atoms in images and movies: detection, fit, tracking, vacancies."""

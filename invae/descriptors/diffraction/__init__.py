@@ -1,0 +1,1 @@
+"""Diffraction patterns of a 4D-STEM scan: centring, averaging, resampling."""

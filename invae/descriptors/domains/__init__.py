@@ -1,0 +1,1 @@
+"""Domain walls in PFM series: drift, masks, walls, patches along them."""

@@ -1,0 +1,1 @@
+"""Poses, polar grids and distributions of angles."""

@@ -1,0 +1,1 @@
+"""Refined poses: a search for the pose of every patch."""

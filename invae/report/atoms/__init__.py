@@ -1,0 +1,1 @@
+"""Figures of atoms in images and movies."""

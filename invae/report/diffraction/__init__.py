@@ -1,0 +1,1 @@
+"""Figures of 4D-STEM scans."""

@@ -1,1 +1,0 @@
-"""Training of the network that marks atoms, on simulated images of them."""
