@@ -14,10 +14,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from benchmarks.peak_memory import peak_mb
-from invae import provenance, stages
 from invae.config import ComputeConfig, DomainsConfig, ProcessConfig
 from invae.descriptors.describe import describe
 from invae.readers.ingest import ingest_dataset
+from invae.stages import stages
+from invae.storage import provenance
 from invae.synthetic.endless import endless
 
 folder, n_frames = Path(sys.argv[1]), int(sys.argv[2])
@@ -63,7 +64,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from benchmarks.peak_memory import peak_mb
-from invae import results, store
+from invae import results
+from invae.storage import store
 
 path, to = Path(sys.argv[1]), sys.argv[2]
 shape, rows = (256, 128, 256, 256), 4
