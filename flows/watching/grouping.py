@@ -11,7 +11,7 @@ from pathlib import Path
 
 from invae.config import WatchConfig
 from invae.errors import InputError
-from invae.readers import files_of, formats
+from invae.readers import all_readers, files_of
 from invae.stages import stages
 
 STORE_MARKS = ("zarr.json", ".zgroup", ".zattrs")
@@ -62,7 +62,7 @@ def _suffixes(config: WatchConfig) -> frozenset[str]:
 
 @cache
 def _known_suffixes() -> frozenset[str]:
-    return frozenset(extension for reader in formats() for extension in reader.extensions)
+    return frozenset(extension for reader in all_readers() for extension in reader.extensions)
 
 
 def _entries(root: Path, out: Path, suffixes: frozenset[str]) -> Iterator[Path]:

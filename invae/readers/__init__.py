@@ -9,11 +9,11 @@ import xarray as xr
 from invae.errors import ConfigError, InputError
 from invae.readers.raw import Reader
 from invae.readers.recording import assemble
-from invae.readers.registry import files_of, formats, reader_for
+from invae.readers.registry import all_readers, files_of, module_of, reader_for
 from invae.readers.scan_shape import PATTERN, Scan, in_scan, one_pattern
 from invae.readers.series import concatenate, in_order
 
-__all__ = ["Reader", "Scan", "files_of", "formats", "open_recording"]
+__all__ = ["Reader", "Scan", "all_readers", "files_of", "module_of", "open_recording"]
 
 
 def open_recording(

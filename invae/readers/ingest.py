@@ -13,9 +13,8 @@ from invae.config import ComputeConfig, IngestConfig
 from invae.errors import ConfigError, InputError, InvaeError
 from invae.progress import Progress, silent
 from invae.readers import Scan, files_of, open_recording, with_channels
-from invae.readers.formats.zarr_netcdf import COMPLETE
 from invae.readers.ingest_scan import is_scan, take_in_scan
-from invae.readers.recording import with_sources
+from invae.readers.recording import COMPLETE, with_sources
 from invae.readers.survey import Survey
 from invae.storage import store
 from invae.storage.blocks import map_blocks

@@ -22,7 +22,7 @@ from invae import dims
 from invae.config import ComputeConfig, ScanConfig
 from invae.progress import Progress
 from invae.readers import scan_maps
-from invae.readers.formats.zarr_netcdf import COMPLETE
+from invae.readers.recording import COMPLETE
 from invae.readers.survey import Survey
 from invae.scans import virtual
 from invae.scans.calibration import Axes, Calibration, calibrate

@@ -31,6 +31,8 @@ AXIS_NAMES = {
     dims.K_Y: "scattering angle, down",
     dims.K_X: "scattering angle",
 }
+COMPLETE = "complete"
+"""Attribute of the root group of a stored recording: false while it is being written."""
 UNEVEN = 1e-3
 """Largest relative departure from even spacing that is taken for rounding."""
 

@@ -1,67 +1,78 @@
-"""All formats, and which of them a file is of: content decides, the extension helps to explain."""
+"""The table of formats: which reader a file or folder is for, decided by content; the extension helps to explain.
+
+A row names a reader as `module:attribute`. The module is imported when the row is used, so the code that all readers
+share does not import the formats, and a change in one format is no change of the others.
+"""
 
 import os
+import pkgutil
 import stat
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from invae.errors import InputError, UnknownFormat
-from invae.readers.formats import (
-    app5,
-    blo,
-    dm,
-    emd,
-    empad,
-    gwy,
-    hyperspy,
-    ibw,
-    mib,
-    mrc,
-    npy,
-    nsid,
-    tiff,
-    tvips,
-    velox,
-    zarr_netcdf,
-)
 from invae.readers.raw import HEAD_BYTES, Reader
 
-MICROSCOPES: tuple[Reader, ...] = (
-    mib.READER,
-    blo.READER,
-    tvips.READER,
-    empad.READER,
-    dm.READER,
-    mrc.READER,
-    velox.READER,
-    app5.READER,
-    hyperspy.HSPY,
-    hyperspy.ZSPY,
-    emd.READER,
+MICROSCOPES: tuple[str, ...] = (
+    "invae.readers.formats.mib:READER",
+    "invae.readers.formats.blo:READER",
+    "invae.readers.formats.tvips:READER",
+    "invae.readers.formats.empad:READER",
+    "invae.readers.formats.dm:READER",
+    "invae.readers.formats.mrc:READER",
+    "invae.readers.formats.velox:READER",
+    "invae.readers.formats.app5:READER",
+    "invae.readers.formats.hyperspy:HSPY",
+    "invae.readers.formats.hyperspy:ZSPY",
+    "invae.readers.formats.emd:READER",
 )
 """Formats of electron microscopes and of their programs: patterns, images and spectrum images."""
-READERS: tuple[Reader, ...] = (
+ROWS: tuple[str, ...] = (
     *MICROSCOPES,
-    nsid.READER,
-    ibw.READER,
-    gwy.READER,
-    npy.NPY,
-    npy.NPZ,
-    tiff.READER,
-    zarr_netcdf.ZARR,
-    zarr_netcdf.NETCDF,
+    "invae.readers.formats.nsid:READER",
+    "invae.readers.formats.ibw:READER",
+    "invae.readers.formats.gwy:READER",
+    "invae.readers.formats.npy:NPY",
+    "invae.readers.formats.npy:NPZ",
+    "invae.readers.formats.tiff:READER",
+    "invae.readers.formats.zarr_netcdf:ZARR",
+    "invae.readers.formats.zarr_netcdf:NETCDF",
 )
-"""Asked in this order; a format that is a special case of another stands before it."""
+"""All formats, in the order in which they are asked; a special case of another format stands before it."""
 
 
-def formats() -> tuple[Reader, ...]:
+def all_readers() -> tuple[Reader, ...]:
     """Every format that can be read, with its extensions and a description."""
-    return READERS
+    return readers_of(ROWS)
+
+
+def readers_of(rows: Iterable[str]) -> tuple[Reader, ...]:
+    """The readers that rows of the table name; imports their modules."""
+    return tuple(_reader(row) for row in rows)
+
+
+@cache
+def _reader(row: str) -> Reader:
+    return pkgutil.resolve_name(row)
+
+
+def module_of(path: Path, *, format_name: str | None = None) -> str:
+    """Dotted name of the module whose reader reads this file or folder; no pixel is read.
+
+    Raises:
+        InputError: If it cannot be read, or its content does not match its extension.
+        UnknownFormat: If no reader recognises it.
+    """
+    chosen = reader_for(path, format_name=format_name)
+    row = next(row for row in ROWS if _reader(row) is chosen)
+    return row.partition(":")[0]
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """All files of the recording that a path names: itself, then those that lie beside it and belong to it."""
-    beside = dict.fromkeys(other for reader in READERS for other in reader.beside(path))
-    return (path, *beside)
+    """All files of the recording that a path names: the path itself, then its companion files."""
+    companions = dict.fromkeys(other for reader in all_readers() for other in reader.beside(path))
+    return (path, *companions)
 
 
 def reader_named(name: str) -> Reader:
@@ -70,7 +81,7 @@ def reader_named(name: str) -> Reader:
     Raises:
         UnknownFormat: If there is none.
     """
-    for reader in READERS:
+    for reader in all_readers():
         if reader.name == name:
             return reader
     raise UnknownFormat(f"no format is called {name!r}; known are {_names()}")
@@ -80,15 +91,15 @@ def reader_for(path: Path, *, format_name: str | None = None) -> Reader:
     """The reader that a file or folder is for, by its content.
 
     Raises:
-        InputError: If it cannot be read, or its content is not what its extension says.
-        UnknownFormat: If no reader knows it.
+        InputError: If it cannot be read, or its content does not match its extension.
+        UnknownFormat: If no reader recognises it.
     """
     head = read_head(path)
-    chosen = READERS if format_name is None else (reader_named(format_name),)
-    found = [reader for reader in chosen if reader.recognises(path, head)]
-    by_extension = [r for r in chosen if path.suffix.lower() in r.extensions]
-    if found:
-        return next((reader for reader in found if reader in by_extension), found[0])
+    candidates = all_readers() if format_name is None else (reader_named(format_name),)
+    matching = [reader for reader in candidates if reader.recognises(path, head)]
+    by_extension = [r for r in candidates if path.suffix.lower() in r.extensions]
+    if matching:
+        return next((reader for reader in matching if reader in by_extension), matching[0])
     if format_name is not None:
         raise InputError(f"{path}: is not of the format {format_name}: {_start(head)}")
     if path.is_dir():
@@ -131,4 +142,4 @@ def _start(head: bytes) -> str:
 
 
 def _names() -> str:
-    return ", ".join(reader.name for reader in READERS)
+    return ", ".join(reader.name for reader in all_readers())

@@ -66,9 +66,9 @@ def formats() -> None:
 
       invae formats
     """
-    from invae.readers import formats as readers
+    from invae.readers import all_readers
 
-    for reader in readers():
+    for reader in all_readers():
         answer(f"{reader.name:<10} {' '.join(reader.extensions):<22} {reader.description}")
 
 

@@ -108,11 +108,11 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
         InputError: if there is none in a folder, or an input lies on an object store.
     """
     from invae.errors import InputError
-    from invae.readers import files_of, formats
+    from invae.readers import all_readers, files_of
     from invae.stages.stages import natural
     from invae.storage.location import ObjectPath, place
 
-    extensions = {extension for reader in formats() for extension in reader.extensions}
+    extensions = {extension for reader in all_readers() for extension in reader.extensions}
     found: list[Path] = []
     for path in inputs:
         if isinstance(there := place(path), ObjectPath):

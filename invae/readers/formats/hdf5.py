@@ -80,3 +80,12 @@ def read_dataset(path: Path, name: str, key: Key) -> np.ndarray:
     """The values of a dataset under a key; opens the file and closes it again."""
     with h5py.File(path, "r") as file:
         return file[name][key]  # type: ignore[index]
+
+
+def says_netcdf(path: Path) -> bool:
+    """Whether an HDF5 file is a NetCDF-4 file by its own account; damaged files give none."""
+    try:
+        with h5py.File(path, "r") as file:
+            return "_NCProperties" in file.attrs
+    except (OSError, *ERRORS):
+        return False

@@ -14,21 +14,19 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
-from invae.readers.formats.hdf5 import ERRORS, SIGNATURE, read_dataset, refuse_outside, text
+from invae.readers.formats.hdf5 import (
+    ERRORS,
+    SIGNATURE,
+    read_dataset,
+    refuse_outside,
+    says_netcdf,
+    text,
+)
 from invae.readers.raw import Axis, Channel, Pixels, Raw, Reader
 
 _FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
 _SPATIAL = {"x": dims.X, "y": dims.Y}
 _SPECTRAL_NAMES = {"energy_loss": "energy", "energy_scale": "energy", "bias": "voltage"}
-
-
-def says_netcdf(path: Path) -> bool:
-    """Whether an HDF5 file is a NetCDF-4 file by its own account; damaged files give none."""
-    try:
-        with h5py.File(path, "r") as file:
-            return "_NCProperties" in file.attrs
-    except (OSError, *ERRORS):
-        return False
 
 
 def _recognises(path: Path, head: bytes) -> bool:

@@ -14,17 +14,14 @@ import xarray as xr
 
 from invae import dims
 from invae.errors import InputError, StoreError
-from invae.readers.formats.hdf5 import SIGNATURE, refuse_outside
-from invae.readers.formats.nsid import says_netcdf
+from invae.readers.formats.hdf5 import SIGNATURE, refuse_outside, says_netcdf
 from invae.readers.raw import Axis, Beam, Channel, Key, Known, Pixels, Raw, Reader
-from invae.readers.recording import COORDS, ORDER
+from invae.readers.recording import COMPLETE, COORDS, ORDER
 
 CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 TRUTH = "truth"
 """Group of a simulated store that says what its frames show."""
-COMPLETE = "complete"
-"""Attribute of the root group: false while a store of this package is being written."""
 ERRORS = (
     ValueError,
     KeyError,

@@ -24,11 +24,11 @@ import zarr
 from numpy.lib import format as npy_format
 
 from invae import dims
-from invae.readers import formats, open_recording
+from invae.readers import all_readers, open_recording
 from invae.readers.labels import canonical_units
-from invae.readers.registry import MICROSCOPES
+from invae.readers.registry import MICROSCOPES, readers_of
 
-FORMATS = [reader.name for reader in formats() if reader not in MICROSCOPES]
+FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(MICROSCOPES)]
 ROSETTASCIIO = [
     "spectra/DMReader_Image_SI-Survey.dm3",
     "spectra/DMReader_SI-HAADF.dm3",
@@ -92,7 +92,7 @@ def test_attributes_are_json_and_tell_the_source(path: Path) -> None:
     assert json.loads(json.dumps(recording.attrs, allow_nan=False)) == recording.attrs
     assert isinstance(json.loads(recording.attrs["metadata"]), dict)
     assert recording.attrs["sources"] == [path.name]
-    assert recording.attrs["format"] in {reader.name for reader in formats()}
+    assert recording.attrs["format"] in {reader.name for reader in all_readers()}
     assert recording.attrs["modality"]
     assert all(isinstance(note, str) and "\n" not in note for note in recording.attrs["notes"])
     for variable in recording.variables.values():

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invae.errors import InvaeError
-from invae.readers import formats, open_recording
-from invae.readers.registry import MICROSCOPES
+from invae.readers import all_readers, open_recording
+from invae.readers.registry import MICROSCOPES, readers_of
 
 Write = Callable[..., Path]
 Refused = Callable[[list[Path]], str]
-FORMATS = [reader.name for reader in formats() if reader not in MICROSCOPES]
+FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(MICROSCOPES)]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

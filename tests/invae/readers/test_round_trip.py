@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from invae.config import ComputeConfig, IngestConfig
-from invae.readers import formats, labels, open_recording
+from invae.readers import all_readers, labels, open_recording
 from invae.readers.ingest import ingest_dataset
-from invae.readers.registry import MICROSCOPES
+from invae.readers.registry import MICROSCOPES, readers_of
 from invae.storage import store
 from invae.storage.provenance import Receipt
 
-FORMATS = [reader.name for reader in formats() if reader not in MICROSCOPES]
+FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(MICROSCOPES)]
 TYPES = {
     "gwy": ["f8"],
     "ibw": ["f4", "f8", "i1", "i2", "i4", "u1", "u2", "u4"],
