@@ -1,17 +1,35 @@
-"""A table on a page, between two marks: written anew without touching what stands around it."""
+"""Generated text on a page of the docs, between two marks; the text around the marks stays."""
 
 from pathlib import Path
 
 
 def put(page: Path, name: str, text: str) -> None:
-    """Put a text in the place of the one between the marks of that name.
+    """Replace the text between the marks of this name on a page.
 
     Raises:
-        ValueError: if the page has no place for it.
+        ValueError: if the page has no such marks.
+    """
+    page.write_text(replaced(page, name, text))
+
+
+def replaced(page: Path, name: str, text: str, *, old: str | None = None) -> str:
+    """The page with other text between the marks of this name.
+
+    Args:
+        page: The page.
+        name: Name of the marks.
+        text: New text between them.
+        old: Content of the page, where it is not the one on disk.
+
+    Raises:
+        ValueError: if the page has no such marks.
     """
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-    before, there, rest = page.read_text().partition(begin)
+    content = page.read_text("utf-8") if old is None else old
+    before, opened, rest = content.partition(begin)
     _, closed, after = rest.partition(end)
-    if not (there and closed):
-        raise ValueError(f"{page} has no {begin.strip()} … {end}; put them where it shall be")
-    page.write_text(f"{before}{begin}{text}{end}{after}")
+    if not (opened and closed):
+        raise ValueError(
+            f"{page} has no marks {begin.strip()} … {end}; add them where the text belongs"
+        )
+    return f"{before}{begin}{text}{end}{after}"

@@ -162,7 +162,7 @@ def test_writing_one_table_leaves_the_others_as_they_are(tmp_path):
     outside = [text.partition("<!-- soak on PostgreSQL: begin -->")[0] for text in (before, after)]
     assert outside[0] == outside[1]
     assert before.partition("PostgreSQL: end -->")[2] == after.partition("PostgreSQL: end -->")[2]
-    with pytest.raises(ValueError, match=r"has no <!-- soap: begin --> … .*; put them where"):
+    with pytest.raises(ValueError, match="<!-- soap: begin -->"):
         put(path, "soap", "")
 
 
