@@ -1,6 +1,5 @@
 """The folder of one recording: one run at a time, and the record of what ran."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -8,26 +7,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import Timeout
+
 from invae.errors import InvaeError
 from invae.storage import store
 from invae.storage.location import ObjectPath, place
 from tasks.lease import Busy, is_leased, leased
+from tasks.locks import kernel_lock
 
 RUN_FILE = "run.json"
 
 _held: set[Path] = set()
-"""Folders locked by this process; the flow may enter what the command holds."""
+"""Folders locked by this process: the flow may enter a folder that its command has locked."""
 
 
 @contextmanager
 def exclusive(folder: str | Path) -> Iterator[None]:
-    """One run at a time on a recording's folder; the kernel frees it when the holder dies, however it dies.
+    """One run at a time on a recording's folder.
 
-    The lock lies beside the folder, so that a recording that turns out to be unreadable leaves no folder behind. On an
-    object store it is a lease.
+    The lock is a file next to the folder, so that an unreadable recording leaves no folder behind. On an object store it
+    is a lease.
 
     Raises:
-        Busy: if another run has it.
+        Busy: if another run has the folder.
     """
     path = place(folder)
     key = path.resolve()
@@ -39,65 +41,60 @@ def exclusive(folder: str | Path) -> Iterator[None]:
         try:
             yield
         except InvaeError:
-            _leave_no_trace(path)
+            _remove_if_empty(path)
             raise
         finally:
             _held.discard(key)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = _lock_of(path)
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+def _locked(folder: Path) -> Iterator[None]:
+    path = _lock_path(folder)
+    lock = kernel_lock(path, waits=False, on_acquired=_write_process)
     try:
-        _lock(descriptor, path)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock_of(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lock")
-
-
-def is_worked_on(folder: Path) -> bool:
-    """Whether a run, in whatever process, is at work on a recording's folder."""
-    if isinstance(folder, ObjectPath):
-        return is_leased(folder)
-    try:
-        descriptor = os.open(_lock_of(folder), os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def _leave_no_trace(folder: Path) -> None:
-    """Remove the folder of a recording of which not even the first stage could be made."""
-    if folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()):
-        store.remove(folder)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        lock.acquire()
+    except Timeout as error:
+        holder = path.read_text(errors="replace").strip() or "unknown"
         raise Busy(
             f"{folder} is being worked on by process {holder}; wait for it, or give another --out or --name"
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _write_process(descriptor: int) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
+def is_busy(folder: Path) -> bool:
+    """Whether a run, in any process, is working on a recording's folder."""
+    if isinstance(folder, ObjectPath):
+        return is_leased(folder)
+    path = _lock_path(folder)
+    if not os.access(path, os.W_OK):  # no lock, or that of another user
+        return False
+    try:
+        with kernel_lock(path, waits=False):
+            return False
+    except Timeout:
+        return True
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove a recording's folder if not even its first stage was finished."""
+    if folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()):
+        store.remove(folder)
+
+
 def read_record(folder: Path) -> dict[str, Any]:
-    """What `run.json` of a recording says; nothing if it is not there or not whole."""
+    """The content of a recording's `run.json`; empty if it is missing or incomplete."""
     try:
         return dict(json.loads((folder / RUN_FILE).read_text()))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -21,7 +21,7 @@ from prefect.states import Crashed
 
 from flows.watching import runs
 from invae.storage.location import place
-from tasks.recording_folder import is_worked_on
+from tasks.recording_folder import is_busy
 
 PAGE = 200
 RECORDINGS, SHORT = "process", ("watch", "day")
@@ -42,7 +42,7 @@ def recover(*, crashed_since: datetime | None = None) -> list[str]:
     with get_client(sync_client=True) as client:
         for run in _interrupted(client, crashed_since):
             folder = place(run.parameters["out"]) / str(run.parameters.get("name") or "")
-            if run.parameters.get("name") and is_worked_on(folder):
+            if run.parameters.get("name") and is_busy(folder):
                 continue
             runs.again(run.id, why="its process was stopped; it goes on")
             found.append(run.name)

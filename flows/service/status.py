@@ -13,7 +13,7 @@ from flows.watching import ledger
 from invae.stages import stages
 from invae.storage import store
 from invae.storage.location import place
-from tasks.recording_folder import RUN_FILE, is_worked_on, read_record
+from tasks.recording_folder import RUN_FILE, is_busy, read_record
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -103,7 +103,7 @@ def _on_disk(out: Path) -> Iterator[Standing]:
         done = [name for name in stages.STAGES if _made(folder, name)]
         left = [name for name in stages.STAGES if name not in done]
         last = last_finished(folder)
-        if is_worked_on(folder):
+        if is_busy(folder):
             yield Standing(folder.name, "running", last, f"at work on {(left or done)[0]}")
         elif left:
             words = f"stopped before {left[0]}; the same command goes on"

@@ -5,15 +5,16 @@ that they have on the server. Lines are appended under a lock, so that two watch
 about one recording the last one counts, and a line that was not written to its end is none.
 """
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from tasks.locks import kernel_lock
 
 FOLDER = ".invae"
 FILE, LOCK = "ledger.jsonl", "ledger.lock"
@@ -89,12 +90,12 @@ def _append(out: Path, lines: Sequence[dict[str, Any]]) -> None:
         return
     path = place(out)
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    with _locked(path) as lock:
+    with kernel_lock(path.with_name(LOCK), waits=True):
         with path.open("ab+") as file:
             if file.tell() and not _ends_whole(file.fileno(), file.tell()):
                 text = b"\n" + text
             file.write(text)
-        _rewrite_if_long(path, lock)
+        _rewrite_if_long(path)
 
 
 def _ends_whole(descriptor: int, size: int) -> bool:
@@ -102,28 +103,17 @@ def _ends_whole(descriptor: int, size: int) -> bool:
     return os.pread(descriptor, 1, size - 1) == b"\n"
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path.with_name(LOCK), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _rewrite_if_long(path: Path, lock: int) -> None:
-    """Write the file anew without its history; the lock's file tells how long it was then."""
-    before = int(os.pread(lock, 32, 0).strip() or b"0")
+def _rewrite_if_long(path: Path) -> None:
+    """Write the file anew without its history; the lock's file holds the size that it had then [bytes]."""
+    lock = path.with_name(LOCK)
+    before = int(lock.read_text() or "0")
     if path.stat().st_size < max(SMALLEST_REWRITE, 2 * before):
         return
     hidden = path.with_name(f".{path.name}")
     lines = [json.dumps(asdict(entry)) + "\n" for entry in _entries(path).values()]
     hidden.write_text("".join(lines))
     hidden.replace(path)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, str(path.stat().st_size).encode(), 0)
+    lock.write_text(str(path.stat().st_size))
 
 
 def _entries(path: Path) -> dict[str, Entry]:

@@ -1,12 +1,11 @@
 """One look at a watched folder: what is new is waited for, what is still gets its run, what failed is judged."""
 
-import fcntl
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from filelock import BaseFileLock, Timeout
 
 from flows.watching import fingerprint, ledger, runs, settling
 from flows.watching.grouping import Arrival, arrivals
@@ -15,6 +14,7 @@ from flows.watching.outcome import outcome_of
 from invae.config import WatchConfig, named
 from invae.errors import InputError
 from tasks.artifacts import key_of
+from tasks.locks import kernel_lock
 from tasks.recording_folder import read_record
 
 if TYPE_CHECKING:
@@ -65,8 +65,12 @@ class Watcher:
             ServerError: if nothing on the server runs the configuration.
             OSError: if the ledger cannot be written.
         """
-        with turn(self._out) as mine:
-            return self._scan(say) if mine else None
+        try:
+            turn = turn_lock(self._out).acquire()
+        except Timeout:
+            return None
+        with turn:
+            return self._scan(say)
 
     def _scan(self, say: Say) -> Look:
         before = {entry.key: entry for entry in ledger.read(self._out)}
@@ -204,21 +208,9 @@ def _aside(entries: Mapping[str, Entry]) -> list[Entry]:
     return [entry for entry in entries.values() if entry.state == "set aside"]
 
 
-@contextmanager
-def turn(out: Path) -> Iterator[bool]:
-    """Whether it is our turn to scan: one at a time for each output folder; the kernel frees a dead one's."""
-    place = out / ledger.FOLDER / TURN
-    place.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        mine = True
-    except BlockingIOError:
-        mine = False
-    try:
-        yield mine
-    finally:
-        os.close(descriptor)
+def turn_lock(out: Path) -> BaseFileLock:
+    """Held while a watcher scans: one at a time for each output folder."""
+    return kernel_lock(out / ledger.FOLDER / TURN, waits=False)
 
 
 def try_again(out: Path, name: str) -> Entry:

@@ -14,11 +14,11 @@ from invae.errors import StoreError
 from invae.storage.location import place
 from tasks import lease
 from tasks.lease import Holder
-from tasks.recording_folder import exclusive, is_worked_on
+from tasks.recording_folder import exclusive, is_busy
 
 HOLDER = """
 import sys, time
-from tasks.recording_folder import exclusive, is_worked_on
+from tasks.recording_folder import exclusive, is_busy
 with exclusive(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)
@@ -57,9 +57,9 @@ def test_a_lease_from_another_machine_counts_until_it_ends(folder):
     leave(folder, Holder(host="elsewhere", process=1, until=time.time() + 60))
     with pytest.raises(StoreError, match="by process 1 on elsewhere; wait for it"):
         lease.Lease(folder).take()
-    assert is_worked_on(folder)
+    assert is_busy(folder)
     leave(folder, Holder(host="elsewhere", process=1, until=time.time() - 1))
-    assert not is_worked_on(folder)
+    assert not is_busy(folder)
     lease.Lease(folder).take()
 
 

@@ -19,7 +19,7 @@ from flows.process import process
 from flows.service.server import ServerError
 from flows.watching import ledger, polling, runs
 from flows.watching.ledger import Entry
-from flows.watching.watcher import Watcher, try_again, turn
+from flows.watching.watcher import Watcher, try_again, turn_lock
 from invae.config import named
 from invae.errors import InputError
 from tasks import failures
@@ -358,9 +358,7 @@ def test_a_configuration_that_nobody_runs_is_named(prefect_server, watched, box,
 
 
 def test_of_two_scans_at_once_one_waits_for_its_next_turn(watcher, box):
-
-    with turn(Path(watcher.config.out)) as mine:
-        assert mine
+    with turn_lock(Path(watcher.config.out)):
         assert watcher.scan() is None
     assert watcher.scan() is not None
 
