@@ -1,6 +1,6 @@
-"""Every setting that a person may choose; imports neither torch nor xarray.
+"""Every setting that a user can choose; this package imports neither torch nor xarray.
 
-`ProcessConfig` is the flow's parameter, the YAML file and the record in every result, all the same thing.
+`ProcessConfig` is the flow's parameter, the content of the YAML file and the record in every result.
 """
 
 from typing import Annotated, Literal
@@ -51,27 +51,27 @@ __all__ = [
 
 
 class ComputeConfig(Config):
-    """Where the work runs; it changes no value and is in no hash."""
+    """Where the work runs. These settings change no result and are in no hash."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where models run; auto takes the GPU if there is one."""
+    """Device of the models; auto uses the GPU if there is one."""
     workers: Annotated[int, Field(ge=1)] | None = None
-    """Blocks worked on at once; the number of cores when empty."""
+    """Number of blocks processed in parallel; the number of cores when empty."""
     scheduler: str = "threads"
-    """Dask: `threads`, `processes` (a cluster on this machine) or a scheduler's address."""
+    """Dask scheduler: `threads`, `processes` (a cluster on this machine) or the address of a scheduler."""
 
 
 class ProcessConfig(Config):
-    """All stages for one recording."""
+    """Settings of all stages for one recording."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "custom"
     """Name of the configuration."""
     version: str = "1"
-    """Version of the configuration; a reviewed change gets a new one."""
+    """Version of the configuration; every reviewed change gets a new one."""
     description: str = ""
-    """One line for `invae configs`."""
+    """One line for the list of `invae configs`."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Everything random follows from this."""
+    """Seed of all random numbers."""
     ingest: IngestConfig = IngestConfig()
     describe: DescribeConfig = WallsConfig()
     model: ModelConfig = ModelConfig()

@@ -1,4 +1,4 @@
-"""What is extracted from atomically resolved images and movies."""
+"""Settings for atomically resolved images and movies."""
 
 from typing import Annotated, Literal
 
@@ -8,77 +8,78 @@ from invae.config.schema import Config
 
 
 class FindConfig(Config):
-    """Where the atoms are."""
+    """Detection of atoms."""
 
     method: Literal["maxima", "log", "network"] = "log"
-    """Maxima of the smoothed image over its surroundings, of the Laplacian of a Gaussian, or of what a network
-    trained on simulated lattices marks. The network finds more where atoms count fewer than a hundred electrons,
-    neighbours being 6 to 28 pixels apart; `contrast` and `noise` are not for it."""
+    """Detector of atoms: maxima of the smoothed image above its surroundings (maxima), maxima of the Laplacian of
+    a Gaussian (log), or a network trained on simulated lattices (network). The network detects more atoms where an
+    atom counts fewer than a hundred electrons and neighbours are 6 to 28 pixels apart; it ignores `contrast` and
+    `noise`."""
     scale: Annotated[float, Field(ge=0.5, le=50)] | None = None
-    """Sd of the smoothing, best an atom's own [px]; from the spectrum when empty."""
+    """Sd of the smoothing [px], ideally the sd of an atom; estimated from the spectrum when empty."""
     min_distance: Annotated[float, Field(gt=0)] | None = None
-    """Of two atoms nearer than this the weaker is dropped [px]; from the spectrum when empty."""
+    """Smallest distance of two atoms [px]; of two closer ones the weaker is dropped. Estimated from the spectrum when empty."""
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """Least rise above the surroundings, the strong atoms near by being 1."""
+    """Smallest height above the surroundings, relative to the strong atoms nearby."""
     noise: Annotated[float, Field(ge=0)] = 5.0
-    """Least rise above the surroundings in standard deviations of the local noise."""
+    """Smallest height above the surroundings, in standard deviations of the local noise."""
     faint: Annotated[float, Field(gt=0, lt=1)] | None = 0.1
-    """Least mean height of a fainter kind of atom that the lattice repeats beside the strong ones, theirs being
-    1; its atoms need not rise above the noise one by one. None is looked for when empty."""
+    """Smallest mean height of a fainter sublattice, relative to the strong atoms. The lattice predicts its positions,
+    so that its single atoms may lie below the noise. No fainter sublattice is searched when empty."""
     refine: Literal["gaussian", "centroid"] = "gaussian"
-    """Position below a pixel, by a fitted Gaussian or by the weighted centroid."""
+    """Sub-pixel position: centre of a fitted Gaussian, or weighted centroid."""
     lines: Literal["straighten", "keep"] = "straighten"
-    """Whether the jitter of scan lines along x, where atoms left and right in the frame agree on it, is taken off positions."""
+    """Whether positions are corrected for the jitter of scan lines along x. The jitter is estimated where atoms in the left and right half of the frame agree."""
 
 
 class LinkConfig(Config):
-    """The same atom in the frames of a movie."""
+    """Links between detections of the same atom in the frames of a movie."""
 
     radius: Annotated[float, Field(gt=0)] | None = None
-    """Farthest an atom moves from one frame to the next, drift apart [px]; a third of the distance of
-    neighbours when empty."""
+    """Largest displacement of an atom between two frames after drift correction [px]; a third of the neighbour distance
+    when empty."""
     gap: Annotated[int, Field(ge=0)] = 2
-    """Frames in which an atom may be missing and still be the same."""
+    """Largest number of frames in which an atom may be missing."""
 
 
 class FramesConfig(Config):
-    """Patches of images or movies, and how they are cut."""
+    """Patches of images or movies, and how they are cut out."""
 
     signal: str | None = None
-    """Signal of the recording; the only one, or `image`, when empty."""
+    """Signal of the recording to use; the only one, or `image`, when empty."""
     window: Annotated[int, Field(ge=4, le=512)] = 32
     """Side of the square patch [px]."""
     window_nm: Annotated[float, Field(gt=0)] | None = None
-    """Side of the square patch [nm], to the nearest pixel; instead of `window`."""
+    """Side of the square patch [nm], rounded to whole pixels; replaces `window`."""
     normalise: Literal["frame", "none"] = "frame"
-    """Every frame minus its mean, over its standard deviation, so that dose and gain do not matter; or as
-    recorded."""
+    """frame subtracts the mean of every frame and divides by its standard deviation, which removes dose and gain;
+    none keeps the recorded values."""
     background_nm: Annotated[float, Field(gt=0)] | None = None
-    """Sd of a smoothing that is subtracted from every frame [nm]: takes thickness and dirt away that change
-    over more than that. Nothing is subtracted when empty."""
+    """Sd of the smoothed background that is subtracted from every frame [nm]; it removes thickness and dirt that vary
+    over longer distances. No background is subtracted when empty."""
 
 
 class AtomsConfig(FramesConfig):
-    """Images or movies to atoms and patches centred on them."""
+    """Atoms of images or movies, and patches centred on them."""
 
     kind: Literal["atoms"] = "atoms"
     find: FindConfig = FindConfig()
     link: LinkConfig = LinkConfig()
     neighbours: Annotated[int, Field(ge=3, le=12)] | None = None
-    """Nearest atoms from whose middle `displacement` is counted; 3, 4 or 6 as the lattice has it when empty."""
+    """Number of nearest atoms whose mean position is the reference of `displacement`; 3, 4 or 6 from the lattice when empty."""
     min_valid: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Least share of a patch inside the frame and finite; atoms with less keep their position only."""
+    """Smallest valid share of a patch (inside the frame and finite). Atoms below it have a position and no patch."""
 
 
 class DenseConfig(FramesConfig):
-    """Images or movies to windows side by side or overlapping, whatever is in them."""
+    """Patches on a regular grid of images or movies, without detection of atoms."""
 
     kind: Literal["dense"] = "dense"
     spacing: Annotated[float, Field(ge=1)] = 8.0
-    """Distance between the middles of neighbouring windows [px]; they overlap where it is less than the window."""
+    """Distance of neighbouring patch centres [px]; patches overlap if it is smaller than the patch."""
     min_valid: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """Least share of a window inside the frame and finite."""
+    """Smallest valid share of a patch (inside the frame and finite)."""
     max_per_frame: Annotated[int, Field(ge=1)] = 20_000
-    """Keep at most so many windows of a frame, evenly spread."""
+    """Largest number of patches per frame; a subset that is evenly spread is kept."""
     max_sites: Annotated[int, Field(ge=1)] = 200_000
-    """Keep at most about so many windows of the recording, the same number for every frame."""
+    """Approximate largest number of patches of the recording, with the same number for every frame."""

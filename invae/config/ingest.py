@@ -1,4 +1,4 @@
-"""How a recording is taken in."""
+"""Settings of the ingest stage."""
 
 from typing import Annotated, Literal
 
@@ -14,24 +14,24 @@ class IngestConfig(Config):
     """From the instrument's files to `recording.zarr`."""
 
     channels: tuple[str, ...] | None = None
-    """Channels to keep, by name; all of them when empty, of several signals of patterns the counts."""
+    """Names of the channels to keep; all when empty. Of several signals of patterns the counts are kept."""
     format: str | None = None
-    """Name of the reader (see `invae formats`); found by content and extension when empty."""
+    """Name of the reader (see `invae formats`); detected from content and extension when empty."""
     order: Literal["given", "name", "time"] = "given"
-    """How the files of a series follow each other: as given, by name, or by the instrument's clock."""
+    """Order of the files of a series: as given, by name, or by the instrument's clock."""
     frame_interval: Annotated[float, Field(gt=0)] | None = None
-    """Time between frames [s]; overrides what the files say."""
+    """Time between frames [s]; replaces the value in the files."""
     pixel_size: Annotated[float, Field(gt=0)] | None = None
-    """Size of a pixel [nm]; overrides what the files say."""
+    """Size of a pixel [nm]; replaces the value in the files."""
     scan_shape: tuple[Positions, Positions] | None = None
-    """Rows and columns of a 4D-STEM scan as recorded, flyback included; overrides what the files say."""
+    """Rows and columns of a 4D-STEM scan as recorded, flyback included; replaces the values in the files."""
     scan_order: Literal["raster", "serpentine"] = "raster"
-    """Whether all rows of the scan run the same way, or every second one backwards."""
+    """Whether all rows of the scan run in the same direction (raster), or every second one backwards (serpentine)."""
     flyback: Annotated[int, Field(ge=0)] = 0
-    """Positions at the end of each row of the scan that are dropped."""
+    """Number of positions dropped at the end of each row of the scan."""
     drop_constant: bool = False
-    """Leave out channels that are constant or hold no number; they are noted either way."""
+    """Whether channels that are constant or have no finite value are removed. The notes list them either way."""
     shard_mb: Annotated[float, Field(gt=0, le=512)] = 32
-    """Size of one shard, the unit of writing and of resuming [MB, uncompressed]."""
+    """Size of one shard, the unit of writing and resuming [MB, uncompressed]."""
     scan: ScanConfig = ScanConfig()
-    """4D-STEM: what of the detector is kept, and the maps made in the same pass."""
+    """4D-STEM: the part of the detector that is kept, and the maps computed in the same pass."""

@@ -1,4 +1,4 @@
-"""What a model is made of: poses, latents, encoder, decoder, likelihood; a family names a composition."""
+"""Settings of a model: poses, latent variables, encoder, decoder, likelihood; a family names a combination of them."""
 
 import re
 from typing import Annotated, Any, Literal, Self
@@ -31,9 +31,9 @@ OTHER_NAMES = {
     "sstrVAE": "ssrtVAE",
     "ctrVAE": "crtVAE",
 }
-"""Names in use elsewhere, and ours."""
-ELSEWHERE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
-"""`module:NAME`, a family of your own."""
+"""Names used in the literature, and ours."""
+YOUR_OWN = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+"""`module:NAME`, a family defined in your own code."""
 PoseName = Literal["rotation", "shift", "scale", "shear"]
 PoseInference = Literal["amortised", "exact", "refined"]
 ClassInference = Literal["exact", "gumbel"]
@@ -41,18 +41,18 @@ Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
 class RotationConfig(Config):
-    """Turn about the patch centre."""
+    """Rotation about the patch centre."""
 
     kind: Literal["rotation"] = "rotation"
     prior_sd: Annotated[float, Field(gt=0)] | None = None
-    """Sd of the prior on the angle [rad]; uniform over the circle when empty."""
+    """Sd of the prior of the angle [rad]; uniform over the circle when empty."""
     n_angles: Annotated[int, Field(ge=16, le=1024, multiple_of=16)] = 64
-    """Directions of the polar grid on which the angle is inferred exactly."""
+    """Number of directions of the polar grid for exact inference of the angle."""
     disc: Literal["inscribed", "circumscribed"] = "inscribed"
-    """Part of the patch that turns: the disc inside it, or the one around it with its outside masked."""
+    """Rotated region: the disc inscribed in the patch, or the disc around it with the outside masked."""
     zero: Literal["alike", "dipole"] = "alike"
-    """Where the angle counts from when it is inferred exactly: alike patterns lie alike, as patches of objects want it; or the angle is the
-    direction of the pattern's brighter side, as that of a centre of mass, as diffraction patterns want it."""
+    """Zero of the exactly inferred angle. alike: similar patterns get the same orientation, suitable for patches of objects.
+    dipole: the angle is the direction of the brighter side of the pattern, as in a centre of mass, suitable for diffraction patterns."""
 
 
 class TranslationConfig(Config):
@@ -60,46 +60,46 @@ class TranslationConfig(Config):
 
     kind: Literal["translation"] = "translation"
     prior_sd: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Sd of the prior on each component, as a fraction of half the patch's longer side."""
+    """Sd of the prior of each component, as a fraction of half the longer side of the patch."""
     finer: Annotated[int, Field(ge=1, le=8)] = 2
-    """Shifts tried for every pixel, along each axis, where the shift is inferred exactly."""
+    """Number of shifts per pixel and axis for exact inference of the shift."""
 
 
 class ScalingConfig(Config):
-    """Magnification about the pattern's centre."""
+    """Magnification about the centre of the pattern."""
 
     kind: Literal["scaling"] = "scaling"
     prior_sd: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Sd of the prior on the logarithm of the magnification."""
+    """Sd of the prior of the logarithm of the magnification."""
 
 
 class ShearingConfig(Config):
-    """Shear along x, before the turn."""
+    """Shear along x, applied before the rotation."""
 
     kind: Literal["shearing"] = "shearing"
     prior_sd: Annotated[float, Field(gt=0, le=1)] = 0.2
-    """Sd of the prior on the angle of shear [rad]."""
+    """Sd of the prior of the shear angle [rad]."""
 
 
 class SearchConfig(Config):
-    """Refined inference of the pose: poses proposed by a look at all angles are tried in full, and the best improved."""
+    """Refined inference of the pose: all angles are screened, the best proposals evaluated in full and improved by Gauss-Newton steps."""
 
     n_angles: Annotated[int, Field(ge=8, le=360)] = 32
-    """Angles among which a small network that turns with the patch proposes; it is trained along by what is found."""
+    """Number of angles among which a small rotation-equivariant network proposes; it is trained together with the model on the poses that the search selects."""
     scanned: Annotated[int, Field(ge=1, le=16)] = 1
-    """Proposed angles that are tried in full, for every patch its own; the other poses start from one proposal."""
+    """Number of proposed angles per patch that are evaluated in full; the other poses start from one proposal."""
     explored: Annotated[int, Field(ge=1, le=16)] = 3
-    """The same while training, where chance decides which: the likelier, the more often."""
+    """The same number during training, where proposals are drawn with their probabilities."""
     restarts: Annotated[int, Field(ge=1, le=16)] = 1
-    """The best of them, which are improved."""
+    """Number of evaluated poses that are improved by Gauss-Newton steps."""
     steps: Annotated[int, Field(ge=1, le=100)] = 1
-    """Gauss-Newton steps on each of these; one that makes things worse is not taken."""
+    """Gauss-Newton steps per pose; a step that lowers the likelihood is rejected."""
     training: bool = True
-    """Search while training too; otherwise training patches are taken to be upright."""
+    """Whether the pose is also searched during training; otherwise training patches are assumed to be upright."""
 
 
 class DenseEncoder(Config):
-    """Fully connected layers on all pixels."""
+    """Fully connected layers over all pixels."""
 
     kind: Literal["dense"] = "dense"
     hidden: Widths = (128, 128)
@@ -107,41 +107,41 @@ class DenseEncoder(Config):
 
 
 class ConvEncoder(Config):
-    """Convolutions on the image."""
+    """Convolutions over the image."""
 
     kind: Literal["conv"] = "conv"
     channels: Widths = (16, 32, 64)
-    """Channels of the convolutional layers; each halves the image."""
+    """Channels of the convolutional layers; each layer halves the image."""
     pooled: bool = False
-    """Take mean and rms over the image at the end, so that the content hardly sees a shift; only two layers then halve it."""
+    """Whether the last layer is reduced to its mean and rms over the image, which makes the content nearly independent of a shift; only two layers then halve the image."""
 
 
 class PolarEncoder(Config):
-    """Circular convolutions on the polar image, pooled over the angle: the content cannot see a turn."""
+    """Circular convolutions over the polar image, pooled over the angle; the content is invariant to rotation."""
 
     kind: Literal["polar"] = "polar"
     channels: Widths = (32, 64, 64)
-    """Channels of the circular convolutions; the first two halve the number of angles."""
+    """Channels of the circular convolutions; the first two layers halve the number of angles."""
 
 
 class SpatialDecoder(Config):
-    """A network from coordinates and content to intensity."""
+    """Network from coordinates and content to intensity."""
 
     kind: Literal["spatial"] = "spatial"
     hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
     skip: bool = False
-    """Let the code enter every layer, not the first alone."""
+    """Whether the latent variables enter every layer instead of the first one."""
 
 
 class PolarDecoder(Config):
-    """Radial functions times angular harmonics; the fast choice with exact rotation."""
+    """Radial functions times angular harmonics; the fast choice for exact rotation."""
 
     kind: Literal["polar"] = "polar"
     hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
     skip: bool = False
-    """Let the code enter every layer, not the first alone."""
+    """Whether the latent variables enter every layer instead of the first one."""
     harmonics: Annotated[int, Field(ge=1, le=128)] = 12
     """Highest angular frequency [1/turn]."""
 
@@ -153,47 +153,47 @@ class DenseDecoder(Config):
     hidden: Widths = (128, 128)
     """Widths of the hidden layers."""
     skip: bool = False
-    """Let the code enter every layer, not the first alone."""
+    """Whether the latent variables enter every layer instead of the first one."""
 
 
 class ConvDecoder(Config):
-    """Convolutions that refine a few coarse pixels to an image."""
+    """Convolutions that upsample a coarse image."""
 
     kind: Literal["conv"] = "conv"
     channels: Widths = (64, 32, 16)
-    """Channels of the convolutional layers; each doubles the image."""
+    """Channels of the convolutional layers; each layer doubles the image."""
 
 
 class CanvasDecoder(Config):
-    """An image decoded once, larger than the patch, and read wherever the poses ask."""
+    """An image larger than the patch, decoded once and sampled at the coordinates of every pose."""
 
     kind: Literal["canvas"] = "canvas"
     layers: Annotated[DenseDecoder | ConvDecoder, Field(discriminator="kind")] = DenseDecoder()
-    """What decodes the image."""
+    """Decoder of the image."""
 
 
 class GaussianNoise(Config):
-    """Normal noise, the same for all pixels of a channel."""
+    """Normal noise with the same sd for all pixels of a channel."""
 
     kind: Literal["gaussian"] = "gaussian"
     sd: Annotated[float, Field(gt=0)] | None = None
-    """Sd of the noise, in units of the channel's own spread; learned when empty."""
+    """Sd of the noise in units of the channel's sd; learned when empty."""
 
 
 class BernoulliNoise(Config):
-    """Pixels in [0, 1]; anything else is refused."""
+    """Bernoulli likelihood of pixels in [0, 1]; other values are refused."""
 
     kind: Literal["bernoulli"] = "bernoulli"
 
 
 class ContinuousBernoulliNoise(Config):
-    """Grey values in [0, 1] with a proper density; anything else is refused."""
+    """Grey values in [0, 1] with a normalised density; other values are refused."""
 
     kind: Literal["continuous-bernoulli"] = "continuous-bernoulli"
 
 
 class PoissonNoise(Config):
-    """Counts of single electrons or photons; fractions and negative numbers are refused."""
+    """Counts of single electrons or photons; fractions and negative values are refused."""
 
     kind: Literal["poisson"] = "poisson"
 
@@ -209,12 +209,12 @@ NoiseConfig = Annotated[
 ]
 
 
-def _own_name(family: Any) -> Any:
+def _our_name(family: Any) -> Any:
     return OTHER_NAMES.get(family, family) if isinstance(family, str) else family
 
 
-def _from_elsewhere(family: Any, handler: ValidatorFunctionWrapHandler) -> str:
-    return family if isinstance(family, str) and ELSEWHERE.match(family) else handler(family)
+def _family_of_your_own(family: Any, handler: ValidatorFunctionWrapHandler) -> str:
+    return family if isinstance(family, str) and YOUR_OWN.match(family) else handler(family)
 
 
 def _as_str(family: str) -> str:
@@ -226,33 +226,33 @@ def _as_tuple(value: Any) -> Any:
 
 
 class ModelConfig(Config):
-    """One model; what is empty is chosen by the family (see `invae.models.families`)."""
+    """One model; the family chooses every setting that is empty (see `invae.models.families`)."""
 
     family: Annotated[
         Family,
-        WrapValidator(_from_elsewhere),
-        BeforeValidator(_own_name),
+        WrapValidator(_family_of_your_own),
+        BeforeValidator(_our_name),
         PlainSerializer(_as_str, return_type=str),
     ] = "rtVAE"
-    """Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some, c condition."""
+    """Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some patches, c condition."""
     poses: tuple[PoseName, ...] | None = None
-    """Poses instead of the family's own."""
+    """Poses; replaces those of the family."""
     latent_dim: Annotated[int, Field(ge=1, le=64)] = 2
-    """Number of content dimensions."""
+    """Number of content variables."""
     n_classes: Annotated[
         tuple[Annotated[int, Field(ge=2, le=64)], ...], BeforeValidator(_as_tuple)
     ] = ()
-    """Number of classes; several numbers for several discrete latents. For families j… and ss…"""
+    """Number of classes, for the families j… and ss…; several numbers make several discrete latent variables."""
     class_inference: ClassInference = "exact"
-    """Classes by enumerating all of them (exact), or drawn from an encoder (Gumbel-softmax)."""
+    """Inference of the class: enumeration of all classes (exact), or samples from an encoder (gumbel: Gumbel-softmax)."""
     temperature: Annotated[float, Field(gt=0, le=5)] = 0.67
-    """Of the Gumbel-softmax; lower draws are nearer to one class."""
+    """Temperature of the Gumbel-softmax; at lower values samples are closer to a single class."""
     n_conditions: Annotated[int, Field(ge=0, le=64)] = 0
-    """Numbers given with every patch to the encoder and decoder of a family c…"""
+    """Number of condition values per patch for the families c…"""
     n_targets: Annotated[int, Field(ge=0, le=16)] = 0
-    """Continuous variables known for some patches, for families ssreg…"""
+    """Number of continuous targets, known for some patches, for the families ssreg…"""
     pose_inference: PoseInference | None = None
-    """amortised: by an encoder; exact: over all angles, or all shifts where nothing turns; refined: by a search for every patch."""
+    """amortised: by an encoder; exact: over all angles, or over all shifts in families without rotation; refined: by a search for every patch."""
     rotation: RotationConfig = RotationConfig()
     translation: TranslationConfig = TranslationConfig()
     scaling: ScalingConfig = ScalingConfig()

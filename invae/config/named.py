@@ -1,4 +1,4 @@
-"""Named configurations: found, checked, and changed from the command line; what is wrong is said in one line."""
+"""Named configurations: found by name, validated, and changed from the command line; every error is one line."""
 
 import difflib
 import re
@@ -22,53 +22,53 @@ Values = dict[str, Any]
 
 
 def folder() -> Path:
-    """Where the named configurations lie: in the checkout, or in the installed package."""
+    """The folder of the named configurations: of the checkout, or of the installed package."""
     return next((path for path in FOLDERS if path.is_dir()), FOLDERS[0])
 
 
 def available() -> dict[str, Path]:
-    """Files of the named configurations, by name, or by `name@version` for versions kept beside the current one."""
+    """Files of the named configurations by name, or by `name@version` for earlier versions."""
     return {path.stem: path for path in sorted(folder().glob("*.yaml"))}
 
 
 def versions_of(name: str) -> list[str]:
     """Versions of a named configuration, the current one first."""
     files = available()
-    beside = [key.partition("@")[2] for key in files if key.startswith(f"{name}@")]
+    earlier = [key.partition("@")[2] for key in files if key.startswith(f"{name}@")]
     current = [load(name).version] if name in files else []
-    return current + sorted(beside, key=lambda version: (len(version), version), reverse=True)
+    return current + sorted(earlier, key=lambda version: (len(version), version), reverse=True)
 
 
 def load(name: str, *, changes: Sequence[str] = ()) -> ProcessConfig:
     """A configuration by name, `name@version` or file, with `key=value` changes.
 
     Raises:
-        ConfigError: if it is not found, does not parse, or a key or value is not valid.
+        ConfigError: if it does not exist, cannot be parsed, or has an invalid key or value.
     """
     path = _find(name)
     values = changed(read(path), changes, model=ProcessConfig)
     config = checked(ProcessConfig, values, prefix="config")
-    base, _, wanted = name.partition("@") if not Path(name).is_file() else ("", "", "")
-    if wanted and config.version != wanted.removeprefix("v"):
+    base, _, version = name.partition("@") if not Path(name).is_file() else ("", "", "")
+    if version and config.version != version.removeprefix("v"):
         raise ConfigError(
             f"config {name!r}: there is no such version, only {', '.join(versions_of(base))}; "
-            f"others are kept as {base}@{wanted.removeprefix('v')}.yaml in {folder()}"
+            f"keep another one as {base}@{version.removeprefix('v')}.yaml in {folder()}"
         )
     return config
 
 
 def label(config: ProcessConfig) -> str:
-    """The configuration as a result names it: `name@version`."""
+    """The label of a configuration in results: `name@version`."""
     return f"{config.name}@{config.version}"
 
 
 def pinned(text: str) -> ProcessConfig:
-    """The configuration that `NAME@VERSION key=value …` stands for.
+    """The configuration named by `NAME@VERSION key=value …`.
 
-    A file's name is no name here: a run may be asked for by somebody who may not read the worker's files.
+    File names are not accepted: whoever asks for a run may not be allowed to read the worker's files.
 
     Raises:
-        ConfigError: if there is no configuration of that name and version, or a change does not fit it.
+        ConfigError: if there is no configuration of this name and version, or a change is invalid.
     """
     name, *changes = text.split() or [""]
     if name not in available() and not re.fullmatch(r"[\w-]+@[\w-]+", name):
@@ -83,14 +83,14 @@ def _named(value: object) -> object:
 NamedConfig = Annotated[
     ProcessConfig, BeforeValidator(_named, json_schema_input_type=str | ProcessConfig)
 ]
-"""A flow's parameter: a configuration in full, or `NAME@VERSION` of one that is kept here."""
+"""A flow's parameter: a full configuration, or `NAME@VERSION` of a named one."""
 
 
 def amended(config: ProcessConfig, changes: Sequence[str]) -> ProcessConfig:
     """A configuration with `key=value` changes.
 
     Raises:
-        ConfigError: if a key or value is not valid.
+        ConfigError: if a key or value is invalid.
     """
     values = changed(config.model_dump(mode="json"), changes, model=ProcessConfig)
     return checked(ProcessConfig, values, prefix="config")
@@ -113,15 +113,15 @@ def _find(name: str) -> Path:
 
 def _unknown(name: str) -> str:
     files = list(available())
-    near = suggestion(name.partition("@")[0], files) or "give a .yaml file"
-    return f"config {name!r} does not exist; {near} (available: {', '.join(files) or 'none'})"
+    nearest = suggestion(name.partition("@")[0], files) or "give a .yaml file"
+    return f"config {name!r} does not exist; {nearest} (available: {', '.join(files) or 'none'})"
 
 
 def read(path: Path) -> Values:
-    """The values in a file, unchecked.
+    """The values in a file, not validated.
 
     Raises:
-        ConfigError: if it cannot be read, or holds no keys and values.
+        ConfigError: if it cannot be read, or is not a mapping of keys to values.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -132,7 +132,9 @@ def read(path: Path) -> Values:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ConfigError(f"config {path} holds a {type(values).__name__}; keys and values wanted")
+        raise ConfigError(
+            f"config {path} holds a {type(values).__name__}; it must hold keys and values"
+        )
     return values
 
 
@@ -141,10 +143,10 @@ def changed(
 ) -> Values:
     """The values after `key=value` changes; keys are dotted, values are YAML.
 
-    Where a model is given, the end of a key stands for the whole if it is that of one key alone.
+    If a model is given, a key may be shortened to its last parts as long as they match one key only.
 
     Raises:
-        ConfigError: if a change is not of that form.
+        ConfigError: if a change is not of this form.
     """
     result, keys = _copy(values), list(dict.fromkeys(keys_of(model))) if model else []
     for change in changes:
@@ -155,14 +157,14 @@ def changed(
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {change!r}: the value is not YAML ({text})") from error
-        _put(result, _whole(key.strip(), keys).split("."), value, change=change)
+        _put(result, _full_key(key.strip(), keys).split("."), value, change=change)
     return result
 
 
-def _whole(key: str, keys: Sequence[str]) -> str:
-    """The key that a short one stands for; itself if it is one, or if there are several or none."""
-    ending = [whole for whole in keys if whole.endswith(f".{key}")]
-    return ending[0] if key not in keys and len(ending) == 1 else key
+def _full_key(key: str, keys: Sequence[str]) -> str:
+    """The full form of a shortened key; the key itself if it is already full, ambiguous or unknown."""
+    matching = [full for full in keys if full.endswith(f".{key}")]
+    return matching[0] if key not in keys and len(matching) == 1 else key
 
 
 def _copy(values: Values) -> Values:
@@ -170,24 +172,24 @@ def _copy(values: Values) -> Values:
 
 
 def _put(values: Values, keys: Sequence[str], value: Any, *, change: str) -> None:
-    *places, last = keys
-    for place in places:
-        inner = values.get(place)
+    *sections, last = keys
+    for section in sections:
+        inner = values.get(section)
         if inner is None:
-            inner = values[place] = {}
+            inner = values[section] = {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {change!r}: {place!r} holds {inner!r} and has no keys in it")
+            raise ConfigError(f"--set {change!r}: {section!r} is {inner!r}, which has no keys")
         values = inner
     if last == "kind" and values.get("kind", value) != value:
-        values.clear()  # the settings of another kind do not fit this one
+        values.clear()  # settings of one kind do not fit another
     values[last] = value
 
 
 def checked(model: type[Model], values: Values, *, prefix: str) -> Model:
-    """The values as a model.
+    """The values as a validated model.
 
     Raises:
-        ConfigError: names the first key that is wrong, and the nearest right one if it is misspelt.
+        ConfigError: names the first wrong key, and the nearest valid one if it is misspelt.
     """
     try:
         return model.model_validate(values)
@@ -196,7 +198,7 @@ def checked(model: type[Model], values: Values, *, prefix: str) -> Model:
 
 
 def explanation(error: ValidationError, model: type[BaseModel], *, prefix: str) -> str:
-    """The first error in one line, and how many more there are."""
+    """The first error in one line, and the number of further ones."""
     errors = error.errors(include_url=False)
     first = errors[0]
     valid = list(keys_of(model))
@@ -210,7 +212,7 @@ def explanation(error: ValidationError, model: type[BaseModel], *, prefix: str) 
 
 
 def _place(location: Sequence[int | str], valid: Sequence[str]) -> str:
-    """The location as a dotted key, without the names of kinds that pydantic puts between."""
+    """The location as a dotted key, without the names of kinds that pydantic inserts."""
     place: list[str] = []
     prefixes = {key.rsplit(".", n)[0] for key in valid for n in range(key.count(".") + 1)}
     for index, piece in enumerate(location):
@@ -221,7 +223,7 @@ def _place(location: Sequence[int | str], valid: Sequence[str]) -> str:
 
 
 def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """All dotted keys of a configuration, those of every kind included."""
+    """All dotted keys of a configuration, including those of every kind."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
         for inner in _models(field.annotation):
@@ -236,15 +238,15 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def suggestion(word: str, words: Sequence[str]) -> str:
-    """`did you mean …?` with the nearest valid word; empty if none is near."""
+    """`did you mean …?` with the nearest valid word; empty if none is close."""
     by_last = {key.rsplit(".", 1)[-1]: key for key in reversed(words)}
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.75)
-    near = near or [
+    matches = difflib.get_close_matches(word, words, n=1, cutoff=0.75)
+    matches = matches or [
         by_last[last]
         for last in difflib.get_close_matches(word.rsplit(".", 1)[-1], list(by_last), n=1)
     ]
-    near = near or difflib.get_close_matches(word, words, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else ""
+    matches = matches or difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return f"did you mean {matches[0]}?" if matches else ""
 
 
 def _one_line(text: str) -> str:
@@ -252,5 +254,5 @@ def _one_line(text: str) -> str:
 
 
 def as_yaml(config: BaseModel) -> str:
-    """The whole configuration, defaults included."""
+    """The whole configuration, including defaults."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,6 +1,6 @@
-"""What is minimised beside the plain ELBO: schedules, capacities, classes kept alive, labels, penalties.
+"""Settings of the objective beyond the plain ELBO: schedules, capacities, class balance, labels, penalties.
 
-All times are shares of the training (0 at its beginning, 1 at its end), so that a longer training is the same one, slower.
+All times are fractions of the training (0 at its beginning, 1 at its end), so that they do not depend on its length.
 """
 
 import math
@@ -17,29 +17,29 @@ Option = bool | int | float | str
 
 
 class ConstantSchedule(Config):
-    """The same weight throughout."""
+    """The same weight throughout the training."""
 
     kind: Literal["constant"] = "constant"
 
 
 class LinearSchedule(Config):
-    """From another weight straight to the full one, which then stays."""
+    """Linear change from an initial weight to the full weight, which is then kept."""
 
     kind: Literal["linear"] = "linear"
     initial: Weight = 0.0
-    """Factor on beta at the beginning; above 1 the content is held back at first."""
+    """Initial factor on beta; values above 1 suppress the content at first."""
     until: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of the training after which the factor is 1."""
+    """Fraction of the training after which the factor is 1."""
 
 
 class CyclicSchedule(Config):
-    """Several times from 0 straight to the full weight, which then stays for the rest of the cycle."""
+    """Repeated linear rise from 0 to the full weight, which is then kept for the rest of the cycle."""
 
     kind: Literal["cyclic"] = "cyclic"
     cycles: Annotated[int, Field(ge=1, le=100)] = 4
     """Number of cycles."""
     ramp: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of a cycle in which the factor rises."""
+    """Fraction of a cycle in which the factor rises."""
 
 
 ScheduleConfig = Annotated[
@@ -48,65 +48,67 @@ ScheduleConfig = Annotated[
 
 
 class CapacityConfig(Config):
-    """Information that a latent is made to carry: a distance to it costs as much above as below."""
+    """Target for the information in a latent variable; deviations above and below cost the same."""
 
     maximum: Annotated[float, Field(gt=0)]
-    """KL divergence to reach [nats per patch]."""
+    """Target of the KL divergence [nats per patch]."""
     gamma: Annotated[float, Field(gt=0)] = 10.0
-    """Cost of every nat that the KL divergence is away from the capacity."""
+    """Cost per nat of deviation of the KL divergence from the capacity."""
     start: Share = 0.0
-    """Share of the training at which the capacity begins to rise from 0."""
+    """Fraction of the training at which the capacity begins to rise from 0."""
     end: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of the training at which it has reached its maximum."""
+    """Fraction of the training at which the capacity reaches its maximum."""
 
     @model_validator(mode="after")
     def _rises(self) -> Self:
         if self.start >= self.end:
-            raise ValueError(f"start {self.start:g} is not before end {self.end:g}; swap them")
+            raise ValueError(f"start {self.start:g} must be before end {self.end:g}; swap them")
         return self
 
 
 class PenaltyConfig(Config):
-    """One term of your own: a plain function of latents, reconstruction and what is known of the patches."""
+    """One additional term: a plain function of latent variables, reconstruction and annotations of the patches."""
 
     function: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_]\w*)?$")]
-    """`follow`, `smooth`, or `module:function`: training imports and runs that code, so use only configurations you trust."""
+    """`follow`, `smooth`, or `module:function`. Training imports and runs that code: use only configurations you trust."""
     weight: Weight = 1.0
-    """Factor on what the function returns, the mean over patches [nats per patch]."""
+    """Factor on the value of the function, averaged over patches [nats per patch]."""
     options: Mapping[str, Option] = Field(default_factory=dict)
     """Keyword arguments of the function."""
 
 
 class ObjectiveConfig(Config):
-    """Minus the ELBO with weights, and what is added to it; as it stands, minus the ELBO itself."""
+    """Negative ELBO with weights and additional terms; the default is the negative ELBO itself."""
 
     beta_schedule: ScheduleConfig = ConstantSchedule()
-    """Factor on the model's `beta` over the training."""
+    """Factor on the model's `beta` during the training."""
     content_capacity: CapacityConfig | None = None
-    """Holds the content's KL divergence to a rising target, instead of weighing it by beta."""
+    """Target for the KL divergence of the content; replaces the weight beta."""
     class_capacity: CapacityConfig | None = None
-    """The same for the classes; at most the sum of log n_classes, which is one certain class for every patch."""
+    """Target for the KL divergence of the classes; at most the sum of log n_classes, which means one certain class per patch."""
     class_entropy: Weight = 0.0
-    """Weight of the entropy of the classes' mean probabilities over a batch [nats per patch]: keeps classes from dying out."""
+    """Weight of the entropy of the mean class probabilities of a batch [nats per patch]; it keeps all classes in use."""
     classification: Weight | None = None
-    """Weight of the cross-entropy of known labels, mean over the labelled patches of a batch; 1 when empty."""
+    """Weight of the cross-entropy of known labels, averaged over the labelled patches of a batch; 1 when empty."""
     regression: Weight | None = None
-    """Weight of minus the log posterior density of known targets, mean over the patches where they are known; 1 when empty."""
+    """Weight of the negative log posterior density of known targets, averaged over the patches that have them; 1 when empty."""
     penalties: tuple[PenaltyConfig, ...] = ()
-    """Further terms, added to what is minimised."""
+    """Additional terms of the objective."""
 
     def refuse_contradictions(self, *, beta: float, n_classes: tuple[int, ...]) -> None:
-        """Stop weights that act on nothing, and a capacity that no classes can have; no classes are classes not yet known.
+        """Refuse weights without effect, and a capacity that the classes cannot reach; empty `n_classes` means not yet known.
 
         Raises:
-            ValueError: With both values and the remedy.
+            ValueError: with both values and the remedy.
         """
         if self.content_capacity is not None:
             if beta != 1:
-                raise ValueError(f"beta {beta:g} does nothing with content_capacity; leave one out")
+                raise ValueError(
+                    f"beta {beta:g} has no effect with content_capacity; leave one out"
+                )
             if self.beta_schedule.kind != "constant":
                 raise ValueError(
-                    f"beta_schedule {self.beta_schedule.kind!r} does nothing with content_capacity; "
+                    f"beta_schedule {self.beta_schedule.kind!r} has no effect with content_capacity; "
                     "leave one out"
                 )
         most = sum(math.log(n) for n in n_classes)
@@ -116,6 +118,6 @@ class ObjectiveConfig(Config):
             and self.class_capacity.maximum > most + 1e-6
         ):
             raise ValueError(
-                f"class_capacity.maximum {self.class_capacity.maximum:g} is more than the "
-                f"{most:.4f} nats that n_classes {n_classes} can carry; lower it"
+                f"class_capacity.maximum {self.class_capacity.maximum:g} exceeds the {most:.4f} nats "
+                f"that n_classes {n_classes} can carry; lower it"
             )

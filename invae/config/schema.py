@@ -1,4 +1,4 @@
-"""What every configuration shares: frozen, no unknown keys, field docstrings that reach the Prefect form."""
+"""The base of every configuration: frozen, unknown keys refused, field docstrings become the help of the Prefect form."""
 
 from typing import Self
 
@@ -14,9 +14,9 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:
-        """Configurations are written into stores, reports and the server's record."""
+        """Refuse passwords and keys: configurations are written into stores, reports and the server's database."""
         for name in type(self).model_fields:
             value = getattr(self, name)
             if isinstance(value, str) and holds_secret(value):
-                raise ValueError(f"{name} has a password or key in it; set it in the environment")
+                raise ValueError(f"{name} holds a password or key; set it in the environment")
         return self

@@ -1,4 +1,4 @@
-"""The network that marks atoms: how large it is, what it is trained on, and for how long."""
+"""Settings of the network that detects atoms: its size, its training images and the length of its training."""
 
 from typing import Annotated, Self
 
@@ -10,53 +10,55 @@ Range = tuple[Annotated[float, Field(gt=0, le=1e4)], Annotated[float, Field(gt=0
 
 
 class AtomVarietyConfig(Config):
-    """What simulated images of atoms vary in; ranges are drawn from evenly in the logarithm, limits evenly from 0."""
+    """Variation of the simulated images of atoms; ranges are sampled log-uniformly, limits uniformly from 0."""
 
     size: Annotated[int, Field(ge=32, le=1024, multiple_of=8)] = 128
     """Side of an image [px]."""
     spacing: Range = (6.0, 28.0)
     """Distance of neighbouring sites [px]."""
     atom_sd: Range = (0.12, 0.28)
-    """Sd of the image of an atom, as a share of the spacing."""
+    """Sd of the image of an atom, as a fraction of the spacing."""
     electrons: Range = (10.0, 1000.0)
-    """Electrons of the faintest atom, all together."""
+    """Total number of electrons of the faintest atom."""
     background: Range = (0.05, 2.0)
-    """Counts between the atoms, as a share of those in the middle of the faintest atom."""
+    """Counts between atoms, relative to those at the centre of the faintest atom."""
     uneven: Annotated[float, Field(ge=0, le=2)] = 0.6
-    """Limit of the sd of the background, as a share of it."""
+    """Limit of the relative sd of the background."""
     disorder: Annotated[float, Field(ge=0, le=0.3)] = 0.1
-    """Limit of the sd of atoms about their sites along an axis, as a share of the spacing."""
+    """Limit of the sd of atoms about their sites along one axis, as a fraction of the spacing."""
     vacancies: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Limit of the share of sites without atom; most images have far fewer."""
+    """Limit of the fraction of sites without atom; most images have far fewer."""
     doped: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Limit of the share of sites with a heavier atom."""
+    """Limit of the fraction of sites with a heavier atom."""
     drift: Annotated[float, Field(ge=0, le=20)] = 3.0
-    """Limit of the way of the scan during an image [px]."""
+    """Limit of the drift of the scan during an image [px]."""
     jitter: Annotated[float, Field(ge=0, le=5)] = 0.6
-    """Limit of the sd of the place of a line along x [px]."""
+    """Limit of the sd of the displacement of a line along x [px]."""
 
     @model_validator(mode="after")
     def _ranges_ascend(self) -> Self:
         for name in ("spacing", "atom_sd", "electrons", "background"):
             low, high = getattr(self, name)
             if low > high:
-                raise ValueError(f"{name} begins with {low:g}, above its end {high:g}")
+                raise ValueError(
+                    f"{name} runs from {low:g} to {high:g}; give the smaller value first"
+                )
         return self
 
 
 class AtomNetworkConfig(Config):
-    """A network that marks atoms, and its training on simulated images."""
+    """The network that detects atoms, and its training on simulated images."""
 
     images: AtomVarietyConfig = AtomVarietyConfig()
     width: Annotated[int, Field(ge=4, le=256)] = 16
     """Channels at half the resolution; twice as many at a quarter and at an eighth."""
     mark_sd: Annotated[float, Field(gt=0.3, le=10)] = 1.5
-    """Sd of the mark that the network is to leave on an atom [px]."""
+    """Sd of the target Gaussian on an atom [px]."""
     n_steps: Annotated[int, Field(ge=1, le=10**6)] = 900
-    """Steps of the training, each on images never seen before."""
+    """Number of training steps, each on new images."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Images in a step."""
+    """Number of images per step."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
-    """Highest learning rate of Adam; it rises over a twentieth of the steps and falls to zero as a cosine."""
+    """Highest learning rate of Adam; it rises over the first twentieth of the steps and then falls to zero as a cosine."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Everything random follows from this."""
+    """Seed of all random numbers."""

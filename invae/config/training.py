@@ -1,4 +1,4 @@
-"""How a model is fitted."""
+"""Settings of the training."""
 
 from typing import Annotated, Literal
 
@@ -9,35 +9,35 @@ from invae.config.schema import Config
 
 
 class TrainingConfig(Config):
-    """The one loop: seeded mini-batches from the store, held-out blocks, early stop, checkpoints."""
+    """Training: seeded mini-batches from the store, held-out blocks, early stopping, checkpoints."""
 
     epochs: Annotated[int, Field(ge=1)] | None = None
-    """Most passes over the training sites; when empty 60, and more where the sites are so few that 60 make under 1,500 steps."""
+    """Largest number of passes over the training sites; 60 when empty, or more for small sets, in which 60 make fewer than 1,500 steps."""
     batch_size: Annotated[int, Field(ge=1)] = 64
-    """Sites per step; a set smaller than this is one batch."""
+    """Number of sites per step; a smaller set is one batch."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-3
-    """Peak step of Adam."""
+    """Highest learning rate of Adam."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over training: constant, or warm-up then cosine to zero."""
+    """Learning rate during the training: constant, or warm-up followed by a cosine to zero."""
     gradient_clip: Annotated[float, Field(gt=0)] = 10.0
-    """Largest norm of the gradient, relative to the running median norm."""
+    """Largest norm of the gradient, relative to its running median."""
     held_out: Annotated[float, Field(ge=0, lt=0.9)] = 0.15
-    """Share of space-time blocks kept for validation; patches that overlap them are not trained on."""
+    """Fraction of space-time blocks held out for validation; patches that overlap them are not used for training."""
     patience: Annotated[int, Field(ge=1)] = 15
-    """Epochs without a better held-out ELBO before training stops, counted once the weights of the objective have arrived."""
+    """Epochs without a better held-out ELBO before the training stops; counted once the schedules of the objective have ended."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the networks; auto is bfloat16 on a GPU that has it, else float32."""
+    """Arithmetic of the networks; auto is bfloat16 on a GPU that supports it, otherwise float32."""
     compile: bool = False
-    """Compile the model with torch.compile; pays on a GPU for long trainings."""
+    """Whether the model is compiled with torch.compile; worthwhile on a GPU for long trainings."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
     """Least time between checkpoints [s]."""
     max_patches: Annotated[int, Field(ge=1)] | None = None
-    """Train on at most so many sites, spread over the recording; all when empty."""
+    """Largest number of training sites, spread over the recording; all when empty."""
     angle_start: Literal["aligned", "free"] = "aligned"
-    """Where all angles are inferred: begin with patches turned onto each other, or let the decoder find out."""
+    """Start of the training with exact angles: patches aligned with each other, or unaligned."""
     class_start: Literal["groups", "fresh"] = "groups"
-    """Classes begin from groups that a model without classes has told apart, or from fresh weights."""
+    """Start of the classes: groups found by a model without classes, or random weights."""
     start_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Share of the epochs given to the model without classes."""
+    """Fraction of the epochs used for the model without classes."""
     start_poses: tuple[PoseName, ...] | None = None
-    """Poses that the model without classes infers: in which patches of one class may differ; the model's own when empty."""
+    """Poses of the model without classes, in which patches of one class may differ; those of the model when empty."""

@@ -1,4 +1,4 @@
-"""What is watched for new recordings, and how patiently."""
+"""Settings of the watcher of a folder for new recordings."""
 
 import re
 from typing import Annotated
@@ -11,32 +11,32 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class WatchConfig(Config):
-    """A folder into which an instrument writes, and what becomes of the recordings in it."""
+    """A folder into which an instrument writes, and how its recordings are processed."""
 
     folder: str
-    """Where recordings arrive; folders in it are watched as well."""
+    """Folder in which recordings arrive; its subfolders are watched too."""
     out: str
-    """Folder in which every recording gets its own; `.invae` in it holds what the watcher knows."""
+    """Folder of the results, one subfolder per recording; the state of the watcher is in its subfolder `.invae`."""
     config: str = "pfm-walls"
-    """Configuration of the runs: NAME, NAME@VERSION, either with `key=value` behind it, or a file."""
+    """Configuration of the runs: NAME or NAME@VERSION, optionally followed by `key=value`, or a file."""
     settle: Seconds = 5.0
-    """A recording is taken when sizes and times of its files have been still for so long [s]."""
+    """Time for which the sizes and times of a recording's files must be unchanged before it is processed [s]."""
     interval: Annotated[float, Field(ge=1, le=86_400)] = 60.0
     """Time between scheduled scans [s]."""
     glances: bool = True
-    """Whether a command that stays also looks at the folder every second: what arrives is seen at once then. Without, only
-    scans see it, which spares a network folder with very many files."""
+    """Whether a continuously running command also looks at the folder every second, so that new files are seen at once. Without it
+    only the scheduled scans see them, which spares a network folder with very many files."""
     series: str | None = None
-    """Rule for numbered series: a regular expression for whole names of files; those whose group `series`
-    is equal are one recording, ordered by name. For example `(?P<series>.+)_\\d+\\.ibw`."""
+    """Rule for numbered series: a regular expression for whole file names. Files with the same group `series`
+    are one recording, ordered by name. For example `(?P<series>.+)_\\d+\\.ibw`."""
     series_settle: Seconds = 300.0
-    """A series is complete when no file of it has come or changed for so long [s]."""
+    """Time without new or changed files after which a series is complete [s]."""
     suffixes: tuple[Annotated[str, Field(pattern=r"^\.[^./\\]+$")], ...] = ()
-    """Which files are recordings, such as `.ibw`; all that can be read when empty."""
+    """Extensions of recordings, such as `.ibw`; all readable formats when empty."""
     attempts: Annotated[int, Field(ge=1, le=100)] = 5
-    """Runs that a failing machine may cost a recording before it is set aside."""
+    """Number of runs that may fail because of the machine before the recording is quarantined."""
     backoff: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """Wait before a run that the machine failed is tried again; doubled each time, an hour at most [s]."""
+    """Wait before a run is repeated that failed because of the machine; doubled each time, an hour at most [s]."""
 
     @field_validator("series")
     @classmethod
@@ -46,9 +46,11 @@ class WatchConfig(Config):
         try:
             groups = re.compile(value).groupindex
         except re.error as error:
-            raise ValueError(f"is no regular expression ({error})") from error
+            raise ValueError(f"is not a regular expression ({error})") from error
         if "series" not in groups:
-            raise ValueError("needs a group (?P<series>…) that is equal in all files of a series")
+            raise ValueError(
+                "needs a group (?P<series>…) that is the same in all files of a series"
+            )
         return value
 
     @field_validator("suffixes")

@@ -39,7 +39,7 @@ def test_the_command_in_the_record_is_without_its_secrets(recording, config, tmp
     ],
 )
 def test_a_configuration_with_a_password_in_it_is_refused(change, capsys, recording):
-    with pytest.raises(ConfigError, match="has a password or key in it; set it in the environment"):
+    with pytest.raises(ConfigError, match=r"password or key.*environment"):
         named.load("demo", changes=[change])
     assert execute(["run", str(recording), "--config", "demo", "--set", change]) == 1
     assert "hunter2" not in "".join(capsys.readouterr())

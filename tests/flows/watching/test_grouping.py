@@ -88,7 +88,7 @@ def test_series_of_two_folders_stay_two(box, found):
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        ("(", r"watch\.series: .*is no regular expression"),
+        ("(", r"watch\.series: .*regular expression"),
         (r".+_\d+\.ibw", r"watch\.series: .*needs a group \(\?P<series>…\)"),
     ],
 )

@@ -90,7 +90,7 @@ def test_another_kind_forgets_the_settings_of_the_former():
         (["training.epochs"], "is not key=value"),
         (["=3"], "is not key=value"),
         (["training.epochs=[1"], "the value is not YAML"),
-        (["seed.x=1"], "'seed' holds 0 and has no keys in it|config.seed"),
+        (["seed.x=1"], "'seed.x=1': 'seed' is 0"),
     ],
 )  # fmt: skip
 def test_a_wrong_change_is_explained_in_one_line(changes, message):
@@ -111,7 +111,7 @@ def test_a_name_that_does_not_exist_gets_the_nearest():
 
 def test_a_version_is_pinned():
     assert named.load("pfm-walls@1") == named.load("pfm-walls@v1")
-    message = re.escape("there is no such version, only 1; others are kept as pfm-walls@99.yaml")
+    message = r"pfm-walls@99.* only 1;.*pfm-walls@99\.yaml"
     with pytest.raises(ConfigError, match=message):
         named.load("pfm-walls@99")
 

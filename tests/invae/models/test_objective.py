@@ -175,11 +175,11 @@ def test_the_loss_keeps_nothing_from_call_to_call():
     [
         (
             {"family": "jVAE", "n_classes": 4, "objective": {"class_capacity": {"maximum": 2}}},
-            r"class_capacity.maximum 2 is more than the 1\.3863 nats that n_classes \(4,\) can carry",
+            r"class_capacity.maximum 2 .*1\.3863 nats.*n_classes \(4,\)",
         ),
         (
             {"family": "VAE", "beta": 3, "objective": {"content_capacity": {"maximum": 2}}},
-            "beta 3 does nothing with content_capacity",
+            "beta 3 .*content_capacity",
         ),
         (
             {
@@ -189,7 +189,7 @@ def test_the_loss_keeps_nothing_from_call_to_call():
                     "beta_schedule": {"kind": "cyclic"},
                 },
             },
-            "beta_schedule 'cyclic' does nothing with content_capacity",
+            "beta_schedule 'cyclic' .*content_capacity",
         ),
         ({"family": "VAE", "objective": {"class_entropi": 1}}, "class_entropi"),
         ({"objective": {"penalties": [{"function": "a b"}]}}, "should match pattern"),

@@ -72,5 +72,5 @@ def test_places_match_one_to_one():
 
 
 def test_a_range_that_descends_is_refused():
-    with pytest.raises(ValidationError, match="spacing begins with 9, above its end 6"):
+    with pytest.raises(ValidationError, match="spacing runs from 9 to 6"):
         AtomNetworkConfig.model_validate({"images": {"spacing": [9, 6]}})

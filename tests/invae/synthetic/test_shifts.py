@@ -73,7 +73,7 @@ def test_seeds_give_other_signals():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"width": (5, 0.5)}, "width 5 to 0.5 falls; give the smaller value first"),
+        ({"width": (5, 0.5)}, "width runs from 5 to 0.5"),
         ({"position": 13}, "position 13 must be within extent 12"),
     ],
 )
