@@ -29,7 +29,7 @@ class Loss(nn.Module):
 
     def forward(self) -> Tensor:
         found = evaluate(self.model, self.patches)  # type: ignore[arg-type]
-        return self.objective.weigh(found, progress=0.5).loss
+        return self.objective.weigh(found, progress=0.5).value
 
 
 def seconds(step: Callable[[], object]) -> float:

@@ -10,7 +10,7 @@ from pydantic import Field
 from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
 from invae.config.ingest import IngestConfig
-from invae.config.model import ModelConfig
+from invae.config.model import AnyModelConfig, ModelConfig
 from invae.config.patterns import PatternsConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.scan import BandConfig, ScanConfig
@@ -22,6 +22,7 @@ from invae.config.watch import WatchConfig
 
 __all__ = [
     "AnalyseConfig",
+    "AnyModelConfig",
     "AtomFramesConfig",
     "AtomsConfig",
     "BandConfig",
@@ -74,7 +75,7 @@ class ProcessConfig(Config):
     """Seed of all random numbers."""
     ingest: IngestConfig = IngestConfig()
     describe: DescribeConfig = WallsConfig()
-    model: ModelConfig = ModelConfig()
+    model: AnyModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     embed: EmbedConfig = EmbedConfig()
     analyse: AnalyseConfig = AnalyseConfig()

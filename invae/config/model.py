@@ -1,12 +1,15 @@
 """Settings of a model: poses, latent variables, encoder, decoder, likelihood; a family names a combination of them."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     model_validator,
@@ -226,8 +229,10 @@ def _as_tuple(value: Any) -> Any:
 
 
 class ModelConfig(Config):
-    """One model; the family chooses every setting that is empty (see `invae.models.families`)."""
+    """A variational autoencoder; the family chooses every setting that is empty (see `invae.models.families`)."""
 
+    kind: Annotated[Literal["vae"], Field(exclude_if=lambda kind: kind == "vae")] = "vae"
+    """Kind of model; a configuration without it is that of a VAE, and is written without it."""
     family: Annotated[
         Family,
         WrapValidator(_family_of_your_own),
@@ -270,3 +275,12 @@ class ModelConfig(Config):
     def _objective_fits(self) -> Self:
         self.objective.refuse_contradictions(beta=self.beta, n_classes=self.n_classes)
         return self
+
+
+def kind_of(model: Any) -> Any:
+    """The tag of a model's configuration: that of a VAE where it has none."""
+    return model.get("kind", "vae") if isinstance(model, Mapping) else getattr(model, "kind", "vae")
+
+
+AnyModelConfig = Annotated[Annotated[ModelConfig, Tag("vae")], Discriminator(kind_of)]
+"""All kinds of models, told apart by `kind`; a new kind is one more member of this union."""

@@ -57,6 +57,10 @@ def load(name: str, *, changes: Sequence[str] = ()) -> ProcessConfig:
     return config
 
 
+UNTAGGED = {"model": "vae"}
+"""Sections that are written without `kind` where they are of this kind."""
+
+
 def label(config: ProcessConfig) -> str:
     """The label of a configuration in results: `name@version`."""
     return f"{config.name}@{config.version}"
@@ -180,7 +184,8 @@ def _put(values: Values, keys: Sequence[str], value: Any, *, change: str) -> Non
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {change!r}: {section!r} is {inner!r}, which has no keys")
         values = inner
-    if last == "kind" and values.get("kind", value) != value:
+    before = values.get("kind", UNTAGGED.get(".".join(sections), value))
+    if last == "kind" and before != value:
         values.clear()  # settings of one kind do not fit another
     values[last] = value
 

@@ -26,6 +26,7 @@ from invae.models.latents import (
     Posterior,
     Relaxed,
 )
+from invae.models.loss import Loss, Tally
 from invae.models.penalties import Penalty, PenaltyView, find
 from invae.models.pose_search.estimate import Found
 from invae.models.vae import VAE
@@ -81,29 +82,6 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """Sum of a term over the patches of a batch for which it is known, and their number."""
-
-    total: Tensor | float
-    count: Tensor | int
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean over those patches; 0 if there is none."""
-        return torch.as_tensor(self.total / torch.as_tensor(self.count).clamp(min=1))
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """A batch as an objective sees it."""
-
-    loss: Float[Tensor, ""]
-    """To minimise [nats per patch]."""
-    terms: Mapping[str, Tally]
-    """By the names that the history has, without their weights."""
-
-
-@dataclass(frozen=True)
 class Objective:
     """What is minimised: minus the ELBO with weights, and penalties; it keeps nothing from call to call."""
 
@@ -146,26 +124,26 @@ class Objective:
 
     def loss(self, found: Evaluation, *, progress: float) -> Float[Tensor, ""]:
         """Mean over the batch after a share of the training, 0–1 [nats per patch]."""
-        return self.weigh(found, progress=progress).loss
+        return self.weigh(found, progress=progress).value
 
-    def weigh(self, found: Evaluation, *, progress: float) -> Weighed:
+    def weigh(self, found: Evaluation, *, progress: float) -> Loss:
         """The loss after a share of the training, 0–1, and all it is made of.
 
         Source: Kingma et al. 2014, arXiv:1406.5298, eq. 9; Burgess et al. 2018, arXiv:1804.03599, eq. 8; Dupont 2018,
         arXiv:1804.00104, eq. 7.
         """
         terms, n = found.terms, len(found.patches)
-        tallies = {"elbo": _tally(terms.elbo), "log_likelihood": _tally(terms.log_likelihood)}
+        tallies = {"elbo": Tally.of(terms.elbo), "log_likelihood": Tally.of(terms.log_likelihood)}
         cost = -terms.log_likelihood.mean()
         for name, kl in terms.kl.items():
-            tallies[f"kl_{name}"] = _tally(kl)
+            tallies[f"kl_{name}"] = Tally.of(kl)
             cost = cost + self._cost(name, kl.mean(), progress)
         for name, weight, tally in self._extras(found):
             tallies[name] = tally
             cost = cost + weight * tally.mean
         for name, value in self._aims(progress):
             tallies[name] = Tally(value * n, n)
-        return Weighed(cost, tallies)
+        return Loss(cost, tallies)
 
     def _cost(self, name: str, kl: Float[Tensor, ""], progress: float) -> Float[Tensor, ""]:
         """What a KL divergence, the mean over the batch, costs [nats per patch]."""
@@ -203,11 +181,11 @@ class Objective:
         searched = [q for q in found.posterior.values() if isinstance(q, Found)]
         if searched:  # teaches nothing but the search's proposals
             nothing = torch.zeros_like(found.terms.log_likelihood)
-            yield "proposal", 1.0, _tally(nothing + sum(q.surprise for q in searched))
+            yield "proposal", 1.0, Tally.of(nothing + sum(q.surprise for q in searched))
         if self.penalties:
             view = PenaltyView(found.completed, found.posterior, found.patches, found.decode)
             for penalty in self.penalties:
-                yield f"penalty_{penalty.name}", penalty.weight, _tally(penalty(view))
+                yield f"penalty_{penalty.name}", penalty.weight, Tally.of(penalty(view))
 
 
 def class_entropy(log_prob: Float[Tensor, "batch state"]) -> Tally:
@@ -243,10 +221,6 @@ def evaluate(model: VAE, patches: Patches, noise: Noise | None = None) -> Evalua
     kl = {name: q.kl(model.priors[name]) for name, q in posterior.items()}
     terms = Terms(evidence.log_likelihood, kl)
     return Evaluation(terms, found.latents, posterior, patches, model.decode)
-
-
-def _tally(values: Float[Tensor, " batch"]) -> Tally:
-    return Tally(values.sum(), len(values))
 
 
 def _most_probable(posterior: Posterior) -> Tensor:

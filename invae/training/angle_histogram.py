@@ -1,38 +1,26 @@
-"""Where the angles of the training sites lie, counted while the model trains."""
+"""How many sites have which angle, counted while the model trains."""
 
 import math
+from collections.abc import Mapping
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal
-from invae.models.latents import GivenClass
-from invae.models.objective import Evaluation
+from invae.models.latents import GivenClass, Posterior
 from invae.models.pose_search.estimate import FoundAngle
-from invae.training.distributed import ALONE, Team
 
 N_BINS = 36
 """Equal bins from −π to π."""
 
 
-class AngleCounts:
-    """Sites by the angle found, summed on the device."""
-
-    def __init__(self) -> None:
-        self._counts: Tensor | None = None
-
-    def add(self, found: Evaluation) -> None:
-        """Count a batch in; a family without angle counts nothing."""
-        posterior = found.posterior.get("angle")
-        if isinstance(posterior, GivenClass):
-            posterior = posterior.best
-        if isinstance(posterior, AnglePosterior | WrappedNormal | FoundAngle):
-            angle = posterior.angle.detach().float()
-            counts = torch.histc(angle, bins=N_BINS, min=-math.pi, max=math.pi)
-            self._counts = counts if self._counts is None else self._counts + counts
-
-    def values(self, team: Team = ALONE) -> list[int]:
-        """Sites of all processes in every bin; empty without an angle."""
-        if self._counts is None:
-            return []
-        return [int(count) for count in team.add(self._counts).tolist()]
+def angle_histogram(posterior: Mapping[str, Posterior]) -> Float[Tensor, " bin"] | None:
+    """Patches of a batch by their most probable angle; none for a family without angle."""
+    angle = posterior.get("angle")
+    if isinstance(angle, GivenClass):
+        angle = angle.best
+    if not isinstance(angle, AnglePosterior | WrappedNormal | FoundAngle):
+        return None
+    values = angle.angle.detach().float()
+    return torch.histc(values, bins=N_BINS, min=-math.pi, max=math.pi)

@@ -25,6 +25,8 @@ BUFFER_BYTES = 64 << 20
 """Patches shuffled among each other while streaming; memory holds two such buffers, the next one is read while one is used, and what is judged
 by if it is no larger."""
 
+SHUFFLING = 2
+"""Stream of random numbers for the order of sites; `Fit` has others from the same seed."""
 NOTHING = SiteKnown()
 Source = TypeVar("Source", "ArraySource", "StreamSource")
 Item = TypeVar("Item")
@@ -268,6 +270,19 @@ class Batches:
         """Number of batches; a few more while streaming."""
         return -(-len(self.sites) // self.batch_size)
 
+    @property
+    def n_items(self) -> int:
+        """Number of sites."""
+        return len(self.sites)
+
+    def epoch(self, number: int, *, seed: int) -> Iterator[Patches]:
+        """Every site once, in an order that follows from the seed and the epoch."""
+        return self.shuffled(seed, SHUFFLING, number)
+
+    def annotated(self, annotations: SiteKnown) -> "Batches":
+        """The same patches with other annotations of all sites of the source."""
+        return replace(self, source=self.source.telling(annotations))
+
     def shuffled(self, *seed: int) -> Iterator[Patches]:
         """Every site once, in an order that follows from the seed.
 
@@ -315,6 +330,41 @@ class Batches:
         """Of a patch in memory, with its mask."""
         shape = self.source.geometry
         return 5 * shape.n_channels * shape.height * shape.width
+
+
+@dataclass(frozen=True)
+class HintedBatches:
+    """Batches that come with hints in the first epochs of a training."""
+
+    batches: Batches
+    """Those of the other epochs."""
+    hints: Sequence[tuple[int, SiteKnown]]
+    """Number of epochs from the first one, and the annotations of the source in these epochs; the hints that end first, first."""
+
+    @property
+    def device(self) -> torch.device:
+        """Of the batches."""
+        return self.batches.device
+
+    @property
+    def n_items(self) -> int:
+        """Number of sites."""
+        return self.batches.n_items
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self.batches)
+
+    def epoch(self, number: int, *, seed: int) -> Iterator[Patches]:
+        """Every site once, with the hints of this epoch."""
+        for n_epochs, annotations in self.hints:
+            if number < n_epochs:
+                return self.batches.annotated(annotations).epoch(number, seed=seed)
+        return self.batches.epoch(number, seed=seed)
+
+    def in_order(self) -> Iterator[Patches]:
+        """Every site once, in the order of the source, without hints."""
+        return self.batches.in_order()
 
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:

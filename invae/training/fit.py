@@ -1,11 +1,11 @@
-"""The only loop. It yields epochs; saving, showing and stopping early belong to whoever iterates."""
+"""The only training loop. It yields epochs; saving, showing and stopping early belong to the code that iterates."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Generic, Literal
 
 import numpy as np
 import torch
@@ -13,14 +13,9 @@ from torch import Tensor, nn
 
 from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
-from invae.models.batch import Patches
-from invae.models.inference import Noise
-from invae.models.objective import Evaluation, Objective, Tally, evaluate
-from invae.models.vae import VAE
-from invae.training.angle_histogram import AngleCounts
-from invae.training.annotations import SiteKnown
-from invae.training.batches import Batches
+from invae.models.loss import Loss, Tally
 from invae.training.distributed import ALONE, Part, Team
+from invae.training.learner import Batch, Learner, Loader
 
 USUAL_EPOCHS = 60
 LEAST_STEPS = 1500
@@ -30,216 +25,252 @@ WARM_UP = 0.05
 NORMS = 64
 """Steps over which the usual norm of the gradient is the median."""
 ROUNDING = 1e-9
-SHUFFLING, NOISE, JUDGING = 2, 3, 4
-"""Streams of random numbers that follow from one seed."""
+NOISE, VALIDATION = 3, 4
+"""Streams of random numbers that follow from one seed; the loaders have others."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training sites came to; means per patch [nats], by term."""
+    """The result of one pass over the training items; means per item [nats], by term."""
 
     epoch: int
     training: Mapping[str, float]
-    """`elbo`, `log_likelihood`, `kl_<latent>` and what else the objective has (`capacity_<latent>`, `penalty_<name>`, …)."""
+    """The terms of the learner: of a VAE `elbo`, `log_likelihood`, `kl_<latent>`, `capacity_<latent>`, `penalty_<name>`, …"""
     held_out: Mapping[str, float]
-    """The same on held-out sites, after the epoch; empty if there are none."""
+    """The same on held-out items, after the epoch; empty if there are none."""
     learning_rate: float
     best: bool
     """Whether this is the best epoch so far, of those that count (see `Fit.epochs`)."""
     angles: Sequence[int] = ()
-    """Training sites by the angle found, in equal bins from −π to π; empty for a family without angle."""
+    """Training sites by their angle, in equal bins from −π to π; empty for a model without angle."""
     seconds: float = field(default=0.0, compare=False)
-    """Time it took, judging included [s]."""
+    """Duration, validation included [s]."""
     patches_per_second: float = field(default=0.0, compare=False)
     """Speed of training alone."""
+    measure: str = "elbo"
+    """Name of the term by which epochs are compared."""
 
     @property
     def score(self) -> float:
-        """What epochs are judged by: the held-out ELBO, or the training one [nats per patch]."""
-        return (self.held_out or self.training)["elbo"]
+        """The held-out value of the measure, or the training value where nothing is held out."""
+        return (self.held_out or self.training)[self.measure]
 
     def to_json(self) -> dict[str, Any]:
-        """All but the times: equal runs give equal histories."""
+        """All but the times, so that equal runs give equal histories; the measure only where it is not the ELBO."""
         values = asdict(self)
         del values["seconds"], values["patches_per_second"]
+        if self.measure == Epoch.measure:
+            del values["measure"]
         return values
 
 
-def length(config: TrainingConfig, *, n_steps: int) -> tuple[int, int]:
-    """Epochs at most, and epochs to wait for a better one, where an epoch has `n_steps` steps."""
-    if config.epochs is not None:
-        return config.epochs, config.patience
-    epochs = max(USUAL_EPOCHS, math.ceil(LEAST_STEPS / max(n_steps, 1)))
-    return epochs, math.ceil(config.patience * epochs / USUAL_EPOCHS)
+@dataclass(frozen=True)
+class Plan:
+    """How long a training lasts, and how large its steps are."""
+
+    n_epochs: int
+    """At most."""
+    patience: int
+    """Epochs without a better one before training stops."""
+    learning_rate: float
+    """Peak step of Adam."""
+    schedule: Literal["constant", "cosine"] = "cosine"
+    """Learning rate over training: constant, or warm-up then cosine to zero."""
+    gradient_clip: float | None = None
+    """Largest norm of the gradient, relative to the running median norm; not clipped when empty."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Arithmetic of the networks; auto is bfloat16 on a GPU that has it, else float32."""
+
+    @classmethod
+    def of(cls, config: TrainingConfig, *, n_steps: int) -> "Plan":
+        """The plan of a configuration where an epoch has `n_steps` steps."""
+        epochs, patience = config.epochs, config.patience
+        if epochs is None:
+            epochs = max(USUAL_EPOCHS, math.ceil(LEAST_STEPS / max(n_steps, 1)))
+            patience = math.ceil(config.patience * epochs / USUAL_EPOCHS)
+        return cls(
+            n_epochs=epochs,
+            patience=patience,
+            learning_rate=config.learning_rate,
+            schedule=config.schedule,
+            gradient_clip=config.gradient_clip,
+            precision=config.precision,
+        )
+
+    def rate(self, progress: float) -> float:
+        """Learning rate after a share of the training."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        warm = min(1.0, (progress + 1e-3) / WARM_UP)
+        factor = warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        return self.learning_rate * factor
 
 
-class Fit:
-    """A training under way: the model, its optimizer and how far it is."""
+class Fit(Generic[Batch]):
+    """A training under way: the learner, its optimizer and the epochs so far."""
 
     def __init__(
         self,
-        model: VAE,
-        training: Batches,
-        held_out: Batches,
+        learner: Learner[Batch],
+        training: Loader[Batch],
+        held_out: Loader[Batch],
         *,
-        config: TrainingConfig,
-        objective: Objective,
+        plan: Plan,
         seed: int,
         team: Team = ALONE,
     ) -> None:
-        """Begin with the model as it is.
+        """Begin with the weights that the learner has.
 
         Args:
-            model: On the batches' device.
+            learner: On the batches' device.
             training: Batches to learn from.
-            held_out: Batches to judge by; may be empty.
-            config: How long, how fast.
-            objective: What is minimised.
-            seed: Of the order of patches and of the latents drawn.
+            held_out: Batches to validate on; may be empty.
+            plan: How long, how fast.
+            seed: Of the order of items and of the noise.
             team: The processes that train it together.
         """
-        team.begin_alike(model)
-        self.team = team
-        self.model, self.training, self.held_out = model, training, held_out
-        self.config, self.objective, self.seed = config, objective, seed
-        weights = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(weights, lr=config.learning_rate, foreach=True)
-        self.clip = GradientClip(weights, ratio=config.gradient_clip)
-        self.n_epochs, self.patience = length(config, n_steps=len(training))
-        self.hinted: list[tuple[int, Batches]] = []
+        module = learner.module
+        team.begin_alike(module)
+        self.team, self.learner, self.plan, self.seed = team, learner, plan, seed
+        self.training, self.held_out = training, held_out
+        weights = [p for p in module.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(weights, lr=plan.learning_rate, foreach=True)
+        self.clip = GradientClip(weights, ratio=plan.gradient_clip)
         self.history: list[Epoch] = []
-        self.best = {name: value.clone() for name, value in model.state_dict().items()}
-        self.evaluate: Callable[[VAE, Patches, Noise | None], Evaluation] = (
-            torch.compile(evaluate) if config.compile else evaluate
-        )
+        self.best = _copy(module)
 
     def epochs(self) -> Iterator[Epoch]:
-        """Train, from where it stands to the last epoch or until the score has stopped rising.
+        """Train from the present state to the last epoch, or until the score has stopped rising.
 
-        While weights of the objective still change, the plain ELBO says nothing of what is to come: an epoch counts as the best
-        one, and as one without a better, only if all schedules and capacities have arrived by its end. The last always counts.
-        The model has the best epoch's weights afterwards.
+        While weights of the loss still change, the score says nothing of later epochs: an epoch can be the best one, or count
+        as one without improvement, only if all weights have settled by its end. The last epoch always counts. Afterwards the
+        module has the best epoch's state.
 
         Raises:
-            TrainingDiverged: The loss became infinite or not a number.
+            TrainingDiverged: A term became infinite or not a number.
         """
-        while len(self.history) < self.n_epochs and not self._has_stopped():
-            began = time.perf_counter()
-            trained, angles = self._train(len(self.history))
-            seconds = time.perf_counter() - began
-            judged = self.judge()
-            score = (judged or trained)["elbo"]
-            number = len(self.history)
-            others = (e.score for e in self.history if self._counts(e.epoch))
-            best = self._counts(number) and score > max(others, default=-math.inf)
-            epoch = Epoch(
-                epoch=number,
-                training=trained,
-                held_out=judged,
-                learning_rate=float(self.optimizer.param_groups[0]["lr"]),
-                best=best,
-                angles=angles,
-                seconds=time.perf_counter() - began,
-                patches_per_second=len(self.training.sites) / max(seconds, 1e-9),
-            )
-            if best:
-                self.best = {k: v.clone() for k, v in self.model.state_dict().items()}
+        while len(self.history) < self.plan.n_epochs and not self._has_stopped():
+            epoch = self._epoch(len(self.history))
+            if epoch.best:
+                self.best = _copy(self.learner.module)
             self.history.append(epoch)
             yield epoch
-        self.model.load_state_dict(self.best)
+        self.learner.module.load_state_dict(self.best)
 
-    def hint(self, told: SiteKnown, *, n_epochs: int) -> None:
-        """Train the first epochs with what is told of the sites instead of what is known; hints that end first, first."""
-        source = self.training.source.telling(told)
-        self.hinted.append((n_epochs, replace(self.training, source=source)))
+    def _epoch(self, number: int) -> Epoch:
+        start = time.perf_counter()
+        terms, histograms = self._train(number)
+        seconds = time.perf_counter() - start
+        held_out = self.validate()
+        score = (held_out or terms)[self.learner.measure]
+        return Epoch(
+            epoch=number,
+            training=terms,
+            held_out=held_out,
+            learning_rate=float(self.optimizer.param_groups[0]["lr"]),
+            best=self._counts(number) and score > self._best_score(),
+            angles=histograms.get("angle", []),
+            seconds=time.perf_counter() - start,
+            patches_per_second=self.training.n_items / max(seconds, 1e-9),
+            measure=self.learner.measure,
+        )
 
-    def judge(self) -> dict[str, float]:
-        """Terms on the held-out sites, the same noise each time; changes nothing. Empty without such sites."""
-        mean = Means()
-        source = self._random(JUDGING)
-        progress = min((len(self.history) + 1) / self.n_epochs, 1.0)
+    def validate(self) -> dict[str, float]:
+        """Terms on the held-out items, with the same noise each time; changes nothing. Empty without such items."""
+        means, generator = Means(), self._generator(VALIDATION)
+        progress = min((len(self.history) + 1) / self.plan.n_epochs, 1.0)
         with torch.no_grad(), self._precision():
             for batch in self.held_out.in_order():
                 part = self.team.part(len(batch))
-                found = self._look(batch, source, part)
-                mean.add(
-                    self.objective.weigh(found, progress=progress).terms, counts=part.share > 0
-                )
-        return mean.values(self.team)
+                own, noise = self._own(batch, generator, part)
+                means.add(self.learner.score(own, noise, progress=progress), counts=part.share > 0)
+        return means.values(self.team)
 
-    def _train(self, epoch: int) -> tuple[dict[str, float], list[int]]:
-        mean, angles, source = Means(), AngleCounts(), self._random(NOISE, epoch)
-        batches = next((told for end, told in self.hinted if epoch < end), self.training)
-        for step, batch in enumerate(batches.shuffled(self.seed, SHUFFLING, epoch)):
-            progress = (epoch + step / len(self.training)) / self.n_epochs
-            self._set_rate(progress)
+    def _train(self, epoch: int) -> tuple[dict[str, float], dict[str, list[int]]]:
+        """Terms and histograms of a pass over the training items."""
+        means, histograms, generator = Means(), Histograms(), self._generator(NOISE, epoch)
+        for step, batch in enumerate(self.training.epoch(epoch, seed=self.seed)):
+            progress = (epoch + step / len(self.training)) / self.plan.n_epochs
             part = self.team.part(len(batch))
-            with self._precision():
-                found = self._look(batch, source, part)
-                weighed = self.objective.weigh(found, progress=progress)
-            self.optimizer.zero_grad()
-            (weighed.loss * part.share).backward()
-            self.team.add_gradients(self.clip.weights)
-            self.clip()
-            self.optimizer.step()
-            mean.add(weighed.terms, counts=part.share > 0)
-            if part.share > 0:
-                angles.add(found)
-        values = mean.values(self.team)
-        if not all(map(math.isfinite, values.values())):
-            raise TrainingDiverged(
-                f"the ELBO became {values['elbo']} in epoch {epoch}; lower the learning rate "
-                f"(it is {self.config.learning_rate:g}) or the gradient clip ({self.config.gradient_clip:g})"
-            )
-        return values, angles.values(self.team)
+            loss = self._step(batch, generator, part, progress=progress)
+            means.add(loss.terms, counts=part.share > 0)
+            histograms.add(loss.histograms, counts=part.share > 0)
+        values = means.values(self.team)
+        self._refuse_divergence(values, epoch)
+        return values, histograms.values(self.team)
 
-    def _look(self, batch: Patches, source: torch.Generator, part: Part) -> Evaluation:
-        """This process' part of a batch, with its part of the noise."""
-        noise = self.model.noise(len(batch), source)
-        if self.team.size > 1:
-            batch = batch.take(part.place)
-            noise = {name: value[part.place] for name, value in noise.items()}
-        return self.evaluate(self.model, batch, noise)
-
-    def _set_rate(self, done: float) -> None:
-        """Learning rate after a share of the training: constant, or warm-up and a cosine to zero."""
-        factor = 1.0
-        if self.config.schedule == "cosine":
-            warm = min(1.0, (done + 1e-3) / WARM_UP)
-            factor = warm * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    def _step(
+        self, batch: Batch, generator: torch.Generator, part: Part, *, progress: float
+    ) -> Loss:
+        """One step of the optimizer."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = self.plan.rate(progress)
+        with self._precision():
+            own, noise = self._own(batch, generator, part)
+            loss = self.learner.loss(own, noise, progress=progress)
+        self.optimizer.zero_grad()
+        (loss.value * part.share).backward()
+        self.team.add_gradients(self.clip.weights)
+        self.clip()
+        self.optimizer.step()
+        return loss
+
+    def _own(
+        self, batch: Batch, generator: torch.Generator, part: Part
+    ) -> tuple[Batch, dict[str, Tensor]]:
+        """This process' part of a batch, and its part of the noise, which is drawn for the whole batch."""
+        noise = dict(self.learner.noise(len(batch), generator))
+        if self.team.size == 1:
+            return batch, noise
+        own = {name: value[part.place] for name, value in noise.items()}
+        return batch.take(part.place), own
+
+    def _refuse_divergence(self, values: Mapping[str, float], epoch: int) -> None:
+        for name, value in values.items():
+            if not math.isfinite(value):
+                clip = self.plan.gradient_clip
+                remedy = "" if clip is None else f" or the gradient clip ({clip:g})"
+                raise TrainingDiverged(
+                    f"{name} became {value} in epoch {epoch}; lower the learning rate "
+                    f"(it is {self.plan.learning_rate:g}){remedy}"
+                )
+
+    def _best_score(self) -> float:
+        return max((e.score for e in self.history if self._counts(e.epoch)), default=-math.inf)
 
     def _counts(self, epoch: int) -> bool:
-        """Whether the objective's weights have arrived by the end of an epoch."""
-        return (epoch + 1) / self.n_epochs >= min(self.objective.settled_from, 1.0) - ROUNDING
+        """Whether the weights of the loss have settled by the end of an epoch."""
+        settled_from = min(self.learner.settled_from, 1.0)
+        return (epoch + 1) / self.plan.n_epochs >= settled_from - ROUNDING
 
     def _has_stopped(self) -> bool:
         last_best = max((e.epoch for e in self.history if e.best), default=len(self.history) - 1)
-        return len(self.history) - 1 - last_best >= self.patience
+        return len(self.history) - 1 - last_best >= self.plan.patience
 
-    def _random(self, *stream: int) -> torch.Generator:
+    def _generator(self, *stream: int) -> torch.Generator:
         state = np.random.SeedSequence([self.seed, *stream]).generate_state(1, np.uint64)
         return torch.Generator(self.training.device).manual_seed(int(state[0]) >> 1)
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Arithmetic of the networks; geometry and likelihood stay in float32."""
-        device = self.training.device.type
+        device, asked = self.training.device.type, self.plan.precision
         able = device == "cuda" and torch.cuda.is_bf16_supported()
-        low = self.config.precision == "bfloat16" or (self.config.precision == "auto" and able)
+        low = asked == "bfloat16" or (asked == "auto" and able)
         return torch.autocast(device, dtype=torch.bfloat16, enabled=low)
 
 
 class GradientClip:
     """Keeps a step from being much larger than the last ones; stays on the device."""
 
-    def __init__(self, weights: list[nn.Parameter], *, ratio: float) -> None:
-        """Clip norms above `ratio` times the median of the last `NORMS`."""
+    def __init__(self, weights: list[nn.Parameter], *, ratio: float | None) -> None:
+        """Clip norms above `ratio` times the median of the last `NORMS`; none where there is no ratio."""
         self.weights, self.ratio = weights, ratio
         self.norms = torch.full((NORMS,), math.nan, device=weights[0].device)
         self.count = 0
 
     def __call__(self) -> None:
+        if self.ratio is None:
+            return
         gradients = [w.grad for w in self.weights if w.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         limit = self.ratio * self.norms.nanmedian()
@@ -251,14 +282,14 @@ class GradientClip:
 
 
 class Means:
-    """Means of terms over patches, summed on the device: one wait per epoch, not per step."""
+    """Means of terms over items, summed on the device: one wait per epoch, not per step."""
 
     def __init__(self) -> None:
         self._totals: dict[str, Tensor | float] = {}
         self._counts: dict[str, Tensor | int] = {}
 
     def add(self, terms: Mapping[str, Tally], *, counts: bool = True) -> None:
-        """Count a batch in, or only that it has these terms."""
+        """Add a batch, or only the names of its terms."""
         for name, tally in terms.items():
             total = (
                 tally.total.detach().double() if isinstance(tally.total, Tensor) else tally.total
@@ -267,6 +298,30 @@ class Means:
             self._counts[name] = self._counts.get(name, 0) + (tally.count if counts else 0)
 
     def values(self, team: Team = ALONE) -> dict[str, float]:
-        """Means so far over all processes, by term; without those known for no patch, empty if there was no batch."""
+        """Means so far over all processes, by term; without terms known for no item, empty if there was no batch."""
         totals, counts = team.add_up(self._totals), team.add_up(self._counts)
         return {name: totals[name] / n for name, n in counts.items() if n}
+
+
+class Histograms:
+    """Sums of histograms over batches, on the device."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, histograms: Mapping[str, Tensor], *, counts: bool = True) -> None:
+        """Add a batch, or only the names of its histograms."""
+        for name, histogram in histograms.items():
+            own = histogram if counts else torch.zeros_like(histogram)
+            self._sums[name] = self._sums[name] + own if name in self._sums else own
+
+    def values(self, team: Team = ALONE) -> dict[str, list[int]]:
+        """Counts of all processes, by name."""
+        return {
+            name: [int(count) for count in team.add(summed).tolist()]
+            for name, summed in self._sums.items()
+        }
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}

@@ -1,10 +1,9 @@
 """Training as a whole: a source of patches and a configuration become a trained model, or the folder of one."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
 from invae.errors import InputError
-from invae.models.batch import StandardiseNumbers
+from invae.models.batch import Patches, StandardiseNumbers
 from invae.models.build import build
 from invae.models.families import completed
 from invae.models.likelihoods import Limits, noise_of
@@ -20,17 +19,20 @@ from invae.models.objective import Objective
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.training import distributed
-from invae.training.batches import Batches, PatchSource
+from invae.training.annotations import SiteKnown
+from invae.training.batches import Batches, HintedBatches, PatchSource
 from invae.training.checkpoint import (
     START_FOLDER,
+    OnEpoch,
     device_of,
-    read_checkpoint,
+    ignore,
     remove_checkpoint,
+    run_epochs,
     write_checkpoint,
 )
 from invae.training.dataset import training_set
 from invae.training.distributed import ALONE, Team
-from invae.training.fit import Epoch, Fit, length
+from invae.training.fit import Epoch, Fit, Plan
 from invae.training.initialisation import (
     ALIGNED_SHARE,
     GROUPED_SHARE,
@@ -43,6 +45,7 @@ from invae.training.initialisation import (
     settle,
     without_classes,
 )
+from invae.training.learner import VAELearner
 from invae.training.model_folder import Trained, save, save_parts
 from invae.training.split import Split, thin
 
@@ -52,12 +55,6 @@ if TYPE_CHECKING:
 JUDGED_SITES = 2000
 """Sites from which scales and the range of the content are taken."""
 CONTENT_QUANTILES = (0.025, 0.975)
-
-OnEpoch = Callable[[Epoch], None]
-
-
-def ignore(epoch: Epoch) -> None:
-    """Tell nobody."""
 
 
 def limits_of(config: ModelConfig) -> Limits | None:
@@ -199,12 +196,12 @@ class Course:
         """A model from fresh weights."""
         made = self._fresh(model)
         fit = self._fit(made, model, n_epochs=self.training.epochs)
-        return made, self._train(fit, self.checkpoints, Span(0, fit.n_epochs), on_epoch)
+        return made, self._train(fit, self.checkpoints, Span(0, fit.plan.n_epochs), on_epoch)
 
     def from_groups(self, model: ModelConfig, on_epoch: OnEpoch) -> tuple[VAE, list[Epoch]]:
         """A model with classes that begins from the groups of one without."""
         n_steps = len(self.batches(self.split.training))
-        stages = divided(self.training, length(self.training, n_steps=n_steps)[0])
+        stages = divided(self.training, Plan.of(self.training, n_steps=n_steps).n_epochs)
         n_epochs = stages.alone + stages.together
         plain = without_classes(model, poses=self.training.start_poses)
         first = self._fresh(plain)
@@ -237,43 +234,54 @@ class Course:
 
     def _fit(
         self, made: VAE, model: ModelConfig, *, n_epochs: int | None, hint: np.ndarray | None = None
-    ) -> Fit:
+    ) -> Fit[Patches]:
         """A training that begins with hints: of the angles, and of the classes if they are given."""
-        fit = Fit(
-            made,
-            self.batches(self.split.training),
+        # The hints are taken from the model: every process takes them from equal weights.
+        self.team.begin_alike(made)
+        batches = self.batches(self.split.training)
+        config = self.training.model_copy(update={"epochs": n_epochs})
+        plan = Plan.of(config, n_steps=len(batches))
+        hints = self._hints(made, plan.n_epochs, of_classes=hint)
+        return Fit(
+            VAELearner(made, Objective.of(model), compiled=config.compile),
+            HintedBatches(batches, hints),
             self.batches(self.split.held_out).at_hand(),
-            config=self.training.model_copy(update={"epochs": n_epochs}),
-            objective=Objective.of(model),
+            plan=plan,
             seed=self.seed,
             team=self.team,
         )
-        aligning = self.training.angle_start == "aligned"
-        turn = aligned(made, self.batches(self.split.training)) if aligning else None
-        known = replace(self.source.known, turn=turn)
-        if hint is not None:
-            share = hinted(fit.n_epochs, share=GROUPED_SHARE)
-            fit.hint(replace(known, hint=hint), n_epochs=share)
-        if turn is not None:
-            fit.hint(known, n_epochs=hinted(fit.n_epochs, share=ALIGNED_SHARE))
-        return fit
 
-    def _train(self, fit: Fit, folder: Path | None, span: Span, on_epoch: OnEpoch) -> list[Epoch]:
+    def _hints(
+        self, model: VAE, n_epochs: int, *, of_classes: np.ndarray | None
+    ) -> list[tuple[int, SiteKnown]]:
+        """Annotations for the first epochs: with hints of the classes, then of the angles alone."""
+        hints: list[tuple[int, SiteKnown]] = []
+        turn = None
+        if self.training.angle_start == "aligned":
+            turn = aligned(model, self.batches(self.split.training))
+        annotations = replace(self.source.known, turn=turn)
+        if of_classes is not None:
+            until = hinted(n_epochs, share=GROUPED_SHARE)
+            hints.append((until, replace(annotations, hint=of_classes)))
+        if turn is not None:
+            hints.append((hinted(n_epochs, share=ALIGNED_SHARE), annotations))
+        return hints
+
+    def _train(
+        self, fit: Fit[Patches], folder: Path | None, span: Span, on_epoch: OnEpoch
+    ) -> list[Epoch]:
         """All epochs from the last checkpoint on; a checkpoint now and then, and one at the end."""
-        if folder is not None and read_checkpoint(folder, fit):
-            for epoch in fit.history:
-                on_epoch(epoch)
-        saved = monotonic()
-        for epoch in fit.epochs():
+
+        def tell(epoch: Epoch) -> None:
             on_epoch(epoch)
             self.progress(span.before + epoch.epoch + 1, span.total)
-            writes = folder if self.team.leads else None
-            if writes is not None and monotonic() - saved >= self.training.checkpoint_seconds:
-                write_checkpoint(writes, fit)
-                saved = monotonic()
-        if folder is not None and self.team.leads and span.before + fit.n_epochs < span.total:
+
+        seconds = self.training.checkpoint_seconds
+        run_epochs(fit, folder=folder, seconds_between=seconds, on_epoch=tell)
+        end = span.before + fit.plan.n_epochs
+        if folder is not None and self.team.leads and end < span.total:
             write_checkpoint(folder, fit)
-        self.progress(span.before + fit.n_epochs, span.total)
+        self.progress(end, span.total)
         return fit.history
 
 

@@ -14,7 +14,8 @@ from invae.models.build import build
 from invae.models.objective import Objective
 from invae.training.batches import ArraySource, Batches
 from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
-from invae.training.fit import Epoch, Fit, GradientClip, length
+from invae.training.fit import Epoch, Fit, GradientClip, Plan
+from invae.training.learner import VAELearner
 from invae.training.train import set_scale
 
 CPU = torch.device("cpu")
@@ -42,11 +43,12 @@ def begin(
     n_held_out = min(held_out, len(source) - 1)
     parts = [Batches(source, s, 16, CPU) for s in (sites[n_held_out:], sites[:n_held_out])]
     config = TrainingConfig.model_validate({"epochs": 4, **training})
-    return Fit(model, *parts, config=config, objective=Objective.of(asked), seed=seed)
+    plan = Plan.of(config, n_steps=len(parts[0]))
+    return Fit(VAELearner(model, Objective.of(asked)), *parts, plan=plan, seed=seed)
 
 
 def weights(fit: Fit) -> dict[str, torch.Tensor]:
-    return fit.model.state_dict()
+    return fit.learner.module.state_dict()
 
 
 def test_epochs_tell_every_term_on_both_sides(letters):
@@ -68,18 +70,20 @@ def test_the_rate_rises_and_falls_to_nearly_nothing(letters):
 
 
 def test_a_small_set_gets_more_epochs_unless_they_are_counted():
-    config = TrainingConfig(patience=10)
-    assert length(config, n_steps=100) == (60, 10)
-    assert length(config, n_steps=2) == (750, 125)
-    assert length(TrainingConfig(epochs=5, patience=3), n_steps=2) == (5, 3)
+    plans = [
+        Plan.of(TrainingConfig(patience=10), n_steps=100),
+        Plan.of(TrainingConfig(patience=10), n_steps=2),
+        Plan.of(TrainingConfig(epochs=5, patience=3), n_steps=2),
+    ]
+    assert [(plan.n_epochs, plan.patience) for plan in plans] == [(60, 10), (750, 125), (5, 3)]
 
 
-def test_judging_changes_nothing_and_repeats_itself(letters):
+def test_validation_changes_nothing_and_repeats_itself(letters):
     fit = begin(letters)
     list(fit.epochs())
     before = {name: value.clone() for name, value in weights(fit).items()}
     moments = [s["exp_avg"].clone() for s in fit.optimizer.state.values()]
-    assert fit.judge() == fit.judge()
+    assert fit.validate() == fit.validate()
     assert all(torch.equal(before[name], value) for name, value in weights(fit).items())
     after = [s["exp_avg"] for s in fit.optimizer.state.values()]
     assert all(map(torch.equal, moments, after))
@@ -126,7 +130,7 @@ def test_the_best_epoch_is_what_remains(letters):
     epochs = list(fit.epochs())
     best = max(epochs, key=lambda e: e.score)
     assert best.best
-    assert fit.judge()["elbo"] == pytest.approx(best.score, rel=1e-6)
+    assert fit.validate()["elbo"] == pytest.approx(best.score, rel=1e-6)
 
 
 def test_training_stops_when_the_score_has_stopped_rising(letters):
@@ -151,7 +155,7 @@ def test_the_last_epoch_counts_even_if_a_capacity_arrives_only_there(letters):
     fit = begin(letters, objective=rising, epochs=5, patience=1)
     epochs = list(fit.epochs())
     assert [e.epoch for e in epochs if e.best] == [4]
-    assert fit.judge()["elbo"] == pytest.approx(epochs[-1].score, rel=1e-6)
+    assert fit.validate()["elbo"] == pytest.approx(epochs[-1].score, rel=1e-6)
 
 
 def test_the_content_takes_up_what_its_capacity_allows(letters):
@@ -160,7 +164,7 @@ def test_the_content_takes_up_what_its_capacity_allows(letters):
     assert last.training["kl_content"] == pytest.approx(1.5, abs=0.3)
 
 
-def test_without_held_out_sites_the_training_itself_is_the_judge(letters):
+def test_without_held_out_sites_epochs_are_compared_by_their_training(letters):
     epochs = list(begin(letters, held_out=0).epochs())
     assert epochs[-1].held_out == {}
     assert epochs[-1].score == epochs[-1].training["elbo"]
@@ -168,9 +172,11 @@ def test_without_held_out_sites_the_training_itself_is_the_judge(letters):
 
 def test_divergence_is_named_with_its_epoch_and_a_remedy(letters):
     fit = begin(letters)
-    fit.objective = Objective(beta=math.nan)
+    assert isinstance(fit.learner, VAELearner)
+    fit.learner.module.standardise.scale.fill_(math.nan)
     with pytest.raises(
-        TrainingDiverged, match=r"in epoch 0; lower the learning rate \(it is 0\.003\)"
+        TrainingDiverged,
+        match=r"elbo became nan in epoch 0; lower the learning rate \(it is 0\.003\)",
     ):
         list(fit.epochs())
 
@@ -194,6 +200,15 @@ def test_a_jump_of_the_gradient_is_clipped_to_the_usual_length():
     weight.grad = torch.full((4,), 1000.0)
     clip()
     assert float(weight.grad.norm()) == pytest.approx(4.0)
+
+
+def test_without_a_ratio_no_gradient_is_clipped():
+    weight = torch.nn.Parameter(torch.zeros(4))
+    clip = GradientClip([weight], ratio=None)
+    for size in (1.0, 1000.0):
+        weight.grad = torch.full((4,), size)
+        clip()
+        assert torch.equal(weight.grad, torch.full((4,), size))
 
 
 def test_brain_floats_train_too(letters):
@@ -230,9 +245,9 @@ def test_a_gpu_learns_the_same(letters):
         pytest.skip("no CUDA device")
     fit = begin(letters, epochs=2, precision="float32")
     gpu = torch.device("cuda")
-    fit.model.to(gpu)
+    fit.learner.module.to(gpu)
     parts = [Batches(b.source, b.sites, 16, gpu) for b in (fit.training, fit.held_out)]
-    fit = Fit(fit.model, *parts, config=fit.config, objective=Objective(), seed=0)
+    fit = Fit(fit.learner, *parts, plan=fit.plan, seed=0)
     epochs = list(fit.epochs())
     assert epochs[-1].training["elbo"] > epochs[0].training["elbo"]
 
