@@ -14,6 +14,9 @@ from invae.progress import Progress, silent
 from invae.storage import store
 from invae.storage.blocks import map_blocks
 
+# Not dask.array.linalg.svd_compressed: on 96 000 patches of 1152 pixels (885 MB as float64) with two workers, as one graph
+# it took 11 s of CPU but held 1.1 GB, which grows with the data; computed step by step 0.3 GB, but 33 s, for a fixed number
+# of passes. This takes 17 s and 0.6 GB for any number of patches, and stops once the components have settled.
 BLOCK_BYTES = 32 << 20
 """Patches worked on at once by one worker [B, float64]."""
 OVERSAMPLING = 10
