@@ -49,10 +49,9 @@ def load() -> None:
     for name in EVERYTHING:
         import_module(name)
     from invae.stages import stages
-    from invae.storage import provenance
 
     for stage in stages.STAGES.values():
-        provenance.code_digest(*stage.rooms)
+        stages.code_of(stage)
     gc.collect()
     gc.freeze()  # what is shared with the runs is not written to by their collections
 

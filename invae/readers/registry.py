@@ -64,9 +64,20 @@ def module_of(path: Path, *, format_name: str | None = None) -> str:
         InputError: If it cannot be read, or its content does not match its extension.
         UnknownFormat: If no reader recognises it.
     """
-    chosen = reader_for(path, format_name=format_name)
-    row = next(row for row in ROWS if _reader(row) is chosen)
-    return row.partition(":")[0]
+    return _module(reader_for(path, format_name=format_name))
+
+
+def module_named(name: str) -> str:
+    """Dotted name of the module of the reader of this name.
+
+    Raises:
+        UnknownFormat: If there is none.
+    """
+    return _module(reader_named(name))
+
+
+def _module(reader: Reader) -> str:
+    return next(row for row in ROWS if _reader(row) is reader).partition(":")[0]
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

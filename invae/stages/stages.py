@@ -15,11 +15,9 @@ from invae.config import ProcessConfig
 from invae.errors import InputError, StoreError
 from invae.redaction import holds_secret
 from invae.storage import provenance, store
+from invae.storage.code_digest import code_digest
 from invae.storage.location import place
 from invae.storage.provenance import Receipt, Source
-
-STORING = ("dims.py", "storage")
-"""Code under every stage that writes a store."""
 
 LONGEST_NAME = 120
 
@@ -35,28 +33,28 @@ class Stage:
     """Stages whose output it reads; the first one also hands on the recording's name and sources."""
     sections: tuple[str, ...]
     """Sections of the configuration that it depends on."""
-    rooms: tuple[str, ...]
-    """Code of this package that it runs."""
+    module: str
+    """Where its function is. The code of the stage is this module and all that it imports."""
     seeded: bool = False
 
 
 STAGES: Mapping[str, Stage] = {
     stage.name: stage
     for stage in (
-        Stage("ingest", "recording.zarr", (), ("ingest",), ("readers", "scans", *STORING)),
+        Stage("ingest", "recording.zarr", (), ("ingest",), "invae.readers.ingest"),
         Stage(
             "describe",
             "descriptors.zarr",
             ("ingest",),
             ("describe",),
-            ("descriptors", "readers", "segmentation", *STORING),
+            "invae.descriptors.describe",
         ),
         Stage(
             "train",
             "model",
             ("describe",),
             ("model", "training"),
-            ("models", "training", *STORING),
+            "invae.training.train",
             seeded=True,
         ),
         Stage(
@@ -64,32 +62,17 @@ STAGES: Mapping[str, Stage] = {
             "embedding.zarr",
             ("describe", "train"),
             ("embed",),
-            ("embedding", "models", "training", *STORING),
+            "invae.embedding.embed",
         ),
         Stage(
             "analyse",
             "result.zarr",
             ("ingest", "describe", "train", "embed"),
             ("analyse",),
-            (
-                "analysis",
-                "descriptors",
-                "embedding",
-                "models",
-                "readers",
-                "segmentation",
-                "training",
-                *STORING,
-            ),
+            "invae.analysis.analyse",
             seeded=True,
         ),
-        Stage(
-            "report",
-            "report",
-            ("analyse",),
-            ("report",),
-            ("readers", "report", "results", "scans", *STORING),
-        ),
+        Stage("report", "report", ("analyse",), ("report",), "invae.report"),
     )
 }
 """All stages, in the order in which they run."""
@@ -166,7 +149,7 @@ def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
 
 
 def _digest(path: Path) -> Source:
-    from invae.readers import files_of  # the libraries of all formats: not for a look at a plan
+    from invae.readers.registry import files_of  # libraries of formats: only when asked
 
     _, *beside = files_of(path)
     files = [*(path.rglob("*") if path.is_dir() else [path]), *beside]
@@ -179,7 +162,13 @@ def _digest(path: Path) -> Source:
 def _digest_of_state(
     path: Path, beside: tuple[Path, ...], state: tuple[tuple[int, int, int], ...]
 ) -> Source:
-    return provenance.digest_path(path, beside=beside)
+    from invae.readers.registry import module_of
+
+    try:
+        reader = module_of(path)
+    except InputError:  # ingest itself refuses what no reader knows, and says why
+        reader = ""
+    return replace(provenance.digest_path(path, beside=beside), reader=reader)
 
 
 def settings_of(config: ProcessConfig, sections: Sequence[str]) -> dict[str, object]:
@@ -194,20 +183,54 @@ def config_hash(config: ProcessConfig) -> str:
     )
 
 
-def key_of(stage: Stage, inputs: Sequence[str], config: ProcessConfig) -> str:
-    """The key of a stage's output, from the keys (or digests) of what it reads."""
+def code_of(stage: Stage, sources: Sequence[Source] = (), *, reader: str | None = None) -> str:
+    """Digest of the code of a stage; that of ingest includes the readers of the sources, and no others.
+
+    Args:
+        stage: The stage.
+        sources: Of the recording; only ingest reads them.
+        reader: Name of the format that is used whatever the sources are.
+    """
+    if stage.inputs:
+        return code_digest(stage.module)
+    if reader is None:
+        modules = {source.reader for source in sources if source.reader}
+    else:
+        from invae.readers.registry import module_named
+
+        modules = {module_named(reader)}
+    return code_digest(stage.module, *sorted(modules))
+
+
+def code_of_receipt(receipt: Receipt) -> str:
+    """Digest of the present code of the stage that a receipt is of."""
+    reader = receipt.config.get("ingest", {}).get("format")
+    return code_of(STAGES[receipt.stage], receipt.sources, reader=reader)
+
+
+def key_of(
+    stage: Stage, inputs: Sequence[str], config: ProcessConfig, *, sources: Sequence[Source] = ()
+) -> str:
+    """The key of a stage's output.
+
+    Args:
+        stage: The stage.
+        inputs: Keys of the outputs that it reads; of ingest, digests of the sources.
+        config: Under which it runs.
+        sources: Of the recording; only ingest reads them.
+    """
     return provenance.stage_key(
         stage.name,
         inputs=inputs,
         config=settings_of(config, stage.sections),
-        code=provenance.code_digest(*stage.rooms),
+        code=code_of(stage, sources, reader=config.ingest.format),
         seed=config.seed if stage.seeded else 0,
     )
 
 
 def find(
     places: Sequence[Path],
-    digests: Sequence[str],
+    sources: Sequence[Source],
     config: ProcessConfig,
     *,
     given: Mapping[str, str] | None = None,
@@ -216,14 +239,15 @@ def find(
 
     Args:
         places: Folders of the recording; the first one that has an output gives it.
-        digests: Of the sources.
+        sources: What the recording was made from.
         config: What is done in every stage.
         given: Keys by stage that are settled already, as that of a model from elsewhere.
     """
     keys, held = dict[str, str](), dict[str, Path]()
+    digests = [source.sha256 for source in sources]
     for name, stage in STAGES.items():
-        inputs = [keys[before] for before in stage.inputs] or list(digests)
-        wanted = (given or {}).get(name) or key_of(stage, inputs, config)
+        inputs = [keys[before] for before in stage.inputs] or digests
+        wanted = (given or {}).get(name) or key_of(stage, inputs, config, sources=sources)
         outputs = (place / stage.output for place in places)
         path = next((path for path in outputs if store.is_current(path, wanted)), None)
         made = None if path is None else store.read_receipt(path)
@@ -241,7 +265,7 @@ def plan(
     given: Mapping[str, str] | None = None,
 ) -> list[Step]:
     """Every stage with the key that it will have, and whether that is already there."""
-    keys, held = find([folder], [source.sha256 for source in sources], config, given=given)
+    keys, held = find([folder], sources, config, given=given)
     return [Step(stage, keys[name], name in held) for name, stage in STAGES.items()]
 
 
@@ -250,7 +274,7 @@ def receipt_of_recording(
 ) -> Receipt:
     """The receipt under which sources are ingested."""
     stage = STAGES["ingest"]
-    key = key_of(stage, [source.sha256 for source in sources], config)
+    key = key_of(stage, [source.sha256 for source in sources], config, sources=sources)
     return _receipt(stage, key, folder.name, sources, {}, config, flow_run)
 
 
@@ -327,7 +351,7 @@ def _receipt(
         config=config.model_dump(mode="json"),
         config_hash=config_hash(config),
         seed=config.seed,
-        code=provenance.code_digest(*stage.rooms),
+        code=code_of(stage, sources, reader=config.ingest.format),
         versions=provenance.versions(),
         created=provenance.now(),
         flow_run=flow_run,

@@ -50,7 +50,7 @@ class Plan:
 
 def label_of(config: ProcessConfig, *, model_key: str = "") -> str:
     """Name of the version that a configuration makes: its name and version, and what its settings and the code come to."""
-    code = [provenance.code_digest(*stage.rooms) for stage in stages.STAGES.values()]
+    code = [stages.code_of(stage) for stage in stages.STAGES.values()]
     digest = provenance.digest_json([stages.config_hash(config), *code, model_key])
     return f"{config.name}@{stages.safe_name(config.version)}-{digest[:DIGITS]}"
 
@@ -110,8 +110,7 @@ def plan(
     places = _places(out, recording)
     taken_in = _finished(places[0] / stages.STAGES["ingest"].output)
     given = {} if model is None else {"train": _finished(model).key}
-    digests = [source.sha256 for source in taken_in.sources]
-    keys, held = stages.find(places, digests, config, given=given)
+    keys, held = stages.find(places, taken_in.sources, config, given=given)
     notes: tuple[str, ...] = ()
     if "ingest" not in held and not _all_there(files):
         _refuse_other_settings(recording, taken_in, config, files)

@@ -18,6 +18,7 @@ from invae.config import ComputeConfig
 from invae.errors import ClusterError, WorkerLost
 from invae.progress import Progress
 from invae.storage import provenance
+from invae.storage.code_digest import file_digest
 
 Block = TypeVar("Block")
 Answer = TypeVar("Answer")
@@ -33,7 +34,7 @@ _logger = logging.getLogger("invae")
 def identity() -> dict[str, str]:
     """What values depend on, by name: this package's code, and the libraries installed here."""
     found = {k: v for k, v in provenance.versions().items() if v != "not installed"}
-    return {**found, "code": provenance.code_digest(".")[:16]}
+    return {**found, "code": file_digest()[:16]}
 
 
 def difference(worker: dict[str, str], *, ours: dict[str, str]) -> str:

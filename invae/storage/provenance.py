@@ -1,4 +1,4 @@
-"""Where a store or result comes from: digests of sources, configuration and code, and the receipt made of them."""
+"""Where a store or result comes from: digests of sources and configuration, stage keys, and receipts."""
 
 import hashlib
 import importlib.metadata
@@ -14,10 +14,8 @@ from typing import Any, Self
 from invae.errors import InputError
 from invae.progress import Progress, silent
 
-PACKAGE = Path(__file__).parents[1]
 LIBRARIES = ("numpy", "scipy", "scikit-image", "torch", "xarray", "zarr", "dask")
 COPY_BYTES = 1 << 20
-CODE_SUFFIXES = (".py", ".css", ".json", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,8 @@ class Source:
     name: str
     sha256: str
     n_bytes: int
+    reader: str = ""
+    """Module of this package that reads it; empty for what is no recording, or was made before this was kept."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +118,6 @@ def _pieces(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while piece := stream.read(COPY_BYTES):
             yield piece
-
-
-@cache
-def code_digest(*rooms: str) -> str:
-    """SHA-256 of the source files of some rooms (`readers`, `store.py`, …) of this package."""
-    digest = hashlib.sha256(versions()["invae"].encode())
-    for room in sorted(rooms):
-        path = PACKAGE / room
-        files = (
-            [p for p in path.rglob("*") if p.suffix in CODE_SUFFIXES] if path.is_dir() else [path]
-        )
-        for file in sorted(files):
-            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0")
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def stage_key(stage: str, *, inputs: Sequence[str], config: Any, code: str, seed: int) -> str:

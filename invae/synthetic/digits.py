@@ -77,7 +77,9 @@ def make_receipt(
         InputError: a file cannot be read.
     """
     sources = [digest_path(path) for path in (images, labels) if path is not None]
-    return receipt_of_scene("digits", target, config=config, seed=seed, sources=sources)
+    return receipt_of_scene(
+        "digits", target, config=config, seed=seed, module=__name__, sources=sources
+    )
 
 
 def scene(

@@ -18,7 +18,8 @@ from invae import dims
 from invae.config.synthetic import DomainsConfig, FieldConfig
 from invae.progress import Progress, silent
 from invae.storage import store
-from invae.storage.provenance import Receipt, code_digest, digest_json, now, stage_key, versions
+from invae.storage.code_digest import code_digest
+from invae.storage.provenance import Receipt, digest_json, now, stage_key, versions
 from invae.storage.store import Variable
 from invae.synthetic.landau import wall_speed
 from invae.synthetic.probe import CHANNELS, PAD, draw_faults, record
@@ -101,7 +102,7 @@ def simulate_dataset(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.D
 def make_receipt(target: Path, *, config: DomainsConfig, seed: int) -> Receipt:
     """The receipt of a simulated recording."""
     values = config.model_dump(mode="json")
-    code = code_digest("synthetic", "storage")
+    code = code_digest(__name__)
     return Receipt(
         stage="simulate",
         key=stage_key("simulate", inputs=[], config=values, code=code, seed=seed),

@@ -62,7 +62,7 @@ def simulate(
 
 def make_receipt(target: Path, *, config: GrapheneConfig, seed: int) -> Receipt:
     """The receipt of a scan."""
-    return receipt_of_scene("graphene", target, config=config, seed=seed)
+    return receipt_of_scene("graphene", target, config=config, seed=seed, module=__name__)
 
 
 def make_rows(rows: range, *, config: GrapheneConfig, seed: int) -> dict[str, np.ndarray]:

@@ -13,10 +13,10 @@ from invae import dims
 from invae.config.schema import Config
 from invae.progress import Progress, silent
 from invae.storage import store
+from invae.storage.code_digest import code_digest
 from invae.storage.provenance import (
     Receipt,
     Source,
-    code_digest,
     digest_json,
     now,
     stage_key,
@@ -116,11 +116,17 @@ def is_written(
 
 
 def receipt_of_scene(
-    name: str, target: Path, *, config: Config, seed: int, sources: Sequence[Source] = ()
+    name: str,
+    target: Path,
+    *,
+    config: Config,
+    seed: int,
+    module: str,
+    sources: Sequence[Source] = (),
 ) -> Receipt:
-    """The receipt of a set, known before a picture is made."""
+    """The receipt of a set, known before a picture is made; `module` is where its scene is drawn."""
     values = config.model_dump(mode="json")
-    code = code_digest("synthetic", "storage")
+    code = code_digest(module, __name__)
     inputs = [name, *(source.sha256 for source in sources)]
     return Receipt(
         stage="simulate",
@@ -159,7 +165,8 @@ class Simulator(Generic[Settings]):
 
     def make_receipt(self, target: Path, *, config: Settings, seed: int) -> Receipt:
         """The receipt of a set, known before a picture is made."""
-        return receipt_of_scene(self.name, target, config=config, seed=seed)
+        module = self.scene.__module__
+        return receipt_of_scene(self.name, target, config=config, seed=seed, module=module)
 
     def simulate(
         self,

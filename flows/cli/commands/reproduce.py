@@ -193,7 +193,7 @@ def changes_since(receipts: Mapping[str, "Receipt"]) -> list[str]:
     other = [
         name
         for name, receipt in receipts.items()
-        if receipt.code != provenance.code_digest(*stages.STAGES[name].rooms)
+        if receipt.code != stages.code_of_receipt(receipt)
     ]
     if is_from_elsewhere(receipts):
         notes.append(

@@ -2,28 +2,19 @@
 
 import ast
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from invae.config import ComputeConfig, ProcessConfig
 from invae.errors import InputError, StoreError
 from invae.stages import stages
-from invae.storage import provenance, store
+from invae.storage import code_digest, provenance, store
 from invae.storage.provenance import Source
 
-PACKAGE = provenance.PACKAGE
-ALWAYS = {"cluster", "errors", "progress", "config", "provenance"}
-"""Code without values of its own: where blocks run; and settings are in the key themselves."""
-
-MODULES = {
-    "ingest": "readers/ingest.py",
-    "describe": "descriptors/describe.py",
-    "train": "training/train.py",
-    "embed": "embed.py",
-    "analyse": "analysis/analyse.py",
-    "report": "report/__init__.py",
-}
+ROOT = Path(__file__).parents[3]
 
 
 def keys(config: ProcessConfig, digest: str = "a" * 64) -> dict[str, str]:
@@ -116,39 +107,88 @@ def test_a_store_of_which_one_file_changed_is_read_again(tmp_path):
     assert stages.sources_of([tmp_path / "scan.zarr"]) != before
 
 
-def rooms_imported(file: Path) -> set[str]:
-    """Files and folders of the package that a module imports, and what these import in turn."""
-    found: set[str] = set()
-    todo = [file]
-    while todo:
-        for node in ast.walk(ast.parse(todo.pop().read_text())):
-            if not isinstance(node, ast.ImportFrom | ast.Import):
-                continue
-            names = [alias.name for alias in node.names]
-            if isinstance(node, ast.ImportFrom):
-                names = [f"{node.module}.{name}" for name in names] + [node.module or ""]
-            for parts in (name.split(".") for name in names):
-                if parts[0] != "invae" or len(parts) < 2 or parts[1] in ALWAYS | found:
-                    continue
-                room = PACKAGE / parts[1]
-                files = sorted(room.rglob("*.py")) if room.is_dir() else [room.with_suffix(".py")]
-                if files[0].exists():
-                    found.add(parts[1])
-                    todo += files
-    return found
-
-
 @pytest.mark.parametrize("stage", stages.STAGES.values(), ids=lambda stage: stage.name)
-def test_all_code_that_a_stage_imports_is_in_its_key(stage):
-    module = PACKAGE / MODULES[stage.name]
-    own = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    needed = rooms_imported(module) | {own}
-    assert needed <= {room.removesuffix(".py") for room in stage.rooms}
+def test_the_code_of_a_stage_is_all_that_its_task_runs(stage):
+    tree = ast.parse((ROOT / "tasks" / f"{stage.name}.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {name.module for node in imports for name in code_digest._names(node)}
+    run = {name for name in modules if name.startswith("invae.") and code_digest.computes(name)}
+    assert stage.module in run
+    assert run <= code_digest.imported_by(stage.module)
 
 
-def test_every_room_in_a_key_exists():
-    for stage in stages.STAGES.values():
-        assert all((PACKAGE / room).exists() for room in stage.rooms)
+def key_of_ingest(path: Path, **settings: object) -> str:
+    """The key under which a file is ingested, read afresh."""
+    stages._digest_of_state.cache_clear()
+    config = ProcessConfig.model_validate({"ingest": settings})
+    (source,) = stages.sources_of([path])
+    return stages.receipt_of_recording(path.parent, (source,), config).key
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    np.save(tmp_path / "image.npy", np.random.default_rng(0).normal(size=(8, 9)))
+    return tmp_path / "image.npy"
+
+
+def with_code(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Let one module have other code."""
+    unchanged = code_digest.own_digest.__wrapped__
+    code_digest.own_digest.cache_clear()
+    code_digest.code_digest.cache_clear()
+    monkeypatch.setattr(
+        code_digest, "own_digest", lambda name: "other" if name == module else unchanged(name)
+    )
+
+
+@pytest.fixture(autouse=True)
+def _code_is_read_again() -> Iterator[None]:
+    yield
+    code_digest.code_digest.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("module", "changes"),
+    [
+        ("invae.readers.formats.npy", True),
+        ("invae.readers.formats.gwy", False),
+        ("invae.readers.formats.nsid", False),
+        ("invae.readers.recording", True),
+        ("invae.readers.ingest", True),
+        ("invae.report.style", False),
+    ],
+)
+def test_the_key_of_ingest_holds_the_reader_that_is_used_and_no_other(
+    image, monkeypatch, module, changes
+):
+    before = key_of_ingest(image)
+    with_code(monkeypatch, module)
+    assert (key_of_ingest(image) != before) is changes
+
+
+def test_a_reader_named_in_the_configuration_is_in_the_key(image, monkeypatch):
+    before = key_of_ingest(image, format="npy")
+    with_code(monkeypatch, "invae.readers.formats.npy")
+    assert key_of_ingest(image, format="npy") != before
+
+
+def test_the_receipt_of_a_recording_names_its_reader(image):
+    (source,) = stages.sources_of([image])
+    assert source.reader == "invae.readers.formats.npy"
+    receipt = stages.receipt_of_recording(image.parent, (source,), ProcessConfig())
+    assert provenance.Receipt.from_json(receipt.to_json()).sources == (source,)
+    assert stages.code_of_receipt(receipt) == receipt.code
+
+
+def test_a_receipt_from_before_readers_were_kept_still_opens():
+    old = {"name": "scan.ibw", "sha256": "a" * 64, "n_bytes": 1}
+    assert Source(**old).reader == ""
+
+
+def test_a_file_that_no_reader_recognises_has_a_key(tmp_path):
+    (tmp_path / "scan.unknown").write_bytes(b"12345")
+    (source,) = stages.sources_of([tmp_path / "scan.unknown"])
+    assert source.reader == ""
 
 
 @pytest.mark.parametrize(

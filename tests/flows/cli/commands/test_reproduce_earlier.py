@@ -10,15 +10,16 @@ import pytest
 
 from flows.cli.main import execute
 from invae.stages import stages
+from invae.storage.code_digest import imported_by
 
 ROOT = Path(__file__).parents[4]
 MOST_COMMITS = 40
 STAGES = sorted(
     {
-        f"invae/{room}"
+        f"{module.replace('.', '/')}.py"
         for name, stage in stages.STAGES.items()
         if name != "report"
-        for room in stage.rooms
+        for module in imported_by(stage.module)
     }
 )
 """Code that the values of a result depend on."""
