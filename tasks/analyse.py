@@ -6,7 +6,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import artifacts, runs
 from tasks.devices import one_thread
 
@@ -28,10 +28,10 @@ def analyse(
 
     with one_thread():
         interpret(
-            place(recording).absolute(),
-            place(patches).absolute(),
-            place(model).absolute(),
-            place(embedding).absolute(),
+            as_path(recording).absolute(),
+            as_path(patches).absolute(),
+            as_path(model).absolute(),
+            as_path(embedding).absolute(),
             job.target,
             config=config.analyse,
             seed=config.seed,

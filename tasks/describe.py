@@ -4,7 +4,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import runs
 
 
@@ -22,7 +22,7 @@ def describe(recording: str, config: ProcessConfig) -> State[str]:
     from invae.descriptors.describe import describe as extract
 
     extract(
-        place(recording).absolute(),
+        as_path(recording).absolute(),
         job.target,
         config=config.describe,
         receipt=job.receipt,

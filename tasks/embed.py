@@ -4,7 +4,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import gpu_slot, runs
 from tasks.devices import one_thread
 
@@ -24,8 +24,8 @@ def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
 
     with gpu_slot.fitted(asked, section="embed") as job, one_thread():
         encode(
-            place(patches).absolute(),
-            place(model).absolute(),
+            as_path(patches).absolute(),
+            as_path(model).absolute(),
             job.target,
             config=job.config.embed,
             receipt=job.receipt,

@@ -11,7 +11,7 @@ from filelock import Timeout
 
 from invae.errors import InvaeError
 from invae.storage import store
-from invae.storage.location import ObjectPath, place
+from invae.storage.location import ObjectPath, as_path
 from tasks.lease import Busy, is_leased, leased
 from tasks.locks import kernel_lock
 
@@ -31,7 +31,7 @@ def exclusive(folder: str | Path) -> Iterator[None]:
     Raises:
         Busy: if another run has the folder.
     """
-    path = place(folder)
+    path = as_path(folder)
     key = path.resolve()
     if key in _held:
         yield

@@ -10,7 +10,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import artifacts, runs
 
 MAPS = "what-the-model-sees"
@@ -33,7 +33,7 @@ def report(result: str, config: ProcessConfig) -> State[str]:
     from invae.report import report as write
 
     write(
-        place(result).absolute(),
+        as_path(result).absolute(),
         job.target,
         config=config.report,
         receipt=job.receipt,

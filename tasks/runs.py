@@ -18,7 +18,7 @@ from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMem
 from invae.redaction import redacted
 from invae.stages import stages
 from invae.storage import store
-from invae.storage.location import place
+from invae.storage.location import as_path
 from invae.storage.provenance import Receipt, now
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of, telling_seconds
@@ -104,7 +104,9 @@ def reprocess_sentence() -> str:
 
 def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
     """Where the stores of a recording go."""
-    return str(stages.folder_of([Path(source) for source in sources], place(out), name).absolute())
+    return str(
+        stages.folder_of([Path(source) for source in sources], as_path(out), name).absolute()
+    )
 
 
 @dataclass
@@ -195,7 +197,7 @@ def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -
     # absolute: the workers of a cluster may stand in another folder
     given = [Path(source).absolute() for source in sources]
     paths = stages.in_order(given, config.ingest.order)
-    where = place(folder).absolute()
+    where = as_path(folder).absolute()
     receipt = stages.receipt_of_recording(
         where, stages.sources_of(paths), config, flow_run=flow_run_id()
     )
@@ -205,7 +207,7 @@ def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -
 def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
     """The job of a later stage, beside the store that it reads first."""
     interrupts.obey()
-    folder = place(first_input).absolute().parent
+    folder = as_path(first_input).absolute().parent
     found = stages.STAGES[stage]
     receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
     return Job(found, folder, receipt, config)

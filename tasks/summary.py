@@ -3,7 +3,7 @@
 from typing import Any
 
 from invae.stages import stages
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import artifacts
 from tasks.progress import duration
 from tasks.recording_folder import read_record
@@ -12,7 +12,7 @@ from tasks.runs import sentence_of
 
 def show_recording(folder: str) -> None:
     """What was made of a recording, out of what and how long it took; a run that made nothing has said it all before."""
-    here = place(folder)
+    here = as_path(folder)
     record = read_record(here)
     made = record.get("stages", {})
     this_run = artifacts.flow_run_id()

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import gpu_slot, runs
 from tasks.curve import LiveCurve
 from tasks.devices import one_thread
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 def train(patches: str, config: ProcessConfig) -> State[str]:
     """Fit the model to the patches; goes on from the last checkpoint to the values of an undisturbed run."""
-    return _fit(runs.job_of("train", patches, config), place(patches).absolute())
+    return _fit(runs.job_of("train", patches, config), as_path(patches).absolute())
 
 
 @task(
@@ -36,8 +36,8 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
 )
 def train_together(patches: list[str], model: str, config: ProcessConfig) -> State[str]:
     """Fit one model to the patches of several recordings, given by their stores in this order."""
-    paths = [place(path).absolute() for path in patches]
-    return _fit(runs.job_of_several(paths, place(model).absolute(), config), paths)
+    paths = [as_path(path).absolute() for path in patches]
+    return _fit(runs.job_of_several(paths, as_path(model).absolute(), config), paths)
 
 
 def _fit(asked: runs.Job, patches: Path | list[Path]) -> State[str]:

@@ -6,7 +6,7 @@ from prefect.states import Completed
 
 from invae.stages import stages
 from invae.storage import store
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import interrupts, runs
 from tasks.progress import audience
 
@@ -22,7 +22,7 @@ def adopt(patches: str, model: str) -> State[str]:
     interrupts.obey()
     from invae.training.model_folder import refuse_unfit
 
-    source, target = place(model), place(patches).parent / stages.STAGES["train"].output
+    source, target = as_path(model), as_path(patches).parent / stages.STAGES["train"].output
     refuse_unfit(source, store.open_store(patches), patches=patches)
     store.share(source, target)
     audience().end("train", None)

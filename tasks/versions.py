@@ -11,7 +11,7 @@ from invae.config import ProcessConfig
 from invae.errors import InputError
 from invae.stages import stages, versions
 from invae.storage import provenance, store
-from invae.storage.location import place
+from invae.storage.location import as_path
 from invae.storage.provenance import Source
 from tasks import interrupts, runs
 from tasks.ingest import ingest
@@ -31,12 +31,12 @@ def take_over(
 ) -> State[str]:
     """Put into a version's folder all that is there already under its key; the record begins with it."""
     interrupts.obey()
-    plan, target = plan_of(recording, out, config, model=model), place(folder)
+    plan, target = plan_of(recording, out, config, model=model), as_path(folder)
     if plan.folder == target:
         target.mkdir(parents=True, exist_ok=True)
         for name, path in plan.held.items():
             store.share(path, target / stages.STAGES[name].output)
-        _begin_record(plan, place(out) / recording, config)
+        _begin_record(plan, as_path(out) / recording, config)
     kept = ", ".join(plan.held) or "nothing"
     return Completed(data=folder, message=f"{kept} taken over; to be made: {', '.join(plan.made)}")
 
@@ -47,12 +47,12 @@ def bring_in(folder: str, recording: str, out: str, config: ProcessConfig) -> st
     Raises:
         InputError: a file is not what it was.
     """
-    target = place(folder) / stages.STAGES["ingest"].output
+    target = as_path(folder) / stages.STAGES["ingest"].output
     if store.read_receipt(target) is not None:
         audience().end("ingest", None)
         return str(target)
     files = files_of(recording, out)
-    made = place(out) / recording
+    made = as_path(out) / recording
     then = store.read_receipt(made / target.name)
     refuse_others(files, then.sources if then else (), made=made)
     return ingest([str(file) for file in files], folder, config).result()

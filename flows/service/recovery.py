@@ -20,7 +20,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Crashed
 
 from flows.watching import runs
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks.recording_folder import is_busy
 
 PAGE = 200
@@ -41,7 +41,7 @@ def recover(*, crashed_since: datetime | None = None) -> list[str]:
     found = []
     with get_client(sync_client=True) as client:
         for run in _interrupted(client, crashed_since):
-            folder = place(run.parameters["out"]) / str(run.parameters.get("name") or "")
+            folder = as_path(run.parameters["out"]) / str(run.parameters.get("name") or "")
             if run.parameters.get("name") and is_busy(folder):
                 continue
             runs.again(run.id, why="its process was stopped; it goes on")

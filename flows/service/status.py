@@ -12,7 +12,7 @@ from flows.service.doctor.reachable import Reached, reached
 from flows.watching import ledger
 from invae.stages import stages
 from invae.storage import store
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks.recording_folder import RUN_FILE, is_busy, read_record
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _on_server(client: "SyncPrefectClient", out: Path) -> Iterator[Standing]:
     seen: set[str] = set()
     for run in _runs(client):
         values = run.parameters
-        if place(str(values.get("out", ""))).absolute() != out.absolute():
+        if as_path(str(values.get("out", ""))).absolute() != out.absolute():
             continue
         sources = [Path(str(source)) for source in values.get("sources", ())]
         name = values.get("name") or (stages.name_of(sources) if sources else "")

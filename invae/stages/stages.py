@@ -16,7 +16,7 @@ from invae.errors import InputError, StoreError
 from invae.redaction import holds_secret
 from invae.storage import provenance, store
 from invae.storage.code_digest import code_digest
-from invae.storage.location import place
+from invae.storage.location import as_path
 from invae.storage.provenance import Receipt, Source
 
 LONGEST_NAME = 120
@@ -127,13 +127,13 @@ def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
     """
     if not paths:
         raise InputError("no recording was given; name at least one file")
-    if any(holds_secret(str(place)) for place in (*paths, out)):
+    if any(holds_secret(str(path)) for path in (*paths, out)):
         raise InputError("an address has a password or key in it; set it in the environment")
     if name is not None and (safe_name(name) != name):
         raise InputError(
             f"name {name!r} is not usable as a folder; {safe_name(name)!r} would be (letters, digits, . _ + -)"
         )
-    return place(out) / (name or name_of(paths))
+    return as_path(out) / (name or name_of(paths))
 
 
 def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:

@@ -1,8 +1,8 @@
-"""Where stores live: a folder here, or a prefix of an object store by its URL (`s3://bucket/prefix`).
+"""Where stores lie: in a folder, or under a prefix of an object store given by its URL (`s3://bucket/prefix`).
 
-An object store has no folders, no rename and no locks; it has objects that are written whole, and one that is refused if it
-is there already. `ObjectPath` gives these pathlib's words, so that only `store` knows how a place of either kind is published.
-Credentials come from the environment, as each cloud's own tools read them; never from a URL.
+An object store has no folders, no rename and no locks. Its objects are written whole, and writing one can be refused if it
+already exists. `ObjectPath` offers this with the methods of pathlib, so that only `store` knows how either kind is published.
+Credentials come from the environment, as each cloud's own tools read them, never from a URL.
 """
 
 import fnmatch
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3", "gs", "az")
-"""Amazon's and all that speak like it, Google's, Azure's."""
+"""Amazon S3 and compatible stores, Google Cloud Storage, Azure."""
 
 SECONDS_OF_RETRYING = 60
-"""So long an object store may not answer before that is an error."""
+"""How long a request to an object store is repeated before it is an error [s]."""
 
 _ADDRESS = re.compile(r"^([a-z][a-z0-9]+):/{1,2}(?!/)(.*)$")  # pathlib makes one slash of two
 _FILE = re.compile(r"^file:/{1,3}(?!/)")
 
 
-def place(text: str | Path) -> Path:
-    """The place that a path or URL means.
+def as_path(text: str | Path) -> Path:
+    """The path or URL as a path: an `ObjectPath` on an object store, an ordinary one otherwise.
 
     Raises:
-        InputError: If it is a URL of another kind, without a bucket, or with credentials in it.
+        InputError: If a URL has another scheme, names no bucket, or contains credentials.
     """
     words = str(text)
     if isinstance(text, ObjectPath):
@@ -47,22 +47,26 @@ def place(text: str | Path) -> Path:
     return _object(words) if _ADDRESS.match(words) else Path(text)
 
 
-def in_folder(text: str | Path, *, what: str) -> Path:
-    """The folder that a path means, for what can lie nowhere else.
+def as_local_path(text: str | Path, *, what: str) -> Path:
+    """The path of a folder on this machine.
+
+    Args:
+        text: path or URL.
+        what: what must lie in a folder, for the message.
 
     Raises:
-        InputError: If it is an address on an object store.
+        InputError: If it is a URL of an object store.
     """
-    found = place(text)
-    if isinstance(found, ObjectPath):
-        raise InputError(f"{found}: {what} can only go into a folder; give one")
-    return found
+    path = as_path(text)
+    if isinstance(path, ObjectPath):
+        raise InputError(f"{path}: {what} can only go into a folder; give one")
+    return path
 
 
 def _object(words: str) -> "ObjectPath":
-    found = _ADDRESS.match(words)
-    assert found is not None
-    scheme, rest = found.groups()
+    address = _ADDRESS.match(words)
+    assert address is not None
+    scheme, rest = address.groups()
     shown = re.sub(r"^[^/]*@", "…@", rest)
     if scheme not in SCHEMES:
         raise InputError(
@@ -92,12 +96,12 @@ def objects_at(url: str) -> "ObjectStore":
 
 
 @contextmanager
-def answering(path: "ObjectPath") -> Iterator[None]:
-    """Turn what an object store answers into one line; what may pass is a `ConnectionError`.
+def explaining_errors(path: "ObjectPath") -> Iterator[None]:
+    """Replace errors of an object store by errors of one line; a temporary one is a `ConnectionError`.
 
     Raises:
-        StoreError: If it does not let us.
-        ConnectionError: If it does not answer, or has too much to do.
+        StoreError: If access is denied, or the bucket does not exist.
+        ConnectionError: If the store does not answer or is overloaded.
     """
     from obstore import exceptions
 
@@ -108,10 +112,10 @@ def answering(path: "ObjectPath") -> Iterator[None]:
             f"{path}: is not allowed; check the credentials in the environment"
         ) from error
     except (FileNotFoundError, exceptions.GenericError, exceptions.JoinError) as error:
-        told = str(error)
-        if "NoSuchBucket" in told:
+        message = str(error)
+        if "NoSuchBucket" in message:
             raise StoreError(f"{path}: no such bucket; make it, or name another") from error
-        if "credential" in told.lower():
+        if "credential" in message.lower():
             raise StoreError(f"{path}: there are no credentials in the environment") from error
         if isinstance(error, FileNotFoundError):
             raise
@@ -119,7 +123,7 @@ def answering(path: "ObjectPath") -> Iterator[None]:
 
 
 class ObjectPath(PosixPath):
-    """An object, or the prefix of some, of an object store; what pathlib cannot mean there is refused."""
+    """An object of an object store, or a prefix; methods of pathlib without a meaning there raise an error."""
 
     @property
     def scheme(self) -> str:
@@ -167,23 +171,23 @@ class ObjectPath(PosixPath):
         return bool(listed["common_prefixes"] or listed["objects"])
 
     def stat(self, **_: Any) -> os.stat_result:
-        """Size and time of change of the object.
+        """Size and modification time of the object.
 
         Raises:
-            FileNotFoundError: If there is none of this name.
+            FileNotFoundError: If it does not exist.
         """
         import obstore
 
-        with answering(self):
-            told = obstore.head(self.bucket, self.key)
-        changed = told["last_modified"].timestamp()
+        with explaining_errors(self):
+            head = obstore.head(self.bucket, self.key)
+        changed = head["last_modified"].timestamp()
         mode = stat.S_IFREG | stat.S_IRUSR | stat.S_IWUSR
-        return os.stat_result((mode, 0, 0, 1, 0, 0, told["size"], changed, changed, changed))
+        return os.stat_result((mode, 0, 0, 1, 0, 0, head["size"], changed, changed, changed))
 
     def read_bytes(self) -> bytes:
         import obstore
 
-        with answering(self):
+        with explaining_errors(self):
             return bytes(obstore.get(self.bucket, self.key).bytes())
 
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
@@ -192,7 +196,7 @@ class ObjectPath(PosixPath):
     def write_bytes(self, data: Any) -> int:
         import obstore
 
-        with answering(self):
+        with explaining_errors(self):
             obstore.put(self.bucket, self.key, bytes(data))
         return len(data)
 
@@ -212,32 +216,34 @@ class ObjectPath(PosixPath):
         return io.BytesIO(self.read_bytes())
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        """Nothing: a prefix is there when an object is."""
+        """Does nothing: a prefix exists when an object under it does."""
 
     def rmdir(self) -> None:
-        """Nothing: a prefix goes with its last object."""
+        """Does nothing: a prefix vanishes with its last object."""
 
     def chmod(self, mode: int, **_: Any) -> None:
-        """Nothing: who may read an object is the bucket's affair."""
+        """Does nothing: the bucket decides who may read an object."""
 
     def unlink(self, missing_ok: bool = False) -> None:
         import obstore
 
         if not missing_ok:
             self.stat()
-        with answering(self):
+        with explaining_errors(self):
             obstore.delete(self.bucket, self.key)
 
     def replace(self, target: str | os.PathLike[str]) -> Self:
-        """Give one object another name; what had that name is replaced in one moment."""
+        """Rename one object; an object of that name is replaced at once."""
         if not isinstance(target, type(self)):
-            raise StoreError(f"{self}: cannot become {target}; give it a place in the bucket")
+            raise StoreError(
+                f"{self}: cannot be renamed to {target}; give a path on the same object store"
+            )
         target.write_bytes(self.read_bytes())
         self.unlink()
         return target
 
     def rename(self, target: str | os.PathLike[str]) -> NoReturn:
-        raise StoreError(f"{self}: an object store does not rename; see `store.publish`")
+        raise StoreError(f"{self}: an object store cannot rename a prefix; use `store.publish`")
 
     def iterdir(self) -> Generator[Self, None, None]:
         listed = self._listed()
@@ -246,7 +252,7 @@ class ObjectPath(PosixPath):
             yield self / name.rstrip("/").rpartition("/")[2]
 
     def glob(self, pattern: str, **_: Any) -> Generator[Self, None, None]:  # pyright: ignore
-        """Places under this one whose names fit, part by part."""
+        """Paths under this one that match the pattern, part by part."""
         first, _slash, rest = pattern.partition("/")
         if not any(mark in first for mark in "*?["):
             inner = [self / first]
@@ -259,7 +265,7 @@ class ObjectPath(PosixPath):
                 yield found
 
     def rglob(self, pattern: str, **_: Any) -> Generator[Self, None, None]:  # pyright: ignore
-        """Objects under this prefix, at any depth, whose names fit."""
+        """Objects under this prefix, at any depth, whose names match the pattern."""
         for name in self.objects():
             if fnmatch.fnmatchcase(name.rpartition("/")[2], pattern):
                 yield self / name
@@ -269,31 +275,31 @@ class ObjectPath(PosixPath):
         import obstore
 
         start = f"{self.key}/"
-        with answering(self):
+        with explaining_errors(self):
             found = [entry for page in obstore.list(self.bucket, start) for entry in page]
         return sorted(str(entry["path"]).removeprefix(start) for entry in found)
 
     def _listed(self) -> Any:
         import obstore
 
-        with answering(self):
+        with explaining_errors(self):
             return obstore.list_with_delimiter(self.bucket, f"{self.key}/" if self.key else None)
 
 
 def remove(path: ObjectPath, *, first: tuple[str, ...]) -> None:
-    """Delete everything under a prefix; the objects named in `first` before the others."""
+    """Delete everything under a prefix, the objects named in `first` before the others."""
     import obstore
 
     names = path.objects()
     marks = [name for name in names if name in first]
-    with answering(path):
+    with explaining_errors(path):
         for some in (marks, [name for name in names if name not in first]):
             if some:
                 obstore.delete(path.bucket, [f"{path.key}/{name}" for name in some])
 
 
 def copy(source: Path, target: ObjectPath, *, last: tuple[str, ...]) -> None:
-    """Copy everything under a prefix or in a folder; within a bucket without sending it here. Those named in `last` at the end."""
+    """Copy everything in a folder or under a prefix, the objects named in `last` at the end; within a bucket the store copies."""
     from concurrent.futures import ThreadPoolExecutor
 
     import obstore
@@ -305,7 +311,7 @@ def copy(source: Path, target: ObjectPath, *, last: tuple[str, ...]) -> None:
             (target / name).write_bytes((source / name).read_bytes())
 
     names = names_in(source)
-    with answering(target), ThreadPoolExecutor(8) as pool:
+    with explaining_errors(target), ThreadPoolExecutor(8) as pool:
         list(pool.map(bring, [name for name in names if name not in last]))
         for name in last:
             if name in names:
@@ -313,7 +319,7 @@ def copy(source: Path, target: ObjectPath, *, last: tuple[str, ...]) -> None:
 
 
 def fetch(source: ObjectPath, target: Path) -> None:
-    """Copy everything under a prefix into a folder here."""
+    """Copy everything under a prefix into a folder on this machine."""
     for name in names_in(source):
         file = target / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -321,26 +327,26 @@ def fetch(source: ObjectPath, target: Path) -> None:
 
 
 def upload(file: Path, target: ObjectPath) -> None:
-    """Make an object of a file, whatever its size; it appears whole."""
+    """Upload a file of any size as one object; it appears whole."""
     import obstore
 
-    with answering(target):
+    with explaining_errors(target):
         obstore.put(target.bucket, target.key, file)
 
 
-def names_in(place: Path) -> list[str]:
-    """Names of all files or objects in a place, at any depth, relative to it."""
-    if isinstance(place, ObjectPath):
-        return place.objects()
-    return sorted(p.relative_to(place).as_posix() for p in place.rglob("*") if p.is_file())
+def names_in(folder: Path) -> list[str]:
+    """Names of all files or objects in a folder or prefix, at any depth, relative to it."""
+    if isinstance(folder, ObjectPath):
+        return folder.objects()
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 def put_if(path: ObjectPath, content: bytes, *, tag: str | None) -> str | None:
-    """Write an object if it still has this tag (none: if it is not there); its new tag, or none if somebody was faster."""
+    """Write an object if it still has this tag, or if it does not exist and `tag` is None; returns the new tag, None if another writer was first."""
     import obstore
     from obstore import exceptions
 
-    with answering(path):
+    with explaining_errors(path):
         try:
             mode = "create" if tag is None else {"e_tag": tag}
             return obstore.put(path.bucket, path.key, content, mode=mode)["e_tag"]  # pyright: ignore
@@ -349,9 +355,9 @@ def put_if(path: ObjectPath, content: bytes, *, tag: str | None) -> str | None:
 
 
 def read_tagged(path: ObjectPath) -> tuple[bytes, str]:
-    """The content of an object, and the tag by which `put_if` knows it."""
+    """The content of an object, and its tag for `put_if`."""
     import obstore
 
-    with answering(path):
-        found = obstore.get(path.bucket, path.key)
-        return bytes(found.bytes()), str(found.meta["e_tag"])
+    with explaining_errors(path):
+        answer = obstore.get(path.bucket, path.key)
+        return bytes(answer.bytes()), str(answer.meta["e_tag"])

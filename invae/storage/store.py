@@ -53,7 +53,7 @@ def writing(path: Path) -> Iterator[None]:
         NotWritable: If writing is not allowed.
     """
     try:
-        with location.answering(path) if isinstance(path, ObjectPath) else nullcontext():
+        with location.explaining_errors(path) if isinstance(path, ObjectPath) else nullcontext():
             yield
     except OSError as error:
         if error.errno in _NO_ROOM:
@@ -263,7 +263,7 @@ def block_is_written(
 
 def open_store(path: str | Path, *, group: str = "") -> xr.Dataset:
     """A store's group as a lazy Dataset; values are read when asked for."""
-    path = location.place(path)
+    path = location.as_path(path)
     if not (path / group / "zarr.json").is_file():
         place = f"{path}/{group}" if group else str(path)
         raise StoreError(f"{place} is not a Zarr store, or an unfinished one; make it again")
@@ -291,7 +291,7 @@ def begin(target: Path, key: str) -> Path:
     """The hidden place in which `target` grows; continues what was begun under the same key, removes the rest."""
     with writing(target):
         recover(target)
-        partial = place_of(target, key)
+        partial = partial_path(target, key)
         for other in target.parent.glob(f".{target.name}.*.partial"):
             if other != partial:
                 remove(other)
@@ -299,7 +299,7 @@ def begin(target: Path, key: str) -> Path:
         return partial
 
 
-def place_of(target: Path, key: str) -> Path:
+def partial_path(target: Path, key: str) -> Path:
     """Where `target` grows under this key, whether it was begun or not."""
     return target.with_name(f".{target.name}.{key[:16]}.partial")
 

@@ -11,7 +11,7 @@ import yaml
 from flows.cli.main import execute
 from invae.stages import stages
 from invae.storage import store
-from invae.storage.location import place
+from invae.storage.location import as_path
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -22,7 +22,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_recording_is_taken_in_by_url(recording, s3_bucket, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    out = place(f"s3://{s3_bucket}/{uuid4().hex}")
+    out = as_path(f"s3://{s3_bucket}/{uuid4().hex}")
     words = ["ingest", str(recording), "--config", "demo", "--set", "ingest.shard_mb=0.1"]
     assert execute([*words, "--out", str(out)]) == 0
     made = out / recording.stem / "recording.zarr"
@@ -40,7 +40,7 @@ def test_a_run_by_url_makes_what_a_run_in_a_folder_makes(
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(undisturbed.config.model_dump(mode="json")))
-    out = place(f"s3://{s3_bucket}/{uuid4().hex}")
+    out = as_path(f"s3://{s3_bucket}/{uuid4().hex}")
     words = ["run", str(undisturbed.source), "--config", str(path), "--out", str(out)]
     assert execute(words) == 0
     folder = out / undisturbed.folder.name
@@ -68,7 +68,7 @@ def test_a_run_by_url_makes_what_a_run_in_a_folder_makes(
 @pytest.fixture
 def there(undisturbed, s3_bucket) -> Path:
     """A finished recording on an object store."""
-    out = place(f"s3://{s3_bucket}/{uuid4().hex}")
+    out = as_path(f"s3://{s3_bucket}/{uuid4().hex}")
     folder = out / undisturbed.folder.name
     for stage in stages.STAGES.values():
         store.share(undisturbed.folder / stage.output, folder / stage.output)
@@ -95,7 +95,7 @@ def test_a_recording_is_had_again_by_url(undisturbed, there, tmp_path, monkeypat
         assert [name for name, (then, now) in told["digests"].items() if then != now] == [
             "result.zarr"
         ]
-    version = place(told["folder"])
+    version = as_path(told["folder"])
     assert execute(["reproduce", str(version / "result.zarr")]) == 0
     assert capsys.readouterr().out.startswith(f"{version}: identical (recording.zarr, ")
     assert execute(["export", str(version), "--to", "csv"]) == 0

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from invae.errors import StoreError
-from invae.storage.location import place
+from invae.storage.location import as_path
 from tasks import lease
 from tasks.lease import Holder
 from tasks.recording_folder import exclusive, is_busy
@@ -27,7 +27,7 @@ with exclusive(sys.argv[1]):
 
 @pytest.fixture
 def folder(s3_bucket):
-    return place(f"s3://{s3_bucket}/{uuid4().hex}/scan")
+    return as_path(f"s3://{s3_bucket}/{uuid4().hex}/scan")
 
 
 def leave(folder, holder: Holder) -> None:

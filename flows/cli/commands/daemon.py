@@ -44,9 +44,9 @@ def watched(folder: Path, out: Path, config: str, settings: Sequence[str] | None
     """
     from invae.config import WatchConfig, named
     from invae.errors import InputError
-    from invae.storage.location import in_folder
+    from invae.storage.location import as_local_path
 
-    out = in_folder(out, what="what is watched, and its ledger,")
+    out = as_local_path(out, what="what is watched, and its ledger,")
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give the one that recordings arrive in")
     name = str(Path(config).resolve()) if Path(config).is_file() else config

@@ -12,7 +12,7 @@ from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, InvaeError, StoreError
 from invae.stages import stages, versions
 from invae.storage import store
-from invae.storage.location import ObjectPath, place
+from invae.storage.location import ObjectPath, as_path
 from invae.storage.provenance import Receipt
 from tasks.devices import follows
 from tasks.progress import Audience, told
@@ -79,7 +79,7 @@ def receipt_of_model(model: Path) -> Receipt:
     Raises:
         StoreError: if there is no finished model.
     """
-    receipt = store.read_receipt(place(model))
+    receipt = store.read_receipt(as_path(model))
     if receipt is None or receipt.stage != "train":
         raise StoreError(
             f"{model} holds no finished model; give the folder that `invae train` made"
@@ -257,7 +257,7 @@ def described_in(patterns: Sequence[str]) -> list[Path]:
     output = stages.STAGES["describe"].output
     found: list[Path] = []
     for pattern in patterns:
-        path = place(pattern)
+        path = as_path(pattern)
         if path.name == versions.FOLDER and not (path / output).exists():
             continue  # a shell's * names it with the recordings
         if path.is_dir():
@@ -288,7 +288,7 @@ def recording_in(out: Path, name: str | None) -> Path:
     Raises:
         InputError: if there is none, or several to choose from.
     """
-    out, recording = place(out), stages.STAGES["ingest"].output
+    out, recording = as_path(out), stages.STAGES["ingest"].output
     if name is None and (out / recording).exists():
         return out
     found = [path.parent.name for path in sorted(out.glob(f"*/{recording}"))]

@@ -46,9 +46,9 @@ def export(
       invae export s3://bucket/results/scan --to netcdf --out scan.nc
     """
     from invae.stages import stages
-    from invae.storage.location import place
+    from invae.storage.location import as_path
 
-    source, file = place(path), out and place(out)
+    source, file = as_path(path), out and as_path(out)
     inside = source / stages.STAGES["analyse"].output
     answer(_export(inside if inside.is_dir() else source, to=to, out=file, groups=groups or []))
 

@@ -22,9 +22,9 @@ def info(
       invae info s3://bucket/results/scan/result.zarr
     """
     from invae.results import info as lines
-    from invae.storage.location import place
+    from invae.storage.location import as_path
 
-    answer(lines(place(path)))
+    answer(lines(as_path(path)))
 
 
 def configs(

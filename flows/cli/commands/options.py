@@ -110,12 +110,12 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
     from invae.errors import InputError
     from invae.readers import all_readers, files_of
     from invae.stages.stages import natural
-    from invae.storage.location import ObjectPath, place
+    from invae.storage.location import ObjectPath, as_path
 
     extensions = {extension for reader in all_readers() for extension in reader.extensions}
     found: list[Path] = []
     for path in inputs:
-        if isinstance(there := place(path), ObjectPath):
+        if isinstance(there := as_path(path), ObjectPath):
             raise InputError(f"{there}: recordings are read from folders; copy it into one")
         if not path.is_dir() or (path / "zarr.json").exists() or (path / ".zgroup").exists():
             found.append(path)

@@ -118,9 +118,9 @@ def reprocess(
 
       invae reprocess --config pfm-walls@2 --out s3://bucket/results
     """
-    from invae.storage.location import place
+    from invae.storage.location import as_path
 
-    out = place(out)
+    out = as_path(out)
     settings = options.settings(config, changes=changes, device=device, workers=workers)
     console = progress_console()
     names = chosen(out, selection or [], settings, since=since, until=until, console=console)

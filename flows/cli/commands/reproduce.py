@@ -71,16 +71,16 @@ def reproduce(
     """
     from flows.cli.commands.execute import run_all
     from invae.stages.compare import differences, digest_of
-    from invae.storage.location import place as place_of
+    from invae.storage.location import as_path
 
-    folder, console = recording_of(place_of(result)), progress_console()
+    folder, console = recording_of(as_path(result)), progress_console()
     receipts = receipts_of(folder)
     paths, outputs = _sources(folder, receipts, sources or []), _outputs(receipts)
     notes = changes_since(receipts)
     model = folder / stages_output("train") if is_from_elsewhere(receipts) else None
     for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    with _place(out and place_of(out)) as place:
+    with _place(out and as_path(out)) as place:
         settings, name = settings_of(receipts, device), folder.name
         run_all(paths, place, settings, name=name, model=model, console=console, verbose=verbose())
         again = place / folder.name

@@ -124,9 +124,9 @@ def train(
             "RECORDING… and --model DIR belong together: from what, and where to"
         )
     from flows.cli.commands import execute
-    from invae.storage.location import place
+    from invae.storage.location import as_path
 
-    folders, model = execute.described_in(recordings), place(model)
+    folders, model = execute.described_in(recordings), as_path(model)
     settings = execute.settings_for(
         folders[0], config, [*(changes or []), *options.where(device, None)]
     )

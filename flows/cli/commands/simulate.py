@@ -112,13 +112,13 @@ def digits(
     """
     from invae.config import named
     from invae.config.synthetic import DigitsConfig
-    from invae.storage.location import place
+    from invae.storage.location import as_path
     from invae.synthetic.digits import make_receipt
     from invae.synthetic.digits import simulate as make
 
     values = named.changed({}, changes or [])
     settings = named.checked(DigitsConfig, values, prefix="digits")
-    out, files = place(out), {"images": images, "labels": labels}
+    out, files = as_path(out), {"images": images, "labels": labels}
     key = make_receipt(out, config=settings, seed=seed, **files).key
     write = partial(make, out, config=settings, seed=seed, **files)
     answer(_simulated(out, key, write, console=progress_console()))
@@ -191,11 +191,11 @@ def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: 
     Raises:
         StoreError: if something else is in its place.
     """
-    from invae.storage.location import place
+    from invae.storage.location import as_path
     from invae.synthetic.domains import make_receipt
     from invae.synthetic.domains import simulate as make
 
-    out = place(out)
+    out = as_path(out)
     key = make_receipt(out, config=config, seed=seed).key
     write = partial(make, out, config=config, seed=seed)
     return _simulated(out, key, write, console=console)
@@ -224,9 +224,9 @@ def _answer_scene(
 ) -> None:
     """Make a set from changed settings, and say where it is."""
     from invae.config import named
-    from invae.storage.location import place
+    from invae.storage.location import as_path
 
-    out = place(out)
+    out = as_path(out)
     settings = named.checked(schema, named.changed({}, changes or []), prefix=name)
     key = scene.make_receipt(out, config=settings, seed=seed).key
     write = partial(scene.simulate, out, config=settings, seed=seed)

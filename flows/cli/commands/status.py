@@ -37,9 +37,9 @@ def status(
 
     server.prepare_environment(verbose=False)
     from flows.service.status import overview
-    from invae.storage.location import place
+    from invae.storage.location import as_path
 
-    found = overview(place(out))
+    found = overview(as_path(out))
     if as_json:
         answer(json.dumps(found.to_json(), indent=1))
         return

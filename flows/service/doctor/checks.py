@@ -9,7 +9,7 @@ from flows.service.doctor.reachable import Reached, Silence, reached
 from flows.service.doctor.server import check_limit, check_schedules, check_zombies
 from flows.service.doctor.stores import check_leftovers, check_shards
 from flows.service.doctor.versions import check_pins
-from invae.storage.location import ObjectPath, place
+from invae.storage.location import ObjectPath, as_path
 
 
 def examine(out: Path, *, fix: bool = False) -> list[Check]:
@@ -22,7 +22,7 @@ def examine(out: Path, *, fix: bool = False) -> list[Check]:
     pins = check_pins()
     from prefect.settings import get_current_settings
 
-    settings, out = get_current_settings(), place(out)
+    settings, out = get_current_settings(), as_path(out)
     elsewhere = isinstance(out, ObjectPath)
     here = [
         *check_room(*([] if elsewhere else [out]), settings.home),

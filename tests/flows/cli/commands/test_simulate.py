@@ -11,7 +11,7 @@ from flows.cli import terminal
 from flows.cli.main import execute
 from invae.stages.compare import digest_of
 from invae.storage import store
-from invae.storage.location import place
+from invae.storage.location import as_path
 
 FRAMES = [
     *("--set", "imaging.n_frames=20"),
@@ -99,4 +99,4 @@ def test_a_set_is_made_by_url_with_the_values_that_it_has_in_a_folder(name, s3_b
     assert execute([*command, "set.zarr"]) == 0
     assert execute([*command, made]) == 0
     assert "unchanged" in capsys.readouterr().err
-    assert digest_of(place(made)) == digest_of(Path("set.zarr"))
+    assert digest_of(as_path(made)) == digest_of(Path("set.zarr"))
