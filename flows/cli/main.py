@@ -40,9 +40,24 @@ app = typer.Typer(
 )
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version and exit, before a command is looked for."""
+    if wanted:
+        from invae import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def invae(
-    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+    version: bool = typer.Option(
+        False,
+        "--version",
+        help="Show the version and exit.",
+        callback=show_version,
+        is_eager=True,
+    ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     verbose: bool = typer.Option(False, "--verbose", help="Show the log of Prefect."),
 ) -> None:
@@ -53,11 +68,6 @@ def invae(
       invae run scan.ibw --config pfm-walls --out results
     """
     MANNER.debug, MANNER.verbose = debug, verbose
-    if version:
-        from invae import __version__
-
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 for module in (

@@ -3,12 +3,14 @@
 Names never differ between families; what a family lacks is absent.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor
 
 from invae import dims
@@ -29,13 +31,17 @@ from invae.models.objective import Evaluation, evaluate
 from invae.models.pose_search.estimate import Found, FoundAngle
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
-from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training.annotations import SiteKnown
 from invae.training.batches import Batches, PatchSource, open_patches
 from invae.training.checkpoint import device_of
 from invae.training.model_folder import Trained, load, load_parts
 from invae.training.train import limits_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from invae.storage import store
 
 AXES = ("y", "x")
 MOST_NAMES = 5
@@ -94,6 +100,8 @@ def embed(
         StoreError: A store is missing or unfinished.
         InputError: The model was made for patches of another shape.
     """
+    from invae.storage import store
+
     device = device_of(compute.device)
     trained = load(model, device=device)
     source = unlabelled(open_patches(patches, limits=limits_of(trained.config)))
@@ -221,6 +229,8 @@ def dataset_of(
     values: Mapping[str, np.ndarray], *, coords: Mapping[str, xr.DataArray]
 ) -> xr.Dataset:
     """What was said of every site, labelled."""
+    import xarray as xr
+
     variables = {
         name: (described(name)[0], value, described(name)[1]) for name, value in values.items()
     }
@@ -230,6 +240,8 @@ def dataset_of(
 
 def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
     """The sites of several recordings after each other; `source` counts on, so that it says from which one each came."""
+    import xarray as xr
+
     moved, first = [], 0
     for part in parts:
         own = part.get("source", xr.zeros_like(part["log_likelihood"], dtype=np.int32))
@@ -257,6 +269,8 @@ def site_coordinates(patches: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArr
 
 def _layout(trained: Trained, n_sites: int) -> dict[str, store.Variable]:
     """Variables of the embedding, found by encoding one empty patch."""
+    from invae.storage import store
+
     geometry = trained.model.geometry
     like = trained.model.standardise.offset
     blank = torch.zeros(1, geometry.n_channels, geometry.height, geometry.width, device=like.device)
@@ -280,6 +294,8 @@ def held_out_of(trained: Trained, model: Path, key: str, *, n_sites: int) -> np.
         key: Of the descriptor store.
         n_sites: In the store.
     """
+    from invae.storage import store
+
     first, parts = 0, load_parts(model)
     for part in parts:
         if part.key == key:
@@ -297,6 +313,8 @@ def held_out_of(trained: Trained, model: Path, key: str, *, n_sites: int) -> np.
 
 def _origin_of(model: Path, receipt: Receipt) -> dict[str, object]:
     """A note on a model that was not trained on this recording alone."""
+    from invae.storage import store
+
     parts, made = load_parts(model), store.read_receipt(model)
     if not parts and (
         made is None or made.inputs.get("describe") == receipt.inputs.get("describe")

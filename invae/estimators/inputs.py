@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-import xarray as xr
 
 from invae import dims
 from invae.errors import InputError
@@ -14,7 +13,10 @@ from invae.models.likelihoods import Limits
 from invae.training.annotations import places_of
 from invae.training.batches import ArraySource, PatchSource, open_patches
 
-Data = np.ndarray | xr.DataArray | str | Path | Sequence[str | Path]
+if TYPE_CHECKING:
+    import xarray as xr
+
+Data: TypeAlias = "np.ndarray | xr.DataArray | str | Path | Sequence[str | Path]"
 """Patches (site, y, x) or (site, channel, y, x), or the path of a store that holds them, or paths of several."""
 
 IMAGE = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
@@ -39,8 +41,10 @@ def refuse_mask(patches: Data, given: Any) -> None:
 
 def source_of(
     patches: Data, valid: np.ndarray | None, *, limits: Limits | None
-) -> tuple[PatchSource, xr.Dataset | None]:
+) -> tuple[PatchSource, "xr.Dataset | None"]:
     """Patches to read from, and the labels they came with."""
+    import xarray as xr
+
     if isinstance(patches, str | Path):
         refuse_mask(patches, valid)
         from invae.storage import store

@@ -1,13 +1,14 @@
 """`InvariantVAE`: arrays in, labelled latents out; thin, the flows use the same parts."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import xarray as xr
 from pydantic import ValidationError
 
 from invae import dims
@@ -49,6 +50,9 @@ from invae.training.fit import Epoch
 from invae.training.model_folder import Trained
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, limits_of, train_on
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 BATCH = 512
 
@@ -153,7 +157,7 @@ class InvariantVAE:
         condition: np.ndarray | xr.DataArray | None = None,
         progress: Progress = silent,
         on_epoch: OnEpoch = ignore,
-    ) -> "InvariantVAE":
+    ) -> InvariantVAE:
         """Train from fresh weights; returns the estimator itself.
 
         Patches from a store are held out by blocks of space and time, others one by one.
@@ -256,6 +260,8 @@ class InvariantVAE:
         Raises:
             InputError: A latent is given that the family does not have, or has another shape.
         """
+        import xarray as xr
+
         known = np.atleast_2d(np.asarray(content, dtype=np.float32))
         latents = {"content": numbers_of("content", known, (len(known), self.config.latent_dim))}
         poses = {"angle": angle, "shift": shift, "scale": scale, "shear": shear}
@@ -334,6 +340,8 @@ class InvariantVAE:
         The range holds 95 % of the training sites in every dimension; dimensions beyond the second stay at its middle.
         With one content dimension there is no latent_2; a family without classes has one class.
         """
+        import xarray as xr
+
         limits = self.trained.content_range
         axes = [np.linspace(low, high, steps) for low, high in limits[:2]]
         grid = np.tile([(low + high) / 2 for low, high in limits], (steps ** len(axes), 1))
@@ -360,7 +368,7 @@ class InvariantVAE:
         model_folder.save(folder, self.trained)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "auto") -> "InvariantVAE":
+    def load(cls, path: str | Path, *, device: str = "auto") -> InvariantVAE:
         """The estimator of a folder, or of the `model/` of a run.
 
         Raises:

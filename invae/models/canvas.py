@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invae.models.batch import Geometry, Patches
+from invae.models.compilation import uncompiled
 from invae.models.fields import Code, Field
 from invae.models.generators import Evidence, Generator, Picture
-from invae.models.geometry.polar import bilinear, uncompiled
+from invae.models.geometry.polar import bilinear
 from invae.models.geometry.pose import pixel_grid
 from invae.models.latents import Latents, NormalPrior
 from invae.models.likelihoods import Noise

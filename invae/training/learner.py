@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from invae.models.batch import Patches
+from invae.models.compilation import compile_function
 from invae.models.inference import Noise
 from invae.models.loss import Loss, Tally
 from invae.models.objective import Evaluation, Objective, evaluate
@@ -111,7 +112,7 @@ class VAELearner:
         """
         self.module, self.objective = model, objective
         self._evaluate: Callable[[VAE, Patches, Noise | None], Evaluation] = (
-            torch.compile(evaluate) if compiled else evaluate
+            compile_function(evaluate) if compiled else evaluate
         )
 
     @property

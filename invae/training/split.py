@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import KDTree
 
 BLOCK_WINDOWS = 2.0
 """Side of a block in units of the window: smaller ones lose too many neighbours, larger ones are too few."""
@@ -80,6 +79,8 @@ def _blocks(places: Places) -> np.ndarray:
 
 def _overlap(places: Places, held_out: np.ndarray) -> np.ndarray:
     """Sites whose patch shares a pixel of a frame with a held-out patch, those themselves included."""
+    from scipy.spatial import KDTree
+
     scaled = np.stack(
         (
             places.frame / places.n_frames,

@@ -1,9 +1,7 @@
 """The polar grid: turning a picture on it is a circular shift, and all turns at once are one Fourier transform."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 import torch
 from jaxtyping import Float
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invae.models.batch import Geometry, Patches
+from invae.models.compilation import uncompiled
 from invae.models.geometry.circle import TURN
 
 
@@ -147,18 +146,6 @@ class PolarGrid(nn.Module):
         """Share of a pixel at each coordinate that the disc covers, with an edge one pixel wide."""
         radius = coords.norm(dim=-1) * self.half_side
         return (0.5 + self.n_radii * self.step - radius).clamp(0, 1)
-
-
-Function = TypeVar("Function", bound=Callable[..., Tensor])
-
-
-def uncompiled(function: Function) -> Function:
-    """The same function, left out by torch.compile.
-
-    Inductor's gradients are wrong where complex numbers are in its graph (torch 2.13: those of the disc's likelihood by up to
-    twice their size, without a word), so Fourier transforms stay out of what it compiles.
-    """
-    return cast(Function, torch.compiler.disable(function))
 
 
 @uncompiled

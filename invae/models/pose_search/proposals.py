@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invae.models.batch import Known, Patches
+from invae.models.compilation import uncompiled
 from invae.models.geometry.circle import TURN, AnglePosterior
-from invae.models.geometry.polar import PolarGrid, uncompiled
+from invae.models.geometry.polar import PolarGrid
 from invae.models.latents import Normal
 from invae.models.networks.encoders import Features
 
