@@ -56,9 +56,15 @@ class AtomNetworkConfig(Config):
     """Sd of the target Gaussian on an atom [px]."""
     n_steps: Annotated[int, Field(ge=1, le=10**6)] = 900
     """Number of training steps, each on new images."""
+    steps_per_epoch: Annotated[int, Field(ge=1, le=10**6)] = 30
+    """Number of steps after which the network is validated on held-out images; the best epoch's weights are kept."""
+    patience: Annotated[int, Field(ge=1)] = 10
+    """Number of epochs without a better held-out score after which the training stops."""
     batch_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Number of images per step."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-2
     """Highest learning rate of Adam; it rises over the first twentieth of the steps and then falls to zero as a cosine."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+    """Least time between checkpoints [s]."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of all random numbers."""

@@ -1,4 +1,4 @@
-"""How many atoms a network finds on images it has not seen, how many it invents, and how far off it is."""
+"""Scores of a network that marks atoms, on simulated images that it has not seen."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from invae.segmentation.atom_images import draw
 
 N_IMAGES = 40
 NEAR = 0.3
-"""An atom is found if it is nearer than this share of the spacing."""
+"""Largest distance of a detected atom from the true one, as a share of the spacing."""
 UNSEEN = 1
-"""Added to the seed: images of a training and of its judgement have nothing in common."""
+"""Added to the seed: images of a training and of its score have nothing in common."""
 
 
 @dataclass(frozen=True)
-class Matched:
-    """Found places against true ones, each at most once."""
+class Matches:
+    """Detected atoms against true ones, each at most once."""
 
     n_right: int
     n_false: int
@@ -28,36 +28,36 @@ class Matched:
     """Sum of the squared distances of the right ones [px²]."""
 
 
-def judge(network: AtomNetwork, config: AtomNetworkConfig) -> dict[str, float]:
-    """`precision`, `recall`, `f1` of all atoms of unseen images, and `rms` distance of those found [px]."""
-    found = []
+def scores(network: AtomNetwork, config: AtomNetworkConfig) -> dict[str, float]:
+    """`precision`, `recall`, `f1` of all atoms of unseen images, and `rms` distance of the detected ones [px]."""
+    matches: list[Matches] = []
     for number in range(N_IMAGES):
-        made = draw(config.images, seed=config.seed + UNSEEN, number=number)
-        places = centres(mark(made.image, network))
-        found.append(match(places, made.places, within=NEAR * made.spacing))
-    return summary(found)
+        simulated = draw(config.images, seed=config.seed + UNSEEN, number=number)
+        detected = centres(mark(simulated.image, network))
+        matches.append(match(detected, simulated.places, within=NEAR * simulated.spacing))
+    return summary(matches)
 
 
-def match(found: np.ndarray, true: np.ndarray, *, within: float) -> Matched:
-    """Places (atom, axis) that are each other's nearest and nearer than that [px]."""
-    if not len(found) or not len(true):
-        return Matched(0, len(found), len(true), 0.0)
-    distance, nearest = map(np.asarray, KDTree(true).query(found))
-    back = np.asarray(KDTree(found).query(true)[1])
-    right = (distance < within) & (back[nearest] == np.arange(len(found)))
+def match(detected: np.ndarray, true: np.ndarray, *, within: float) -> Matches:
+    """Pairs of places (atom, axis) that are each other's nearest, and nearer than `within` [px]."""
+    if not len(detected) or not len(true):
+        return Matches(0, len(detected), len(true), 0.0)
+    distance, nearest = map(np.asarray, KDTree(true).query(detected))
+    back = np.asarray(KDTree(detected).query(true)[1])
+    right = (distance < within) & (back[nearest] == np.arange(len(detected)))
     n_right = int(right.sum())
     square = float((distance[right] ** 2).sum())
-    return Matched(n_right, len(found) - n_right, len(true) - n_right, square)
+    return Matches(n_right, len(detected) - n_right, len(true) - n_right, square)
 
 
-def summary(found: list[Matched]) -> dict[str, float]:
-    """`precision`, `recall`, `f1` and `rms` [px] over images, every atom counting alike."""
+def summary(matches: list[Matches]) -> dict[str, float]:
+    """`precision`, `recall`, `f1` and `rms` [px] over images; every atom has the same weight."""
     right, false, missed = (
-        sum(getattr(m, f"n_{k}") for m in found) for k in ("right", "false", "missed")
+        sum(getattr(m, f"n_{k}") for m in matches) for k in ("right", "false", "missed")
     )
     return {
         "precision": right / max(1, right + false),
         "recall": right / max(1, right + missed),
         "f1": 2 * right / max(1, 2 * right + false + missed),
-        "rms": (sum(m.square for m in found) / max(1, right)) ** 0.5,
+        "rms": (sum(m.square for m in matches) / max(1, right)) ** 0.5,
     }

@@ -362,10 +362,6 @@ class HintedBatches:
                 return self.batches.annotated(annotations).epoch(number, seed=seed)
         return self.batches.epoch(number, seed=seed)
 
-    def in_order(self) -> Iterator[Patches]:
-        """Every site once, in the order of the source, without hints."""
-        return self.batches.in_order()
-
 
 def ahead(items: Iterator[Item]) -> Iterator[Item]:
     """The same items; while one is used, the next is made by a thread."""

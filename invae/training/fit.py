@@ -15,7 +15,7 @@ from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
 from invae.models.loss import Loss, Tally
 from invae.training.distributed import ALONE, Part, Team
-from invae.training.learner import Batch, Learner, Loader
+from invae.training.learner import Batch, HeldOutBatches, Learner, TrainingBatches
 
 USUAL_EPOCHS = 60
 LEAST_STEPS = 1500
@@ -26,7 +26,7 @@ NORMS = 64
 """Steps over which the usual norm of the gradient is the median."""
 ROUNDING = 1e-9
 NOISE, VALIDATION = 3, 4
-"""Streams of random numbers that follow from one seed; the loaders have others."""
+"""Streams of random numbers that follow from one seed; the batches have others."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ class Fit(Generic[Batch]):
     def __init__(
         self,
         learner: Learner[Batch],
-        training: Loader[Batch],
-        held_out: Loader[Batch],
+        training: TrainingBatches[Batch],
+        held_out: HeldOutBatches[Batch],
         *,
         plan: Plan,
         seed: int,

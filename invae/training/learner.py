@@ -1,6 +1,6 @@
 """Learners: a module, its loss on a batch, and the score by which epochs are compared. `Fit` trains any of them.
 
-A new kind of model becomes trainable by one class that follows `Learner`, and batches that follow `Loader`. The loop, checkpoints,
+A new kind of model becomes trainable by one class that follows `Learner`, and by batches of its own. The loop, checkpoints,
 resuming, early stop, learning rate, gradient clip and several processes are those of `Fit`.
 """
 
@@ -39,8 +39,8 @@ BatchLearned = TypeVar("BatchLearned", bound=Items, contravariant=True)
 
 
 @runtime_checkable
-class Loader(Protocol[BatchRead]):
-    """Batches on a device, epoch by epoch; equal numbers and seeds give equal batches."""
+class TrainingBatches(Protocol[BatchRead]):
+    """Batches to learn from, epoch by epoch; equal numbers and seeds give equal batches."""
 
     @property
     def device(self) -> torch.device: ...
@@ -55,11 +55,16 @@ class Loader(Protocol[BatchRead]):
         ...
 
     def epoch(self, number: int, *, seed: int) -> Iterator[BatchRead]:
-        """The batches to train on in an epoch, counted from 0."""
+        """The batches of an epoch, counted from 0."""
         ...
 
+
+@runtime_checkable
+class HeldOutBatches(Protocol[BatchRead]):
+    """Batches to validate on."""
+
     def in_order(self) -> Iterator[BatchRead]:
-        """The same batches each time, for validation."""
+        """The same batches each time; none if nothing is held out."""
         ...
 
 

@@ -2,21 +2,27 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.commands import options
 from flows.cli.terminal import answer, progress_console
 
+if TYPE_CHECKING:
+    from invae.config.segment import AtomNetworkConfig
+    from invae.models.networks.unet import AtomNetwork
+    from invae.training.fit import Epoch
+
 
 def train_finder(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to put it.")],
     changes: options.Changes = None,
 ) -> None:
-    """Train the network that marks atoms on simulated images, and say how well it does on unseen ones.
+    """Train the network that marks atoms on simulated images, and score it on other simulated images.
 
-    The one that comes with the package was made so, with the settings as they are.
+    A killed training goes on from its last checkpoint when the command is given again. The network in the package was
+    trained with the default settings.
 
     For example:
 
@@ -24,26 +30,41 @@ def train_finder(
 
       invae train-finder --out finder --set images.spacing=[10,40] --set n_steps=2000 --set seed=1
     """
-    from flows.cli.console import shown
     from invae.config import named
     from invae.config.segment import AtomNetworkConfig
-    from invae.segmentation.network_folder import refuse_others, save
-    from invae.segmentation.score import judge
-    from invae.segmentation.train import train
+    from invae.segmentation.network_folder import save, unfinished
+    from invae.segmentation.score import scores
 
     values = named.changed({}, changes or [])
     config = named.checked(AtomNetworkConfig, values, prefix="train-finder")
-    refuse_others(out)
-    with shown(progress_console()) as audience:
-        began = time.monotonic()
-        audience.begin("train")
+    network = _trained(config, checkpoints=unfinished(out, config))
+    result = scores(network, config)
+    save(out, network, config, scores=result)
+    answer(f"{out}: F1 {result['f1']:.3f} on unseen images, {result['rms']:.2f} px off")
+
+
+def _trained(config: "AtomNetworkConfig", *, checkpoints: Path) -> "AtomNetwork":
+    """The trained network; steps and the held-out score are shown meanwhile."""
+    from flows.cli.console import shown
+    from invae.segmentation.train import train
+
+    with shown(progress_console()) as display:
+        start, note = time.monotonic(), ""
+
+        def on_epoch(epoch: "Epoch") -> None:
+            nonlocal note
+            best = "" if epoch.best else ", not the best"
+            note = f"log likelihood {epoch.score:.4f} nats per held-out pixel{best}"
+
+        display.begin("train")
         network = train(
-            config, progress=lambda done, total: audience.move("train", done, total, "")
+            config,
+            checkpoints=checkpoints,
+            progress=lambda done, total: display.move("train", done, total, note),
+            on_epoch=on_epoch,
         )
-        audience.end("train", time.monotonic() - began)
-    judged = judge(network, config)
-    save(out, network, config, judged=judged)
-    answer(f"{out}: F1 {judged['f1']:.3f} on unseen images, {judged['rms']:.2f} px off")
+        display.end("train", time.monotonic() - start)
+    return network
 
 
 def register(app: typer.Typer) -> None:

@@ -79,7 +79,7 @@ def test_atoms_of_a_clear_image_are_found_in_their_places(seed):
 def test_a_network_is_kept_and_made_again(tmp_path):
     config = tiny()
     network = train(config)
-    save(tmp_path / "kept", network, config, judged={"f1": 0.5})
+    save(tmp_path / "kept", network, config, scores={"f1": 0.5})
     again = load(tmp_path / "kept")
     image = draw(config.images, seed=1, number=0).image
     np.testing.assert_allclose(mark(image, again), mark(image, network), atol=2e-3)

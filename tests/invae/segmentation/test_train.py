@@ -9,7 +9,7 @@ from invae.config.segment import AtomNetworkConfig
 from invae.segmentation.atom_finder import mark, standardised
 from invae.segmentation.atom_images import draw, marks
 from invae.segmentation.score import match
-from invae.segmentation.train import train
+from invae.segmentation.train import TrainingImages, batch_of, begin, train
 
 TINY = {"width": 4, "n_steps": 2, "batch_size": 2, "images": {"size": 32}}
 
@@ -47,6 +47,32 @@ def test_the_seed_decides_the_weights_and_nothing_else_does():
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["mark.weight"], other["mark.weight"])
+
+
+def test_the_best_epoch_on_held_out_images_remains():
+    fit = begin(tiny(n_steps=12, steps_per_epoch=3, learning_rate=0.5))
+    epochs = list(fit.epochs())
+    assert [len(e.held_out) for e in epochs] == [1, 1, 1, 1]
+    best = max(epochs, key=lambda e: e.score)
+    assert fit.validate()["log_likelihood"] == pytest.approx(best.score, rel=1e-6)
+
+
+def test_every_step_has_its_own_images_however_the_epochs_divide():
+    seen: list[tuple[int, int]] = []
+    images = TrainingImages(tiny(n_steps=7, steps_per_epoch=3), progress=lambda *d: seen.append(d))
+    batches = [batch for epoch in range(3) for batch in images.epoch(epoch, seed=0)]
+    assert seen == [(step, 7) for step in range(1, 8)]
+    expected = batch_of(images.config, range(12, 14), seed=0)
+    assert torch.equal(batches[6].images, expected.images)
+    assert torch.equal(batches[6].marks, expected.marks)
+    assert len({batch.images.sum().item() for batch in batches}) == 7
+
+
+def test_a_training_that_no_longer_improves_stops():
+    epochs = list(
+        begin(tiny(n_steps=20, steps_per_epoch=1, patience=2, learning_rate=1e-12)).epochs()
+    )
+    assert len(epochs) < 20
 
 
 def test_training_lowers_the_loss():

@@ -1,7 +1,9 @@
-"""A learner of one's own goes through the loop, its checkpoints and its early stop."""
+"""A learner of one's own goes through the loop, its checkpoints and its early stop; nothing else steps an optimizer."""
 
+import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from invae.models.loss import Loss, Tally
 from invae.training.checkpoint import CHECKPOINT_FILE, run_epochs
 from invae.training.fit import Fit, Plan
 
+ROOT = Path(__file__).parents[3]
 SLOPE = 3.0
 
 
@@ -49,8 +52,12 @@ class Draws:
         for _ in range(self.n_batches):
             yield Points(torch.randn(8, 1, generator=generator))
 
+
+class Kept:
+    """The same points each time."""
+
     def in_order(self) -> Iterator[Points]:
-        return self.epoch(99, seed=0)
+        return Draws(2).epoch(99, seed=0)
 
 
 class Line:
@@ -81,7 +88,7 @@ class Line:
 
 def begin(**changes: object) -> Fit[Points]:
     values = {"n_epochs": 12, "patience": 12, "learning_rate": 0.05, **changes}
-    return Fit(Line(), Draws(5), Draws(2), plan=Plan(**values), seed=1)  # type: ignore[arg-type]
+    return Fit(Line(), Draws(5), Kept(), plan=Plan(**values), seed=1)  # type: ignore[arg-type]
 
 
 def state(fit: Fit[Points]) -> dict[str, Tensor]:
@@ -123,3 +130,22 @@ def test_a_killed_learner_goes_on_to_the_same_bits_with_its_running_statistics(t
 
 def test_a_learner_that_no_longer_improves_stops():
     assert len(list(begin(n_epochs=30, patience=2, learning_rate=1e-30).epochs())) < 30
+
+
+def test_nothing_but_the_loop_steps_an_optimizer():
+    """No other file of the packages follows a loss back, or speaks of optimizers."""
+    files = [p for package in ("invae", "tasks", "flows") for p in (ROOT / package).rglob("*.py")]
+    stepping = {
+        str(path.relative_to(ROOT))
+        for path in files
+        if any(_steps(node) for node in ast.walk(ast.parse(path.read_text())))
+    }
+    assert stepping == {"invae/training/fit.py"}
+
+
+def _steps(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in ("backward", "optim", "zero_grad")
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").startswith("torch.optim")
+    return isinstance(node, ast.Import) and any("torch.optim" in n.name for n in node.names)

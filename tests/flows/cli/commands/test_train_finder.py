@@ -1,8 +1,9 @@
 """`invae train-finder`: a network in a folder, and how well it does."""
 
 import pytest
+import torch
 
-from flows.cli import terminal
+from flows.cli import console, terminal
 from flows.cli.main import execute
 from invae.segmentation.network_folder import load
 
@@ -20,3 +21,28 @@ def test_the_command_trains_and_says_how_well_it_did(tmp_path, capsys, monkeypat
     assert execute(["train-finder", "--out", str(out), *sets]) == 0
     assert capsys.readouterr().out.startswith(f"{out}: F1 ")
     assert load(out).mark.out_channels == 4
+
+
+def test_a_killed_training_goes_on_to_the_weights_of_an_undisturbed_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("invae.segmentation.score.N_IMAGES", 2)
+    changes = ["width=4", "n_steps=6", "steps_per_epoch=2", "batch_size=2", "images.size=32"]
+    sets = [word for change in [*changes, "checkpoint_seconds=0"] for word in ("--set", change)]
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert execute(["train-finder", "--out", str(undisturbed), *sets]) == 0
+    steps: list[int] = []
+    move = console.Lines.move
+
+    def interrupted(self, stage: str, done: int, total: int, note: str) -> None:
+        steps.append(done)
+        move(self, stage, done, total, note)
+        if done == 5 and len(steps) == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(console.Lines, "move", interrupted)
+    assert execute(["train-finder", "--out", str(killed), *sets]) != 0
+    assert not killed.exists()
+    assert execute(["train-finder", "--out", str(killed), *sets]) == 0
+    assert steps == [1, 2, 3, 4, 5, 5, 6]
+    weights = [load(folder).state_dict() for folder in (undisturbed, killed)]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "undisturbed"]
