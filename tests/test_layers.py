@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS: list[set[str]] = [
     {"errors", "dims", "progress", "redaction"},
+    {"latent_table"},
     {"config"},
     {"storage"},
     {"samples"},

@@ -25,14 +25,13 @@ from invae.analysis.inputs import Inputs
 from invae.analysis.summary import summarise
 from invae.analysis.traversal import Decode
 from invae.config import AnalyseConfig, ComputeConfig
+from invae.latent_table import plain_numbers
 from invae.progress import Progress, silent
 from invae.storage import store
 from invae.storage.provenance import Receipt
 
 SAME = 0.95
 """Content dimensions with a larger correlation say the same."""
-NUMBERS = ("content", "shift", "scale", "shear", "target")
-"""Latents from which known variables are read; an angle is read by itself."""
 
 
 def analyse(
@@ -175,7 +174,7 @@ def _against_known(sites: xr.Dataset, beside: xr.Dataset | None) -> dict[str, xr
         certainty = sites["angle_resultant"].to_numpy() if "angle_resultant" in sites else None
         found, true = sites["angle"].to_numpy(), numbers["angle"]
         scored = angle_scores(found, true, known=known, label=label, certainty=certainty)
-    latents = [np.atleast_2d(sites[n].to_numpy().T).T for n in NUMBERS if n in sites.variables]
+    latents = [np.atleast_2d(sites[n].to_numpy().T).T for n in plain_numbers(sites.variables)]
     spaces = {"latents": np.concatenate(latents, axis=1)}
     if beside is not None and "pca" in beside["baseline"]:
         spaces["pca"] = beside["content"].sel(baseline="pca").to_numpy()
@@ -204,7 +203,8 @@ def _found(sites: xr.Dataset) -> np.ndarray:
 
 def _numbers_per_patch(sites: xr.Dataset) -> int:
     """Numbers that the model spends on a patch: content, target and pose."""
-    present = [sites[name].shape for name in (*NUMBERS, "angle") if name in sites.variables]
+    names = [*plain_numbers(sites.variables), *({"angle"} & {*sites.variables})]
+    present = [sites[name].shape for name in names]
     return sum(shape[1] if len(shape) > 1 else 1 for shape in present)
 
 

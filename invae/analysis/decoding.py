@@ -9,6 +9,7 @@ import xarray as xr
 
 from invae import dims
 from invae.analysis.traversal import Decode
+from invae.latent_table import LATENTS, row_of
 from invae.models.latents import ClassPrior
 from invae.models.vae import VAE
 from invae.training.checkpoint import device_of
@@ -18,8 +19,6 @@ BATCH = 256
 LEAST_SUPPORT = 0.5
 """A pixel of which the decoder speaks for a smaller share is left empty."""
 MOST_DISCRETE = 9
-POSES = ("angle", "shift", "scale", "shear")
-SIZES: Mapping[str, int] = {"angle": 1, "shift": 2, "scale": 1, "shear": 1}
 
 
 def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
@@ -31,7 +30,7 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
     place = device_of(device)
     trained = load(model, device=place)
     vae, config = trained.model, trained.config
-    sizes = {name: SIZES[name] for name in POSES if name in vae.poses}
+    sizes = {name: row_of(name).size or 1 for name in vae.poses}
     sizes |= {"target": config.n_targets, "condition": config.n_conditions}
     at_rest, unit = _scales(vae, sizes)
 
@@ -49,7 +48,8 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
                 rest = at_rest[name]
                 value = np.asarray(given.get(name, rest), dtype=np.float64)
                 value = np.broadcast_to(value.reshape(-1, size), (n, size))
-                latents[name] = np.log(value) if name == "scale" else (value - rest) / unit[name]
+                plain = row_of(name).measure != "logarithm"
+                latents[name] = (value - rest) / unit[name] if plain else np.log(value)
         if n_states := n_states_of(vae):
             state = np.asarray(given.get("class", 0)).astype(np.int64)
             latents["class"] = np.eye(n_states)[np.broadcast_to(state, n)]
@@ -67,9 +67,11 @@ def _scales(
     vae: VAE, sizes: Mapping[str, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """What stands for nothing known of every latent, and its unit inside the model, in the units of an embedding."""
-    at_rest = {name: np.zeros(size) for name, size in sizes.items()} | {"scale": np.ones(1)}
-    unit = {name: np.ones(size) for name, size in sizes.items()}
-    unit["shift"] = np.full(2, vae.geometry.half_side)
+    at_rest = {name: np.full(size, row_of(name).at_rest) for name, size in sizes.items()}
+    unit = {
+        name: np.full(size, vae.geometry.half_side if row_of(name).measure == "half side" else 1.0)
+        for name, size in sizes.items()
+    }
     for name, standard in (
         ("target", vae.standardise_target),
         ("condition", vae.standardise_condition),
@@ -108,8 +110,8 @@ def latents_of(sites: xr.Dataset) -> dict[str, np.ndarray]:
     """What a decoder is given beside the content so that it draws these sites as they are."""
     given = {
         name: sites[name].transpose(dims.SITE, ...).to_numpy()
-        for name in (*POSES, "target", "condition")
-        if name in sites.variables
+        for name, row in LATENTS.items()
+        if (row.pose is not None or name in ("target", "condition")) and name in sites.variables
     }
     state = states_of(sites)
     return given if state is None else {**given, "class": state}

@@ -8,6 +8,7 @@ from scipy.spatial import KDTree
 
 from invae import dims
 from invae.config import AnalyseConfig, ComputeConfig
+from invae.latent_table import LATENTS
 from invae.progress import Progress, silent
 from invae.storage import store
 from invae.storage.blocks import map_blocks
@@ -123,7 +124,7 @@ def _places(dataset: xr.Dataset) -> np.ndarray:
 
 
 def grid_maps(sites: xr.Dataset, *, frames: np.ndarray) -> xr.Dataset:
-    """`content_map`, `angle_map`, `cluster_map`, `error_map` over the grid of sites; NaN (−1) where there is no site.
+    """`content_map`, `cluster_map`, `error_map` and a map of every pose of one number (`angle_map`, …) over the grid of sites; NaN (−1) where there is no site.
 
     Grid positions are the distinct y and x of the sites [pixel].
     """
@@ -151,7 +152,7 @@ def grid_maps(sites: xr.Dataset, *, frames: np.ndarray) -> xr.Dataset:
 
 _MAPPED = {
     "content_map": "content",
-    "angle_map": "angle",
+    **{f"{name}_map": name for name, row in LATENTS.items() if row.mapped},
     "cluster_map": "cluster",
     "error_map": "reconstruction_error",
 }

@@ -1,44 +1,15 @@
 """Settings of a model: poses, latent variables, encoder, decoder, likelihood; a family names a combination of them."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    Tag,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from invae.config.family import Family, PoseInference, PoseName
 from invae.config.objective import ObjectiveConfig
 from invae.config.schema import Config
+from invae.latent_table import poses
 
-Family = Literal[
-    "AE", "VAE", "rVAE", "tVAE", "rtVAE", "scaleVAE", "shearVAE", "affineVAE", "AVAE",
-    "skip-VAE", "skip-rVAE", "skip-tVAE", "skip-rtVAE",
-    "cVAE", "crVAE", "ctVAE", "crtVAE",
-    "jVAE", "jrVAE", "jtVAE", "jrtVAE",
-    "ssVAE", "ssrVAE", "sstVAE", "ssrtVAE",
-    "ssregVAE", "ssregrVAE", "ssregtVAE", "ssregrtVAE",
-]  # fmt: skip
-OTHER_NAMES = {
-    "shift-VAE": "tVAE",
-    "shiftVAE": "tVAE",
-    "trVAE": "rtVAE",
-    "jtrVAE": "jrtVAE",
-    "sstrVAE": "ssrtVAE",
-    "ctrVAE": "crtVAE",
-}
-"""Names used in the literature, and ours."""
-YOUR_OWN = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
-"""`module:NAME`, a family defined in your own code."""
-PoseName = Literal["rotation", "shift", "scale", "shear"]
-PoseInference = Literal["amortised", "exact", "refined"]
 ClassInference = Literal["exact", "gumbel"]
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
@@ -212,18 +183,6 @@ NoiseConfig = Annotated[
 ]
 
 
-def _our_name(family: Any) -> Any:
-    return OTHER_NAMES.get(family, family) if isinstance(family, str) else family
-
-
-def _family_of_your_own(family: Any, handler: ValidatorFunctionWrapHandler) -> str:
-    return family if isinstance(family, str) and YOUR_OWN.match(family) else handler(family)
-
-
-def _as_str(family: str) -> str:
-    return family
-
-
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
@@ -233,12 +192,7 @@ class ModelConfig(Config):
 
     kind: Annotated[Literal["vae"], Field(exclude_if=lambda kind: kind == "vae")] = "vae"
     """Kind of model; a configuration without it is that of a VAE, and is written without it."""
-    family: Annotated[
-        Family,
-        WrapValidator(_family_of_your_own),
-        BeforeValidator(_our_name),
-        PlainSerializer(_as_str, return_type=str),
-    ] = "rtVAE"
+    family: Family = "rtVAE"
     """Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some patches, c condition."""
     poses: tuple[PoseName, ...] | None = None
     """Poses; replaces those of the family."""
@@ -262,6 +216,10 @@ class ModelConfig(Config):
     translation: TranslationConfig = TranslationConfig()
     scaling: ScalingConfig = ScalingConfig()
     shearing: ShearingConfig = ShearingConfig()
+    pose_priors: Mapping[PoseName, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, exclude_if=lambda sds: not sds
+    )
+    """Sd of the prior of each pose without a section of its own, by name, in the unit of the pose."""
     search: SearchConfig = SearchConfig()
     encoder: EncoderConfig | None = None
     decoder: DecoderConfig | None = None
@@ -276,6 +234,23 @@ class ModelConfig(Config):
         self.objective.refuse_contradictions(beta=self.beta, n_classes=self.n_classes)
         return self
 
+    @model_validator(mode="after")
+    def _priors_have_one_place(self) -> Self:
+        for option in self.pose_priors:
+            if (section := poses()[option].placed.section) is not None:
+                raise ValueError(f"pose_priors has {option!r}; set {section}.prior_sd instead")
+        return self
+
+    def prior_sd(self, option: str) -> float | None:
+        """Sd of the prior of a pose in the model's own unit; None is uniform over the circle.
+
+        Args:
+            option: Its name in the configuration.
+        """
+        pose = poses()[option].placed
+        if pose.section is not None:
+            return getattr(self, pose.section).prior_sd
+        return self.pose_priors.get(option, pose.prior_sd)
 
 def kind_of(model: Any) -> Any:
     """The tag of a model's configuration: that of a VAE where it has none."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invae.config.model import PoseName
+from invae.config.family import PoseName
 from invae.config.schema import Config
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from invae import dims
 from invae.config import ComputeConfig, EmbedConfig
+from invae.latent_table import row_of, variable_of
 from invae.models.batch import Known, Patches
 from invae.models.canvas import ShiftPosterior
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal
@@ -49,39 +50,12 @@ MOST_NAMES = 5
 SHARD_SITES = 4096
 """Sites of one shard of the embedding, the unit of writing and of resuming."""
 
-VARIABLES: Mapping[str, tuple[tuple[str, ...], dict[str, object]]] = {
-    "content": ((dims.SITE, dims.LATENT), dims.attrs("content: what the patch shows")),
-    "content_sd": ((dims.SITE, dims.LATENT), dims.attrs("standard deviation of the content")),
-    "angle": (
-        (dims.SITE,),
-        dims.attrs("angle of the pattern, positive as np.rot90", "rad"),
-    ),
-    "angle_resultant": (
-        (dims.SITE,),
-        dims.attrs("certainty of the angle: 1 is one sharp peak, 0 none or several"),
-    ),
-    "shift": (
-        (dims.SITE, dims.AXIS),
-        dims.attrs("position of the pattern's centre in the patch", "pixel"),
-    ),
-    "shift_sd": ((dims.SITE, dims.AXIS), dims.attrs("standard deviation of the shift", "pixel")),
-    "scale": ((dims.SITE,), dims.attrs("magnification of the pattern")),
-    "scale_sd": ((dims.SITE,), dims.attrs("standard deviation of the magnification's logarithm")),
-    "shear": (
-        (dims.SITE,),
-        dims.attrs("shear of the pattern before its turn; down leans to the right", "rad"),
-    ),
-    "shear_sd": ((dims.SITE,), dims.attrs("standard deviation of the shear", "rad")),
-    "target": ((dims.SITE, dims.VARIABLE), dims.attrs("inferred values of the target variables")),
-    "target_sd": ((dims.SITE, dims.VARIABLE), dims.attrs("standard deviation of the target")),
-    "log_likelihood": ((dims.SITE,), dims.attrs("log-likelihood of the patch [nat]")),
-    "elbo": ((dims.SITE,), dims.attrs("lower bound of the patch's log evidence [nat]")),
-    "reconstruction_error": (
-        (dims.SITE,),
-        dims.attrs("rms difference of patch and reconstruction, over pixels that both know"),
-    ),
+SCORES: Mapping[str, str] = {
+    "log_likelihood": "log-likelihood of the patch [nat]",
+    "elbo": "lower bound of the patch's log evidence [nat]",
+    "reconstruction_error": "rms difference of patch and reconstruction, over pixels that both know",
 }
-"""Dimensions and attributes of all that can be said of a site."""
+"""How well a model explains each site, by name; the latents stand in `invae.latent_table`."""
 
 
 def embed(
@@ -125,7 +99,7 @@ def embed(
 
 
 def encode_batches(model: VAE, batches: Batches) -> dict[str, np.ndarray]:
-    """What the model says of every site, by the names of `VARIABLES`; only a batch is on the device."""
+    """What the model says of every site, by the names of latents and `SCORES`; only a batch is on the device."""
     pieces = [encode_batch(model, batch) for batch in batches.in_order()]
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
@@ -158,14 +132,7 @@ def _as_array(value: Tensor) -> np.ndarray:
 
 def described(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
     """Dimensions and attributes of a variable of the embedding."""
-    if name in VARIABLES:
-        return VARIABLES[name]
-    latent = name.removesuffix("_probability")
-    if not name.startswith(dims.CLASS):
-        return (dims.SITE,), dims.attrs(f"{name} of the pattern")
-    if latent == name:
-        return (dims.SITE,), dims.attrs("most probable class")
-    return (dims.SITE, latent), dims.attrs("probability of each class")
+    return ((dims.SITE,), dims.attrs(SCORES[name])) if name in SCORES else variable_of(name)
 
 
 def settled(posterior: Posterior) -> Posterior:
@@ -189,10 +156,12 @@ def _said_of_pose(name: str, posterior: Posterior, half_side: float) -> dict[str
 
 def _measured(name: str, value: Tensor, sd: Tensor, half_side: float) -> dict[str, Tensor]:
     """A pose and its sd in the units of the embedding."""
-    if name == "shift":
-        return {name: value * half_side, f"{name}_sd": sd * half_side}
-    value, sd = value.squeeze(-1), sd.squeeze(-1)
-    return {name: value.exp() if name == "scale" else value, f"{name}_sd": sd}
+    row = row_of(name)
+    if row.measure == "half side":
+        value, sd = value * half_side, sd * half_side
+    if row.dim is None:
+        value, sd = value.squeeze(-1), sd.squeeze(-1)
+    return {name: value.exp() if row.measure == "logarithm" else value, f"{name}_sd": sd}
 
 
 def _said_of_classes(model: VAE, found: Evaluation) -> dict[str, Tensor]:

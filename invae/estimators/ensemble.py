@@ -14,6 +14,7 @@ from invae.errors import InputError, StoreError
 from invae.estimators.alignment import Words, class_names, learn, translate
 from invae.estimators.inputs import Data
 from invae.estimators.invariant_vae import InvariantVAE
+from invae.latent_table import plain_numbers
 from invae.progress import Progress, silent
 
 CARD_FILE = "ensemble.json"
@@ -86,7 +87,7 @@ class Ensemble:
     ) -> xr.Dataset:
         """What the members say together, in the words of the reference.
 
-        Of `content`, `shift`, `scale`, `shear` and `target` the mean, and as `<name>_dispersion` the sd between members; of `angle`
+        Of content, target and all poses but the angle the mean, and as `<name>_dispersion` the sd between members; of `angle`
         the circular mean and sd [rad]; `class` is the class of highest mean `class_probability`, `class_entropy` the entropy of
         that mean [nats], `agreement` the share of members whose own class it is. `attrs["unstable_classes"]` names the classes
         on whose sites members agree too little.
@@ -159,19 +160,18 @@ def together(members: Sequence[xr.Dataset]) -> xr.Dataset:
     """Means and dispersions of members that use the same words; see `Ensemble.encode`."""
     first = members[0]
     said: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, object]]] = {}
-    for name in ("content", "shift", "scale", "shear", "target"):
-        if name in first.variables:
-            values = np.stack([each[name].values for each in members])
-            where = tuple(map(str, first[name].dims))
-            told = dict(first[name].attrs)
-            said[name] = (where, values.mean(0), told)
-            said[f"{name}_dispersion"] = (where, values.std(0), _between(told))
+    for name in plain_numbers(first.variables):
+        values = np.stack([each[name].values for each in members])
+        where = tuple(map(str, first[name].dims))
+        attrs = dict(first[name].attrs)
+        said[name] = (where, values.mean(0), attrs)
+        said[f"{name}_dispersion"] = (where, values.std(0), _between(attrs))
     if "angle" in first:
         mean = np.exp(1j * np.stack([each["angle"].values for each in members])).mean(0)
-        told = dict(first["angle"].attrs)
-        said["angle"] = ((dims.SITE,), np.angle(mean), told)
+        attrs = dict(first["angle"].attrs)
+        said["angle"] = ((dims.SITE,), np.angle(mean), attrs)
         spread = np.sqrt(-2 * np.log(np.abs(mean).clip(1e-9, 1)))
-        said["angle_dispersion"] = ((dims.SITE,), spread, _between(told))
+        said["angle_dispersion"] = ((dims.SITE,), spread, _between(attrs))
     found = xr.Dataset(said, coords=_site_coords(first))
     for name in class_names(first):
         found = found.assign(_consensus(members, name))

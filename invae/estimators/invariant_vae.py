@@ -13,14 +13,12 @@ from pydantic import ValidationError
 
 from invae import dims
 from invae.config import ModelConfig, TrainingConfig
+from invae.config.family import PoseInference
 from invae.config.model import (
     ClassInference,
     DecoderConfig,
     EncoderConfig,
-    Family,
     NoiseConfig,
-    PoseInference,
-    PoseName,
     RotationConfig,
     ScalingConfig,
     SearchConfig,
@@ -38,7 +36,8 @@ from invae.estimators.inputs import (
     several,
     source_of,
 )
-from invae.models.families import SIZE, family_of, refuse_idle
+from invae.latent_table import row_of
+from invae.models.families import family_of, refuse_idle
 from invae.models.latents import ClassPrior
 from invae.progress import Progress, silent
 from invae.training import model_folder
@@ -70,18 +69,19 @@ class InvariantVAE:
 
     def __init__(
         self,
-        family: Family | str = "rVAE",
+        family: str = "rVAE",
         *,
         latent_dim: int = 2,
         n_classes: int | tuple[int, ...] | None = None,
         pose_inference: PoseInference | None = None,
         class_inference: ClassInference | None = None,
         seed: int = 0,
-        poses: Sequence[PoseName] | None = None,
+        poses: Sequence[str] | None = None,
         rotation: RotationConfig | Mapping[str, Any] | None = None,
         translation: TranslationConfig | Mapping[str, Any] | None = None,
         scaling: ScalingConfig | Mapping[str, Any] | None = None,
         shearing: ShearingConfig | Mapping[str, Any] | None = None,
+        pose_priors: Mapping[str, float] | None = None,
         search: SearchConfig | Mapping[str, Any] | None = None,
         encoder: EncoderConfig | Mapping[str, Any] | None = None,
         decoder: DecoderConfig | Mapping[str, Any] | None = None,
@@ -95,18 +95,19 @@ class InvariantVAE:
 
         Args:
             family: Such as rVAE (rotation), tVAE (shift), rtVAE (both), affineVAE, jrVAE (classes), ssrVAE (classes with
-                some labels), crVAE (condition), AVAE (pose searched for); `invae.config.model.Family` names all. Or
+                some labels), crVAE (condition), AVAE (pose searched for); `invae.config.family.families()` names all. Or
                 `module:NAME` for one of your own.
             latent_dim: Number of content dimensions.
             n_classes: For families with classes; from the labels when empty. Several numbers for several discrete latents.
             pose_inference: How the pose is inferred, `exact`, `amortised` or `refined`; the family's own way when empty.
             class_inference: How classes are inferred, `exact` or `gumbel`.
             seed: Weights, order of the patches, noise and held-out sites follow from it.
-            poses: Of rotation, shift, scale and shear, instead of the family's own.
+            poses: Instead of the family's own: names that `invae.latent_table.poses()` lists, such as rotation and shift.
             rotation: Prior and grid of the angle.
             translation: Prior of the shift.
             scaling: Prior of the magnification.
             shearing: Prior of the shear.
+            pose_priors: Sd of the prior of a pose without a section of its own, by its name.
             search: Of refined inference.
             encoder: Instead of the family's own choice.
             decoder: Instead of the family's own choice.
@@ -130,6 +131,7 @@ class InvariantVAE:
             "translation": translation,
             "scaling": scaling,
             "shearing": shearing,
+            "pose_priors": pose_priors,
             "search": search,
             "encoder": encoder,
             "decoder": decoder,
@@ -215,7 +217,7 @@ class InvariantVAE:
         valid: np.ndarray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
     ) -> xr.Dataset:
-        """Latents of every patch (`invae.embedding.embed.VARIABLES`), with the coordinates the patches came with.
+        """Latents of every patch (`invae.latent_table`), with the coordinates the patches came with.
 
         Sites of several stores follow each other; their coordinate `source` counts on from store to store.
         """
@@ -236,26 +238,21 @@ class InvariantVAE:
         content: np.ndarray | xr.DataArray,
         *,
         class_: np.ndarray | int | None = None,
-        angle: np.ndarray | xr.DataArray | None = None,
-        shift: np.ndarray | xr.DataArray | None = None,
-        scale: np.ndarray | xr.DataArray | None = None,
-        shear: np.ndarray | xr.DataArray | None = None,
         target: np.ndarray | xr.DataArray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
         own_poses: Mapping[str, Any] | None = None,
+        **poses: Any,
     ) -> xr.DataArray:
         """Expected patches (site, channel, patch_y, patch_x) in the units of the data.
 
         Args:
             content: (site, latent), or (latent,) for one patch.
             class_: (site,) or one for all; 0 when empty. With several discrete latents their joint state, the last fastest.
-            angle: (site,) [rad]; 0 when empty.
-            shift: (site, axis) [pixel], y then x; 0 when empty.
-            scale: (site,) magnification; 1 when empty.
-            shear: (site,) [rad]; 0 when empty.
             target: (site, target); the training sites' mean when empty.
             condition: (site, condition); the training sites' mean when empty.
-            own_poses: (site,) by name, of a family of your own; 0 when empty.
+            own_poses: The same as `poses`, for a pose whose name is another argument's.
+            **poses: `angle` (site,) [rad], `shift` (site, axis) [pixel], y then x, `scale` (site,) and further poses by the names
+                that `encode` gives them; the pattern is left upright, centred and as large as it is where they are empty.
 
         Raises:
             InputError: A latent is given that the family does not have, or has another shape.
@@ -264,9 +261,8 @@ class InvariantVAE:
 
         known = np.atleast_2d(np.asarray(content, dtype=np.float32))
         latents = {"content": numbers_of("content", known, (len(known), self.config.latent_dim))}
-        poses = {"angle": angle, "shift": shift, "scale": scale, "shear": shear}
-        own = dict.fromkeys(family_of(self.config.family).own_poses)
-        for name, value in {**poses, **own, **(own_poses or {})}.items():
+        every = {**dict.fromkeys(self.trained.model.poses), **poses, **(own_poses or {})}
+        for name, value in every.items():
             latents |= self._pose(name, value, n_sites=len(known))
         latents |= self._class(class_, n_sites=len(known))
         latents |= self._numbers("target", target, n_sites=len(known))
@@ -283,12 +279,19 @@ class InvariantVAE:
             if value is not None:
                 raise InputError(f"family {self.config.family} has no {name}; leave it out")
             return {}
-        shape = (n_sites, SIZE.get(name, 1))
-        given = np.full(shape, 1.0 if name == "scale" else 0.0) if value is None else value
-        latent = numbers_of(name, np.asarray(given), shape)
-        if name == "scale":
-            return {name: latent.log()}
-        return {name: latent / model.geometry.half_side if name == "shift" else latent}
+        row = row_of(name)
+        shape = (n_sites, row.size or 1)
+        reported = np.full(shape, row.at_rest) if value is None else np.asarray(value)
+        latent = numbers_of(name, reported, shape)
+        match row.measure:
+            case "logarithm" if latent.min() <= 0:
+                raise InputError(f"{name} is {float(latent.min()):g}; values above 0 are needed")
+            case "logarithm":
+                return {name: latent.log()}
+            case "half side":
+                return {name: latent / model.geometry.half_side}
+            case _:
+                return {name: latent}
 
     def _class(self, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
         prior = self.trained.model.priors.get("class")

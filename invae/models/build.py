@@ -3,7 +3,7 @@
 | the plan has | encoder | pose | decoder |
 |---|---|---|---|
 | no pose | conv | – | dense |
-| an angle, exact | polar | angle on the polar grid, shift moves its centre, scale and shear its points | polar |
+| an angle, exact | polar | angle on the polar grid, shift moves its centre, other poses its points | polar |
 | a shift alone, exact | pooled conv | all shifts of a canvas larger than the frame | dense |
 | a pose otherwise | conv | all through the grid | spatial |
 """
@@ -17,6 +17,7 @@ from torch import nn
 from invae.config import model as parts
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
+from invae.latent_table import LATENTS, row_of
 from invae.models.batch import Geometry
 from invae.models.canvas import Canvas, CanvasGenerator, Home, shift_margin
 from invae.models.centring import CentreFinder
@@ -57,9 +58,6 @@ from invae.models.pose_search.posed_image import Frame, PlacedGenerator
 from invae.models.pose_search.proposals import WIDTH, Proposer
 from invae.models.pose_search.search import Search
 from invae.models.vae import VAE
-
-VECTORS = ("shift", "angle")
-"""Latents read from an encoder's vectors: they turn with the patch."""
 
 
 def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
@@ -186,7 +184,7 @@ def _search(made: Plan) -> Search:
     """What finds the poses of a plan."""
     config, priors = made.config.search, made.priors
     others = [name for name in made.poses if name != "angle"]
-    vectors = [name for name in others if name in VECTORS]
+    vectors = [name for name in others if row_of(name).reads_vector]
     proposer = Proposer(
         PolarGrid(made.geometry, n_angles=config.n_angles, circumscribed=False),
         n_channels=made.geometry.n_channels,
@@ -209,7 +207,7 @@ def _one_pass(
     made: Plan, encoder: parts.EncoderConfig, latents: Sequence[str], grid: PolarGrid
 ) -> OnePass:
     """An encoder with one head for each latent; every direction reads a vector of its own."""
-    vectors = [name for name in latents if name in VECTORS]
+    vectors = [name for name in latents if row_of(name).reads_vector]
     seen = _encoder(encoder, made.geometry, grid, n_vectors=len(vectors))
     n_features = seen.n_features + made.config.n_conditions
     return OnePass(seen, {name: _head(made, name, n_features, vectors=vectors) for name in latents})
@@ -217,18 +215,14 @@ def _one_pass(
 
 def _head(made: Plan, latent: str, n_features: int, *, vectors: Sequence[str]) -> nn.Module:
     config = made.config
-    match latent:
-        case "shift":
-            prior_sd = config.translation.prior_sd
+    match row_of(latent).head:
+        case "position":
+            prior_sd = made.normal_sd(latent)
             return ShiftHead(n_features, vector=vectors.index(latent), prior_sd=prior_sd)
-        case "angle":
+        case "direction":
             return AngleHead(n_features, vector=vectors.index(latent))
-        case "scale":
-            return ScalarHead(n_features, prior_sd=config.scaling.prior_sd)
-        case "shear":
-            return ScalarHead(n_features, prior_sd=config.shearing.prior_sd)
-        case _ if latent in made.family.own_poses:
-            return ScalarHead(n_features, prior_sd=made.family.own_poses[latent].prior_sd)
+        case "number":
+            return ScalarHead(n_features, prior_sd=made.normal_sd(latent))
         case "class" if made.classes is not None:
             return ClassHead(n_features, prior=made.classes, temperature=config.temperature)
         case "target":
@@ -263,8 +257,8 @@ def _encoder(
 
 
 def _disc_field(made: Plan, grid: PolarGrid) -> Field:
-    """Latents to a field on the polar grid; scale and shear bend the points at which it is asked."""
-    bending = {name: pose for name, pose in made.maps.items() if name not in VECTORS}
+    """Latents to a field on the polar grid; other poses than turns and shifts bend the points at which it is asked."""
+    bending = {name: pose for name, pose in made.maps.items() if not row_of(name).reads_vector}
     if bending:
         decoder = _coordinate_decoder(made, grid)
         return PosedField(decoder, made.code, poses=bending, grid=grid.coords)
@@ -302,13 +296,11 @@ def _pose_margin(made: Plan) -> list[int]:
     """Pixels around the frame that poses within two sd of their priors bring into it, at most half a frame."""
     config, sides = made.config, (made.geometry.height, made.geometry.width)
     margins = shift_margin(made.geometry, prior_sd=config.translation.prior_sd)
-    stretch = math.sqrt(2) if "angle" in made.poses else 1.0
-    if "scale" in made.poses:
-        stretch *= math.exp(2 * config.scaling.prior_sd)
-    if "shear" in made.poses:
-        stretch += math.tan(min(2 * config.shearing.prior_sd, 1.0))
+    extent = 1.0
+    for name in (row.name for row in LATENTS.values() if row.name in made.poses):
+        extent = row_of(name).placed.widened(extent, made.prior_sd(name))
     return [
-        0 if n == 1 else min(m * ("shift" in made.poses) + math.ceil((stretch - 1) * n / 2), n // 2)
+        0 if n == 1 else min(m * ("shift" in made.poses) + math.ceil((extent - 1) * n / 2), n // 2)
         for n, m in zip(sides, margins, strict=True)
     ]
 

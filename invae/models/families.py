@@ -1,17 +1,17 @@
 """Families: a name says which latents there are; `arrangements` puts the parts together for them.
 
-Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some patches,
-c condition. Any family may be given other poses.
+What a name says stands in `invae/config/family.py`. Any family may be given other poses.
 """
 
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from invae.config import model as parts
+from invae.config.family import PoseInference, PoseName, families
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
+from invae.latent_table import LATENTS, Latent, poses, row_of
 from invae.models.batch import Geometry
 from invae.models.fields import Code
 from invae.models.geometry.circle import CirclePrior
@@ -31,63 +31,15 @@ class OwnPose:
 class Family:
     """What a family's name says."""
 
-    poses: tuple[parts.PoseName, ...] = ()
+    poses: tuple[PoseName, ...] = ()
     classes: bool = False
     target: bool = False
     condition: bool = False
     deterministic: bool = False
     skip: bool = False
-    pose_inference: parts.PoseInference = "exact"
+    pose_inference: PoseInference = "exact"
     own_poses: Mapping[str, OwnPose] = field(default_factory=dict)
     """Further poses by the name of their latent; they act on the upright pattern first."""
-
-
-Poses = tuple[parts.PoseName, ...]
-R: Poses = ("rotation",)
-T: Poses = ("shift",)
-RT: Poses = ("shift", "rotation")
-ALL: Poses = ("shift", "rotation", "scale", "shear")
-
-FAMILIES: dict[parts.Family, Family] = {
-    "AE": Family(deterministic=True),
-    "VAE": Family(),
-    "rVAE": Family(R),
-    "tVAE": Family(T),
-    "rtVAE": Family(RT),
-    "scaleVAE": Family(("scale",), pose_inference="amortised"),
-    "shearVAE": Family(("shear",), pose_inference="amortised"),
-    "affineVAE": Family(ALL),
-    "AVAE": Family(ALL, pose_inference="refined"),
-    "skip-VAE": Family(skip=True),
-    "skip-rVAE": Family(R, skip=True),
-    "skip-tVAE": Family(T, skip=True),
-    "skip-rtVAE": Family(RT, skip=True),
-    "cVAE": Family(condition=True),
-    "crVAE": Family(R, condition=True),
-    "ctVAE": Family(T, condition=True),
-    "crtVAE": Family(RT, condition=True),
-    "jVAE": Family(classes=True),
-    "jrVAE": Family(R, classes=True),
-    "jtVAE": Family(T, classes=True),
-    "jrtVAE": Family(RT, classes=True),
-    "ssVAE": Family(classes=True),
-    "ssrVAE": Family(R, classes=True),
-    "sstVAE": Family(T, classes=True),
-    "ssrtVAE": Family(RT, classes=True),
-    "ssregVAE": Family(target=True),
-    "ssregrVAE": Family(R, target=True),
-    "ssregtVAE": Family(T, target=True),
-    "ssregrtVAE": Family(RT, target=True),
-}
-LATENT_OF: Mapping[parts.PoseName, str] = {
-    "shift": "shift",
-    "rotation": "angle",
-    "scale": "scale",
-    "shear": "shear",
-}
-"""The latent of every pose, the pose applied to the pattern last first."""
-SIZE = {"shift": 2, "angle": 1, "scale": 1, "shear": 1}
-"""Numbers of every pose; one's own have one."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +51,7 @@ class Plan:
     family: Family
     poses: tuple[str, ...]
     """Latents that place the pattern, the one applied last first."""
-    inference: parts.PoseInference
+    inference: PoseInference
     classes: ClassPrior | None
 
     @property
@@ -137,7 +89,7 @@ class Plan:
         if self.searched:
             sizes = {"search": self.config.search.n_angles} if "angle" in self.poses else {}
         else:
-            sizes = {name: SIZE.get(name, 1) for name in self.poses if name != self.exact}
+            sizes = {name: row_of(name).size or 1 for name in self.poses if name != self.exact}
         if self.classes is not None and not self.enumerated:
             sizes["class"] = self.classes.n_states
         if self.config.n_targets:
@@ -153,33 +105,48 @@ class Plan:
     @property
     def priors(self) -> dict[str, Prior]:
         """Of every latent."""
-        config = self.config
-        priors: dict[str, Prior] = {
-            "content": NormalPrior(),
-            "target": NormalPrior(),
-            "shift": NormalPrior(config.translation.prior_sd),
-            "angle": CirclePrior(config.rotation.prior_sd),
-            "scale": NormalPrior(config.scaling.prior_sd),
-            "shear": NormalPrior(config.shearing.prior_sd),
-        }
-        if self.classes is not None:
-            priors["class"] = self.classes
-        own = self.family.own_poses
-        priors |= {name: NormalPrior(brought.prior_sd) for name, brought in own.items()}
         present = {*self.poses, *self.encoded, "class"}
-        return {name: prior for name, prior in priors.items() if name in present}
+        rows = [row for row in LATENTS.values() if row.name in present]
+        rows += [row_of(name) for name in self.family.own_poses]
+        return {row.name: prior for row in rows if (prior := self._prior(row)) is not None}
+
+    def prior_sd(self, pose: str) -> float | None:
+        """Sd of a pose's prior, in the model's own unit; None is uniform over the circle."""
+        own = self.family.own_poses
+        return (
+            own[pose].prior_sd if pose in own else self.config.prior_sd(row_of(pose).placed.option)
+        )
+
+    def normal_sd(self, pose: str) -> float:
+        """Sd of the prior of a pose that has a Normal one, in the model's own unit."""
+        sd = self.prior_sd(pose)
+        assert sd is not None, f"{pose} has a Normal prior and no sd in the latent table"
+        return sd
+
+    def _prior(self, row: Latent) -> Prior | None:
+        match row.prior:
+            case "circle":
+                return CirclePrior(self.prior_sd(row.name))
+            case "classes":
+                return self.classes
+            case "normal" if row.pose is not None:
+                return NormalPrior(self.normal_sd(row.name))
+            case "normal":
+                return NormalPrior()
+            case _:
+                return None
 
 
 def family_of(name: str) -> Family:
-    """What a name says: one of `FAMILIES`, or `module:NAME` of a module that has been imported.
+    """What a name says: one of `families()`, or `module:NAME` of a module that has been imported.
 
     Nothing is imported here: a saved model must not run code that nobody asked for.
 
     Raises:
         ConfigError: There is no such family.
     """
-    if name in FAMILIES:
-        return FAMILIES[name]
+    if (said := families().get(name)) is not None:
+        return Family(**asdict(said))
     module, _, attribute = name.partition(":")
     if module not in sys.modules:
         raise ConfigError(
@@ -199,14 +166,14 @@ def plan(config: ModelConfig, geometry: Geometry) -> Plan:
     """
     family = family_of(config.family)
     named = family.poses if config.poses is None else config.poses
-    poses = tuple(latent for name, latent in LATENT_OF.items() if name in named)
-    poses += tuple(family.own_poses)
+    wanted = [poses()[option].name for option in named]
+    placing = tuple(name for name in POSES if name in wanted) + tuple(family.own_poses)
     refuse_idle(config)
     _refuse_missing(config, family)
     inference = config.pose_inference or family.pose_inference
     classes = ClassPrior(config.n_classes) if family.classes else None
-    made = Plan(config, geometry, family, poses, inference, classes)
-    if config.pose_inference is not None and not poses:
+    made = Plan(config, geometry, family, placing, inference, classes)
+    if config.pose_inference is not None and not placing:
         raise ConfigError(f"{config.family} has no pose to infer; leave pose_inference out")
     if made.searched and family.own_poses:
         raise ConfigError(
@@ -215,7 +182,7 @@ def plan(config: ModelConfig, geometry: Geometry) -> Plan:
         )
     if config.pose_inference == "exact" and made.exact is None:
         raise ConfigError(
-            f"{' and '.join(poses)} of {config.family} cannot be inferred exactly: only all angles, or all "
+            f"{' and '.join(placing)} of {config.family} cannot be inferred exactly: only all angles, or all "
             "shifts where nothing else moves, can be tried at once; choose 'amortised' or 'refined'"
         )
     return made

@@ -17,8 +17,7 @@ IMPOSSIBLE = -1e9
 """Log weight of a class that a label rules out."""
 
 Latents = Mapping[str, Tensor]
-"""Values by name: `content` (batch, latent), `class` (batch, state) as weights that sum to 1, `target` (batch, target), and the
-poses `shift` (batch, 2) [half the longer side], `angle` (batch, 1) [rad], `scale` (batch, 1) [log], `shear` (batch, 1) [rad]."""
+"""Values (batch, number) by the names of `invae.latent_table`, in the model's own units; `class` (batch, state) are weights that sum to 1."""
 
 
 @dataclass(frozen=True)

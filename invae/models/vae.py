@@ -36,7 +36,7 @@ class VAE(nn.Module):
             recogniser: Patches to posteriors.
             generator: Latents to likelihoods.
             priors: Of every latent, by name.
-            poses: Names of the latents that place the pattern: `shift`, `angle`, `scale`, `shear`.
+            poses: Names of the latents that place the pattern (see `invae.latent_table`).
             drawn: Number of components of every latent that is drawn from an encoder's posterior.
             n_targets: Number of variables that are known for some patches.
             n_conditions: Number of variables given with every patch.

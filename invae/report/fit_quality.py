@@ -7,14 +7,12 @@ from matplotlib.figure import Figure
 
 from invae import dims
 from invae.config import ReportConfig
+from invae.latent_table import LATENTS
 from invae.report import images, style
 from invae.report.figure import Drawing, LeftOut, Result
 
 MOST_COLUMNS = 3
-TERMS = {
-    f"kl_{name}": name
-    for name in ("content", "angle", "shift", "class", "scale", "shear", "target")
-}
+TERMS = {f"kl_{name}": name for name, row in LATENTS.items() if row.head is not None}
 RANKS = ("best", "median", "worst")
 
 
@@ -46,7 +44,12 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     part = "held_out" if "elbo_held_out" in history else "training"
     for index, (term, words) in enumerate(TERMS.items()):
         if f"{term}_{part}" in history:
-            terms.plot(epoch, history[f"{term}_{part}"], color=style.CLASSES[index], label=words)
+            terms.plot(
+                epoch,
+                history[f"{term}_{part}"],
+                color=style.CLASSES[index % len(style.CLASSES)],
+                label=words,
+            )
     terms.set(
         xlabel="epoch",
         ylabel="KL divergence [nat per patch]",

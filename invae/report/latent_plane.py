@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from invae import dims
 from invae.config import ReportConfig
+from invae.latent_table import LATENTS
 from invae.report import images, style
 from invae.report.figure import Drawing, Result
 
@@ -30,7 +31,8 @@ DESCRIPTORS = {
 }
 """Descriptors and their names in figures."""
 SIGNED = ("wall_curvature", "domain_convexity")
-INFERRED = {"scale": "scale", "shear": "shear", "target": "target"}
+INFERRED = {name: name for name, row in LATENTS.items() if row.colours == "linear"}
+"""Latents of plain numbers and their names in figures."""
 MOST_NUMBERS = 8
 ANGLE_TICKS = {-np.pi: "−π", -np.pi / 2: "−π/2", 0.0: "0", np.pi / 2: "π/2", np.pi: "π"}
 

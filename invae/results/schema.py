@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from invae import dims
+from invae.latent_table import LATENTS, Latent
 
 PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 GRID = (dims.FRAME, "grid_y", "grid_x")
@@ -34,24 +35,30 @@ def _image(units: str | None = None, *, required: bool = False) -> Field:
     return Field(dims.IMAGE, units, required)
 
 
+def _latents() -> dict[str, Field]:
+    """Every latent, and how certain it is."""
+    fields: dict[str, Field] = {}
+    for name, row in LATENTS.items():
+        fields[name] = Field(row.dims, _checked_unit(row), required=name == "content")
+        if row.uncertainty_name is not None:
+            fields[row.uncertainty_name] = Field(row.uncertainty_dims, row.uncertainty_unit)
+    return fields
+
+
+def _pose_maps(where: tuple[str, ...]) -> dict[str, Field]:
+    """Maps of the poses of one number."""
+    return {f"{name}_map": Field(where, row.unit) for name, row in LATENTS.items() if row.mapped}
+
+
+def _checked_unit(row: Latent) -> str | None:
+    """Classes are flags, and conditions keep the recording's own units."""
+    return None if row.prior in ("classes", None) else row.unit
+
+
 SCHEMA: Mapping[str, Mapping[str, Field]] = {
     "": {
-        "content": Field((dims.SITE, dims.LATENT), "1", required=True),
-        "content_sd": Field((dims.SITE, dims.LATENT), "1"),
-        "angle": _site("rad"),
-        "angle_resultant": _site("1"),
-        "shift": Field((dims.SITE, dims.AXIS), "pixel"),
-        "shift_sd": Field((dims.SITE, dims.AXIS), "pixel"),
-        "scale": _site("1"),
-        "scale_sd": _site("1"),
-        "shear": _site("rad"),
-        "shear_sd": _site("rad"),
-        "class": _site(),
+        **_latents(),
         "joint_class": _site(),
-        "class_probability": Field((dims.SITE, dims.CLASS), "1"),
-        "target": Field((dims.SITE, dims.VARIABLE), "1"),
-        "target_sd": Field((dims.SITE, dims.VARIABLE), "1"),
-        "condition": Field((dims.SITE, "condition_name"), None),
         "log_likelihood": _site(),
         "elbo": _site(),
         "reconstruction_error": _site(required=True),
@@ -92,7 +99,7 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
     },
     "grid": {
         "content_map": Field((*GRID, dims.LATENT), "1", required=True),
-        "angle_map": Field(GRID, "rad"),
+        **_pose_maps(GRID),
         "cluster_map": Field(GRID),
         "error_map": Field(GRID),
     },
@@ -135,7 +142,7 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "detector_valid": Field(DETECTOR, None, required=True),
         "radial_profile": Field((*SCAN, "k")),
         "content_map": Field((*SCAN, dims.LATENT), "1", required=True),
-        "angle_map": Field(SCAN, "rad"),
+        **_pose_maps(SCAN),
         "cluster_map": Field(SCAN, required=True),
         "class_map": Field(SCAN),
         "error_map": Field(SCAN, required=True),

@@ -209,7 +209,7 @@ def _atoms(folder: Path, *, describe: Mapping[str, object], model: Mapping[str, 
     return _through_all_stages(folder, source, config)
 
 
-def _scan(folder: Path) -> Run:
+def scan_through_all_stages(folder: Path, model: Mapping[str, object]) -> Run:
     """A few diffraction patterns of graphene through every stage."""
     from invae.synthetic.graphene import simulate
 
@@ -217,7 +217,7 @@ def _scan(folder: Path) -> Run:
         {
             "name": "scan",
             "describe": {"kind": "patterns", "window": 8, "neighbours": 5},
-            "model": {"family": "rVAE", "latent_dim": 3},
+            "model": model,
             "training": {"epochs": 2, "batch_size": 40},
             "analyse": {
                 "max_clusters": 3,
@@ -301,4 +301,5 @@ def dense_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def scan_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A small 4D-STEM scan."""
-    return _scan(tmp_path_factory.mktemp("scan"))
+    model = {"family": "rVAE", "latent_dim": 3}
+    return scan_through_all_stages(tmp_path_factory.mktemp("scan"), model)

@@ -12,12 +12,13 @@ from invae import dims
 from invae.analysis.diffraction.surprise import places, surprise
 from invae.analysis.inputs import Inputs
 from invae.config import AnalyseConfig
+from invae.latent_table import LATENTS
 from invae.storage import store
 
 SCAN = (dims.SCAN_Y, dims.SCAN_X)
 MAPPED = {
     "content": "content_map",
-    "angle": "angle_map",
+    **{name: f"{name}_map" for name, row in LATENTS.items() if row.mapped},
     "cluster": "cluster_map",
     "class": "class_map",
     "reconstruction_error": "error_map",

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 from scipy.ndimage import map_coordinates
 
 from invae import dims
+from invae.latent_table import row_of
+from invae.models.geometry.pose import POSES
 from invae.storage import store
 
 BLOCK_SITES = 2048
@@ -37,27 +40,36 @@ def wall_normal(patches: Path) -> xr.DataArray:
     return xr.DataArray(angle, dims=dims.SITE, attrs=dims.attrs(long_name, "rad"))
 
 
-def upright(patches: np.ndarray, given: Mapping[str, np.ndarray]) -> np.ndarray:
+def upright(patches: np.ndarray, reported: Mapping[str, np.ndarray]) -> np.ndarray:
     """Patches (site, channel, y, x) with their pose taken back; pixels that lay outside become NaN.
 
     Args:
         patches: (site, channel, y, x).
-        given: of the poses that there are `angle` [rad], `shift` (site, axis) [pixel], `scale` (magnification) and `shear` [rad].
+        reported: latents (site, …) as an embedding has them; those that are no poses are passed over.
     """
-    y, x = _centred(*patches.shape[-2:])
-    n_sites, middle = len(patches), [(length - 1) / 2 for length in patches.shape[-2:]]
-    angle, shear = (given.get(name, np.zeros(n_sites)) for name in ("angle", "shear"))
-    scale = given.get("scale", np.ones(n_sites))
-    shift = given.get("shift", np.zeros((n_sites, 2)))
+    middle = [(length - 1) / 2 for length in patches.shape[-2:]]
+    # In pixels: a site without a pose is read at its own pixels, exactly, beside masked ones. Every pose is an affine map,
+    # so that lengths alone depend on the unit.
+    grid = np.stack(_centred(*patches.shape[-2:]), axis=-1).reshape(1, -1, 2)
+    places = torch.from_numpy(grid).expand(len(patches), -1, -1)
+    # From the upright pattern outwards: where each of its points lies in the patch.
+    for name in reversed(list(POSES)):
+        if name in reported:
+            params = _params(name, reported[name])
+            places = POSES[name].pull_back(places, POSES[name].inverse(params))
     answer = np.empty(patches.shape, dtype=np.float32)
-    for site in range(n_sites):
-        cos, sin = (scale[site] * turn(angle[site]) for turn in (np.cos, np.sin))
-        right = x + np.tan(shear[site]) * y
-        at = [cos * y - sin * right, sin * y + cos * right]
-        at = [part + shift[site, axis] + middle[axis] for axis, part in enumerate(at)]
+    for site, place in enumerate(places.numpy() + np.array(middle)):
+        at = place.T.reshape(2, *patches.shape[-2:])
         for channel, image in enumerate(patches[site]):
             answer[site, channel] = map_coordinates(image, at, order=1, cval=np.nan)
     return answer
+
+
+def _params(name: str, reported: np.ndarray) -> torch.Tensor:
+    """Reported values of a pose as its parameters (site, number), lengths in pixels."""
+    row = row_of(name)
+    values = torch.from_numpy(np.asarray(reported, dtype=np.float64).reshape(-1, row.size or 1))
+    return values.log() if row.measure == "logarithm" else values
 
 
 def _centred(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -93,7 +93,7 @@ POSES: Mapping[str, Pose] = {
     "scale": Scaling(),
     "shear": Shearing(),
 }
-"""Poses by the name of their latent, the one applied to the pattern last first."""
+"""Poses by the name of their latent, which has a row in `invae.latent_table`; the one applied to the pattern last first."""
 
 
 def pull_back(

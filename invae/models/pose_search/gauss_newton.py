@@ -13,16 +13,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from invae.latent_table import row_of
 from invae.models.batch import Patches
-from invae.models.families import SIZE
 from invae.models.geometry.circle import CirclePrior, wrap
 from invae.models.geometry.pose import POSES
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Noise
 from invae.models.pose_search.posed_image import Affine, Frame, affine
 
-FARTHEST = {"shift": 0.15, "angle": 0.35, "scale": 0.2, "shear": 0.25}
-"""Longest step along every number [its unit]: beyond, slopes say nothing."""
 NEAR = 0.01
 """Distance over which the poses' maps are differentiated [their units]."""
 DAMPING = 1e-3
@@ -40,8 +38,12 @@ class Climber(nn.Module):
         super().__init__()
         self.priors, self.frame = dict(priors), frame
         self.maps = {name: POSES[name] for name in priors}
-        self.sizes = [SIZE[name] for name in priors]
-        self.farthest = [FARTHEST[n] for n in priors for _ in range(SIZE[n])]
+        self.sizes = [row_of(name).size or 1 for name in priors]
+        self.farthest = [
+            row_of(n).placed.longest_step
+            for n, k in zip(priors, self.sizes, strict=True)
+            for _ in range(k)
+        ]
         place = functional.pad(frame.pixels, (0, 1), value=1.0)
         squares = (place.unsqueeze(-1) * place.unsqueeze(-2)).flatten(1)
         self.register_buffer("place", place, persistent=False)
@@ -146,12 +148,14 @@ class Climber(nn.Module):
         """Slope of the log prior, and minus its curvature."""
         precision = [
             0.0 if prior.sd is None else prior.sd**-2
-            for name, prior in self.priors.items()
-            for _ in range(SIZE[name])
+            for prior, size in zip(self.priors.values(), self.sizes, strict=True)
+            for _ in range(size)
         ]
         told = pose.new_tensor(precision)
         values = self.named(pose)
-        values = {k: wrap(v) if k == "angle" else v for k, v in values.items()}
+        values = {
+            k: wrap(v) if isinstance(self.priors[k], CirclePrior) else v for k, v in values.items()
+        }
         return -told * torch.cat(list(values.values()), dim=-1), told
 
 

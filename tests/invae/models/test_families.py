@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from invae.config import ModelConfig
+from invae.config.family import families
 from invae.embedding.embed import encode_batch
 from invae.models.batch import Geometry, Patches
-from invae.models.families import FAMILIES
 from tests.invae.models.walk import (
     SQUARE,
     WALK,
@@ -118,7 +118,7 @@ def config(row: str) -> ModelConfig:
 
 
 def test_every_family_has_a_row():
-    assert {row["family"] for row in ROWS.values()} == set(FAMILIES)
+    assert {row["family"] for row in ROWS.values()} == set(families())
 
 
 @pytest.mark.parametrize("step", WALK, ids=lambda step: step.__name__)

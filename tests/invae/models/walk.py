@@ -11,6 +11,7 @@ import torch
 
 from invae.config import ModelConfig, TrainingConfig
 from invae.embedding.embed import encode_batch
+from invae.latent_table import LATENTS
 from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
 from invae.models.generators import DiscGenerator, EveryClass, Generator
@@ -192,6 +193,9 @@ def what_is_said_has_its_names_and_ranges(config: ModelConfig) -> None:
     if "content_sd" in said:
         assert ((said["content_sd"] > 0) & (said["content_sd"] < 3)).all()
     assert set(model.poses) <= set(said)
+    for name in set(LATENTS) & set(said):
+        low, high = LATENTS[name].interval
+        assert ((said[name] >= low) & (said[name] <= high + 1e-6)).all(), name
     if "angle" in said:
         assert ((said["angle_resultant"] >= 0) & (said["angle_resultant"] <= 1)).all()
     for name in (n for n in said if n.endswith("_probability")):
