@@ -93,5 +93,7 @@ def _family_of_your_own(family: Any, handler: ValidatorFunctionWrapHandler) -> s
     return family if isinstance(family, str) and YOUR_OWN.match(family) else handler(family)
 
 
-Family = Annotated[str, OneOf(families), WrapValidator(_family_of_your_own), BeforeValidator(_our_name)]
+Family = Annotated[
+    str, OneOf(families), WrapValidator(_family_of_your_own), BeforeValidator(_our_name)
+]
 """Name of a family: one of `families()`, or `module:NAME`."""

@@ -252,6 +252,7 @@ class ModelConfig(Config):
             return getattr(self, pose.section).prior_sd
         return self.pose_priors.get(option, pose.prior_sd)
 
+
 def kind_of(model: Any) -> Any:
     """The tag of a model's configuration: that of a VAE where it has none."""
     return model.get("kind", "vae") if isinstance(model, Mapping) else getattr(model, "kind", "vae")
