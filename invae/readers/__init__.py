@@ -1,4 +1,4 @@
-"""Files of instruments to lazy, labelled Datasets with units and calibration."""
+"""Readers: files of instruments become lazy, labelled Datasets with units and calibration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from invae.errors import ConfigError, InputError
 from invae.readers.raw import Reader
 from invae.readers.recording import assemble
 from invae.readers.registry import all_readers, files_of, module_of, reader_for
-from invae.readers.scan_shape import PATTERN, Scan, in_scan, one_pattern
+from invae.readers.scan_shape import PATTERN, Scan, in_scan, single_pattern
 from invae.readers.series import concatenate, in_order
 
 __all__ = ["Reader", "Scan", "all_readers", "files_of", "module_of", "open_recording"]
@@ -25,35 +25,35 @@ def open_recording(
     channels: Sequence[str] | None = None,
     scan: Scan | None = None,
 ) -> xr.Dataset:
-    """One recording, or a series of files as one, labelled and lazy: no pixel is read before it is used.
+    """One recording, or a series of files as one, labelled and lazy: pixels are read on demand.
 
     Args:
-        path: A file or store, or several files that make a series.
-        format: Name of the format (see `invae formats`); found by content when empty.
-        order: How the files of a series follow each other.
-        pixel_size: Size of a pixel [nm], instead of what the files say.
-        channels: Names of the channels to keep; all of them when empty, of several signals of
-            patterns the counts.
-        scan: Shape and order of the scan of patterns, where the file does not tell them or tells them wrong.
+        path: A file or store, or the files of a series.
+        format: Name of the format (see `invae formats`); detected from the content when empty.
+        order: Order of the files of a series.
+        pixel_size: Size of a pixel [nm]; replaces the value in the files.
+        channels: Names of the channels to keep; all when empty. Of several signals of patterns the
+            counts are kept.
+        scan: Shape and order of a scan of patterns, if the file lacks them or has wrong ones.
 
     Raises:
-        ConfigError: If a file lacks one of the channels, or the scan does not fit its patterns.
+        ConfigError: If a file lacks one of the channels, or the scan does not match its patterns.
         InputError: If a file is missing, broken, not a recording, or does not belong to the series.
-        UnknownFormat: If no reader knows a file.
+        UnknownFormat: If no reader recognises a file.
     """
-    paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(file) for file in path]
     if not paths:
         raise InputError("no file was given; name at least one recording")
     recordings: dict[Path, xr.Dataset] = {}
-    seen: dict[Path, Path] = {}
-    for one in paths:
+    first_names: dict[Path, Path] = {}
+    for file in paths:
         recording = _open(
-            one, format_name=format, pixel_size=pixel_size, channels=channels, scan=scan or Scan()
+            file, format_name=format, pixel_size=pixel_size, channels=channels, scan=scan or Scan()
         )
-        first = seen.setdefault(one.resolve(), one)
-        if one in recordings or first is not one:
-            raise InputError(f"{one}: is in the series twice (as {first}); name it once")
-        recordings[one] = recording
+        first = first_names.setdefault(file.resolve(), file)
+        if file in recordings or first is not file:
+            raise InputError(f"{file}: is in the series twice (as {first}); name it once")
+        recordings[file] = recording
     if len(recordings) == 1:
         return recordings[paths[0]]
     return concatenate(*in_order(recordings, order))
@@ -68,7 +68,7 @@ def _open(
     scan: Scan,
 ) -> xr.Dataset:
     reader = reader_for(path, format_name=format_name)
-    raw = one_pattern(in_scan(reader.open(path), path, scan), channels, path)
+    raw = single_pattern(in_scan(reader.open(path), path, scan), channels, path)
     recording = assemble(raw, path, format_name=reader.name, pixel_size=pixel_size)
     if channels is None or list(recording.data_vars) == [PATTERN]:
         return recording
@@ -76,16 +76,16 @@ def _open(
 
 
 def with_channels(recording: xr.Dataset, channels: Sequence[str], name: str) -> xr.Dataset:
-    """The recording with some of its channels.
+    """The recording with the named channels only.
 
     Raises:
         ConfigError: If it lacks one of them.
     """
     missing = [channel for channel in channels if channel not in recording.data_vars]
     if missing or not channels:
-        there = ", ".join(map(str, recording.data_vars))
+        available = ", ".join(map(str, recording.data_vars))
         raise ConfigError(
             f"{name}: has no channel {', '.join(missing) or 'chosen'}; choose ingest.channels "
-            f"among {there}"
+            f"among {available}"
         )
     return recording[list(channels)]

@@ -1,7 +1,8 @@
-"""Steps of scan and detector as electron-microscopy files tell them, in nm, in mrad or in 1/nm; or that there are none."""
+"""Steps of scan and detector from electron-microscopy files, in nm, mrad or 1/nm; or the absence of a calibration."""
 
 import math
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,42 +12,47 @@ from invae.readers.raw import Axis
 
 _RECIPROCAL = re.compile(r"1\s*/\s*(?P<under>\S+)|(?P<power>\S+?)\s*(\^|\*\*)?[-⁻−][1¹]")
 _ANGLES = {"rad": 1e3, "mrad": 1.0, "urad": 1e-3, "deg": np.pi / 0.18, "degree": np.pi / 0.18}
-"""How many mrad one of these units is."""
+"""Size of these units in mrad."""
 _ENERGIES = ("eV", "keV", "meV")
 
 
 def is_energy(units: str) -> bool:
-    """Whether an axis in these units runs over energies."""
+    """Whether an axis in these units is an energy axis."""
     return _plain(units) in _ENERGIES
 
 
 def is_diffraction(units: str) -> bool:
-    """Whether an axis in these units is one of a detector in the diffraction plane."""
-    return _of_detector(units) is not None
+    """Whether an axis in these units belongs to a detector in the diffraction plane."""
+    return _detector_unit(units) is not None
 
 
 def is_length(units: str) -> bool:
-    """Whether an axis in these units is one of the specimen."""
+    """Whether an axis in these units belongs to the specimen."""
     return _in_nm(units) is not None
 
 
 def axis(dim: str, n: int, step: float, units: str, *, start: float = 0.0) -> Axis | None:
-    """Positions along an axis that is calibrated, none for one that is not.
+    """Positions along a calibrated axis; none for an axis without calibration.
 
     Args:
-        dim: Name of the axis; those of the detector are in mrad or 1/nm, those of an image in nm.
+        dim: Name of the axis; detector axes are in mrad or 1/nm, image axes in nm.
         n: Number of pixels.
-        step: From one pixel to the next [units]; may be negative.
-        units: As the file has them.
+        step: Distance of two pixels [units]; may be negative.
+        units: Unit as written in the file.
         start: Position of the first pixel [units].
     """
     if dim == dims.FRAME:
         return Axis(start + np.arange(n) * step, units) if units in ("s", "ms", "us") else None
-    found = _of_detector(units) if dim in (dims.K_Y, dims.K_X) else _in_nm(units)
-    if found is None or not math.isfinite(step) or step == 0 or not math.isfinite(start):
+    unit = _detector_unit(units) if dim in (dims.K_Y, dims.K_X) else _in_nm(units)
+    if unit is None or not math.isfinite(step) or step == 0 or not math.isfinite(start):
         return None
-    factor, canonical = found
+    factor, canonical = unit
     return Axis((start + np.arange(n) * step) * factor, canonical)
+
+
+def calibrated(axes: Mapping[str, Axis | None]) -> dict[str, Axis]:
+    """The axes that have a calibration."""
+    return {dim: axis for dim, axis in axes.items() if axis is not None}
 
 
 def _plain(units: str) -> str:
@@ -60,10 +66,10 @@ def _in_nm(units: str) -> tuple[float, str] | None:
     return None if factor is None else (factor, "nm")
 
 
-def _of_detector(units: str) -> tuple[float, str] | None:
+def _detector_unit(units: str) -> tuple[float, str] | None:
     text = _plain(units)
     if text in _ANGLES:
         return _ANGLES[text], "mrad"
-    found = _RECIPROCAL.fullmatch(text)
-    length = None if found is None else _in_nm(found["under"] or found["power"])
+    match = _RECIPROCAL.fullmatch(text)
+    length = None if match is None else _in_nm(match["under"] or match["power"])
     return None if length is None else (1 / length[0], "1/nm")

@@ -1,4 +1,4 @@
-"""From the instrument's files to `recording.zarr`: block by block, resumed by shard, published whole or not at all."""
+"""From the instrument's files to `recording.zarr`: written block by block, resumed by shard, published complete."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,9 +13,9 @@ from invae.config import ComputeConfig, IngestConfig
 from invae.errors import ConfigError, InputError, InvaeError
 from invae.progress import Progress, silent
 from invae.readers import Scan, files_of, open_recording, with_channels
-from invae.readers.ingest_scan import is_scan, take_in_scan
+from invae.readers.ingest_scan import is_scan, store_scan
 from invae.readers.recording import COMPLETE, with_sources
-from invae.readers.survey import Survey
+from invae.readers.value_statistics import ValueStatistics
 from invae.storage import store
 from invae.storage.blocks import map_blocks
 from invae.storage.provenance import Receipt
@@ -32,23 +32,23 @@ def ingest(
     compute: ComputeConfig | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Take files that make one recording into a store.
+    """Store files that make one recording.
 
     Args:
         sources: One file, or the files of a series.
-        target: The store to make; what stood there is replaced when the new one is complete.
-        config: Which channels, which order, which calibration.
-        receipt: What goes on the finished store; its key names the unfinished one.
+        target: The store; an older one is replaced when the new one is complete.
+        config: Channels, order and calibration.
+        receipt: Written onto the finished store; its key names the unfinished one.
         compute: Where the blocks run.
-        progress: Told the number of blocks done.
+        progress: Called with the number of finished blocks.
 
     Raises:
-        ConfigError: If the configuration does not fit the recording.
-        InputError: If a file is broken, does not belong to the series, is still being written, or says nothing.
+        ConfigError: If the configuration does not match the recording.
+        InputError: If a file is broken, not part of the series, still being written, or holds no information.
         StoreError: If the disk is full or cannot be written.
     """
     paths = [Path(source) for source in sources]
-    _are_different(receipt)
+    _refuse_duplicates(receipt)
     files = dict.fromkeys(file for path in paths if path.exists() for file in files_of(path))
     before = {file: _state(file) for file in files}
     recording = open_recording(
@@ -59,7 +59,7 @@ def ingest(
         channels=config.channels,
         scan=Scan(config.scan_shape, config.scan_order, config.flyback),
     )
-    _take_in(
+    _store(
         _timed(recording, config),
         target,
         config=config,
@@ -79,13 +79,13 @@ def ingest_dataset(
     compute: ComputeConfig | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Take a recording that lies in no file into a store: computed when read, lazily or by Dask.
+    """Store a recording that is not in a file: it is computed when read, lazily or by Dask.
 
     Dims, coordinates and attributes must be those of `open_recording`; memory holds a few shards.
 
     Raises:
-        ConfigError: If the configuration does not fit the recording.
-        InputError: If the recording says nothing.
+        ConfigError: If the configuration does not match the recording.
+        InputError: If the recording holds no information.
         StoreError: If the disk is full or cannot be written.
     """
     name = receipt.recording
@@ -95,7 +95,7 @@ def ingest_dataset(
         raise InputError(f"{name}: has no channel; give at least one")
     if dims.FRAME in recording.dims and "source" not in recording.coords:
         recording = with_sources(recording, [name], [0] * recording.sizes[dims.FRAME])
-    _take_in(
+    _store(
         _timed(recording, config),
         target,
         config=config,
@@ -106,7 +106,7 @@ def ingest_dataset(
     )
 
 
-def _take_in(
+def _store(
     recording: xr.Dataset,
     target: Path,
     *,
@@ -116,50 +116,50 @@ def _take_in(
     progress: Progress,
     check: Callable[[], None],
 ) -> None:
-    """Write all blocks, look at what came, and publish; what is refused leaves nothing behind."""
-    made = not target.parent.exists()
-    growing = store.begin(target, receipt.key)
+    """Write all blocks, check them, and publish; a refused recording leaves nothing behind."""
+    folder_is_new = not target.parent.exists()
+    partial_store = store.begin(target, receipt.key)
     try:
         if is_scan(recording):
-            recording, surveys = take_in_scan(
-                growing, recording, config=config.scan, compute=compute, progress=progress
+            recording, statistics = store_scan(
+                partial_store, recording, config=config.scan, compute=compute, progress=progress
             )
         else:
-            surveys = _take_in_frames(
-                growing, recording, config.shard_mb, compute=compute, progress=progress
+            statistics = _store_frames(
+                partial_store, recording, config.shard_mb, compute=compute, progress=progress
             )
-        _conclude(growing, recording, surveys, config=config, name=receipt.recording)
+        _finish(partial_store, recording, statistics, config=config, name=receipt.recording)
         check()
-        store.publish(growing, target, receipt)
+        store.publish(partial_store, target, receipt)
     except InvaeError:
-        if growing.exists():
-            store.remove(growing)
-        if made and target.parent.is_dir() and not any(target.parent.iterdir()):
+        if partial_store.exists():
+            store.remove(partial_store)
+        if folder_is_new and target.parent.is_dir() and not any(target.parent.iterdir()):
             target.parent.rmdir()
         raise
 
 
-def _take_in_frames(
-    growing: Path,
+def _store_frames(
+    partial_store: Path,
     recording: xr.Dataset,
     shard_mb: float,
     *,
     compute: ComputeConfig,
     progress: Progress,
-) -> list[dict[str, Survey]]:
-    """Write the channels of images or spectra as they are; what the values of each block are like."""
-    shard = _lay_out(growing, recording, shard_mb)
+) -> list[dict[str, ValueStatistics]]:
+    """Write the channels of images or spectra; returns the statistics of the values of each block."""
+    shard = _lay_out(partial_store, recording, shard_mb)
     first = str(next(iter(recording.data_vars.values())).dims[0])
     return map_blocks(
-        partial(_write, growing, recording, shard),
+        partial(_write, partial_store, recording, shard),
         store.blocks(recording.sizes[first], shard),
         compute=compute,
         progress=progress,
     )
 
 
-def _lay_out(growing: Path, recording: xr.Dataset, shard_mb: float) -> int:
-    """Empty arrays and the coordinates; the number of items along the first axis in a shard."""
+def _lay_out(partial_store: Path, recording: xr.Dataset, shard_mb: float) -> int:
+    """Create empty arrays and the coordinates; returns the length of a shard along the first axis."""
     variables = {
         str(name): store.Variable(
             tuple(map(str, variable.dims)), variable.shape, variable.dtype, variable.attrs
@@ -168,57 +168,59 @@ def _lay_out(growing: Path, recording: xr.Dataset, shard_mb: float) -> int:
     }
     shard = store.shard_length(variables, shard_bytes=shard_mb * BYTES_PER_MB)
     coords = recording.drop_vars(list(recording.data_vars)).assign_attrs({COMPLETE: False})
-    store.lay_out(growing, variables, shard=shard, coords=coords)
+    store.lay_out(partial_store, variables, shard=shard, coords=coords)
     return shard
 
 
-def _write(growing: Path, recording: xr.Dataset, shard: int, block: slice) -> dict[str, Survey]:
-    """Write one block, channel by channel, unless it is there; what its values are like."""
-    surveys = {}
+def _write(
+    partial_store: Path, recording: xr.Dataset, shard: int, block: slice
+) -> dict[str, ValueStatistics]:
+    """Write one block, channel by channel, unless it is written; returns the statistics of its values."""
+    statistics = {}
     for name in map(str, recording.data_vars):
-        if store.block_is_written(growing, [name], start=block.start, shard=shard):
-            array = store.open_group(growing, mode="r")[name]
+        if store.block_is_written(partial_store, [name], start=block.start, shard=shard):
+            array = store.open_group(partial_store, mode="r")[name]
             assert isinstance(array, zarr.Array)
             values = np.asarray(array[block])
         else:
             values = np.asarray(recording[name].variable[(block, ...)].values)
-            store.write_block(growing, {name: values}, start=block.start, shard=shard)
-        surveys[name] = Survey.of(values)
-    return surveys
+            store.write_block(partial_store, {name: values}, start=block.start, shard=shard)
+        statistics[name] = ValueStatistics.of(values)
+    return statistics
 
 
-def _conclude(
-    growing: Path,
+def _finish(
+    partial_store: Path,
     recording: xr.Dataset,
-    surveys: Sequence[Mapping[str, Survey]],
+    statistics: Sequence[Mapping[str, ValueStatistics]],
     *,
     config: IngestConfig,
     name: str,
 ) -> None:
-    """Note what the channels hold, leave out empty ones if asked to, and mark the store as complete.
+    """Add notes on the channels, remove constant ones if configured, and mark the store as complete.
 
     Raises:
-        InputError: If no channel says anything.
+        InputError: If all channels are constant.
     """
-    total = dict(surveys[0])
-    for block in surveys[1:]:
-        total = {channel: total[channel].joined(survey) for channel, survey in block.items()}
-    remarks = {channel: survey.remark(channel) for channel, survey in total.items()}
-    if all(survey.is_constant for survey in total.values()):
+    total = dict(statistics[0])
+    for block in statistics[1:]:
+        total = {channel: total[channel].joined(part) for channel, part in block.items()}
+    remarks = {channel: values.remark(channel) for channel, values in total.items()}
+    if all(values.is_constant for values in total.values()):
         source = ", ".join(recording.attrs.get("sources", [name]))
         raise InputError(
             f"{source}: nothing to analyse: {'; '.join(remarks.values())}; record it again"
         )
-    root = store.open_group(growing, mode="r+")
-    for channel, survey in total.items():
-        if config.drop_constant and survey.is_constant:
+    root = store.open_group(partial_store, mode="r+")
+    for channel, values in total.items():
+        if config.drop_constant and values.is_constant:
             del root[channel]
             remarks[channel] += " and was left out"
             continue
-        more = {"n_nan": survey.n_nan, "n_infinite": survey.n_infinite}
-        if survey.minimum <= survey.maximum:
-            more |= {"actual_range": [survey.minimum, survey.maximum]}
-        root[channel].attrs.update(more)
+        attrs = {"n_nan": values.n_nan, "n_infinite": values.n_infinite}
+        if values.minimum <= values.maximum:
+            attrs |= {"actual_range": [values.minimum, values.maximum]}
+        root[channel].attrs.update(attrs)
     notes = [*recording.attrs.get("notes", []), *filter(None, remarks.values())]
     root.attrs.update({"notes": notes, COMPLETE: True})
 
@@ -229,27 +231,31 @@ def _timed(recording: xr.Dataset, config: IngestConfig) -> xr.Dataset:
         return recording
     if dims.FRAME not in recording.dims:
         raise ConfigError(
-            f"ingest.frame_interval is {config.frame_interval:g} s, the recording has no frames "
-            f"but {', '.join(map(str, recording.dims))}; leave it empty"
+            f"ingest.frame_interval is {config.frame_interval:g} s, but the recording has no frames, "
+            f"only {', '.join(map(str, recording.dims))}; leave it empty"
         )
     seconds = np.arange(recording.sizes[dims.FRAME]) * config.frame_interval
     attrs = dims.attrs("time since the first frame", "s")
     return recording.assign_coords(time=(dims.FRAME, seconds, attrs))
 
 
-def _are_different(receipt: Receipt) -> None:
-    """Refuse a series that holds the same content twice, under whatever names."""
-    seen: dict[str, str] = {}
+def _refuse_duplicates(receipt: Receipt) -> None:
+    """Refuse a series with the same content twice under different names.
+
+    Raises:
+        InputError: With both names.
+    """
+    first_names: dict[str, str] = {}
     for source in receipt.sources:
-        if source.sha256 in seen:
+        if source.sha256 in first_names:
             raise InputError(
-                f"{source.name}: has the same content as {seen[source.sha256]}; name it once"
+                f"{source.name}: has the same content as {first_names[source.sha256]}; name it once"
             )
-        seen[source.sha256] = source.name
+        first_names[source.sha256] = source.name
 
 
 def _state(path: Path) -> tuple[int, int]:
-    """Size and time of change of a file, or of everything in a store."""
+    """Size and modification time of a file, or of all files in a store."""
     try:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         states = [file.stat() for file in files]
@@ -259,7 +265,11 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _unchanged(before: Mapping[Path, tuple[int, int]]) -> None:
-    """Refuse sources that changed while they were read."""
+    """Refuse sources that changed while they were read.
+
+    Raises:
+        InputError: With both sizes.
+    """
     for path, state in before.items():
         now = _state(path)
         if now != state:

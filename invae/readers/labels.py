@@ -1,4 +1,4 @@
-"""Names and units: the instrument's words on one side, invae's and CF's on the other."""
+"""Names and units: from the instrument's words to those of invae and CF."""
 
 import re
 import unicodedata
@@ -9,9 +9,9 @@ from typing import Any
 
 NM_PER_METRE = 1e9
 IGOR_EPOCH = datetime(1904, 1, 1)
-"""Where the clock of Asylum's instruments begins; it knows no time zone."""
+"""Start of the clock of Asylum's instruments, which has no time zone."""
 
-# A label may be cut short, and the rest of an older label may follow it: "Phase1Retracece", "AmplitudeRetr".
+# A label may be truncated, and the rest of an older label may follow it: "Phase1Retracece", "AmplitudeRetr".
 _DIRECTION = re.compile(r"[ _-]*(Retr(?:a(?:c(?:e\w*)?)?)?|Trac(?:e\w*)?)$")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _SYNONYMS = {
@@ -35,7 +35,7 @@ _UNITS_OF = {
     "current": "A",
     "count": "count",
 }
-"""Units in which Asylum's software keeps its channels, by quantity; an .ibw file does not say them."""
+"""Units of the channels in Asylum's software, by quantity; an .ibw file does not hold them."""
 
 _SPELLINGS = {
     "": "1",
@@ -107,42 +107,42 @@ _WHOLE = ("1", "count", "degree", "angstrom", "pixel", "percent")
 def channel_name(label: str) -> tuple[str, str]:
     """The canonical name of a channel and its direction (`trace`, `retrace` or empty)."""
     ascii_label = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    found = _DIRECTION.search(ascii_label.strip())
-    stem = ascii_label.strip()[: found.start()] if found else ascii_label.strip()
-    direction = "" if found is None else ("retrace" if found[1].startswith("Retr") else "trace")
-    found_words: list[str] = _WORD.findall(stem)
-    words = [_SYNONYMS.get(word.lower()) or word.lower() for word in found_words]
+    match = _DIRECTION.search(ascii_label.strip())
+    stem = ascii_label.strip()[: match.start()] if match else ascii_label.strip()
+    direction = "" if match is None else ("retrace" if match[1].startswith("Retr") else "trace")
+    stem_words: list[str] = _WORD.findall(stem)
+    words = [_SYNONYMS.get(word.lower()) or word.lower() for word in stem_words]
     name = "_".join(words) or "channel"
     return (f"channel_{name}" if name[0].isdigit() else name), direction
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """The names, with _1, _2, … behind those that stand there several times."""
-    total, seen, taken = Counter(names), Counter[str](), set(names)
-    answer = []
+    """The names, with _1, _2, … appended to those that occur several times."""
+    total, counts, taken = Counter(names), Counter[str](), set(names)
+    unique_names = []
     for name in names:
         if total[name] == 1:
-            answer.append(name)
+            unique_names.append(name)
             continue
-        seen[name] += 1
-        while f"{name}_{seen[name]}" in taken:
-            seen[name] += 1
-        answer.append(f"{name}_{seen[name]}")
-    return answer
+        counts[name] += 1
+        while f"{name}_{counts[name]}" in taken:
+            counts[name] += 1
+        unique_names.append(f"{name}_{counts[name]}")
+    return unique_names
 
 
 def quantity(name: str) -> str:
-    """What a channel measures: its name without number and without the pass in which it was measured."""
+    """The quantity that a channel measures: its name without number and without the pass of the measurement."""
     return re.sub(r"(_\d+)+$", "", name).removeprefix("nap_")
 
 
 def usual_units(name: str) -> str:
-    """The unit in which an Asylum instrument keeps this channel; empty if it is not known."""
+    """The unit of this channel in Asylum's software; empty if unknown."""
     return _UNITS_OF.get(quantity(name), "")
 
 
 def canonical_units(units: str) -> str | None:
-    """The unit as pint and CF spell it; none if it is not known."""
+    """The unit in the spelling of pint and CF; none if unknown."""
     text = units.strip().replace("µ", "u").replace("μ", "u").replace("\\u00B5", "u")
     text = _SPELLINGS.get(text, _SPELLINGS.get(text.lower(), text))
     parts = re.split(r"([/* ])", text)
@@ -163,7 +163,7 @@ def _simple(unit: str) -> str | None:
 
 
 def nanometres(units: str) -> float | None:
-    """How many nm one of these units is; none if it is no length."""
+    """Size of this unit in nm; none if it is no length."""
     spelled = canonical_units(units)
     if spelled == "angstrom":
         return 0.1
@@ -173,7 +173,7 @@ def nanometres(units: str) -> float | None:
 
 
 def igor_time(metadata: Mapping[str, Any]) -> datetime | None:
-    """When an Asylum instrument finished a frame, by its own clock (seconds since 1904)."""
+    """Time at which an Asylum instrument finished a frame, by its own clock (seconds since 1904)."""
     try:
         seconds = float(metadata.get("Seconds", "nan"))
     except (TypeError, ValueError):
@@ -184,14 +184,14 @@ def igor_time(metadata: Mapping[str, Any]) -> datetime | None:
 
 
 def modality(names: Sequence[str], dims: Sequence[str], metadata: Mapping[str, Any]) -> str:
-    """What kind of recording this is, as far as names, axes and metadata tell."""
-    told = f"{metadata.get('experiment_type', '')} {metadata.get('ImagingMode', '')}".upper()
+    """The kind of recording, from names, axes and metadata; `unknown` if they do not show it."""
+    mode = f"{metadata.get('experiment_type', '')} {metadata.get('ImagingMode', '')}".upper()
     kinds = {quantity(name) for name in names}
     if "k_y" in dims:
         return "4D-STEM"
-    if "STEM" in told:
+    if "STEM" in mode:
         return "STEM"
-    if "PFM" in told or {"amplitude", "phase"} <= kinds:
+    if "PFM" in mode or {"amplitude", "phase"} <= kinds:
         return "PFM"
     if kinds & {"height", "deflection"}:
         return "AFM"

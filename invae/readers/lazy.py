@@ -1,4 +1,4 @@
-"""Arrays whose values stay in the file until they are asked for, in invae's order of axes."""
+"""Arrays whose values stay in the file until they are used, in invae's order of axes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from invae.readers.raw import Pixels
 
 @dataclass(frozen=True, eq=False)
 class View(BackendArray):
-    """A channel with its axes in another order: axis `i` is the file's axis `axes[i]`, or a new one of length one."""
+    """A channel with its axes in another order: axis `i` is the file's axis `axes[i]`, or a new axis of length one."""
 
     pixels: Pixels
     axes: tuple[int | None, ...]
@@ -34,22 +34,22 @@ class View(BackendArray):
         )
 
     def _values(self, key: tuple[int | slice, ...]) -> np.ndarray:
-        wanted = [_as_slice(index, n) for index, n in zip(key, self.shape, strict=True)]
+        slices = [_as_slice(index, n) for index, n in zip(key, self.shape, strict=True)]
         stored = [slice(None)] * len(self.pixels.shape)
-        turned = [slice(None)] * len(self.pixels.shape)
-        for axis, part in zip(self.axes, wanted, strict=True):
+        directions = [slice(None)] * len(self.pixels.shape)
+        for axis, part in zip(self.axes, slices, strict=True):
             if axis is not None and axis in self.flipped:
                 stored[axis] = _mirrored(part, self.pixels.shape[axis])
-                turned[axis] = slice(None, None, -1)
+                directions[axis] = slice(None, None, -1)
             elif axis is not None:
                 stored[axis] = part
-        values = self.pixels.load(tuple(stored))[tuple(turned)]
+        values = self.pixels.load(tuple(stored))[tuple(directions)]
         values = values.transpose([axis for axis in self.axes if axis is not None])
-        added = tuple(position for position, axis in enumerate(self.axes) if axis is None)
-        values = np.expand_dims(values, added)
-        whole = (slice(None),)  # a new axis has one item: an empty or full slice is applied here
+        new_axes = tuple(position for position, axis in enumerate(self.axes) if axis is None)
+        values = np.expand_dims(values, new_axes)
+        # a new axis has length one: an empty or full slice of it is applied here
         last = tuple(
-            0 if isinstance(index, (int, np.integer)) else (index if axis is None else whole[0])
+            0 if isinstance(index, (int, np.integer)) else (index if axis is None else slice(None))
             for index, axis in zip(key, self.axes, strict=True)
         )
         return values[last]
@@ -57,7 +57,7 @@ class View(BackendArray):
 
 @dataclass(frozen=True, eq=False)
 class Stack(BackendArray):
-    """Arrays one after the other along the first axis."""
+    """Arrays in sequence along the first axis."""
 
     parts: tuple[xr.Variable, ...]
 
@@ -76,10 +76,10 @@ class Stack(BackendArray):
 
     def _values(self, key: tuple[int | slice, ...]) -> np.ndarray:
         first = _as_slice(key[0], self.shape[0])
-        chosen = np.arange(self.shape[0])[first]
+        numbers = np.arange(self.shape[0])[first]
         pieces, start = [], 0
         for part in self.parts:
-            inside = chosen[(chosen >= start) & (chosen < start + len(part))] - start
+            inside = numbers[(numbers >= start) & (numbers < start + len(part))] - start
             if len(inside):
                 rows = slice(int(inside[0]), int(inside[-1]) + 1, first.step)
                 pieces.append(np.asarray(part[(rows, *key[1:])].values))
@@ -91,7 +91,7 @@ class Stack(BackendArray):
 
 
 def lazy_variable(dims: tuple[str, ...], array: BackendArray, attrs: dict[str, Any]) -> xr.Variable:
-    """A variable over an array in a file."""
+    """A variable of an array in a file."""
     return xr.Variable(dims, indexing.LazilyIndexedArray(array), attrs)
 
 
@@ -104,7 +104,7 @@ def _as_slice(index: int | slice, n: int) -> slice:
 
 
 def _mirrored(part: slice, n: int) -> slice:
-    """The slice of the stored axis that holds the same items as `part` of the mirrored one."""
+    """The slice of the stored axis with the same items as `part` of the mirrored axis."""
     items = range(n)[part]
     if not len(items):
         return slice(0, 0, 1)

@@ -1,6 +1,6 @@
-"""What a reader hands over: channels, axes and metadata as the file has them, and the reader itself.
+"""What a reader returns: channels, axes and metadata as in the file, and the description of the reader itself.
 
-A reader says what stands in its file; `recording.assemble` makes of it the labelled Dataset that all formats share.
+A reader returns the content of its file; `recording.assemble` turns it into the labelled Dataset that all formats share.
 """
 
 import math
@@ -16,46 +16,46 @@ import numpy as np
 from invae.errors import InputError, InvaeError
 
 HEAD_BYTES = 512
-"""How much of a file's beginning a reader is shown."""
+"""Number of bytes from the beginning of a file by which a reader recognises it."""
 
 Key = tuple[slice, ...]
-"""One slice with a positive step for each of the file's axes."""
+"""One slice with a positive step for each axis of the file."""
 
 _ALWAYS = (OSError, MemoryError, OverflowError)
-"""What any reader may raise: a damaged header can promise more than there is memory."""
+"""What any reader may raise: a damaged header can require more memory than there is."""
 
 
 @contextmanager
 def translated(path: Path, errors: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Turn what a library raises on a broken file into one line that names the file."""
+    """Turn a library's error on a broken file into one line that names the file."""
     try:
         yield
     except InvaeError:
         raise
     except (*_ALWAYS, *errors) as error:
-        found = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path}: cannot be read ({found[:200]}); it is damaged, incomplete or still being "
+            f"{path}: cannot be read ({reason[:200]}); it is damaged, incomplete or still being "
             "written: copy or export it again"
         ) from error
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """The values of one channel in the file's own order of axes; read when asked for."""
+    """The values of one channel in the file's order of axes; read on demand."""
 
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     read: Callable[[Key], np.ndarray]
-    """The values under a key; can be pickled, opens the file and closes it again."""
+    """Returns the values under a key; can be pickled, opens the file and closes it again."""
     errors: tuple[type[Exception], ...]
 
     def load(self, key: Key) -> np.ndarray:
-        """The values under a key, in this machine's byte order.
+        """The values under a key, in the byte order of this machine.
 
         Raises:
-            InputError: If the file has gone, or does not hold what its header says.
+            InputError: If the file is gone, or does not match its header.
         """
         with translated(self.path, self.errors):
             values = np.asarray(self.read(key))
@@ -64,23 +64,23 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Channel:
-    """One quantity that the instrument recorded."""
+    """One quantity recorded by the instrument."""
 
     label: str
-    """As the instrument calls it."""
+    """The name that the instrument uses."""
     pixels: Pixels
     dims: tuple[str, ...]
-    """Names of the file's axes, in invae's words (`frame y x scan_y scan_x k_y k_x` or a spectral axis)."""
+    """Names of the file's axes in invae's words (`frame y x scan_y scan_x k_y k_x` or a spectral axis)."""
     units: str = ""
     direction: str = ""
     """`trace` or `retrace`; taken from the label when empty."""
     name: str = ""
-    """The channel's name if the file keeps it as such; made from the label when empty."""
+    """Name of the channel; made from the label when empty."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Positions along one axis; `flipped` if the file runs from the bottom up or from the right."""
+    """Positions along one axis; `flipped` if the file runs from bottom to top or from right to left."""
 
     values: np.ndarray
     units: str
@@ -88,8 +88,8 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Known:
-    """A number that is known of every frame: a label, a setting, or the truth about a simulated one."""
+class FrameVariable:
+    """A number with one value per frame: a label, a setting, or the ground truth of a simulation."""
 
     values: np.ndarray
     """(frame,)"""
@@ -98,65 +98,65 @@ class Known:
 
 @dataclass(frozen=True)
 class Beam:
-    """The probe of an electron microscope, as far as the file tells."""
+    """The probe of an electron microscope, as far as the file describes it."""
 
     energy_kev: float | None = None
     """[keV]"""
     convergence_mrad: float | None = None
-    """Half of the opening angle [mrad]."""
+    """Convergence semi-angle [mrad]."""
 
     def attrs(self) -> dict[str, float]:
-        """What is known, as attributes of a recording."""
-        told = {"beam_energy_keV": self.energy_kev, "convergence_mrad": self.convergence_mrad}
-        return {name: value for name, value in told.items() if value is not None}
+        """The known values as attributes of a recording."""
+        values = {"beam_energy_keV": self.energy_kev, "convergence_mrad": self.convergence_mrad}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Raw:
-    """All that one file says."""
+    """The content of one file."""
 
     channels: tuple[Channel, ...]
     axes: Mapping[str, Axis] = field(default_factory=dict)
-    """By dimension; a dimension that is missing is not calibrated."""
+    """Axes by dimension; a missing dimension is not calibrated."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     acquired: datetime | None = None
-    """By the instrument's clock, which knows no time zone."""
+    """Time of the instrument's clock, which has no time zone."""
     modality: str = ""
     notes: tuple[str, ...] = ()
-    known: Mapping[str, Known] = field(default_factory=dict)
-    """What lies beside the frames, by name."""
+    frame_variables: Mapping[str, FrameVariable] = field(default_factory=dict)
+    """Numbers with one value per frame, by name."""
     beam: Beam = Beam()
     scan_shape: tuple[int, int] | None = None
-    """Rows and columns of the scan, where patterns lie one after the other as (frame, k_y, k_x)."""
+    """Rows and columns of the scan, for patterns in a sequence (frame, k_y, k_x)."""
     scan_remark: str = ""
-    """How that shape was found, or why it is not known, for notes and messages."""
+    """Origin of that shape, or why it is unknown; for notes and messages."""
 
 
-def _nothing(path: Path) -> tuple[Path, ...]:
+def _no_companions(path: Path) -> tuple[Path, ...]:
     """Most recordings are one file."""
     return ()
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One format: how its files are known, and how they are read."""
+    """One format: how its files are recognised, and how they are read."""
 
     name: str
     extensions: tuple[str, ...]
     description: str
     recognises: Callable[[Path, bytes], bool]
-    """Whether the content is of this format, from the path and the file's first bytes (none for a folder)."""
+    """Whether a file has this format, from its path and its first bytes (none for a folder)."""
     read: Callable[[Path], Raw]
     errors: tuple[type[Exception], ...]
     """What the libraries underneath raise on a broken file."""
-    beside: Callable[[Path], tuple[Path, ...]] = _nothing
-    """Other files there are of the recording that a path names: by names alone, none for other formats."""
+    companions: Callable[[Path], tuple[Path, ...]] = _no_companions
+    """Other files of the recording that a path names, from file names alone; none for other formats."""
 
     def open(self, path: Path) -> Raw:
-        """What the file says, without reading a pixel.
+        """The content of a file, without reading a pixel.
 
         Raises:
-            InputError: If the file is broken, or of another format.
+            InputError: If the file is broken, or has another format.
         """
         with translated(path, self.errors):
             return self.read(path)

@@ -1,4 +1,4 @@
-"""From what a file says to the labelled Dataset that every format shares.
+"""From the content of a file to the labelled Dataset that all formats share.
 
 Images and series have dims (frame, y, x), 4D-STEM (scan_y, scan_x, k_y, k_x), grids of spectra (y, x, energy or voltage);
 y and x are pixel centres [nm], the first at 0, y down.
@@ -17,7 +17,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
 from invae.readers.lazy import View, lazy_variable
-from invae.readers.raw import Axis, Channel, Known, Raw
+from invae.readers.raw import Axis, Channel, FrameVariable, Raw
 
 LENGTHS = (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X)
 ORDER = (dims.FRAME, dims.SCAN_Y, dims.SCAN_X, dims.Y, dims.X, dims.K_Y, dims.K_X)
@@ -34,7 +34,7 @@ AXIS_NAMES = {
 COMPLETE = "complete"
 """Attribute of the root group of a stored recording: false while it is being written."""
 UNEVEN = 1e-3
-"""Largest relative departure from even spacing that is taken for rounding."""
+"""Largest relative deviation from even spacing that counts as rounding."""
 
 
 def assemble(
@@ -43,13 +43,13 @@ def assemble(
     """The labelled Dataset of one file; no pixel is read.
 
     Args:
-        raw: What the file says.
+        raw: Content of the file.
         path: The file, for messages.
         format_name: Name of its format.
-        pixel_size: Size of a pixel [nm], instead of what the file says.
+        pixel_size: Size of a pixel [nm]; replaces the value in the file.
 
     Raises:
-        InputError: If there is nothing to analyse in the file, or its parts contradict each other.
+        InputError: If the file holds nothing to analyse, or its parts contradict each other.
     """
     channels, notes = _of_one_kind(raw.channels, path)
     for channel in channels:
@@ -59,7 +59,7 @@ def assemble(
     flipped = frozenset(
         dim for dim, axis in raw.axes.items() if dim in sizes and _runs_back(dim, axis)
     )
-    coords |= _known(raw.known, backwards=dims.FRAME in flipped)
+    coords |= _frame_coordinates(raw.frame_variables, backwards=dims.FRAME in flipped)
     names = labels.unique(
         [_name(channel, taken={*sizes, *COORDS, *coords}) for channel in channels]
     )
@@ -67,7 +67,7 @@ def assemble(
     for name, channel in zip(names, channels, strict=True):
         variables[name], remark = _variable(name, channel, flipped)
         notes = (*notes, *remark)
-    metadata = plain(raw.metadata)
+    metadata = json_values(raw.metadata)
     attrs = {
         "modality": raw.modality or labels.modality(names, list(sizes), metadata),
         "format": format_name,
@@ -82,23 +82,25 @@ def assemble(
     return with_sources(dataset, [path.name], [0] * dataset.sizes.get(dims.FRAME, 0))
 
 
-def _known(known: Mapping[str, Known], *, backwards: bool) -> dict[str, xr.Variable]:
-    """What is known of every frame, as coordinates."""
+def _frame_coordinates(
+    variables: Mapping[str, FrameVariable], *, backwards: bool
+) -> dict[str, xr.Variable]:
+    """Numbers with one value per frame, as coordinates."""
     step = -1 if backwards else 1
     return {
-        name: xr.Variable(dims.FRAME, one.values[::step], plain(one.attrs))
-        for name, one in known.items()
+        name: xr.Variable(dims.FRAME, variable.values[::step], json_values(variable.attrs))
+        for name, variable in variables.items()
     }
 
 
 def _name(channel: Channel, *, taken: Collection[str]) -> str:
-    """The channel's name; that of a position sensor must not be the coordinate's."""
+    """The name of a channel; a position sensor must not take the name of a coordinate."""
     name = channel.name or labels.channel_name(channel.label)[0]
     return f"{name}_channel" if name in taken else name
 
 
 def with_sources(dataset: xr.Dataset, names: Sequence[str], index: Sequence[int]) -> xr.Dataset:
-    """The Dataset with a coordinate that says from which file each frame came."""
+    """The Dataset with a coordinate that gives the source file of each frame."""
     dataset = dataset.assign_attrs(sources=list(names))
     if dims.FRAME not in dataset.dims:
         return dataset
@@ -106,31 +108,31 @@ def with_sources(dataset: xr.Dataset, names: Sequence[str], index: Sequence[int]
     return dataset.assign_coords(source=source)
 
 
-def plain(values: Any) -> Any:
-    """The values as JSON has them: text, numbers, lists and mappings; what JSON lacks becomes text."""
+def json_values(values: Any) -> Any:
+    """The values as JSON types: text, numbers, lists and mappings; other types become text."""
     if isinstance(values, Mapping):
-        return {plain_text(key): plain(value) for key, value in values.items()}
+        return {encodable(key): json_values(value) for key, value in values.items()}
     if isinstance(values, bytes | str):
-        return plain_text(values)
+        return encodable(values)
     if isinstance(values, np.ndarray | np.generic):
-        return plain(values.tolist())
+        return json_values(values.tolist())
     if isinstance(values, list | tuple):
-        return [plain(value) for value in values]
+        return [json_values(value) for value in values]
     if isinstance(values, float) and not math.isfinite(values):
         return str(values)
     if isinstance(values, bool | int | float) or values is None:
         return values
-    return plain_text(str(values))
+    return encodable(str(values))
 
 
-def plain_text(value: Any) -> str:
-    """Text that can be encoded, whatever the instrument wrote."""
+def encodable(value: Any) -> str:
+    """Text that can be encoded as UTF-8, whatever the instrument wrote."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _of_one_kind(channels: Sequence[Channel], path: Path) -> tuple[list[Channel], tuple[str, ...]]:
-    """The channels with the dimensions that most values have, and a line for each one left out."""
+    """The channels with the dimensions that most values have, and a note on each of the others."""
     if not channels:
         raise InputError(f"{path}: holds no channel with pixels; export the measured data with it")
     weight: dict[frozenset[str], int] = {}
@@ -148,17 +150,18 @@ def _of_one_kind(channels: Sequence[Channel], path: Path) -> tuple[list[Channel]
 
 
 def _check_values(channel: Channel, path: Path) -> None:
-    kind, what = channel.pixels.dtype.kind, f"{path}: channel {plain_text(channel.label)}"
+    kind, name = channel.pixels.dtype.kind, f"{path}: channel {encodable(channel.label)}"
     if kind == "c":
-        raise InputError(f"{what} is complex; store amplitude and phase as two channels")
+        raise InputError(f"{name} is complex; store amplitude and phase as two channels")
     if kind not in "biuf" or channel.pixels.dtype.itemsize > 8:
-        raise InputError(f"{what} holds {channel.pixels.dtype}; numbers of at most 64 bit are read")
-    known = {*ORDER}
-    others = [dim for dim in channel.dims if dim not in known]
+        raise InputError(
+            f"{name} holds {channel.pixels.dtype}; convert it to numbers of at most 64 bit"
+        )
+    others = [dim for dim in channel.dims if dim not in ORDER]
     spatial = {dims.Y, dims.X} <= {*channel.dims} or {*ORDER[1:3], *ORDER[5:]} == {*channel.dims}
     if not spatial or len(others) > 1 or len({*channel.dims}) != len(channel.dims):
         raise InputError(
-            f"{what} has axes {', '.join(channel.dims) or 'none'}; an image (y, x), a series "
+            f"{name} has axes {', '.join(channel.dims) or 'none'}; an image (y, x), a series "
             "(frame, y, x), a grid of spectra (y, x, energy) or 4D-STEM (scan_y, scan_x, k_y, k_x) "
             "is needed"
         )
@@ -189,28 +192,28 @@ def _variable(
     if dims.SCAN_Y not in order and dims.FRAME not in order and not spectral:
         order = [dims.FRAME, *order]
     axes = tuple(channel.dims.index(dim) if dim in channel.dims else None for dim in order)
-    turned = frozenset(channel.dims.index(dim) for dim in flipped if dim in channel.dims)
+    backwards = frozenset(channel.dims.index(dim) for dim in flipped if dim in channel.dims)
     quantity = labels.quantity(name)
     units, remark = _units(name, quantity, channel)
     direction = channel.direction or labels.channel_name(channel.label)[1]
     attrs = dims.attrs(
         f"{name.replace('_', ' ')}{f', {direction}' if direction else ''}",
         units,
-        label=plain_text(channel.label),
+        label=encodable(channel.label),
         quantity=quantity,
         **({"direction": direction} if direction else {}),
     )
-    return lazy_variable(tuple(order), View(channel.pixels, axes, turned), attrs), remark
+    return lazy_variable(tuple(order), View(channel.pixels, axes, backwards), attrs), remark
 
 
 def _units(name: str, quantity: str, channel: Channel) -> tuple[str, tuple[str, ...]]:
-    told = plain_text(channel.units)
-    units, usual = labels.canonical_units(told), labels.usual_units(name)
+    own_units = encodable(channel.units)
+    units, usual = labels.canonical_units(own_units), labels.usual_units(name)
     if units is None:
-        return "1", (f"the unit {told!r} of {name} is not known; it is taken for dimensionless",)
+        return "1", (f"the unit {own_units!r} of {name} is unknown; {name} is dimensionless",)
     # Some exporters write metres on every channel of an Asylum file, phases and voltages too.
     if units == "m" and usual not in ("", "m"):
-        return usual, (f"{name} is in {usual}, not in metres as the file says: it is a {quantity}",)
+        return usual, (f"{name} is a {quantity} in {usual}, although the file says metres",)
     return units, ()
 
 
@@ -238,8 +241,8 @@ def _coords(
             coords.update(_frames(axis, n, path))
             continue
         values, units, origin = _positions(dim, axis, n, path)
-        more = {"origin": origin} if origin else {}
-        coords[dim] = xr.Variable(dim, values, dims.attrs(AXIS_NAMES.get(dim, dim), units, **more))
+        attrs = {"origin": origin} if origin else {}
+        coords[dim] = xr.Variable(dim, values, dims.attrs(AXIS_NAMES.get(dim, dim), units, **attrs))
     if dims.FRAME not in sizes and {dims.Y, dims.X} == {*sizes}:
         coords[dims.FRAME] = _frame_index(1)
     return coords, notes + _squareness(coords)
@@ -257,18 +260,18 @@ def _frames(axis: Axis, n: int, path: Path) -> dict[str, xr.Variable]:
     if factor is None:
         return coords
     if len(axis.values) != n or not np.all(np.isfinite(axis.values)):
-        raise InputError(f"{path}: {len(axis.values)} times for {n} frames; one for each is needed")
+        raise InputError(f"{path}: has {len(axis.values)} times for {n} frames; it needs one each")
     seconds = (np.asarray(axis.values, dtype=float) - axis.values[0]) * factor
     coords["time"] = xr.Variable(dims.FRAME, seconds, dims.attrs("time since the first frame", "s"))
     return coords
 
 
 def _positions(dim: str, axis: Axis, n: int, path: Path) -> tuple[np.ndarray, str, float]:
-    """Positions, their unit, and where the first one lies in the instrument's own coordinates."""
+    """Positions, their unit, and the first position in the instrument's own coordinates."""
     values, units = np.asarray(axis.values, dtype=float), labels.canonical_units(axis.units)
     if units is None or (dim in LENGTHS and units != "pixel" and labels.nanometres(units) is None):
         raise InputError(
-            f"{path}: the unit of {dim} is {axis.units!r}, which is not known as a "
+            f"{path}: the unit of {dim} is {axis.units!r}, which is not a known "
             f"{'length' if dim in LENGTHS else 'unit'}; set ingest.pixel_size [nm]"
         )
     if values.shape != (n,) or not np.all(np.isfinite(values)):
@@ -278,8 +281,8 @@ def _positions(dim: str, axis: Axis, n: int, path: Path) -> tuple[np.ndarray, st
     steps = np.diff(values)
     if n > 1 and not (np.all(steps > 0) or np.all(steps < 0)):
         raise InputError(
-            f"{path}: the size of a pixel along {dim} is {steps.min():g} {units}; it must be "
-            "positive: set ingest.pixel_size [nm]"
+            f"{path}: the pixel size along {dim} is {steps.min():g} {units}, but must be positive; "
+            "set ingest.pixel_size [nm]"
         )
     if n > 1 and np.ptp(steps) > UNEVEN * abs(steps.mean()):
         raise InputError(

@@ -82,7 +82,9 @@ def _module(reader: Reader) -> str:
 
 def files_of(path: Path) -> tuple[Path, ...]:
     """All files of the recording that a path names: the path itself, then its companion files."""
-    companions = dict.fromkeys(other for reader in all_readers() for other in reader.beside(path))
+    companions = dict.fromkeys(
+        other for reader in all_readers() for other in reader.companions(path)
+    )
     return (path, *companions)
 
 
@@ -95,7 +97,7 @@ def reader_named(name: str) -> Reader:
     for reader in all_readers():
         if reader.name == name:
             return reader
-    raise UnknownFormat(f"no format is called {name!r}; known are {_names()}")
+    raise UnknownFormat(f"no format is called {name!r}; choose one of {_names()}")
 
 
 def reader_for(path: Path, *, format_name: str | None = None) -> Reader:
@@ -112,22 +114,26 @@ def reader_for(path: Path, *, format_name: str | None = None) -> Reader:
     if matching:
         return next((reader for reader in matching if reader in by_extension), matching[0])
     if format_name is not None:
-        raise InputError(f"{path}: is not of the format {format_name}: {_start(head)}")
+        raise InputError(
+            f"{path}: is not of the format {format_name}: {_start(head)}; check format"
+        )
     if path.is_dir():
-        raise UnknownFormat(f"{path}: is a folder and no Zarr store; give the recordings in it")
+        raise UnknownFormat(f"{path}: is a folder, not a Zarr store; give the recordings in it")
     if by_extension:
         raise InputError(
-            f"{path}: is not what {path.suffix} stands for ({by_extension[0].description}): "
+            f"{path}: is not {by_extension[0].description} as {path.suffix} suggests: "
             f"{_start(head)}; it is damaged, or has the wrong extension"
         )
-    raise UnknownFormat(f"{path}: no reader knows this file ({_start(head)}); known are {_names()}")
+    raise UnknownFormat(
+        f"{path}: no reader recognises this file ({_start(head)}); readable are {_names()}"
+    )
 
 
 def read_head(path: Path) -> bytes:
-    """The first bytes of a file, none for a folder.
+    """The first bytes of a file; empty for a folder.
 
     Raises:
-        InputError: If it does not exist, is empty, may not be read or is no file.
+        InputError: If it does not exist, is empty, cannot be read or is not a file.
     """
     try:
         mode = os.stat(path).st_mode
@@ -142,7 +148,9 @@ def read_head(path: Path) -> bytes:
         raise InputError(f"{path}: does not exist; check the name") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read ({reason}); check links and rights") from error
+        raise InputError(
+            f"{path}: cannot be read ({reason}); check links and permissions"
+        ) from error
     if not head:
         raise InputError(f"{path}: is empty (0 bytes); wait until it is written, or copy it again")
     return head

@@ -29,7 +29,7 @@ NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What the pass found."""
+    """Sums of the pass over a scan."""
 
     moments: np.ndarray
     """Sums under every virtual detector (map, scan_y, scan_x)."""
@@ -40,21 +40,21 @@ class Images:
 
 
 def coordinates(recording: xr.Dataset, calibration: Calibration) -> xr.Dataset:
-    """The coordinates of the patterns that are kept; k is 0 at the optic axis."""
-    places = {}
+    """The coordinates of the kept patterns; k is 0 at the optic axis."""
+    coords = {}
     for index, dim in enumerate((dims.K_Y, dims.K_X)):
         pixels = np.arange(calibration.window.shape[index])
         values = (pixels - calibration.centre[index]) * calibration.steps[index]
         name = f"scattering angle, {'down' if dim == dims.K_Y else 'right'}"
-        places[dim] = (dim, values, dims.attrs(name, calibration.units))
+        coords[dim] = (dim, values, dims.attrs(name, calibration.units))
     empty = recording.drop_vars(["pattern", dims.K_Y, dims.K_X], errors="ignore")
-    return empty.assign_coords(places)
+    return empty.assign_coords(coords)
 
 
-def labelled(
+def maps_dataset(
     images: Images, recording: xr.Dataset, calibration: Calibration, config: ScanConfig
 ) -> tuple[xr.Dataset, list[str]]:
-    """The group `maps` but for the radial profile, and remarks on it."""
+    """The group `maps` without the radial profile, and remarks on it."""
     maps = maps_from(images.moments, calibration.detectors)
     steps, notes = _scan_steps(recording), []
     field = deflection.without_descan((maps["com_y"], maps["com_x"]), config.descan)
@@ -93,25 +93,25 @@ def _variables(
 
 
 def _turn(field: Field, config: ScanConfig, steps: tuple[float, float]) -> tuple[Turn, list[str]]:
-    """The turn of the centre-of-mass vectors that is asked for, and a remark if it was not found."""
+    """The configured rotation of the centre-of-mass vectors, and a remark on an estimated one."""
     if config.rotation == "none":
         return Turn(0.0, transposed=False), []
     if config.rotation != "auto":
         return Turn(math.radians(config.rotation), transposed=False), []
-    found = deflection.least_curl(field, steps=steps)
-    if found is None:
+    turn = deflection.least_curl(field, steps=steps)
+    if turn is None:
         return Turn(0.0, transposed=False), [
-            "the centre of mass does not tell how the detector is turned against the scan; 0 is "
-            "taken (set ingest.scan.rotation)"
+            "the centre of mass does not show the rotation between detector and scan; it is set to 0 "
+            "(set ingest.scan.rotation)"
         ]
-    also = ", its axes exchanged" if found.transposed else ""
-    return found, [
-        f"the centre of mass is turned by {math.degrees(found.angle):.1f} degrees{also}, where it has least curl"
+    transposed = " and its axes are exchanged" if turn.transposed else ""
+    return turn, [
+        f"the centre of mass is rotated by {math.degrees(turn.angle):.1f} degrees{transposed}, for least curl"
     ]
 
 
 def _scan_steps(recording: xr.Dataset) -> tuple[float, float]:
-    """Distance of neighbouring probes, y then x, in one unit; 1 if they differ in theirs."""
+    """Distance of neighbouring probes (y, x) in one unit; 1 if their units differ."""
     axes = [recording[dim] for dim in (dims.SCAN_Y, dims.SCAN_X)]
     if min(axis.size for axis in axes) < 2 or axes[0].attrs.get("units") != axes[1].attrs.get("units"):  # fmt: skip
         return 1.0, 1.0
@@ -120,7 +120,7 @@ def _scan_steps(recording: xr.Dataset) -> tuple[float, float]:
 
 
 def _attrs(calibration: Calibration, turn: Turn, config: ScanConfig) -> Mapping[str, Any]:
-    """What a person, or the next stage, must know to read the maps."""
+    """Parameters that are needed to read the maps."""
     return {
         "centre": list(calibration.centre),
         "disc_radius": calibration.disc_radius,

@@ -1,4 +1,4 @@
-"""Several recordings of one area as one: frames after each other, checked to belong together."""
+"""Several recordings of one area as a series: their frames in sequence, checked to belong together."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from invae.readers.lazy import Stack, lazy_variable
 from invae.readers.recording import with_sources
 
 SAME_SIZE = 1e-3
-"""Largest relative difference of pixel sizes that is taken for rounding."""
+"""Largest relative difference of pixel sizes that counts as rounding."""
 
 
 def in_order(
@@ -23,7 +23,7 @@ def in_order(
     """The files as given, by name (numbers by value) or by the instrument's clock.
 
     Raises:
-        InputError: If the clock is asked for and a file does not tell it.
+        InputError: If the order is by the clock and a file has no acquisition time.
     """
     paths = list(recordings)
     if order == "name":
@@ -31,9 +31,7 @@ def in_order(
     elif order == "time":
         for path in paths:
             if "acquired" not in recordings[path].attrs:
-                raise InputError(
-                    f"{path}: does not tell when it was taken; order by name or as given"
-                )
+                raise InputError(f"{path}: has no acquisition time; order by name or as given")
         paths.sort(key=lambda path: recordings[path].attrs["acquired"])
     return paths, [recordings[path] for path in paths]
 
@@ -47,11 +45,11 @@ def concatenate(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
     """The frames of all recordings in one Dataset; no pixel is read.
 
     Raises:
-        InputError: If a file does not belong to the series; it is named.
+        InputError: If a file does not belong to the series.
     """
     first = recordings[0]
     for path, recording in zip(paths, recordings, strict=True):
-        _belongs(path, recording, paths[0], first)
+        _require_same_kind(path, recording, paths[0], first)
     variables = {
         name: lazy_variable(
             tuple(map(str, variable.dims)),
@@ -67,24 +65,38 @@ def concatenate(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
     if times is not None:
         attrs = dims.attrs("time since the first frame", "s")
         coords["time"] = xr.Variable(dims.FRAME, times, attrs)
-    coords |= _known(recordings)
-    every = [note for recording in recordings for note in recording.attrs["notes"]]
-    attrs = {**first.attrs, "notes": [*dict.fromkeys(every), *notes]}
+    coords |= _frame_coordinates(recordings)
+    all_notes = [note for recording in recordings for note in recording.attrs["notes"]]
+    attrs = {**first.attrs, "notes": [*dict.fromkeys(all_notes), *notes]}
     series = xr.Dataset(variables, coords=coords, attrs=attrs)
     index = np.repeat(np.arange(len(paths)), lengths)
     return with_sources(series, [path.name for path in paths], index.tolist())
 
 
-def _belongs(path: Path, recording: xr.Dataset, first_path: Path, first: xr.Dataset) -> None:
+def _require_same_kind(
+    path: Path, recording: xr.Dataset, first_path: Path, first: xr.Dataset
+) -> None:
+    """Refuse a recording that has other channels, another area or other units than the first.
+
+    Raises:
+        InputError: With both values.
+    """
     if dims.FRAME not in recording.dims:
         raise InputError(f"{path}: has dims {', '.join(map(str, recording.dims))} and no frames; "
                          "only images make a series")  # fmt: skip
-    here, there = set(recording.data_vars), set(first.data_vars)
-    if here != there:
+    own, expected = set(recording.data_vars), set(first.data_vars)
+    if own != expected:
         raise InputError(
-            f"{path}: has channels {', '.join(sorted(map(str, here)))}, {first_path.name} has "
-            f"{', '.join(sorted(map(str, there)))}; leave it out, or set ingest.channels"
+            f"{path}: has channels {', '.join(sorted(map(str, own)))}, {first_path.name} has "
+            f"{', '.join(sorted(map(str, expected)))}; leave it out, or set ingest.channels"
         )
+    _require_same_area(path, recording, first_path, first)
+    _require_same_values(path, recording, first_path, first)
+
+
+def _require_same_area(
+    path: Path, recording: xr.Dataset, first_path: Path, first: xr.Dataset
+) -> None:
     for dim in (dims.Y, dims.X):
         sizes, unit = (recording.sizes[dim], first.sizes[dim]), first[dim].attrs["units"]
         if sizes[0] != sizes[1]:
@@ -95,23 +107,28 @@ def _belongs(path: Path, recording: xr.Dataset, first_path: Path, first: xr.Data
         steps = [_step(ds[dim].values) for ds in (recording, first)]
         if recording[dim].attrs["units"] != unit or not np.isclose(*steps, rtol=SAME_SIZE, atol=0):
             raise InputError(
-                f"{path}: a pixel is {steps[0]:.4g} {recording[dim].attrs['units']} along {dim}, in "
-                f"{first_path.name} {steps[1]:.4g} {unit}; a series needs frames of one area"
+                f"{path}: a pixel along {dim} is {steps[0]:.4g} {recording[dim].attrs['units']}, but "
+                f"{steps[1]:.4g} {unit} in {first_path.name}; a series needs frames of one area"
             )
+
+
+def _require_same_values(
+    path: Path, recording: xr.Dataset, first_path: Path, first: xr.Dataset
+) -> None:
     for name in first.data_vars:
         types = recording[name].dtype, first[name].dtype
         units = recording[name].attrs["units"], first[name].attrs["units"]
         if types[0] != types[1] or units[0] != units[1]:
             raise InputError(
-                f"{path}: {name} is {types[0]} in {units[0]}, in {first_path.name} {types[1]} in "
-                f"{units[1]}; export all files alike"
+                f"{path}: {name} is {types[0]} in {units[0]}, but {types[1]} in {units[1]} in "
+                f"{first_path.name}; export all files alike"
             )
 
 
-def _known(recordings: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
-    """What is known of every frame of all recordings."""
-    own = {dims.FRAME, "time", "source"}
-    common = set.intersection(*({*map(str, recording.coords)} - own for recording in recordings))
+def _frame_coordinates(recordings: Sequence[xr.Dataset]) -> dict[str, xr.Variable]:
+    """Coordinates over frames that all recordings have."""
+    standard = {dims.FRAME, "time", "source"}
+    common = set.intersection(*({*map(str, r.coords)} - standard for r in recordings))
     return {
         name: xr.Variable(
             dims.FRAME,
@@ -128,7 +145,7 @@ def _step(positions: np.ndarray) -> float:
 
 
 def _times(recordings: Sequence[xr.Dataset]) -> tuple[np.ndarray | None, list[str]]:
-    """Time of every frame [s] if all files tell it, and a remark if the files run against the clock."""
+    """Time of every frame [s] if all files have it, and a remark if their order contradicts the clock."""
     if any("acquired" not in recording.attrs for recording in recordings):
         return None, []
     start = datetime.fromisoformat(recordings[0].attrs["acquired"])
@@ -137,9 +154,9 @@ def _times(recordings: Sequence[xr.Dataset]) -> tuple[np.ndarray | None, list[st
         if recording.sizes[dims.FRAME] > 1 and "time" not in recording.coords:
             return None, []
         since = (datetime.fromisoformat(recording.attrs["acquired"]) - start).total_seconds()
-        inside = recording["time"].values if "time" in recording.coords else np.zeros(1)
-        times.append(since + inside)
+        within = recording["time"].values if "time" in recording.coords else np.zeros(1)
+        times.append(since + within)
     joined = np.concatenate(times)
     if np.all(np.diff(joined) > 0):
         return joined, []
-    return joined, ["the files are not in the order in which they were taken (ingest.order=time)"]
+    return joined, ["the files are not in order of acquisition (ingest.order=time)"]

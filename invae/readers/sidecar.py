@@ -1,9 +1,9 @@
-"""Calibration of plain arrays: JSON beside the file, or inside an archive.
+"""Annotations of plain arrays: JSON in the same folder, or inside an archive.
 
-Keys that are looked for, anywhere in it: `pixel_size` (or `pixel_size_y`, `pixel_size_x`) and `pixel_size_units`;
-`field_of_view_y`, `field_of_view_x`, `field_of_view_units`; `dims`; `units`; `quantity`; `frame_interval` [s]. Of patterns
-`pixel_size` is the step of the scan; `k_pixel_size` (or `k_pixel_size_y`, `k_pixel_size_x`) and `k_pixel_size_units` (mrad or
-1/nm); `beam_energy_keV` (or `energy_eV`), `convergence_mrad` (or `semiangle_mrad`).
+Recognised keys, at any depth: `pixel_size` (or `pixel_size_y`, `pixel_size_x`) and `pixel_size_units`;
+`field_of_view_y`, `field_of_view_x`, `field_of_view_units`; `dims`; `units`; `quantity`; `frame_interval` [s]. For patterns
+`pixel_size` is the step of the scan; further keys are `k_pixel_size` (or `k_pixel_size_y`, `k_pixel_size_x`) and
+`k_pixel_size_units` (mrad or 1/nm); `beam_energy_keV` (or `energy_eV`), `convergence_mrad` (or `semiangle_mrad`).
 """
 
 import json
@@ -28,24 +28,26 @@ _DIMS = {
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What is told about a plain array."""
+class Annotations:
+    """Calibration and names of a plain array."""
 
     path: Path
-    """Where it stands, for messages."""
+    """File of the annotations, for messages."""
     metadata: Mapping[str, Any]
 
     def dims(self, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """Names of the axes: as told, else by their number."""
-        told = _find(self.metadata, "dims")
-        if told is None:
+        """Names of the axes: as annotated, otherwise by their number."""
+        names = _find(self.metadata, "dims")
+        if names is None:
             return _DIMS.get(len(shape), tuple(f"axis_{n}" for n in range(len(shape))))
-        if not isinstance(told, list) or len(told) != len(shape):
-            raise InputError(f"{self.path}: dims is {told!r}, the array has {len(shape)} axes")
-        return tuple(str(dim) for dim in told)
+        if not isinstance(names, list) or len(names) != len(shape):
+            raise InputError(
+                f"{self.path}: dims is {names!r}, but the array has {len(shape)} axes; name each once"
+            )
+        return tuple(str(name) for name in names)
 
     def axes(self, names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, Axis]:
-        """The axes that are calibrated."""
+        """The calibrated axes."""
         axes = {}
         for dim, n in zip(names, shape, strict=True):
             if dim in (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X):
@@ -54,19 +56,19 @@ class Calibration:
                     axes[dim] = evenly_spaced(n, step, units)
             elif dim in (dims.K_Y, dims.K_X):
                 step, units = self._detector_step(dim[-1])
-                if step is not None and (found := axis(dim, n, step, units)) is not None:
-                    axes[dim] = found
+                if step is not None and (detector := axis(dim, n, step, units)) is not None:
+                    axes[dim] = detector
             elif dim == dims.FRAME and (interval := self._number("frame_interval")) is not None:
                 axes[dim] = evenly_spaced(n, interval, "s")
         return axes
 
     def text(self, key: str) -> str:
-        """A text that is told, or nothing."""
-        told = _find(self.metadata, key)
-        return told if isinstance(told, str) else ""
+        """A text, empty if it is missing."""
+        value = _find(self.metadata, key)
+        return value if isinstance(value, str) else ""
 
     def beam(self) -> Beam:
-        """Energy and convergence of the probe, as far as they are told."""
+        """Energy and convergence of the probe, as far as they are annotated."""
         energy, in_ev = self._number("beam_energy_keV"), self._number("energy_eV")
         angle = self._number("convergence_mrad") or self._number("semiangle_mrad")
         return Beam(in_ev / 1e3 if energy is None and in_ev is not None else energy, angle)
@@ -85,47 +87,51 @@ class Calibration:
         return field_of_view / max(n, 1), self.text("field_of_view_units") or "nm"
 
     def _number(self, key: str) -> float | None:
-        told = _find(self.metadata, key)
-        if told is None:
+        value = _find(self.metadata, key)
+        if value is None:
             return None
-        if isinstance(told, bool) or not isinstance(told, int | float) or not 0 < told < np.inf:
-            raise InputError(f"{self.path}: {key} is {told!r}; it must be a number above 0")
-        return float(told)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < np.inf:
+            raise InputError(f"{self.path}: {key} is {value!r}; it must be a positive number")
+        return float(value)
 
 
-def file_beside(path: Path) -> tuple[Path, ...]:
-    """The .json of the same name as an array, if there is one."""
+def file_of(path: Path) -> tuple[Path, ...]:
+    """The .json with the same name as an array, if there is one."""
     sidecar = path.with_suffix(".json")
     return (sidecar,) if path.suffix.lower() in (".npy", ".npz") and sidecar.is_file() else ()
 
 
-def beside(path: Path) -> Calibration:
-    """The calibration in the .json of the same name, or none."""
+def annotations_of(path: Path) -> Annotations:
+    """The annotations in the .json with the same name; empty without a .json."""
     sidecar = path.with_suffix(".json")
     if not sidecar.is_file():
-        return Calibration(path, {})
+        return Annotations(path, {})
     if sidecar.stat().st_size > LARGEST_BYTES:
-        raise InputError(f"{sidecar}: is larger than {LARGEST_BYTES >> 20} MB; it is no sidecar")
+        raise InputError(
+            f"{sidecar}: is larger than {LARGEST_BYTES >> 20} MB, too large for annotations; move it"
+        )
     return parse(sidecar.read_bytes(), sidecar)
 
 
-def parse(text: bytes | str, path: Path) -> Calibration:
-    """The calibration in a JSON text.
+def parse(text: bytes | str, path: Path) -> Annotations:
+    """The annotations in a JSON text.
 
     Raises:
-        InputError: If it is no JSON object.
+        InputError: If it is not a JSON object.
     """
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: the calibration is no JSON ({error}); correct it") from error
+        raise InputError(f"{path}: the calibration is not JSON ({error}); correct it") from error
     if not isinstance(values, dict):
-        raise InputError(f"{path}: the calibration is a {type(values).__name__}, not an object")
-    return Calibration(path, values)
+        raise InputError(
+            f"{path}: the calibration is a {type(values).__name__}; it must be a JSON object"
+        )
+    return Annotations(path, values)
 
 
 def _find(values: Mapping[str, Any], key: str) -> Any:
-    """The value of a key, on this level or the first one below that has it."""
+    """The value of a key on this level, or on the first level below that has it."""
     if key in values:
         return values[key]
     below = (_find(value, key) for value in values.values() if isinstance(value, Mapping))

@@ -1,8 +1,8 @@
 """TopSpin (NanoMEGAS): .app5, HDF5 with a group for each pattern of a precession scan, and virtual images as datasets.
 
-Calibrations stand in XML beside every pattern: angle along both axes of the detector, and the probe's position [m].
+XML next to every pattern holds its calibration: angle along both axes of the detector, and the probe's position [m].
 
-Source: rosettasciio (reader `topspin`) for the places of these numbers in the XML; it reads a whole scan at once, this does not.
+Source: rosettasciio (reader `topspin`) for the positions of these numbers in the XML; it reads a whole scan at once, this reader does not.
 """
 
 import re
@@ -20,7 +20,7 @@ from invae.errors import InputError
 from invae.readers import calibration
 from invae.readers.formats import hdf5
 from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader
-from invae.readers.scan_shape import IN_A_ROW, labelled
+from invae.readers.scan_shape import SEQUENCE, named_by_kind
 
 ERRORS = (*hdf5.ERRORS, ElementTree.ParseError)
 METADATA = "Metadata"
@@ -37,25 +37,26 @@ def _recognises(path: Path, head: bytes) -> bool:
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
-        hdf5.refuse_links(file, path)  # of the datasets each as it is read: there are very many
-        found = list(_signals(file))
-        scans = [item for _, item in found if isinstance(item, h5py.Group)]
-        channels = [_channel(title, item, path) for title, item in found]
+        hdf5.refuse_links(file, path)  # each dataset is checked as it is read: there are very many
+        signals = list(_signals(file))
+        scans = [item for _, item in signals if isinstance(item, h5py.Group)]
+        channels = [_channel(title, item, path) for title, item in signals]
         if not channels:
-            raise InputError(f"{path}: holds neither scan nor image; export them from TopSpin")
-        metadata = _told(file)
+            raise InputError(f"{path}: holds neither a scan nor an image; export them from TopSpin")
+        metadata = _metadata(file)
         if not scans:
-            return Raw(labelled(channels), metadata=metadata)
+            return Raw(named_by_kind(channels), metadata=metadata)
         shape, steps = _scan_shape(scans[0])
         axes = _detector_axes(scans[0])
-    for dim, n, step in zip((dims.SCAN_Y, dims.SCAN_X), shape, steps, strict=True):
-        if (one := calibration.axis(dim, max(n, 2), step, "nm")) is not None:
-            axes[dim] = one
-    return Raw(labelled(channels), axes, metadata, modality="4D-STEM", scan_shape=shape)
+    sizes = zip((dims.SCAN_Y, dims.SCAN_X), shape, steps, strict=True)
+    axes |= calibration.calibrated({
+        dim: calibration.axis(dim, max(n, 2), step, "nm") for dim, n, step in sizes
+    })  # fmt: skip
+    return Raw(named_by_kind(channels), axes, metadata, modality="4D-STEM", scan_shape=shape)
 
 
 def _signals(file: h5py.File) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    """Scans and images, of one experiment or of each of several."""
+    """Scans and images of all experiments in a file."""
     groups = [file] if METADATA in file else [file[name] for name in _guids(file)]
     for group in groups:
         assert isinstance(group, h5py.Group)
@@ -68,7 +69,7 @@ def _signals(file: h5py.File) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]
 
 
 def _guids(group: h5py.Group) -> list[str]:
-    """Names in a group that are identifiers of experiments or signals."""
+    """Names in a group that identify experiments or signals."""
     return [name for name in map(str, group) if _GUID.fullmatch(name)]
 
 
@@ -88,7 +89,7 @@ def _channel(title: str, item: h5py.Group | h5py.Dataset, path: Path) -> Channel
         )
     read = partial(_read_patterns, path, name)
     pixels = Pixels(path, (len(item), *first.shape), first.dtype, read, ERRORS)
-    return Channel(title, pixels, IN_A_ROW)
+    return Channel(title, pixels, SEQUENCE)
 
 
 def _read_patterns(path: Path, name: str, key: Key) -> np.ndarray:
@@ -98,10 +99,10 @@ def _read_patterns(path: Path, name: str, key: Key) -> np.ndarray:
         assert isinstance(group, h5py.Group)
         first = group["0/Data"]
         assert isinstance(first, h5py.Dataset)
-        wanted = range(len(group))[key[0]]
-        if not wanted:
+        numbers = range(len(group))[key[0]]
+        if not numbers:
             return np.empty((0, *first.shape), first.dtype)[(slice(None), *key[1:])]
-        return np.stack([_pattern(group, n, path)[key[1:]] for n in wanted])
+        return np.stack([_pattern(group, n, path)[key[1:]] for n in numbers])
 
 
 def _pattern(group: h5py.Group, n: int, path: Path) -> h5py.Dataset:
@@ -118,45 +119,44 @@ def _xml(group: h5py.Group, n: int) -> ElementTree.Element:
 
 
 def _detector_axes(group: h5py.Group) -> dict[str, Axis]:
-    """The detector's axes as the first pattern tells them."""
-    data, told = group["0/Data"], _xml(group, 0)[0]
+    """The axes of the detector from the first pattern."""
+    data, described = group["0/Data"], _xml(group, 0)[0]
     assert isinstance(data, h5py.Dataset)
-    axes = {}
-    for dim, n, one in zip((dims.K_Y, dims.K_X), data.shape, told, strict=False):
-        start, step, units = float(one[0].text or 0), float(one[1].text or 0), one[2][1].text or ""
-        found = calibration.axis(dim, n, step, _UNITS.get(units, units), start=start)
-        if found is not None:
-            axes[dim] = found
-    return axes
+    axes: dict[str, Axis | None] = {}
+    for dim, n, axis in zip((dims.K_Y, dims.K_X), data.shape, described, strict=False):
+        start, step = float(axis[0].text or 0), float(axis[1].text or 0)
+        units = axis[2][1].text or ""
+        axes[dim] = calibration.axis(dim, n, step, _UNITS.get(units, units), start=start)
+    return calibration.calibrated(axes)
 
 
 def _scan_shape(group: h5py.Group) -> tuple[tuple[int, int], tuple[float, float]]:
-    """Rows and columns, and their steps [nm]: a row ends where the probe goes on along y."""
+    """Rows and columns, and their steps [nm]: a row ends where the position along y changes."""
     n_patterns = len(group)
-    first = _place(group, 0)
-    second = _place(group, 1) if n_patterns > 1 else first
+    first = _position(group, 0)
+    second = _position(group, 1) if n_patterns > 1 else first
     for n in range(1, n_patterns):
-        place = _place(group, n)
-        if place[0] != first[0]:
-            return (-(-n_patterns // n), n), (place[0] - first[0], second[1] - first[1])
+        position = _position(group, n)
+        if position[0] != first[0]:
+            return (-(-n_patterns // n), n), (position[0] - first[0], second[1] - first[1])
     return (1, n_patterns), (0.0, second[1] - first[1])
 
 
-def _place(group: h5py.Group, n: int) -> tuple[float, float]:
-    """Where the probe was [nm] (y, x)."""
-    place = _xml(group, n)[1][0][1]
-    return float(place[1].text or 0) * _NM, float(place[0].text or 0) * _NM
+def _position(group: h5py.Group, n: int) -> tuple[float, float]:
+    """Position of the probe (y, x) [nm]."""
+    position = _xml(group, n)[1][0][1]
+    return float(position[1].text or 0) * _NM, float(position[0].text or 0) * _NM
 
 
-def _told(file: h5py.File) -> dict[str, Any]:
-    """Texts and numbers of the experiment's own XML, by their names."""
-    metadata = file.get(METADATA)
-    if not isinstance(metadata, h5py.Dataset):
+def _metadata(file: h5py.File) -> dict[str, Any]:
+    """Texts and numbers of the experiment's XML, by name."""
+    dataset = file.get(METADATA)
+    if not isinstance(dataset, h5py.Dataset):
         return {}
-    root = ElementTree.fromstring(hdf5.text(metadata[()]))
-    named = {item.findtext("Name"): item.find("Value") for item in root.iter("Item")}
-    values = {name: one.text for name, one in named.items() if name and one is not None}
-    plain = {one.tag: one.text for one in root if not len(one)}
+    root = ElementTree.fromstring(hdf5.text(dataset[()]))
+    items = {item.findtext("Name"): item.find("Value") for item in root.iter("Item")}
+    values = {name: value.text for name, value in items.items() if name and value is not None}
+    plain = {element.tag: element.text for element in root if not len(element)}
     return {name: text for name, text in {**plain, **values}.items() if text and text.strip()}
 
 

@@ -1,4 +1,4 @@
-"""ASTAR block files (.blo): 8-bit patterns of a precession scan, each behind six bytes of head."""
+"""ASTAR block files (.blo): 8-bit patterns of a precession scan, each after a header of six bytes."""
 
 import struct
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers.calibration import axis
+from invae.readers.calibration import axis, calibrated
 from invae.readers.formats import rosettasciio
 from invae.readers.formats.raw_frames import Frames, Part, expect_bytes, product
 from invae.readers.raw import Channel, Raw, Reader
@@ -26,40 +26,40 @@ def _recognises(path: Path, head: bytes) -> bool:
 def _read(path: Path) -> Raw:
     size = path.stat().st_size
     if size < struct.calcsize(HEADER):
-        raise InputError(f"{path}: has {size} bytes, less than its header; copy it again")
-    signals, notes = PLUGIN.told(path)
-    told = rosettasciio.metadata_of(signals[0])
+        raise InputError(f"{path}: has {size} bytes, fewer than its header; copy it again")
+    signals, notes = PLUGIN.signals_and_warnings(path)
+    metadata = rosettasciio.metadata_of(signals[0])
     header = signals[0]["original_metadata"]["blockfile_header"]
     shape, side = (int(header["NY"]), int(header["NX"])), int(header["DP_SZ"])
     frames = _frames(path, shape, side, start=int(header["Data_offset_2"]))
     steps = {dims.SCAN_Y: float(header["SY"]), dims.SCAN_X: float(header["SX"])}
-    found = {
+    axes = {
         dim: axis(dim, max(n, 2), steps[dim], "nm") for dim, n in zip(steps, shape, strict=True)
     }
     channel = Channel("pattern", frames.pixels(path, rosettasciio.ERRORS),
                       (dims.FRAME, dims.K_Y, dims.K_X), "count")  # fmt: skip
     return Raw(
         (channel,),
-        {dim: one for dim, one in found.items() if one is not None},
-        told,
+        calibrated(axes),
+        metadata,
         notes=(*notes, _detector_note(int(header["SDP"]))),
-        beam=rosettasciio.beam_of(told),
+        beam=rosettasciio.beam_of(metadata),
         scan_shape=shape,
     )
 
 
 def _frames(path: Path, shape: tuple[int, int], side: int, *, start: int) -> Frames:
-    """Where the patterns lie, all of which must be there."""
+    """The positions of the patterns; all of them must be in the file."""
     n_frames, stride = product((*shape, side), path) // side, HEAD_BYTES + side * side
-    expect_bytes(path, start + n_frames * stride, told_by=f"its header ({shape[0]} × {shape[1]})")
+    expect_bytes(path, start + n_frames * stride, source=f"its header ({shape[0]} × {shape[1]})")
     part = Part(path, n_frames, start + HEAD_BYTES)
     return Frames((part,), (side, side), np.dtype("u1"), stride)
 
 
 def _detector_note(pixels_per_metre: int) -> str:
-    """A block file tells the pixel on the camera's screen, and no angle."""
-    step = f"{100 / pixels_per_metre:.4g} cm" if pixels_per_metre else "not told"
-    return f"a pixel of the detector is {step}, which is no angle: k is in pixels"
+    """A block file holds the pixel size on the camera's screen, but no angle."""
+    step = f"{100 / pixels_per_metre:.4g} cm" if pixels_per_metre else "unknown"
+    return f"the pixel size of the detector is {step}, which is no angle: k is in pixels"
 
 
 READER = Reader(

@@ -1,8 +1,8 @@
-"""Berkeley's EMD in HDF5: as NCEM, py4DSTEM (all its versions) and fpd write it.
+"""EMD in HDF5, the format of Berkeley's NCEM, as written by NCEM, py4DSTEM (all versions) and fpd.
 
-A group of the attribute `emd_group_type` holds `data` and one vector of positions for each axis (`dim1`, …, or `dim0`, … from
-version 1.0 on) with a name and a unit; of an even axis py4DSTEM keeps the first two positions. The order of the axes counts, not
-their names: py4DSTEM calls rows `x`.
+A group with the attribute `emd_group_type` holds `data` and one vector of positions for each axis (`dim1`, …, or `dim0`, … since
+version 1.0) with a name and a unit. py4DSTEM stores only the first two positions of an evenly spaced axis. The order of the axes
+counts, not their names: py4DSTEM calls rows `x`.
 """
 
 import math
@@ -26,32 +26,32 @@ from invae.readers.formats.hdf5 import (
     top_names,
 )
 from invae.readers.raw import Axis, Beam, Channel, Key, Pixels, Raw, Reader
-from invae.readers.scan_shape import labelled
+from invae.readers.scan_shape import named_by_kind
 
 ARRAYS = ("1", "array")
 """Values of `emd_group_type` of a group with data, before and since version 1.0."""
 SIGNS = {"fpd_version", "4DSTEM_experiment", "emd_group_type"}
-"""What stands at the root of these files."""
+"""Names at the root of these files; one of them identifies the format."""
 COLOUR = "colour"
 """Axis of fpd for several thresholds."""
 _ENERGIES = {"beam_energy": 1e-3, "accelerating_voltage": 1e-3, "high_tension": 1e-3}
-"""Names under which the energy is kept [eV or V], and what makes keV of it."""
+"""Names of the beam energy, and the factor from its unit [eV or V] to keV."""
 _ANGLES = ("convergence_semiangle_mrad", "semiconv_angle", "convergence_mrad")
 LARGEST_NOTE = 256
-"""Only small datasets are metadata [values]."""
+"""Largest dataset that is read as metadata [values]."""
 
 
 def _recognises(path: Path, head: bytes) -> bool:
-    """HDF5 that has EMD's signs at its root or in the groups below."""
+    """Whether HDF5 has a name of EMD at its root or a group of EMD below."""
     if not head.startswith(SIGNATURE):
         return False
     names = top_names(path)
     if "_NCProperties" in names:
         return False
-    return bool(names & SIGNS) or ("version_major" in names and bool(_typed(path)))
+    return bool(names & SIGNS) or ("version_major" in names and bool(_array_names(path)))
 
 
-def _typed(path: Path) -> list[str]:
+def _array_names(path: Path) -> list[str]:
     try:
         with h5py.File(path, "r") as file:
             return [str(group.name) for group in _arrays(file)]
@@ -60,56 +60,57 @@ def _typed(path: Path) -> list[str]:
 
 
 def _arrays(file: h5py.File) -> Iterator[h5py.Group]:
-    """Groups with data, in the file's order."""
-    found: list[h5py.Group] = []
+    """Groups with data, in the order of the file."""
+    groups: list[h5py.Group] = []
 
     def collect(_: str, item: h5py.HLObject) -> None:
         if not isinstance(item, h5py.Group) or not isinstance(item.get("data"), h5py.Dataset):
             return
         if text(item.attrs.get("emd_group_type", "")) in ARRAYS:
-            found.append(item)
+            groups.append(item)
 
     file.visititems(collect)
-    return iter(found)
+    return iter(groups)
 
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
         refuse_outside(file, path)
-        parts = [one for group in _arrays(file) if (one := _part(group, path)) is not None]
+        parts = [part for group in _arrays(file) if (part := _part(group, path)) is not None]
         if not parts:
             raise InputError(
-                f"{path}: no EMD group in it holds patterns, images or spectra; save the datacube "
-                "with it"
+                f"{path}: holds no EMD group with patterns, images or spectra; save the datacube "
+                "in it"
             )
         parts.sort(key=lambda part: -math.prod(part[0].pixels.shape))
         axes: dict[str, Axis] = {}
-        for _, found, _ in parts:
-            known = {dim: one for dim, one in found.items() if one is not None}
-            axes = known | axes
+        for _, part_axes, _ in parts:
+            axes = calibration.calibrated(part_axes) | axes
         metadata = _metadata(file)
     channels, notes = tuple(part[0] for part in parts), tuple(parts[0][2])
-    return Raw(labelled(channels), axes, metadata, notes=notes, beam=_beam(metadata))
+    return Raw(named_by_kind(channels), axes, metadata, notes=notes, beam=_beam(metadata))
 
 
 def _part(
     group: h5py.Group, path: Path
 ) -> tuple[Channel, dict[str, Axis | None], list[str]] | None:
-    """One group as a channel with its axes; none if it is neither image nor pattern."""
+    """One group as a channel with its axes and remarks; none if it is neither image nor pattern."""
     data = group["data"]
     assert isinstance(data, h5py.Dataset)
     if data.dtype.kind not in "biuf" or (0 in data.shape and data.ndim < 4):
         return None
     vectors = [group.get(name) for name in _vector_names(group, data.ndim)]
-    told = [_told(vector) for vector in vectors]
-    kept = [n for n in range(data.ndim) if not _is_single(told[n][0], data.shape[n], data.ndim)]
-    names = _roles([told[n] for n in kept])
+    described = [_name_and_unit(vector) for vector in vectors]
+    kept = [
+        n for n in range(data.ndim) if not _is_single(described[n][0], data.shape[n], data.ndim)
+    ]
+    names = _roles([described[n] for n in kept])
     if names is None:
         return None
     axes, remarks = {}, []
     for dim, n in zip(names, kept, strict=True):
-        axes[dim] = _axis(dim, vectors[n], data.shape[n], told[n][1])
-        remarks += _remark(dim, told[n][1]) if axes[dim] is None else []
+        axes[dim] = _axis(dim, vectors[n], data.shape[n], described[n][1])
+        remarks += _remark(dim, described[n][1]) if axes[dim] is None else []
     shape = tuple(data.shape[n] for n in kept)
     read = partial(_read_pixels, path, str(data.name), tuple(kept), data.ndim)
     pixels = Pixels(path, shape, data.dtype, read, ERRORS)
@@ -122,8 +123,8 @@ def _vector_names(group: h5py.Group, n_axes: int) -> list[str]:
     return [f"dim{n + first}" for n in range(n_axes)]
 
 
-def _told(vector: Any) -> tuple[str, str]:
-    """Name and unit of an axis."""
+def _name_and_unit(vector: Any) -> tuple[str, str]:
+    """Name and unit of an axis, empty where missing."""
     attrs = vector.attrs if isinstance(vector, h5py.Dataset) else {}
     return text(attrs.get("name", "")), text(attrs.get("units", ""))
 
@@ -132,20 +133,20 @@ def _is_single(name: str, n: int, n_axes: int) -> bool:
     return n == 1 and (name == COLOUR or n_axes > 4)
 
 
-def _roles(told: Sequence[tuple[str, str]]) -> tuple[str, ...] | None:
-    """Names of the axes in invae's words."""
+def _roles(described: Sequence[tuple[str, str]]) -> tuple[str, ...] | None:
+    """Names of the axes in invae's words, from the name and unit of each."""
     spectral = [
-        n for n, (name, unit) in enumerate(told)
+        n for n, (name, unit) in enumerate(described)
         if calibration.is_energy(unit) or "energy" in name.lower()
     ]  # fmt: skip
-    if len(told) == 4:
+    if len(described) == 4:
         return (dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X)
-    if len(told) == 3 and len(spectral) == 1:
-        rest = iter((dims.Y, dims.X))
-        return tuple("energy" if n in spectral else next(rest) for n in range(3))
-    if len(told) == 3:
+    if len(described) == 3 and len(spectral) == 1:
+        image = iter((dims.Y, dims.X))
+        return tuple("energy" if n in spectral else next(image) for n in range(3))
+    if len(described) == 3:
         return (dims.FRAME, dims.Y, dims.X)
-    return (dims.Y, dims.X) if len(told) == 2 else None
+    return (dims.Y, dims.X) if len(described) == 2 else None
 
 
 def _axis(dim: str, vector: Any, n: int, units: str) -> Axis | None:
@@ -160,42 +161,42 @@ def _axis(dim: str, vector: Any, n: int, units: str) -> Axis | None:
     if dim == "energy":
         return Axis(values, units)
     step = (values[-1] - values[0]) / (n - 1) if n > 1 else 1.0
-    found = calibration.axis(dim, n, step, units, start=float(values[0]))
+    axis = calibration.axis(dim, n, step, units, start=float(values[0]))
     even = np.allclose(values, values[0] + np.arange(n) * step, rtol=0, atol=1e-3 * abs(step))
-    return found if even else None
+    return axis if even else None
 
 
 def _remark(dim: str, units: str) -> list[str]:
-    """A line on a unit that is told and of no use."""
+    """A line on a unit that is no calibration of the axis."""
     if units in ("", "pixel", "pixels", "px", "[pix]") or dim == dims.FRAME:
         return []
-    return [f"{dim} is in {' '.join(units.split())!r}, which is no calibration of it"]
+    return [f"{dim} has the unit {' '.join(units.split())!r}, which is no calibration of it"]
 
 
 def _read_pixels(path: Path, name: str, kept: tuple[int, ...], n_axes: int, key: Key) -> np.ndarray:
-    """The values under a key of the axes that are kept; the others have one item."""
-    wanted = dict(zip(kept, key, strict=True))
-    whole = tuple(wanted.get(n, slice(0, 1, 1)) for n in range(n_axes))
+    """The values under a key of the kept axes; the other axes have length one."""
+    slices = dict(zip(kept, key, strict=True))
+    whole = tuple(slices.get(n, slice(0, 1, 1)) for n in range(n_axes))
     values = read_dataset(path, name, whole)
     return values.reshape([values.shape[n] for n in kept])
 
 
 def _metadata(file: h5py.File) -> dict[str, Any]:
-    """Small datasets and attributes of the groups that are called metadata or calibration."""
-    found: dict[str, Any] = {}
+    """Small datasets and attributes of the groups named metadata or calibration."""
+    metadata: dict[str, Any] = {}
 
     def collect(name: str, item: h5py.HLObject) -> None:
-        place = name.lower()
-        if not any(word in place for word in ("metadata", "calibration", "microscope")):
+        lower = name.lower()
+        if not any(word in lower for word in ("metadata", "calibration", "microscope")):
             return
         if isinstance(item, h5py.Dataset) and item.size is not None and item.size <= LARGEST_NOTE:
             if item.dtype.kind in "biufSUO":
-                found[name] = item[()]
+                metadata[name] = item[()]
         elif isinstance(item, h5py.Group):
-            found.update({f"{name}/{key}": value for key, value in item.attrs.items()})
+            metadata.update({f"{name}/{key}": value for key, value in item.attrs.items()})
 
     file.visititems(collect)
-    return found
+    return metadata
 
 
 def _beam(metadata: Mapping[str, Any]) -> Beam:
@@ -209,9 +210,9 @@ def _beam(metadata: Mapping[str, Any]) -> Beam:
 
 
 def _numbers(metadata: Mapping[str, Any], key: str) -> list[float]:
-    """Numbers above 0 under a key, wherever it stands."""
-    told = [value for name, value in metadata.items() if name.rsplit("/", 1)[-1] == key]
-    numbers = [np.asarray(value) for value in told]
+    """Positive numbers stored under a key in any group."""
+    values = [value for name, value in metadata.items() if name.rsplit("/", 1)[-1] == key]
+    numbers = [np.asarray(value) for value in values]
     return [float(n.ravel()[0]) for n in numbers if n.dtype.kind in "iuf" and n.size and n.any()]
 
 

@@ -1,4 +1,4 @@
-"""EMPAD detectors: 128 × 128 pixels of 32 bit in a .raw, described by an .xml that names it."""
+"""EMPAD detectors: 128 × 128 pixels of 32 bit in a .raw, described by an .xml that names the .raw."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +8,13 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
+from invae.readers.calibration import calibrated
 from invae.readers.formats import rosettasciio
 from invae.readers.formats.raw_frames import Frames, Part, expect_bytes
 from invae.readers.raw import Channel, Raw, Reader
 
 SIDE, ROWS = 128, 130
-"""Pixels of a pattern, and rows of a frame: the last two hold no pixels."""
+"""Pixels along a pattern, and rows of a stored frame: the last two rows hold no pixels."""
 STRIDE = SIDE * ROWS * 4
 LARGEST_XML = 4 << 20
 ERRORS = (*rosettasciio.ERRORS, ElementTree.ParseError)
@@ -33,20 +34,20 @@ def _raw_named_by(description: Path) -> str | None:
     if description.stat().st_size > LARGEST_XML:
         return None
     try:
-        found = ElementTree.parse(description).getroot().find("raw_file")
+        element = ElementTree.parse(description).getroot().find("raw_file")
     except ElementTree.ParseError:
         return None
-    return None if found is None else found.get("filename")
+    return None if element is None else element.get("filename")
 
 
 def _descriptions(pixels: Path) -> Iterator[Path]:
-    """The .xml files that describe a .raw, that of its own name first."""
-    beside = sorted(pixels.parent.glob("*.xml"), key=lambda one: (one.stem != pixels.stem, one))
-    return (one for one in beside if _raw_named_by(one) == pixels.name)
+    """The .xml files that describe a .raw; the one with the same name first."""
+    candidates = sorted(pixels.parent.glob("*.xml"), key=lambda xml: (xml.stem != pixels.stem, xml))
+    return (xml for xml in candidates if _raw_named_by(xml) == pixels.name)
 
 
 def _pair(path: Path) -> tuple[Path, Path]:
-    """The .xml and the .raw of a recording, whichever was given.
+    """The .xml and the .raw of a recording, from either of them.
 
     Raises:
         InputError: If the other one is missing.
@@ -55,66 +56,74 @@ def _pair(path: Path) -> tuple[Path, Path]:
         description = next(_descriptions(path), None)
         if description is None:
             raise InputError(
-                f"{path}: no .xml beside it names it; copy the .xml that the detector wrote with it"
+                f"{path}: no .xml in its folder describes it; copy the .xml of the detector there"
             )
         return description, path
     name = _raw_named_by(path) or ""
     if not name or Path(name).name != name:
         raise InputError(
-            f"{path}: its pixels are in {name!r}, which is no name of a file beside it; correct "
-            "the .xml"
+            f"{path}: names {name!r} as its pixels, which is not the name of a file in the same "
+            "folder; correct the .xml"
         )
     if not path.with_name(name).is_file():
-        raise InputError(f"{path}: its pixels are in {name}, which is missing; copy it beside it")
+        raise InputError(f"{path}: its pixels {name} are missing; copy them into the same folder")
     return path, path.with_name(name)
 
 
-def _beside(path: Path) -> tuple[Path, ...]:
+def _companions(path: Path) -> tuple[Path, ...]:
     suffix = path.suffix.lower()
     if suffix not in (".raw", ".xml") or not path.is_file():
         return ()
     if suffix == ".raw":
         return tuple(_descriptions(path))[:1]
     name = _raw_named_by(path) or ""
-    there = name and Path(name).name == name and path.with_name(name).is_file()
-    return (path.with_name(name),) if there else ()
+    is_file = name and Path(name).name == name and path.with_name(name).is_file()
+    return (path.with_name(name),) if is_file else ()
 
 
 def _read(path: Path) -> Raw:
     description, pixels = _pair(path)
-    signals, notes = PLUGIN.told(description)
-    told = rosettasciio.metadata_of(signals[0])
-    axes = {str(one["name"]): one for one in signals[0]["axes"]}
-    sizes = {name: int(one["size"]) for name, one in axes.items()}  # lengths of one are left out
+    signals, notes = PLUGIN.signals_and_warnings(description)
+    metadata = rosettasciio.metadata_of(signals[0])
+    described = {str(axis["name"]): axis for axis in signals[0]["axes"]}
+    sizes = {
+        name: int(axis["size"]) for name, axis in described.items()
+    }  # axes of length one are missing
     shape = (sizes.get("scan_y", 1), sizes.get("scan_x", 1))
-    series = "series_count" in sizes
-    n_frames = sizes["series_count"] if series else shape[0] * shape[1]
+    is_series = "series_count" in sizes
+    n_frames = sizes["series_count"] if is_series else shape[0] * shape[1]
     _agree(description, pixels, n_frames)
     frames = Frames((Part(pixels, n_frames, 0),), (SIDE, SIDE), np.dtype("<f4"), STRIDE)
-    found = {
-        dim: rosettasciio.axis_of(dim, axes[name]) for name, dim in _DIMS.items() if name in axes
+    axes = {
+        dim: rosettasciio.axis_of(dim, described[name])
+        for name, dim in _DIMS.items()
+        if name in described
     }
     channel = Channel("pattern", frames.pixels(path, ERRORS), (dims.FRAME, dims.K_Y, dims.K_X))
     return Raw(
         (channel,),
-        {dim: one for dim, one in found.items() if one is not None},
-        told,
+        calibrated(axes),
+        metadata,
         notes=notes,
-        beam=rosettasciio.beam_of(told),
-        scan_shape=None if series else shape,
-        scan_remark=f"{description.name} tells a series, no scan" if series else "",
+        beam=rosettasciio.beam_of(metadata),
+        scan_shape=None if is_series else shape,
+        scan_remark=f"{description.name} describes a series, not a scan" if is_series else "",
     )
 
 
 def _agree(description: Path, pixels: Path, n_frames: int) -> None:
-    """Refuse pixels that are more or fewer than described."""
+    """Refuse pixels that are more or fewer than described.
+
+    Raises:
+        InputError: If their number differs.
+    """
     needed, size = n_frames * STRIDE, pixels.stat().st_size
-    told_by = f"{description.name} ({n_frames} patterns)"
-    expect_bytes(pixels, needed, told_by=told_by)
+    source = f"{description.name} ({n_frames} patterns)"
+    expect_bytes(pixels, needed, source=source)
     if size != needed:
         raise InputError(
-            f"{pixels}: has {size} bytes, {told_by} promises {needed}; the two do not belong "
-            "together: put the right .xml beside it"
+            f"{pixels}: has {size} bytes, but {source} requires {needed}; the two files do not "
+            "belong together: use the right .xml"
         )
 
 
@@ -125,5 +134,5 @@ READER = Reader(
     recognises=_recognises,
     read=_read,
     errors=ERRORS,
-    beside=_beside,
+    companions=_companions,
 )

@@ -1,7 +1,7 @@
 """Gwyddion's own format: every image of a file is a channel.
 
-gwyfile reads the tree of objects, from a mapped file: its arrays lie in the file, so that every piece that is asked for is
-loaded anew and no pixel is kept. It knows no arrays of single characters, which images do not use.
+gwyfile reads the tree of objects from a mapped file. Its arrays stay in the file, so that every request loads its piece anew and
+no pixel is kept. It does not read arrays of single characters, which images do not use.
 """
 
 import re
@@ -30,7 +30,7 @@ ERRORS = (
     NotImplementedError,
     RecursionError,
 )
-"""What gwyfile raises where components are missing, cut short, unknown, or of another type than they should be."""
+"""What gwyfile raises where components are missing, truncated, unknown or of the wrong type."""
 
 
 def _recognises(path: Path, head: bytes) -> bool:
@@ -54,15 +54,15 @@ def _read(path: Path) -> Raw:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """The file's components by name, its arrays still in the file."""
+    """The components of a file by name; arrays stay in the file."""
     data = mapped(path)
     magic = data[: len(MAGIC)].tobytes()
     if magic == OLD_MAGIC:
         raise InputError(f"{path}: written by Gwyddion 1.x; open and save it with Gwyddion 2")
     if magic != MAGIC:
-        raise InputError(f"{path}: does not begin like a file of Gwyddion any more; copy it again")
+        raise InputError(f"{path}: no longer begins like a Gwyddion file; copy it again")
     tree = gwyfile.objects.GwyObject.frombuffer(data[len(MAGIC) :])
-    assert isinstance(tree, gwyfile.objects.GwyObject)  # its size is told only on request
+    assert isinstance(tree, gwyfile.objects.GwyObject)  # the size is returned on request only
     return tree
 
 
@@ -70,7 +70,7 @@ def _channel(n: int, field: dict[str, Any], title: str, path: Path) -> Channel:
     stored, shape = field["data"], (field["yres"], field["xres"])
     if min(shape) < 1 or stored.size != shape[0] * shape[1]:
         raise InputError(
-            f"{path}: {title} should have {shape[0]} × {shape[1]} pixels and holds {stored.size} "
+            f"{path}: {title} should have {shape[0]} × {shape[1]} pixels, but holds {stored.size} "
             "values; save it again with Gwyddion"
         )
     read = partial(_read_pixels, path, n, shape)
@@ -87,14 +87,14 @@ def _axes(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_area(fields: dict[int, dict[str, Any]], path: Path) -> None:
-    """Images of another area in the same file are another recording."""
+    """Refuse images of different areas in one file: they are different recordings."""
     first = next(iter(fields.values()))
     for n, field in fields.items():
         for real in ("yreal", "xreal"):
             if not np.isclose(field.get(real, 1.0), first.get(real, 1.0), rtol=1e-3, atol=0):
                 raise InputError(
-                    f"{path}: image {n} is {field.get(real, 1.0):g} wide ({real}), the first one is "
-                    f"{first.get(real, 1.0):g}; save the images of one scan in a file of their own"
+                    f"{path}: image {n} has {real} {field.get(real, 1.0):g}, the first image has "
+                    f"{first.get(real, 1.0):g}; save the images of each scan in a separate file"
                 )
 
 

@@ -1,4 +1,4 @@
-"""HDF5 as several formats have it: how such files are known, and values by the name of their dataset."""
+"""What the HDF5 formats share: recognition, refusal of links out of the file, and values by the name of a dataset."""
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from invae.readers.raw import Key
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ERRORS = (RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError)
-"""What h5py raises on damaged files, beside OSError."""
+"""What h5py raises on damaged files, in addition to OSError."""
 
 
 def top_names(path: Path) -> set[str]:
@@ -32,20 +32,20 @@ def text(value: Any) -> str:
 
 
 def refuse_links(file: h5py.File, path: Path) -> None:
-    """Refuse a file with parts that lie in other files: they could be anybody's, wherever they lie.
+    """Refuse a file with links to other files: a link could lead to any file on this computer.
 
     Raises:
-        InputError: If there is a link out of it.
+        InputError: If there is such a link.
     """
-    found = file.visititems_links(_leads_out)
-    if found is not None:
+    name = file.visititems_links(_external_name)
+    if name is not None:
         raise InputError(
-            f"{path}: {found} lies in another file, which is refused; copy it into this one"
+            f"{path}: {name} is a link to another file, which is refused; copy its data into this file"
         )
 
 
 def refuse_outside(file: h5py.File, path: Path) -> None:
-    """Refuse a file with links out of it, or with any dataset whose values are in another file.
+    """Refuse a file with links to other files, or with a dataset whose values are in another file.
 
     Raises:
         InputError: If there is one.
@@ -59,7 +59,7 @@ def _refuse_dataset(path: Path, _: str, item: h5py.HLObject) -> None:
         refuse_elsewhere(item, path)
 
 
-def _leads_out(name: str, link: object) -> str | None:
+def _external_name(name: str, link: object) -> str | None:
     return name if isinstance(link, h5py.ExternalLink) else None
 
 
@@ -71,19 +71,19 @@ def refuse_elsewhere(dataset: h5py.Dataset, path: Path) -> None:
     """
     if dataset.external or dataset.is_virtual:
         raise InputError(
-            f"{path}: {dataset.name} keeps its values in another file, which is refused; copy "
-            "them into it"
+            f"{path}: {dataset.name} stores its values in another file, which is refused; copy "
+            "them into this file"
         )
 
 
 def read_dataset(path: Path, name: str, key: Key) -> np.ndarray:
-    """The values of a dataset under a key; opens the file and closes it again."""
+    """The values of a dataset under a key; the file is open only while they are read."""
     with h5py.File(path, "r") as file:
         return file[name][key]  # type: ignore[index]
 
 
 def says_netcdf(path: Path) -> bool:
-    """Whether an HDF5 file is a NetCDF-4 file by its own account; damaged files give none."""
+    """Whether an HDF5 file declares itself to be NetCDF-4; damaged files do not."""
     try:
         with h5py.File(path, "r") as file:
             return "_NCProperties" in file.attrs

@@ -1,4 +1,4 @@
-"""HyperSpy's signals, in HDF5 (.hspy) and in Zarr (.zspy): groups of attributes, one for each axis, and `data`."""
+"""HyperSpy's signals in HDF5 (.hspy) and Zarr (.zspy): groups of attributes, one for each axis, and `data`."""
 
 import math
 from functools import partial
@@ -22,8 +22,8 @@ Group = h5py.Group | zarr.Group
 
 
 def _is_hspy(path: Path, head: bytes) -> bool:
-    known = {EXPERIMENTS, "file_format"}
-    return head.startswith(hdf5.SIGNATURE) and known <= hdf5.top_names(path)
+    names = {EXPERIMENTS, "file_format"}
+    return head.startswith(hdf5.SIGNATURE) and names <= hdf5.top_names(path)
 
 
 def _is_zspy(path: Path, head: bytes) -> bool:
@@ -48,7 +48,7 @@ def _read_zarr(path: Path, name: str, key: Key) -> np.ndarray:
 
 
 def _raw(file: Group, path: Path, read: Any) -> Raw:
-    """The signals of a file as rosettasciio would tell them, without the values."""
+    """The signals of a file in rosettasciio's form, without the values."""
     experiments: Any = file[EXPERIMENTS]
     titles = [title for title in sorted(experiments) if "data" in experiments[title]]
     signals, reads = [], []
@@ -58,7 +58,7 @@ def _raw(file: Group, path: Path, read: Any) -> Raw:
         signals.append({
             "data": data,
             "axes": [_axis(group, n, data.shape[n], path) for n in range(data.ndim)],
-            "metadata": _told(group["metadata"]) if "metadata" in group else {},
+            "metadata": _metadata(group["metadata"]) if "metadata" in group else {},
         })  # fmt: skip
         signals[-1]["metadata"].setdefault("General", {}).setdefault(
             "title", "" if title == UNNAMED else title
@@ -68,24 +68,24 @@ def _raw(file: Group, path: Path, read: Any) -> Raw:
 
 
 def _axis(group: Any, n: int, size: int, path: Path) -> dict[str, Any]:
-    """One axis, its positions if they are not evenly spaced."""
+    """One axis, with its positions if they are not evenly spaced."""
     name = f"axis-{n}"
     if name not in group:
-        raise InputError(f"{path}: axis {n} of {group.name} is not described; save it again")
-    told = _attrs(group[name])
-    told |= {"size": size, "scale": told.get("scale", 1.0), "offset": told.get("offset", 0.0)}
+        raise InputError(f"{path}: {group.name} does not describe axis {n}; save it again")
+    axis = _attrs(group[name])
+    axis |= {"size": size, "scale": axis.get("scale", 1.0), "offset": axis.get("offset", 0.0)}
     if "axis" in group[name]:
-        told["axis"] = group[name]["axis"][...]
-    return told
+        axis["axis"] = group[name]["axis"][...]
+    return axis
 
 
-def _told(group: Any) -> dict[str, Any]:
-    """Attributes of a group and of those below, by name; arrays and signals in them are left out."""
-    told = _attrs(group)
+def _metadata(group: Any) -> dict[str, Any]:
+    """Attributes of a group and of its subgroups by name; arrays and signals in them are left out."""
+    metadata = _attrs(group)
     for name in group:
         if hasattr(group[name], "keys") and not str(name).startswith("_"):
-            told[str(name)] = _told(group[name])
-    return told
+            metadata[str(name)] = _metadata(group[name])
+    return metadata
 
 
 def _attrs(group: Any) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _attrs(group: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and texts as Python has them; an undefined unit is none."""
+    """Numbers and texts as Python types; an undefined unit becomes an empty text."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
@@ -102,8 +102,8 @@ def _plain(value: Any) -> Any:
     return "" if undefined or (isinstance(value, float) and math.isnan(value)) else value
 
 
-def _reader(name: str, what: str, recognises: Any, read: Any) -> Reader:
-    description = f"HyperSpy's signals in {what}"
+def _reader(name: str, container: str, recognises: Any, read: Any) -> Reader:
+    description = f"HyperSpy signals in {container}"
     return Reader(name, (f".{name}",), description, recognises, read, ERRORS)
 
 

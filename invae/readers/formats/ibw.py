@@ -1,8 +1,8 @@
 """Asylum Research (Igor Pro binary wave, version 5): one wave of x, y and channel.
 
-igor2 reads header, note and pixels, from a mapped file: its array of pixels lies in the file, so that every piece that is asked
-for is loaded anew and no pixel is kept. Read here are the checksum and the sizes of the wave's parts, for igor2 trusts them, and
-the channels' labels, for igor2 adds to a label what an older, longer one has left behind its end ("Phase1Retracece").
+igor2 reads header, note and pixels from a mapped file. Its array of pixels stays in the file, so that every request loads its
+piece anew and no pixel is kept. This module checks the checksum and the sizes of the wave's parts, which igor2 trusts, and reads
+the labels of the channels, because igor2 appends the remains of an older, longer label ("Phase1Retracece").
 
 Source: WaveMetrics, Technical Note 003 "Igor Binary Format".
 """
@@ -24,19 +24,19 @@ from invae.readers.raw import Channel, Key, Pixels, Raw, Reader, evenly_spaced
 
 HEADER_BYTES = 384
 START_BYTES = 64
-"""The header's first part, which tells the sizes of what follows; the wave's own header counts with its pixels."""
+"""First part of the header, with the sizes of everything that follows; the wave's own header counts with its pixels."""
 LABEL_BYTES = 32
 MOST_TEXT = 4 * 2**20
-"""Note, labels and units together [bytes]: igor2 takes them apart letter by letter."""
+"""Largest total of note, labels and units [bytes]: igor2 parses them letter by letter."""
 ERRORS = (ValueError, IndexError, KeyError, TypeError, AssertionError, struct.error)
-"""What igor2 raises where header and content do not agree."""
+"""What igor2 raises where header and content disagree."""
 
-# igor2 logs what it then raises.
+# igor2 logs every error that it then raises.
 logging.getLogger("igor2").addHandler(logging.NullHandler())
 
 
 def _byte_order(head: bytes) -> Literal["<", ">", ""]:
-    """`<` or `>`, by version and checksum (the header's 16-bit words add up to 0); empty if it is no wave."""
+    """`<` or `>`, by version and checksum (the 16-bit words of the header add up to 0); empty if it is no wave."""
     orders: tuple[Literal["<", ">"], ...] = ("<", ">")
     if len(head) < HEADER_BYTES:
         return ""
@@ -66,57 +66,61 @@ def _read(path: Path) -> Raw:
     axis_units = [_text(header["dimUnits"][axis].tobytes()) for axis in (0, 1)]
     axes = {
         dims.X: evenly_spaced(pixels.shape[0], header["sfA"][0], axis_units[0]),
-        # the first line of the wave is the lowest one of the image
+        # the first line of the wave is the lowest line of the image
         dims.Y: evenly_spaced(pixels.shape[1], header["sfA"][1], axis_units[1], flipped=True),
     }
     return Raw(channels, axes, metadata, labels.igor_time(metadata))
 
 
 def _load(path: Path, data: MappedBytes) -> dict[str, Any]:
-    """The wave as igor2 gives it, its pixels still in the file."""
+    """The wave as igor2 returns it; the pixels stay in the file."""
     _check_sizes(data[: min(len(data), HEADER_BYTES)].tobytes(), len(data), path)
     return igor2.binarywave.load(MappedStream(data))["wave"]
 
 
 def _check_sizes(head: bytes, n_bytes: int, path: Path) -> None:
-    """Refuse a file that is shorter than its header promises, and text that is too long to be any."""
+    """Refuse a file that is shorter than its header requires, or that holds more text than a recording does.
+
+    Raises:
+        InputError: With both sizes.
+    """
     order = _byte_order(head)
     if not order:
-        raise InputError(f"{path}: has no header of an Igor wave any more; copy it again")
+        raise InputError(f"{path}: no longer has the header of an Igor wave; copy it again")
     wave, *texts, indices = np.frombuffer(head, f"{order}i4", count=13, offset=4).tolist()
     if indices:
-        raise InputError(f"{path}: the wave holds text; an image is needed")
+        raise InputError(f"{path}: the wave holds text, not an image; export an image")
     if min(wave, *texts) < 0 or sum(texts) > MOST_TEXT:
         raise InputError(
-            f"{path}: its header promises {wave} bytes of pixels and {sum(texts)} of notes and "
+            f"{path}: its header declares {wave} bytes of pixels and {sum(texts)} of notes and "
             "labels, which no instrument writes; it is damaged: copy it again"
         )
     needed = START_BYTES + wave + sum(texts)
     if n_bytes < needed:
         raise InputError(
-            f"{path}: has {n_bytes} bytes, its header promises {needed} or more; "
+            f"{path}: has {n_bytes} bytes, but its header requires at least {needed}; "
             "it is incomplete: copy it again"
         )
 
 
 def _image(wave: dict[str, Any], path: Path) -> np.ndarray:
-    """The pixels (x, y, channel), which lie in the file."""
+    """The pixels (x, y, channel), which stay in the file."""
     pixels = wave["wData"]
     if pixels.dtype.kind in "cV":
         raise InputError(f"{path}: the wave is complex; store amplitude and phase as channels")
     if pixels.dtype.kind not in "iuf":
-        raise InputError(f"{path}: the wave holds text; an image is needed")
+        raise InputError(f"{path}: the wave holds text, not an image; export an image")
     shape = tuple(int(n) for n in wave["wave_header"]["nDim"] if n != 0)
     if shape != pixels.shape or len(shape) not in (2, 3):
         raise InputError(
-            f"{path}: the wave has shape {shape}; an image of x, y and channel is needed "
-            "(force curves are not read)"
+            f"{path}: the wave has shape {shape}, but an image of x, y and channel is needed; "
+            "export images (force curves are not read)"
         )
     return pixels if len(shape) == 3 else pixels[..., np.newaxis]
 
 
 def _labels(data: MappedBytes, sizes: dict[str, Any]) -> list[str]:
-    """The channels' labels: those of the third dimension, after the label of the dimension itself."""
+    """The labels of the channels: those of the third dimension, which follow the label of the dimension itself."""
     parts = ("wfmSize", "formulaSize", "noteSize", "dataEUnitsSize", "dimEUnitsSize")
     start = START_BYTES + sum(int(np.sum(sizes[part])) for part in parts)
     start += int(sizes["dimLabelsSize"][:2].sum())
@@ -130,7 +134,7 @@ def _text(field: bytes) -> str:
 
 
 def _units(label: str, position: int, units: str) -> str:
-    """The header's unit is that of the first channel; the others are known by what they measure."""
+    """The unit in the header applies to the first channel; those of the others follow from their quantity."""
     return labels.usual_units(labels.channel_name(label)[0]) or (units if position == 0 else "")
 
 

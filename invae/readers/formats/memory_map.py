@@ -1,7 +1,7 @@
-"""A file as igor2 and gwyfile can read it without copying its values, and without running on where it is damaged.
+"""Mapped files for igor2 and gwyfile: values are not copied, and damaged files end in an error.
 
-Both libraries read the whole file when they open it. Handed views of a mapped file in the place of `bytes`, they make arrays
-that lie in the file, so that opening costs the labels alone, and reading a piece costs that piece.
+Both libraries read the whole file when they open it. With views of a mapped file instead of `bytes` they make arrays that stay
+in the file: opening costs only the labels, and reading a piece costs only that piece.
 """
 
 from pathlib import Path
@@ -10,18 +10,18 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 CHUNK = 4096
-"""How much is searched at a time for the end of a text [bytes]."""
+"""Number of bytes searched at a time for the end of a text."""
 
 
-def _cut_short(promised: int, left: int) -> ValueError:
-    return ValueError(f"{promised} bytes are promised, {left} are left")
+def _truncated(needed: int, available: int) -> ValueError:
+    return ValueError(f"{needed} bytes are needed, {available} are available")
 
 
 class MappedBytes(np.ndarray):
     """Bytes of a file, with the methods of `bytes` that gwyfile uses; slices are views.
 
-    Where `bytes` would give less than was asked for, or -1 for a text without end, this raises ValueError: from such an answer
-    gwyfile goes round in circles for ever.
+    Where `bytes` returns fewer bytes than requested, or -1 for a text without end, this class raises ValueError: gwyfile loops for
+    ever on such an answer.
     """
 
     def __getitem__(self, key: Any) -> Any:
@@ -29,44 +29,44 @@ class MappedBytes(np.ndarray):
             return super().__getitem__(key)
         start, stop = key.start or 0, len(self) if key.stop is None else key.stop
         if not 0 <= start <= stop <= len(self):
-            raise _cut_short(stop - start, max(0, len(self) - start))
+            raise _truncated(stop - start, max(0, len(self) - start))
         part = super().__getitem__(slice(start, stop))
         return MappedByte(part) if stop - start == 1 else part
 
-    def find(self, wanted: bytes, start: int = 0) -> int:
-        """Where a byte comes next.
+    def find(self, byte: bytes, start: int = 0) -> int:
+        """The next position of a byte.
 
         Raises:
-            ValueError: If it does not come any more.
+            ValueError: If it does not occur.
         """
         for begin in range(start, len(self), CHUNK):
             chunk = np.ndarray.__getitem__(self, slice(begin, begin + CHUNK)).tobytes()
-            if (found := chunk.find(wanted)) >= 0:
-                return begin + found
+            if (position := chunk.find(byte)) >= 0:
+                return begin + position
         raise ValueError("a text has no end")
 
     def decode(self, encoding: str) -> str:
-        """The text in these bytes; what does not belong in it is replaced."""
+        """The text in these bytes; invalid bytes are replaced."""
         return self.tobytes().decode(encoding, "replace")
 
 
 class MappedByte(bytes):
-    """One byte, which gwyfile takes for a number (`ord` wants true bytes); as strict as the others."""
+    """One byte, which gwyfile uses as a number (`ord` needs real bytes); as strict as `MappedBytes`."""
 
     def tobytes(self) -> bytes:
         return self
 
     def find(
-        self, wanted: Any, start: SupportsIndex | None = 0, stop: SupportsIndex | None = None
+        self, byte: Any, start: SupportsIndex | None = 0, stop: SupportsIndex | None = None
     ) -> int:
-        return self.index(wanted, start, stop)
+        return self.index(byte, start, stop)
 
     def decode(self, encoding: str = "utf-8", errors: str = "replace") -> str:
         return super().decode(encoding, errors)
 
 
 class MappedStream:
-    """A file open for reading, as igor2 wants it: what is read is a view."""
+    """A file open for reading as igor2 needs it; what it reads are views."""
 
     def __init__(self, data: MappedBytes) -> None:
         self.data, self.position = data, 0
@@ -82,5 +82,5 @@ class MappedStream:
 
 
 def mapped(path: Path) -> MappedBytes:
-    """The bytes of a file; it is closed when the last view of them is gone."""
+    """The bytes of a file; it is closed when the last view is gone."""
     return np.memmap(path, dtype="u1", mode="r").view(MappedBytes)

@@ -1,9 +1,9 @@
-"""Merlin (Medipix) detectors: .mib, a head of text before every frame, with the settings in a .hdr of the same name.
+"""Merlin (Medipix) detectors: .mib, a text header before every frame, with the settings in a .hdr of the same name.
 
-Values are big-endian, the lowest row of the detector comes first. The shape of the scan stands in no file: it follows from the
-frames per trigger, or from the longer pauses between the frames where a row ends.
+Values are big-endian; the lowest row of the detector comes first. No file holds the shape of the scan: it follows from the frames
+per trigger, or from the longer pauses between frames at the end of a row.
 
-Source: the text heads themselves; rosettasciio (reader `quantumdetector`) for the order of the rows.
+Source: the text headers themselves; rosettasciio (reader `quantumdetector`) for the order of the rows.
 """
 
 import re
@@ -20,9 +20,9 @@ from invae.readers.raw import Channel, Raw, Reader
 MAGIC = b"MQ1,"
 TYPES = {"U08": ">u1", "U16": ">u2", "U32": ">u4", "U64": ">u8"}
 ERRORS = (ValueError, IndexError, KeyError, UnicodeDecodeError)
-"""What a damaged head makes."""
+"""What damaged headers raise."""
 ENOUGH_HEADS = 4096
-"""So many frames are looked at for the pauses between rows."""
+"""Number of frames whose times are compared to detect the pauses between rows."""
 _FRAMES, _PER_TRIGGER = "Frames in Acquisition (Number)", "Frames per Trigger (Number)"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
 
@@ -31,40 +31,40 @@ def _recognises(path: Path, head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
-def _beside(path: Path) -> tuple[Path, ...]:
+def _companions(path: Path) -> tuple[Path, ...]:
     settings = path.with_suffix(".hdr")
     return (settings,) if path.suffix.lower() == ".mib" and settings.is_file() else ()
 
 
 def _read(path: Path) -> Raw:
     head, frames = _layout(path)
-    told = _settings(path)
-    n_told = int(told.get(_FRAMES, "0") or 0)
-    if n_told > frames.n_frames:
-        settings = path.with_suffix(".hdr")
-        expect = frames.parts[0].offset + (n_told - 1) * frames.stride + _frame_bytes(frames)
-        expect_bytes(path, expect, told_by=f"{settings.name} ({_FRAMES}: {n_told})")
-    elif 0 < n_told < frames.n_frames:
+    settings = _settings(path)
+    n_declared = int(settings.get(_FRAMES, "0") or 0)
+    if n_declared > frames.n_frames:
+        hdr = path.with_suffix(".hdr")
+        expect = frames.parts[0].offset + (n_declared - 1) * frames.stride + _frame_bytes(frames)
+        expect_bytes(path, expect, source=f"{hdr.name} ({_FRAMES}: {n_declared})")
+    elif 0 < n_declared < frames.n_frames:
         raise InputError(
-            f"{path}: has {frames.n_frames} frames, {path.stem}.hdr says {n_told}; the two do not "
-            "belong together: put the right .hdr beside it"
+            f"{path}: has {frames.n_frames} frames, but {path.stem}.hdr declares {n_declared}; the "
+            "two files do not belong together: use the right .hdr"
         )
-    shape, remark = _scan_shape(path, frames, told) if told else (None, "")
-    missing = "" if told else f"{path.stem}.hdr, which lies beside it, is missing"
+    shape, remark = _scan_shape(path, frames, settings) if settings else (None, "")
+    missing = "" if settings else f"{path.stem}.hdr is missing in the same folder"
     channel = Channel("pattern", frames.pixels(path, ERRORS), (dims.FRAME, dims.K_Y, dims.K_X),
                       "count")  # fmt: skip
     return Raw(
         (channel,),
-        metadata={**told, "exposure_s": _exposure(head), "detector": head[7].strip()},
-        acquired=_when(head),
-        notes=(f"{missing}; the settings are not known",) if missing else (),
+        metadata={**settings, "exposure_s": _exposure(head), "detector": head[7].strip()},
+        acquired=_time_of(head),
+        notes=(f"{missing}; the settings are unknown",) if missing else (),
         scan_shape=shape,
         scan_remark=missing or remark,
     )
 
 
 def _layout(path: Path) -> tuple[list[str], Frames]:
-    """The words of the first head, and where the frames lie."""
+    """The words of the first frame's header, and the positions of the frames in the file."""
     with path.open("rb") as file:
         start = file.read(64).decode("ascii").split(",")
         file.seek(0)
@@ -72,13 +72,13 @@ def _layout(path: Path) -> tuple[list[str], Frames]:
         head = file.read(n_head).decode("ascii").split(",")
     if head[6] not in TYPES:
         raise InputError(
-            f"{path}: its frames are stored as {head[6]}; switch raw data off, or save U08, U16 "
-            "or U32"
+            f"{path}: its frames are stored as {head[6]}; switch raw data off, or save them as U08, "
+            "U16 or U32"
         )
     shape, dtype = (int(head[5]), int(head[4])), np.dtype(TYPES[head[6]])
     if n_head < len(MAGIC) or min(shape) < 1:
         raise InputError(
-            f"{path}: its head promises frames of {shape[0]} × {shape[1]} pixels behind {n_head} "
+            f"{path}: its header declares frames of {shape[0]} × {shape[1]} pixels after {n_head} "
             "bytes; it is damaged: copy it again"
         )
     stride = n_head + shape[0] * shape[1] * dtype.itemsize
@@ -91,21 +91,21 @@ def _frame_bytes(frames: Frames) -> int:
 
 
 def _settings(path: Path) -> dict[str, str]:
-    """What stands in the .hdr, by its own words; nothing if there is none."""
+    """The settings in the .hdr, by its own names; empty without a .hdr."""
     lines = [
         line.partition("\t")
-        for settings in _beside(path)
+        for settings in _companions(path)
         for line in settings.read_text("latin-1").splitlines()
     ]
-    told = {key.rstrip(": "): value.strip() for key, _, value in lines}
-    return {key: value for key, value in told.items() if key not in ("HDR,", "End", "")}
+    pairs = {key.rstrip(": "): value.strip() for key, _, value in lines}
+    return {key: value for key, value in pairs.items() if key not in ("HDR,", "End", "")}
 
 
 def _scan_shape(
-    path: Path, frames: Frames, told: dict[str, str]
+    path: Path, frames: Frames, settings: dict[str, str]
 ) -> tuple[tuple[int, int] | None, str]:
-    """Rows and columns, and how they were found; none where nothing tells them."""
-    n_frames, per_trigger = frames.n_frames, int(told.get(_PER_TRIGGER, "0") or 0)
+    """Rows and columns, and a remark on their origin; none where they are unknown."""
+    n_frames, per_trigger = frames.n_frames, int(settings.get(_PER_TRIGGER, "0") or 0)
     if per_trigger > 1 and n_frames % per_trigger == 0:
         return (n_frames // per_trigger, per_trigger), ""
     times = _times(path, frames)
@@ -113,32 +113,34 @@ def _scan_shape(
     columns = int(pauses[0]) if len(pauses) else 0
     regular = columns > 1 and np.array_equal(pauses, np.arange(columns, len(times), columns))
     if not regular or n_frames % columns:
-        return None, "no row can be told by the pauses between the frames"
-    note = f"rows of {columns} positions, by the pauses between the frames; else set scan_shape"
+        return None, "the pauses between the frames show no rows"
+    note = (
+        f"rows of {columns} positions, from the pauses between the frames (set scan_shape if wrong)"
+    )
     return (n_frames // columns, columns), note
 
 
 def _times(path: Path, frames: Frames) -> np.ndarray:
-    """When the first frames were taken [s]; none if one of them does not tell."""
+    """Acquisition times of the first frames [s]; empty if one of them has none."""
     n_head = frames.parts[0].offset
     times = []
     with path.open("rb") as file:
         for number in range(min(frames.n_frames, ENOUGH_HEADS)):
             file.seek(number * frames.stride)
-            when = _when(file.read(n_head).decode("ascii").split(","))
-            if when is None:
+            time = _time_of(file.read(n_head).decode("ascii").split(","))
+            if time is None:
                 return np.empty(0)
-            times.append(when.timestamp())
+            times.append(time.timestamp())
     return np.array(times)
 
 
-def _when(head: list[str]) -> datetime | None:
-    found = next((match for word in head if (match := _TIME.match(word))), None)
-    return None if found is None else datetime.fromisoformat(found[0][:26])
+def _time_of(head: list[str]) -> datetime | None:
+    match = next((match for word in head if (match := _TIME.match(word))), None)
+    return None if match is None else datetime.fromisoformat(match[0][:26])
 
 
 def _exposure(head: list[str]) -> float:
-    """How long a frame was exposed [s]."""
+    """Exposure time of a frame [s]."""
     nanoseconds = [word[:-2] for word in head if word.lower().endswith("ns")]
     return float(nanoseconds[-1]) * 1e-9 if nanoseconds else float(head[10])
 
@@ -150,5 +152,5 @@ READER = Reader(
     recognises=_recognises,
     read=_read,
     errors=ERRORS,
-    beside=_beside,
+    companions=_companions,
 )

@@ -1,7 +1,7 @@
-"""MRC: frames behind a header of 1,024 bytes; 4D-STEM where Direct Electron's program describes it in a text beside it.
+"""MRC: frames after a header of 1,024 bytes; 4D-STEM if Direct Electron's program describes it in a text file in the same folder.
 
-Source: the MRC2014 format, J. Struct. Biol. 192, 146 (2015), doi:10.1016/j.jsb.2015.04.002, table 1; of the extended header of
-Thermo Fisher's programs the size of a pixel alone.
+Source: the MRC2014 format, J. Struct. Biol. 192, 146 (2015), doi:10.1016/j.jsb.2015.04.002, table 1. Of the extended header of
+Thermo Fisher's programs only the size of a pixel is read.
 """
 
 import re
@@ -14,19 +14,19 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers.calibration import axis
+from invae.readers.calibration import axis, calibrated
 from invae.readers.formats.raw_frames import Frames, Part, expect_bytes
 from invae.readers.raw import Axis, Channel, Raw, Reader
-from invae.readers.scan_shape import IMAGES, IN_A_ROW, labelled
+from invae.readers.scan_shape import IMAGES, SEQUENCE, named_by_kind
 
 HEADER_BYTES, MARK = 1024, b"MAP"
 TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
-"""By the mode in the header."""
+"""Types of the values by the mode in the header."""
 BIG_ENDIAN = 0x11
-"""First byte of the machine's stamp."""
+"""First byte of the machine stamp of big-endian files."""
 NM_PER_ANGSTROM = 0.1
 FEI_BYTES, FEI_PIXEL = 128 * 1024, 11
-"""Length of their extended header, and the place of the pixel's size [m] among its numbers."""
+"""Length of the extended header of Thermo Fisher's programs, and the index of the pixel size [m] among its numbers."""
 ERRORS = (ValueError, IndexError, KeyError, TypeError)
 _MOVIE = re.compile(r"(?P<scan>\d{8}_\d+)_.*movie\.mrc", re.IGNORECASE)
 _STEPS = {
@@ -67,27 +67,27 @@ class Header:
 
     @property
     def extended(self) -> int:
-        """Length of the header that follows [bytes]."""
+        """Length of the extended header [bytes]."""
         return int(self.words[23])
 
-    def step(self, place: int) -> float:
-        """Size of a pixel along x, y or z (0, 1, 2) [nm]; 0 if it is not told."""
-        n = int(self.words[7 + place])
-        return float(self.lengths[10 + place]) / n * NM_PER_ANGSTROM if n > 0 else 0.0
+    def step(self, axis: int) -> float:
+        """Size of a pixel along x, y or z (0, 1, 2) [nm]; 0 if unknown."""
+        n = int(self.words[7 + axis])
+        return float(self.lengths[10 + axis]) / n * NM_PER_ANGSTROM if n > 0 else 0.0
 
 
 def _recognises(path: Path, head: bytes) -> bool:
-    marked = head[208:211] == MARK
+    has_mark = head[208:211] == MARK
     named = path.suffix.lower() == ".mrc" and len(head) > 212 and Header(head[:512]).mode in TYPES
-    return marked or named
+    return has_mark or named
 
 
-def _beside(path: Path) -> tuple[Path, ...]:
-    """The text that Direct Electron's program writes beside a movie."""
-    found = _MOVIE.fullmatch(path.name)
-    return (
-        () if found is None else tuple(sorted(path.parent.glob(f"{found['scan']}_*info.txt")))[:1]
-    )
+def _companions(path: Path) -> tuple[Path, ...]:
+    """The text file that Direct Electron's program writes next to a movie."""
+    match = _MOVIE.fullmatch(path.name)
+    if match is None:
+        return ()
+    return tuple(sorted(path.parent.glob(f"{match['scan']}_*info.txt")))[:1]
 
 
 def _read(path: Path) -> Raw:
@@ -95,37 +95,37 @@ def _read(path: Path) -> Raw:
         header = Header(file.read(HEADER_BYTES))
         if len(header.head) < HEADER_BYTES:
             raise InputError(
-                f"{path}: has {len(header.head)} bytes, less than its header; copy it again"
+                f"{path}: has {len(header.head)} bytes, fewer than its header; copy it again"
             )
         extended = file.read(header.extended) if header.extended == FEI_BYTES else b""
     frames = _frames(path, header)
-    told = _described(path)
-    scanned = told.get("Scan - Enable") == "Enable"
-    names = IN_A_ROW if scanned else IMAGES
-    shape = _scan_shape(told) if scanned else None
-    axes = _scan_axes(told) if scanned else _image_axes(header, extended, frames.shape)
+    description = _description(path)
+    scanned = description.get("Scan - Enable") == "Enable"
+    names = SEQUENCE if scanned else IMAGES
+    shape = _scan_shape(description) if scanned else None
+    axes = _scan_axes(description) if scanned else _image_axes(header, extended, frames.shape)
     channel = Channel("pattern" if scanned else "image", frames.pixels(path, ERRORS), names)
     return Raw(
-        labelled([channel]),
+        named_by_kind([channel]),
         axes,
-        told,
+        description,
         scan_shape=shape,
-        scan_remark="" if shape else "its .txt tells no size of the scan",
+        scan_remark="" if shape else "its .txt does not give the size of the scan",
     )
 
 
 def _frames(path: Path, header: Header) -> Frames:
-    """Where the frames lie, all of which must be there."""
+    """The positions of the frames; all of them must be in the file."""
     n_frames, rows, columns = header.shape
     shape = f"{n_frames} × {rows} × {columns}"
     if header.mode not in TYPES or min(header.shape) < 1 or header.extended < 0:
         raise InputError(
-            f"{path}: its header promises {shape} pixels of mode {header.mode}: there is none that "
-            "can be read; export it again as real numbers"
+            f"{path}: its header declares {shape} pixels of mode {header.mode}, which cannot be "
+            "read; export it again as real numbers"
         )
     dtype = np.dtype(f"{header.order}{TYPES[header.mode]}")
     start, stride = HEADER_BYTES + header.extended, rows * columns * dtype.itemsize
-    expect_bytes(path, start + n_frames * stride, told_by=f"its header ({shape})")
+    expect_bytes(path, start + n_frames * stride, source=f"its header ({shape})")
     return Frames((Part(path, n_frames, start),), (rows, columns), dtype, stride)
 
 
@@ -134,45 +134,43 @@ def _image_axes(header: Header, extended: bytes, shape: tuple[int, int]) -> dict
     steps = [header.step(1), header.step(0)]
     if extended:
         steps = [float(np.frombuffer(extended[:52], f"{header.order}f4")[FEI_PIXEL]) * 1e9] * 2
-    named = zip((dims.Y, dims.X), shape, steps, strict=True)
-    found = {dim: axis(dim, n, step, "nm") for dim, n, step in named}
-    return {dim: one for dim, one in found.items() if one is not None}
+    described = zip((dims.Y, dims.X), shape, steps, strict=True)
+    return calibrated({dim: axis(dim, n, step, "nm") for dim, n, step in described})
 
 
-def _described(path: Path) -> dict[str, str]:
-    """What the text beside a movie says: lines of `key = value`."""
+def _description(path: Path) -> dict[str, str]:
+    """The text file of a movie: lines of `key = value`; empty if there is none."""
     lines = [
         line.partition("=")
-        for text in _beside(path)
+        for text in _companions(path)
         for line in text.read_text("latin-1").splitlines()
     ]
-    told = {key.strip(): value.strip() for key, equals, value in lines if equals}
-    if told.get("Scan - Type", "Raster") != "Raster":
+    description = {key.strip(): value.strip() for key, equals, value in lines if equals}
+    if description.get("Scan - Type", "Raster") != "Raster":
         raise InputError(
-            f"{path}: its scan is of the type {told['Scan - Type']}, and only Raster is read; export "
-            "the patterns in the order of the image"
+            f"{path}: its scan has the type {description['Scan - Type']}, but only Raster is read; "
+            "export the patterns in the order of the image"
         )
-    return told
+    return description
 
 
-def _scan_shape(told: Mapping[str, str]) -> tuple[int, int] | None:
-    kind = "ROI Size" if told.get("Scan - ROI Enable") == "Enable" else "Size"
-    rows, columns = (int(told.get(f"Scan - {kind} {letter}", "0")) for letter in "YX")
+def _scan_shape(description: Mapping[str, str]) -> tuple[int, int] | None:
+    kind = "ROI Size" if description.get("Scan - ROI Enable") == "Enable" else "Size"
+    rows, columns = (int(description.get(f"Scan - {kind} {letter}", "0")) for letter in "YX")
     return (rows, columns) if min(rows, columns) > 0 else None
 
 
-def _scan_axes(told: Mapping[str, str]) -> dict[str, Axis]:
-    """The calibrated axes of a scan; steps that are not known are told as 1 or below 0."""
-    rows, columns = _scan_shape(told) or (2, 2)
-    detector = [int(told.get(f"Image Size {letter} (pixels)", "0")) for letter in "YX"]
+def _scan_axes(description: Mapping[str, str]) -> dict[str, Axis]:
+    """The calibrated axes of a scan; the file marks unknown steps by 1 or a negative number."""
+    rows, columns = _scan_shape(description) or (2, 2)
+    detector = [int(description.get(f"Image Size {letter} (pixels)", "0")) for letter in "YX"]
     sizes = dict(zip(_STEPS, (max(rows, 2), max(columns, 2), *detector), strict=True))
-    steps = {dim: float(told.get(key, "-1")) for dim, (key, _) in _STEPS.items()}
-    found = {
+    steps = {dim: float(description.get(key, "-1")) for dim, (key, _) in _STEPS.items()}
+    return calibrated({
         dim: axis(dim, sizes[dim], steps[dim], _STEPS[dim][1])
         for dim in _STEPS
         if steps[dim] > 0 and steps[dim] != 1 and sizes[dim] > 0
-    }
-    return {dim: one for dim, one in found.items() if one is not None}
+    })  # fmt: skip
 
 
 READER = Reader(
@@ -182,5 +180,5 @@ READER = Reader(
     recognises=_recognises,
     read=_read,
     errors=ERRORS,
-    beside=_beside,
+    companions=_companions,
 )

@@ -1,4 +1,4 @@
-"""NumPy arrays: .npy and .npz, never pickled ones; calibration from JSON beside or inside them."""
+"""NumPy arrays: .npy and .npz without pickled objects; calibration from JSON in the same folder or inside the archive."""
 
 import io
 import math
@@ -30,7 +30,7 @@ COORDS = (
     "voltage",
 )
 COORD_BYTES = 64 << 20
-"""Largest array of an archive that is read at once as a coordinate or as text."""
+"""Largest array of an archive that is read at once as a coordinate or a text."""
 ERRORS = (
     ValueError,
     EOFError,
@@ -54,15 +54,16 @@ def _read_npy(path: Path) -> Raw:
     needed = offset + dtype.itemsize * math.prod(shape)
     if path.stat().st_size != needed:
         raise InputError(
-            f"{path}: has {path.stat().st_size} bytes, its header promises {needed}; "
+            f"{path}: has {path.stat().st_size} bytes, but its header requires {needed}; "
             "it is incomplete or was changed: save it again"
         )
-    told = sidecar.beside(path)
-    names = told.dims(shape)
+    annotations = sidecar.annotations_of(path)
+    names = annotations.dims(shape)
     pixels = Pixels(path, shape, dtype, partial(_read_npy_pixels, path), ERRORS)
-    label = told.text("quantity") or "signal"
-    channel = Channel(label, pixels, names, told.text("units"))
-    return Raw((channel,), told.axes(names, shape), told.metadata, beam=told.beam())
+    label = annotations.text("quantity") or "signal"
+    channel = Channel(label, pixels, names, annotations.text("units"))
+    axes = annotations.axes(names, shape)
+    return Raw((channel,), axes, annotations.metadata, beam=annotations.beam())
 
 
 def _read_npy_pixels(path: Path, key: Key) -> np.ndarray:
@@ -70,7 +71,7 @@ def _read_npy_pixels(path: Path, key: Key) -> np.ndarray:
 
 
 def _header(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, column order and type of an array, which must be of plain numbers or text."""
+    """Shape, column order and type of an array, which must hold plain numbers or text."""
     version = npy_format.read_magic(file)
     if version == (1, 0):
         shape, fortran, dtype = npy_format.read_array_header_1_0(file)
@@ -78,14 +79,14 @@ def _header(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]
         shape, fortran, dtype = npy_format.read_array_header_2_0(file)
     else:
         raise InputError(
-            f"{path}: .npy version {version} is for structured arrays; save plain ones"
+            f"{path}: .npy version {version} is for structured arrays; save plain arrays"
         )
     if dtype.hasobject or dtype.names is not None:
         raise InputError(
             f"{path}: holds Python objects ({dtype}), which are never loaded; save numbers"
         )
     if min(shape, default=1) < 0:
-        raise InputError(f"{path}: has shape {shape}; no length may be negative: save it again")
+        raise InputError(f"{path}: has shape {shape}, but no length may be negative; save it again")
     return shape, fortran, dtype
 
 
@@ -99,24 +100,26 @@ def _read_npz(path: Path) -> Raw:
             if (name in COORDS and len(shape) == 1) or (dtype.kind in "US" and not shape)
         }
     metadata = small.get("meta", small.get("metadata"))
-    told = sidecar.beside(path) if metadata is None else sidecar.parse(str(metadata), path)
+    annotations = (
+        sidecar.annotations_of(path) if metadata is None else sidecar.parse(str(metadata), path)
+    )
     shape = max((header[0] for header in headers.values()), key=_weight, default=())
     chosen = [name for name, header in headers.items() if header[0] == shape and len(shape) > 1]
-    names = _archive_dims(told, shape, small)
-    axes = told.axes(names, shape)
-    axes |= {dim: Axis(small[dim], _axis_units(told, dim)) for dim in names if dim in small}
+    names = _archive_dims(annotations, shape, small)
+    axes = annotations.axes(names, shape)
+    axes |= {dim: Axis(small[dim], _axis_units(annotations, dim)) for dim in names if dim in small}
     channels = tuple(
         Channel(name, _pixels(path, members[name].filename, headers[name]), names,
-                _units_table(told).get(name, "") or told.text("units"))
+                _units_table(annotations).get(name, "") or annotations.text("units"))
         for name in chosen
     )  # fmt: skip
-    left = [name for name in headers if name not in (*chosen, *axes, "meta", "metadata")]
-    notes = (f"arrays left out: {', '.join(left)}",) if left and channels else ()
-    return Raw(channels, axes, told.metadata, notes=notes, beam=told.beam())
+    unused = [name for name in headers if name not in (*chosen, *axes, "meta", "metadata")]
+    notes = (f"arrays left out: {', '.join(unused)}",) if unused and channels else ()
+    return Raw(channels, axes, annotations.metadata, notes=notes, beam=annotations.beam())
 
 
 def _weight(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Arrays with more axes count before larger ones."""
+    """Sort key of arrays: more axes first (at most four), then more values."""
     return (len(shape) if len(shape) <= 4 else 0, math.prod(shape))
 
 
@@ -130,11 +133,9 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
                 "write the archive with numpy.savez"
             )
         if name.suffix != ".npy":
-            raise InputError(f"{path}: member {info.filename!r} is no array; use numpy.savez")
+            raise InputError(f"{path}: member {info.filename!r} is not an array; use numpy.savez")
         if name.stem in members:
-            raise InputError(
-                f"{path}: member {name.stem!r} is there twice; write the archive again"
-            )
+            raise InputError(f"{path}: member {name.stem!r} occurs twice; write the archive again")
         members[name.stem] = info
     return members
 
@@ -147,7 +148,7 @@ def _member_header(
         needed = member.tell() + dtype.itemsize * math.prod(shape)
     if info.file_size != needed:
         raise InputError(
-            f"{path}: {info.filename} has {info.file_size} bytes, its header promises {needed}; "
+            f"{path}: {info.filename} has {info.file_size} bytes, but its header requires {needed}; "
             "write the archive again"
         )
     return shape, fortran, dtype
@@ -160,22 +161,22 @@ def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _archive_dims(
-    told: sidecar.Calibration, shape: tuple[int, ...], small: dict[str, np.ndarray]
+    annotations: sidecar.Annotations, shape: tuple[int, ...], small: dict[str, np.ndarray]
 ) -> tuple[str, ...]:
-    """As told; else coordinates of a third axis tell a grid of spectra from a series."""
+    """Names of the axes: as annotated; else a spectral coordinate tells a grid of spectra from a series."""
     spectral = [name for name in ("energy", "voltage") if name in small]
-    if len(shape) == 3 and spectral and "dims" not in told.metadata:
+    if len(shape) == 3 and spectral and "dims" not in annotations.metadata:
         return (dims.Y, dims.X, spectral[0])
-    return told.dims(shape)
+    return annotations.dims(shape)
 
 
-def _units_table(told: sidecar.Calibration) -> dict[str, Any]:
-    table = told.metadata.get("units", {})
+def _units_table(annotations: sidecar.Annotations) -> dict[str, Any]:
+    table = annotations.metadata.get("units", {})
     return table if isinstance(table, dict) else {}
 
 
-def _axis_units(told: sidecar.Calibration, dim: str) -> str:
-    table = _units_table(told)
+def _axis_units(annotations: sidecar.Annotations, dim: str) -> str:
+    table = _units_table(annotations)
     return str(table.get(dim, table.get(dim.removesuffix("_y").removesuffix("_x"), "pixel")))
 
 
@@ -187,10 +188,10 @@ def _pixels(path: Path, member: str, header: tuple[tuple[int, ...], bool, np.dty
 def _read_member(
     path: Path, member: str, shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any], key: Key
 ) -> np.ndarray:
-    """The rows that a key needs; what lies before them is passed over, since the archive is a stream."""
+    """The rows that a key needs; everything before them is decompressed too, since the archive is a stream."""
     stored = shape[::-1] if fortran else shape
-    turned = key[::-1] if fortran else key
-    rows = range(stored[0])[turned[0]]
+    stored_key = key[::-1] if fortran else key
+    rows = range(stored[0])[stored_key[0]]
     if not len(rows):
         return np.empty(shape, dtype)[key]
     row_bytes = dtype.itemsize * math.prod(stored[1:])
@@ -202,7 +203,7 @@ def _read_member(
     if len(data) != n_bytes:
         raise EOFError(f"{member} ends {n_bytes - len(data)} bytes too early")
     values = np.frombuffer(data, dtype).reshape(-1, *stored[1:])
-    values = values[(slice(None, None, turned[0].step), *turned[1:])]
+    values = values[(slice(None, None, stored_key[0].step), *stored_key[1:])]
     return values.T if fortran else values
 
 
@@ -211,7 +212,7 @@ def _recognises_npy(path: Path, head: bytes) -> bool:
 
 
 def _recognises_npz(path: Path, head: bytes) -> bool:
-    """A zip archive whose first member is an array, or that is called .npz."""
+    """Whether it is a zip archive whose first member is an array, or that is called .npz."""
     length = int.from_bytes(head[26:28], "little")
     first_is_array = head[30 : 30 + length].endswith(b".npy")
     return head.startswith(ZIP_MAGIC) and (first_is_array or path.suffix.lower() == ".npz")
@@ -224,7 +225,7 @@ NPY = Reader(
     recognises=_recognises_npy,
     read=_read_npy,
     errors=ERRORS,
-    beside=sidecar.file_beside,
+    companions=sidecar.file_of,
 )
 NPZ = Reader(
     name="npz",
@@ -233,5 +234,5 @@ NPZ = Reader(
     recognises=_recognises_npz,
     read=_read_npz,
     errors=ERRORS,
-    beside=sidecar.file_beside,
+    companions=sidecar.file_of,
 )

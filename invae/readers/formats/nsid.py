@@ -1,6 +1,6 @@
-"""NSID: HDF5 as pyNSID and sidpy write it, one main dataset per channel with dimension scales.
+"""NSID: HDF5 of pyNSID and sidpy, with one main dataset per channel and dimension scales.
 
-The scales' names tell spatial axes from spectral ones and from time. Between the two axes of an image the file's own order
+The names of the scales distinguish spatial axes, spectral axes and time. Between the two axes of an image the order in the file
 counts, not the names: see `_as_shown`.
 """
 
@@ -30,36 +30,36 @@ _SPECTRAL_NAMES = {"energy_loss": "energy", "energy_scale": "energy", "bias": "v
 
 
 def _recognises(path: Path, head: bytes) -> bool:
-    """HDF5 that is no NetCDF."""
+    """Whether it is HDF5 that is not NetCDF."""
     return head.startswith(SIGNATURE) and not says_netcdf(path)
 
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
         refuse_outside(file, path)
-        found: list[h5py.Dataset] = []
-        file.visititems(partial(_collect, found))
-        if not found:
+        datasets: list[h5py.Dataset] = []
+        file.visititems(partial(_collect, datasets))
+        if not datasets:
             raise InputError(
-                f"{path}: no dataset with NSID's dimension scales and units in it; write it with "
-                "pyNSID, or store the images as .npy with a .json beside it"
+                f"{path}: holds no dataset with NSID's dimension scales and units; write it with "
+                "pyNSID, or store the images as .npy with a .json"
             )
         channels, axes = [], {}
-        for dataset in found:
-            named = _axes(dataset, path)
-            channels.append(_channel(dataset, tuple(named), path))
-            for dim, axis in named.items():
+        for dataset in datasets:
+            own_axes = _axes(dataset, path)
+            channels.append(_channel(dataset, tuple(own_axes), path))
+            for dim, axis in own_axes.items():
                 if axis is not None:
                     _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
-        metadata = _metadata(found)
+        metadata = _metadata(datasets)
         return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata))
 
 
-def _collect(found: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
+def _collect(datasets: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
     if not isinstance(item, h5py.Dataset) or "CLASS" in item.attrs:  # scales have a quantity too
         return
     if "quantity" in item.attrs and "units" in item.attrs:
-        found.append(item)
+        datasets.append(item)
 
 
 def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
@@ -74,15 +74,15 @@ def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
     axes: dict[str, Axis | None] = {}
     for position, dimension in enumerate(dataset.dims):
         scale = dimension[0] if len(dimension) else None
-        told = text(dimension.label) or (
+        name = text(dimension.label) or (
             text(scale.attrs.get("name", "")) if scale is not None else ""
         )
         kind = text(scale.attrs.get("dimension_type", "")) if scale is not None else ""
-        dim = _dim(told, kind)
+        dim = _dim(name, kind)
         if dim in axes or not dim:
             raise InputError(
-                f"{path}: axis {position} of {dataset.name} is called {told!r}; "
-                "every axis needs a name of its own"
+                f"{path}: axis {position} of {dataset.name} is called {name!r}; "
+                "give every axis a name of its own"
             )
         units = text(scale.attrs.get("units", "")) if scale is not None else ""
         axes[dim] = Axis(scale[()], units) if scale is not None else None
@@ -90,10 +90,10 @@ def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
 
 
 def _as_shown(axes: dict[str, Axis | None]) -> dict[str, Axis | None]:
-    """The first image axis is y, the second x, whatever their names.
+    """The first image axis is y and the second x, whatever their names.
 
-    Exporters write the image as it is shown, rows first, and call its axes x and y in that order; going by the names would
-    mirror the image about its diagonal, and with it every direction that is read off it.
+    Exporters write the image as displayed, rows first, and call its axes x and y in that order. Going by the names would mirror the
+    image about its diagonal, and with it every direction measured in it.
     """
     image = [dim for dim in axes if dim in (dims.Y, dims.X)]
     if image != [dims.X, dims.Y]:
@@ -117,17 +117,17 @@ def _agree(first: Axis, axis: Axis, dim: str, dataset: h5py.Dataset, path: Path)
     same_length = len(first.values) == len(axis.values)
     if same_length and not np.allclose(first.values, axis.values, rtol=1e-6, atol=0):
         raise InputError(
-            f"{path}: {dataset.name} has other positions along {dim} than the first channel "
-            f"(to {axis.values[-1]:g}, not {first.values[-1]:g}); export channels of one scan"
+            f"{path}: {dataset.name} ends at {axis.values[-1]:g} along {dim}, the first channel at "
+            f"{first.values[-1]:g}; export channels of one scan"
         )
 
 
 def _metadata(datasets: list[h5py.Dataset]) -> dict[str, Any]:
-    """What the instrument noted with the first channel."""
+    """The instrument's metadata of the first channel."""
     group = datasets[0].parent
     assert isinstance(group, h5py.Group)
-    noted = group.get("original_metadata")
-    metadata = dict(noted.attrs) if isinstance(noted, h5py.Group) else {}
+    original = group.get("original_metadata")
+    metadata = dict(original.attrs) if isinstance(original, h5py.Group) else {}
     for name in ("modality", "source"):
         if name in datasets[0].attrs:
             metadata[name] = datasets[0].attrs[name]

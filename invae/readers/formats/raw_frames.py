@@ -1,4 +1,4 @@
-"""Detectors' own formats: frames of one size at even distances in one or several files, mapped and never read whole."""
+"""Raw formats of detectors: frames of one size at equal distances in one or several files, mapped and never read whole."""
 
 import math
 from bisect import bisect_left
@@ -21,41 +21,41 @@ class Part:
     path: Path
     n_frames: int
     offset: int
-    """Of the first pixel of the first frame [bytes]."""
+    """Position of the first pixel of the first frame [bytes]."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames of one size, a fixed distance apart."""
+    """Frames of one size at equal distances."""
 
     parts: tuple[Part, ...]
     shape: tuple[int, int]
-    """Of one frame (y, x)."""
+    """Shape of a frame (y, x)."""
     dtype: np.dtype[Any]
-    """With the file's byte order."""
+    """Type of the values, with the byte order of the file."""
     stride: int
-    """From one frame to the next [bytes]."""
+    """Distance between the starts of two frames [bytes]."""
     upwards: bool = False
     """Whether the lowest row of a frame comes first."""
 
     @property
     def n_frames(self) -> int:
-        """In all parts."""
+        """Number of frames in all parts."""
         return sum(part.n_frames for part in self.parts)
 
     def pixels(self, path: Path, errors: tuple[type[Exception], ...]) -> Pixels:
-        """All frames (frame, y, x), in the files until they are asked for."""
+        """All frames (frame, y, x), which stay in the files until they are read."""
         shape = (self.n_frames, *self.shape)
         return Pixels(path, shape, self.dtype, partial(read_frames, self), errors)
 
 
 def read_frames(frames: Frames, key: Key) -> np.ndarray:
     """The values under a key (frame, y, x); no other pages of the files are touched."""
-    wanted = range(frames.n_frames)[key[0]]
+    numbers = range(frames.n_frames)[key[0]]
     pieces, start = [], 0
     for part in frames.parts:
         end = start + part.n_frames
-        inside = wanted[bisect_left(wanted, start) : bisect_left(wanted, end)]
+        inside = numbers[bisect_left(numbers, start) : bisect_left(numbers, end)]
         if inside:
             rows = slice(inside[0] - start, inside[-1] - start + 1, inside.step)
             pieces.append(np.array(_mapped(frames, part)[(rows, *key[1:])]))
@@ -66,7 +66,7 @@ def read_frames(frames: Frames, key: Key) -> np.ndarray:
 
 
 def _mapped(frames: Frames, part: Part) -> np.ndarray:
-    """The frames of one file as an array that lies in it."""
+    """The frames of one file as an array that stays in the file."""
     height, width = frames.shape
     size = frames.dtype.itemsize
     row = width * size
@@ -77,47 +77,47 @@ def _mapped(frames: Frames, part: Part) -> np.ndarray:
 
 
 def whole_frames(path: Path, *, head: int, stride: int) -> int:
-    """How many frames there are behind the first bytes of a file.
+    """Number of frames after the first bytes of a file.
 
     Raises:
-        InputError: If there is none, or the last one is not whole.
+        InputError: If there is none, or the last one is incomplete.
     """
     size = path.stat().st_size
     n_frames, rest = divmod(size - head, stride)
     if size < head + stride:
         raise InputError(
-            f"{path}: has {size} bytes, and {head + stride} would hold one frame: there is none; "
+            f"{path}: has {size} bytes, but one frame needs {head + stride}; "
             "wait until it is written, or copy it again"
         )
     if rest:
         raise InputError(
-            f"{path}: has {size} bytes, {n_frames} frames of {stride} bytes and {rest} more; it is "
+            f"{path}: has {size} bytes: {n_frames} frames of {stride} bytes and {rest} more; it is "
             "incomplete or still being written: copy it again when it is finished"
         )
     return n_frames
 
 
-def expect_bytes(path: Path, needed: int, *, told_by: str) -> None:
-    """Refuse a file that is shorter than a header promises.
+def expect_bytes(path: Path, needed: int, *, source: str) -> None:
+    """Refuse a file that is shorter than its description requires; `source` names the description.
 
     Raises:
-        InputError: If it is.
+        InputError: With both sizes.
     """
     size = path.stat().st_size
     if size < needed:
         raise InputError(
-            f"{path}: has {size} bytes, {told_by} promises {needed}; it is incomplete or still "
+            f"{path}: has {size} bytes, but {source} requires {needed}; it is incomplete or still "
             "being written: copy it again when it is finished"
         )
 
 
 def product(shape: Sequence[int], path: Path) -> int:
-    """How many frames a header promises.
+    """Number of frames that a header declares.
 
     Raises:
-        InputError: If there are none.
+        InputError: If it is zero.
     """
     if min(shape, default=0) < 1:
         sizes = " × ".join(map(str, shape))
-        raise InputError(f"{path}: its header promises {sizes} frames: there is none; record again")
+        raise InputError(f"{path}: its header declares {sizes} frames, which is none; record again")
     return math.prod(shape)

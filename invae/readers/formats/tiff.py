@@ -38,13 +38,13 @@ ERRORS = (
 """What tifffile and its codecs raise on damaged files."""
 
 LARGEST_PIXEL_CM = 1e-2
-"""Printers' resolutions (72 or 300 dots per inch) give larger pixels than any microscope."""
+"""Largest pixel taken from a resolution; those of printers (72 or 300 dots per inch) are larger than any microscope's."""
 
 _DIMS = {"Y": dims.Y, "X": dims.X, "C": "C", "T": dims.FRAME}
 _FRAME_AXES = "TZQIR"
 _UNESCAPED = {"\\u00B5m": "um", "micron": "um"}
 
-# tifffile reports damage to its log and goes on; what matters is checked here and raised.
+# tifffile logs damage and continues; damage that matters is checked here and raised.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
@@ -59,7 +59,7 @@ def _read(path: Path) -> Raw:
         page = tif.pages.first
         if page.dtype is None:
             raise InputError(
-                f"{path}: holds samples of a type that is not read; export 16 or 32 bit"
+                f"{path}: holds samples of an unknown type; export them with 16 or 32 bit"
             )
         dtype, calibrated = np.dtype(page.dtype), _axes(tif, dict(zip(axes, shape, strict=True)))
         metadata = {"description": page.description, "software": page.software}
@@ -69,11 +69,13 @@ def _read(path: Path) -> Raw:
     if len(frame_axes) > 1:
         raise InputError(f"{path}: has axes {axes}; save one series of frames (TYX) per file")
     names = (*(dims.FRAME for _ in frame_axes), dims.Y, dims.X)
-    kept = tuple(n for axis, n in zip(axes, shape, strict=True) if axis != "C")
+    frame_shape = tuple(n for axis, n in zip(axes, shape, strict=True) if axis != "C")
     channels = tuple(
         Channel(
             f"channel {number}" if n_channels > 1 else "signal",
-            Pixels(path, kept, dtype, partial(_read_pixels, path, axes, shape, number), ERRORS),
+            Pixels(
+                path, frame_shape, dtype, partial(_read_pixels, path, axes, shape, number), ERRORS
+            ),
             names,
         )
         for number in range(n_channels)
@@ -82,42 +84,46 @@ def _read(path: Path) -> Raw:
 
 
 def _shape(tif: tifffile.TiffFile, path: Path) -> tuple[str, tuple[int, ...]]:
-    """Axes and shape of the file's images; pages of one shape are frames."""
+    """Axes and shape of the images in a file; pages of one shape are frames."""
     series = tif.series
-    shapes = {one.shape for one in series}
+    shapes = {pages.shape for pages in series}
     if len(shapes) != 1:
-        found = ", ".join(" × ".join(map(str, shape)) for shape in sorted(shapes)) or "none"
+        listed = ", ".join(" × ".join(map(str, shape)) for shape in sorted(shapes)) or "none"
         raise InputError(
-            f"{path}: its pages have shapes {found}; save frames of one shape in a file of their own"
+            f"{path}: its pages have shapes {listed}; save frames of one shape in a separate file"
         )
     axes, shape = series[0].axes, series[0].shape
     if len(series) > 1:
         axes, shape = f"Q{axes}", (len(series), *shape)
     if "S" in axes:
         raise InputError(
-            f"{path}: is a colour picture; export the measured values, not its picture"
+            f"{path}: is a colour image; export the measured values, not their picture"
         )
     if not axes.endswith("YX"):
-        raise InputError(f"{path}: has axes {axes}; images (TYX or YX) are needed")
+        raise InputError(
+            f"{path}: has axes {axes}, but images (TYX or YX) are needed; export those"
+        )
     return axes, tuple(int(n) for n in shape)
 
 
 def _is_complete(tif: tifffile.TiffFile, path: Path) -> None:
     """Refuse a file whose pages or pixels lie beyond its end."""
     size = path.stat().st_size
-    ends = [one.dataoffset + one.nbytes for one in tif.series if one.dataoffset is not None]
-    for one in tif.series:
-        if one.dataoffset is None:
-            pages = [page for page in one.pages if page is not None]
+    ends = [
+        series.dataoffset + series.nbytes for series in tif.series if series.dataoffset is not None
+    ]
+    for series in tif.series:
+        if series.dataoffset is None:
+            pages = [page for page in series.pages if page is not None]
             spans = [zip(p.dataoffsets, p.databytecounts, strict=True) for p in pages]
             ends += [start + n for span in spans for start, n in span]
     handle = tif.filehandle
     handle.seek(tif.pages.next_page_offset or 0)
-    more = any(handle.read(8 if tif.is_bigtiff else 4)) and tif.pages.next_page_offset
-    if more or max(ends, default=0) > size:
+    has_next = any(handle.read(8 if tif.is_bigtiff else 4)) and tif.pages.next_page_offset
+    if has_next or max(ends, default=0) > size:
         raise InputError(
-            f"{path}: has {size} bytes and its pages go on beyond them; it is incomplete or still "
-            "being written: copy it again"
+            f"{path}: has {size} bytes, but its pages continue beyond them; it is incomplete or "
+            "still being written: copy it again"
         )
 
 
@@ -142,28 +148,28 @@ def _axes(tif: tifffile.TiffFile, sizes: dict[str, int]) -> dict[str, Axis]:
 def _ome_steps(text: str) -> dict[str, tuple[float, str]]:
     pixels = ElementTree.fromstring(text).find(".//{*}Pixels")
     steps = {}
-    told = {} if pixels is None else pixels.attrib
+    attributes = {} if pixels is None else pixels.attrib
     for letter, key, unit in (
         ("X", "PhysicalSizeX", "um"),
         ("Y", "PhysicalSizeY", "um"),
         ("T", "TimeIncrement", "s"),
     ):
-        if key in told:
-            steps[letter] = float(told[key]), told.get(f"{key}Unit", unit)
+        if key in attributes:
+            steps[letter] = float(attributes[key]), attributes.get(f"{key}Unit", unit)
     return steps
 
 
 def _imagej_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
-    told = tif.imagej_metadata or {}
-    unit = str(told.get("unit", ""))
+    metadata = tif.imagej_metadata or {}
+    unit = str(metadata.get("unit", ""))
     steps = _resolution(tif, _UNESCAPED.get(unit, unit)) if unit not in ("", "pixel") else {}
-    if float(told.get("finterval", 0)) > 0:
-        steps["T"] = float(told["finterval"]), str(told.get("tunit", "s"))
+    if float(metadata.get("finterval", 0)) > 0:
+        steps["T"] = float(metadata["finterval"]), str(metadata.get("tunit", "s"))
     return steps
 
 
 def _resolution(tif: tifffile.TiffFile, unit: str) -> dict[str, tuple[float, str]]:
-    """Size of a pixel from the pixels per unit, a fraction."""
+    """Size of a pixel from the resolution tags, which are pixels per unit as a fraction."""
     steps = {}
     for letter, tag in (("X", "XResolution"), ("Y", "YResolution")):
         if (fraction := _tag(tif, tag)) is not None:
@@ -180,22 +186,22 @@ def _tag(tif: tifffile.TiffFile, name: str) -> Any:
 def _read_pixels(
     path: Path, axes: str, shape: tuple[int, ...], channel: int, key: Key
 ) -> np.ndarray:
-    """The pixels page by page; without pages of their own, frames lie one after the other."""
+    """The pixels page by page; frames without pages of their own follow each other."""
     whole = iter(key[:-2])
     leading = [
         [channel] if axis == "C" else list(range(n)[next(whole)])
         for axis, n in zip(axes[:-2], shape[:-2], strict=True)
     ]
-    numbers = [_flat(place, shape[:-2]) for place in product(*leading)]
+    numbers = [_flat(index, shape[:-2]) for index in product(*leading)]
     with tifffile.TiffFile(path) as tif:
         images = [_page(tif, number, shape, path)[key[-2:]] for number in numbers]
-    kept = [len(range(n)[k]) for n, k in zip(_without_channel(axes, shape), key, strict=True)]
+    sizes = [len(range(n)[k]) for n, k in zip(_without_channel(axes, shape), key, strict=True)]
     dtype = images[0].dtype if images else np.dtype(float)
-    return np.array(images, dtype=dtype).reshape(kept)
+    return np.array(images, dtype=dtype).reshape(sizes)
 
 
-def _flat(place: Sequence[int], shape: Sequence[int]) -> int:
-    return int(np.ravel_multi_index(tuple(place), tuple(shape))) if shape else 0
+def _flat(index: Sequence[int], shape: Sequence[int]) -> int:
+    return int(np.ravel_multi_index(tuple(index), tuple(shape))) if shape else 0
 
 
 def _without_channel(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:

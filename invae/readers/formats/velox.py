@@ -1,6 +1,6 @@
-"""Velox (Thermo Fisher): .emd, HDF5 with one group for each image; its last axis is the frame, its metadata are JSON in bytes.
+"""Velox (Thermo Fisher): .emd, HDF5 with one group per image. The last axis is the frame; the metadata are JSON in bytes.
 
-Images and series are read; spectrum images, which Velox keeps as streams of events, and complex ones (FFT, DPC) are not.
+Images and series are read. Spectrum images, which Velox stores as streams of events, and complex images (FFT, DPC) are not.
 """
 
 import json
@@ -18,7 +18,7 @@ from invae.errors import InputError
 from invae.readers import calibration
 from invae.readers.formats import hdf5
 from invae.readers.raw import Axis, Beam, Channel, Key, Pixels, Raw, Reader
-from invae.readers.scan_shape import labelled
+from invae.readers.scan_shape import named_by_kind
 
 IMAGES = "Data/Image"
 FRAMED, SINGLE = (dims.FRAME, dims.Y, dims.X), (dims.Y, dims.X)
@@ -34,25 +34,25 @@ def _read(path: Path) -> Raw:
         group = file.get(IMAGES)
         names = list(group) if isinstance(group, h5py.Group) else []
         datasets = {name: file[f"{IMAGES}/{name}/Data"] for name in names}
-        told = {name: _told(file, f"{IMAGES}/{name}/Metadata") for name in names}
+        metadata = {name: _metadata(file, f"{IMAGES}/{name}/Metadata") for name in names}
         real = [name for name, data in datasets.items() if _is_image(data)]
         if not real:
             raise InputError(
                 f"{path}: holds no image of real numbers; export spectrum images as .hspy"
             )
-        channels = [_channel(path, datasets[name], _title(told[name])) for name in real]
+        channels = [_channel(path, datasets[name], _title(metadata[name])) for name in real]
         first = max(real, key=lambda name: datasets[name].size)  # type: ignore[union-attr]
-        axes = _axes(datasets[first], told[first])
-        left = len(names) - len(real) + ("SpectrumImage" in file["Data"])  # type: ignore[operator]
-    scanned = "DwellTime" in told[first].get("Scan", {})
+        axes = _axes(datasets[first], metadata[first])
+        n_unread = len(names) - len(real) + ("SpectrumImage" in file["Data"])  # type: ignore[operator]
+    scanned = "DwellTime" in metadata[first].get("Scan", {})
     return Raw(
-        labelled(channels),
+        named_by_kind(channels),
         axes,
-        told[first],
-        _acquired(told[first]),
+        metadata[first],
+        _acquired(metadata[first]),
         modality="STEM" if scanned else "TEM",
-        notes=(f"{left} spectrum images or complex images were left out",) if left else (),
-        beam=_beam(told[first]),
+        notes=(f"{n_unread} spectrum images or complex images were left out",) if n_unread else (),
+        beam=_beam(metadata[first]),
     )
 
 
@@ -60,7 +60,7 @@ def _is_image(data: Any) -> bool:
     return isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind in "biuf"
 
 
-def _told(file: h5py.File, name: str) -> dict[str, Any]:
+def _metadata(file: h5py.File, name: str) -> dict[str, Any]:
     """The metadata of the first frame."""
     letters = file[name]
     assert isinstance(letters, h5py.Dataset)
@@ -69,10 +69,12 @@ def _told(file: h5py.File, name: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _title(told: Mapping[str, Any]) -> str:
-    """The detector's name."""
-    number = told.get("BinaryResult", {}).get("DetectorIndex", 0)
-    return str(told.get("Detectors", {}).get(f"Detector-{number}", {}).get("DetectorName", "image"))
+def _title(metadata: Mapping[str, Any]) -> str:
+    """The name of the detector."""
+    number = metadata.get("BinaryResult", {}).get("DetectorIndex", 0)
+    return str(
+        metadata.get("Detectors", {}).get(f"Detector-{number}", {}).get("DetectorName", "image")
+    )
 
 
 def _channel(path: Path, data: Any, title: str) -> Channel:
@@ -84,33 +86,33 @@ def _channel(path: Path, data: Any, title: str) -> Channel:
 
 
 def _read_pixels(path: Path, name: str, framed: bool, key: Key) -> np.ndarray:
-    """The values under a key (frame, y, x), or (y, x) of a single frame."""
+    """The values under a key (frame, y, x), or (y, x) for a single frame."""
     stored = (*key[1:], key[0]) if framed else (*key, slice(0, 1, 1))
     values = np.moveaxis(hdf5.read_dataset(path, name, stored), -1, 0)
     return values if framed else values[0]
 
 
-def _axes(data: Any, told: Mapping[str, Any]) -> dict[str, Axis]:
+def _axes(data: Any, metadata: Mapping[str, Any]) -> dict[str, Axis]:
     """Size of a pixel, and time between frames."""
-    result, scan = told.get("BinaryResult", {}), told.get("Scan", {})
+    result, scan = metadata.get("BinaryResult", {}), metadata.get("Scan", {})
     size, units = result.get("PixelSize", {}), str(result.get("PixelUnitX", ""))
     rows, columns, frames = data.shape
-    found = {
+    axes = {
         dims.Y: calibration.axis(dims.Y, rows, float(size.get("height", 0)), units),
         dims.X: calibration.axis(dims.X, columns, float(size.get("width", 0)), units),
         dims.FRAME: calibration.axis(dims.FRAME, frames, float(scan.get("FrameTime", 0)), "s"),
     }
-    return {dim: one for dim, one in found.items() if one is not None and one.values.any()}
+    return {dim: axis for dim, axis in calibration.calibrated(axes).items() if axis.values.any()}
 
 
-def _acquired(told: Mapping[str, Any]) -> datetime | None:
-    start = told.get("Acquisition", {}).get("AcquisitionStartDatetime", {}).get("DateTime")
+def _acquired(metadata: Mapping[str, Any]) -> datetime | None:
+    start = metadata.get("Acquisition", {}).get("AcquisitionStartDatetime", {}).get("DateTime")
     return None if not start else datetime.fromtimestamp(int(start), UTC).replace(tzinfo=None)
 
 
-def _beam(told: Mapping[str, Any]) -> Beam:
-    """From volts and radians."""
-    optics = told.get("Optics", {})
+def _beam(metadata: Mapping[str, Any]) -> Beam:
+    """The beam from volts and radians."""
+    optics = metadata.get("Optics", {})
     energy, angle = (float(optics.get(n) or 0) for n in ("AccelerationVoltage", "BeamConvergence"))
     return Beam(energy / 1e3 or None, angle * 1e3 or None)
 

@@ -1,4 +1,4 @@
-"""Zarr and NetCDF: stores of this package, and whatever else xarray opens that has images in it."""
+"""Zarr and NetCDF: stores of this package, and everything else with images that xarray opens."""
 
 import json
 import re
@@ -15,13 +15,13 @@ import xarray as xr
 from invae import dims
 from invae.errors import InputError, StoreError
 from invae.readers.formats.hdf5 import SIGNATURE, refuse_outside, says_netcdf
-from invae.readers.raw import Axis, Beam, Channel, Key, Known, Pixels, Raw, Reader
+from invae.readers.raw import Axis, Beam, Channel, FrameVariable, Key, Pixels, Raw, Reader
 from invae.readers.recording import COMPLETE, COORDS, ORDER
 
 CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 TRUTH = "truth"
-"""Group of a simulated store that says what its frames show."""
+"""Group of a simulated store that holds the ground truth of its frames."""
 ERRORS = (
     ValueError,
     KeyError,
@@ -57,7 +57,9 @@ def _open_zarr(path: Path) -> xr.Dataset:
 def _open_netcdf(path: Path) -> xr.Dataset:
     with path.open("rb") as file:
         engine = "scipy" if file.read(4) in CLASSIC else "h5netcdf"
-    if engine == "h5netcdf":  # it fails once more when it clears away a file that it could not open
+    if (
+        engine == "h5netcdf"
+    ):  # h5netcdf fails a second time when it closes a file that it could not open
         with h5py.File(path, "r") as file:
             refuse_outside(file, path)
     return xr.open_dataset(path, engine=engine, decode_times=False, cache=False)
@@ -66,61 +68,70 @@ def _open_netcdf(path: Path) -> xr.Dataset:
 def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
     with opener(path) as dataset:
         if dataset.attrs.get(COMPLETE) is False:
-            raise StoreError(f"{path}: is unfinished; run the ingest that made it again")
-        names = {name: _renamed(dataset[name]) for name in sorted(map(str, dataset.data_vars))}
-        images = {name: new for name, new in names.items() if _is_image(new, dataset[name].dtype)}
+            raise StoreError(f"{path}: is unfinished; run its ingest again")
+        names = {name: _our_dims(dataset[name]) for name in sorted(map(str, dataset.data_vars))}
+        images = {
+            name: dims for name, dims in names.items() if _is_image(dims, dataset[name].dtype)
+        }
         if not images:
-            found = ", ".join(f"{n} ({', '.join(d)})" for n, d in names.items()) or "none"
+            listed = ", ".join(f"{n} ({', '.join(d)})" for n, d in names.items()) or "none"
             raise InputError(
-                f"{path}: no variable has image axes; found {found[:200]}; name the axes y and x, "
+                f"{path}: no variable has image axes, only {listed[:200]}; name the axes y and x, "
                 "or scan_y, scan_x, k_y and k_x"
             )
         channels = tuple(
-            _channel(name, dataset[name], new, path, opener) for name, new in images.items()
+            _channel(name, dataset[name], our_dims, path, opener)
+            for name, our_dims in images.items()
         )
-        used = dict(_axis_names(dataset, images))
+        old_names = dict(_axis_names(dataset, images))
         metadata, attrs = _metadata(dataset.attrs), dataset.attrs
         return Raw(
             channels,
-            _axes(dataset, used),
+            _axes(dataset, old_names),
             metadata,
             _acquired(attrs.get("acquired")),
             modality=str(attrs.get("modality", "")),
             notes=_notes(attrs.get("notes", ())),
-            known=_known(dataset, used.get(dims.FRAME))
-            | _truth(path, dataset, used.get(dims.FRAME)),
+            frame_variables=_frame_variables(dataset, old_names.get(dims.FRAME))
+            | _truth(path, dataset, old_names.get(dims.FRAME)),
             beam=Beam(_number(attrs, "beam_energy_keV"), _number(attrs, "convergence_mrad")),
         )
 
 
-def _known(dataset: xr.Dataset, frame: Hashable | None, *, prefix: str = "") -> dict[str, Known]:
-    """Numbers that every frame has; of a vector (frame, axis) each component by its name."""
-    found: dict[str, Known] = {}
+def _frame_variables(
+    dataset: xr.Dataset, frame: Hashable | None, *, prefix: str = ""
+) -> dict[str, FrameVariable]:
+    """Numbers with one value per frame; each component of a vector (frame, axis) has a name of its own."""
+    variables: dict[str, FrameVariable] = {}
     for name, variable in sorted(dataset.variables.items(), key=lambda item: str(item[0])):
         plain = re.fullmatch(r"[A-Za-z]\w*", str(name)) and str(name) not in COORDS
         if frame is None or not plain or variable.dtype.kind not in "biuf":
             continue
         if variable.dims == (frame,) and name != frame:
-            found[f"{prefix}{name}"] = Known(np.asarray(variable.values), variable.attrs)
+            variables[f"{prefix}{name}"] = FrameVariable(
+                np.asarray(variable.values), variable.attrs
+            )
         elif variable.dims == (frame, dims.AXIS) and dims.AXIS in dataset.coords:
             for index, axis in enumerate(dataset[dims.AXIS].values):
                 values = np.asarray(variable.values)[:, index]
                 attrs = {"long_name": f"{variable.attrs.get('long_name', name)}, {axis}"}
-                found[f"{prefix}{name}_{axis}"] = Known(values, {**variable.attrs, **attrs})
-    return found
+                variables[f"{prefix}{name}_{axis}"] = FrameVariable(
+                    values, {**variable.attrs, **attrs}
+                )
+    return variables
 
 
-def _truth(path: Path, dataset: xr.Dataset, frame: Hashable | None) -> dict[str, Known]:
-    """What the group `truth` of a simulated store says of every frame, as `truth_<name>`."""
+def _truth(path: Path, dataset: xr.Dataset, frame: Hashable | None) -> dict[str, FrameVariable]:
+    """Ground truth of every frame from the group `truth` of a simulated store, as `truth_<name>`."""
     if not (path / TRUTH / "zarr.json").is_file():
         return {}
     with xr.open_zarr(path, group=TRUTH, chunks=None, consolidated=False) as truth:
         same = frame is not None and truth.sizes.get(frame) == dataset.sizes[frame]
-        return _known(truth, frame, prefix=f"{TRUTH}_") if same else {}
+        return _frame_variables(truth, frame, prefix=f"{TRUTH}_") if same else {}
 
 
-def _renamed(variable: xr.DataArray) -> tuple[str, ...]:
-    """Names of a variable's axes in invae's words, or as they are if two would become the same."""
+def _our_dims(variable: xr.DataArray) -> tuple[str, ...]:
+    """Names of a variable's axes in invae's words; unchanged if two of them would become the same."""
     old = tuple(str(dim) for dim in variable.dims)
     new = tuple(_SYNONYMS.get(dim.lower(), dim.lower()) for dim in old)
     return new if len({*new}) == len(new) else old
@@ -137,28 +148,30 @@ def _axis_names(
     dataset: xr.Dataset, images: Mapping[str, tuple[str, ...]]
 ) -> list[tuple[str, Hashable]]:
     return [
-        pair for name, new in images.items() for pair in zip(new, dataset[name].dims, strict=True)
+        pair
+        for name, our_dims in images.items()
+        for pair in zip(our_dims, dataset[name].dims, strict=True)
     ]
 
 
 def _channel(
     name: str,
     variable: xr.DataArray,
-    new: tuple[str, ...],
+    our_dims: tuple[str, ...],
     path: Path,
     opener: Callable[[Path], xr.Dataset],
 ) -> Channel:
     read = partial(_read_pixels, opener, path, name)
     pixels = Pixels(path, variable.shape, variable.dtype, read, ERRORS)
     attrs = variable.attrs
-    known = name if re.fullmatch(r"[a-z][a-z0-9_]*", name) else ""
+    valid_name = name if re.fullmatch(r"[a-z][a-z0-9_]*", name) else ""
     return Channel(
         str(attrs.get("label", name)),
         pixels,
-        new,
+        our_dims,
         str(attrs.get("units", "")),
         str(attrs.get("direction", "")),
-        known,
+        valid_name,
     )
 
 
@@ -169,10 +182,10 @@ def _read_pixels(
         return np.array(dataset[name].variable[key].values)
 
 
-def _axes(dataset: xr.Dataset, used: Mapping[str, Hashable]) -> dict[str, Axis]:
-    """The axes that are calibrated: that have a coordinate with a unit."""
+def _axes(dataset: xr.Dataset, old_names: Mapping[str, Hashable]) -> dict[str, Axis]:
+    """The calibrated axes: those with a coordinate that has a unit."""
     axes = {}
-    for new, old in used.items():
+    for new, old in old_names.items():
         coordinate = dataset.coords.get(old)
         if new == dims.FRAME:
             times = dataset.coords.get("time")
@@ -186,11 +199,11 @@ def _axes(dataset: xr.Dataset, used: Mapping[str, Hashable]) -> dict[str, Axis]:
 
 
 def _metadata(attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
-    """The instrument's metadata of a store of this package, or all attributes of another one."""
-    told = attrs.get("metadata")
-    if isinstance(told, str):
+    """The instrument's metadata in a store of this package; all attributes of other stores."""
+    text = attrs.get("metadata")
+    if isinstance(text, str):
         try:
-            values = json.loads(told)
+            values = json.loads(text)
         except ValueError:
             values = None
         if isinstance(values, dict):
@@ -199,32 +212,32 @@ def _metadata(attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 
 def _number(attrs: Mapping[Hashable, Any], name: str) -> float | None:
-    """A number above 0 among the attributes of a store."""
-    told = attrs.get(name)
-    is_number = isinstance(told, int | float | np.number) and 0 < told < np.inf
-    return float(told) if is_number else None  # type: ignore[arg-type]
+    """A positive attribute of a store; none if it is missing."""
+    value = attrs.get(name)
+    is_number = isinstance(value, int | float | np.number) and 0 < value < np.inf
+    return float(value) if is_number else None  # type: ignore[arg-type]
 
 
-def _notes(told: Any) -> tuple[str, ...]:
-    lines = [told] if isinstance(told, str) else list(np.atleast_1d(told))
+def _notes(notes: Any) -> tuple[str, ...]:
+    lines = [notes] if isinstance(notes, str) else list(np.atleast_1d(notes))
     return tuple(" ".join(str(line).split()) for line in lines if str(line).strip())
 
 
-def _acquired(told: Any) -> datetime | None:
+def _acquired(time: Any) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(told)).replace(tzinfo=None)
+        return datetime.fromisoformat(str(time)).replace(tzinfo=None)
     except ValueError:
         return None
 
 
 def _is_zarr(path: Path, head: bytes) -> bool:
     if path.name.startswith(".") and path.name.endswith(".partial"):
-        raise StoreError(f"{path}: is a store that is being written; give its finished one")
+        raise StoreError(f"{path}: is a store that is being written; give the finished store")
     return not head and any((path / name).is_file() for name in ZARR_FILES)
 
 
 def _is_netcdf(path: Path, head: bytes) -> bool:
-    """Classic NetCDF, or HDF5 that says it is NetCDF by its extension or by its attribute."""
+    """Whether it is classic NetCDF, or HDF5 that is NetCDF by its extension or by its attribute."""
     if head.startswith(CLASSIC):
         return True
     named = path.suffix.lower() in NETCDF.extensions

@@ -16,11 +16,11 @@ Refused = Callable[[list[Path]], str]
 
 IMAGE = np.arange(48.0).reshape(6, 8)
 TABLE: dict[str, tuple[Make, str]] = {}
-"""How to make each broken input, and what the message must say."""
+"""How to make each broken input, and what the message must contain."""
 
 
 def bad(message: str) -> Callable[[Make], Make]:
-    """A row of the table: the function makes the input, `message` is what must be said."""
+    """A row of the table: the function makes the input, `message` is a pattern of the error's text."""
 
     def register(make: Make) -> Make:
         TABLE[make.__name__] = (make, message)
@@ -43,7 +43,7 @@ def an_empty_file(folder: Path, write: Write) -> Path:
     return folder / "empty.npz"
 
 
-@bad(r"scans.ibw: is a folder and no Zarr store; give the recordings in it")
+@bad(r"scans.ibw: .*folder.*give the recordings in it")
 def a_folder(folder: Path, write: Write) -> Path:
     (folder / "scans.ibw").mkdir()
     return folder / "scans.ibw"
@@ -73,25 +73,25 @@ def a_name_that_is_no_name(folder: Path, write: Write) -> Path:
     return folder / "scan\0.ibw"
 
 
-@bad(r"letter.doc: no reader knows this file \(it begins with b'Dear Sir'\); known are mib, blo")
+@bad(r"letter.doc: .*b'Dear Sir'.* mib, blo")
 def a_letter(folder: Path, write: Write) -> Path:
     (folder / "letter.doc").write_text("Dear Sirs, please find enclosed")
     return folder / "letter.doc"
 
 
-@bad(r"scan.ibw: is not what .ibw stands for \(Asylum.*'Dear Sir'; it is damaged, or has the wrong")
+@bad(r"scan.ibw: is not Asylum.*\.ibw.*'Dear Sir'; it is damaged, or has the wrong")
 def a_letter_called_ibw(folder: Path, write: Write) -> Path:
     (folder / "scan.ibw").write_text("Dear Sirs, please find enclosed")
     return folder / "scan.ibw"
 
 
-@bad(r"scan.tif: is not what .tif stands for")
+@bad(r"scan.tif: is not TIFF.*\.tif suggests")
 def a_png_called_tif(folder: Path, write: Write) -> Path:
     (folder / "scan.tif").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
     return folder / "scan.tif"
 
 
-@bad(r"scan.zarr: is not what .zarr stands for")
+@bad(r"scan.zarr: is not Zarr.*\.zarr suggests")
 def a_file_called_zarr(folder: Path, write: Write) -> Path:
     (folder / "scan.zarr").write_text("no store")
     return folder / "scan.zarr"
@@ -121,17 +121,17 @@ def scaled(file: h5py.File, positions: np.ndarray, units: str = "m", name: str =
     file[f"{name}/data"].dims[1].attach_scale(scale)
 
 
-@bad(r"scan.h5: no dataset with NSID's dimension scales and units in it; write it with pyNSID")
+@bad(r"scan.h5: holds no dataset with NSID's dimension scales.*pyNSID")
 def hdf5_without_a_dataset(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: file.create_group("Measurement_000"))
 
 
-@bad(r"scan.h5: no dataset with NSID's")
+@bad(r"scan.h5: holds no dataset with NSID's")
 def hdf5_of_another_kind(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: file.create_dataset("image", data=IMAGE))
 
 
-@bad(r"scan.h5: axis 1 of /height/data is called 'x'; every axis needs a name of its own")
+@bad(r"scan.h5: axis 1 of /height/data is called 'x'; give every axis a name of its own")
 def two_axes_of_one_name(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: main(file, axes="xx"))
 
@@ -151,7 +151,7 @@ def complex_values(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: main(file, values=IMAGE + 1j))
 
 
-@bad(r"scan.h5: channel height holds object; numbers of at most 64 bit are read")
+@bad(r"scan.h5: channel height holds object; .*64 bit")
 def words_instead_of_values(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: main(file, values=[["a", "b"], ["c", "d"]]))
 
@@ -181,7 +181,7 @@ def positions_that_are_not_finite(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: scaled(file, np.full(8, np.nan)))
 
 
-@bad(r"scan.h5: the size of a pixel along x is 0 m; it must be positive: set ingest.pixel_size")
+@bad(r"scan.h5: the pixel size along x is 0 m, .*ingest.pixel_size")
 def a_pixel_of_size_zero(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: scaled(file, np.zeros(8)))
 
@@ -192,17 +192,17 @@ def pixels_of_several_sizes(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: scaled(file, positions))
 
 
-@bad(r"scan.h5: the unit of x is 'furlong', which is not known as a length; set ingest.pixel_size")
+@bad(r"scan.h5: the unit of x is 'furlong', .*length; set ingest.pixel_size")
 def a_length_in_furlongs(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: scaled(file, np.arange(8.0), "furlong"))
 
 
-@bad(r"scan.h5: the unit of x is 'V', which is not known as a length")
+@bad(r"scan.h5: the unit of x is 'V', .*length")
 def a_length_in_volts(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: scaled(file, np.arange(8.0), "V"))
 
 
-@bad(r"scan.h5: /phase/data has other positions along x than the first channel \(to 1.4e-08, not")
+@bad(r"scan.h5: /phase/data ends at 1.4e-08 along x, the first channel at 7e-09")
 def channels_of_two_areas(folder: Path, write: Write) -> Path:
     def fill(file: h5py.File) -> None:
         scaled(file, np.arange(8) * 1e-9)
@@ -211,7 +211,7 @@ def channels_of_two_areas(folder: Path, write: Write) -> Path:
     return h5(folder, fill)
 
 
-@bad(r"scan.h5: /height/data keeps its values in another file, which is refused")
+@bad(r"scan.h5: /height/data .*another file, which is refused")
 def values_in_another_file(folder: Path, write: Write) -> Path:
     def fill(file: h5py.File) -> None:
         (folder / "values.bin").write_bytes(IMAGE.tobytes())
@@ -240,19 +240,19 @@ def ibw(write: Write, *changes: tuple[int, bytes], keep: int | None = None) -> P
     return path
 
 
-@bad(r"scan.ibw: is not what .ibw stands for")
+@bad(r"scan.ibw: is not Asylum.*\.ibw suggests")
 def a_wave_with_half_a_header(folder: Path, write: Write) -> Path:
     path = write("ibw", name="scan")
     path.write_bytes(path.read_bytes()[:200])
     return path
 
 
-@bad(r"scan.ibw: has 500 bytes, its header promises 1099 or more; it is incomplete: copy it again")
+@bad(r"scan.ibw: has 500 bytes, .*1099; it is incomplete: copy it again")
 def a_wave_that_ends_too_early(folder: Path, write: Write) -> Path:
     return ibw(write, keep=500)
 
 
-@bad(r"scan.ibw: is not what .ibw stands for")
+@bad(r"scan.ibw: is not Asylum.*\.ibw suggests")
 def a_wave_with_a_changed_header(folder: Path, write: Write) -> Path:
     path = write("ibw", name="scan")
     data = bytearray(path.read_bytes())
@@ -271,27 +271,27 @@ def a_wave_of_another_type_than_its_size(folder: Path, write: Write) -> Path:
     return ibw(write, (80, b"\x04\0"))
 
 
-@bad(r"scan.ibw: its header promises 880 bytes of pixels and \d{10} of notes and labels, which no")
+@bad(r"scan.ibw: its header declares 880 bytes of pixels and \d{10} of notes and labels, which no")
 def a_wave_with_a_note_of_two_gigabytes(folder: Path, write: Write) -> Path:
     return ibw(write, (12, (2**31 - 1).to_bytes(4, "little")))
 
 
-@bad(r"scan.ibw: its header promises -1 bytes of pixels")
+@bad(r"scan.ibw: its header declares -1 bytes of pixels")
 def a_wave_with_less_than_no_pixels(folder: Path, write: Write) -> Path:
     return ibw(write, (4, b"\xff\xff\xff\xff"))
 
 
-@bad(r"scan.ibw: the wave holds text; an image is needed")
+@bad(r"scan.ibw: the wave holds text")
 def a_wave_of_text(folder: Path, write: Write) -> Path:
     return ibw(write, (80, b"\0\0"))
 
 
-@bad(r"scan.ibw: the wave holds text; an image is needed")
+@bad(r"scan.ibw: the wave holds text")
 def a_wave_with_the_places_of_its_words(folder: Path, write: Write) -> Path:
     return ibw(write, (80, b"\0\0"), (52, b"\x08\0\0\0"))
 
 
-@bad(r"scan.ibw: the wave has shape \(10,\); .* \(force curves are not read\)")
+@bad(r"scan.ibw: the wave has shape \(10,\), .* \(force curves are not read\)")
 def a_force_curve(folder: Path, write: Write) -> Path:
     return ibw(write, (136, bytes(8)))
 
@@ -301,7 +301,7 @@ def a_wave_with_a_negative_length(folder: Path, write: Write) -> Path:
     return ibw(write, (132, (-10).to_bytes(4, "little", signed=True)))
 
 
-@bad(r"scan.ibw: the size of a pixel along [xy] is 0 m; it must be positive")
+@bad(r"scan.ibw: the pixel size along [xy] is 0 m, ")
 def a_wave_with_pixels_of_size_zero(folder: Path, write: Write) -> Path:
     return ibw(write, (148, bytes(16)))
 
@@ -329,14 +329,14 @@ def a_file_of_gwyddion_1(folder: Path, write: Write) -> Path:
     return folder / "scan.gwy"
 
 
-@bad(r"scan.gwy: cannot be read \(\d+ bytes are promised, \d+ are left\)")
+@bad(r"scan.gwy: cannot be read \(\d+ bytes are needed, \d+ are available\)")
 def a_gwyddion_file_that_ends_too_early(folder: Path, write: Write) -> Path:
     path = gwy(folder)
     path.write_bytes(path.read_bytes()[:-100])
     return path
 
 
-@bad(r"scan.gwy: channel 0 should have 6 × 9 pixels and holds 48 values; save it again")
+@bad(r"scan.gwy: channel 0 should have 6 × 9 pixels, but holds 48 values; save it again")
 def a_field_with_too_few_values(folder: Path, write: Write) -> Path:
     return gwy(folder, xres=9)
 
@@ -346,7 +346,7 @@ def a_field_with_a_negative_size(folder: Path, write: Write) -> Path:
     return gwy(folder, yres=-6)
 
 
-@bad(r"scan.gwy: the size of a pixel along x is (-0|0) m; it must be positive")
+@bad(r"scan.gwy: the pixel size along x is (-0|0) m, ")
 def a_field_of_width_zero(folder: Path, write: Write) -> Path:
     return gwy(folder, xreal=0.0)
 
@@ -410,6 +410,6 @@ def test_a_broken_input_is_refused_in_one_line(
     row: str, tmp_path: Path, write: Write, refused: Refused
 ) -> None:
     make, message = TABLE[row]
-    made = make(tmp_path, write)
-    line = refused(made if isinstance(made, list) else [made])
+    broken = make(tmp_path, write)
+    line = refused(broken if isinstance(broken, list) else [broken])
     assert re.search(message, line), line

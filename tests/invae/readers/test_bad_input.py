@@ -20,11 +20,11 @@ Refused = Callable[[list[Path]], str]
 IMAGE = np.arange(48.0).reshape(6, 8)
 SERIES = np.arange(96.0).reshape(2, 6, 8)
 TABLE: dict[str, tuple[Make, str]] = {}
-"""How to make each broken input, and what the message must say."""
+"""How to make each broken input, and what the message must contain."""
 
 
 def bad(message: str) -> Callable[[Make], Make]:
-    """A row of the table: the function makes the input, `message` is what must be said."""
+    """A row of the table: the function makes the input, `message` is a pattern of the error's text."""
 
     def register(make: Make) -> Make:
         TABLE[make.__name__] = (make, message)
@@ -54,14 +54,14 @@ def a_structured_array(folder: Path, write: Write) -> Path:
     return npy(folder, np.zeros((6, 8), dtype=[("height", "f4"), ("phase", "f4")]))
 
 
-@bad(r"scan.npy: has 400 bytes, its header promises 512; it is incomplete")
+@bad(r"scan.npy: has 400 bytes, .* 512; it is incomplete")
 def an_array_that_ends_too_early(folder: Path, write: Write) -> Path:
     path = npy(folder, IMAGE)
     path.write_bytes(path.read_bytes()[:400])
     return path
 
 
-@bad(r"scan.npy: has 540 bytes, its header promises 512; it is incomplete or was changed")
+@bad(r"scan.npy: has 540 bytes, .* 512; it is incomplete or was changed")
 def an_array_that_goes_on_too_long(folder: Path, write: Write) -> Path:
     path = npy(folder, IMAGE)
     path.write_bytes(path.read_bytes() + bytes(28))
@@ -97,12 +97,12 @@ def an_array_of_five_axes(folder: Path, write: Write) -> Path:
     return npy(folder, np.zeros((2, 2, 2, 2, 2)))
 
 
-@bad(r"scan.npy: channel signal holds <U4; numbers")
+@bad(r"scan.npy: channel signal holds <U4; .*64 bit")
 def an_array_of_words(folder: Path, write: Write) -> Path:
     return npy(folder, np.array([["wall", "site"]]))
 
 
-@bad(r"scan.npy: channel signal holds (float128|longdouble|float96); numbers of at most 64 bit")
+@bad(r"scan.npy: channel signal holds (float128|longdouble|float96); .*64 bit")
 def an_array_of_long_doubles(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE.astype(np.longdouble))
 
@@ -112,37 +112,37 @@ def a_series_without_frames(folder: Path, write: Write) -> Path:
     return npy(folder, np.zeros((0, 6, 8)))
 
 
-@bad(r"scan.json: the calibration is no JSON \(.*\); correct it")
+@bad(r"scan.json: .*not JSON \(.*\); correct it")
 def a_calibration_that_is_no_json(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, '{"pixel_size": 2')
 
 
-@bad(r"scan.json: the calibration is a list, not an object")
+@bad(r"scan.json: the calibration is a list; .*object")
 def a_calibration_that_is_a_list(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, [2, 3])
 
 
-@bad(r"scan.json: pixel_size is -2; it must be a number above 0")
+@bad(r"scan.json: pixel_size is -2; .*positive")
 def a_negative_pixel_size(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, {"pixel_size": -2})
 
 
-@bad(r"scan.json: field_of_view_x is '9 nm'; it must be a number above 0")
+@bad(r"scan.json: field_of_view_x is '9 nm'; .*positive")
 def a_field_of_view_that_is_a_word(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, {"field_of_view_y": 9, "field_of_view_x": "9 nm"})
 
 
-@bad(r"scan.json: frame_interval is 0; it must be a number above 0")
+@bad(r"scan.json: frame_interval is 0; .*positive")
 def frames_at_the_same_time(folder: Path, write: Write) -> Path:
     return npy(folder, SERIES, {"frame_interval": 0})
 
 
-@bad(r"scan.npy: the unit of y is 'cubits', which is not known as a length")
+@bad(r"scan.npy: the unit of y is 'cubits', .*length")
 def a_pixel_size_in_cubits(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, {"pixel_size": 2, "pixel_size_units": "cubits"})
 
 
-@bad(r"scan.json: dims is \['y', 'x', 'energy'\], the array has 2 axes")
+@bad(r"scan.json: dims is \['y', 'x', 'energy'\], but the array has 2 axes")
 def more_names_than_axes(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, {"dims": ["y", "x", "energy"]})
 
@@ -183,7 +183,7 @@ def a_member_with_backslashes(folder: Path, write: Write) -> Path:
     return archive(folder, **{"..\\evil.npy": IMAGE})
 
 
-@bad(r"scan.npz: member 'run.exe' is no array; use numpy.savez")
+@bad(r"scan.npz: member 'run.exe' is not an array; use numpy.savez")
 def a_member_that_is_no_array(folder: Path, write: Write) -> Path:
     return archive(folder, **{"height.npy": IMAGE, "run.exe": b"MZ"})
 
@@ -193,12 +193,12 @@ def a_member_with_pickled_objects(folder: Path, write: Write) -> Path:
     return archive(folder, **{"height.npy": np.array([[{}, 1]], dtype=object)})
 
 
-@bad(r"scan.npz: height.npy has 500 bytes, its header promises 512; write the archive again")
+@bad(r"scan.npz: height.npy has 500 bytes, .* 512; write the archive again")
 def a_member_that_ends_too_early(folder: Path, write: Write) -> Path:
     return archive(folder, **{"height.npy": as_npy(IMAGE)[:500]})
 
 
-@bad(r"scan.npz: member 'height' is there twice")
+@bad(r"scan.npz: member 'height' occurs twice")
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def a_member_twice(folder: Path, write: Write) -> Path:
     path = archive(folder, **{"height.npy": IMAGE, "hEight.npy": IMAGE})
@@ -211,12 +211,12 @@ def an_archive_without_images(folder: Path, write: Write) -> Path:
     return archive(folder, **{"x.npy": np.arange(5.0)})
 
 
-@bad(r"scan.npz: (cannot be read|is not what)")
+@bad(r"scan.npz: (cannot be read|is not NumPy)")
 def an_archive_without_members(folder: Path, write: Write) -> Path:
     return archive(folder)
 
 
-@bad(r"scan.npz: the calibration is no JSON")
+@bad(r"scan.npz: the calibration is not JSON")
 def an_archive_with_a_broken_calibration(folder: Path, write: Write) -> Path:
     return archive(folder, **{"height.npy": IMAGE, "meta.npy": np.array("{pixel_size: 2}")})
 
@@ -248,13 +248,13 @@ def pages_of_two_shapes(folder: Path, write: Write) -> Path:
     return folder / "scan.tif"
 
 
-@bad(r"scan.tif: is a colour picture; export the measured values, not its picture")
+@bad(r"scan.tif: is a colour image; export the measured values, not their picture")
 def a_colour_picture(folder: Path, write: Write) -> Path:
     tifffile.imwrite(folder / "scan.tif", np.ones((6, 8, 3), "u1"), photometric="rgb")
     return folder / "scan.tif"
 
 
-@bad(r"scan.tif: has \d+ bytes and its pages go on beyond them; it is incomplete")
+@bad(r"scan.tif: has \d+ bytes, .*beyond them; it is incomplete")
 def a_stack_without_its_last_pages(folder: Path, write: Write) -> Path:
     values = np.random.default_rng(0).integers(0, 999, (5, 32, 32)).astype("u2")
     path = folder / "scan.tif"
@@ -263,7 +263,7 @@ def a_stack_without_its_last_pages(folder: Path, write: Write) -> Path:
     return path
 
 
-@bad(r"scan.tif: the size of a pixel along [xy] is 0 um; it must be positive")
+@bad(r"scan.tif: the pixel size along [xy] is 0 um, ")
 def a_stack_without_a_resolution(folder: Path, write: Write) -> Path:
     path = folder / "scan.tif"
     tifffile.imwrite(
@@ -287,18 +287,18 @@ def store_of(folder: Path, dataset: xr.Dataset) -> Path:
     return folder / "scan.zarr"
 
 
-@bad(r"scan.zarr: is unfinished; run the ingest that made it again")
+@bad(r"scan.zarr: is unfinished; run its ingest again")
 def a_store_that_is_not_complete(folder: Path, write: Write) -> Path:
     return store_of(folder, xr.Dataset({"height": (("y", "x"), IMAGE)}, attrs={"complete": False}))
 
 
-@bad(r".scan.zarr.0123.partial: is a store that is being written; give its finished one")
+@bad(r".scan.zarr.0123.partial: .*being written; give the finished store")
 def a_store_under_its_hidden_name(folder: Path, write: Write) -> Path:
     path = store_of(folder, xr.Dataset({"height": (("y", "x"), IMAGE)}))
     return path.rename(folder / ".scan.zarr.0123.partial")
 
 
-@bad(r"scan.zarr: no variable has image axes; found spectrum \(energy\); name the axes y and x")
+@bad(r"scan.zarr: no variable has image axes, only spectrum \(energy\); name the axes y and x")
 def a_store_without_an_image(folder: Path, write: Write) -> Path:
     return store_of(folder, xr.Dataset({"spectrum": ("energy", np.arange(5.0))}))
 
@@ -324,7 +324,7 @@ def a_store_with_half_a_chunk(folder: Path, write: Write) -> Path:
     return path
 
 
-@bad(r"scan.nc: no variable has image axes; found station \(n\)")
+@bad(r"scan.nc: no variable has image axes, only station \(n\)")
 def a_netcdf_file_without_an_image(folder: Path, write: Write) -> Path:
     xr.Dataset({"station": ("n", ["a", "b"])}).to_netcdf(folder / "scan.nc", engine="h5netcdf")
     return folder / "scan.nc"
@@ -338,7 +338,7 @@ def a_netcdf_file_that_ends_too_early(folder: Path, write: Write) -> Path:
     return folder / "scan.nc"
 
 
-@bad(r"scan.nc: the unit of x is 'degrees_east', which is not known as a length")
+@bad(r"scan.nc: the unit of x is 'degrees_east', .*length")
 def a_map_of_the_earth(folder: Path, write: Write) -> Path:
     coords = {"x": ("x", np.arange(8.0), {"units": "degrees_east"})}
     dataset = xr.Dataset({"height": (("y", "x"), IMAGE)}, coords=coords)
@@ -403,6 +403,6 @@ def test_a_broken_input_is_refused_in_one_line(
     row: str, tmp_path: Path, write: Write, refused: Refused
 ) -> None:
     make, message = TABLE[row]
-    made = make(tmp_path, write)
-    line = refused(made if isinstance(made, list) else [made])
+    broken = make(tmp_path, write)
+    line = refused(broken if isinstance(broken, list) else [broken])
     assert re.search(message, line), line

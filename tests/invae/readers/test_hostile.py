@@ -131,7 +131,7 @@ def test_a_link_to_another_file_is_refused(recording: Path, tmp_path: Path) -> N
         other["values"] = np.zeros((8, 8))
     with h5py.File(recording, "a") as file:
         file["stray"] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "/values")
-    with pytest.raises(InputError, match="stray lies in another file, which is refused"):
+    with pytest.raises(InputError, match="stray is a link to another file, which is refused"):
         invae.open_recording(recording)
 
 

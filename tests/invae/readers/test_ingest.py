@@ -203,7 +203,7 @@ def test_the_same_content_under_two_names_is_refused(
         ({"channels": ("phase", "hight")}, "has no channel hight; .* among height, phase"),
         ({"channels": ()}, "has no channel chosen"),
         ({"format": "ibw"}, "is not of the format ibw"),
-        ({"format": "xyz"}, "no format is called 'xyz'; known are mib"),
+        ({"format": "xyz"}, "no format is called 'xyz'; choose one of mib"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_one_line(
@@ -226,7 +226,9 @@ def test_a_frame_interval_needs_frames(
 ) -> None:
     path = shared_data / "spectra/BEPS_PTO_50x50.h5"
     config = IngestConfig(frame_interval=2)
-    with pytest.raises(ConfigError, match=r"frame_interval is 2 s, .* no frames but y, x, voltage"):
+    with pytest.raises(
+        ConfigError, match=r"frame_interval is 2 s, .*no frames, only y, x, voltage"
+    ):
         ingest([path], tmp_path / "r.zarr", config=config, receipt=receipt_for(path))
 
 

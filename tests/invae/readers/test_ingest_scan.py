@@ -309,7 +309,7 @@ def test_gaps_negative_values_and_empty_patterns_are_noted(take_in: TakeIn) -> N
 def test_a_field_too_weak_to_turn_is_not_turned(take_in: TakeIn) -> None:
     target = take_in(recording(patterns((1, 40))), rotation="auto", descan="plane")
     assert store.open_store(target, group="maps").attrs["scan_rotation"] == 0
-    assert any("does not tell how the detector is turned" in note for note in store.open_store(target).attrs["notes"])  # fmt: skip
+    assert any("ingest.scan.rotation" in note for note in store.open_store(target).attrs["notes"])
 
 
 def test_a_band_in_mrad_needs_a_calibration(take_in: TakeIn) -> None:
@@ -331,7 +331,7 @@ def test_of_several_signals_the_counts_are_taken_or_the_one_that_is_named(
     both["fraction"] = both["counts"] / 7.0
     target = take_in(both)
     assert store.open_store(target)["pattern"].dtype == np.uint16
-    assert any("counts is taken for the patterns, fraction left out" in note for note in store.open_store(target).attrs["notes"])  # fmt: skip
+    assert any("pattern is counts; other signals are fraction" in note for note in store.open_store(target).attrs["notes"])  # fmt: skip
     config = IngestConfig(channels=("fraction",))
     ingest_dataset(both, tmp_path / "f.zarr", config=config, receipt=receipt_for())
     assert store.open_store(tmp_path / "f.zarr")["pattern"].dtype == np.float64

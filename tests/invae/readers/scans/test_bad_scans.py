@@ -18,9 +18,9 @@ from invae.readers.raw import Key
 WriteScan = Callable[..., Path]
 Make = Callable[[WriteScan], Path]
 TABLE: dict[str, tuple[Make, str]] = {}
-"""How to make each broken scan, and what the message must say."""
+"""How to make each broken scan, and what the message must contain."""
 UNTOLD = ("tvips", "mrc")
-"""Formats that do not tell the shape of the scan."""
+"""Formats that do not hold the shape of the scan."""
 
 
 def bad(message: str) -> Callable[[Make], Make]:
@@ -49,17 +49,17 @@ def changed(path: Path, place: int, new: bytes) -> Path:
 # ---- Merlin
 
 
-@bad(r"scan.mib: has 3042 bytes, 5 frames of 512 bytes and 482 more; it is incomplete or still being written: copy it again when it is finished")  # fmt: skip
+@bad(r"scan.mib: has 3042 bytes: 5 frames of 512 bytes and 482 more; it is incomplete")
 def a_mib_that_ends_in_a_frame(write: WriteScan) -> Path:
     return cut(write("mib"), 30)
 
 
-@bad(r"scan.mib: has 2560 bytes, scan.hdr \(Frames in Acquisition \(Number\): 6\) promises 3072; it is incomplete")  # fmt: skip
+@bad(r"scan.mib: has 2560 bytes, but scan.hdr \(Frames in Acquisition \(Number\): 6\) requires 3072; it is incomplete")  # fmt: skip
 def a_mib_without_its_last_frame(write: WriteScan) -> Path:
     return cut(write("mib"), 512)
 
 
-@bad(r"scan.mib: has 6 frames, scan.hdr says 4; the two do not belong together: put the right .hdr")
+@bad(r"scan.mib: has 6 frames, but scan.hdr declares 4; .*right .hdr")
 def a_mib_with_the_settings_of_another(write: WriteScan) -> Path:
     path = write("mib")
     settings = path.with_suffix(".hdr")
@@ -67,24 +67,24 @@ def a_mib_with_the_settings_of_another(write: WriteScan) -> Path:
     return path
 
 
-@bad(r"scan.mib: holds 6 patterns and does not tell the shape of the scan \(scan.hdr, which lies beside it, is missing\); set ingest.scan_shape to rows and columns, such as 2 × 3")  # fmt: skip
+@bad(r"scan.mib: holds 6 patterns, .*\(scan.hdr is missing.*set ingest.scan_shape to rows and columns, such as 2 × 3")  # fmt: skip
 def a_mib_without_its_hdr(write: WriteScan) -> Path:
     path = write("mib")
     path.with_suffix(".hdr").unlink()
     return path
 
 
-@bad(r"scan.mib: has 384 bytes, and 512 would hold one frame: there is none; wait until it is written")  # fmt: skip
+@bad(r"scan.mib: has 384 bytes, but one frame needs 512; wait until it is written")
 def a_mib_of_no_frame(write: WriteScan) -> Path:
     return cut(write("mib"), 3072 - 384)
 
 
-@bad(r"scan.mib: its frames are stored as R64; switch raw data off, or save U08, U16 or U32")
+@bad(r"scan.mib: its frames are stored as R64; .*U08, U16 or U32")
 def a_mib_of_raw_data(write: WriteScan) -> Path:
     return changed(write("mib"), 30, b"R64")
 
 
-@bad(r"scan.mib: its head promises frames of 0 × 8 pixels")
+@bad(r"scan.mib: its header declares frames of 0 × 8 pixels")
 def a_mib_without_rows(write: WriteScan) -> Path:
     return changed(write("mib"), 25, b"0000")
 
@@ -92,28 +92,28 @@ def a_mib_without_rows(write: WriteScan) -> Path:
 # ---- block files, TVIPS, EMPAD
 
 
-@bad(r"scan.blo: has 4322 bytes, its header \(2 × 3\) promises 4354; it is incomplete or still")
+@bad(r"scan.blo: has 4322 bytes, but its header \(2 × 3\) requires 4354; it is incomplete or still")
 def a_block_file_that_ends_too_early(write: WriteScan) -> Path:
     return cut(write("blo"), 32)
 
 
-@bad(r"scan.blo: its header promises 2 × 0 × 6 frames: there is none; record again")
+@bad(r"scan.blo: its header declares 2 × 0 × 6 frames, .*record again")
 def a_block_file_without_columns(write: WriteScan) -> Path:
     return changed(write("blo"), 24, b"\0\0")
 
 
-@bad(r"scan.blo: has 20 bytes, less than its header; copy it again")
+@bad(r"scan.blo: has 20 bytes, fewer than its header; copy it again")
 def a_block_file_of_half_a_header(write: WriteScan) -> Path:
     path = write("blo")
     return cut(path, path.stat().st_size - 20)
 
 
-@bad(r"scan_000.tvips: has 802 bytes, 2 frames of 192 bytes and 162 more; it is incomplete")
+@bad(r"scan_000.tvips: has 802 bytes: 2 frames of 192 bytes and 162 more; it is incomplete")
 def a_stream_that_ends_in_a_frame(write: WriteScan) -> Path:
     return cut(write("tvips"), 30)
 
 
-@bad(r"scan_000.tvips: part scan_001.tvips of the stream is missing, later ones are there")
+@bad(r"scan_000.tvips: part scan_001.tvips of the stream is missing, ")
 def a_stream_without_its_second_part(write: WriteScan) -> Path:
     path = write("tvips", parts=3)
     path.with_name("scan_001.tvips").unlink()
@@ -125,27 +125,27 @@ def the_second_part_of_a_stream(write: WriteScan) -> Path:
     return write("tvips").replace(write("tvips").with_name("scan_001.tvips"))
 
 
-@bad(r"stream.tvips: the parts of a .tvips stream are called NAME_000.tvips and on")
+@bad(r"stream.tvips: .*NAME_000.tvips")
 def a_stream_of_another_name(write: WriteScan) -> Path:
     path = write("tvips", parts=1)
     return path.rename(path.with_name("stream.tvips"))
 
 
-@bad(r"scan.raw: no .xml beside it names it; copy the .xml that the detector wrote with it")
+@bad(r"scan.raw: no .xml in its folder describes it; copy the .xml")
 def an_empad_without_its_xml(write: WriteScan) -> Path:
     path = write("empad")
     path.with_name("acquisition.xml").unlink()
     return path
 
 
-@bad(r"acquisition.xml: its pixels are in scan.raw, which is missing; copy it beside it")
+@bad(r"acquisition.xml: its pixels scan.raw are missing; copy them")
 def an_empad_without_its_raw(write: WriteScan) -> Path:
     path = write("empad")
     path.unlink()
     return path.with_name("acquisition.xml")
 
 
-@bad(r"acquisition.xml: its pixels are in '../scan.raw', which is no name of a file beside it")
+@bad(r"acquisition.xml: names '../scan.raw' as its pixels")
 def an_xml_that_points_elsewhere(write: WriteScan) -> Path:
     path = write("empad").with_name("acquisition.xml")
     path.write_text(path.read_text().replace("scan.raw", "../scan.raw"))
@@ -153,13 +153,13 @@ def an_xml_that_points_elsewhere(write: WriteScan) -> Path:
 
 
 @bad(
-    r"scan.raw: has 399260 bytes, acquisition.xml \(6 patterns\) promises 399360; it is incomplete"
+    r"scan.raw: has 399260 bytes, but acquisition.xml \(6 patterns\) requires 399360; it is incomplete"
 )
 def an_empad_that_ends_too_early(write: WriteScan) -> Path:
     return cut(write("empad"), 100)
 
 
-@bad(r"scan.raw: has 399360 bytes, acquisition.xml \(4 patterns\) promises 266240; the two do not")
+@bad(r"scan.raw: has 399360 bytes, but acquisition.xml \(4 patterns\) requires 266240; ")
 def an_empad_with_the_xml_of_another(write: WriteScan) -> Path:
     path = write("empad")
     other = path.with_name("acquisition.xml")
@@ -170,17 +170,19 @@ def an_empad_with_the_xml_of_another(write: WriteScan) -> Path:
 # ---- stacks and stores
 
 
-@bad(r"scan.mrc: has 1762 bytes, its header \(6 × 8 × 8\) promises 1792; it is incomplete or still")
+@bad(
+    r"scan.mrc: has 1762 bytes, but its header \(6 × 8 × 8\) requires 1792; it is incomplete or still"
+)
 def a_stack_that_ends_too_early(write: WriteScan) -> Path:
     return cut(write("mrc"), 30)
 
 
-@bad(r"scan.mrc: its header promises 0 × 8 × 8 pixels of mode 6: there is none that can be read")
+@bad(r"scan.mrc: its header declares 0 × 8 × 8 pixels of mode 6, which cannot be read")
 def a_stack_without_frames(write: WriteScan) -> Path:
     return changed(write("mrc"), 8, bytes(4))
 
 
-@bad(r"scan.mrc: its header promises 6 × 8 × 8 pixels of mode 4: there is none that can be read")
+@bad(r"scan.mrc: its header declares 6 × 8 × 8 pixels of mode 4, which cannot be read")
 def a_stack_of_complex_numbers(write: WriteScan) -> Path:
     return changed(write("mrc"), 12, b"\x04")
 
@@ -204,7 +206,7 @@ def a_datacube_without_rows(write: WriteScan) -> Path:
     return path
 
 
-@bad(r"scan.emd: no EMD group in it holds patterns, images or spectra; save the datacube with it")
+@bad(r"scan.emd: holds no EMD group with patterns, images or spectra; save the datacube in it")
 def an_emd_of_points(write: WriteScan) -> Path:
     path = write("emd")
     with h5py.File(path, "a") as file:
@@ -215,7 +217,7 @@ def an_emd_of_points(write: WriteScan) -> Path:
     return path
 
 
-@bad(r"scan.emd: /datacube_root/datacube/data keeps its values in another file, which is refused")
+@bad(r"scan.emd: /datacube_root/datacube/data .*another file, which is refused")
 def a_datacube_in_another_file(write: WriteScan) -> Path:
     path = write("emd")
     with h5py.File(path, "a") as file:
@@ -226,7 +228,7 @@ def a_datacube_in_another_file(write: WriteScan) -> Path:
     return path
 
 
-@bad(r"scan.hspy: axis 2 of /Experiments/a scan is not described; save it again")
+@bad(r"scan.hspy: /Experiments/a scan does not describe axis 2; save it again")
 def a_signal_without_an_axis(write: WriteScan) -> Path:
     path = write("hspy")
     with h5py.File(path, "a") as file:
@@ -264,7 +266,7 @@ def test_a_shape_that_does_not_fit_is_named_with_those_that_do(
 ) -> None:
     with pytest.raises(
         InvaeError,
-        match=r"scan_shape 4 × 4 has 16 positions, the file holds 6 patterns; fitting are 2 × 3, 3 × 2",
+        match=r"scan_shape 4 × 4 has 16 positions, but the file holds 6 patterns; use 2 × 3, 3 × 2",
     ):
         open_recording(write_scan(name), scan=Scan((4, 4)))
 

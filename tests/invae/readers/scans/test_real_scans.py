@@ -32,7 +32,7 @@ def test_a_merlin_scan_has_its_rows_by_the_pauses(shared_data: Path) -> None:
     told = json.loads(recording.attrs["metadata"])
     assert told["exposure_s"] == pytest.approx(0.1)
     assert told["Sensor Bias (V)"] == "120 V"
-    assert any("by the pauses between the frames" in note for note in recording.attrs["notes"])
+    assert any("pauses between the frames" in note for note in recording.attrs["notes"])
 
 
 @ROSETTASCIIO
@@ -120,7 +120,7 @@ def test_gatans_images_are_images(name: str, shared_data: Path) -> None:
 )
 @pytest.mark.parametrize("path", ["4dstem/test1.blo", "spectra/DMReader_SI-HAADF.dm3"])
 def test_the_library_that_is_missing_is_named_with_its_extra(path: str, shared_data: Path) -> None:
-    with pytest.raises(InputError, match=r"rosettasciio, which is not installed; `pip") as caught:
+    with pytest.raises(InputError, match=r"needs rosettasciio.*`pip") as caught:
         open_recording(shared_data / path)
     assert len(str(caught.value).splitlines()) == 1
 

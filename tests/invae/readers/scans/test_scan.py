@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from invae.errors import ConfigError, InputError
 from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, evenly_spaced
-from invae.readers.scan_shape import Scan, fitting, in_scan, one_pattern
+from invae.readers.scan_shape import Scan, in_scan, matching_shapes, single_pattern
 
 HERE = Path("scan.mib")
 QUIET = settings(derandomize=True, max_examples=60, deadline=None, database=None)
@@ -133,14 +133,14 @@ def test_a_stack_of_images_becomes_a_scan_when_its_shape_is_told() -> None:
     ("raw", "scan", "error", "message"),
     [
         (Raw((patterns(12, 2, 3),)), Scan((3, 5)), ConfigError,
-         r"scan.mib: scan_shape 3 × 5 has 15 positions, the file holds 12 patterns; fitting are 3 × 4, 2 × 6"),
+         r"scan.mib: scan_shape 3 × 5 has 15 positions, but the file holds 12 patterns; use 3 × 4, 2 × 6"),
         (Raw((patterns(12, 2, 3),), scan_remark="a.hdr is missing"), Scan(), InputError,
-         r"12 patterns and does not tell the shape of the scan \(a.hdr is missing\); set ingest.scan_shape to rows and columns, such as 3 × 4, 4 × 3"),
+         r"12 patterns, .*\(a.hdr is missing\); set ingest.scan_shape to rows and columns, such as 3 × 4, 4 × 3"),
         (Raw((patterns(0, 2, 3),)), Scan((1, 1)), InputError, "holds no pattern; record again"),
         (Raw((patterns(12, 2, 3),)), Scan((3, 4), flyback=4), ConfigError,
-         "flyback 4 leaves nothing of rows of 4 positions; make it smaller"),
+         "flyback 4 drops all 4 positions of a row; make it smaller"),
         (Raw((patterns(2, 3, dims=("y", "x")),)), Scan((1, 2)), ConfigError,
-         "has no patterns but y, x; leave ingest.scan_shape, scan_order and flyback"),
+         "has no patterns, its axes are y, x; leave ingest.scan_shape, scan_order and flyback"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_line_with_both_numbers(
@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_one_line_with_both_numbers(
 
 @pytest.mark.parametrize("n", [1, 7, 36, 65536])
 def test_fitting_shapes_fit(n: int) -> None:
-    for pair in fitting(n).split(", "):
+    for pair in matching_shapes(n).split(", "):
         rows, columns = map(int, pair.split(" × "))
         assert rows * columns == n
 
@@ -182,13 +182,13 @@ def several() -> Raw:
 def test_of_several_signals_one_is_the_pattern(
     channels: list[str] | None, labels: list[str], names: list[str]
 ) -> None:
-    raw = one_pattern(several(), channels, HERE)
+    raw = single_pattern(several(), channels, HERE)
     assert [channel.label for channel in raw.channels] == labels
     assert [channel.name for channel in raw.channels] == names
 
 
 def test_what_was_left_out_is_told_with_the_names_to_choose_by() -> None:
-    (note,) = one_pattern(several(), None, HERE).notes
-    assert note == "the pattern is counts; of other signals (data, haadf) choose by ingest.channels"
+    (note,) = single_pattern(several(), None, HERE).notes
+    assert note == "the pattern is counts; other signals are data, haadf (set ingest.channels)"
     with pytest.raises(ConfigError, match=r"has no channel dark; .* among data, counts, haadf"):
-        one_pattern(several(), ["dark"], HERE)
+        single_pattern(several(), ["dark"], HERE)

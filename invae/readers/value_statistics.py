@@ -1,4 +1,4 @@
-"""What the values of a channel are like, found block by block."""
+"""Range and gaps of the values of a channel, combined block by block."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,18 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What the values of a channel are like."""
+class ValueStatistics:
+    """Range and gaps of some values."""
 
     n_nan: int
     n_infinite: int
     minimum: float
-    """Of the finite values; infinite if there is none."""
+    """Smallest finite value; infinite if there is none."""
     maximum: float
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Survey":
-        """The survey of some values."""
+    def of(cls, values: np.ndarray) -> "ValueStatistics":
+        """The statistics of some values."""
         if values.dtype.kind != "f":
             return cls(0, 0, float(values.min()), float(values.max()))
         finite = np.isfinite(values)
@@ -26,9 +26,9 @@ class Survey:
         highest = float(np.max(values, initial=-np.inf, where=finite))
         return cls(n_nan, int(values.size - finite.sum()) - n_nan, lowest, highest)
 
-    def joined(self, other: "Survey") -> "Survey":
-        """The survey of both parts."""
-        return Survey(
+    def joined(self, other: "ValueStatistics") -> "ValueStatistics":
+        """The statistics of both parts together."""
+        return ValueStatistics(
             self.n_nan + other.n_nan,
             self.n_infinite + other.n_infinite,
             min(self.minimum, other.minimum),
@@ -36,7 +36,7 @@ class Survey:
         )
 
     def remark(self, name: str) -> str:
-        """One line if the channel says nothing, or has gaps."""
+        """One line if the channel is constant or has gaps; otherwise empty."""
         if self.minimum > self.maximum:
             return f"channel {name} holds no finite number"
         if self.minimum == self.maximum:
@@ -47,5 +47,5 @@ class Survey:
 
     @property
     def is_constant(self) -> bool:
-        """Whether there are no two different numbers."""
+        """Whether all finite values are equal."""
         return self.minimum >= self.maximum
