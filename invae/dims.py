@@ -14,10 +14,10 @@ LATENT, CLASS, AXIS, EPOCH, VARIABLE = "latent", "class", "axis", "epoch", "vari
 IMAGE = (FRAME, Y, X)
 PATCH = (SITE, CHANNEL, PATCH_Y, PATCH_X)
 SITE_COORDS = ("frame", "y", "x", "y_nm", "x_nm", "kind", "source")
-"""What a site remembers of where it was cut: frame, (y, x) in pixels and in nm, kind of site and source file."""
+"""Coordinates of a site: frame, (y, x) in pixels and in nm, kind of site and source file."""
 
 KINDS = ("wall", "grid", "atom", "pattern", "image")
-"""The kinds of sites, a whole frame being an image; `kind` holds the index."""
+"""The kinds of sites; an image is a whole frame. `kind` holds the index."""
 
 
 def attrs(long_name: str, units: str = "1", **more: Any) -> dict[str, Any]:
@@ -35,10 +35,10 @@ def flags(meanings: Sequence[str], long_name: str) -> dict[str, Any]:
 
 
 def class_names(n_latents: int) -> list[str]:
-    """Names of the discrete latents: class, class_2, …"""
+    """Names of the discrete latent variables: class, class_2, …"""
     return [CLASS, *(f"{CLASS}_{number}" for number in range(2, n_latents + 1))]
 
 
 def meanings(variable_attrs: Mapping[str, Any]) -> list[str]:
-    """The names behind a flag variable's values."""
+    """The names of the values of a flag variable."""
     return str(variable_attrs["flag_meanings"]).split()

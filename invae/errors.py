@@ -1,43 +1,43 @@
-"""Errors that a person or a flow can act on.
+"""Errors that a user or a flow can act on.
 
-Every message is one line: which input, what value was found, and what would be right.
+Every message is one line: the input, the value found in it, and the remedy.
 """
 
 import unicodedata
 
-_UNSEEN = {"Cc", "Cf", "Cs"}
-"""Letters that steer (a terminal, the direction of reading) or that cannot be written; PostgreSQL refuses the first of them."""
+_CONTROL = {"Cc", "Cf", "Cs"}
+"""Categories of control characters (of a terminal, of the direction of text) and of unencodable ones; PostgreSQL refuses the first."""
 
 
 def visible(text: str) -> str:
-    """Text that came with a recording, with � for letters that are none; lines stay lines."""
+    """Text from a recording, with � for control characters; line breaks stay."""
     return "".join(
-        "\ufffd" if unicodedata.category(letter) in _UNSEEN and letter not in "\n\t" else letter
+        "\ufffd" if unicodedata.category(letter) in _CONTROL and letter not in "\n\t" else letter
         for letter in text
     )
 
 
 class InvaeError(Exception):
-    """The base of every error that is raised on purpose; shown to people without a traceback."""
+    """The base of every deliberate error; users see it without a traceback."""
 
     def __str__(self) -> str:
         return visible(super().__str__())
 
 
 class InputError(InvaeError):
-    """A recording, store or array that cannot be used as it is."""
+    """A recording, store or array that cannot be used."""
 
 
 class UnknownFormat(InputError):
-    """No reader knows this file."""
+    """A file that no reader recognises."""
 
 
 class ConfigError(InvaeError):
-    """A configuration that does not exist, does not parse or does not fit the recording."""
+    """A configuration that does not exist, cannot be parsed or does not match the recording."""
 
 
 class StoreError(InvaeError):
-    """A store that is missing, unfinished or not of the expected kind."""
+    """A store that is missing, unfinished or of another kind than expected."""
 
 
 class TrainingDiverged(InvaeError):
@@ -45,7 +45,7 @@ class TrainingDiverged(InvaeError):
 
 
 class MachineError(InvaeError):
-    """The machine failed, not the recording: another attempt, here or elsewhere, may succeed."""
+    """A failure of the machine, not of the recording: another attempt, here or elsewhere, may succeed."""
 
 
 class NoRoom(StoreError, MachineError):
@@ -53,7 +53,7 @@ class NoRoom(StoreError, MachineError):
 
 
 class NotWritable(StoreError, MachineError):
-    """A store may not be written where it should lie."""
+    """A store in a place without permission to write."""
 
 
 class OutOfMemory(MachineError):
@@ -61,7 +61,7 @@ class OutOfMemory(MachineError):
 
 
 class WorkerLost(MachineError):
-    """A process that worked for this one is gone."""
+    """A worker process that has ended unexpectedly."""
 
 
 class ClusterError(InvaeError):

@@ -5,10 +5,10 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Told the number of finished pieces and of all pieces, in the stage's own unit."""
+    """Called with the number of finished pieces and of all pieces, in the stage's own unit."""
 
     def __call__(self, done: int, total: int, /) -> None: ...
 
 
 def silent(done: int, total: int, /) -> None:
-    """Say nothing."""
+    """Report nothing."""

@@ -1,4 +1,4 @@
-"""Passwords and keys in addresses, settings and commands are masked before text is written."""
+"""Masking of passwords and keys in addresses, settings and commands before text is written."""
 
 import os
 import re
@@ -8,16 +8,16 @@ from typing import Any
 HIDDEN = "***"
 
 PLACES = ("PWD", "OLDPWD")
-"""Variables that a shell keeps its folders in, whatever `pwd` means elsewhere."""
+"""Variables in which a shell keeps its folders; elsewhere `pwd` names a password."""
 SHORTEST = 6
-"""Secrets of the environment with fewer characters are ordinary words, and are left where they stand."""
+"""Fewest characters of a masked secret of the environment; shorter ones are ordinary words."""
 
 _NAME = (
     r"(?:(?:access|account|api|private|secret|shared)[_-]?key(?:[_-]?id)?|auth[_-]?string"
     r"|authori[sz]ation|credentials?|passphrase|passw(?:or)?d|pwd|secret|\bsig\b|signature|token)"
 )
 _NAMED = re.compile(_NAME, re.I)
-_USER = re.compile(  # a key may have slashes in it, and a port is no password
+_USER = re.compile(  # a key may contain slashes, and a port is no password
     r"(?P<kept>\b[a-z][a-z0-9+.-]+:/{1,2})(?!\*\*\*@)"  # a path has lost one of the slashes
     r"(?:[^\s/?#:'\"<>]*:(?!\d+/)[^\s?#'\"<>@]*|[^\s/?#'\"<>]*)@",
     re.I,
@@ -30,8 +30,8 @@ _VALUE = re.compile(
 
 
 def redacted(text: str) -> str:
-    """The text without what looks like a secret, and without the secrets of this process's environment."""
-    for value in _of_the_environment():
+    """The text with secrets masked: everything that looks like one, and those of this process's environment."""
+    for value in _environment_secrets():
         text = text.replace(value, HIDDEN)
     for pattern in (_BEARER, _VALUE):
         text = pattern.sub(rf"\g<kept>{HIDDEN}", text)
@@ -39,12 +39,12 @@ def redacted(text: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether an address or a setting has a password, key or signature in it."""
+    """Whether an address or a setting contains a password, key or signature."""
     return any(pattern.search(text) for pattern in (_USER, _BEARER, _VALUE))
 
 
 def redacted_json(values: Any) -> Any:
-    """JSON values without secrets, in text and under names such as `password`."""
+    """JSON values with secrets masked, in text and under names such as `password`."""
     if isinstance(values, str):
         return redacted(values)
     if isinstance(values, Mapping):
@@ -59,10 +59,10 @@ def redacted_json(values: Any) -> Any:
     return values
 
 
-def _of_the_environment() -> list[str]:
-    """Values of variables whose names say that they are secret, and the password of `user:password`; longest first."""
-    found: set[str] = set()
+def _environment_secrets() -> list[str]:
+    """Values of variables with secret names, and the password of `user:password`; longest first."""
+    secrets: set[str] = set()
     for name, value in os.environ.items():
         if _NAMED.search(name) and name not in PLACES:
-            found |= {value, value.partition(":")[2]}
-    return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
+            secrets |= {value, value.partition(":")[2]}
+    return sorted((value for value in secrets if len(value) >= SHORTEST), key=len, reverse=True)

@@ -84,31 +84,29 @@ SAMPLES: Mapping[str, Sample] = _table(
         f"{_GPIM}/expdata/bepfm_test_data_sparse.npy",
         "ef33812466184054b3c807548a63d56e56b84decfe59a06249b4fc327eb74ccf",
         835_712,
-        "the same with most points missing (NaN)",
+        "the same recording with most points missing (NaN)",
     ),
 )
 """All samples by name."""
 
 
 def fetch(name: str, *, to: Path | None = None, source: Path | None = None) -> Path:
-    """A sample as a file on this computer, its content checked.
+    """A sample as a file on this computer, verified by its checksum.
 
     Args:
         name: One of `SAMPLES`.
-        to: Folder to put it in; the user's cache when empty.
-        source: Folder, searched with all below it, to take the file from instead of the network.
+        to: Folder for the file; the user's cache when empty.
+        source: Folder to copy the file from instead of downloading it; searched recursively.
 
     Raises:
-        InputError: If there is no such sample, no network, or the content is not what it was.
+        InputError: If there is no such sample, no network, or the content has changed.
         StoreError: If it cannot be written.
     """
     import pooch  # takes longer to import than the whole package
 
     if name not in SAMPLES:
-        raise InputError(f"no sample is called {name!r}; known are {', '.join(SAMPLES)}")
-    sample, folder = SAMPLES[name], to or pooch.os_cache("invae")
-    # pooch's own downloaders do not fit the type that it asks for
-    downloader: Any = pooch.HTTPDownloader(timeout=TIMEOUT) if not source else _Copy(source, name)
+        raise InputError(f"no sample is called {name!r}; choose one of {', '.join(SAMPLES)}")
+    folder = to or Path(pooch.os_cache("invae"))
     pooch.get_logger().setLevel("WARNING")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -116,34 +114,44 @@ def fetch(name: str, *, to: Path | None = None, source: Path | None = None) -> P
         raise StoreError(
             f"{folder}: cannot be written ({error.strerror}); choose another"
         ) from error
+    return _retrieved(SAMPLES[name], folder, source)
+
+
+def _retrieved(sample: Sample, folder: Path, source: Path | None) -> Path:
+    import pooch
+
+    # pooch's own downloaders do not match the type of the parameter
+    downloader: Any = (
+        pooch.HTTPDownloader(timeout=TIMEOUT) if not source else _Copy(source, sample.name)
+    )
     try:
         path = pooch.retrieve(
-            sample.address, f"sha256:{sample.sha256}", name, folder, downloader=downloader
+            sample.address, f"sha256:{sample.sha256}", sample.name, folder, downloader=downloader
         )
     except ValueError as error:
-        place = sample.address if source is None else f"{name} in {source}"
+        origin = sample.address if source is None else f"{sample.name} in {source}"
         raise InputError(
-            f"{place}: its content is not that of the sample (SHA-256 differs); the copy is damaged"
+            f"{origin}: its SHA-256 is not that of the sample; the copy is damaged: fetch it again"
         ) from error
     except OSError as error:
         reason = type(error).__name__ if source is None else error.strerror or str(error)
         raise InputError(
-            f"{name}: cannot be fetched from {sample.address if source is None else source} "
-            f"({reason}); check the network, or take it from a folder with --from"
+            f"{sample.name}: cannot be fetched from {sample.address if source is None else source} "
+            f"({reason}); check the network, or copy it from a folder with --from"
         ) from error
     return Path(path)
 
 
 @dataclass(frozen=True)
 class _Copy:
-    """Takes the place of a download: copies the file from a folder."""
+    """A replacement for a download that copies the file from a folder."""
 
     folder: Path
     name: str
 
     def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
-        """Copy to `output_file`; names and order are those of pooch's downloaders."""
-        found = next(iter(sorted(self.folder.rglob(self.name))), None)
-        if found is None:
-            raise FileNotFoundError(2, f"no {self.name} in it", str(self.folder))
-        shutil.copyfile(found, output_file)
+        """Copy to `output_file`; the names and the order of the parameters are those of pooch's downloaders."""
+        path = next(iter(sorted(self.folder.rglob(self.name))), None)
+        if path is None:
+            raise FileNotFoundError(2, f"{self.name} is not in it", str(self.folder))
+        shutil.copyfile(path, output_file)

@@ -12,7 +12,7 @@ from invae import dims
 from invae.config import ScanConfig
 from invae.scans import deflection
 from invae.scans.calibration import Calibration
-from invae.scans.deflection import Field, Turn
+from invae.scans.deflection import Field, Rotation
 from invae.scans.virtual import maps_from
 
 K = "k"
@@ -58,8 +58,8 @@ def maps_dataset(
     maps = maps_from(images.moments, calibration.detectors)
     steps, notes = _scan_steps(recording), []
     field = deflection.without_descan((maps["com_y"], maps["com_x"]), config.descan)
-    turn, remark = _turn(field, config, steps)
-    maps["com_y"], maps["com_x"] = deflection.turned(field, turn)
+    rotation, remark = _rotation(field, config, steps)
+    maps["com_y"], maps["com_x"] = deflection.rotated(field, rotation)
     maps["com_r"] = np.hypot(maps["com_y"], maps["com_x"])
     notes += remark
     empty = int(np.isnan(maps["com_r"]).sum())
@@ -72,7 +72,7 @@ def maps_dataset(
     distance = (K, rings, dims.attrs("distance from the optic axis", calibration.units))
     coords = coordinates(recording, calibration).coords
     group = xr.Dataset(variables, coords).assign_coords({K: distance})
-    return group.assign_attrs(_attrs(calibration, turn, config)), notes
+    return group.assign_attrs(_attrs(calibration, rotation, config)), notes
 
 
 def _variables(
@@ -92,21 +92,23 @@ def _variables(
     }
 
 
-def _turn(field: Field, config: ScanConfig, steps: tuple[float, float]) -> tuple[Turn, list[str]]:
+def _rotation(
+    field: Field, config: ScanConfig, steps: tuple[float, float]
+) -> tuple[Rotation, list[str]]:
     """The configured rotation of the centre-of-mass vectors, and a remark on an estimated one."""
     if config.rotation == "none":
-        return Turn(0.0, transposed=False), []
+        return Rotation(0.0, transposed=False), []
     if config.rotation != "auto":
-        return Turn(math.radians(config.rotation), transposed=False), []
-    turn = deflection.least_curl(field, steps=steps)
-    if turn is None:
-        return Turn(0.0, transposed=False), [
+        return Rotation(math.radians(config.rotation), transposed=False), []
+    rotation = deflection.least_curl(field, steps=steps)
+    if rotation is None:
+        return Rotation(0.0, transposed=False), [
             "the centre of mass does not show the rotation between detector and scan; it is set to 0 "
             "(set ingest.scan.rotation)"
         ]
-    transposed = " and its axes are exchanged" if turn.transposed else ""
-    return turn, [
-        f"the centre of mass is rotated by {math.degrees(turn.angle):.1f} degrees{transposed}, for least curl"
+    transposed = " and its axes are exchanged" if rotation.transposed else ""
+    return rotation, [
+        f"the centre of mass is rotated by {math.degrees(rotation.angle):.1f} degrees{transposed}, for least curl"
     ]
 
 
@@ -119,15 +121,15 @@ def _scan_steps(recording: xr.Dataset) -> tuple[float, float]:
     return (y, x) if y > 0 and x > 0 else (1.0, 1.0)
 
 
-def _attrs(calibration: Calibration, turn: Turn, config: ScanConfig) -> Mapping[str, Any]:
+def _attrs(calibration: Calibration, rotation: Rotation, config: ScanConfig) -> Mapping[str, Any]:
     """Parameters that are needed to read the maps."""
     return {
         "centre": list(calibration.centre),
         "disc_radius": calibration.disc_radius,
         "ellipse_ratio": calibration.ellipse_ratio,
         "ellipse_angle": calibration.ellipse_angle,
-        "scan_rotation": turn.angle,
-        "transposed": turn.transposed,
+        "scan_rotation": rotation.angle,
+        "transposed": rotation.transposed,
         "descan": config.descan,
         "bands": {
             name: [inner, min(outer, 1e9)] for name, (inner, outer) in calibration.bands.items()

@@ -1,1 +1,1 @@
-"""4D-STEM scans as stacks of patterns: faulty pixels, bright-field disc, virtual images, centre of mass."""
+"""4D-STEM scans as stacks of patterns: bad pixels, bright-field disc, virtual images, centre of mass."""

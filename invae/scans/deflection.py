@@ -1,6 +1,6 @@
-"""Centre-of-mass maps: the scan's own tilt taken off, and turned into the scan's axes.
+"""Centre-of-mass maps: subtraction of the tilt of the scan, and rotation into the axes of the scan.
 
-Vectors are (y, x), y down; a positive angle turns them as `np.rot90` turns a picture.
+Vectors are (y, x), y down; a positive angle rotates them as `np.rot90` rotates an image.
 """
 
 import math
@@ -11,30 +11,30 @@ import numpy as np
 from scipy import ndimage
 
 SMOOTHING = 1.0
-"""Sd of the Gaussian before derivatives are taken, which noise would rule otherwise [scan pixel]."""
+"""Sd of the Gaussian smoothing before derivatives, which noise would dominate otherwise [scan pixel]."""
 NEIGHBOURHOOD = 8.0
-"""Scan pixels whose smoothed derivatives are one independent value, or nearly so."""
-CLEAR = 4.0
-"""Contrast between curl and divergence, in units of what noise alone has, from which a turn is believed."""
+"""Number of scan pixels whose smoothed derivatives count as one independent value."""
+MIN_CONTRAST = 4.0
+"""Smallest contrast between curl and divergence, in units of that of noise, at which a rotation is accepted."""
 
 Field = tuple[np.ndarray, np.ndarray]
-"""The y and the x component over the scan (scan_y, scan_x); nan where there are no counts."""
+"""The y and the x component over the scan (scan_y, scan_x); nan without counts."""
 
 
 @dataclass(frozen=True)
-class Turn:
-    """How the detector's axes lie in the scan's."""
+class Rotation:
+    """The orientation of the detector's axes in the scan."""
 
     angle: float
-    """By which vectors are turned, after the exchange [rad], −π … π."""
+    """Angle by which vectors are rotated, after the exchange [rad], −π … π."""
     transposed: bool
     """Whether y and x of the detector are exchanged first."""
-    clearness: float = math.inf
-    """Contrast between curl and divergence, in units of what noise alone has."""
+    contrast: float = math.inf
+    """Contrast between curl and divergence, in units of that of noise."""
 
 
 def without_descan(field: Field, kind: Literal["none", "plane", "parabola"]) -> Field:
-    """The field less the plane or the parabola that fits each component best (least squares)."""
+    """The field minus the least-squares plane or parabola of each component."""
     if kind == "none":
         return field
     rows, columns = field[0].shape
@@ -43,54 +43,54 @@ def without_descan(field: Field, kind: Literal["none", "plane", "parabola"]) -> 
     if kind == "parabola":
         terms += [y * y, y * x, x * x]
     matrix = np.stack([term.ravel() for term in terms], axis=1)
-    flat = []
+    corrected = []
     for component in field:
-        known = np.isfinite(component.ravel())
-        fitted = np.linalg.lstsq(matrix[known], component.ravel()[known], rcond=None)[0]
-        flat.append(component - (matrix @ fitted).reshape(rows, columns))
-    return flat[0], flat[1]
+        finite = np.isfinite(component.ravel())
+        fitted = np.linalg.lstsq(matrix[finite], component.ravel()[finite], rcond=None)[0]
+        corrected.append(component - (matrix @ fitted).reshape(rows, columns))
+    return corrected[0], corrected[1]
 
 
-def turned(field: Field, turn: Turn) -> Field:
-    """The field in the scan's axes."""
-    y, x = field[::-1] if turn.transposed else field
-    cos, sin = math.cos(turn.angle), math.sin(turn.angle)
+def rotated(field: Field, rotation: Rotation) -> Field:
+    """The field in the axes of the scan."""
+    y, x = field[::-1] if rotation.transposed else field
+    cos, sin = math.cos(rotation.angle), math.sin(rotation.angle)
     return cos * y - sin * x, cos * x + sin * y
 
 
-def least_curl(field: Field, *, steps: tuple[float, float] = (1.0, 1.0)) -> Turn | None:
-    """The turn after which the field has least curl, as the gradient of a potential has none; none if it drowns in noise.
+def least_curl(field: Field, *, steps: tuple[float, float] = (1.0, 1.0)) -> Rotation | None:
+    """The rotation that minimises the curl of the field, since the gradient of a potential has none; none if noise dominates.
 
-    Least curl leaves half a turn open: that one is taken after which the sinks of the field are sharper than its sources, since
-    electrons are drawn to nuclei. The axes are exchanged only where that leaves clearly less curl.
+    Least curl leaves an ambiguity of half a turn. The rotation is chosen so that the sinks of the field are sharper than its sources,
+    since electrons are attracted by nuclei. The axes are exchanged only if that clearly reduces the curl.
 
     Args:
-        field: Centre of mass over the scan, the tilt of the scan taken off.
-        steps: Distance of neighbouring probes, (y, x), in one unit.
+        field: Centre of mass over the scan, without the tilt of the scan.
+        steps: Distance of neighbouring probes (y, x), in one unit.
     """
     if min(field[0].shape) < 3:
         return None
-    plain = _turn(field, steps, transposed=False)
-    exchanged = _turn(field, steps, transposed=True)
-    best = exchanged if exchanged.clearness > plain.clearness + CLEAR else plain
-    return best if best.clearness > CLEAR else None
+    plain = _rotation(field, steps, transposed=False)
+    exchanged = _rotation(field, steps, transposed=True)
+    best = exchanged if exchanged.contrast > plain.contrast + MIN_CONTRAST else plain
+    return best if best.contrast > MIN_CONTRAST else None
 
 
-def _turn(field: Field, steps: tuple[float, float], *, transposed: bool) -> Turn:
-    """Curl² after a turn by φ is mean + contrast · cos 2(φ − φ₀): its least value in closed form."""
+def _rotation(field: Field, steps: tuple[float, float], *, transposed: bool) -> Rotation:
+    """Curl² after a rotation by φ is mean + contrast · cos 2(φ − φ₀); its minimum has a closed form."""
     y, x = field[::-1] if transposed else field
     curl, divergence = _derivatives(y, x, steps)
     half = (float(np.mean(divergence**2)) - float(np.mean(curl**2))) / 2
     mixed = -float(np.mean(curl * divergence))
     total = (float(np.mean(divergence**2)) + float(np.mean(curl**2))) / 2
     if not total > 0:
-        return Turn(0.0, transposed, 0.0)
+        return Rotation(0.0, transposed, 0.0)
     angle = 0.5 * math.atan2(mixed, half)
     sources = math.cos(angle) * divergence - math.sin(angle) * curl
     if float(np.mean((sources - sources.mean()) ** 3)) > 0:
         angle -= math.copysign(math.pi, angle)
-    clearness = math.hypot(half, mixed) / total * math.sqrt(curl.size / NEIGHBOURHOOD)
-    return Turn(angle, transposed, clearness)
+    contrast = math.hypot(half, mixed) / total * math.sqrt(curl.size / NEIGHBOURHOOD)
+    return Rotation(angle, transposed, contrast)
 
 
 def _derivatives(

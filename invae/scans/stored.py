@@ -1,4 +1,4 @@
-"""Virtual images of a scan that lies in a store, by other detectors than those of its ingest."""
+"""Virtual images of a stored scan, with other detectors than at its ingest."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from invae.storage import store
 
 PATTERN = "pattern"
 READ_BYTES = 8e6
-"""Patterns that are decompressed at once: they are still in the cache when they are added up."""
+"""Size of the patterns decompressed at once, which are still in the cache when they are summed [bytes]."""
 
 
 def maps_of_store(
@@ -26,27 +26,32 @@ def maps_of_store(
     Args:
         recording: A recording.zarr.
         detectors: Masks over its detector.
-        threads: How many share the work; the values do not depend on it.
+        threads: Number of threads; the values do not depend on it.
 
     Raises:
         StoreError: If it holds no patterns.
     """
-    found = store.open_group(recording, mode="r").get(PATTERN)
-    if not isinstance(found, zarr.Array) or found.ndim != 4:
+    array = store.open_group(recording, mode="r").get(PATTERN)
+    if not isinstance(array, zarr.Array) or array.ndim != 4:
         raise StoreError(
             f"{recording}: holds no patterns (scan_y, scan_x, k_y, k_x); ingest a scan"
         )
-    array = found
+    moments = _moments(array, detectors, threads=threads)
+    return maps_from(moments, detectors)
+
+
+def _moments(array: zarr.Array, detectors: Detectors, *, threads: int) -> np.ndarray:
+    """Sums under every mask (map, scan_y, scan_x)."""
     moments = np.empty((len(MAPS), *array.shape[:2]))
 
-    def look(part: tuple[slice, slice]) -> None:
+    def sum_part(part: tuple[slice, slice]) -> None:
         patterns = np.asarray(array[part])
         flat = patterns.reshape(-1, *array.shape[2:])
         moments[(slice(None), *part)] = moments_of(flat, detectors).reshape(-1, *patterns.shape[:2])
 
     rows, columns = array.chunks[:2]
     chunk_bytes = math.prod(array.chunks) * array.dtype.itemsize
-    across = columns * max(1, int(READ_BYTES // chunk_bytes))
+    width = columns * max(1, int(READ_BYTES // chunk_bytes))
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(look, store.tiles(array.shape[:2], (rows, across))))
-    return maps_from(moments, detectors)
+        list(pool.map(sum_part, store.tiles(array.shape[:2], (rows, width))))
+    return moments

@@ -1,6 +1,6 @@
-"""Virtual detectors: what every pattern of a scan gives in one pass while it is in the cache.
+"""Virtual detectors: sums over every pattern of a scan in one pass while the pattern is in the cache.
 
-Sums over masks are one matrix product per block of patterns: 6 masks cost little more than turning counts into float32, at 0.4 of
+Sums over masks are one matrix product per block of patterns: 6 masks cost little more than converting counts to float32, at 0.4 of
 memcpy. Rings are sums over runs of pixels sorted by radius, which is as fast as `np.bincount` and lets other threads run.
 """
 
@@ -12,37 +12,37 @@ from functools import cached_property
 import numpy as np
 
 BLOCK_PIXELS = 1 << 17
-"""Pixels that are turned into float32 at once: half a megabyte, which stays in a core's cache."""
+"""Pixels converted to float32 at once: half a megabyte, which stays in a core's cache."""
 STRIP_PIXELS = 1 << 15
-"""Pixels of one pattern among them; larger patterns are taken strip by strip."""
+"""Pixels of one pattern in a block; larger patterns are processed strip by strip."""
 BANDS = ("bf", "abf", "haadf")
 MAPS = ("sum", *BANDS, "com_y", "com_x")
-"""What `maps_of` makes; a map for every probe position."""
+"""The maps of `maps_of`, each with a value per probe position."""
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """A run of a pattern's pixels, and how they are sorted by ring."""
+    """A run of a pattern's pixels, and their order by ring."""
 
     pixels: slice
     order: np.ndarray
-    """Its valid pixels, ring by ring."""
+    """Its valid pixels, sorted by ring."""
     starts: np.ndarray
-    """Where each ring that it crosses begins among them."""
+    """Index of the first pixel of each ring in that order."""
     numbers: np.ndarray
-    """Those rings."""
+    """Numbers of these rings."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detectors:
-    """Masks over the detector, and the axis from which the centre of mass and the radius are counted."""
+    """Masks over the detector, and the origin of the centre of mass and of the radius."""
 
     valid: np.ndarray
-    """Pixels that count at all (k_y, k_x)."""
+    """Valid pixels (k_y, k_x)."""
     centre: tuple[float, float]
     """The optic axis [pixel]."""
     bands: Mapping[str, tuple[float, float]]
-    """Inner and outer radius of each band [pixel]; the outer one is not in it."""
+    """Inner and outer radius of each band [pixel]; the outer radius is excluded."""
     steps: tuple[float, float] = (1.0, 1.0)
     """Size of a pixel (k_y, k_x), in the units of the centre of mass."""
 
@@ -50,7 +50,7 @@ class Detectors:
     def weights(self) -> np.ndarray:
         """One mask per row (map, pixel): the sum, the bands, and the moments about the middle pixel.
 
-        Whole numbers, so that sums of counts are exact.
+        Masks and moments are whole numbers, so that sums of counts are exact.
         """
         y, x = np.indices(self.valid.shape)
         distance = self.distance
@@ -90,11 +90,11 @@ class Detectors:
         return round(self.centre[0]), round(self.centre[1])
 
     def centre_of_mass(self, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Centre of mass of every pattern, y and x, from the axis [units of the steps]; nan without counts."""
+        """Centre of mass of every pattern (y, x) relative to the axis [units of the steps]; nan without counts."""
         total = np.where(moments[0] == 0, np.nan, moments[0])
         y, x = (
-            (moments[row] / total + middle - place) * step
-            for row, middle, place, step in zip(
+            (moments[row] / total + middle - position) * step
+            for row, middle, position, step in zip(
                 (-2, -1), self._middle, self.centre, self.steps, strict=True
             )
         )
@@ -107,9 +107,9 @@ def maps_of(
     """Sum, bands and centre of mass of every pattern (pattern,), float64, under the names in `MAPS`.
 
     Args:
-        patterns: (pattern, k_y, k_x), of any numbers; what is not finite is left out.
+        patterns: Numbers of any type (pattern, k_y, k_x); values that are not finite count as 0.
         detectors: Masks of that shape.
-        threads: How many share the work; the values do not depend on it.
+        threads: Number of threads; the values do not depend on it.
     """
     parts = _parts(len(patterns), patterns[0].size)
     with ThreadPoolExecutor(threads) as pool:
@@ -127,30 +127,30 @@ def maps_from(moments: np.ndarray, detectors: Detectors) -> dict[str, np.ndarray
 def moments_of(patterns: np.ndarray, detectors: Detectors) -> np.ndarray:
     """Sums under every mask (map, pattern), float64."""
     flat = patterns.reshape(len(patterns), -1)
-    found = np.zeros((len(MAPS), len(flat)))
-    room = np.empty(BLOCK_PIXELS, np.float32)
+    moments = np.zeros((len(MAPS), len(flat)))
+    buffer = np.empty(BLOCK_PIXELS, np.float32)
     for part in _blocks(*flat.shape):
         block = finite(flat[part])
         for strip in _strips(block.shape[1]):
-            counts = _as_float(block[:, strip], room)
-            found[:, part] += detectors.weights[:, strip] @ counts.T
-    return found
+            counts = _as_float(block[:, strip], buffer)
+            moments[:, part] += detectors.weights[:, strip] @ counts.T
+    return moments
 
 
 def rings_of(patterns: np.ndarray, detectors: Detectors) -> np.ndarray:
-    """Mean of the valid pixels of every ring (pattern, ring), float32; nan where a ring has none."""
+    """Mean of the valid pixels of every ring (pattern, ring), float32; nan for rings without valid pixels."""
     flat = patterns.reshape(len(patterns), -1)
     sums = np.zeros((len(flat), len(detectors.ring_sizes)))
-    room = np.empty(BLOCK_PIXELS, flat.dtype)
+    buffer = np.empty(BLOCK_PIXELS, flat.dtype)
     for part in _blocks(*flat.shape):
         block = finite(flat[part])
         for strip in detectors.rings:
             if len(strip.order):
                 shape = (len(block), len(strip.order))
-                ordered = room[: shape[0] * shape[1]].reshape(shape)
+                ordered = buffer[: shape[0] * shape[1]].reshape(shape)
                 np.take(block[:, strip.pixels], strip.order, axis=1, out=ordered, mode="clip")
                 sums[part, strip.numbers] += np.add.reduceat(
-                    ordered, strip.starts, axis=1, dtype=_wide(flat.dtype)
+                    ordered, strip.starts, axis=1, dtype=_sum_type(flat.dtype)
                 )
     sizes = np.where(detectors.ring_sizes, detectors.ring_sizes, np.nan)
     return (sums / sizes).astype(np.float32)
@@ -160,18 +160,18 @@ def total_and_maximum(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum (float64) and maximum over all patterns, (k_y, k_x)."""
     flat = patterns.reshape(len(patterns), -1)
     total, highest = np.zeros(flat.shape[1]), finite(flat[:1])[0].copy()
-    room = np.empty(BLOCK_PIXELS, np.float32)
+    buffer = np.empty(BLOCK_PIXELS, np.float32)
     for part in _blocks(*flat.shape):
         block = finite(flat[part])
         np.maximum(highest, block.max(axis=0), out=highest)
         ones = np.ones(len(block), np.float32)
         for strip in _strips(block.shape[1]):
-            total[strip] += ones @ _as_float(block[:, strip], room)
+            total[strip] += ones @ _as_float(block[:, strip], buffer)
     return total.reshape(patterns.shape[1:]), highest.reshape(patterns.shape[1:])
 
 
 def finite(block: np.ndarray) -> np.ndarray:
-    """The block with 0 in the place of what is not finite; itself if all of it is."""
+    """The block with 0 for values that are not finite; the block itself if all are finite."""
     if block.dtype.kind != "f":
         return block
     with np.errstate(invalid="ignore", over="ignore"):
@@ -180,22 +180,22 @@ def finite(block: np.ndarray) -> np.ndarray:
     return np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _as_float(block: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """The block as float32, in memory that is in the cache already."""
-    counts = room[: block.size].reshape(block.shape)
+def _as_float(block: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+    """The block as float32, in memory that is already in the cache."""
+    counts = buffer[: block.size].reshape(block.shape)
     np.copyto(counts, block, casting="same_kind" if block.dtype.kind == "f" else "unsafe")
     return counts
 
 
-def _wide(dtype: np.dtype) -> type:
-    """The type in which pixels of a strip are added up without overflow; 32 bit is faster where it is enough."""
+def _sum_type(dtype: np.dtype) -> type:
+    """The type in which the pixels of a strip are summed without overflow; 32 bit is faster where it suffices."""
     if dtype.kind in "ub":
         return np.uint32 if dtype.itemsize <= 2 else np.uint64
     return np.int64 if dtype.kind == "i" else np.float64
 
 
 def _parts(n: int, n_pixels: int) -> list[slice]:
-    """Shares of the patterns for threads, whole blocks each."""
+    """Parts of the patterns for threads, each of whole blocks."""
     length = 8 * _block_length(n_pixels)
     return [slice(start, min(start + length, n)) for start in range(0, n, length)]
 

@@ -1,4 +1,4 @@
-"""What of the detector is kept: a part around the optic axis, pixels added up."""
+"""The kept part of the detector: a rectangle around the optic axis, with binned pixels."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,12 +11,12 @@ from invae.errors import ConfigError
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of the detector, in bins."""
+    """A rectangle of the detector in bins."""
 
     start: tuple[int, int]
     """First detector pixel (k_y, k_x)."""
     shape: tuple[int, int]
-    """Bins (k_y, k_x)."""
+    """Number of bins (k_y, k_x)."""
     bin: int = 1
     """Detector pixels along each side of a bin."""
 
@@ -29,32 +29,31 @@ class Window:
         crop: int | None,
         binning: int,
     ) -> Self:
-        """The largest window of at most `crop` pixels that the axis is in the middle of; the whole detector without `crop`.
+        """The largest window of at most `crop` pixels that is centred on the axis; the whole detector without `crop`.
 
-        Where pixels are left over that fill no bin, those farthest from the axis go.
+        Pixels that fill no bin are dropped at the side farthest from the axis.
 
         Raises:
-            ConfigError: If not even one bin fits.
+            ConfigError: If not a single bin fits.
         """
-        places = [
-            _range(place, n, crop, binning) for place, n in zip(centre, detector, strict=True)
+        ranges = [
+            _range(position, n, crop, binning) for position, n in zip(centre, detector, strict=True)
         ]
-        (top, height), (left, width) = places
+        (top, height), (left, width) = ranges
         if not (height and width):
             raise ConfigError(
-                f"ingest.scan.bin is {binning}, which does not fit into the {detector[0]} × "
-                f"{detector[1]} pixels of the detector{f', cropped to {crop}' if crop else ''}; "
-                "choose a smaller one"
+                f"ingest.scan.bin is {binning}, which exceeds the {detector[0]} × {detector[1]} pixels "
+                f"of the detector{f', cropped to {crop}' if crop else ''}; choose a smaller one"
             )
         return cls((top, left), (height, width), binning)
 
     @property
     def is_whole(self) -> bool:
-        """Whether pixels stay as they are, none being left out at the near edges."""
+        """Whether pixels stay unchanged, with none left out at the near edges."""
         return self.bin == 1 and self.start == (0, 0)
 
     def of(self, patterns: np.ndarray) -> np.ndarray:
-        """The window of patterns (…, k_y, k_x); counts are added up in a type that holds their sums."""
+        """The window of patterns (…, k_y, k_x); bins are summed in a type that holds their sums."""
         parts = (
             slice(first, first + n * self.bin)
             for first, n in zip(self.start, self.shape, strict=True)
@@ -72,35 +71,35 @@ class Window:
         return bins
 
     def valid(self, pixels: np.ndarray) -> np.ndarray:
-        """Bins all of whose pixels are valid."""
+        """Bins of which all pixels are valid."""
         return self.of((~pixels).astype(np.uint32)) == 0
 
-    def place(self, pixel: tuple[float, float]) -> tuple[float, float]:
-        """Where a place on the detector lies in the window [bin]."""
+    def position(self, pixel: tuple[float, float]) -> tuple[float, float]:
+        """Position in the window [bin] of a position on the detector."""
         y, x = (
-            (place - first + 0.5) / self.bin - 0.5
-            for place, first in zip(pixel, self.start, strict=True)
+            (coordinate - first + 0.5) / self.bin - 0.5
+            for coordinate, first in zip(pixel, self.start, strict=True)
         )
         return y, x
 
     def dtype(self, stored: np.dtype[Any]) -> np.dtype[Any]:
-        """The type of the window's values: wide enough for the sum of a bin."""
+        """The type of the window's values, wide enough for the sum of a bin."""
         if self.bin == 1:
             return stored
         if stored.kind == "f":
             return np.promote_types(stored, np.float32)
         largest = (2 if stored.kind == "b" else int(np.iinfo(stored).max)) * self.bin**2
-        kind = "i" if stored.kind == "i" else "u"
-        wide = [np.dtype(f"{kind}{size}") for size in (1, 2, 4, 8)]
-        return next((one for one in wide if np.iinfo(one).max >= largest), wide[-1])
+        letter = "i" if stored.kind == "i" else "u"
+        wide = [np.dtype(f"{letter}{size}") for size in (1, 2, 4, 8)]
+        return next((kind for kind in wide if np.iinfo(kind).max >= largest), wide[-1])
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The window as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """From what `to_json` gave."""
+        """The window from the values of `to_json`."""
         (top, left), (height, width) = values["start"], values["shape"]
         return cls((top, left), (height, width), values["bin"])
 
@@ -110,7 +109,7 @@ def _range(centre: float, n: int, crop: int | None, binning: int) -> tuple[int, 
     if crop is None:
         n_bins = n // binning
         return (n - n_bins * binning if centre > (n - 1) / 2 else 0), n_bins
-    room = 2 * (min(centre, n - 1 - centre) + 0.5)
-    n_bins = int(min(crop, room + 0.5, n) // binning)
+    available = 2 * (min(centre, n - 1 - centre) + 0.5)
+    n_bins = int(min(crop, available + 0.5, n) // binning)
     first = round(centre - (n_bins * binning - 1) / 2)
     return min(max(first, 0), n - n_bins * binning), n_bins

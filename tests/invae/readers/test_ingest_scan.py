@@ -313,7 +313,7 @@ def test_a_field_too_weak_to_turn_is_not_turned(take_in: TakeIn) -> None:
 
 
 def test_a_band_in_mrad_needs_a_calibration(take_in: TakeIn) -> None:
-    message = r"ingest\.scan\.haadf is told in mrad.*set ingest\.scan\.convergence"
+    message = r"ingest\.scan\.haadf is in mrad.*set ingest\.scan\.convergence"
     with pytest.raises(ConfigError, match=message) as refused:
         take_in(recording(patterns()), haadf={"inner": 60, "units": "mrad"})
     assert "\n" not in str(refused.value)

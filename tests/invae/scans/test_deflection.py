@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from invae.scans.deflection import Field, Turn, least_curl, turned, without_descan
+from invae.scans.deflection import Field, Rotation, least_curl, rotated, without_descan
 
 
 def pull_of_atoms(random: np.random.Generator, n: int, n_atoms: int, noise: float) -> Field:
@@ -24,9 +24,9 @@ def difference(first: float, second: float) -> float:
 
 def test_a_quarter_turn_of_a_vector_is_rot90() -> None:
     right = np.zeros((1, 1)), np.ones((1, 1))
-    down, across = turned(right, Turn(math.pi / 2, transposed=False))
+    down, across = rotated(right, Rotation(math.pi / 2, transposed=False))
     np.testing.assert_allclose((down.item(), across.item()), (-1, 0), atol=1e-15)  # up
-    down, across = turned(right, Turn(0.0, transposed=True))
+    down, across = rotated(right, Rotation(0.0, transposed=True))
     assert (down.item(), across.item()) == (1, 0)
 
 
@@ -36,7 +36,7 @@ def test_a_quarter_turn_of_a_vector_is_rot90() -> None:
 def test_the_turn_of_the_detector_is_found(seed: int, transposed: bool, noise: float) -> None:
     random = np.random.default_rng(seed)
     field, angle = pull_of_atoms(random, 40, 24, noise), random.uniform(-math.pi, math.pi)
-    seen = turned(field, Turn(-angle, transposed=False))
+    seen = rotated(field, Rotation(-angle, transposed=False))
     found = least_curl(seen[::-1] if transposed else seen)
     assert found is not None
     assert found.transposed == transposed
@@ -46,7 +46,7 @@ def test_the_turn_of_the_detector_is_found(seed: int, transposed: bool, noise: f
 def test_a_field_without_axes_of_one_length_is_turned_too() -> None:
     y, x = np.mgrid[:40, :60]
     down, right = np.gradient(np.exp(-((y - 20.0) ** 2) / 30 - ((0.5 * x - 14) ** 2) / 30), 1, 0.5)
-    seen = turned((down, right), Turn(-0.7, transposed=False))
+    seen = rotated((down, right), Rotation(-0.7, transposed=False))
     found = least_curl(seen, steps=(1.0, 0.5))
     assert found is not None
     assert difference(found.angle, 0.7) < 0.02

@@ -35,7 +35,7 @@ def test_a_place_keeps_its_distance_from_the_pixels(
     window = Window.around(centre, (64, 64), crop=crop, binning=binning)
     pixels = np.indices((64, 64)).astype(float)
     rows, columns = (window.of(axis) / binning**2 for axis in pixels)
-    y, x = window.place(centre)
+    y, x = window.position(centre)
     inside = np.arange(window.shape[0]), np.arange(window.shape[1])
     np.testing.assert_allclose((rows[:, 0] - centre[0]) / binning, inside[0] - y, atol=1e-9)
     np.testing.assert_allclose((columns[0] - centre[1]) / binning, inside[1] - x, atol=1e-9)
@@ -49,7 +49,7 @@ def test_a_crop_that_does_not_fit_stays_centred() -> None:
     window = Window.around((10.0, 31.5), (64, 64), crop=50, binning=1)
     assert window.start[0] == 0
     assert window.shape == (21, 50)
-    assert window.place((10.0, 31.5))[0] == 10
+    assert window.position((10.0, 31.5))[0] == 10
 
 
 def test_a_bin_with_a_faulty_pixel_is_faulty() -> None:
@@ -63,6 +63,6 @@ def test_a_bin_with_a_faulty_pixel_is_faulty() -> None:
 def test_a_bin_larger_than_what_is_kept_is_refused(
     crop: int | None, detector: tuple[int, int]
 ) -> None:
-    message = r"ingest.scan.bin is 32, which does not fit into the .* choose a smaller one"
+    message = r"ingest.scan.bin is 32, which exceeds the .* choose a smaller one"
     with pytest.raises(ConfigError, match=message):
         Window.around((8.0, 32.0), detector, crop=crop, binning=32)
