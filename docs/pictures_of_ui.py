@@ -98,7 +98,7 @@ def _afterwards(browser: Page, address: str, folder: Path) -> None:
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
     browser.wait_for("Completed")
-    browser.click("Task Runs", shows="take in switching")
+    browser.click("Task Runs", shows="ingest switching")
     browser.wait_for("write the report on switching")
     browser.picture(folder / "run.png", height=1150)
     artifacts = {

@@ -7,16 +7,16 @@ from tasks import runs
 from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
-from tasks.failures import keep_failure
+from tasks.failures import record_failure
 from tasks.ingest import ingest
 from tasks.recording_folder import exclusive
 from tasks.report import report
 from tasks.summary import show_recording
 from tasks.train import train
-from tasks.use_model import adopt
+from tasks.use_model import use_model
 
 
-@flow(flow_run_name=runs.flow_sentence, on_failure=[keep_failure])
+@flow(flow_run_name=runs.process_run_name, on_failure=[record_failure])
 def process(
     sources: list[str],
     out: str,
@@ -39,7 +39,7 @@ def process(
     with exclusive(folder):
         recording = ingest(sources, folder, config).result()
         patches = describe(recording, config).result()
-        trained = (adopt(patches, model) if model else train(patches, config)).result()
+        trained = (use_model(patches, model) if model else train(patches, config)).result()
         embedding = embed(patches, trained, config).result()
         result = analyse(recording, patches, trained, embedding, config).result()
         page = report(result, config).result()

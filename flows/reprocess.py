@@ -12,15 +12,15 @@ from tasks.analyse import analyse
 from tasks.describe import describe
 from tasks.embed import embed
 from tasks.plans import plan_of
-from tasks.progress import of_recording
+from tasks.progress import for_recording
 from tasks.recording_folder import exclusive
 from tasks.report import report
 from tasks.train import train
-from tasks.use_model import adopt
-from tasks.versions import bring_in, take_over
+from tasks.use_model import use_model
+from tasks.versions import ingest_version, reuse
 
 
-@flow(flow_run_name=runs.reprocess_sentence)
+@flow(flow_run_name=runs.reprocess_run_name)
 def reprocess(
     recordings: list[str], out: str, config: NamedConfig, model: str | None = None
 ) -> list[State[Any]]:
@@ -42,11 +42,11 @@ def reprocess(
 def remake(recording: str, out: str, config: ProcessConfig, model: str | None = None) -> str:
     """Make a version of one recording; the folder of what is there already, if nothing has changed."""
     folder = str(plan_of(recording, out, config, model=model).folder)
-    with exclusive(folder), of_recording(recording):
-        take_over(folder, recording, out, config, model).result()
-        store = bring_in(folder, recording, out, config)
+    with exclusive(folder), for_recording(recording):
+        reuse(folder, recording, out, config, model).result()
+        store = ingest_version(folder, recording, out, config)
         patches = describe(store, config).result()
-        trained = (adopt(patches, model) if model else train(patches, config)).result()
+        trained = (use_model(patches, model) if model else train(patches, config)).result()
         embedding = embed(patches, trained, config).result()
         result = analyse(store, patches, trained, embedding, config).result()
         report(result, config).result()

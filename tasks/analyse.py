@@ -12,22 +12,22 @@ from tasks.devices import one_thread
 
 
 @task(
-    task_run_name=runs.sentence(runs.SENTENCES["analyse"]),
+    task_run_name=runs.run_name(runs.RUN_NAMES["analyse"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
-    retry_condition_fn=runs.worth_retrying,
+    retry_condition_fn=runs.is_worth_retrying,
 )
 def analyse(
     recording: str, patches: str, model: str, embedding: str, config: ProcessConfig
 ) -> State[str]:
-    """Clusters, manifold, maps and switching descriptors as one labelled result."""
+    """Write clusters, manifold, maps and switching descriptors as one labelled result."""
     job = runs.job_of("analyse", recording, config)
     if job.is_done:
         return job.unchanged()
-    from invae.analysis.analyse import analyse as interpret
+    from invae.analysis.analyse import analyse as write_result
 
     with one_thread():
-        interpret(
+        write_result(
             as_path(recording).absolute(),
             as_path(patches).absolute(),
             as_path(model).absolute(),
@@ -44,14 +44,14 @@ def analyse(
 
 
 def show_summary(result: Path) -> None:
-    """The scalar numbers of a result as a table in the UI."""
+    """Show the scalar numbers of a result as a table in the UI."""
     from invae.storage.store import open_store
 
     summary = open_store(result, group="summary")
     rows = [
         {
             "quantity": variable.attrs.get("long_name", name),
-            "value": _shown(variable.item()),
+            "value": _rounded(variable.item()),
             "units": variable.attrs.get("units", ""),
         }
         for name, variable in summary.data_vars.items()
@@ -64,6 +64,6 @@ def show_summary(result: Path) -> None:
     )
 
 
-def _shown(value: float | int | str) -> float | int | str:
-    """A number with as many digits as somebody reads."""
+def _rounded(value: float | int | str) -> float | int | str:
+    """A number with five significant digits; other values unchanged."""
     return float(f"{value:.5g}") if isinstance(value, float) else value

@@ -1,6 +1,6 @@
-"""Progress, tables and pictures in the Prefect UI; all of them work without a network beyond the server.
+"""Progress, tables and pictures in the Prefect UI; none of them loads anything from another network.
 
-Nothing of a result depends on them: a server that cannot be reached costs a warning and the pictures, not the run.
+No result depends on them: if the server does not answer, the run logs a warning and continues without pictures.
 """
 
 import base64
@@ -30,120 +30,122 @@ from invae.redaction import redacted
 from tasks.progress import Pace
 
 UNREACHABLE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
-"""What the client raises when the server is gone, restarting or refuses."""
+"""Errors of the client while the server is down, restarting or refuses."""
 
 SECONDS_BETWEEN_UPDATES = 2.0
 SECONDS_OF_SILENCE = 60.0
-"""After a failure, so that a lost server does not slow the work down with its time-outs."""
+"""Pause after a failure, so that time-outs of a lost server do not slow the run down."""
 
 TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 _logger = get_logger("invae")
 
 
-class _Line:
-    """Whether the server answers; kept per process, because a lost server is lost for every artifact."""
+class _Connection:
+    """State of the connection to the server; one per process, because a lost server is lost for all artifacts."""
 
     silent_until = 0.0
     seconds = 0.0
-    """That calls have taken so far."""
+    """Time spent in calls so far."""
 
 
-def telling_seconds() -> float:
-    """Time that this process has spent on telling the server [s]."""
-    return _Line.seconds
+def seconds_spent() -> float:
+    """Time that this process has spent in calls to the server [s]."""
+    return _Connection.seconds
 
 
 def _send(call: Callable[[], Any]) -> Any:
-    """The answer of an artifact call; none outside of a run, or while the server is away."""
+    """The answer of an artifact call; None outside of a run, or while the server does not answer."""
     outside = TaskRunContext.get() is None and FlowRunContext.get() is None
-    if outside or time.monotonic() < _Line.silent_until:
+    if outside or time.monotonic() < _Connection.silent_until:
         return None
     began = time.monotonic()
     try:
         return call()
     except UNREACHABLE as error:
-        _Line.silent_until = time.monotonic() + SECONDS_OF_SILENCE
+        _Connection.silent_until = time.monotonic() + SECONDS_OF_SILENCE
         _logger.warning(
-            "the Prefect server does not answer (%s); the run goes on without it",
+            "the Prefect server does not answer (%s); the run continues without it",
             redacted(repr(error)),
         )
         return None
     finally:
-        _Line.seconds += time.monotonic() - began
+        _Connection.seconds += time.monotonic() - began
 
 
 def key_of(*words: str) -> str:
-    """The words as an artifact's key: small letters, digits and dashes."""
+    """An artifact's key made of words: lower-case letters, digits and dashes."""
     text = "-".join(words).lower()
     return "".join(c if c.isascii() and c.isalnum() else "-" for c in text).strip("-")
 
 
-def plain(text: str) -> str:
-    """Text that came with a recording, in one line, for a place that shows markdown: it stays text, whatever is in it.
+def one_line_escaped(text: str) -> str:
+    """Text of a recording as one line of markdown that shows it literally; secrets are removed.
 
-    Tables and descriptions are shown as markdown too. Secrets are left out.
+    The UI also shows tables and descriptions as markdown.
     """
     return escaped(" ".join(redacted(text).split()))
 
 
 def escaped(text: str) -> str:
-    """Text in lines that markdown shows as it is; letters that no database takes are replaced."""
+    """Markdown that shows a text literally; characters that a database refuses are replaced."""
     text = visible(text)
-    text = _MARKED.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
+    text = _MARKDOWN.sub(r"\\\g<0>", text.replace("&", "&amp;").replace("<", "&lt;"))
     return text.replace("://", ":\\//")
 
 
 def unescaped(text: str) -> str:
-    """What was given to `escaped`."""
+    """The text that `escaped` was given."""
     return re.sub(r"\\(.)", r"\1", text).replace("&lt;", "<").replace("&amp;", "&")
 
 
-_MARKED = re.compile(
+_MARKDOWN = re.compile(
     r"[\\`*\[\]|~>]|!(?=\[)|(?<![^\W_])_|_(?![^\W_])|^[#+-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.M
 )
-"""Letters that markdown takes for more than letters; an underscore inside a word is one."""
+"""Characters with a meaning in markdown; an underscore inside a word has none."""
 
 
 def show_table(key: str, rows: Sequence[Mapping[str, Any]], *, description: str) -> None:
-    """A table artifact; text in it stays text."""
+    """Create a table artifact; text in it is shown literally."""
     table = [
         {
-            plain(str(name)): plain(value) if isinstance(value, str) else value
+            one_line_escaped(str(name)): one_line_escaped(value)
+            if isinstance(value, str)
+            else value
             for name, value in row.items()
         }
         for row in rows
     ]
-    words = plain(description)
+    words = one_line_escaped(description)
     _send(lambda: create_table_artifact(key=key, table=table, description=words))
 
 
 def show_markdown(key: str, text: str, *, description: str) -> None:
-    """A page of markdown as an artifact; what a recording says in it has been through `plain`."""
-    words = plain(description)
+    """Create a markdown artifact; text of a recording in it must have passed `one_line_escaped`."""
+    words = one_line_escaped(description)
     _send(lambda: create_markdown_artifact(key=key, markdown=text, description=words))
 
 
 def show_picture(key: str, path: Path, *, description: str) -> None:
-    """A PNG or SVG file as an artifact, with the picture inside it."""
-    url, words = data_uri(path.read_bytes(), kind=TYPES[path.suffix]), plain(description)
+    """Create an image artifact that contains a PNG or SVG file."""
+    url, words = data_uri(path.read_bytes(), kind=TYPES[path.suffix]), one_line_escaped(description)
     _send(lambda: create_image_artifact(image_url=url, key=key, description=words))
 
 
 def data_uri(content: bytes, *, kind: str) -> str:
-    """The content as an address that holds it."""
+    """A data URI of the content."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 class LivePicture:
-    """One image artifact whose picture is replaced while the work goes on."""
+    """One image artifact whose picture is replaced during a run."""
 
     def __init__(self, key: str, *, description: str) -> None:
-        self.key, self.description = key, plain(description)
+        self.key, self.description = key, one_line_escaped(description)
         self._id: UUID | None = None
 
     def show(self, svg: str) -> None:
-        """Put an SVG drawing in its place."""
+        """Replace the picture by an SVG drawing."""
         url = data_uri(svg.encode(), kind=TYPES[".svg"])
         if self._id is None:
             self._id = _send(
@@ -162,7 +164,7 @@ def _replace(artifact_id: UUID, data: str) -> None:
 
 
 class LiveProgress:
-    """A progress artifact: made after a few seconds, then updated every few seconds and at the end; at once if it was short."""
+    """A progress artifact: created after a few seconds, updated every few seconds and at the end."""
 
     def __init__(self, key: str, *, unit: str) -> None:
         self.key, self.unit = key, unit
@@ -171,13 +173,13 @@ class LiveProgress:
         self._pace = Pace()
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Say that `done` of `total` pieces are finished."""
+        """Report that `done` of `total` blocks are finished."""
         words = self._pace.describe(done, total)
         if done < total and time.monotonic() - self._last < SECONDS_BETWEEN_UPDATES:
             return
         self._last = time.monotonic()
         percent = 100.0 * min(done, total) / max(total, 1)
-        text = plain(f"{self.unit}: {words}" + (f"; {note}" if note else ""))
+        text = one_line_escaped(f"{self.unit}: {words}" + (f"; {note}" if note else ""))
         if self._id is None:
             self._id = _send(lambda: create_progress_artifact(percent, self.key, text))
         else:
@@ -186,7 +188,7 @@ class LiveProgress:
 
 
 def flow_run_id() -> str:
-    """The id of the flow run that we are in; empty outside of one."""
+    """The id of the current flow run; empty outside of one."""
     task, flow = TaskRunContext.get(), FlowRunContext.get()
     if task is not None:
         return str(task.task_run.flow_run_id or "")

@@ -1,4 +1,4 @@
-"""The training curve while it trains: a drawing in the Prefect UI, redrawn every few seconds."""
+"""The training curve: a drawing in the Prefect UI, redrawn every few seconds during training."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from tasks.artifacts import LivePicture, key_of
 
 SECONDS_BETWEEN_DRAWINGS = 4.0
 WIDTH, HEIGHT, MARGIN = 640, 320, 48
-"""Of the drawing and of the space around its axes [px]."""
+"""Size of the drawing and of the margin around its axes [px]."""
 
 COLOURS = {"training": "#4c72b0", "held out": "#c44e52"}
 
@@ -31,14 +31,14 @@ class LiveCurve:
             self.draw()
 
     def draw(self) -> None:
-        """Show what there is so far."""
+        """Show the epochs so far."""
         self._last = time.monotonic()
         if any(self._curves.values()):
             self._picture.show(drawing(self._curves))
 
 
 def drawing(curves: dict[str, list[float]]) -> str:
-    """An SVG of curves over their index, with labelled axes; values that are not finite are left out."""
+    """An SVG of curves over their index, with labelled axes; values that are not finite are omitted."""
     values = [v for curve in curves.values() for v in curve if math.isfinite(v)] or [0.0]
     low, high = min(values), max(values)
     span, length = (high - low) or 1.0, max(map(len, curves.values()))

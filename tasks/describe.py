@@ -9,13 +9,13 @@ from tasks import runs
 
 
 @task(
-    task_run_name=runs.sentence(runs.SENTENCES["describe"]),
+    task_run_name=runs.run_name(runs.RUN_NAMES["describe"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
-    retry_condition_fn=runs.worth_retrying,
+    retry_condition_fn=runs.is_worth_retrying,
 )
 def describe(recording: str, config: ProcessConfig) -> State[str]:
-    """Reduce every frame to patches and what is found beside them; block by block, skipping those already there."""
+    """Extract patches and descriptors from every frame, block by block; blocks that exist are skipped."""
     job = runs.job_of("describe", recording, config)
     if job.is_done:
         return job.unchanged()

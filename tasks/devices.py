@@ -1,4 +1,4 @@
-"""What the machine is called in the records of a run, and how many threads add up numbers on it."""
+"""Processor, processes and threads of a run."""
 
 import os
 import platform
@@ -11,10 +11,11 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let torch and numpy's linear algebra add up in one thread on the processor, whatever the number of cores.
+    """Limit torch and numpy's linear algebra to one thread on the processor.
 
-    Several threads add up in another order, so that values would depend on the machine. Batches are small, too: on two
-    busy cores two threads took 228 s and one took 26 s for the same training, because they wait for each other spinning.
+    Several threads sum in another order, so values would depend on the number of cores. One thread is also faster on small
+    batches: on two busy cores the same training took 228 s with two threads, which spin while they wait for each other, and
+    26 s with one.
     """
     import torch
     from threadpoolctl import threadpool_limits
@@ -28,18 +29,18 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def team_size() -> int:
-    """Processes that share the training (see `invae.training.distributed`)."""
+def n_processes() -> int:
+    """Number of processes that share a training (see `invae.training.distributed`)."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def follows() -> bool:
-    """Whether another process of the same training tells and writes."""
-    return team_size() > 1 and os.environ.get("RANK", "0") != "0"
+def is_follower() -> bool:
+    """Whether another process of the same training reports progress and writes files."""
+    return n_processes() > 1 and os.environ.get("RANK", "0") != "0"
 
 
 def machine() -> str:
-    """Model of the processor and number of cores that this process may use."""
+    """Model of the processor, and number of cores available to this process."""
     return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
 
 

@@ -10,19 +10,19 @@ from tasks.devices import one_thread
 
 
 @task(
-    task_run_name=runs.sentence(runs.SENTENCES["embed"]),
+    task_run_name=runs.run_name(runs.RUN_NAMES["embed"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
-    retry_condition_fn=runs.worth_retrying,
+    retry_condition_fn=runs.is_worth_retrying,
 )
 def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
-    """Latents of every site, held-out ones marked; block by block, skipping those already there."""
-    asked = runs.job_of("embed", patches, config)
-    if asked.is_done:
-        return asked.unchanged()
+    """Infer the latent variables of every site, block by block; blocks that exist are skipped."""
+    requested = runs.job_of("embed", patches, config)
+    if requested.is_done:
+        return requested.unchanged()
     from invae.embedding.embed import embed as encode
 
-    with gpu_slot.fitted(asked, section="embed") as job, one_thread():
+    with gpu_slot.with_batch_that_fits(requested, section="embed") as job, one_thread():
         encode(
             as_path(patches).absolute(),
             as_path(model).absolute(),

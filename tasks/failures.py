@@ -1,4 +1,4 @@
-"""Why a run failed: the recording's fault or the machine's; kept on the server as a table beside the run."""
+"""Why a run failed, because of the recording or of the machine; stored on the server as a table of the run."""
 
 import errno
 import json
@@ -40,18 +40,18 @@ FULL_OR_BROKEN = {
     errno.ENFILE,
     errno.ESTALE,
 }
-"""What a machine says whatever the recording is, also where an error of ours was made of it."""
+"""Error numbers of the machine, which no recording causes; they count also as the cause of an error of ours."""
 
 LOST = {"KilledWorker", "CommClosedError", "OutOfMemoryError", "AcceleratorError"}
-"""Names of errors of dask and torch that tell of a lost worker or a full memory; neither is imported for it."""
+"""Names of errors of dask and torch for a lost worker or full memory; by name, so that neither library is imported."""
 
 OUT_OF_MEMORY = "can't allocate memory"
-"""In the text of torch's RuntimeError when there is no memory on the processor's side."""
+"""In the text of torch's RuntimeError when the main memory is full."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong, in one line and in full."""
+    """The reason of a failure in one line, and its traceback."""
 
     fault: Fault
     reason: str
@@ -59,11 +59,11 @@ class Failure:
 
 
 def failure_of(error: BaseException, *, sources: Sequence[str] = ()) -> Failure:
-    """Whose fault an error is, and its text without anything secret."""
-    told = str(error) if isinstance(error, InvaeError) else f"{type(error).__name__}: {error}"
+    """The failure that an error means; its text contains no secret."""
+    reason = str(error) if isinstance(error, InvaeError) else f"{type(error).__name__}: {error}"
     trace = visible(redacted("".join(traceback.format_exception(error))))[-LONGEST_TRACEBACK:]
     fault = _fault(error, sources)
-    return Failure(fault, visible(redacted(" ".join(told.split()))), trace)
+    return Failure(fault, visible(redacted(" ".join(reason.split()))), trace)
 
 
 def _fault(error: BaseException, sources: Sequence[str]) -> Fault:
@@ -88,8 +88,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
-def keep_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Keep why a run failed, beside the run; called by Prefect when it does."""
+def record_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Store why a run failed as an artifact of the run; Prefect calls this on failure."""
     error = state.result(raise_on_failure=False)
     if not isinstance(error, BaseException):
         return
@@ -107,15 +107,15 @@ def keep_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
 
 
 def read_failure(client: SyncPrefectClient, flow_run: UUID) -> Failure | None:
-    """Why a run failed the last time; nothing if it did not say."""
-    found = client.read_artifacts(
+    """Why a run failed the last time; None if it stored no reason."""
+    artifacts = client.read_artifacts(
         artifact_filter=ArtifactFilter(key=ArtifactFilterKey(like_=f"-{SUFFIX}")),
         flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run])),
         sort=ArtifactSort.CREATED_DESC,
         limit=1,
     )
-    if not found:
+    if not artifacts:
         return None
-    rows: list[dict[str, Any]] = json.loads(str(found[0].data))
-    told: dict[str, Any] = {row["about"]: unescaped(row["what"]) for row in rows}
-    return Failure(**told)
+    rows: list[dict[str, Any]] = json.loads(str(artifacts[0].data))
+    fields: dict[str, Any] = {row["about"]: unescaped(row["what"]) for row in rows}
+    return Failure(**fields)

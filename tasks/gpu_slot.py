@@ -1,6 +1,6 @@
-"""The GPU: one training or embedding at a time on it, and half the batch where its memory does not suffice.
+"""The GPU: one training or embedding at a time, and half the batch if its memory does not suffice.
 
-The slot is a concurrency limit of the Prefect server, leased: that of a holder which was killed comes back within a minute.
+The slot is a leased concurrency limit of the Prefect server: the slot of a killed holder is free again within a minute.
 """
 
 import json
@@ -21,36 +21,36 @@ from prefect.settings import get_current_settings
 from invae.config import ProcessConfig
 from invae.errors import MachineError, OutOfMemory
 from invae.redaction import redacted
-from tasks.devices import follows, team_size
+from tasks.devices import is_follower, n_processes
 from tasks.runs import Job
 
 if TYPE_CHECKING:
     import torch
 
 LIMIT = "gpu"
-"""Name of the concurrency limit; `invae doctor --fix` makes it."""
+"""Name of the concurrency limit; `invae doctor --fix` creates it."""
 LEASE_SECONDS = 60
-"""After so long the slot of a holder that no longer renews it is free again; Prefect takes no less."""
+"""A slot that its holder does not renew is free after this time; the shortest that Prefect accepts."""
 
 Section = Literal["training", "embed"]
 """Sections of the configuration with a batch size."""
 
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
+_private_server: ContextVar[bool] = ContextVar("private_server", default=False)
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """The runs inside have a server to themselves: nobody would share the GPU through it, so there is no slot to hold."""
-    token = _alone.set(True)
+def without_shared_server() -> Iterator[None]:
+    """The runs inside have a server of their own; nobody shares the GPU through it, so they hold no slot."""
+    token = _private_server.set(True)
     try:
         yield
     finally:
-        _alone.reset(token)
+        _private_server.reset(token)
 
 
 @contextmanager
-def slot(device: str) -> Iterator[None]:
-    """Hold the GPU's slot on the Prefect server; on another device, or without a shared server, there is none.
+def hold_slot(device: str) -> Iterator[None]:
+    """Hold the GPU's slot on the Prefect server; does nothing for other devices, or without a shared server.
 
     Args:
         device: Type of the device, such as `cuda`.
@@ -58,7 +58,7 @@ def slot(device: str) -> Iterator[None]:
     Raises:
         MachineError: If the server has no such limit, or does not answer.
     """
-    if device != "cuda" or _alone.get() or TaskRunContext.get() is None:
+    if device != "cuda" or _private_server.get() or TaskRunContext.get() is None:
         yield
         return
     try:
@@ -77,64 +77,66 @@ def slot(device: str) -> Iterator[None]:
 def _without_slot(error: ConcurrencySlotAcquisitionError) -> str:
     server = redacted(get_current_settings().api.url or "")
     if error.__cause__ is not None:
-        return f"the GPU's slot cannot be had: {server} does not answer; look with `invae doctor`"
+        return (
+            f"the GPU's slot is not available: {server} does not answer; check with `invae doctor`"
+        )
     return (
         f"{server} has no concurrency limit {LIMIT!r}, so several runs would fill the GPU at once; "
-        "make it with `invae doctor --fix`"
+        "create it with `invae doctor --fix`"
     )
 
 
 @contextmanager
-def fitted(asked: Job, *, section: Section) -> Iterator[Job]:
-    """The job as the device's memory allows it, with the GPU's slot held: half the batch after every refusal.
+def with_batch_that_fits(requested: Job, *, section: Section) -> Iterator[Job]:
+    """Hold the GPU's slot; the job inside has half the requested batch after every failure for lack of memory.
 
-    Values depend on the batch. So the smaller one is in the receipt's configuration and in its key, the key that was
-    asked for stands beside it, and the run's record has both sizes. What was refused is kept beside the output until
-    that is made, so that a run that was killed goes on with the same batch. Of several processes that share a training all
-    are refused what one of them is refused.
+    Values depend on the batch size. So the receipt's configuration and key contain the smaller size, the receipt also
+    contains the requested key, and the run's record has both sizes. A file next to the output keeps the smaller size until
+    the output is finished, so that a killed run resumes with the same batch. Processes that share a training all reduce the
+    batch when one of them runs out of memory.
 
     Args:
-        asked: The job with the batch that the configuration asks for.
-        section: Where the configuration has it.
+        requested: The job with the batch size of the configuration.
+        section: Section of the configuration with the batch size.
 
     Raises:
         OutOfMemory: If the batch does not fit; the next attempt takes half of it.
-        MachineError: If the slot cannot be had.
+        MachineError: If the slot is not available.
     """
     import torch
 
     from invae.training.checkpoint import device_of
 
-    device = device_of(asked.config.compute.device)
-    job = _allowed(asked, section, device)
-    with slot(device.type):
+    device = device_of(requested.config.compute.device)
+    job = _reduced(requested, section, device)
+    with hold_slot(device.type):
         began = time.monotonic()
         try:
             yield job
         except torch.OutOfMemoryError as error:
-            # the frames hold what filled the memory, and the error lives on in the state of the attempt
+            # the frames hold the tensors that filled the memory, and the error stays in the state of the attempt
             traceback.clear_frames(error.__traceback__)
-            _refuse(asked, job, section, device)
+            _reduce_batch(requested, job, section, device)
         if device.type == "cuda":
             job.remarks["device"] = _name(device)
             job.remarks["gpu_seconds"] = round(time.monotonic() - began, 3)
-    if not follows():
-        _note_of(asked).unlink(missing_ok=True)
+    if not is_follower():
+        _note_path(requested).unlink(missing_ok=True)
 
 
-def _allowed(asked: Job, section: Section, device: "torch.device") -> Job:
-    """The job with the batch that this device has not refused yet."""
+def _reduced(requested: Job, section: Section, device: "torch.device") -> Job:
+    """The job with the batch size that earlier attempts on this device left."""
     try:
-        note = json.loads(_note_of(asked).read_text())
+        note = json.loads(_note_path(requested).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
-        return asked
-    if (note["asked"], note["device"]) != (asked.receipt.key, _where(device)):
-        return asked
-    config = _with_batch(asked.config, section, note["batch_size"])
-    job = asked.under(config)
+        return requested
+    if (note["asked"], note["device"]) != (requested.receipt.key, _where(device)):
+        return requested
+    config = _with_batch(requested.config, section, note["batch_size"])
+    job = requested.with_config(config)
     job.remarks |= {
         "batch_size": note["batch_size"],
-        "batch_size_asked": getattr(asked.config, section).batch_size,
+        "batch_size_asked": getattr(requested.config, section).batch_size,
     }
     return job
 
@@ -144,29 +146,29 @@ def _with_batch(config: ProcessConfig, section: Section, size: int) -> ProcessCo
     return config.model_copy(update={section: settings})
 
 
-def _refuse(asked: Job, job: Job, section: Section, device: "torch.device") -> NoReturn:
-    """Note that the batch did not fit, and end the attempt."""
+def _reduce_batch(requested: Job, job: Job, section: Section, device: "torch.device") -> NoReturn:
+    """Write down half the batch size for the next attempt, and end this one."""
     size: int = getattr(job.config, section).batch_size
     smaller = max(1, size // 2)
-    note = {"asked": asked.receipt.key, "device": _where(device), "batch_size": smaller}
-    # every process of a training writes the same, and may be ended on the way when another one has ended
-    written = _note_of(asked).with_suffix(f".{os.getpid()}.json")
-    written.write_text(json.dumps(note))
-    written.replace(_note_of(asked))
+    note = {"asked": requested.receipt.key, "device": _where(device), "batch_size": smaller}
+    # every process of a training writes the same note, and may be ended while writing when another one has ended
+    partial = _note_path(requested).with_suffix(f".{os.getpid()}.json")
+    partial.write_text(json.dumps(note))
+    partial.replace(_note_path(requested))
     raise OutOfMemory(
         f"{job.target}: a batch of {size} does not fit into the memory of {_where(device)}; "
         f"the next attempt takes {section}.batch_size={smaller}"
     )
 
 
-def _note_of(job: Job) -> Path:
-    """Where it is kept which batch the device refused."""
+def _note_path(job: Job) -> Path:
+    """The file with the reduced batch size."""
     return job.folder / f".{job.stage.output}.memory.json"
 
 
 def _where(device: "torch.device") -> str:
-    """What refuses a batch: the device, or all processes of a training, which must take the same one."""
-    return _name(device) if team_size() == 1 else f"one of {team_size()} processes"
+    """Where a batch did not fit: the device, or all processes of a training, which must take the same batch."""
+    return _name(device) if n_processes() == 1 else f"one of {n_processes()} processes"
 
 
 def _name(device: "torch.device") -> str:

@@ -9,26 +9,26 @@ from tasks.progress import Throughput
 
 
 @task(
-    task_run_name=runs.sentence(runs.SENTENCES["ingest"]),
+    task_run_name=runs.run_name(runs.RUN_NAMES["ingest"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
-    retry_condition_fn=runs.worth_retrying,
+    retry_condition_fn=runs.is_worth_retrying,
 )
 def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]:
-    """Bring the files of one recording into a store of shards; shards that are there are skipped."""
+    """Write the files of one recording into a sharded store; shards that exist are skipped."""
     job = runs.job_of_sources(sources, folder, config)
     if job.is_done:
         return job.unchanged()
-    from invae.readers.ingest import ingest as bring_in
+    from invae.readers.ingest import ingest as write_store
 
-    tell = job.progress()
+    report = job.progress()
     speed = Throughput(sum(source.n_bytes for source in job.receipt.sources))
 
     def follow(done: int, total: int, /) -> None:
         job.note = speed.describe(done, total)
-        tell(done, total)
+        report(done, total)
 
-    bring_in(
+    write_store(
         job.paths,
         job.target,
         config=config.ingest,

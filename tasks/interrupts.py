@@ -1,4 +1,4 @@
-"""A ctrl-C that falls where the interpreter drops exceptions (an import's callback, a finaliser) still stops the run."""
+"""Stop a run at ctrl-C even where the interpreter drops exceptions (an import's callback, a finaliser)."""
 
 import signal
 import sys
@@ -8,71 +8,71 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-_asked = threading.Event()
+_interrupted = threading.Event()
 
 
 @contextmanager
-def heard() -> Iterator[None]:
-    """Remember every ctrl-C beside raising it; without effect outside the main thread or where it is ignored.
+def remembering_interrupts() -> Iterator[None]:
+    """Remember every ctrl-C as well as raising it; no effect outside the main thread or where ctrl-C is ignored.
 
     Raises:
-        KeyboardInterrupt: in place of whatever a ctrl-C became on its way through other code.
+        KeyboardInterrupt: in place of an exception that other code made of a ctrl-C.
     """
     usual = signal.getsignal(signal.SIGINT)
     ours = usual is signal.default_int_handler
     if not ours or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _asked.clear()
-    signal.signal(signal.SIGINT, remember)
-    told = sys.unraisablehook
-    sys.unraisablehook = partial(_without_ctrl_c, told)
+    _interrupted.clear()
+    signal.signal(signal.SIGINT, on_interrupt)
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_without_ctrl_c, hook)
     try:
-        with undisguised():
+        with restoring_interrupts():
             yield
     finally:
-        sys.unraisablehook = told
+        sys.unraisablehook = hook
         signal.signal(signal.SIGINT, usual)
-        # A ctrl-C in a string being executed (every dataclass is one) makes `python -m` end by the
-        # signal, whatever the exit code; executing another string makes it forget.
+        # After a ctrl-C in a string being executed (every dataclass is one), `python -m` ends by the
+        # signal whatever the exit code; executing another string resets that.
         exec("")
 
 
 @contextmanager
-def undisguised() -> Iterator[None]:
-    """Let what was asked for come out as what it was.
+def restoring_interrupts() -> Iterator[None]:
+    """Raise a remembered ctrl-C instead of the exception that other code made of it.
 
     Raises:
-        KeyboardInterrupt: in place of whatever a ctrl-C became on its way through other code.
+        KeyboardInterrupt: in place of such an exception.
     """
     try:
         yield
     except Exception as error:
         # a ctrl-C in `__set_name__` is a RuntimeError afterwards, in an import an ImportError
-        if _asked.is_set():
+        if _interrupted.is_set():
             raise KeyboardInterrupt from error
         raise
 
 
-def obey() -> None:
-    """Stop here if somebody asked for it before.
+def raise_if_interrupted() -> None:
+    """Stop here if a ctrl-C was dropped before.
 
     Raises:
-        KeyboardInterrupt: a ctrl-C came and was dropped on its way.
+        KeyboardInterrupt: if it was.
     """
-    if _asked.is_set():
+    if _interrupted.is_set():
         raise KeyboardInterrupt
 
 
 def _without_ctrl_c(
-    told: Callable[["sys.UnraisableHookArgs"], object], dropped: "sys.UnraisableHookArgs"
+    hook: Callable[["sys.UnraisableHookArgs"], object], dropped: "sys.UnraisableHookArgs"
 ) -> None:
-    """Tell of exceptions that nobody can catch, except a ctrl-C, which has been remembered."""
+    """Report exceptions that nothing can catch, except a ctrl-C, which is remembered."""
     if not issubclass(dropped.exc_type, KeyboardInterrupt):
-        told(dropped)
+        hook(dropped)
 
 
-def remember(_signal: int, _frame: FrameType | None) -> None:
-    """What a signal calls that asks to stop."""
-    _asked.set()
+def on_interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """Handler of a signal that stops the run."""
+    _interrupted.set()
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""One run at a time on a recording that lies on an object store: a lease, renewed as long as its holder lives."""
+"""One run at a time on a recording on an object store: a lease, renewed while its holder lives."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from invae.errors import MachineError, StoreError
 from invae.storage.location import ObjectPath, put_if, read_tagged
 
 SECONDS = 60.0
-"""So long a lease lasts without being renewed: a holder that was killed elsewhere blocks no longer [s]."""
+"""A lease ends this long after its last renewal, so that a killed holder on another machine does not block for ever [s]."""
 SECONDS_BETWEEN = 15.0
-"""Between two renewals [s]."""
+"""Time between two renewals [s]."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a lease, and until when."""
+    """The holder of a lease, and when the lease ends."""
 
     host: str = field(default_factory=socket.gethostname)
     process: int = field(default_factory=os.getpid)
@@ -33,7 +33,7 @@ class Holder:
         return json.dumps(asdict(self)).encode()
 
     def is_at_work(self) -> bool:
-        """Whether the lease is valid and, where that can be seen from here, its holder alive."""
+        """Whether the lease is valid and, if it is on this machine, its holder is alive."""
         if self.until <= time.time():
             return False
         if self.host != socket.gethostname():
@@ -48,44 +48,46 @@ class Holder:
 
 
 class Busy(StoreError, MachineError):
-    """Another run is at work on the same recording; it passes."""
+    """Another run is working on the same recording; a temporary state."""
 
 
 def is_leased(folder: ObjectPath) -> bool:
-    """Whether a run, on whatever machine, has the lease of a recording's place."""
+    """Whether a run on any machine holds the lease of a recording."""
     lock = lock_of(folder)
     return lock.is_file() and Holder(**json.loads(lock.read_bytes())).is_at_work()
 
 
 def lock_of(folder: ObjectPath) -> ObjectPath:
-    """The object in which the lease of a place stands."""
+    """The object that contains the lease of a recording."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 @contextmanager
 def leased(folder: ObjectPath) -> Iterator[threading.Event]:
-    """Hold the lease of a recording's place, in the object `.<name>.lock` beside it; the event tells that it was lost.
+    """Hold the lease of a recording, in the object `.<name>.lock` next to it; the event is set if the lease is lost.
 
     Raises:
-        Busy: If another run has it.
-        StoreError: If another run got it on the way because this one could not renew it in time.
+        Busy: If another run holds it.
+        StoreError: If another run took the lease because this one could not renew it in time.
     """
     lease = Lease(folder)
-    lease.take()
-    renewing = threading.Thread(target=lease.keep, name=f"lease of {folder}", daemon=True)
+    lease.acquire()
+    renewing = threading.Thread(target=lease.renew, name=f"lease of {folder}", daemon=True)
     renewing.start()
     try:
         yield lease.lost
     finally:
         lease.ending.set()
         renewing.join()
-        lease.give_back()
+        lease.release()
     if lease.lost.is_set():
-        raise StoreError(f"{folder}: another run took it over, this one was silent for too long")
+        raise StoreError(
+            f"{folder}: another run took over, because this one could not renew its lease in time"
+        )
 
 
 class Lease:
-    """The lease of one place."""
+    """The lease of one recording."""
 
     def __init__(self, folder: ObjectPath) -> None:
         self.folder = folder
@@ -95,41 +97,41 @@ class Lease:
         self.ending = threading.Event()
         self.lost = threading.Event()
 
-    def take(self) -> None:
-        """Write our name, where there is none or one that does not count any more.
+    def acquire(self) -> None:
+        """Become the holder, if there is none or its lease has ended.
 
         Raises:
-            Busy: If another run has it.
+            Busy: If another run holds it.
         """
-        self.tag = put_if(self.lock, self._mine(SECONDS), tag=None)
+        self.tag = put_if(self.lock, self._holder(SECONDS), tag=None)
         if self.tag is not None:
             return
         content, tag = read_tagged(self.lock)
         holder = Holder(**json.loads(content))
         if not holder.is_at_work():
-            self.tag = put_if(self.lock, self._mine(SECONDS), tag=tag)
+            self.tag = put_if(self.lock, self._holder(SECONDS), tag=tag)
         if self.tag is None:
             raise Busy(
                 f"{self.folder} is being worked on by process {holder.process} on {holder.host}; "
                 "wait for it, or give another --out or --name"
             )
 
-    def keep(self) -> None:
-        """Renew the lease until told to end, or until another has it."""
+    def renew(self) -> None:
+        """Renew the lease until `ending` is set, or until another run holds it."""
         while not self.ending.wait(SECONDS_BETWEEN):
             try:
-                tag = put_if(self.lock, self._mine(SECONDS), tag=self.tag)
+                tag = put_if(self.lock, self._holder(SECONDS), tag=self.tag)
             except ConnectionError:
-                continue  # the next renewal may still come in time
+                continue  # the next renewal may still be in time
             if tag is None:
                 self.lost.set()
                 return
             self.tag = tag
 
-    def give_back(self) -> None:
-        """Let the lease end now; the object stays, as a lock file does."""
+    def release(self) -> None:
+        """End the lease now; the object stays, as a lock file does."""
         if not self.lost.is_set():
-            put_if(self.lock, self._mine(0.0), tag=self.tag)
+            put_if(self.lock, self._holder(0.0), tag=self.tag)
 
-    def _mine(self, seconds: float) -> bytes:
+    def _holder(self, seconds: float) -> bytes:
         return Holder(token=self.token, until=time.time() + seconds).to_json()

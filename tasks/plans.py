@@ -1,4 +1,4 @@
-"""What a version of a recording's results needs, from its record and its receipts; asked without Prefect."""
+"""The plan of a version of a recording's results, from its record and its receipts, without Prefect."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tasks.recording_folder import read_record
 def plan_of(
     recording: str, out: str, config: ProcessConfig, *, model: str | None = None
 ) -> versions.Plan:
-    """What a recording needs to be had under a configuration."""
+    """The stages that a recording needs under a configuration, and the outputs that exist."""
     return versions.plan(
         as_path(out),
         recording,
@@ -22,5 +22,5 @@ def plan_of(
 
 
 def files_of(recording: str, out: str) -> list[Path]:
-    """The files that a recording was taken in from, as its record says; they need not be there any more."""
+    """The source files of a recording according to its record; they need not exist any more."""
     return [Path(path) for path in read_record(as_path(out) / recording).get("paths", [])]

@@ -1,4 +1,4 @@
-"""Who is told how far a run is: a terminal if there is one, and the artifacts of the Prefect UI."""
+"""Progress of a run: reported to a terminal if there is one, and to the artifacts of the Prefect UI."""
 
 import time
 from collections.abc import Iterator
@@ -7,77 +7,77 @@ from contextvars import ContextVar
 from typing import Protocol
 
 
-class Audience(Protocol):
-    """Follows the stages of a run; it may draw, log or say nothing, but changes no value."""
+class ProgressListener(Protocol):
+    """Receives the progress of a run's stages; it may draw, log or ignore it, but changes no value."""
 
     def begin(self, stage: str) -> None:
-        """A stage starts to work."""
+        """A stage starts."""
         ...
 
-    def move(self, stage: str, done: int, total: int, note: str) -> None:
-        """`done` of `total` pieces are finished; `note` is a few words, such as the held-out ELBO."""
+    def advance(self, stage: str, done: int, total: int, note: str) -> None:
+        """`done` of `total` blocks are finished; `note` is a few words, such as the held-out ELBO."""
         ...
 
     def end(self, stage: str, seconds: float | None) -> None:
-        """A stage is finished after so many seconds, or was there already (no seconds)."""
+        """A stage ended after so many seconds; None if its output existed already."""
         ...
 
 
-class Nobody:
-    """An audience that does not listen."""
+class NoListener:
+    """Ignores all progress."""
 
     def begin(self, stage: str) -> None: ...
 
-    def move(self, stage: str, done: int, total: int, note: str) -> None: ...
+    def advance(self, stage: str, done: int, total: int, note: str) -> None: ...
 
     def end(self, stage: str, seconds: float | None) -> None: ...
 
 
-_audience: ContextVar[Audience] = ContextVar("audience", default=Nobody())  # noqa: B039 (stateless)
+_listener: ContextVar[ProgressListener] = ContextVar("listener", default=NoListener())  # noqa: B039 (stateless)
 
 
-def audience() -> Audience:
-    """Whoever listens to this run."""
-    return _audience.get()
+def listener() -> ProgressListener:
+    """The listener of this run."""
+    return _listener.get()
 
 
 @contextmanager
-def told(listener: Audience) -> Iterator[None]:
-    """Tell `listener` about the runs inside."""
-    token = _audience.set(listener)
+def reporting_to(listener: ProgressListener) -> Iterator[None]:
+    """Report the runs inside to this listener."""
+    token = _listener.set(listener)
     try:
         yield
     finally:
-        _audience.reset(token)
+        _listener.reset(token)
 
 
-class OfRecording:
-    """Tells another audience which recording a stage belongs to, where there are several."""
+class ForRecording:
+    """Puts the recording's name in front of its stages, for a run of several recordings."""
 
-    def __init__(self, recording: str, listener: Audience) -> None:
+    def __init__(self, recording: str, listener: ProgressListener) -> None:
         self._recording, self._listener = recording, listener
 
     def begin(self, stage: str) -> None:
         self._listener.begin(f"{self._recording}, {stage}")
 
-    def move(self, stage: str, done: int, total: int, note: str) -> None:
-        self._listener.move(f"{self._recording}, {stage}", done, total, note)
+    def advance(self, stage: str, done: int, total: int, note: str) -> None:
+        self._listener.advance(f"{self._recording}, {stage}", done, total, note)
 
     def end(self, stage: str, seconds: float | None) -> None:
         self._listener.end(f"{self._recording}, {stage}", seconds)
 
 
 @contextmanager
-def of_recording(name: str) -> Iterator[None]:
-    """Everything told inside is of one recording among several."""
-    with told(OfRecording(name, audience())):
+def for_recording(name: str) -> Iterator[None]:
+    """Report everything inside under this recording's name."""
+    with reporting_to(ForRecording(name, listener())):
         yield
 
 
 class Pace:
-    """Rate of a piece of work and the time that it still needs, counted from its first report.
+    """Rate of a stage and its remaining time, counted from its first report.
 
-    What was there before a run was resumed, and what it took to get going, are in neither.
+    Blocks finished before a resume and the time of starting up do not count.
     """
 
     def __init__(self) -> None:
@@ -96,14 +96,14 @@ class Pace:
 
 
 class Throughput:
-    """How fast a stage goes through its sources, counted from its first report, as `Pace` does."""
+    """Rate at which a stage reads its sources, counted from its first report, as in `Pace`."""
 
     def __init__(self, n_bytes: int) -> None:
         self._n_bytes = n_bytes
         self._first: tuple[int, float] | None = None
 
     def describe(self, done: int, total: int) -> str:
-        """`412 MB/s, 3 min left`; nothing before there is a rate."""
+        """`412 MB/s, 3 min left`; empty until a rate is known."""
         instant = time.monotonic()
         if self._first is None:
             self._first = (done, instant)

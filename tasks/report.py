@@ -14,19 +14,19 @@ from invae.storage.location import as_path
 from tasks import artifacts, runs
 
 MAPS = "what-the-model-sees"
-"""Section of the report whose figures are shown one by one as well: the latent maps."""
+"""Section of the report whose figures are also shown one by one: the latent maps."""
 MOST_BYTES = 4_000_000
-"""Pictures inside the report as the UI shows it; the page on disk has all of them."""
+"""Size of all pictures in the report that the UI shows; the page on disk has all of them."""
 
 
 @task(
-    task_run_name=runs.sentence(runs.SENTENCES["report"]),
+    task_run_name=runs.run_name(runs.RUN_NAMES["report"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
-    retry_condition_fn=runs.worth_retrying,
+    retry_condition_fn=runs.is_worth_retrying,
 )
 def report(result: str, config: ProcessConfig) -> State[str]:
-    """One page with all figures inside it, and the figures as files; page and latent maps also go to the UI."""
+    """Write a page with all figures in it, and the figures as files; the UI shows the page and the latent maps."""
     job = runs.job_of("report", result, config)
     if job.is_done:
         return job.unchanged()
@@ -54,7 +54,7 @@ class Figure:
 
 
 def show_report(report: Path) -> None:
-    """The report in the UI, pictures inside it, and every latent map by itself."""
+    """Show the report with its pictures in the UI, and every latent map by itself."""
     recording, figures = report.parent.name, list(figures_of(report))
     for figure in figures:
         if figure.section == MAPS:
@@ -71,7 +71,7 @@ def show_report(report: Path) -> None:
 
 
 def figures_of(report: Path) -> Iterator[Figure]:
-    """The figures of a page in their order, those that lie beside it as PNG."""
+    """The figures of a page, in order, that also exist as PNG files."""
     text = (report / "index.html").read_text(encoding="utf-8")
     for part in text.split("<section id='")[1:]:
         section = part.partition("'")[0]
@@ -86,20 +86,20 @@ _LEAD = re.compile(r"<p class='lead'>(.*?)</p>", re.S)
 
 
 def as_markdown(report: Path, figures: list[Figure]) -> str:
-    """The report for the UI: what was found, the pictures as far as they fit, and where the whole page is."""
+    """The report for the UI: its summary, its pictures up to `MOST_BYTES`, and the path of the whole page."""
     page = report / "index.html"
     lead = _LEAD.search(page.read_text(encoding="utf-8"))
-    parts = [f"# {artifacts.plain(report.parent.name)}"]
+    parts = [f"# {artifacts.one_line_escaped(report.parent.name)}"]
     if lead:
-        parts.append(artifacts.plain(unescape(lead[1])))
-    parts.append(f"The whole report is at {artifacts.plain(str(page.absolute()))}.")
+        parts.append(artifacts.one_line_escaped(unescape(lead[1])))
+    parts.append(f"The whole report is at {artifacts.one_line_escaped(str(page.absolute()))}.")
     room = MOST_BYTES
-    # latent maps first: they are what a run is looked at for
+    # latent maps first: they matter most to whoever looks at a run
     for figure in sorted(figures, key=lambda one: one.section != MAPS):
         room -= figure.path.stat().st_size
         if room < 0:
             break
         picture = artifacts.data_uri(figure.path.read_bytes(), kind=artifacts.TYPES[".png"])
-        title = artifacts.plain(figure.title)
+        title = artifacts.one_line_escaped(figure.title)
         parts.append(f"## {title}\n\n![{title}]({picture})")
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,4 @@
-"""Decided once for all stages: names of runs, what is retried, when there is nothing to do, and what is recorded."""
+"""What all stages share: names of runs, which failures are retried, when a stage is unchanged, and the record of a run."""
 
 import shlex
 import sys
@@ -21,54 +21,54 @@ from invae.storage import store
 from invae.storage.location import as_path
 from invae.storage.provenance import Receipt, now
 from tasks import interrupts
-from tasks.artifacts import LiveProgress, flow_run_id, key_of, telling_seconds
-from tasks.devices import follows, machine
-from tasks.progress import Nobody, audience
+from tasks.artifacts import LiveProgress, flow_run_id, key_of, seconds_spent
+from tasks.devices import is_follower, machine
+from tasks.progress import NoListener, listener
 from tasks.recording_folder import read_record, write_record
 
 RETRIES = 4
 RETRY_SECONDS = [2.0, 10.0, 40.0, 160.0]
-"""Waits before a repeated attempt: a network folder or an object store is usually back after the second."""
+"""Waits before each retry: a network folder or an object store usually answers again after the second."""
 RETRIES_WATCHED = 2
-"""Somebody at a terminal is told rather than kept waiting; the same command goes on."""
+"""Retries when the run has a terminal: its user sees the error instead of waiting, and the same command resumes."""
 
-OF_THE_RECORDING = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
+RECORDING_ERRORS = (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError)
 CLUSTER = "distributed"
-"""Package whose errors say that workers or the scheduler are gone."""
+"""Package whose errors report a lost worker or scheduler."""
 
 
-def worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """What failed of the machine may work the next time; a bad recording, a bad setting or a bug will not."""
+def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a retry may succeed: after a failure of the machine, but not of the recording, the settings or the code."""
     failure = state.result(raise_on_failure=False)
-    if not isinstance(failure, BaseException) or not is_of_the_machine(failure):
+    if not isinstance(failure, BaseException) or not is_machine_error(failure):
         return False
-    if isinstance(failure, OutOfMemory) or isinstance(audience(), Nobody):
+    if isinstance(failure, OutOfMemory) or isinstance(listener(), NoListener):
         return True
     return not isinstance(failure, NoRoom | NotWritable) and run.run_count <= RETRIES_WATCHED
 
 
-def is_of_the_machine(failure: BaseException) -> bool:
+def is_machine_error(failure: BaseException) -> bool:
     """Whether memory, disk, network or a worker failed, and not the recording, its settings or the code."""
     if isinstance(failure, InvaeError):
         return isinstance(failure, MachineError)
     if isinstance(failure, OSError):
-        return not isinstance(failure, OF_THE_RECORDING)
+        return not isinstance(failure, RECORDING_ERRORS)
     return isinstance(failure, MemoryError) or type(failure).__module__.startswith(CLUSTER)
 
 
-SENTENCES: Mapping[str, str] = {
-    "ingest": "take in {recording}",
-    "describe": "cut patches out of {recording}",
+RUN_NAMES: Mapping[str, str] = {
+    "ingest": "ingest {recording}",
+    "describe": "extract patches from {recording}",
     "train": "train a model on {recording}",
     "embed": "encode every site of {recording}",
-    "analyse": "sort and map what was found in {recording}",
+    "analyse": "analyse {recording}",
     "report": "write the report on {recording}",
 }
-"""What every stage does, as the UI names it."""
+"""Names of the task runs of the stages, as the UI shows them."""
 
 
-def sentence(text: str) -> Callable[[], str]:
-    """The name of a task run: `text` with the recording's name in it."""
+def run_name(text: str) -> Callable[[], str]:
+    """A function that names a task run: `text` with the recording's name in it."""
 
     def name() -> str:
         return text.format(recording=_recording(task_run.parameters))
@@ -76,26 +76,26 @@ def sentence(text: str) -> Callable[[], str]:
     return name
 
 
-def sentence_of(stage: str, recording: str) -> str:
-    """What a stage does with a recording."""
-    return SENTENCES[stage].format(recording=recording)
+def run_name_of(stage: str, recording: str) -> str:
+    """The name of a stage's task run for a recording."""
+    return RUN_NAMES[stage].format(recording=recording)
 
 
 def _recording(parameters: Mapping[str, Any]) -> str:
-    """The recording's name: tasks are given its folder, or one of the stores in it."""
+    """The recording's name: a task's first parameter is its folder or a store in it."""
     if "folder" in parameters:
         return Path(parameters["folder"]).name
     return Path(next(iter(parameters.values()))).parent.name
 
 
-def flow_sentence() -> str:
+def process_run_name() -> str:
     """The name of a run of `process`."""
     values = flow_run.parameters
     name = values.get("name")
     return f"process {name or stages.name_of([Path(source) for source in values['sources']])}"
 
 
-def reprocess_sentence() -> str:
+def reprocess_run_name() -> str:
     """The name of a run of `reprocess`."""
     values = flow_run.parameters
     config, names = values["config"], values["recordings"]
@@ -103,7 +103,7 @@ def reprocess_sentence() -> str:
 
 
 def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
-    """Where the stores of a recording go."""
+    """The folder for the stores of a recording."""
     return str(
         stages.folder_of([Path(source) for source in sources], as_path(out), name).absolute()
     )
@@ -111,34 +111,34 @@ def folder_of(sources: Sequence[str], out: str, name: str | None) -> str:
 
 @dataclass
 class Job:
-    """One stage of one recording: what it makes, under which receipt, and who is told."""
+    """One stage of one recording: its output, its receipt and its progress."""
 
     stage: stages.Stage
     folder: Path
     receipt: Receipt
     config: ProcessConfig
     paths: tuple[Path, ...] = ()
-    """The sources, where the stage reads them."""
-    together: tuple[Path, ...] = ()
-    """Stores of the recordings that one model is trained on; it belongs to none of them, nor to their records."""
+    """The source files, for a stage that reads them."""
+    shared_patches: tuple[Path, ...] = ()
+    """Descriptor stores of several recordings that one model is trained on; no recording's record mentions such a job."""
     note: str = ""
-    """A few words that go with the progress, such as the held-out ELBO."""
+    """A few words shown with the progress, such as the held-out ELBO."""
     remarks: dict[str, Any] = field(default_factory=dict)
-    """What else the run's record says of the stage, such as the device and the time on it."""
+    """Further entries for the stage in the run's record, such as the device and the time on it."""
     _began: float = field(default_factory=time.monotonic)
-    _told: float = field(default_factory=telling_seconds)
+    _seconds_spent: float = field(default_factory=seconds_spent)
 
     @property
     def target(self) -> Path:
-        """The store or folder that the stage makes."""
+        """The output: a store or folder."""
         return self.folder / self.stage.output
 
     @property
     def is_done(self) -> bool:
-        """Whether it is there already, made from the same inputs, settings and code.
+        """Whether the output exists already, made from the same inputs, settings and code.
 
         Raises:
-            StoreError: if something else is in its place, which would be lost.
+            StoreError: if the output's name is taken by something else, which would be overwritten.
         """
         if self.target.exists() and store.read_receipt(self.target) is None:
             raise StoreError(
@@ -147,21 +147,21 @@ class Job:
         return store.is_current(self.target, self.receipt.key)
 
     def unchanged(self) -> State[str]:
-        """The state of a stage that has nothing to do; the UI shows it as Cached."""
-        audience().end(self.stage.name, None)
-        made = store.read_receipt(self.target)
-        since = made.created if made else ""
+        """The state of a stage whose output is current; the UI shows it as Cached."""
+        listener().end(self.stage.name, None)
+        receipt = store.read_receipt(self.target)
+        since = receipt.created if receipt else ""
         return Completed(
             name="Cached",
             data=str(self.target),
-            message=f"nothing has changed since {since}; {self.target} was kept",
+            message=f"unchanged since {since}; {self.target} is kept",
         )
 
-    def under(self, config: ProcessConfig) -> "Job":
-        """The same job under other settings than were asked for."""
-        if self.together:
+    def with_config(self, config: ProcessConfig) -> "Job":
+        """The same job with other settings; its receipt keeps the key of the requested ones."""
+        if self.shared_patches:
             receipt = stages.receipt_of_several(
-                self.together, self.target.name, config, flow_run=flow_run_id()
+                self.shared_patches, self.target.name, config, flow_run=flow_run_id()
             )
             receipt = replace(receipt, asked=self.receipt.key)
         else:
@@ -171,61 +171,61 @@ class Job:
         return replace(self, config=config, receipt=receipt)
 
     def progress(self) -> Callable[[int, int], None]:
-        """Tells the terminal and the UI how far the stage is."""
-        audience().begin(self.stage.name)
-        unit = sentence_of(self.stage.name, self.folder.name)
+        """Start the stage's progress; the returned function reports it to the terminal and the UI."""
+        listener().begin(self.stage.name)
+        unit = run_name_of(self.stage.name, self.folder.name)
         live = LiveProgress(key_of(self.folder.name, self.stage.name), unit=unit)
 
         def tell(done: int, total: int, /) -> None:
-            audience().move(self.stage.name, done, total, self.note)
+            listener().advance(self.stage.name, done, total, self.note)
             live(done, total, self.note)
 
         return tell
 
     def finished(self) -> State[str]:
-        """The state of a stage that has made its output; the run's record gets its line."""
+        """The state of a stage that has made its output; adds its entry to the run's record."""
         seconds = time.monotonic() - self._began
-        audience().end(self.stage.name, seconds)
-        self.remarks["telling_seconds"] = round(telling_seconds() - self._told, 3)
-        if not self.together and not follows():
+        listener().end(self.stage.name, seconds)
+        self.remarks["telling_seconds"] = round(seconds_spent() - self._seconds_spent, 3)
+        if not self.shared_patches and not is_follower():
             record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
 
 
 def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -> Job:
     """The ingest job of some files."""
-    # absolute: the workers of a cluster may stand in another folder
-    given = [Path(source).absolute() for source in sources]
-    paths = stages.in_order(given, config.ingest.order)
-    where = as_path(folder).absolute()
+    # absolute: the workers of a cluster may run in another folder
+    files = [Path(source).absolute() for source in sources]
+    paths = stages.in_order(files, config.ingest.order)
+    target = as_path(folder).absolute()
     receipt = stages.receipt_of_recording(
-        where, stages.sources_of(paths), config, flow_run=flow_run_id()
+        target, stages.sources_of(paths), config, flow_run=flow_run_id()
     )
-    return Job(stages.STAGES["ingest"], where, receipt, config, tuple(paths))
+    return Job(stages.STAGES["ingest"], target, receipt, config, tuple(paths))
 
 
-def job_of(stage: str, first_input: str, config: ProcessConfig) -> Job:
-    """The job of a later stage, beside the store that it reads first."""
-    interrupts.obey()
+def job_of(name: str, first_input: str, config: ProcessConfig) -> Job:
+    """The job of a later stage, in the folder of its first input."""
+    interrupts.raise_if_interrupted()
     folder = as_path(first_input).absolute().parent
-    found = stages.STAGES[stage]
-    receipt = stages.receipt_of(found, folder, config, flow_run=flow_run_id())
-    return Job(found, folder, receipt, config)
+    stage = stages.STAGES[name]
+    receipt = stages.receipt_of(stage, folder, config, flow_run=flow_run_id())
+    return Job(stage, folder, receipt, config)
 
 
 def job_of_several(patches: Sequence[Path], target: Path, config: ProcessConfig) -> Job:
     """The job of training one model on several descriptor stores."""
-    interrupts.obey()
+    interrupts.raise_if_interrupted()
     stage = replace(stages.STAGES["train"], output=target.name)
     receipt = stages.receipt_of_several(patches, target.name, config, flow_run=flow_run_id())
-    return Job(stage, target.parent, receipt, config, together=tuple(patches))
+    return Job(stage, target.parent, receipt, config, shared_patches=tuple(patches))
 
 
 def record(job: Job, *, seconds: float) -> None:
-    """Write the line of a stage into `run.json`, the record of what ran, when, for how long and by which command."""
+    """Add a stage's entry to `run.json`, the record of which stages ran, when, for how long and by which command."""
     values = read_record(job.folder)
-    made = dict(values.get("stages", {}))
-    made[job.stage.name] = {
+    entries = dict(values.get("stages", {}))
+    entries[job.stage.name] = {
         "key": job.receipt.key,
         "seconds": round(seconds, 3),
         "finished": now(),
@@ -241,7 +241,7 @@ def record(job: Job, *, seconds: float) -> None:
         "config": job.receipt.config,
         "config_hash": job.receipt.config_hash,
         "versions": dict(job.receipt.versions),
-        "stages": made,
+        "stages": entries,
     }
     if job.paths:
         values["paths"] = [str(path.resolve()) for path in job.paths]

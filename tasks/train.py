@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @task(
-    task_run_name=runs.sentence(runs.SENTENCES["train"]),
+    task_run_name=runs.run_name(runs.RUN_NAMES["train"]),
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
-    retry_condition_fn=runs.worth_retrying,
+    retry_condition_fn=runs.is_worth_retrying,
 )
 def train(patches: str, config: ProcessConfig) -> State[str]:
-    """Fit the model to the patches; goes on from the last checkpoint to the values of an undisturbed run."""
+    """Fit the model to the patches; resuming from the last checkpoint gives the values of an uninterrupted run."""
     return _fit(runs.job_of("train", patches, config), as_path(patches).absolute())
 
 
@@ -32,21 +32,21 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
     task_run_name="train one model on {patches}",
     retries=runs.RETRIES,
     retry_delay_seconds=runs.RETRY_SECONDS,
-    retry_condition_fn=runs.worth_retrying,
+    retry_condition_fn=runs.is_worth_retrying,
 )
 def train_together(patches: list[str], model: str, config: ProcessConfig) -> State[str]:
-    """Fit one model to the patches of several recordings, given by their stores in this order."""
+    """Fit one model to the patches of several recordings, in the order of their stores."""
     paths = [as_path(path).absolute() for path in patches]
     return _fit(runs.job_of_several(paths, as_path(model).absolute(), config), paths)
 
 
-def _fit(asked: runs.Job, patches: Path | list[Path]) -> State[str]:
-    if asked.is_done:
-        return asked.unchanged()
+def _fit(requested: runs.Job, patches: Path | list[Path]) -> State[str]:
+    if requested.is_done:
+        return requested.unchanged()
     from invae.training.train import train as fit
 
-    curve = LiveCurve(asked.folder.name)
-    with gpu_slot.fitted(asked, section="training") as job, one_thread():
+    curve = LiveCurve(requested.folder.name)
+    with gpu_slot.with_batch_that_fits(requested, section="training") as job, one_thread():
 
         def follow(epoch: "Epoch") -> None:
             held_out = epoch.held_out.get("elbo", math.nan)

@@ -23,11 +23,11 @@ from tasks.progress import Pace
 SECONDS_BETWEEN_LINES = 5.0
 
 TITLES = {
-    "ingest": "take in",
-    "describe": "find sites, cut patches",
+    "ingest": "ingest",
+    "describe": "extract patches",
     "train": "train",
     "embed": "encode",
-    "analyse": "sort and map",
+    "analyse": "analyse",
     "report": "write report",
 }
 
@@ -41,7 +41,7 @@ class _Rate(ProgressColumn):
 
 
 class Bars:
-    """An audience that draws one bar per stage."""
+    """A listener that draws one bar per stage."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -54,7 +54,7 @@ class Bars:
                 TITLES.get(stage, stage), total=None, note=""
             )
 
-    def move(self, stage: str, done: int, total: int, note: str) -> None:
+    def advance(self, stage: str, done: int, total: int, note: str) -> None:
         """Move it."""
         self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
 
@@ -71,7 +71,7 @@ class Bars:
 
 
 class Lines:
-    """An audience that writes a line now and then; for files and pipes."""
+    """A listener that writes a line from time to time, for files and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -82,7 +82,7 @@ class Lines:
         """Remember when; nothing is written yet."""
         self._paces[stage], self._last = Pace(), time.monotonic()
 
-    def move(self, stage: str, done: int, total: int, note: str) -> None:
+    def advance(self, stage: str, done: int, total: int, note: str) -> None:
         """A line every few seconds."""
         words, instant = self._paces[stage].describe(done, total), time.monotonic()
         if instant - self._last < SECONDS_BETWEEN_LINES or done >= total:
@@ -100,7 +100,7 @@ class Lines:
 
 @contextmanager
 def shown(console: Console) -> Iterator[Bars | Lines]:
-    """An audience that fits where the output goes."""
+    """A listener that suits where the output goes."""
     if not console.is_terminal:
         yield Lines(console)
         return

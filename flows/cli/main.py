@@ -102,7 +102,7 @@ def execute(arguments: list[str]) -> int:
     arguments = [*first, *(word for word in arguments if word not in first)] or ["--help"]
     command = typer.main.get_command(app)
     try:
-        with interrupts.heard():
+        with interrupts.remembering_interrupts():
             code = int(command.main(arguments, prog_name="invae", standalone_mode=False) or 0)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)

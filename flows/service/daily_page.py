@@ -10,7 +10,7 @@ from typing import Any
 from flows.service.status import Standing, instrument_of, overview
 from flows.watching import ledger
 from invae.stages import stages
-from tasks.artifacts import key_of, plain
+from tasks.artifacts import key_of, one_line_escaped
 from tasks.progress import duration
 from tasks.recording_folder import read_record
 
@@ -134,7 +134,7 @@ def _recordings(found: Day) -> Iterator[str]:
         state = "done" if one.is_done else "not finished"
         link = f"[report](/artifacts/key/{key_of(one.recording, 'page')})" if one.is_done else ""
         yield (
-            f"| {plain(one.recording)} | {plain(one.instrument)} | {state} "
+            f"| {one_line_escaped(one.recording)} | {one_line_escaped(one.instrument)} | {state} "
             f"| {duration(one.seconds)} | {gpu} | {link} |"
         )
     if len(found.made) > MOST_ROWS:
@@ -142,12 +142,17 @@ def _recordings(found: Day) -> Iterator[str]:
 
 
 def _set_aside(found: Day) -> Iterator[str]:
-    rows = ((plain(one.recording), plain(one.reason)) for one in found.set_aside)
+    rows = (
+        (one_line_escaped(one.recording), one_line_escaped(one.reason)) for one in found.set_aside
+    )
     yield from _table("Set aside", ("recording", "why"), rows)
 
 
 def _trouble(found: Day) -> Iterator[str]:
-    rows = ((plain(one.recording), one.since, plain(one.about)) for one in found.troubled)
+    rows = (
+        (one_line_escaped(one.recording), one.since, one_line_escaped(one.about))
+        for one in found.troubled
+    )
     yield from _table("Failed or not finished, of any day", ("recording", "since", "why"), rows)
 
 

@@ -85,7 +85,7 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         temporary_settings,
     )
 
-    from tasks.gpu_slot import alone
+    from tasks.gpu_slot import without_shared_server
 
     address = get_current_settings().api.url
     if address:
@@ -106,7 +106,7 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
                 PREFECT_CLIENT_MAX_RETRIES: 2,
             }
         )
-        with own, alone():
+        with own, without_shared_server():
             try:
                 yield server.address + "/api"
             finally:

@@ -22,7 +22,7 @@ from prefect.states import AwaitingRetry, Scheduled
 
 from flows.service.server import ServerError
 from invae.config import ProcessConfig
-from tasks.artifacts import plain
+from tasks.artifacts import one_line_escaped
 from tasks.failures import Failure, read_failure
 
 FLOW = "process"
@@ -138,7 +138,9 @@ def change(run: UUID, parameters: dict[str, Any]) -> None:
 
 def show_table(key: str, rows: Sequence[Mapping[str, str]], *, description: str) -> None:
     """A table among the artifacts of the UI."""
-    table = json.dumps([{name: plain(what) for name, what in row.items()} for row in rows])
+    table = json.dumps(
+        [{name: one_line_escaped(what) for name, what in row.items()} for row in rows]
+    )
     artifact = ArtifactCreate(key=key, type="table", data=table, description=description)
     with get_client(sync_client=True) as client:
         client.create_artifact(artifact)

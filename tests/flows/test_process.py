@@ -13,12 +13,12 @@ from prefect.states import State
 from flows.process import process
 from invae.errors import InputError
 from invae.stages import stages
-from tasks.progress import told
-from tasks.runs import SENTENCES
+from tasks.progress import reporting_to
+from tasks.runs import RUN_NAMES
 
 
 class Diary:
-    """An audience that remembers."""
+    """A listener that remembers."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -28,7 +28,7 @@ class Diary:
     def begin(self, stage: str) -> None:
         self.moves[stage] = []
 
-    def move(self, stage: str, done: int, total: int, note: str) -> None:
+    def advance(self, stage: str, done: int, total: int, note: str) -> None:
         self.moves[stage].append((done, total))
 
     def end(self, stage: str, seconds: float | None) -> None:
@@ -44,7 +44,7 @@ def copy(undisturbed, tmp_path):
 
 def rerun(run, out, config) -> Diary:
     diary = Diary()
-    with told(diary):
+    with reporting_to(diary):
         process([str(run.source)], str(out), config)
     return diary
 
@@ -136,7 +136,7 @@ def test_tables_progress_and_pictures_are_in_the_ui(undisturbed):
     )
     table = json.loads(str(found["domains-recording"].data))
     stages_told = [row["what"] for row in table][2:]
-    assert stages_told == [SENTENCES[stage].format(recording="domains") for stage in stages.STAGES]
+    assert stages_told == [RUN_NAMES[stage].format(recording="domains") for stage in stages.STAGES]
 
 
 def test_a_task_that_fails_makes_the_flow_fail(prefect_server, config, tmp_path):

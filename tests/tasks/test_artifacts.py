@@ -19,8 +19,8 @@ NOWHERE = "http://127.0.0.1:9/api"
 
 
 @pytest.fixture(autouse=True)
-def _line_is_open(monkeypatch):
-    monkeypatch.setattr(artifacts._Line, "silent_until", 0.0)
+def _server_answers(monkeypatch):
+    monkeypatch.setattr(artifacts._Connection, "silent_until", 0.0)
 
 
 def inside_a_task(work):
@@ -82,10 +82,10 @@ def test_time_spent_on_telling_the_server_is_counted(prefect_server):
     took, told = [], []
 
     def work():
-        began, before = time.monotonic(), artifacts.telling_seconds()
+        began, before = time.monotonic(), artifacts.seconds_spent()
         artifacts.show_markdown("counted", "text", description="")
         took.append(time.monotonic() - began)
-        told.append(artifacts.telling_seconds() - before)
+        told.append(artifacts.seconds_spent() - before)
 
     inside_a_task(work)
     assert 0 < told[0] <= took[0]
@@ -146,7 +146,7 @@ HOSTILE = [
 def test_text_of_a_recording_stays_text_where_markdown_is_shown(text):
     """Read as CommonMark with tables and raw HTML allowed, it is one paragraph of the same letters."""
     reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    tokens = reader.parse(artifacts.plain(text))
+    tokens = reader.parse(artifacts.one_line_escaped(text))
     assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
     pieces = tokens[1].children
     assert pieces is not None
@@ -158,7 +158,7 @@ def test_letters_that_a_database_refuses_or_that_turn_a_line_round_are_replaced(
     """PostgreSQL takes no text with a zero in it, and the state of a run would be lost with it."""
     hostile = "a\0b\x1b[31m\u202egnp.\ud800"
     told = "a\ufffdb\ufffd[31m\ufffdgnp.\ufffd"
-    assert artifacts.plain(hostile) == artifacts.escaped(told)
+    assert artifacts.one_line_escaped(hostile) == artifacts.escaped(told)
     assert str(InputError(hostile)) == told
     assert failure_of(InputError(hostile)).reason == told
     assert "\0" not in failure_of(ValueError(hostile)).reason
@@ -166,7 +166,7 @@ def test_letters_that_a_database_refuses_or_that_turn_a_line_round_are_replaced(
 
 def test_ordinary_names_stay_as_they_are():
     for name in ("scan_0001.ibw", "PZT final (2) 300 kV", "µ-LED ±0.5 nm", "rtVAE-2@1"):
-        assert artifacts.plain(name) == name
+        assert artifacts.one_line_escaped(name) == name
 
 
 def test_no_artifact_shows_markup_or_a_secret(prefect_server):
@@ -177,7 +177,9 @@ def test_no_artifact_shows_markup_or_a_secret(prefect_server):
         artifacts.show_table("hostile-table", [{hostile: hostile}], description=hostile)
         artifacts.LiveProgress("hostile-progress", unit=hostile)(1, 1, hostile)
         artifacts.LivePicture("hostile-picture", description=hostile).show("<svg/>")
-        artifacts.show_markdown("hostile-page", artifacts.plain(hostile), description=hostile)
+        artifacts.show_markdown(
+            "hostile-page", artifacts.one_line_escaped(hostile), description=hostile
+        )
 
     inside_a_task(work)
     for name in ("table", "progress", "picture", "page"):

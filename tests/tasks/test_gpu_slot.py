@@ -40,7 +40,7 @@ def active(client) -> int:
 
 def test_the_slot_is_held_as_long_as_the_work_and_given_back_when_it_fails(limit):
     def work():
-        with gpu_slot.slot("cuda"):
+        with gpu_slot.hold_slot("cuda"):
             assert active(limit) == 1
             raise KeyError("broken")
 
@@ -53,13 +53,13 @@ def test_a_second_one_waits_for_the_first(limit):
     first_has_it, first_may_go, order = threading.Event(), threading.Event(), []
 
     def first():
-        with gpu_slot.slot("cuda"):
+        with gpu_slot.hold_slot("cuda"):
             first_has_it.set()
             first_may_go.wait(60)
             order.append("first")
 
     def second():
-        with gpu_slot.slot("cuda"):
+        with gpu_slot.hold_slot("cuda"):
             order.append("second")
 
     ahead = threading.Thread(target=inside_a_task, args=(first,))
@@ -77,7 +77,7 @@ def test_a_second_one_waits_for_the_first(limit):
 
 def test_a_server_without_the_limit_is_named_with_the_remedy(prefect_server):
     def work():
-        with gpu_slot.slot("cuda"):
+        with gpu_slot.hold_slot("cuda"):
             pass
 
     with pytest.raises(MachineError, match=r"has no concurrency limit 'gpu'.*invae doctor --fix"):
@@ -88,11 +88,11 @@ def test_there_is_nothing_to_hold_on_a_server_of_ones_own_or_on_the_processor(pr
     """The server has no limit, and nobody asks for it."""
 
     def work():
-        with gpu_slot.slot("cpu"):
+        with gpu_slot.hold_slot("cpu"):
             pass
-        with gpu_slot.alone(), gpu_slot.slot("cuda"):
+        with gpu_slot.without_shared_server(), gpu_slot.hold_slot("cuda"):
             pass
 
     inside_a_task(work)
-    with gpu_slot.slot("cuda"):
+    with gpu_slot.hold_slot("cuda"):
         pass

@@ -45,7 +45,7 @@ def drop_and_fail() -> None:
 
 @pytest.mark.parametrize("fail", [make_a_class, drop_and_fail])
 def test_whatever_a_ctrl_c_became_it_comes_out_as_one(usual, fail: Callable[[], None], capfd):
-    with pytest.raises(KeyboardInterrupt), interrupts.heard():
+    with pytest.raises(KeyboardInterrupt), interrupts.remembering_interrupts():
         fail()
     assert capfd.readouterr().err == ""
 
@@ -57,28 +57,32 @@ def test_whatever_a_request_to_stop_became_it_comes_out_as_one(usual):
         except KeyboardInterrupt as error:
             raise TypeError("half a value") from error
 
-    before = signal.signal(signal.SIGTERM, interrupts.remember)
+    before = signal.signal(signal.SIGTERM, interrupts.on_interrupt)
     try:
-        with pytest.raises(KeyboardInterrupt), interrupts.undisguised():
+        with pytest.raises(KeyboardInterrupt), interrupts.restoring_interrupts():
             become_something_else()
-        with interrupts.heard(), pytest.raises(TypeError), interrupts.undisguised():
+        with (
+            interrupts.remembering_interrupts(),
+            pytest.raises(TypeError),
+            interrupts.restoring_interrupts(),
+        ):
             raise TypeError("half a value")
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def test_errors_without_a_ctrl_c_stay_what_they_are(usual):
-    with pytest.raises(ImportError, match="half a module"), interrupts.heard():
+    with pytest.raises(ImportError, match="half a module"), interrupts.remembering_interrupts():
         raise ImportError("half a module")
 
 
 def test_a_module_stopped_in_a_string_ends_with_its_own_exit_code(tmp_path):
     code = """
         import signal, sys
-        from tasks.interrupts import heard
+        from tasks.interrupts import remembering_interrupts
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            with heard():
+            with remembering_interrupts():
                 exec("signal.raise_signal(signal.SIGINT)")
         except KeyboardInterrupt:
             sys.exit(130)
@@ -91,22 +95,22 @@ def test_a_module_stopped_in_a_string_ends_with_its_own_exit_code(tmp_path):
 
 
 def test_a_dropped_ctrl_c_stops_at_the_next_place_that_asks(usual):
-    with interrupts.heard():
-        interrupts.obey()
+    with interrupts.remembering_interrupts():
+        interrupts.raise_if_interrupted()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            interrupts.obey()
+            interrupts.raise_if_interrupted()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    with interrupts.heard():
-        interrupts.obey()
+    with interrupts.remembering_interrupts():
+        interrupts.raise_if_interrupted()
 
 
 def test_an_ignored_ctrl_c_stays_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with interrupts.heard():
+        with interrupts.remembering_interrupts():
             signal.raise_signal(signal.SIGINT)
-            interrupts.obey()
+            interrupts.raise_if_interrupted()
     finally:
         signal.signal(signal.SIGINT, before)

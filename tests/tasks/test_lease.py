@@ -56,11 +56,11 @@ def test_a_finished_run_leaves_the_place_free(folder):
 def test_a_lease_from_another_machine_counts_until_it_ends(folder):
     leave(folder, Holder(host="elsewhere", process=1, until=time.time() + 60))
     with pytest.raises(StoreError, match="by process 1 on elsewhere; wait for it"):
-        lease.Lease(folder).take()
+        lease.Lease(folder).acquire()
     assert is_busy(folder)
     leave(folder, Holder(host="elsewhere", process=1, until=time.time() - 1))
     assert not is_busy(folder)
-    lease.Lease(folder).take()
+    lease.Lease(folder).acquire()
 
 
 def test_whoever_lost_the_lease_is_told(folder, monkeypatch):
@@ -69,7 +69,7 @@ def test_whoever_lost_the_lease_is_told(folder, monkeypatch):
         lost = working.enter_context(lease.leased(folder))
         leave(folder, Holder(host="elsewhere", process=1))
         assert lost.wait(60)
-        with pytest.raises(StoreError, match="another run took it over"):
+        with pytest.raises(StoreError, match="another run took over"):
             working.close()
 
 

@@ -20,7 +20,7 @@ from invae.errors import (
 )
 from tasks import runs
 from tasks.ingest import ingest
-from tasks.progress import told
+from tasks.progress import reporting_to
 from tasks.train import train
 
 OF_THE_MACHINE = [
@@ -48,18 +48,18 @@ OF_THE_RECORDING = [
 
 def is_tried_again(failure: BaseException, *, attempt: int = 1) -> bool:
     run = TaskRun(task_key="train", dynamic_key=str(uuid4()), flow_run_id=None, run_count=attempt)
-    return runs.worth_retrying(train, run, Failed(data=failure))
+    return runs.is_worth_retrying(train, run, Failed(data=failure))
 
 
 @pytest.mark.parametrize("failure", OF_THE_MACHINE, ids=lambda e: type(e).__name__)
 def test_what_the_machine_did_is_tried_again(failure):
-    assert runs.is_of_the_machine(failure)
+    assert runs.is_machine_error(failure)
     assert is_tried_again(failure)
 
 
 @pytest.mark.parametrize("failure", OF_THE_RECORDING, ids=lambda e: type(e).__name__)
 def test_what_the_recording_did_is_not(failure):
-    assert not runs.is_of_the_machine(failure)
+    assert not runs.is_machine_error(failure)
     assert not is_tried_again(failure)
 
 
@@ -74,7 +74,7 @@ def test_what_the_recording_did_is_not(failure):
     ids=["no room", "read only", "network", "memory"],
 )
 def test_somebody_who_waits_at_a_terminal_is_told_soon(failure, attempts):
-    with told(Somebody()):
+    with reporting_to(Somebody()):
         again = [is_tried_again(failure, attempt=n) for n in (1, 2, 3, 4)]
     assert again == [n <= attempts for n in (1, 2, 3, 4)]
 
@@ -89,6 +89,6 @@ class Somebody:
 
     def begin(self, stage: str) -> None: ...
 
-    def move(self, stage: str, done: int, total: int, note: str) -> None: ...
+    def advance(self, stage: str, done: int, total: int, note: str) -> None: ...
 
     def end(self, stage: str, seconds: float | None) -> None: ...

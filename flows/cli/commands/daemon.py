@@ -133,9 +133,9 @@ def _steps(plan: Plan, say: Say) -> Iterator[None]:
 @contextmanager
 def _until_stopped(say: Say) -> Iterator[None]:
     """End quietly on ctrl-C, and on the signal by which a service is stopped."""
-    usual = signal.signal(signal.SIGTERM, interrupts.remember)
+    usual = signal.signal(signal.SIGTERM, interrupts.on_interrupt)
     try:
-        with interrupts.undisguised():
+        with interrupts.restoring_interrupts():
             yield
     except KeyboardInterrupt:
         say("stopped; nothing runs any more, what was under way goes on the next time")

@@ -14,8 +14,8 @@ from invae.stages import stages, versions
 from invae.storage import store
 from invae.storage.location import ObjectPath, as_path
 from invae.storage.provenance import Receipt
-from tasks.devices import follows
-from tasks.progress import Audience, told
+from tasks.devices import is_follower
+from tasks.progress import ProgressListener, reporting_to
 from tasks.recording_folder import exclusive, read_record
 
 
@@ -40,9 +40,9 @@ def run_all(
     with exclusive(folder):
         _refuse_another_recording(folder, paths)
         if all(step.current for step in _plan(folder, paths, config, model)):
-            with shown(console) as audience:
+            with shown(console) as listener:
                 for stage in stages.STAGES:
-                    audience.end(stage, None)
+                    listener.end(stage, None)
         else:
             _process(paths, out, config, name=name, model=model, console=console, verbose=verbose)
             _show_notes(folder, console)
@@ -108,8 +108,8 @@ def _process(
     def is_done() -> bool:
         return all(step.current for step in _plan(folder, paths, config, model))
 
-    with shown(console) as audience:
-        _with_server(flow, is_done, audience, console=console, verbose=verbose)
+    with shown(console) as listener:
+        _with_server(flow, is_done, listener, console=console, verbose=verbose)
 
 
 def run_many(
@@ -154,7 +154,7 @@ def run_many(
 def _with_server(
     flow: Callable[[], None],
     is_done: Callable[[], bool],
-    audience: Audience,
+    listener: ProgressListener,
     *,
     console: Console,
     verbose: bool,
@@ -166,7 +166,7 @@ def _with_server(
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False)
 
-    with server.prefect_api(say) as address, told(audience):
+    with server.prefect_api(say) as address, reporting_to(listener):
         try:
             flow()
         except UNREACHABLE as error:
@@ -211,7 +211,7 @@ def adopt_model(model: Path, folder: Path, *, console: Console) -> Path:
     """A model from elsewhere in a recording's folder, if it takes the recording's patches."""
     receipt_of_model(model)
     patches = str(folder / stages.STAGES["describe"].output)
-    _call("adopt", [patches, str(model)], folder, console=console)
+    _call("use_model", [patches, str(model)], folder, console=console)
     return folder / stages.STAGES["train"].output
 
 
@@ -241,10 +241,10 @@ def _call(
     from importlib import import_module
 
     run = getattr(import_module(f"tasks.{room}"), task or room)
-    if room == "train" and follows():  # the first process has the folder, and tells
+    if room == "train" and is_follower():  # the first process has the folder, and tells
         run.fn(*arguments).result()
     else:
-        with exclusive(folder), shown(console) as audience, told(audience):
+        with exclusive(folder), shown(console) as listener, reporting_to(listener):
             run.fn(*arguments).result()
 
 

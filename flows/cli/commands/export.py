@@ -59,13 +59,13 @@ def _export(path: Path, *, to: "Format", out: Path | None, groups: list[str]) ->
     from invae.results import export as write
 
     def move(done: int, total: int, /) -> None:
-        audience.move("export", done, total, f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
+        listener.advance("export", done, total, f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
 
-    with shown(progress_console()) as audience:
+    with shown(progress_console()) as listener:
         began = time.monotonic()
-        audience.begin("export")
+        listener.begin("export")
         file = write(path, to=to, target=out, groups=groups, progress=move)
-        audience.end("export", time.monotonic() - began)
+        listener.end("export", time.monotonic() - began)
     return file
 
 

@@ -7,7 +7,7 @@ import typer
 
 from flows.cli.commands import options
 from flows.cli.terminal import answer, progress_console, verbose
-from tasks.devices import follows
+from tasks.devices import is_follower
 
 
 def run(
@@ -206,7 +206,7 @@ def _later(
         folder, config, [*(changes or []), *options.where(device, workers)]
     )
     made = execute.run_stage(stage, folder, settings, console=progress_console())
-    if not follows():
+    if not is_follower():
         answer(made)
 
 

@@ -244,14 +244,14 @@ def _simulated(out: Path, key: str, write: _Write, *, console: "Console") -> Pat
     from flows.cli.commands.execute import is_up_to_date
     from flows.cli.console import shown
 
-    with shown(console) as audience:
+    with shown(console) as listener:
         if is_up_to_date(out, key):
-            audience.end("simulate", None)
+            listener.end("simulate", None)
             return out
         began = time.monotonic()
-        audience.begin("simulate")
-        write(progress=lambda done, total: audience.move("simulate", done, total, ""))
-        audience.end("simulate", time.monotonic() - began)
+        listener.begin("simulate")
+        write(progress=lambda done, total: listener.advance("simulate", done, total, ""))
+        listener.end("simulate", time.monotonic() - began)
     return out
 
 

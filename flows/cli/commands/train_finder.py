@@ -60,7 +60,7 @@ def _trained(config: "AtomNetworkConfig", *, checkpoints: Path) -> "AtomNetwork"
         network = train(
             config,
             checkpoints=checkpoints,
-            progress=lambda done, total: display.move("train", done, total, note),
+            progress=lambda done, total: display.advance("train", done, total, note),
             on_epoch=on_epoch,
         )
         display.end("train", time.monotonic() - start)

@@ -49,7 +49,7 @@ def fail(entry: Entry, error: Exception) -> None:
         raise error
     except type(error) as raised:
         state = Failed(data=raised, message=str(raised))
-        failures.keep_failure(process, run_of(entry), state)
+        failures.record_failure(process, run_of(entry), state)
     come_to(entry, Failed(message=str(error)))
 
 
