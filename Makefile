@@ -1,12 +1,16 @@
-# Two commands need nothing but Python 3.11: make demo, make test.
+# `make demo` and `make test` need nothing but Python 3.11 or newer. `make help` lists all targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: venv demo test test-slow test-gpu lint types format lock benchmarks figures scoreboard clean
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow test-gpu coverage lint types format lock architecture figures benchmarks scoreboard clean
 
-venv: $(STAMP)
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Make .venv from the pinned lock; does nothing when it is up to date
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -14,41 +18,49 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(STAMP)
 
-demo: venv
+demo: venv ## Simulate a recording, run all stages, compare with the truth (three minutes)
 	$(BIN)/invae demo --out demo
 
-test: venv lint types
+test: venv lint types ## Lint, types and all tests but the slow ones
 	$(BIN)/python -m pytest
 
-test-slow: venv
+test-slow: venv ## Tests that take minutes: kills, full disks, benchmarks
 	$(BIN)/python -m pytest -m slow
 
-test-gpu: venv
+test-gpu: venv ## Tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
-lint: venv
+# The tests take half as long again under coverage, so `make test` does without.
+coverage: venv ## Tests with line coverage by file
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage report
+
+lint: venv ## Ruff: rules and layout
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: venv
+types: venv ## Pyright on the packages
 	$(BIN)/pyright
 
-format: venv
+format: venv ## Let ruff fix and lay out the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmarks: venv
-	$(BIN)/python -m benchmarks.run
+architecture: venv ## Write docs/architecture.md and its picture from the code
+	$(BIN)/python -m docs.architecture
 
-figures: venv
+figures: venv ## Train the families on cards, write docs/cards.md and its pictures
 	$(BIN)/python -m examples.cards --out docs
 
-scoreboard: venv
+benchmarks: venv ## Speed of the stages on this machine
+	$(BIN)/python -m benchmarks.run
+
+scoreboard: venv ## Scores against published results, written to docs/scoreboard.md (hours)
 	$(BIN)/python -m benchmarks.scoreboard
 
-# The lock: everything that `pip install -e .[dev]` brings, pinned; torch without the local build's suffix.
-lock:
+# Everything that `pip install -e .[dev]` installs, pinned; torch without the suffix of a local build.
+lock: ## Write requirements.lock from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -e 's/ @ .*//' -e 's/+cpu$$//' > requirements.lock
 
-clean:
+clean: ## Remove .venv and the output of demo and runs
 	rm -rf $(VENV) demo results
