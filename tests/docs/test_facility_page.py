@@ -3,20 +3,11 @@
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "facility.md").read_text()
 COMPOSE = (ROOT / "deployments" / "compose.yaml").read_text()
-LINKS = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if not link.startswith("http")]
-
-
-@pytest.mark.parametrize("link", LINKS)
-def test_a_link_leads_somewhere(link):
-    if link == "operations.md" and not (ROOT / "docs" / link).exists():
-        pytest.skip("the page on one machine is not written yet")
-    assert (ROOT / "docs" / link).exists()
 
 
 def test_files_that_are_named_are_there():
