@@ -1,11 +1,11 @@
-"""The page about the architecture: `python -m docs.architecture` writes its tables and its picture from the code.
+"""The pages about the architecture: `python -m docs.architecture` writes their tables and the picture from the code.
 
 Rooms are the folders of `invae` and its single modules. Their lines are the first lines of docstrings, their imports are read
 from the syntax trees, and the way of a recording from `invae.stages` and the tasks. Nothing is imported from the rooms.
 """
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -171,23 +171,39 @@ def picture() -> str:
     return draw(columns, flows=[*(path.stem for path in _flows()), *beside], levels=rows)
 
 
-def page() -> str:
-    """The page with its tables as the code has them."""
-    text = PAGE.read_text("utf-8")
-    for name, table in TABLES.items():
-        text = replaced(PAGE, name, table(), old=text)
+def lines_of_rooms() -> str:
+    """One line for every room, without what it imports."""
+    places = [
+        *(ROOT / room.path for room in rooms().values()),
+        ROOT / "tasks",
+        *_packages(ROOT / "flows"),
+    ]
+    names = [path.relative_to(ROOT).as_posix() + ("/" if path.is_dir() else "") for path in places]
+    rows = (f"| `{name}` | {line_of(path)} |" for name, path in zip(names, places, strict=True))
+    return "\n".join(["| room | what it does |", "| --- | --- |", *rows]) + "\n"
+
+
+def page(path: Path) -> str:
+    """A page with its tables as the code has them."""
+    text = path.read_text("utf-8")
+    for name, table in TABLES[path].items():
+        text = replaced(path, name, table(), old=text)
     return text
 
 
 def main() -> None:
-    """Write page and picture."""
-    text, drawing = page(), picture()
-    PAGE.write_text(text, "utf-8")
+    """Write pages and picture."""
+    pages, drawing = {path: page(path) for path in TABLES}, picture()
+    for path, text in pages.items():
+        path.write_text(text, "utf-8")
     PICTURE.write_text(drawing, "utf-8")
 
 
-TABLES = {"stages": table_of_stages, "rooms": table_of_rooms, "flows": table_of_the_rest}
-"""Tables by the name of their marks on the page."""
+TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    PAGE: {"stages": table_of_stages, "rooms": table_of_rooms, "flows": table_of_the_rest},
+    ROOT / "CONTRIBUTING.md": {"lines": lines_of_rooms},
+}
+"""Tables by the name of their marks, for every page."""
 
 if __name__ == "__main__":
     main()

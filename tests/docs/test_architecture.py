@@ -10,8 +10,9 @@ from invae.stages.stages import STAGES
 REMEDY = f"run `{architecture.COMMAND}`"
 
 
-def test_the_tables_are_those_of_the_code():
-    assert architecture.PAGE.read_text("utf-8") == architecture.page(), REMEDY
+@pytest.mark.parametrize("page", architecture.TABLES, ids=lambda page: page.name)
+def test_the_tables_are_those_of_the_code(page):
+    assert page.read_text("utf-8") == architecture.page(page), REMEDY
 
 
 def test_the_picture_is_that_of_the_code():
