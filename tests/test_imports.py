@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from invae import config
+
 IMPORT = "import invae"
 ESTIMATOR = "from invae import InvariantVAE"
 HELP = """
@@ -19,13 +21,14 @@ COMPILER = {"torch._dynamo", "torch._inductor", "sympy"}
 SCHEDULING = {"prefect", "dask", "distributed", "sqlalchemy"}
 LABELLED_ARRAYS = {"xarray", "zarr", "pandas", "h5py"}
 ANALYSIS = {"scipy", "sklearn", "skimage", "matplotlib"}
+SETTINGS = {"invae.config.describe", "invae.config.ingest", "invae.config.synthetic"}
 
 
 @pytest.mark.parametrize(
     ("code", "unwanted"),
     [
         (IMPORT, {"torch", "numpy", "pydantic", *SCHEDULING, *LABELLED_ARRAYS, *ANALYSIS}),
-        (ESTIMATOR, {*COMPILER, *SCHEDULING, *LABELLED_ARRAYS, *ANALYSIS}),
+        (ESTIMATOR, {*COMPILER, *SETTINGS, *SCHEDULING, *LABELLED_ARRAYS, *ANALYSIS}),
         (HELP, {"torch", *COMPILER, *SCHEDULING, *LABELLED_ARRAYS, *ANALYSIS}),
     ],
     ids=["package", "estimator", "help"],
@@ -41,3 +44,7 @@ def loaded_by(code: str) -> set[str]:
         [sys.executable, "-c", code + last], capture_output=True, text=True, check=True
     )
     return set(process.stdout.splitlines()[-1].split())
+
+
+def test_the_configuration_has_every_name_that_it_lists():
+    assert [name for name in config._MODULES if not hasattr(config, name)] == []

@@ -1,83 +1,79 @@
 """Every setting that a user can choose; this package imports neither torch nor xarray.
 
 `ProcessConfig` is the flow's parameter, the content of the YAML file and the record in every result.
+Its names are imported when they are asked for: a model needs no settings of readers or simulations (0.1 s of CPU).
 """
 
-from typing import Annotated, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+if TYPE_CHECKING:
+    from invae.config.atoms import AtomsConfig as AtomsConfig
+    from invae.config.atoms import DenseConfig as DenseConfig
+    from invae.config.compute import ComputeConfig as ComputeConfig
+    from invae.config.describe import DescribeConfig as DescribeConfig
+    from invae.config.describe import ImagesConfig as ImagesConfig
+    from invae.config.describe import WallsConfig as WallsConfig
+    from invae.config.ingest import IngestConfig as IngestConfig
+    from invae.config.model import AnyModelConfig as AnyModelConfig
+    from invae.config.model import ModelConfig as ModelConfig
+    from invae.config.patterns import PatternsConfig as PatternsConfig
+    from invae.config.process import ProcessConfig as ProcessConfig
+    from invae.config.results import AnalyseConfig as AnalyseConfig
+    from invae.config.results import EmbedConfig as EmbedConfig
+    from invae.config.results import ReportConfig as ReportConfig
+    from invae.config.scan import BandConfig as BandConfig
+    from invae.config.scan import ScanConfig as ScanConfig
+    from invae.config.scenes import AtomFramesConfig as AtomFramesConfig
+    from invae.config.scenes import GrapheneConfig as GrapheneConfig
+    from invae.config.scenes import GrapheneMovieConfig as GrapheneMovieConfig
+    from invae.config.scenes import LatticeConfig as LatticeConfig
+    from invae.config.schema import Config as Config
+    from invae.config.synthetic import CardsConfig as CardsConfig
+    from invae.config.synthetic import DigitsConfig as DigitsConfig
+    from invae.config.synthetic import DomainsConfig as DomainsConfig
+    from invae.config.synthetic import ShiftsConfig as ShiftsConfig
+    from invae.config.training import TrainingConfig as TrainingConfig
+    from invae.config.watch import WatchConfig as WatchConfig
 
-from invae.config.atoms import AtomsConfig, DenseConfig
-from invae.config.describe import DescribeConfig, ImagesConfig, WallsConfig
-from invae.config.ingest import IngestConfig
-from invae.config.model import AnyModelConfig, ModelConfig
-from invae.config.patterns import PatternsConfig
-from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
-from invae.config.scan import BandConfig, ScanConfig
-from invae.config.scenes import AtomFramesConfig, GrapheneConfig, GrapheneMovieConfig, LatticeConfig
-from invae.config.schema import Config
-from invae.config.synthetic import CardsConfig, DigitsConfig, DomainsConfig, ShiftsConfig
-from invae.config.training import TrainingConfig
-from invae.config.watch import WatchConfig
-
-__all__ = [
-    "AnalyseConfig",
-    "AnyModelConfig",
-    "AtomFramesConfig",
-    "AtomsConfig",
-    "BandConfig",
-    "CardsConfig",
-    "ComputeConfig",
-    "Config",
-    "DenseConfig",
-    "DescribeConfig",
-    "DigitsConfig",
-    "DomainsConfig",
-    "EmbedConfig",
-    "GrapheneConfig",
-    "GrapheneMovieConfig",
-    "ImagesConfig",
-    "IngestConfig",
-    "LatticeConfig",
-    "ModelConfig",
-    "PatternsConfig",
-    "ProcessConfig",
-    "ReportConfig",
-    "ScanConfig",
-    "ShiftsConfig",
-    "TrainingConfig",
-    "WallsConfig",
-    "WatchConfig",
-]
+_MODULES = {
+    "AnalyseConfig": "results",
+    "AnyModelConfig": "model",
+    "AtomFramesConfig": "scenes",
+    "AtomsConfig": "atoms",
+    "BandConfig": "scan",
+    "CardsConfig": "synthetic",
+    "ComputeConfig": "compute",
+    "Config": "schema",
+    "DenseConfig": "atoms",
+    "DescribeConfig": "describe",
+    "DigitsConfig": "synthetic",
+    "DomainsConfig": "synthetic",
+    "EmbedConfig": "results",
+    "GrapheneConfig": "scenes",
+    "GrapheneMovieConfig": "scenes",
+    "ImagesConfig": "describe",
+    "IngestConfig": "ingest",
+    "LatticeConfig": "scenes",
+    "ModelConfig": "model",
+    "PatternsConfig": "patterns",
+    "ProcessConfig": "process",
+    "ReportConfig": "results",
+    "ScanConfig": "scan",
+    "ShiftsConfig": "synthetic",
+    "TrainingConfig": "training",
+    "WallsConfig": "describe",
+    "WatchConfig": "watch",
+}
+"""Module of this package that defines a name."""
 
 
-class ComputeConfig(Config):
-    """Where the work runs. These settings change no result and are in no hash."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Device of the models; auto uses the GPU if there is one."""
-    workers: Annotated[int, Field(ge=1)] | None = None
-    """Number of blocks processed in parallel; the number of cores when empty."""
-    scheduler: str = "threads"
-    """Dask scheduler: `threads`, `processes` (a cluster on this machine) or the address of a scheduler."""
+def __getattr__(name: str) -> Any:
+    """The configuration of this name."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
-class ProcessConfig(Config):
-    """Settings of all stages for one recording."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "custom"
-    """Name of the configuration."""
-    version: str = "1"
-    """Version of the configuration; every reviewed change gets a new one."""
-    description: str = ""
-    """One line for the list of `invae configs`."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Seed of all random numbers."""
-    ingest: IngestConfig = IngestConfig()
-    describe: DescribeConfig = WallsConfig()
-    model: AnyModelConfig = ModelConfig()
-    training: TrainingConfig = TrainingConfig()
-    embed: EmbedConfig = EmbedConfig()
-    analyse: AnalyseConfig = AnalyseConfig()
-    report: ReportConfig = ReportConfig()
-    compute: ComputeConfig = ComputeConfig()
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULES])

@@ -48,7 +48,11 @@ def test_a_damaged_file_in_the_cache_is_replaced(shared_data: Path, tmp_path: Pa
     ("name", "to", "message"),
     [
         ("scan.ibw", "to", "no sample is called 'scan.ibw'; choose one of PZT_final0001.h5"),
-        ("scan_0001.ibw", "to", "scan_0001.ibw: cannot be fetched from .*scan_0001.ibw is not in it"),
+        (
+            "scan_0001.ibw",
+            "to",
+            "scan_0001.ibw: cannot be fetched from .*scan_0001.ibw is not in it",
+        ),
         ("scan_0001.ibw", "file/below", "cannot be written"),
     ],
 )

@@ -1,0 +1,34 @@
+"""`ProcessConfig`: the settings of all stages for one recording."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from invae.config.compute import ComputeConfig
+from invae.config.describe import DescribeConfig, WallsConfig
+from invae.config.ingest import IngestConfig
+from invae.config.model import AnyModelConfig, ModelConfig
+from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
+from invae.config.schema import Config
+from invae.config.training import TrainingConfig
+
+
+class ProcessConfig(Config):
+    """Settings of all stages for one recording."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "custom"
+    """Name of the configuration."""
+    version: str = "1"
+    """Version of the configuration; every reviewed change gets a new one."""
+    description: str = ""
+    """One line for the list of `invae configs`."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of all random numbers."""
+    ingest: IngestConfig = IngestConfig()
+    describe: DescribeConfig = WallsConfig()
+    model: AnyModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    embed: EmbedConfig = EmbedConfig()
+    analyse: AnalyseConfig = AnalyseConfig()
+    report: ReportConfig = ReportConfig()
+    compute: ComputeConfig = ComputeConfig()
