@@ -121,7 +121,7 @@ def _day(browser: Page, address: str, folder: Path, place: Path) -> None:
     """The page of the day, with one recording done and one set aside."""
     reason = "broken.ibw: is empty (0 bytes); wait until it is written, or copy it again"
     entry = ledger.Entry(
-        "broken", ("/outbox/broken.ibw",), "", "set aside", ledger.instant(), reason=reason
+        "broken", ("/outbox/broken.ibw",), "", "set aside", ledger.utc_now(), reason=reason
     )
     ledger.write(place / RESULTS, [entry])
     environment = {**os.environ, "PREFECT_API_URL": f"{address}/api"}

@@ -44,7 +44,7 @@ def recover(*, crashed_since: datetime | None = None) -> list[str]:
             folder = as_path(run.parameters["out"]) / str(run.parameters.get("name") or "")
             if run.parameters.get("name") and is_busy(folder):
                 continue
-            runs.again(run.id, why="its process was stopped; it goes on")
+            runs.reschedule(run.id, why="its process was stopped; it goes on")
             found.append(run.name)
         _clear_short_ones(client)
     return found

@@ -1,4 +1,4 @@
-"""Whether files are what they were (quick), and what is in them (once)."""
+"""Whether files have changed (fast, at every scan), and the digest of their content (once)."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -7,15 +7,15 @@ from pathlib import Path
 from invae.storage import provenance
 
 SAMPLE_BYTES, SAMPLES = 1 << 16, 5
-"""Blocks looked at in every file, from the first to the last."""
+"""Blocks sampled in every file, from the first to the last."""
 DIGITS = 16
 
 
 def stat_mark(files: Sequence[Path]) -> str:
-    """A mark of names, sizes, times and rights of the files; nothing is read.
+    """A digest of names, sizes, times and permissions of the files; no content is read.
 
     Raises:
-        OSError: if one has gone.
+        OSError: if a file is missing.
     """
     digest = hashlib.sha256()
     for file in _inside(files):
@@ -25,10 +25,10 @@ def stat_mark(files: Sequence[Path]) -> str:
 
 
 def fingerprint(files: Sequence[Path]) -> str:
-    """The mark of the files, and one of samples of what is in them: some writers leave the time as it was.
+    """The `stat_mark` of the files and a digest of sampled content: some writers do not change the time.
 
     Raises:
-        OSError: if one has gone or cannot be read.
+        OSError: if a file is missing or cannot be read.
     """
     digest = hashlib.sha256()
     for file in _inside(files):
@@ -37,20 +37,20 @@ def fingerprint(files: Sequence[Path]) -> str:
     return f"{stat_mark(files)}-{digest.hexdigest()[:DIGITS]}"
 
 
-def is_same(files: Sequence[Path], before: str) -> bool:
-    """Whether names, sizes, times and rights are those of a fingerprint.
+def is_unchanged(files: Sequence[Path], before: str) -> bool:
+    """Whether names, sizes, times and permissions are those of an earlier fingerprint.
 
     Raises:
-        OSError: if a file has gone.
+        OSError: if a file is missing.
     """
     return before.partition("-")[0] == stat_mark(files)
 
 
 def content_digest(files: Sequence[Path]) -> str:
-    """SHA-256 of what is in all files, whatever they are called: a renamed copy has the same one.
+    """SHA-256 of the content of all files, without their names: a renamed copy has the same one.
 
     Raises:
-        InputError: if one cannot be read.
+        InputError: if a file cannot be read.
     """
     parts = [(path.suffix.lower(), provenance.digest_path(path).sha256) for path in files]
     return provenance.digest_json(parts)
@@ -60,16 +60,16 @@ def n_bytes(files: Sequence[Path]) -> int:
     """Size of all files together [bytes].
 
     Raises:
-        OSError: if one has gone.
+        OSError: if a file is missing.
     """
     return sum(file.stat().st_size for file in _inside(files))
 
 
 def _inside(files: Sequence[Path]) -> Iterator[Path]:
-    """The files, and those in folders that are stores."""
+    """The files, and all files in those that are folders of a store."""
     for path in files:
         if path.is_dir():
-            yield from sorted(one for one in path.rglob("*") if one.is_file())
+            yield from sorted(file for file in path.rglob("*") if file.is_file())
         else:
             yield path
 
@@ -78,6 +78,6 @@ def _samples(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         size = stream.seek(0, 2)
         last = max(size - SAMPLE_BYTES, 0)
-        for place in sorted({last * n // (SAMPLES - 1) for n in range(SAMPLES)}):
-            stream.seek(place)
+        for start in sorted({last * n // (SAMPLES - 1) for n in range(SAMPLES)}):
+            stream.seek(start)
             yield stream.read(SAMPLE_BYTES)

@@ -1,4 +1,4 @@
-"""Which files of a watched folder make one recording; names of files are data, and links that leave the folder are refused."""
+"""Which files of a watched folder form one recording; links that leave the folder are refused."""
 
 import os
 import re
@@ -19,21 +19,21 @@ STORE_MARKS = ("zarr.json", ".zgroup", ".zattrs")
 
 @dataclass(frozen=True)
 class Arrival:
-    """The files of one recording, as they lie in the folder now."""
+    """The files of one recording in the watched folder."""
 
     name: str
-    """Of the recording: from its file, and from the folders between it and the watched one."""
+    """Name of the recording, made of its file's name and of the folders between it and the watched one."""
     sources: tuple[Path, ...]
-    """What a run is given: the file, or those of a series in their order."""
+    """Input of a run: the file, or the files of a series in order."""
     files: tuple[Path, ...]
-    """All files that count, companions too; the first is what the recording is known by."""
+    """The sources and their companions; the first file identifies the recording."""
     is_series: bool = False
     fault: str = ""
-    """Why it cannot be taken, whatever is in it."""
+    """Why it is refused without being opened; empty if it is not."""
 
     @property
     def key(self) -> str:
-        """What the recording is known by."""
+        """Identifies the recording: its first file."""
         return str(self.files[0])
 
 
@@ -41,18 +41,18 @@ def arrivals(config: WatchConfig) -> list[Arrival]:
     """All recordings in the watched folder, by name.
 
     Raises:
-        InputError: if there is no such folder.
+        InputError: if the folder does not exist.
     """
     root = Path(config.folder).resolve()
     if not root.is_dir():
-        raise InputError(f"{config.folder} is no folder; give the one that recordings arrive in")
+        raise InputError(f"{config.folder} is not a folder; give the one that recordings arrive in")
     entries = sorted(_entries(root, Path(config.out).resolve(), _suffixes(config)))
-    beside = {entry: _beside(entry, root) for entry in entries}
-    others = {other for files in beside.values() for other in files}
-    singles = [entry for entry in entries if entry not in others]
+    companions = {entry: _companions(entry, root) for entry in entries}
+    all_companions = {file for files in companions.values() for file in files}
+    sources = [entry for entry in entries if entry not in all_companions]
     return [
-        _arrival(root, name, group, beside, is_series=is_series)
-        for name, group, is_series in _grouped(singles, config.series)
+        _arrival(root, name, group, companions, is_series=is_series)
+        for name, group, is_series in _grouped(sources, config.series)
     ]
 
 
@@ -66,11 +66,11 @@ def _known_suffixes() -> frozenset[str]:
 
 
 def _entries(root: Path, out: Path, suffixes: frozenset[str]) -> Iterator[Path]:
-    """Files and stores that may be recordings; not what is hidden, and nothing of the output."""
-    for place, folders, files in os.walk(root):
-        here, inside = Path(place), []
+    """Files and stores that may be recordings, except hidden ones and the output folder."""
+    for folder, folders, files in os.walk(root):
+        parent, inside = Path(folder), []
         for name in folders:
-            path = here / name
+            path = parent / name
             if name.startswith(".") or path == out:
                 continue
             if path.suffix.lower() in suffixes or any((path / m).exists() for m in STORE_MARKS):
@@ -80,11 +80,11 @@ def _entries(root: Path, out: Path, suffixes: frozenset[str]) -> Iterator[Path]:
         folders[:] = inside
         for name in files:
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
-                yield here / name
+                yield parent / name
 
 
-def _beside(entry: Path, root: Path) -> tuple[Path, ...]:
-    """The companions of a file; none of one that must not be opened, or that goes away while we look."""
+def _companions(entry: Path, root: Path) -> tuple[Path, ...]:
+    """The companion files of a source; empty if it must not be opened, or vanishes meanwhile."""
     if _fault((entry,), root):
         return ()
     try:
@@ -96,7 +96,7 @@ def _beside(entry: Path, root: Path) -> tuple[Path, ...]:
 def _grouped(
     entries: Sequence[Path], rule: str | None
 ) -> Iterator[tuple[str, tuple[Path, ...], bool]]:
-    """Name, files and whether they are a series."""
+    """Name and files of each recording, and whether they form a series."""
     if rule is None:
         yield from ((stages.name_of([entry]), (entry,), False) for entry in entries)
         return
@@ -118,33 +118,33 @@ def _arrival(
     root: Path,
     name: str,
     sources: tuple[Path, ...],
-    beside: dict[Path, tuple[Path, ...]],
+    companions: dict[Path, tuple[Path, ...]],
     *,
     is_series: bool,
 ) -> Arrival:
-    files = (*sources, *(other for source in sources for other in beside[source]))
+    files = (*sources, *(file for source in sources for file in companions[source]))
     folders = sources[0].parent.relative_to(root).parts
-    whole = stages.safe_name("_".join([*folders, name])) if folders else name
-    return Arrival(whole, sources, files, is_series=is_series, fault=_fault(files, root))
+    full_name = stages.safe_name("_".join([*folders, name])) if folders else name
+    return Arrival(full_name, sources, files, is_series=is_series, fault=_fault(files, root))
 
 
 def _fault(files: Sequence[Path], root: Path) -> str:
-    """Why files must not be opened; empty if they may."""
+    """Why the files must not be opened; empty if they may be."""
     for file in files:
         shown = str(file).encode(errors="backslashreplace").decode()
         if shown != str(file):
-            return f"{shown}: its name is no text in UTF-8; rename it"
-        for one in (file, *(file.rglob("*") if file.is_dir() else ())):
-            if one.is_symlink() and not one.resolve().is_relative_to(root):
-                return f"{one}: is a link that leaves the watched folder; copy the file into it"
-        if _is_odd(file):
+            return f"{shown}: its name is not valid UTF-8; rename it"
+        for path in (file, *(file.rglob("*") if file.is_dir() else ())):
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                return f"{path}: is a link that leaves the watched folder; copy the file into it"
+        if _is_special(file):
             return f"{file}: is a device or pipe, not a file; copy it to a file"
     return ""
 
 
-def _is_odd(file: Path) -> bool:
+def _is_special(file: Path) -> bool:
     try:
         mode = file.stat().st_mode
     except OSError:
-        return False  # gone, or a link to nothing: found out when it is read
+        return False  # missing, or a broken link: the reader reports it
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

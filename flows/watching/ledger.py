@@ -1,8 +1,8 @@
-"""What a watcher knows of the recordings that arrived: `<out>/.invae/ledger.jsonl`, a line for every change.
+"""The state of every recording that arrived: `<out>/.invae/ledger.jsonl`, one line for every change.
 
-The ledger saves work and is what people are shown; it decides nothing. If it is lost, the same recordings find the runs
-that they have on the server. Lines are appended under a lock, so that two watchers at once lose nothing; of several lines
-about one recording the last one counts, and a line that was not written to its end is none.
+The ledger saves work and is shown to people; whether a recording has a run is decided by the server alone. If the ledger is
+lost, the same recordings find their runs on the server. Lines are appended under a lock, so that two watchers lose nothing.
+The last line about a recording counts; an incomplete line is ignored.
 """
 
 import json
@@ -20,19 +20,19 @@ FOLDER = ".invae"
 FILE, LOCK = "ledger.jsonl", "ledger.lock"
 
 SMALLEST_REWRITE = 1 << 20
-"""Below this size [bytes] the file is left to grow; above, it is written anew when half of it is history."""
+"""The file is rewritten without its history if it is larger than this [bytes] and half of it is history."""
 
 State = Literal["settling", "waiting", "running", "done", "set aside"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One recording that arrived, and how far it is."""
+    """One recording that arrived, and its state."""
 
     recording: str
-    """Its name, that of its folder in `out`."""
+    """Name of the recording and of its folder in `out`."""
     files: tuple[str, ...]
-    """Absolute paths; the first one is what the recording is known by."""
+    """Absolute paths; the first file identifies the recording."""
     digest: str
     """SHA-256 of the content of all its files; empty while they settle."""
     state: State
@@ -41,54 +41,49 @@ class Entry:
     flow_run: str = ""
     """Id of its last run."""
     reason: str = ""
-    """Why it is set aside, what it waits for, or which recording it is a copy of."""
-    traceback: str = ""
-    config: str = ""
-    """NAME@VERSION of the configuration that it is processed with."""
+    """Why it is set aside or waits, or which recording it is a copy of."""
     fingerprint: str = ""
-    """Of sizes, times and samples of the files: whether they are what they were."""
-    due: str = ""
-    """Not to be tried again before: UTC, ISO 8601; empty if it may be tried at once."""
+    """Sizes, times and sampled content of the files, to see whether they have changed."""
     attempts: int = 0
-    """Runs that the machine failed."""
+    """Runs that failed because of the machine."""
     asked: bool = False
-    """Whether somebody asked that it be tried again, and nobody has done so yet."""
+    """Whether a retry is requested and not started yet."""
 
     @property
     def key(self) -> str:
-        """What the recording is known by."""
+        """Identifies the recording: its first file."""
         return self.files[0]
 
 
-def instant() -> str:
+def utc_now() -> str:
     """The time in UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def place(out: Path) -> Path:
-    """The file that holds the ledger of an output folder."""
+def path_of(out: Path) -> Path:
+    """The file of an output folder's ledger."""
     return out / FOLDER / FILE
 
 
 def read(out: Path) -> list[Entry]:
-    """All recordings known, in the order of their arrival; none if nothing was ever watched."""
-    return list(_entries(place(out)).values())
+    """All recordings, in the order of their arrival; none if nothing was ever watched."""
+    return list(_entries(path_of(out)).values())
 
 
 def write(out: Path, entries: Sequence[Entry]) -> None:
-    """Note the states of some recordings, in place of what was noted about them before."""
+    """Replace the entries of some recordings."""
     _append(out, [asdict(entry) for entry in entries])
 
 
 def forget(out: Path, keys: Sequence[str]) -> None:
-    """Drop recordings, by the first of their files."""
+    """Remove recordings, by the first of their files."""
     _append(out, [{"files": [key], "state": "gone"} for key in keys])
 
 
 def _append(out: Path, lines: Sequence[dict[str, Any]]) -> None:
     if not lines:
         return
-    path = place(out)
+    path = path_of(out)
     text = "".join(json.dumps(line) + "\n" for line in lines).encode()
     with kernel_lock(path.with_name(LOCK), waits=True):
         with path.open("ab+") as file:
@@ -99,12 +94,12 @@ def _append(out: Path, lines: Sequence[dict[str, Any]]) -> None:
 
 
 def _ends_whole(descriptor: int, size: int) -> bool:
-    """Whether the last line was written to its end; a process may have been killed in it."""
+    """Whether the last line is complete; a process may have been killed while writing it."""
     return os.pread(descriptor, 1, size - 1) == b"\n"
 
 
 def _rewrite_if_long(path: Path) -> None:
-    """Write the file anew without its history; the lock's file holds the size that it had then [bytes]."""
+    """Rewrite a long file without its history; the lock's file holds its size after the last rewrite [bytes]."""
     lock = path.with_name(LOCK)
     before = int(lock.read_text() or "0")
     if path.stat().st_size < max(SMALLEST_REWRITE, 2 * before):
@@ -117,18 +112,18 @@ def _rewrite_if_long(path: Path) -> None:
 
 
 def _entries(path: Path) -> dict[str, Entry]:
-    """The last word on every recording, by the first of its files."""
-    found: dict[str, Entry] = {}
+    """The last entry of every recording, by the first of its files."""
+    entries: dict[str, Entry] = {}
     with suppress(FileNotFoundError), path.open("rb") as file:
         for line in file:
             values = _values(line)
             if values is None:
                 continue
             if values["state"] == "gone":
-                found.pop(values["files"][0], None)
+                entries.pop(values["files"][0], None)
             else:
-                found[values["files"][0]] = Entry(**{**values, "files": tuple(values["files"])})
-    return found
+                entries[values["files"][0]] = Entry(**{**values, "files": tuple(values["files"])})
+    return entries
 
 
 _NAMES = {field.name for field in fields(Entry)}
@@ -136,16 +131,17 @@ _STATES = {*get_args(State), "gone"}
 
 
 def _values(line: bytes) -> dict[str, Any] | None:
-    """What a line says; nothing if it is not whole, or of a version that says other things."""
+    """The fields of a line, without those of other versions; None if it is incomplete or lacks a field."""
     try:
         values = json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError):
         return None
     if not isinstance(values, dict) or values.get("state") not in _STATES:
         return None
-    gone = values["state"] == "gone"
-    fits = bool(values.get("files")) and (gone or _NEEDED <= values.keys() <= _NAMES)
-    return values if fits else None
+    required = {"files"} if values["state"] == "gone" else _REQUIRED
+    if not values.get("files") or not required <= values.keys():
+        return None
+    return {name: value for name, value in values.items() if name in _NAMES}
 
 
-_NEEDED = {"recording", "files", "digest", "state", "since"}
+_REQUIRED = {"recording", "files", "digest", "state", "since"}

@@ -1,62 +1,57 @@
-"""What the state of a run means for its recording: done, set aside, or to be tried again, and when."""
+"""The outcome of a run for its recording: done, set aside, or tried again later."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.watching import runs
-from flows.watching.ledger import Entry, instant
-from flows.watching.ledger import State as Standing
+from flows.watching.ledger import Entry, State, utc_now
 from invae.config import WatchConfig
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 LONGEST_WAIT = 3600.0
-"""Between two attempts [s]."""
+"""Longest time between two attempts [s]."""
 
 
 def outcome_of(entry: Entry, run: "FlowRun", config: WatchConfig) -> Entry:
-    """The entry after a look at its run; a run that the machine failed is put back on the list."""
+    """The entry that follows from its run's state; a run that failed because of the machine is rescheduled."""
     state = run.state
     if state is None or state.is_scheduled() or state.is_pending() or state.is_paused():
-        return standing(entry, "waiting")
+        return in_state(entry, "waiting")
     if state.is_completed():
-        return replace(standing(entry, "done"), due="", attempts=0)
+        return replace(in_state(entry, "done"), attempts=0)
     if state.is_cancelled():
-        return _set_aside(entry, f"its run was cancelled ({state.message or 'in the UI'})", "")
+        return _set_aside(entry, f"its run was cancelled ({state.message or 'in the UI'})")
     if state.is_failed() or state.is_crashed():
         return _failed(entry, run, config)
-    return standing(entry, "running")
+    return in_state(entry, "running")
 
 
-def standing(entry: Entry, state: Standing) -> Entry:
-    """The entry in a state, since now if it is another one."""
-    return entry if entry.state == state else replace(entry, state=state, since=instant())
+def in_state(entry: Entry, state: State) -> Entry:
+    """The entry in a state; since now if the state is new."""
+    return entry if entry.state == state else replace(entry, state=state, since=utc_now())
 
 
 def _failed(entry: Entry, run: "FlowRun", config: WatchConfig) -> Entry:
     failure = runs.failure(run)
     if failure.fault == "missing" and not all(Path(file).exists() for file in entry.files):
-        return replace(standing(entry, "settling"), flow_run="", reason=failure.reason)
+        return replace(in_state(entry, "settling"), flow_run="", reason=failure.reason)
     if failure.fault == "recording":
-        return _set_aside(entry, failure.reason, failure.traceback)
+        return _set_aside(entry, failure.reason)
     attempts = entry.attempts + 1
     if attempts >= config.attempts:
         reason = f"given up after {attempts} attempts: {failure.reason}"
-        return replace(_set_aside(entry, reason, failure.traceback), attempts=attempts)
+        return replace(_set_aside(entry, reason), attempts=attempts)
     wait = min(config.backoff * 2 ** (attempts - 1), LONGEST_WAIT)
-    due = datetime.now(UTC) + timedelta(seconds=wait)
-    runs.again(run.id, why=f"attempt {attempts + 1}, after {failure.reason}", seconds=wait)
+    runs.reschedule(run.id, why=f"attempt {attempts + 1}, after {failure.reason}", seconds=wait)
     return replace(
-        standing(entry, "waiting"),
+        in_state(entry, "waiting"),
         reason=f"attempt {attempts} failed: {failure.reason}",
-        traceback=failure.traceback,
-        due=due.isoformat(timespec="seconds"),
         attempts=attempts,
     )
 
 
-def _set_aside(entry: Entry, reason: str, traceback: str) -> Entry:
-    return replace(standing(entry, "set aside"), reason=reason, traceback=traceback, due="")
+def _set_aside(entry: Entry, reason: str) -> Entry:
+    return replace(in_state(entry, "set aside"), reason=reason)

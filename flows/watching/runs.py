@@ -1,7 +1,7 @@
-"""The runs of recordings on the Prefect server: one for each content and output folder, whoever asks for it.
+"""The runs of recordings on the Prefect server: one for each content and output folder.
 
-The server is what decides. A run is known by its idempotency key, so that a second watcher, a lost ledger or a renamed
-copy finds the run that is there; what the machine failed goes on as the same run, never as another.
+The server decides. A run has an idempotency key, so that a second watcher, a lost ledger or a renamed copy finds the
+existing run. A run that failed because of the machine continues as the same run, never as another one.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ from tasks.failures import Failure, read_failure
 
 FLOW = "process"
 PAGE = 100
-"""Runs asked for at once; the server answers at most 200."""
+"""Runs per request; the server returns at most 200."""
 
 
 def key_of(digest: str, out: Path) -> str:
-    """What the run of a content in an output folder is known by."""
+    """The idempotency key of the run of a content in an output folder."""
     return hashlib.sha256(f"{digest} {out.resolve()}".encode()).hexdigest()
 
 
@@ -43,7 +43,7 @@ class Runs:
         self._deployment: UUID | None = None
 
     def parameters(self, sources: Sequence[str], name: str) -> dict[str, Any]:
-        """What a run of `process` is given."""
+        """The parameters of a run of `process`."""
         config = self._config.model_dump(mode="json")
         return {
             "sources": list(sources),
@@ -53,19 +53,19 @@ class Runs:
         }
 
     def find(self, digest: str) -> FlowRun | None:
-        """The run of a content, if there is one."""
-        wanted = FlowRunFilter(tags=FlowRunFilterTags(all_=[self._tag(digest)]))
+        """The run of a content; None if it has none."""
+        tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[self._tag(digest)]))
         with get_client(sync_client=True) as client:
-            found = client.read_flow_runs(
-                flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1
+            latest = client.read_flow_runs(
+                flow_run_filter=tagged, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1
             )
-        return found[0] if found else None
+        return latest[0] if latest else None
 
     def submit(self, digest: str, *, sources: Sequence[Path], name: str) -> FlowRun:
-        """The run of a content: the one that is there, or a new one.
+        """The run of a content: the existing one, or a new one.
 
         Raises:
-            ServerError: if nothing on the server runs this configuration.
+            ServerError: if the server has no deployment for this configuration.
         """
         with get_client(sync_client=True) as client:
             return client.create_flow_run_from_deployment(
@@ -93,34 +93,34 @@ class Runs:
 
 
 def read(ids: Sequence[str]) -> Mapping[str, FlowRun]:
-    """Runs by their ids; those that the server does not know are left out."""
-    found: dict[str, FlowRun] = {}
+    """Runs by their ids; unknown ids are left out."""
+    runs: dict[str, FlowRun] = {}
     with get_client(sync_client=True) as client:
         for start in range(0, len(ids), PAGE):
-            page = [UUID(one) for one in ids[start : start + PAGE]]
-            wanted = FlowRunFilter(id=FlowRunFilterId(any_=page))
-            found |= {str(run.id): run for run in client.read_flow_runs(flow_run_filter=wanted)}
-    return found
+            page = [UUID(run) for run in ids[start : start + PAGE]]
+            chosen = FlowRunFilter(id=FlowRunFilterId(any_=page))
+            runs |= {str(run.id): run for run in client.read_flow_runs(flow_run_filter=chosen)}
+    return runs
 
 
 def failure(run: FlowRun) -> Failure:
-    """Why a run failed; what did not come to say so was stopped from outside, or before it began."""
+    """Why a run failed; without a stored reason it was stopped from outside, or before it began."""
     with get_client(sync_client=True) as client:
-        found = read_failure(client, run.id) if run.state and run.state.is_failed() else None
-    message = (run.state.message if run.state else None) or "the run ended without a word"
-    return found or Failure("machine", " ".join(message.split()), "")
+        stored = read_failure(client, run.id) if run.state and run.state.is_failed() else None
+    message = (run.state.message if run.state else None) or "the run ended without a message"
+    return stored or Failure("machine", " ".join(message.split()), "")
 
 
-def again(
+def reschedule(
     run: UUID, *, why: str, seconds: float = 0, parameters: dict[str, Any] | None = None
 ) -> None:
-    """Let the same run go on after some seconds; what it has made is not made again.
+    """Continue the same run after some seconds; finished stages are not repeated.
 
     Args:
         run: its id.
         why: shown in the UI.
         seconds: to wait [s].
-        parameters: in place of those that it had.
+        parameters: new parameters; unchanged if None.
     """
     when = datetime.now(UTC) + timedelta(seconds=seconds)
     with get_client(sync_client=True) as client:
@@ -130,16 +130,16 @@ def again(
         client.set_flow_run_state(run, state, force=True)
 
 
-def change(run: UUID, parameters: dict[str, Any]) -> None:
-    """Give a run that has not ended other parameters: its files have another name now."""
+def update_parameters(run: UUID, parameters: dict[str, Any]) -> None:
+    """Replace the parameters of a run that has not ended, after its files were renamed."""
     with get_client(sync_client=True) as client:
         client.update_flow_run(run, parameters=parameters)
 
 
 def show_table(key: str, rows: Sequence[Mapping[str, str]], *, description: str) -> None:
-    """A table among the artifacts of the UI."""
+    """Create a table among the artifacts of the UI."""
     table = json.dumps(
-        [{name: one_line_escaped(what) for name, what in row.items()} for row in rows]
+        [{name: one_line_escaped(text) for name, text in row.items()} for row in rows]
     )
     artifact = ArtifactCreate(key=key, type="table", data=table, description=description)
     with get_client(sync_client=True) as client:

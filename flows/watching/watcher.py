@@ -1,4 +1,4 @@
-"""One look at a watched folder: what is new is waited for, what is still gets its run, what failed is judged."""
+"""One scan of a watched folder: settled recordings get their run, and runs that have ended get their outcome."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from filelock import BaseFileLock, Timeout
 
 from flows.watching import fingerprint, ledger, runs, settling
 from flows.watching.grouping import Arrival, arrivals
-from flows.watching.ledger import Entry, instant
+from flows.watching.ledger import Entry, utc_now
 from flows.watching.outcome import outcome_of
 from invae.config import WatchConfig, named
 from invae.errors import InputError
@@ -27,42 +27,42 @@ Entries = dict[str, Entry]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one scan found."""
+class Scan:
+    """The result of one scan."""
 
     entries: tuple[Entry, ...]
     changed: tuple[Entry, ...]
-    """Those that came into another state."""
+    """Entries with a new state or reason."""
     settled_in: float | None
-    """Time until the next of those that settle may be taken [s]; none if nothing settles."""
+    """Time until the next recording has settled [s]; None if none is settling."""
 
     @property
-    def under_way(self) -> bool:
-        """Whether a recording waits for its run, or has it now."""
+    def has_active_runs(self) -> bool:
+        """Whether a recording's run is waiting or running."""
         return any(entry.state in ("waiting", "running") for entry in self.entries)
 
 
 class Watcher:
-    """Scans one folder; any number of them, in any number of processes, may watch the same one."""
+    """Scans one folder; several watchers in several processes may watch the same folder."""
 
     def __init__(self, config: WatchConfig) -> None:
         self.config = config
         is_file = Path(config.config).is_file()
         read = named.load if is_file else named.pinned
         self._process = read(config.config)
-        self._version = f"{self._process.name}@{self._process.version}"
+
         self._out = Path(config.out)
         self._runs = runs.Runs(self._process, self._out)
 
-    def scan(self, say: Say = lambda _: None) -> Look | None:
-        """What there is now, after all that can be done at once was done; nothing while another one scans.
+    def scan(self, say: Say = lambda _: None) -> Scan | None:
+        """Scan the folder, submit runs and read their outcomes; None while another watcher scans.
 
         Args:
-            say: told of every recording that comes into another state, in a line.
+            say: called with one line for every recording whose state changes.
 
         Raises:
-            InputError: if the folder is gone.
-            ServerError: if nothing on the server runs the configuration.
+            InputError: if the folder is missing.
+            ServerError: if the server has no deployment for the configuration.
             OSError: if the ledger cannot be written.
         """
         try:
@@ -72,54 +72,53 @@ class Watcher:
         with turn:
             return self._scan(say)
 
-    def _scan(self, say: Say) -> Look:
+    def _scan(self, say: Say) -> Scan:
         before = {entry.key: entry for entry in ledger.read(self._out)}
         here = {arrival.key: arrival for arrival in arrivals(self.config)}
-        known = before | settling.looked_at(here, before, version=self._version)
+        known = before | settling.updated_entries(here, before)
         self._follow(known, here)
-        self._note(before, known, say)
-        for key in settling.settled(here, known, self.config):
-            taken = {key: self._taken(here[key], known)}
-            self._note(known, taken, say)
-            known |= taken
+        self._write(before, known, say)
+        for key in settling.settled_keys(here, known, self.config):
+            started = {key: self._started(here[key], known)}
+            self._write(known, started, say)
+            known |= started
         self._forget(known, here)
-        changed = tuple(e for k, e in known.items() if _standing(before.get(k)) != _standing(e))
-        if _aside(before) != _aside(known):
-            self._show(_aside(known))
-        return Look(tuple(known.values()), changed, settling.settled_in(here, known, self.config))
+        changed = tuple(e for k, e in known.items() if _status(before.get(k)) != _status(e))
+        if _set_aside(before) != _set_aside(known):
+            self._show(_set_aside(known))
+        settled_in = settling.seconds_until_settled(here, known, self.config)
+        return Scan(tuple(known.values()), changed, settled_in)
 
     def _follow(self, known: Entries, here: Mapping[str, Arrival]) -> None:
-        """Look at the runs; recordings whose run the server has lost settle again, and find or get one."""
+        """Read the outcomes of the runs; a recording whose run the server has lost settles again and gets a new one."""
         followed = [e for e in known.values() if e.state in ("waiting", "running") or e.asked]
-        found = runs.read([entry.flow_run for entry in followed if entry.flow_run])
+        by_id = runs.read([entry.flow_run for entry in followed if entry.flow_run])
         for entry in followed:
-            run = found.get(entry.flow_run)
+            run = by_id.get(entry.flow_run)
             if run is None:
-                lost = replace(entry, state="settling", since=instant(), flow_run="", asked=False)
+                lost = replace(entry, state="settling", since=utc_now(), flow_run="", asked=False)
                 known[entry.key] = lost
             elif entry.asked:
-                known[entry.key] = self._tried_again(entry, run, here.get(entry.key))
+                known[entry.key] = self._retried(entry, run, here.get(entry.key))
             else:
                 known[entry.key] = outcome_of(entry, run, self.config)
 
-    def _tried_again(self, entry: Entry, run: "FlowRun", arrival: Arrival | None) -> Entry:
-        """On request: the same run once more, under the configuration of today."""
+    def _retried(self, entry: Entry, run: "FlowRun", arrival: Arrival | None) -> Entry:
+        """Reschedule the same run, as requested, with the current configuration."""
         sources = [str(path) for path in arrival.sources] if arrival else run.parameters["sources"]
         parameters = self._runs.parameters(sources, entry.recording)
-        runs.again(run.id, why="tried again on request", parameters=parameters)
+        runs.reschedule(run.id, why="tried again on request", parameters=parameters)
         return replace(
             entry,
             state="waiting",
-            since=instant(),
+            since=utc_now(),
             reason="",
-            traceback="",
-            config=self._version,
             attempts=0,
             asked=False,
         )
 
-    def _taken(self, arrival: Arrival, known: Mapping[str, Entry]) -> Entry:
-        """The entry of a recording that has settled, with its run."""
+    def _started(self, arrival: Arrival, known: Mapping[str, Entry]) -> Entry:
+        """Find or submit the run of a settled recording; returns its entry."""
         entry = known[arrival.key]
         try:
             digest = fingerprint.content_digest(arrival.files)
@@ -129,9 +128,9 @@ class Watcher:
         except InputError as error:
             if not all(file.exists() for file in arrival.files):
                 return entry
-            return replace(entry, state="set aside", since=instant(), reason=str(error))
+            return replace(entry, state="set aside", since=utc_now(), reason=str(error))
         if mark != entry.fingerprint:
-            return replace(entry, since=instant(), fingerprint=mark)
+            return replace(entry, since=utc_now(), fingerprint=mark)
         run = self._runs.find(digest)
         if run is None:
             name = self._free_name(arrival, digest, known)
@@ -139,41 +138,41 @@ class Watcher:
         return self._with_run(arrival, replace(entry, digest=digest), run)
 
     def _with_run(self, arrival: Arrival, entry: Entry, run: "FlowRun") -> Entry:
-        """The entry under the name of its run, which has another one if it is a copy or was renamed."""
-        theirs, ours = run.parameters["sources"], [str(path) for path in arrival.sources]
+        """The entry with its run, under the run's name, which differs for a copy or a renamed file."""
+        run_sources, sources = run.parameters["sources"], [str(path) for path in arrival.sources]
         name, reason = str(run.parameters["name"]), ""
-        if theirs != ours and all(Path(path).exists() for path in theirs):
-            reason = f"the same content as {theirs[0]}"
-        elif theirs != ours and not (run.state and run.state.is_completed()):
-            runs.change(run.id, self._runs.parameters(ours, name))
-        taken = replace(
+        if run_sources != sources and all(Path(path).exists() for path in run_sources):
+            reason = f"the same content as {run_sources[0]}"
+        elif run_sources != sources and not (run.state and run.state.is_completed()):
+            runs.update_parameters(run.id, self._runs.parameters(sources, name))
+        waiting = replace(
             entry,
             recording=name,
             state="waiting",
-            since=instant(),
+            since=utc_now(),
             flow_run=str(run.id),
             reason=reason,
         )
-        return outcome_of(taken, run, self.config)
+        return outcome_of(waiting, run, self.config)
 
     def _free_name(self, arrival: Arrival, digest: str, known: Mapping[str, Entry]) -> str:
-        """The arrival's name, made longer if another recording has it."""
+        """The arrival's name, with a part of its digest if another recording has that name."""
         taken = {e.recording for key, e in known.items() if key != arrival.key and e.digest}
-        before = read_record(self._out / arrival.name).get("paths")
-        if arrival.name in taken or before not in (None, [str(path) for path in arrival.sources]):
+        paths = read_record(self._out / arrival.name).get("paths")
+        if arrival.name in taken or paths not in (None, [str(path) for path in arrival.sources]):
             return f"{arrival.name}-{digest[:8]}"
         return arrival.name
 
-    def _note(self, before: Mapping[str, Entry], after: Mapping[str, Entry], say: Say) -> None:
-        """Write down what has changed, and tell of those that came into another state."""
+    def _write(self, before: Mapping[str, Entry], after: Mapping[str, Entry], say: Say) -> None:
+        """Write the changed entries into the ledger, and report new states."""
         changed = [entry for key, entry in after.items() if entry != before.get(key)]
         ledger.write(self._out, changed)
         for entry in changed:
-            if _standing(before.get(entry.key)) != _standing(entry):
+            if _status(before.get(entry.key)) != _status(entry):
                 say(f"{entry.recording}: {entry.state}{': ' if entry.reason else ''}{entry.reason}")
 
     def _forget(self, known: Entries, here: Mapping[str, Arrival]) -> None:
-        """Drop what is no longer there: renamed, taken away before its turn or after it was set aside."""
+        """Remove missing recordings that were renamed, had no run yet, or were set aside."""
         present = {entry.digest for key, entry in known.items() if key in here} - {""}
         gone = [
             key
@@ -185,7 +184,7 @@ class Watcher:
         for key in gone:
             del known[key]
 
-    def _show(self, aside: Iterable[Entry]) -> None:
+    def _show(self, entries: Iterable[Entry]) -> None:
         rows = [
             {
                 "recording": e.recording,
@@ -193,39 +192,39 @@ class Watcher:
                 "since": e.since,
                 "reason": e.reason,
             }
-            for e in aside
+            for e in entries
         ]
         runs.show_table(
             key_of("set-aside", self._process.name), rows, description="Recordings set aside"
         )
 
 
-def _standing(entry: Entry | None) -> tuple[str, str] | None:
+def _status(entry: Entry | None) -> tuple[str, str] | None:
     return None if entry is None else (entry.state, entry.reason)
 
 
-def _aside(entries: Mapping[str, Entry]) -> list[Entry]:
+def _set_aside(entries: Mapping[str, Entry]) -> list[Entry]:
     return [entry for entry in entries.values() if entry.state == "set aside"]
 
 
 def turn_lock(out: Path) -> BaseFileLock:
-    """Held while a watcher scans: one at a time for each output folder."""
+    """The lock that a watcher holds while it scans: one at a time for each output folder."""
     return kernel_lock(out / ledger.FOLDER / TURN, waits=False)
 
 
-def try_again(out: Path, name: str) -> Entry:
-    """Ask that a recording be tried again at the next scan, by its name or that of a file.
+def request_retry(out: Path, name: str) -> Entry:
+    """Request that a recording be tried again at the next scan, by its name or the name of a file.
 
     Raises:
-        InputError: if nothing of that name was set aside.
+        InputError: if no recording of that name is set aside.
     """
     entries = [entry for entry in ledger.read(out) if entry.state == "set aside"]
     for entry in entries:
         if name == entry.recording or name in (entry.key, Path(entry.key).name):
-            wanted = replace(entry, asked=True)
-            if not entry.flow_run:  # nothing ever ran: a look at the file is what is wanted
-                wanted = replace(entry, state="settling", fingerprint="", reason="")
-            ledger.write(out, [wanted])
+            requested = replace(entry, asked=True)
+            if not entry.flow_run:  # it never ran: its file must be read again
+                requested = replace(entry, state="settling", fingerprint="", reason="")
+            ledger.write(out, [requested])
             return entry
-    names = ", ".join(entry.recording for entry in entries) or "nothing"
-    raise InputError(f"{name!r} was not set aside in {out}; {names} was")
+    names = ", ".join(entry.recording for entry in entries) or "none"
+    raise InputError(f"{name!r} is not set aside in {out}; set aside: {names}")

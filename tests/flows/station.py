@@ -62,6 +62,14 @@ class Station:
         answer.raise_for_status()
         return answer.json()
 
+    def failure_of(self, entry: Entry) -> str:
+        """The table with the reason and traceback of a recording's run, as the server stores it."""
+        wanted = {"flow_runs": {"id": {"any_": [entry.flow_run]}}}
+        answer = httpx.post(f"{self.api}/artifacts/filter", json=wanted, timeout=60)
+        answer.raise_for_status()
+        (table,) = [one["data"] for one in answer.json() if one["key"].endswith("-failure")]
+        return str(table)
+
     @property
     def started(self) -> list[psutil.Process]:
         """Everything that the command has started and that lives."""

@@ -48,7 +48,7 @@ def watched(folder: Path, out: Path, config: str, settings: Sequence[str] | None
 
     out = as_local_path(out, what="what is watched, and its ledger,")
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give the one that recordings arrive in")
+        raise InputError(f"{folder} is not a folder; give the one that recordings arrive in")
     name = str(Path(config).resolve()) if Path(config).is_file() else config
     named.load(name)
     places = {"folder": str(folder.resolve()), "out": str(out.resolve()), "config": name}
@@ -125,7 +125,7 @@ def _steps(plan: Plan, say: Say) -> Iterator[None]:
 
     follower = Follower(Watcher(plan.watch), say)
     say(f"new recordings in {plan.watch.folder} are processed with {plan.watch.config}")
-    while not (plan.once and follower.is_through):
+    while not (plan.once and follower.is_idle):
         follower.step()
         yield
 

@@ -43,10 +43,10 @@ def watch(
 
       invae watch /instrument/outbox --out results --retry scan_0007
     """
-    from flows.watching.watcher import try_again
+    from flows.watching.watcher import request_retry
 
     if retry is not None:
-        entry = try_again(out, retry)
+        entry = request_retry(out, retry)
         answer(f"{entry.recording} is tried again at the next scan (it was: {entry.reason})")
         return
     watched = daemon.watched(folder, out, config, settings)

@@ -14,7 +14,7 @@ from flows.service import server
 
 RUN = """
 import sys, time
-from flows import server
+from flows.service import server
 server.prepare_environment(verbose=False)
 with server.prefect_api(lambda text: print(text, flush=True)) as address:
     print(address, flush=True)

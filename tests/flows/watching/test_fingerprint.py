@@ -33,7 +33,7 @@ def test_every_byte_of_every_file_counts(pair):
 def test_what_is_left_alone_is_the_same(pair):
     mark = fingerprint.fingerprint(pair)
     assert fingerprint.fingerprint(pair) == mark
-    assert fingerprint.is_same(pair, mark)
+    assert fingerprint.is_unchanged(pair, mark)
 
 
 @pytest.mark.parametrize("n_bytes", [1, 70_000])
@@ -41,7 +41,7 @@ def test_growth_is_seen(pair, n_bytes):
     mark = fingerprint.fingerprint(pair)
     with pair[0].open("ab") as file:
         file.write(b"x" * n_bytes)
-    assert not fingerprint.is_same(pair, mark)
+    assert not fingerprint.is_unchanged(pair, mark)
 
 
 def test_writing_that_leaves_size_and_time_is_seen_in_samples(pair):
@@ -49,14 +49,14 @@ def test_writing_that_leaves_size_and_time_is_seen_in_samples(pair):
     with pair[0].open("r+b") as file:
         file.write(b"y" * 1000)
     os.utime(pair[0], ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert fingerprint.is_same(pair, mark)
+    assert fingerprint.is_unchanged(pair, mark)
     assert fingerprint.fingerprint(pair) != mark
 
 
 def test_other_rights_are_seen(pair):
     mark = fingerprint.fingerprint(pair)
     pair[0].chmod(0o600 if pair[0].stat().st_mode & 0o777 != 0o600 else 0o644)
-    assert not fingerprint.is_same(pair, mark)
+    assert not fingerprint.is_unchanged(pair, mark)
 
 
 def test_files_in_a_store_count(tmp_path):
@@ -65,6 +65,6 @@ def test_files_in_a_store_count(tmp_path):
     (store / "c" / "0").write_bytes(b"chunk")
     mark, digest = fingerprint.fingerprint([store]), fingerprint.content_digest([store])
     (store / "c" / "1").write_bytes(b"chunk")
-    assert not fingerprint.is_same([store], mark)
+    assert not fingerprint.is_unchanged([store], mark)
     assert fingerprint.content_digest([store]) != digest
     assert fingerprint.n_bytes([store]) == 10

@@ -138,7 +138,7 @@ def test_pipes_are_never_opened(box, watched):
 def test_names_that_are_no_text_are_refused_in_text(box, watched):
     (Path(os.fsdecode(os.fsencode(box) + b"/scan_\xff.npy"))).write_bytes(b"x")
     (one,) = arrivals(watched())
-    assert r"scan_\udcff.npy: its name is no text" in one.fault
+    assert r"scan_\udcff.npy: its name is not valid UTF-8" in one.fault
     assert one.name == "scan"
 
 
@@ -148,5 +148,5 @@ def test_names_are_data(box, found):
 
 
 def test_a_folder_that_is_none_is_named(tmp_path, watched):
-    with pytest.raises(InputError, match=r"nowhere is no folder; give the one"):
+    with pytest.raises(InputError, match=r"nowhere is not a folder; give the one"):
         arrivals(watched(folder=str(tmp_path / "nowhere")))

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from flows.watching import ledger
 for n in range(50):
-    entry = ledger.Entry(f"r{n}", (f"/{sys.argv[2]}/{n}",), "", "waiting", "now", traceback="x" * 6000)
+    entry = ledger.Entry(f"r{n}", (f"/{sys.argv[2]}/{n}",), "", "waiting", "now", reason="x" * 6000)
     ledger.write(Path(sys.argv[1]), [entry])
 """
 
@@ -46,11 +46,19 @@ def test_a_forgotten_recording_is_gone_and_may_come_back(tmp_path):
 
 def test_a_line_that_was_cut_off_costs_nothing_else(tmp_path):
     ledger.write(tmp_path, [FIRST])
-    with ledger.place(tmp_path).open("ab") as file:
+    with ledger.path_of(tmp_path).open("ab") as file:
         file.write(b'{"recording": "scan_9", "fil')
     assert ledger.read(tmp_path) == [FIRST]
     ledger.write(tmp_path, [SECOND])
     assert ledger.read(tmp_path) == [FIRST, SECOND]
+
+
+def test_fields_of_another_version_are_ignored(tmp_path):
+    ledger.write(tmp_path, [FIRST])
+    path = ledger.path_of(tmp_path)
+    path.write_text(path.read_text().replace('"digest"', '"due": "", "digest"'))
+    assert '"due"' in path.read_text()
+    assert ledger.read(tmp_path) == [FIRST]
 
 
 def test_names_that_are_no_text_survive(tmp_path):
@@ -60,10 +68,10 @@ def test_names_that_are_no_text_survive(tmp_path):
 
 
 def test_a_long_history_is_written_anew(tmp_path):
-    long = replace(FIRST, traceback="x" * 400_000)
+    long = replace(FIRST, reason="x" * 400_000)
     for _ in range(6):
         ledger.write(tmp_path, [long, SECOND])
-    assert ledger.place(tmp_path).stat().st_size < 3 * 400_000
+    assert ledger.path_of(tmp_path).stat().st_size < 3 * 400_000
     assert ledger.read(tmp_path) == [long, SECOND]
 
 

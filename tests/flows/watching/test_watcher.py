@@ -19,7 +19,7 @@ from flows.process import process
 from flows.service.server import ServerError
 from flows.watching import ledger, polling, runs
 from flows.watching.ledger import Entry
-from flows.watching.watcher import Watcher, try_again, turn_lock
+from flows.watching.watcher import Watcher, request_retry, turn_lock
 from invae.config import named
 from invae.errors import InputError
 from tasks import failures
@@ -60,7 +60,7 @@ def n_runs(*found: Entry) -> int:
 def test_a_recording_waits_for_its_run_then_has_it_then_is_done(watcher, box):
     write_images(box / "a.npy", seed=1)
     waiting = entries(watcher)["a.npy"]
-    assert (waiting.state, waiting.recording, waiting.config) == ("waiting", "a", "tiny@3")
+    assert (waiting.state, waiting.recording) == ("waiting", "a")
     run = run_of(waiting)
     assert run.name == "process a"
     assert run.parameters["sources"] == [str(box / "a.npy")]
@@ -232,7 +232,7 @@ def test_a_recording_that_cannot_be_read_is_set_aside_with_reason_and_traceback(
     aside = entries(watcher)["a.npy"]
     assert aside.state == "set aside"
     assert aside.reason == "a.npy: is not what .npy stands for; copy it again"
-    assert "Traceback" in aside.traceback
+    assert "Traceback" in runs.failure(run_of(aside)).traceback
     assert entries(watcher)["a.npy"] == aside, "and stays there"
 
 
@@ -274,7 +274,7 @@ def test_it_is_tried_again_on_request_as_the_same_run(watcher, box):
     entry = entries_of_one(watcher, box, seed=30)
     fail(entry, InputError("broken"))
     entries(watcher)
-    try_again(Path(watcher.config.out), "a")
+    request_retry(Path(watcher.config.out), "a")
     again = entries(watcher)["a.npy"]
     assert (again.state, again.reason, again.flow_run) == ("waiting", "", entry.flow_run)
     run = run_of(again)
@@ -285,8 +285,8 @@ def test_it_is_tried_again_on_request_as_the_same_run(watcher, box):
 
 def test_only_what_was_set_aside_is_tried_again(watcher, box):
     entries_of_one(watcher, box, seed=31)
-    with pytest.raises(InputError, match=r"'a' was not set aside in .*out; nothing was"):
-        try_again(Path(watcher.config.out), "a")
+    with pytest.raises(InputError, match=r"'a' is not set aside in .*out; set aside: none"):
+        request_retry(Path(watcher.config.out), "a")
 
 
 def test_the_machine_is_given_time_and_the_recording_the_same_run(watcher, box):
@@ -310,8 +310,9 @@ def test_waits_double_and_end_in_being_set_aside(deployed, watched, box):
     for _ in range(2):
         come_to(entry, Crashed(message="Process exited with status code -9"))
         waiting = entries(watcher)["a.npy"]
-        left = datetime.fromisoformat(waiting.due) - datetime.now(UTC)
-        waits.append(left.total_seconds())
+        due = run_of(waiting).next_scheduled_start_time
+        assert due is not None
+        waits.append((due - datetime.now(UTC)).total_seconds())
     assert waits == [pytest.approx(1000, abs=60), pytest.approx(2000, abs=60)]
     come_to(entry, Crashed(message="Process exited with status code -9"))
     aside = entries(watcher)["a.npy"]
@@ -367,11 +368,11 @@ def test_the_ledger_is_not_touched_when_nothing_happens(watcher, box):
     entry = entries_of_one(watcher, box, seed=38)
     come_to(entry, Completed())
     entries(watcher)
-    size = ledger.place(Path(watcher.config.out)).stat().st_size
+    size = ledger.path_of(Path(watcher.config.out)).stat().st_size
     look = watcher.scan()
     assert look is not None
     assert look.changed == ()
-    assert ledger.place(Path(watcher.config.out)).stat().st_size == size
+    assert ledger.path_of(Path(watcher.config.out)).stat().st_size == size
 
 
 def test_what_was_known_of_another_state_is_replaced_not_kept(watcher, box):

@@ -30,15 +30,15 @@ def test_a_killed_training_goes_on_to_the_weights_of_an_undisturbed_one(tmp_path
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     assert execute(["train-finder", "--out", str(undisturbed), *sets]) == 0
     steps: list[int] = []
-    move = console.Lines.move
+    advance = console.Lines.advance
 
     def interrupted(self, stage: str, done: int, total: int, note: str) -> None:
         steps.append(done)
-        move(self, stage, done, total, note)
+        advance(self, stage, done, total, note)
         if done == 5 and len(steps) == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(console.Lines, "move", interrupted)
+    monkeypatch.setattr(console.Lines, "advance", interrupted)
     assert execute(["train-finder", "--out", str(killed), *sets]) != 0
     assert not killed.exists()
     assert execute(["train-finder", "--out", str(killed), *sets]) == 0
