@@ -64,5 +64,9 @@ class WorkerLost(MachineError):
     """A worker process that has ended unexpectedly."""
 
 
+class ServerError(InvaeError):
+    """A Prefect server that does not start or answer, or lacks a deployment."""
+
+
 class ClusterError(InvaeError):
     """A Dask cluster that does not answer, has no workers or runs other code."""

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from invae.errors import visible
+
 HIDDEN = "***"
 
 PLACES = ("PWD", "OLDPWD")
@@ -36,6 +38,11 @@ def redacted(text: str) -> str:
     for pattern in (_BEARER, _VALUE):
         text = pattern.sub(rf"\g<kept>{HIDDEN}", text)
     return _USER.sub(rf"\g<kept>{HIDDEN}@", text)
+
+
+def one_line(text: str) -> str:
+    """The text in one line, with secrets masked and without control characters."""
+    return visible(redacted(" ".join(text.split())))
 
 
 def holds_secret(text: str) -> bool:

@@ -42,12 +42,6 @@ def answer(text: object) -> None:
 
 def complain(text: str) -> None:
     """Write a line that says what went wrong."""
+    from invae.redaction import one_line
+
     print(f"invae: {one_line(text)}", file=sys.stderr)
-
-
-def one_line(text: str) -> str:
-    """The text in one line, without secrets, and without what would steer the terminal."""
-    from invae.errors import visible
-    from invae.redaction import redacted
-
-    return visible(redacted(" ".join(text.split())))

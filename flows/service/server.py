@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from invae.errors import InvaeError
+from invae.errors import ServerError
 
 if TYPE_CHECKING:
     import uvicorn
@@ -55,10 +55,6 @@ WITHOUT_SCHEDULES = {
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0",)
 """Addresses that are listened on and cannot be called."""
-
-
-class ServerError(InvaeError):
-    """The Prefect server did not start."""
 
 
 def prepare_environment(*, verbose: bool) -> None:

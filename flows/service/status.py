@@ -7,9 +7,9 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flows.cli.terminal import one_line
 from flows.service.doctor.reachable import Reached, reached
 from flows.watching import ledger
+from invae.redaction import one_line
 from invae.stages import stages
 from invae.storage import store
 from invae.storage.location import as_path

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 
 from flows.service import runner, server
 from flows.service.runner import READY, Served
-from flows.service.server import LOOPBACK, LocalServer, ServerError, last_line
-from invae.errors import ConfigError
+from flows.service.server import LOOPBACK, LocalServer, last_line
+from invae.errors import ConfigError, ServerError
 
 PORT = 4200
 AUTHENTICATION = "PREFECT_SERVER_API_AUTH_STRING"

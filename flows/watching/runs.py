@@ -20,8 +20,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 from prefect.states import AwaitingRetry, Scheduled
 
-from flows.service.server import ServerError
 from invae.config import ProcessConfig
+from invae.errors import ServerError
 from tasks.artifacts import one_line_escaped
 from tasks.failures import Failure, read_failure
 

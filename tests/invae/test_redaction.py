@@ -3,7 +3,7 @@
 import pytest
 
 from invae.config import ProcessConfig
-from invae.redaction import holds_secret, redacted, redacted_json
+from invae.redaction import holds_secret, one_line, redacted, redacted_json
 
 SECRETS = [
     ("http://operator:hunter2@facility:4200/api", "http://***@facility:4200/api"),
@@ -67,3 +67,8 @@ def test_the_folder_that_a_shell_is_in_is_no_secret(monkeypatch):
     monkeypatch.setenv("OLDPWD", "/data/archive")
     told = "/data/outbox/scan.ibw was at /data/archive"
     assert redacted(told) == told
+
+
+def test_text_in_one_line_holds_no_secret_and_no_control_character():
+    text = "lost http://operator:hunter2@facility:4200/api\n  at\tonce\x1b[2J"
+    assert one_line(text) == "lost http://***@facility:4200/api at once\ufffd[2J"

@@ -9,7 +9,7 @@ from rich.console import Console
 from flows.cli.console import Lines, shown
 from flows.service import server
 from invae.config import ProcessConfig
-from invae.errors import ConfigError, InputError, InvaeError, StoreError
+from invae.errors import ConfigError, InputError, InvaeError, ServerError, StoreError
 from invae.stages import stages, versions
 from invae.storage import store
 from invae.storage.location import ObjectPath, as_path
@@ -171,7 +171,7 @@ def _with_server(
             flow()
         except UNREACHABLE as error:
             if not is_done():
-                raise server.ServerError(
+                raise ServerError(
                     f"the Prefect server at {address} was lost ({error}); the same command goes on"
                 ) from error
             console.print("the Prefect server was lost on the way; the results are complete")

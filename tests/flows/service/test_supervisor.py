@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from flows.cli.main import execute
-from flows.service.server import LocalServer, ServerError
+from flows.service.server import LocalServer
 from flows.service.supervisor import AUTHENTICATION, refuse_strangers
-from invae.errors import ConfigError
+from invae.errors import ConfigError, ServerError
 from tests.flows.station import RUN, Serve, stations
 from tests.flows.watching.conftest import TINY, write_images
 

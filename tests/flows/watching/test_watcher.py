@@ -16,12 +16,11 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Running, State
 
 from flows.process import process
-from flows.service.server import ServerError
 from flows.watching import ledger, polling, runs
 from flows.watching.ledger import Entry
 from flows.watching.watcher import Watcher, request_retry, turn_lock
 from invae.config import named
-from invae.errors import InputError
+from invae.errors import InputError, ServerError
 from tasks import failures
 from tests.flows.watching.conftest import write_images
 
