@@ -1,7 +1,7 @@
-"""Bring everything of `deployments/` to the server that PREFECT_API_URL names: `python -m deployments.apply`.
+"""Registers everything in `deployments/` on the server that PREFECT_API_URL names: `python -m deployments.apply`.
 
-Pools and the GPU's slot stay as they are if they are there, deployments and automations become what the files say; so it may be run at any
-time, and is after every upgrade. Nothing is taken away.
+Existing pools and the GPU's slot are not changed; deployments and automations are updated from the files. Run it after every upgrade, or at
+any other time. It deletes nothing.
 """
 
 import os
@@ -31,15 +31,15 @@ NEEDED = {
     "INVAE_RESULTS": "folder or address where results go",
     "INVAE_SCHEDULER": "threads, or the address of a Dask scheduler",
 }
-"""Variables of the environment that the files refer to."""
+"""Environment variables that the files refer to."""
 
 
 def apply(environment: Mapping[str, str]) -> None:
-    """Make pools, the GPU's slot, deployments and automations what the files say.
+    """Register pools, the GPU's slot, deployments and automations.
 
     Raises:
         ConfigError: if a variable is not set.
-        InvaeError: if a deployment cannot be made.
+        InvaeError: if Prefect refuses a deployment.
     """
     for name, meaning in NEEDED.items():
         if not environment.get(name):
@@ -55,7 +55,7 @@ def apply(environment: Mapping[str, str]) -> None:
 
 
 def pools() -> list[str]:
-    """Names of the pools that the deployments name."""
+    """Names of the pools of all deployments."""
     deployments: list[dict[str, Any]] = yaml.safe_load(DEPLOYMENTS.read_text())["deployments"]
     return sorted({deployment["work_pool"]["name"] for deployment in deployments})
 
@@ -67,7 +67,7 @@ def automations() -> list[AutomationCore]:
 
 
 def make_pool(client: SyncPrefectClient, name: str) -> str:
-    """Make a pool of processes, unless it is there; what has been done."""
+    """Create a pool of processes unless it exists; returns the action."""
     try:
         client.read_work_pool(name)
     except ObjectNotFound:
@@ -75,30 +75,30 @@ def make_pool(client: SyncPrefectClient, name: str) -> str:
         client.create_work_pool(
             WorkPoolCreate(name=name, type="process", base_job_template=template)
         )
-        return "made"
-    return "there"
+        return "created"
+    return "exists"
 
 
 def make_automation(client: SyncPrefectClient, automation: AutomationCore) -> str:
-    """Make an automation, or make those of its name equal to it; what has been done."""
-    found = client.read_automations_by_name(automation.name)
-    for known in found:
-        client.update_automation(known.id, automation)
-    if not found:
+    """Create an automation, or update those of the same name; returns the action."""
+    existing = client.read_automations_by_name(automation.name)
+    for old in existing:
+        client.update_automation(old.id, automation)
+    if not existing:
         client.create_automation(automation)
-    return "replaced" if found else "made"
+    return "updated" if existing else "created"
 
 
 def deploy() -> None:
-    """Hand the deployments to the server.
+    """Register the deployments on the server.
 
     Raises:
-        InvaeError: if Prefect says no.
+        InvaeError: if Prefect refuses one.
     """
     words = ["--no-prompt", "deploy", "--prefect-file", str(DEPLOYMENTS), "--all"]
     answer = subprocess.run([sys.executable, "-m", "prefect", *words], check=False)
     if answer.returncode:
-        raise InvaeError(f"{DEPLOYMENTS} was not deployed; what Prefect says stands above")
+        raise InvaeError(f"{DEPLOYMENTS} was not deployed; see Prefect's message above")
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def test_a_run_killed_with_its_runner_is_crashed_and_a_healthy_one_is_not(
         for name in ("killed", "healthy")
     }
     with temporary_settings({PREFECT_API_URL: address}), get_client(sync_client=True) as client:
-        assert apply.make_automation(client, zombies()) == "made"
-        assert apply.make_automation(client, zombies()) == "replaced"
+        assert apply.make_automation(client, zombies()) == "created"
+        assert apply.make_automation(client, zombies()) == "updated"
         until(lambda: len(client.read_deployments()) == 2, "both deployments")
         runs = {
             name: run_deployment(f"wait/{name}", parameters={"seconds": 900}, timeout=0).id
