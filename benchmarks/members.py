@@ -14,7 +14,8 @@ from benchmarks.timing import median_seconds
 from invae.config import ModelConfig
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
-from invae.models.objective import Objective, evaluate
+from invae.models.evaluation import evaluate
+from invae.models.objective import Objective
 
 N_MEMBERS, BATCH, SIDE, REPEATS = 8, 64, 48, 15
 FAMILIES = ("VAE", "rVAE", "rtVAE")

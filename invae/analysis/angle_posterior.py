@@ -10,8 +10,8 @@ import xarray as xr
 from invae import dims
 from invae.analysis.examples import PIXELS, patches_of
 from invae.embedding.embed import settled, unlabelled
+from invae.models.evaluation import evaluate
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal, log_wrapped_normal
-from invae.models.objective import evaluate
 from invae.storage import store
 from invae.training.batches import Batches, open_patches
 from invae.training.checkpoint import device_of

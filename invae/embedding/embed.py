@@ -18,6 +18,7 @@ from invae.config import ComputeConfig, EmbedConfig
 from invae.latent_table import row_of, variable_of
 from invae.models.batch import Known, Patches
 from invae.models.canvas import ShiftPosterior
+from invae.models.evaluation import Evaluation, evaluate
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal
 from invae.models.latents import (
     Categorical,
@@ -28,7 +29,6 @@ from invae.models.latents import (
     Posterior,
     Relaxed,
 )
-from invae.models.objective import Evaluation, evaluate
 from invae.models.pose_search.estimate import Found, FoundAngle
 from invae.models.vae import VAE
 from invae.progress import Progress, silent

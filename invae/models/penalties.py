@@ -1,6 +1,6 @@
-"""Penalties: plain functions of latents, reconstruction and what is known of patches, one value per patch.
+"""Penalties: plain functions of latent variables, reconstructions and annotations, with one value per patch.
 
-Two are built in; any other is named `module:function` in the configuration, imported when a training begins, and called as
+Two are built in. Any other is named `module:function` in the configuration, is imported when a training begins, and is called as
 `function(view, **options)`. Only training does this: a saved model is loaded and used without the code of its penalties.
 """
 
@@ -22,7 +22,7 @@ from invae.models.generators import Picture
 from invae.models.latents import Latents, Normal, Point, Posterior
 
 REACH = 3.0
-"""Lengths beyond which two sites are no neighbours."""
+"""Largest distance of neighbouring sites, in units of `length`."""
 LEAST_NEIGHBOURS = 0.1
 """Mean weight of the neighbours of a patch below which `smooth` fades: one chance pair must not move the whole batch."""
 TINY = 1e-6
@@ -30,12 +30,12 @@ TINY = 1e-6
 
 @dataclass(frozen=True)
 class PenaltyView:
-    """What a penalty sees of a batch."""
+    """A batch as penalties see it."""
 
     latents: Latents
-    """Values by name as drawn for this step, the most probable of those inferred exactly; in the model's units."""
+    """Values by name: those drawn for this step, and the most probable ones where inference is exact; in the model's units."""
     posterior: Mapping[str, Posterior]
-    """Posteriors by name, as the encoders or Bayes' rule give them."""
+    """Posteriors by name, from encoders or Bayes' rule."""
     patches: Patches
     """In the data's own units."""
     decode: Callable[[Latents], Picture]
@@ -43,18 +43,18 @@ class PenaltyView:
 
     @property
     def known(self) -> Known:
-        """What is known of the patches beside their pixels."""
+        """Annotations of the patches."""
         return self.patches.known
 
     @cached_property
     def content(self) -> Float[Tensor, "batch latent"]:
-        """The posterior's mean of the content: what the encoder says, without the noise of the draw."""
-        found = self.posterior.get("content")
-        return found.mean if isinstance(found, Normal | Point) else self.latents["content"]
+        """Posterior mean of the content, without the noise of the draw."""
+        posterior = self.posterior.get("content")
+        return posterior.mean if isinstance(posterior, Normal | Point) else self.latents["content"]
 
     @cached_property
     def reconstruction(self) -> Float[Tensor, "batch channel y x"]:
-        """Expected patches of these latents, in the data's own units; decoded when first asked for."""
+        """Expected patches of these latents, in the data's own units; decoded at the first access."""
         return self.decode(self.latents).mean
 
 
@@ -74,14 +74,14 @@ class Penalty:
         """One value per patch, without the weight.
 
         Raises:
-            ConfigError: The function gives something else.
+            ConfigError: The function returns something else.
         """
         values = self.function(view, **self.options)
         shape = (len(view.patches),)
         if not isinstance(values, Tensor) or values.shape != shape:
-            found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            result = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise ConfigError(
-                f"penalty {self.name!r} gave {found}; a tensor of shape {shape} is needed"
+                f"penalty {self.name!r} returned {result}; a tensor of shape {shape} is needed"
             )
         return values
 
@@ -95,10 +95,10 @@ def follow(
     by: str = "correlation",
     sign: int = 1,
 ) -> Float[Tensor, " batch"]:
-    """Makes a content dimension follow a known variable; 0 where that is not known.
+    """Makes a content dimension follow a known variable; 0 where the variable is unknown.
 
-    By `correlation`: 1 − r over the batch, between 0 and 2, whatever the scale of either. By `difference`: the squared distance
-    to the variable standardised over the batch, so that the content also takes its scale.
+    By `correlation`: 1 − r over the batch, between 0 and 2, independent of the scale of either. By `difference`: the squared
+    distance to the variable standardised over the batch, which also fixes the scale of the content.
 
     Args:
         view: The batch.
@@ -106,7 +106,7 @@ def follow(
         column: Which number of the variable.
         dimension: Which content dimension, from 0.
         by: `correlation` or `difference`.
-        sign: 1, or −1 to make it fall as the variable rises.
+        sign: 1, or −1 for a content that falls as the variable rises.
     """
     if by not in ("correlation", "difference"):
         raise ConfigError(f"follow: by {by!r} is unknown; choose 'correlation' or 'difference'")
@@ -126,20 +126,20 @@ def follow(
 def smooth(
     view: PenaltyView, *, length: float, frames: float = 0.5, dimension: int | None = None
 ) -> Float[Tensor, " batch"]:
-    """Makes neighbouring sites have similar content: 0 for a field without steps, about 1 for one without order.
+    """Makes the content of neighbouring sites similar: 0 for a constant field, about 1 for a field without order.
 
-    Every pair of a batch counts with exp(−d²/2), d being the distance in units of `length` within a frame and of `frames` from
-    frame to frame. The sum of squared differences over such pairs is held against the variance of the content (so shrinking the
-    content does not help) and the sum of weights (so the value does not depend on how many neighbours chance has put into the
-    batch, down to a tenth of one per patch; below that it fades). Larger batches and fewer sites bring more pairs.
+    Every pair of a batch has the weight exp(−d²/2), where d is the distance in units of `length` within a frame and of `frames`
+    between frames. The weighted sum of squared differences is divided by the variance of the content (so shrinking the content
+    does not help) and by the sum of weights (so the value does not depend on the number of neighbours that a random batch
+    contains, down to a tenth of one per patch; below that it fades). Larger batches and fewer sites give more pairs.
 
     Args:
-        view: The batch; needs the places of its sites.
-        length: Distance over which the content may not change much [pixel].
-        frames: The same from frame to frame [frame].
-        dimension: The content dimension meant, from 0; all when empty.
+        view: The batch; its sites need places.
+        length: Distance over which the content is to change little [pixel].
+        frames: The same between frames [frame].
+        dimension: A content dimension, from 0; all when empty.
 
-    Source: Geary 1954, doi:10.2307/2986645, of which this is the share of each patch.
+    Source: Geary 1954, doi:10.2307/2986645; this is the contribution of each patch.
     """
     if length <= 0 or frames <= 0:
         raise ConfigError(f"smooth: length {length:g} and frames {frames:g} must be above 0")
@@ -159,20 +159,20 @@ def smooth(
 BUILT_IN: Mapping[str, Function] = {"follow": follow, "smooth": smooth}
 
 
-def find(penalties: Sequence[PenaltyConfig]) -> tuple[Penalty, ...]:
-    """The functions that a configuration names, ready to be called; imports their modules.
+def load_penalties(penalties: Sequence[PenaltyConfig]) -> tuple[Penalty, ...]:
+    """The penalties of a configuration, ready to be called; imports their modules.
 
     Raises:
-        ConfigError: One cannot be imported, or does not take these options.
+        ConfigError: One cannot be imported, or does not take its options.
     """
-    found: list[Penalty] = []
+    loaded: list[Penalty] = []
     for config in penalties:
         function, name = _function(config.function), config.function.rpartition(":")[2]
-        number = sum(p.function is function for p in found) + 1
+        number = sum(p.function is function for p in loaded) + 1
         _refuse_options(config, function)
         name = name if number == 1 else f"{name}_{number}"
-        found.append(Penalty(name, config.weight, function, config.options))
-    return tuple(found)
+        loaded.append(Penalty(name, config.weight, function, config.options))
+    return tuple(loaded)
 
 
 def _function(name: str) -> Function:
@@ -180,7 +180,7 @@ def _function(name: str) -> Function:
     if not module:
         if name not in BUILT_IN:
             raise ConfigError(
-                f"no penalty is called {name!r}; known are {', '.join(BUILT_IN)}, your own is "
+                f"penalty {name!r} does not exist; choose {', '.join(BUILT_IN)}, or name your own as "
                 "'module:function'"
             )
         return BUILT_IN[name]
@@ -212,7 +212,7 @@ def _variable(known: Known, name: str) -> Float[Tensor, "batch number"]:
         raise ConfigError(f"variable {name!r} is unknown; choose 'target', 'condition' or 'place'")
     value: Tensor | None = getattr(known, name)
     if value is None:
-        raise InputError(f"a penalty needs the {name} of every site, and none is known; give it")
+        raise InputError(f"a penalty needs the {name} of every site; the data have none")
     return value
 
 
@@ -221,7 +221,7 @@ def _column(
 ) -> Float[Tensor, " batch"]:
     if not 0 <= column < values.shape[-1]:
         raise ConfigError(
-            f"a penalty asks for number {column} of the {name}, which has {values.shape[-1]}; count from 0"
+            f"a penalty uses number {column} of the {name}, which has {values.shape[-1]}; count from 0"
         )
     return values[:, column]
 
@@ -229,7 +229,7 @@ def _column(
 def _standardised(
     values: Float[Tensor, " batch"], counted: Float[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """Values minus their mean over their sd, both of those that count."""
+    """Values minus their mean, divided by their sd; both over the values that count."""
     n_counted = counted.sum().clamp(min=1)
     centred = values - (counted * values).sum() / n_counted
     variance = (counted * centred**2).sum() / n_counted

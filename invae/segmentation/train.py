@@ -19,7 +19,7 @@ from invae.segmentation.atom_finder import standardised
 from invae.segmentation.atom_images import draw, marks
 from invae.training.batches import ahead
 from invae.training.checkpoint import OnEpoch, ignore, run_epochs
-from invae.training.fit import Fit, Plan
+from invae.training.fit import WARM_UP, Fit, Plan
 
 FIRST_HELD_OUT = 2**31
 """Number of the first held-out image, which no training reaches."""
@@ -166,5 +166,15 @@ def begin(config: AtomNetworkConfig, *, progress: Progress = silent) -> Fit[Imag
         torch.manual_seed(config.seed)
         network = AtomNetwork(config.width)
     images = TrainingImages(config, progress=progress)
-    plan = Plan(images.n_epochs, config.patience, learning_rate=config.learning_rate)
+    plan = Plan(
+        images.n_epochs,
+        config.patience,
+        learning_rate=config.learning_rate,
+        schedule=cosine_of_the_end,
+    )
     return Fit(AtomLearner(network), images, HeldOutImages(config), plan=plan, seed=config.seed)
+
+
+def cosine_of_the_end(start: float, end: float) -> float:
+    """Warm-up, then a cosine, at the end of a step: the last step has the rate 0."""
+    return min(1.0, end / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(end, 1.0)))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Literal
@@ -64,6 +64,23 @@ class Epoch:
         return values
 
 
+Schedule = Callable[[float, float], float]
+"""Learning rate of a step as a share of its peak, from where the step begins and ends, as shares of the training."""
+
+
+def constant(start: float, end: float) -> float:
+    """The peak throughout."""
+    return 1.0
+
+
+def cosine(start: float, end: float) -> float:
+    """Warm-up, then a cosine to zero."""
+    return min(1.0, (start + 1e-3) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(start, 1.0)))
+
+
+SCHEDULES: Mapping[str, Schedule] = {"constant": constant, "cosine": cosine}
+
+
 @dataclass(frozen=True)
 class Plan:
     """How long a training lasts, and how large its steps are."""
@@ -74,8 +91,8 @@ class Plan:
     """Epochs without a better one before training stops."""
     learning_rate: float
     """Peak step of Adam."""
-    schedule: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over training: constant, or warm-up then cosine to zero."""
+    schedule: Schedule
+    """Learning rate over training."""
     gradient_clip: float | None = None
     """Largest norm of the gradient, relative to the running median norm; not clipped when empty."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
@@ -92,18 +109,10 @@ class Plan:
             n_epochs=epochs,
             patience=patience,
             learning_rate=config.learning_rate,
-            schedule=config.schedule,
+            schedule=SCHEDULES[config.schedule],
             gradient_clip=config.gradient_clip,
             precision=config.precision,
         )
-
-    def rate(self, progress: float) -> float:
-        """Learning rate after a share of the training."""
-        if self.schedule == "constant":
-            return self.learning_rate
-        warm = min(1.0, (progress + 1e-3) / WARM_UP)
-        factor = warm * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-        return self.learning_rate * factor
 
 
 class Fit(Generic[Batch]):
@@ -190,9 +199,10 @@ class Fit(Generic[Batch]):
         """Terms and histograms of a pass over the training items."""
         means, histograms, generator = Means(), Histograms(), self._generator(NOISE, epoch)
         for step, batch in enumerate(self.training.epoch(epoch, seed=self.seed)):
-            progress = (epoch + step / len(self.training)) / self.plan.n_epochs
+            start, end = (self._progress(epoch, done) for done in (step, step + 1))
+            self._set_rate(self.plan.schedule(start, end))
             part = self.team.part(len(batch))
-            loss = self._step(batch, generator, part, progress=progress)
+            loss = self._step(batch, generator, part, progress=start)
             means.add(loss.terms, counts=part.share > 0)
             histograms.add(loss.histograms, counts=part.share > 0)
         values = means.values(self.team)
@@ -203,8 +213,6 @@ class Fit(Generic[Batch]):
         self, batch: Batch, generator: torch.Generator, part: Part, *, progress: float
     ) -> Loss:
         """One step of the optimizer."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate(progress)
         with self._precision():
             own, noise = self._own(batch, generator, part)
             loss = self.learner.loss(own, noise, progress=progress)
@@ -214,6 +222,14 @@ class Fit(Generic[Batch]):
         self.clip()
         self.optimizer.step()
         return loss
+
+    def _progress(self, epoch: int, n_steps: int) -> float:
+        """Share of the training after some steps of an epoch."""
+        return (epoch + n_steps / len(self.training)) / self.plan.n_epochs
+
+    def _set_rate(self, share: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * share
 
     def _own(
         self, batch: Batch, generator: torch.Generator, part: Part

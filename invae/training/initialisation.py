@@ -17,10 +17,10 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.config.model import PoseName
 from invae.config.objective import ObjectiveConfig
 from invae.models.batch import Patches
+from invae.models.evaluation import evaluate
 from invae.models.families import family_of
 from invae.models.generators import DiscGenerator
 from invae.models.latents import IMPOSSIBLE
-from invae.models.objective import evaluate
 from invae.models.vae import VAE
 from invae.training.angle_synchronisation import harmonics, turns
 from invae.training.batches import Batches

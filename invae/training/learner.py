@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from invae.models.batch import Patches
 from invae.models.compilation import compile_function
+from invae.models.evaluation import Evaluation, evaluate
 from invae.models.inference import Noise
 from invae.models.loss import Loss, Tally
-from invae.models.objective import Evaluation, Objective, evaluate
+from invae.models.objective import Objective
 from invae.models.vae import VAE
 from invae.training.angle_histogram import angle_histogram
 

@@ -20,10 +20,10 @@ from invae.models.canvas import (
     cubic,
     shift_margin,
 )
+from invae.models.evaluation import evaluate
 from invae.models.fields import Code, WholeField
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise, Poisson, log_prob
-from invae.models.objective import evaluate
 
 GEOMETRIES = {
     "image": (Geometry(1, 12, 12), (4, 4)),

@@ -9,10 +9,10 @@ from torch.nn.functional import one_hot
 from invae.config import ModelConfig
 from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
+from invae.models.evaluation import evaluate
 from invae.models.generators import EveryClass
 from invae.models.geometry.circle import CirclePrior
 from invae.models.latents import Categorical, GivenClass
-from invae.models.objective import evaluate
 from invae.models.vae import VAE
 
 N, N_STATES = 4, 6

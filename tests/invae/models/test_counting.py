@@ -7,7 +7,7 @@ import torch
 from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError
 from invae.models.batch import Patches
-from invae.models.objective import evaluate
+from invae.models.evaluation import evaluate
 from invae.training.batches import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import limits_of, train_on

@@ -10,16 +10,10 @@ from invae.config import ModelConfig
 from invae.errors import ConfigError
 from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
+from invae.models.evaluation import Evaluation, Terms, evaluate
 from invae.models.latents import Categorical, Normal, PartlyKnown
-from invae.models.objective import (
-    Evaluation,
-    Objective,
-    Terms,
-    class_entropy,
-    cross_entropy,
-    evaluate,
-    surprise,
-)
+from invae.models.objective import Objective
+from invae.models.objective_terms import class_entropy, cross_entropy, surprise
 
 N = 6
 

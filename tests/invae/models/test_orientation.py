@@ -8,9 +8,9 @@ import torch
 from invae.config import ModelConfig
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
+from invae.models.evaluation import evaluate
 from invae.models.generators import DiscGenerator
 from invae.models.geometry.polar import PolarGrid, rolled
-from invae.models.objective import evaluate
 from invae.models.orientation import turned
 
 SIZE = 24

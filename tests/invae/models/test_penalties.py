@@ -17,9 +17,10 @@ from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
 from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
+from invae.models.evaluation import evaluate
 from invae.models.latents import Point
-from invae.models.objective import Objective, evaluate
-from invae.models.penalties import PenaltyView, find, follow, smooth
+from invae.models.objective import Objective
+from invae.models.penalties import PenaltyView, follow, load_penalties, smooth
 from invae.training.annotations import SiteKnown
 from invae.training.batches import ArraySource
 from invae.training.model_folder import Trained, load, save
@@ -226,13 +227,13 @@ def test_a_saved_model_needs_no_code_of_its_penalties(tmp_path, monkeypatch):
 
 
 def test_a_picture_is_decoded_only_when_it_is_asked_for():
-    (penalty,) = find([PenaltyConfig(function="penalties_of_a_user:content_squared")])
+    (penalty,) = load_penalties([PenaltyConfig(function="penalties_of_a_user:content_squared")])
     assert penalty(view(torch.ones(3, 2))).tolist() == [2.0, 2.0, 2.0]
 
 
 def test_the_same_function_twice_has_two_lines_in_the_history():
     asked = [PenaltyConfig(function="smooth", options={"length": n}) for n in (1.0, 2.0)]
-    assert [penalty.name for penalty in find(asked)] == ["smooth", "smooth_2"]
+    assert [penalty.name for penalty in load_penalties(asked)] == ["smooth", "smooth_2"]
 
 
 @pytest.mark.parametrize("family", ["rVAE", "rtVAE", "jrVAE", "ssregVAE", "AE"])
@@ -254,7 +255,7 @@ def test_a_penalty_sees_every_latent_of_every_family(family):
 @pytest.mark.parametrize(
     ("penalty", "complaint"),
     [
-        ({"function": "folow"}, "no penalty is called 'folow'; known are follow, smooth"),
+        ({"function": "folow"}, "'folow' does not exist; choose follow, smooth"),
         ({"function": "no_such_module:f"}, "module 'no_such_module' cannot be imported"),
         ({"function": "penalties_of_a_user:nothing"}, "has no function 'nothing'"),
         ({"function": "penalties_of_a_user:NO_FUNCTION"}, "has no function 'NO_FUNCTION'"),
@@ -267,20 +268,22 @@ def test_a_penalty_sees_every_latent_of_every_family(family):
 )
 def test_what_cannot_be_called_is_refused_before_training(penalty, complaint):
     with pytest.raises(ConfigError, match=complaint) as caught:
-        find([PenaltyConfig.model_validate(penalty)])
+        load_penalties([PenaltyConfig.model_validate(penalty)])
     assert "\n" not in str(caught.value)
 
 
 def test_a_function_that_gives_something_else_is_named():
-    (penalty,) = find([PenaltyConfig(function="penalties_of_a_user:without_patches")])
-    with pytest.raises(ConfigError, match=r"'without_patches' gave \(\); a tensor of shape \(3,\)"):
+    (penalty,) = load_penalties([PenaltyConfig(function="penalties_of_a_user:without_patches")])
+    with pytest.raises(
+        ConfigError, match=r"'without_patches' returned \(\); a tensor of shape \(3,\)"
+    ):
         penalty(view(torch.ones(3, 2)))
 
 
 @pytest.mark.parametrize(
     ("options", "kind", "complaint"),
     [
-        ({}, InputError, "needs the target of every site, and none is known"),
+        ({}, InputError, "needs the target of every site"),
         ({"variable": "labels"}, ConfigError, "variable 'labels' is unknown"),
         ({"variable": "place", "column": 3}, ConfigError, "number 3 of the place, which has 3"),
         ({"variable": "place", "dimension": 2}, ConfigError, "number 2 of the content"),

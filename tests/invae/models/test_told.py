@@ -9,9 +9,9 @@ from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
 from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
+from invae.models.evaluation import evaluate
 from invae.models.families import completed, plan
 from invae.models.latents import Categorical, ClassPrior, Relaxed
-from invae.models.objective import evaluate
 from invae.models.vae import VAE
 from invae.training.annotations import SiteKnown, checked
 from invae.training.batches import ArraySource

@@ -14,8 +14,9 @@ from invae.embedding.embed import encode_batch
 from invae.latent_table import LATENTS
 from invae.models.batch import Geometry, Known, Patches
 from invae.models.build import build
+from invae.models.evaluation import evaluate
 from invae.models.generators import DiscGenerator, EveryClass, Generator
-from invae.models.objective import Objective, evaluate
+from invae.models.objective import Objective
 from invae.models.vae import VAE
 from invae.training.annotations import SiteKnown
 from invae.training.batches import ArraySource

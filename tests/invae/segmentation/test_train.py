@@ -1,5 +1,7 @@
 """Simulated images to learn from, training on them, and the judgement of what was learned."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,25 @@ def test_the_seed_decides_the_weights_and_nothing_else_does():
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["mark.weight"], other["mark.weight"])
+
+
+def test_the_loop_takes_the_steps_of_plain_adam_under_a_cosine():
+    """Bit for bit: the network in the package was trained by such steps."""
+    config = tiny(n_steps=6, steps_per_epoch=6)
+    fit, network = begin(config), begin(config).learner.module
+    assert len(list(fit.epochs())) == 1
+    optimizer = torch.optim.Adam(network.parameters())
+    network.train()
+    for step, batch in enumerate(TrainingImages(config).epoch(0, seed=config.seed)):
+        done = (step + 1) / 6
+        rate = min(1.0, done / 0.05) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        optimizer.param_groups[0]["lr"] = config.learning_rate * rate
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits
+        loss(network(batch.images), batch.marks).backward()
+        optimizer.step()
+    expected = network.state_dict()
+    assert all(torch.equal(v, expected[n]) for n, v in fit.learner.module.state_dict().items())
 
 
 def test_the_best_epoch_on_held_out_images_remains():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invae.models.loss import Loss, Tally
 from invae.training.checkpoint import CHECKPOINT_FILE, run_epochs
-from invae.training.fit import Fit, Plan
+from invae.training.fit import Fit, Plan, constant
 
 ROOT = Path(__file__).parents[3]
 SLOPE = 3.0
@@ -88,7 +88,7 @@ class Line:
 
 def begin(**changes: object) -> Fit[Points]:
     values = {"n_epochs": 12, "patience": 12, "learning_rate": 0.05, **changes}
-    return Fit(Line(), Draws(5), Kept(), plan=Plan(**values), seed=1)  # type: ignore[arg-type]
+    return Fit(Line(), Draws(5), Kept(), plan=Plan(schedule=constant, **values), seed=1)  # type: ignore[arg-type]
 
 
 def state(fit: Fit[Points]) -> dict[str, Tensor]:

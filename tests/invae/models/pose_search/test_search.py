@@ -12,11 +12,12 @@ from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
+from invae.models.evaluation import evaluate
 from invae.models.geometry.circle import CirclePrior
 from invae.models.geometry.pose import POSES, pixel_grid, pull_back
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise
-from invae.models.objective import Objective, evaluate
+from invae.models.objective import Objective
 from invae.models.pose_search.estimate import Found, FoundAngle, cost
 from invae.models.pose_search.gauss_newton import Climber
 from invae.models.pose_search.posed_image import Frame, affine
