@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from invae import dims
 from invae.analysis.clusters import N_STARTS, even, mixture, standardised
 from invae.config.results import Baseline
-from invae.descriptors.diffraction.patches import EMPTY
+from invae.descriptors.layout import EMPTY
 from invae.errors import ConfigError, InputError
 from invae.storage import store
 

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from invae.config.atoms import AtomsConfig as AtomsConfig
     from invae.config.atoms import DenseConfig as DenseConfig
     from invae.config.compute import ComputeConfig as ComputeConfig
-    from invae.config.describe import DescribeConfig as DescribeConfig
     from invae.config.describe import ImagesConfig as ImagesConfig
     from invae.config.describe import WallsConfig as WallsConfig
     from invae.config.ingest import IngestConfig as IngestConfig
+    from invae.config.kinds import DescribeConfig as DescribeConfig
     from invae.config.model import AnyModelConfig as AnyModelConfig
     from invae.config.model import ModelConfig as ModelConfig
     from invae.config.patterns import PatternsConfig as PatternsConfig
@@ -46,7 +46,7 @@ _MODULES = {
     "ComputeConfig": "compute",
     "Config": "schema",
     "DenseConfig": "atoms",
-    "DescribeConfig": "describe",
+    "DescribeConfig": "kinds",
     "DigitsConfig": "synthetic",
     "DomainsConfig": "synthetic",
     "EmbedConfig": "results",

@@ -1,12 +1,9 @@
 """Settings of the describe stage: what is extracted from a recording for the model."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from invae.config.atoms import AtomsConfig, DenseConfig
-from invae.config.patterns import PatternsConfig
 from invae.config.schema import Config
 
 
@@ -158,24 +155,3 @@ class ImagesConfig(Config):
     """Variables over frames that condition the families c…; a variable with named values is one-hot encoded."""
     target: tuple[str, ...] = ()
     """Continuous variables over frames for the families ssreg…; NaN if unknown."""
-
-
-def _kind(values: Any) -> str:
-    """The tag of a describe section; walls is the default. The prefix keeps it apart from the key `walls` inside the section."""
-    kind = values.get("kind", "walls") if isinstance(values, Mapping) else values.kind
-    return f"kind={kind}"
-
-
-DescribeConfig = Annotated[
-    Annotated[WallsConfig, Tag("kind=walls")]
-    | Annotated[ImagesConfig, Tag("kind=images")]
-    | Annotated[AtomsConfig, Tag("kind=atoms")]
-    | Annotated[DenseConfig, Tag("kind=dense")]
-    | Annotated[PatternsConfig, Tag("kind=patterns")],
-    Discriminator(
-        _kind,
-        custom_error_type="unknown_kind",
-        custom_error_message="kind must be one of 'walls', 'images', 'atoms', 'dense', 'patterns'",
-    ),
-]
-"""Settings of the describe stage, by `kind`."""

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from invae.config.compute import ComputeConfig
-from invae.config.describe import DescribeConfig, WallsConfig
+from invae.config.describe import WallsConfig
 from invae.config.ingest import IngestConfig
+from invae.config.kinds import DescribeConfig
 from invae.config.model import AnyModelConfig, ModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.schema import Config

@@ -1,33 +1,11 @@
 """The describe stage: recording.zarr → descriptors.zarr, as the kind of its configuration says."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from invae.config import (
-    AtomsConfig,
-    ComputeConfig,
-    DenseConfig,
-    DescribeConfig,
-    ImagesConfig,
-    PatternsConfig,
-    WallsConfig,
-)
-from invae.descriptors.atoms.patches import describe_atoms
-from invae.descriptors.dense_patches import describe_dense
-from invae.descriptors.diffraction.patches import describe_patterns
-from invae.descriptors.domains.patches import describe_walls
-from invae.descriptors.image_patches import describe_images
+from invae.config import ComputeConfig, DescribeConfig
+from invae.config.kinds import kind_of, load
 from invae.progress import Progress, silent
 from invae.storage.provenance import Receipt
-
-KINDS: Mapping[type, Callable[..., None]] = {
-    WallsConfig: describe_walls,
-    ImagesConfig: describe_images,
-    AtomsConfig: describe_atoms,
-    DenseConfig: describe_dense,
-    PatternsConfig: describe_patterns,
-}
-"""What makes the patches, by the configuration of its kind."""
 
 
 def describe(
@@ -56,6 +34,7 @@ def describe(
         InputError: the recording does not have what is to be described.
         ConfigError: the configuration does not fit the recording.
     """
-    KINDS[type(config)](
+    make_patches = load(kind_of(config).describe)
+    make_patches(
         recording, target, config=config, receipt=receipt, compute=compute, progress=progress
     )

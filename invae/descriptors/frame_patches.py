@@ -10,10 +10,10 @@ import xarray as xr
 
 from invae.config import ComputeConfig
 from invae.config.atoms import FramesConfig
+from invae.descriptors.images import need_images, read_frames
 from invae.descriptors.layout import lay_out_patches, pixel_sizes
 from invae.descriptors.patches import cut, offsets, valid_share
-from invae.descriptors.signals import read_frames
-from invae.dims import FRAME, IMAGE, SITE
+from invae.dims import FRAME, SITE
 from invae.errors import ConfigError, InputError
 from invae.progress import Progress
 from invae.storage import store
@@ -74,13 +74,7 @@ def survey(recording: Path, partial_store: Path, *, config: FramesConfig) -> Fra
 
 
 def _signal(dataset: xr.Dataset, name: str, *, config: FramesConfig) -> str:
-    there = sorted(str(n) for n, channel in dataset.data_vars.items() if channel.dims == IMAGE)
-    if not there or not dataset.sizes[FRAME]:
-        kinds = ", ".join(sorted({" ".join(map(str, v.dims)) for v in dataset.data_vars.values()}))
-        raise InputError(
-            f"{name}: holds no images (frame, y, x) but {kinds or 'nothing'}; choose another kind "
-            "of describe"
-        )
+    there = need_images(dataset, name)
     signal = config.signal or (there[0] if len(there) == 1 else "image")
     if signal not in there:
         said = f"names {signal!r}" if config.signal else "is empty"

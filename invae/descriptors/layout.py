@@ -10,6 +10,10 @@ import xarray as xr
 from invae.dims import CHANNEL, KINDS, PATCH, PATCH_X, PATCH_Y, SITE, X, Y, attrs, flags
 from invae.storage import store
 
+INDEPENDENT = "independent_frames"
+"""Attribute of a patch store: nothing says that its frames follow each other, so each stands for itself."""
+EMPTY = "empty"
+"""Group of a patch store with `empty_patch`, the patch of a pattern without electrons, above which all others lie."""
 PATCH_BYTES = 16e6
 """Size of a shard of patches [byte]."""
 
@@ -42,7 +46,7 @@ def site_coordinates(
         recording: what the sites lie in.
         sites: (site, 2), (y, x) [px].
         site_frames: (site,).
-        kind: one of `KINDS`.
+        kind: of the sites, one of `KINDS` or a name of the kind's own.
         channels: names of the patches' channels.
         steps: positions of a patch's rows and columns relative to its site [px].
         notes: remarks beside the recording's own.
@@ -52,14 +56,15 @@ def site_coordinates(
         source = recording["source"].to_numpy().astype(np.int32)[site_frames]
     size = pixel_sizes(recording)
     in_nm = sites * np.array([np.nan, np.nan] if size is None else size)
-    index = np.full(len(sites), KINDS.index(kind), np.int8)
+    meanings = KINDS if kind in KINDS else (*KINDS, kind)
+    index = np.full(len(sites), meanings.index(kind), np.int8)
     coords = {
         "frame": (SITE, site_frames, attrs("frame of the site")),
         "y": (SITE, sites[:, 0], attrs("site in its frame, down", "pixel")),
         "x": (SITE, sites[:, 1], attrs("site in its frame, right", "pixel")),
         "y_nm": (SITE, in_nm[:, 0], attrs("site in its frame, down", "nm")),
         "x_nm": (SITE, in_nm[:, 1], attrs("site in its frame, right", "nm")),
-        "kind": (SITE, index, flags(KINDS, "kind of site")),
+        "kind": (SITE, index, flags(meanings, "kind of site")),
         "source": (SITE, source, attrs("index of the source file")),
         CHANNEL: list(channels),
         PATCH_Y: (PATCH_Y, steps[0], attrs("position in the patch, down", "pixel")),

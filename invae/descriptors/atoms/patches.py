@@ -10,14 +10,13 @@ import xarray as xr
 from scipy.spatial import KDTree
 
 from invae.config import AtomsConfig, ComputeConfig
+from invae.descriptors import block_results
 from invae.descriptors.atoms.find import find_atoms
 from invae.descriptors.atoms.neighbours import contrasts, displacements, shells
 from invae.descriptors.atoms.tracking import link
 from invae.descriptors.atoms.vacancies import vacancies
-from invae.descriptors.domains import block_results
 from invae.descriptors.frame_patches import Frames, survey, whole_share, write_patches
-from invae.descriptors.image_patches import INDEPENDENT
-from invae.descriptors.layout import pixel_sizes, site_coordinates
+from invae.descriptors.layout import INDEPENDENT, pixel_sizes, site_coordinates
 from invae.dims import AXIS, FRAME, SITE, attrs
 from invae.errors import InputError
 from invae.progress import Progress, silent

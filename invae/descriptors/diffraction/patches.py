@@ -11,7 +11,7 @@ from invae.config import ComputeConfig, PatternsConfig
 from invae.descriptors.diffraction.averaging import look_for_alike, sums_of_alike
 from invae.descriptors.diffraction.neighbours import channels, combined
 from invae.descriptors.diffraction.scan import Scan, pieces, resampled, survey
-from invae.descriptors.layout import lay_out_patches, site_coordinates
+from invae.descriptors.layout import EMPTY, lay_out_patches, site_coordinates
 from invae.dims import K_X, PATCH, PATCH_X, PATCH_Y, SCAN_X, SCAN_Y, X, Y, attrs
 from invae.progress import Progress, silent
 from invae.storage import store
@@ -23,8 +23,6 @@ FOOTPRINT = "footprint"
 """Attribute of a patch store: side of the square of its frame that one patch tells of [pixel], where that is not its window."""
 LOOKING = 30
 """Share of the work that goes into looking for alike probes [%]."""
-EMPTY = "empty"
-"""Group of a patch store with the patch of a pattern without electrons, above which all others lie."""
 LEAST_COUNT = 0.1
 """Expected count of a pixel below which one electron there is no more surprising, in the unit of the values."""
 

@@ -11,8 +11,9 @@ from invae.config.describe import (
     LayerChannels,
     SignalChannels,
 )
+from invae.descriptors.domains.signals import Signals, read_complex
 from invae.descriptors.domains.walls import WALL_180, WALL_NON180
-from invae.descriptors.signals import Signals, read_complex, read_frames
+from invae.descriptors.images import read_frames
 from invae.dims import FRAME
 from invae.errors import ConfigError
 

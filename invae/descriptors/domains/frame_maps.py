@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from invae.descriptors.domains import block_results
+from invae.descriptors import block_results
 from invae.descriptors.domains.masks import REASONS, invalid_reason
 from invae.descriptors.domains.phase import alignment, amplitude_scale, in_phase
 from invae.descriptors.domains.series import Series, coordinates
+from invae.descriptors.domains.signals import read_complex
 from invae.descriptors.domains.sites import candidates
 from invae.descriptors.domains.stripes import find_stripes
 from invae.descriptors.domains.walls import (
@@ -20,7 +21,6 @@ from invae.descriptors.domains.walls import (
     find_walls,
     rasterize,
 )
-from invae.descriptors.signals import read_complex
 from invae.dims import IMAGE, attrs, flags
 from invae.storage import store
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from invae.config import ComputeConfig, WallsConfig
-from invae.descriptors.domains import block_results
+from invae.descriptors import block_results
 from invae.descriptors.domains import frame_maps as frame_pass
 from invae.descriptors.domains.cut_patches import cut_block
 from invae.descriptors.domains.registration import register

@@ -5,11 +5,11 @@ from functools import lru_cache, partial
 import numpy as np
 
 from invae.config import ComputeConfig
-from invae.descriptors.domains import block_results
+from invae.descriptors import block_results
 from invae.descriptors.domains import drift as drifts
 from invae.descriptors.domains.frame_shift import Prepared, prepare, shift_between
 from invae.descriptors.domains.series import Series
-from invae.descriptors.signals import read_frames
+from invae.descriptors.images import read_frames
 from invae.progress import Progress
 from invae.storage.blocks import map_blocks
 

@@ -11,7 +11,8 @@ from invae.config.describe import WallsConfig
 from invae.descriptors.domains.channels import Channel, check, plan
 from invae.descriptors.domains.masks import line_coherence
 from invae.descriptors.domains.phase import doubled_angle_histogram, phase_offset
-from invae.descriptors.signals import Signals, find_signals, read_complex, read_frames
+from invae.descriptors.domains.signals import Signals, find_signals, read_complex
+from invae.descriptors.images import read_frames
 from invae.dims import FRAME, IMAGE, X, Y
 from invae.errors import InputError
 from invae.storage import store

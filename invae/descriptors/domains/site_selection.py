@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from invae.descriptors.domains import block_results
+from invae.descriptors import block_results
 from invae.descriptors.domains.frame_maps import STAGE as FRAMES
 from invae.descriptors.domains.series import Series
-from invae.descriptors.domains.sites import evenly, per_frame
 from invae.descriptors.patches import valid_share
+from invae.descriptors.sites import evenly, per_frame
 from invae.dims import FRAME
 from invae.errors import InputError
 

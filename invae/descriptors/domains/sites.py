@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from invae.config.atoms import DenseConfig
 from invae.config.describe import SiteConfig
 from invae.descriptors.domains.walls import Contour
+from invae.descriptors.sites import grid_sites
 
 
 def along_contour(contour: Contour, *, spacing: float) -> np.ndarray:
@@ -34,16 +34,6 @@ def wall_sites(contours: list[Contour], *, spacing: float) -> np.ndarray:
     return np.concatenate([along_contour(contour, spacing=spacing) for contour in contours])
 
 
-def grid_sites(shape: tuple[int, int], *, spacing: float) -> np.ndarray:
-    """Sites (site, 2), (y, x) [px], on a square grid centred in a frame of this shape."""
-    axes = []
-    for length in shape:
-        n_sites = int((length - 1) // spacing) + 1
-        axes.append((length - 1) / 2 + spacing * (np.arange(n_sites) - (n_sites - 1) / 2))
-    rows, columns = np.meshgrid(*axes, indexing="ij")
-    return np.stack([rows.ravel(), columns.ravel()], axis=1)
-
-
 def candidates(
     contours: list[Contour], shape: tuple[int, int], *, config: SiteConfig
 ) -> np.ndarray:
@@ -51,15 +41,3 @@ def candidates(
     if config.kind == "grid":
         return grid_sites(shape, spacing=config.spacing)
     return wall_sites(contours, spacing=config.spacing)
-
-
-def evenly(n_sites: int, *, most: int) -> np.ndarray:
-    """Indices of at most `most` of `n_sites`, evenly spread over them."""
-    if n_sites <= most:
-        return np.arange(n_sites)
-    return ((np.arange(most) + 0.5) * n_sites / most).astype(np.int64)
-
-
-def per_frame(n_frames: int, *, config: SiteConfig | DenseConfig) -> int:
-    """The most sites that one frame may have."""
-    return max(1, min(config.max_per_frame, config.max_sites // max(1, n_frames)))

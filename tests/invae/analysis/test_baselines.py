@@ -9,7 +9,7 @@ from invae import dims
 from invae.analysis import baselines
 from invae.analysis.linear import principal_components
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.descriptors.diffraction.patches import EMPTY
+from invae.descriptors.layout import EMPTY
 from invae.errors import ConfigError, InputError
 from invae.storage import store
 

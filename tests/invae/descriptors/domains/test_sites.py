@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from invae.config.describe import SiteConfig
-from invae.descriptors.domains.sites import along_contour, candidates, evenly, grid_sites, per_frame
+from invae.descriptors.domains.sites import along_contour, candidates
 from invae.descriptors.domains.walls import Contour
+from invae.descriptors.sites import evenly, grid_sites, per_frame
 
 
 def ring(radius: float, *, start: float = 0.0, n_points: int = 400) -> Contour:

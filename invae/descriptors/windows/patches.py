@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from invae.config import ComputeConfig, DenseConfig
-from invae.descriptors.domains.sites import evenly, grid_sites, per_frame
 from invae.descriptors.frame_patches import Frames, survey, whole_share, write_patches
-from invae.descriptors.image_patches import INDEPENDENT
-from invae.descriptors.layout import site_coordinates
+from invae.descriptors.layout import INDEPENDENT, site_coordinates
+from invae.descriptors.sites import evenly, grid_sites, per_frame
 from invae.errors import InputError
 from invae.progress import Progress, silent
 from invae.storage import store

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from invae.config import ComputeConfig, ImagesConfig
-from invae.descriptors.annotations import known_of
-from invae.descriptors.layout import lay_out_patches, site_coordinates
-from invae.descriptors.signals import read_frames
+from invae.descriptors.image_sets.annotations import known_of
+from invae.descriptors.images import need_images, read_frames
+from invae.descriptors.layout import INDEPENDENT, lay_out_patches, site_coordinates
 from invae.dims import FRAME, IMAGE
 from invae.errors import ConfigError, InputError
 from invae.progress import Progress, silent
@@ -19,8 +19,6 @@ from invae.storage.blocks import map_blocks
 from invae.storage.provenance import Receipt
 
 KIND = "image"
-INDEPENDENT = "independent_frames"
-"""Attribute of a patch store: nothing says that its frames follow each other, so each stands for itself."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +87,7 @@ def describe_images(
 
 def survey(dataset: xr.Dataset, recording: Path, *, config: ImagesConfig) -> ImageSet:
     """Which signals and which part of the frames become patches."""
-    there = tuple(
-        sorted(str(n) for n, channel in dataset.data_vars.items() if channel.dims == IMAGE)
-    )
-    if not there or not dataset.sizes[FRAME]:
-        kinds = ", ".join(sorted({" ".join(map(str, v.dims)) for v in dataset.data_vars.values()}))
-        raise InputError(
-            f"{recording.parent.name}: holds no images (frame, y, x) but {kinds or 'nothing'}; "
-            "choose another kind of describe"
-        )
+    there = tuple(need_images(dataset, recording.parent.name))
     missing = [name for name in config.signals or () if name not in there]
     if missing:
         raise ConfigError(

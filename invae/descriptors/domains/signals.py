@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from invae.config.describe import WallsConfig
-from invae.dims import FRAME, IMAGE
+from invae.descriptors.images import images_of, read_frames
+from invae.dims import IMAGE
 from invae.errors import ConfigError, InputError
 
 DEGREES = ("degree", "degrees", "deg", "°")
@@ -35,9 +36,7 @@ def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
             unknown unit.
         ConfigError: the configuration names a channel that is not there.
     """
-    images = sorted(
-        str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE
-    )
+    images = images_of(recording)
     if not images:
         shapes = {str(name): channel.dims for name, channel in recording.data_vars.items()}
         raise InputError(f"walls need images with dims {IMAGE}; the recording has {shapes}")
@@ -75,11 +74,6 @@ def _radians_per_unit(phase: xr.DataArray) -> float:
     raise InputError(
         f"channel {phase.name!r} is in {units or 'no unit'!r}; a phase is in degree or rad"
     )
-
-
-def read_frames(recording: xr.Dataset, name: str, frames: slice) -> np.ndarray:
-    """Frames of one channel, float32 (frame, y, x)."""
-    return recording[name].isel({FRAME: frames}).to_numpy().astype(np.float32, copy=False)
 
 
 def read_complex(recording: xr.Dataset, signals: Signals, frames: slice) -> np.ndarray:

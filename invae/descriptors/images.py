@@ -1,0 +1,37 @@
+"""Images of a recording: which signals they are, and their frames as plain arrays."""
+
+import numpy as np
+import xarray as xr
+
+from invae.dims import FRAME, IMAGE
+from invae.errors import InputError
+
+
+def images_of(recording: xr.Dataset) -> list[str]:
+    """Names of the signals that are images (frame, y, x), in alphabetical order."""
+    return sorted(str(n) for n, signal in recording.data_vars.items() if signal.dims == IMAGE)
+
+
+def need_images(recording: xr.Dataset, name: str) -> list[str]:
+    """Names of the signals that are images.
+
+    Args:
+        recording: any recording.
+        name: its name, for the message.
+
+    Raises:
+        InputError: the recording has no images.
+    """
+    images = images_of(recording)
+    if images and recording.sizes[FRAME]:
+        return images
+    shapes = sorted({" ".join(map(str, v.dims)) for v in recording.data_vars.values()})
+    raise InputError(
+        f"{name}: holds no images (frame, y, x) but {', '.join(shapes) or 'nothing'}; choose another "
+        "kind of describe"
+    )
+
+
+def read_frames(recording: xr.Dataset, name: str, frames: slice) -> np.ndarray:
+    """Frames of one channel, float32 (frame, y, x)."""
+    return recording[name].isel({FRAME: frames}).to_numpy().astype(np.float32, copy=False)
