@@ -11,20 +11,16 @@ from invae import dims
 from invae.analysis import baselines, clusters, examples, linear, traversal
 from invae.analysis.angle_posterior import angle_examples
 from invae.analysis.association import associate
-from invae.analysis.atoms import groups as atom_groups
 from invae.analysis.classes import class_names, empty_classes, members_of
 from invae.analysis.confusion import compare, known_classes
 from invae.analysis.decoding import decoder_of, states_of
-from invae.analysis.diffraction.groups import add_scan
-from invae.analysis.domains.groups import add_images
-from invae.analysis.domains.switching import LABELS as DESCRIPTORS
-from invae.analysis.domains.switching import describe_sites
-from invae.analysis.domains.wall_normal import wall_normal
 from invae.analysis.ground_truth import angle_scores, known_numbers, linear_scores
 from invae.analysis.inputs import Inputs
+from invae.analysis.kind import Analysis
 from invae.analysis.summary import summarise
 from invae.analysis.traversal import Decode
 from invae.config import AnalyseConfig, ComputeConfig
+from invae.config.kinds import load
 from invae.latent_table import plain_numbers
 from invae.progress import Progress, silent
 from invae.storage import store
@@ -66,16 +62,12 @@ def analyse(
     """
     inputs = Inputs(recording, patches, model, embedding, config, seed, compute, progress)
     partial = store.begin(target, receipt.key)
+    own: Analysis = load(inputs.kind.analysis)
     # One thread: several add up in any order, and values would differ in their last digits from run to run.
     with threadpool_limits(1):
-        groups = _site_groups(inputs)
-        if inputs.has_frames:
-            add_images(inputs, groups)
-        elif inputs.on_images:
-            atom_groups.add_images(inputs, groups)
-        elif inputs.on_scan:
-            add_scan(inputs, groups)
-        groups["summary"] = summarise(groups)
+        groups = _site_groups(inputs, own)
+        own.add_groups(inputs, groups)
+        groups["summary"] = summarise(groups, own=own.summarise(groups))
     pixels = store.open_store(patches)[[dims.PATCH_Y, dims.PATCH_X]].load()
     for group, dataset in groups.items():
         known = {name: pixels[name] for name in pixels.coords if name in dataset.sizes}
@@ -84,7 +76,7 @@ def analyse(
     store.publish(partial, target, receipt)
 
 
-def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
+def _site_groups(inputs: Inputs, own: Analysis) -> dict[str, xr.Dataset]:
     """What is known of the sites, and what follows from it: the root group and those without images of frames."""
     baselines.refuse_missing(inputs.config.baselines)
     sites = _sites(inputs)
@@ -102,14 +94,14 @@ def _site_groups(inputs: Inputs) -> dict[str, xr.Dataset]:
     )
     of_site = [name for name in components.data_vars if dims.SITE in components[name].dims]
     sites = sites.merge(classes[["cluster", "cluster_probability"]]).merge(components[of_site])
-    if inputs.has_frames:
-        sites = _described_by_frames(inputs, sites)
-    sites.attrs |= {"notes": _notes(inputs, classes), **_origin(inputs)}
+    sites = own.describe(inputs, sites)
+    notes = [*_notes(inputs, classes), *own.notes(inputs)]
+    sites.attrs |= {"notes": list(dict.fromkeys(notes)), **_origin(inputs)}
     baseline = components.drop_vars(of_site)
     baseline["bic"] = classes["bic"]
     baseline.attrs = {name: classes.attrs[name] for name in ("turns", "agreement", "n_classes")}
     groups = {"": sites, "baseline": baseline, "training": _history(inputs.model)}
-    described = [name for name in (*DESCRIPTORS, *atom_groups.MEASURED) if name in sites]
+    described = [name for name in own.measured if name in sites]
     if described:
         groups["association"] = _associations(inputs, sites, described)
     groups |= _beside(inputs, sites, components)
@@ -129,19 +121,6 @@ def _sites(inputs: Inputs) -> xr.Dataset:
         words = dims.flags(class_names(sites), "class of all discrete latents together")
         sites["joint_class"] = (dims.SITE, state.astype(np.int32), words)
     return sites
-
-
-def _described_by_frames(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
-    """The sites with what the frames around them say."""
-    described = describe_sites(
-        inputs.frame_maps(),
-        sites,
-        window=int(store.open_store(inputs.patches).sizes[dims.PATCH_Y]),
-        config=inputs.config,
-        compute=inputs.compute,
-        progress=inputs.part("descriptors"),
-    )
-    return sites.merge(described).assign(wall_normal=wall_normal(inputs.patches))
 
 
 def _beside(inputs: Inputs, sites: xr.Dataset, components: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -224,11 +203,16 @@ def _origin(inputs: Inputs) -> dict[str, object]:
     }
     card = json.loads((inputs.model / "model.json").read_text())
     shape = {"window": patches.sizes[dims.PATCH_Y], "channels": [*map(str, card["channels"])]}
-    return {**kept, **shape, "family": card["config"]["family"]}
+    return {
+        **kept,
+        **shape,
+        "family": card["config"]["family"],
+        "recording_kind": inputs.kind.name,
+    }
 
 
 def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
-    """Remarks of all stages, each once."""
+    """Remarks of all stages."""
     found = [
         *store.open_store(inputs.recording).attrs.get("notes", []),
         *store.open_store(inputs.patches).attrs.get("notes", []),
@@ -237,9 +221,7 @@ def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
         *empty_classes(store.open_store(inputs.embedding)),
         *_redundancy(store.open_store(inputs.embedding)["content"].load()),
     ]
-    if inputs.has_frames and inputs.frame_maps().sizes[dims.FRAME] < 2:
-        found.append("one frame: no evolution of walls and no pinning")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _redundancy(content: xr.DataArray) -> list[str]:

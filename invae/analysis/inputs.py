@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import xarray as xr
-
 from invae import dims
 from invae.config import AnalyseConfig, ComputeConfig
+from invae.config.kinds import Kind, recorded_kind
+from invae.errors import StoreError
 from invae.progress import Progress
 from invae.storage import store
 
@@ -29,29 +28,25 @@ class Inputs:
     progress: Progress
 
     @property
-    def has_frames(self) -> bool:
-        """Whether maps were made of the frames that patches were cut from, as of domains and their walls."""
-        return (self.patches / "maps" / "zarr.json").is_file()
+    def kind(self) -> Kind:
+        """The kind of the recording that the patches were made of.
 
-    @property
-    def on_scan(self) -> bool:
-        """Whether sites are the probes of a scan, and patches their patterns."""
-        return dims.SCAN_Y in store.open_store(self.recording).sizes
+        Raises:
+            StoreError: the patches are unfinished.
+        """
+        receipt = store.read_receipt(self.patches)
+        if receipt is None:
+            raise StoreError(f"{self.patches} is missing or unfinished; run `invae describe` first")
+        return recorded_kind(receipt.config)
 
-    @property
-    def on_images(self) -> bool:
-        """Whether sites lie on frames of which nothing but patches was made: atoms, windows."""
-        kinds = {dims.KINDS[number] for number in np.unique(store.open_store(self.patches)["kind"])}
-        return not self.has_frames and kinds <= {"atom", "grid"}
+    def has_patch_group(self, name: str) -> bool:
+        """Whether the store of patches has a group of this name."""
+        return (self.patches / name / "zarr.json").is_file()
 
     @property
     def signal(self) -> str:
         """The signal that patches were cut from, where there is one."""
         return str(store.open_store(self.patches)[dims.CHANNEL].to_numpy()[0])
-
-    def frame_maps(self) -> xr.Dataset:
-        """Maps of all frames, unread."""
-        return store.open_store(self.patches, group="maps")
 
     def part(self, name: str) -> Progress:
         """Progress of one part as a percentage of the whole stage."""

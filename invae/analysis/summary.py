@@ -6,60 +6,56 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis.association import circular_agreement
+from invae.analysis.kind import Scalars
 
 
-def summarise(groups: Mapping[str, xr.Dataset]) -> xr.Dataset:
+def summarise(groups: Mapping[str, xr.Dataset], *, own: Scalars) -> xr.Dataset:
     """Scalars that say what was found, each with units and a long name; absent where there is no answer.
 
     Args:
         groups: groups of the result by name; the sites are "".
+        own: scalars of the kind of recording.
     """
-    scalars: dict[str, xr.Variable] = {}
+    sites = groups[""]
+    scalars: Scalars = {
+        "n_sites": (sites.sizes[dims.SITE], "sites", "1"),
+        **_of_sites(sites),
+        **_of_training(groups["training"]),
+        **_of_known(groups),
+        **own,
+        **_of_components(sites, groups["baseline"]),
+        "n_clusters": (sites.sizes["cluster_name"], "classes chosen by the BIC", "1"),
+    }
+    if "classes" in groups:
+        n_classes = groups["classes"].sizes[dims.CLASS]
+        scalars["n_classes"] = (n_classes, "classes of the model", "1")
+    return xr.Dataset(
+        {
+            name: xr.Variable((), value, dims.attrs(long_name, units))
+            for name, (value, long_name, units) in scalars.items()
+            if np.isfinite(value)
+        }
+    )
 
-    def add(name: str, value: float, long_name: str, units: str = "1") -> None:
-        if np.isfinite(value):
-            scalars[name] = xr.Variable((), value, dims.attrs(long_name, units))
 
-    sites, frames = groups[""], groups.get("frames")
-    add("n_sites", sites.sizes[dims.SITE], "sites")
-    found = _of_sites(sites) | _of_training(groups["training"]) | _of_known(groups)
-    if frames is not None:
-        add("n_frames", frames.sizes[dims.FRAME], "frames")
-        if "masked_share" in frames:
-            add("masked_share", float(frames["masked_share"].mean()), "masked share of all frames")
-        found |= _of_drift(frames)
-    for name, variable in found.items():
-        add(name, *variable)
-    walls = groups.get("walls")
-    if walls is not None:
-        add("n_walls", _walls_per_frame(walls), "walls in a frame, mean")
-    if "outliers" in groups:
-        add(
-            "n_outliers",
-            groups["outliers"].sizes["outlier"],
-            "sites unlike the others of their class",
-        )
-    if "vacancies" in groups:
-        n_empty = groups["vacancies"].sizes["vacancy"]
-        add("n_vacancies", n_empty, "sites of the lattice without an atom, in all frames")
-    if "tracks" in groups:
-        add("n_tracks", groups["tracks"].sizes["track"], "atoms followed in time")
-    if "scan" in groups:
-        add("n_surprises", groups["surprises"].sizes["peak"], "surprising places of the scan")
-        strongest = float(groups[""]["surprise"].max())
-        add("surprise_max", strongest, "largest surprise, as a robust z-score")
-    baseline = groups["baseline"]
+def _of_components(sites: xr.Dataset, baseline: xr.Dataset) -> Scalars:
     n_compared = int(sites["pca_error"].attrs["n_components"])
     share = float(baseline["explained_variance_ratio"][:n_compared].sum())
-    add("pca_share", share, f"variance that {n_compared} principal component(s) explain")
-    add("n_clusters", sites.sizes["cluster_name"], "classes chosen by the BIC")
-    if "classes" in groups:
-        add("n_classes", groups["classes"].sizes[dims.CLASS], "classes of the model")
-    return xr.Dataset(scalars)
+    long_name = f"variance that {n_compared} principal component(s) explain"
+    return {"pca_share": (share, long_name, "1")}
 
 
-def _of_sites(sites: xr.Dataset) -> dict[str, tuple[float, str, str]]:
+def frame_scalars(groups: Mapping[str, xr.Dataset]) -> Scalars:
+    """Scalars of recordings that are series of frames: their number, the outliers among the sites, the drift."""
+    frames = groups["frames"]
+    scalars: Scalars = {"n_frames": (frames.sizes[dims.FRAME], "frames", "1")}
+    if "outliers" in groups:
+        n_outliers = groups["outliers"].sizes["outlier"]
+        scalars["n_outliers"] = (n_outliers, "sites unlike the others of their class", "1")
+    return scalars | _of_drift(frames)
+
+
+def _of_sites(sites: xr.Dataset) -> Scalars:
     found = {
         "reconstruction_error": (
             float(sites["reconstruction_error"].median()),
@@ -78,17 +74,10 @@ def _of_sites(sites: xr.Dataset) -> dict[str, tuple[float, str, str]]:
             "resultant length of the angle's posterior, median (1: certain)",
             "1",
         )
-    if "angle" in sites and "wall_normal" in sites:
-        agreement = circular_agreement(sites["angle"], sites["wall_normal"], sites["cluster"])
-        found["angle_agreement"] = (
-            agreement,
-            "agreement of angle and wall direction inside a class (1: same but for an offset)",
-            "1",
-        )
     return found
 
 
-def _of_training(history: xr.Dataset) -> dict[str, tuple[float, str, str]]:
+def _of_training(history: xr.Dataset) -> Scalars:
     """The ELBO of the epoch that was kept."""
     best = np.flatnonzero(history["best"].to_numpy())
     if not len(best):
@@ -104,7 +93,7 @@ def _of_training(history: xr.Dataset) -> dict[str, tuple[float, str, str]]:
     }
 
 
-def _of_known(groups: Mapping[str, xr.Dataset]) -> dict[str, tuple[float, str, str]]:
+def _of_known(groups: Mapping[str, xr.Dataset]) -> Scalars:
     """How well the model's own answer, the first labelling, agrees with what is known."""
     found = {}
     if "confusion" in groups:
@@ -119,7 +108,7 @@ def _of_known(groups: Mapping[str, xr.Dataset]) -> dict[str, tuple[float, str, s
     return found
 
 
-def _of_drift(frames: xr.Dataset) -> dict[str, tuple[float, str, str]]:
+def _of_drift(frames: xr.Dataset) -> Scalars:
     if "drift" not in frames or frames.sizes[dims.FRAME] < 2:
         return {}
     length = np.hypot(*frames["drift"].transpose(dims.AXIS, dims.FRAME).to_numpy())
@@ -128,11 +117,3 @@ def _of_drift(frames: xr.Dataset) -> dict[str, tuple[float, str, str]]:
         sd = float(frames["drift_sd"].isel({dims.FRAME: slice(1, None)}).median())
         found["drift_sd"] = (sd, "uncertainty of the drift, median", "pixel")
     return found
-
-
-def _walls_per_frame(walls: xr.Dataset) -> float:
-    pairs = np.column_stack([walls[dims.FRAME].to_numpy(), walls["contour"].to_numpy()])
-    if not len(pairs):
-        return 0.0
-    frames = len(np.unique(pairs[:, 0]))
-    return len(np.unique(pairs, axis=0)) / frames

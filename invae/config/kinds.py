@@ -40,7 +40,7 @@ class Kind:
     analysis: str
     """`invae.analysis.kind.Analysis`: what is computed for this kind alone."""
     schema: str
-    """`invae.results.schema.Schema`: the variables and groups of a result that this kind alone has."""
+    """`invae.results.kind.Schema`: the variables and groups of a result that this kind alone has."""
     page: str
     """`invae.report.kind.Page`: the figures of a report with their sections, and the facts at its top."""
 
@@ -78,7 +78,7 @@ KINDS = _table(
         site="image",
         describe="invae.descriptors.image_sets.patches:describe_images",
         analysis="invae.analysis.kind:PLAIN",
-        schema="invae.results.schema:PLAIN",
+        schema="invae.results.kind:PLAIN",
         page="invae.report.image_sets.page:PAGE",
     ),
     Kind(
@@ -130,6 +130,15 @@ def kind_of(settings: Config) -> Kind:
         if type(settings) is row.settings:
             return row
     raise ConfigError(f"{type(settings).__name__} belongs to no kind; there are {_listed(KINDS)}")
+
+
+def recorded_kind(config: Mapping[str, Any]) -> Kind:
+    """The row of a whole configuration as a receipt keeps it (JSON values).
+
+    Raises:
+        ConfigError: it names a kind that does not exist.
+    """
+    return kind_named(config.get("describe", {}).get("kind", DEFAULT))
 
 
 def load(reference: str) -> Any:

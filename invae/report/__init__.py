@@ -95,7 +95,8 @@ def _write(drawing: Drawing, folder: Path, config: ReportConfig) -> Shown:
         content = png if suffix == "png" else as_bytes(drawing.figure, suffix)
         (folder / f"{drawing.name}.{suffix}").write_bytes(content)
     width = round(drawing.figure.get_figwidth() * CSS_PIXELS)
-    return Shown(drawing.name, drawing.title, drawing.how_to_read, drawing.numbers, png, width)
+    words = (drawing.name, drawing.title, drawing.how_to_read, drawing.numbers)
+    return Shown(*words, png, width, drawing.table)
 
 
 def as_bytes(figure: Figure, suffix: str) -> bytes:

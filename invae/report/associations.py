@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from invae.config import ReportConfig
 from invae.report import style
 from invae.report.figure import Drawing, LeftOut, Result
-from invae.report.latent_plane import DESCRIPTORS
+from invae.report.kind import label_of
 
 LOWEST = -10.0
 """An R² below is told as being below."""
@@ -19,7 +19,7 @@ def association(result: Result, config: ReportConfig) -> Drawing:
     if found is None or not np.isfinite(found["rho"].to_numpy()).any():
         raise LeftOut("What the latents follow", "too few sites have a descriptor that varies")
     known = np.isfinite(found["rho"].to_numpy()).any(axis=0)
-    names = [str(name) for name in found["descriptor"].to_numpy()[known]]
+    names = [label_of(result, str(name)) for name in found["descriptor"].to_numpy()[known]]
     rows = [_row_name(str(name)) for name in found["feature"].to_numpy()]
     spaces = [SPACES.get(str(name), str(name)) for name in found["space"].to_numpy()]
     figure = style.new_figure(1.3 + 0.42 * (len(rows) + len(spaces)))
@@ -63,7 +63,7 @@ def _table(
     value, low, high = numbers
     axis.imshow(value, cmap=cmap, vmin=bounds[0], vmax=bounds[1], aspect="auto", alpha=0.75)
     axis.set_yticks(range(len(rows)), labels=rows)
-    axis.set_xticks(range(len(columns)), labels=[DESCRIPTORS.get(name, name) for name in columns])
+    axis.set_xticks(range(len(columns)), labels=columns)
     axis.tick_params(length=0, labelsize=8.5, labelcolor=style.INK)
     axis.spines[:].set_visible(False)
     for row, column in np.ndindex(value.shape):
@@ -100,6 +100,6 @@ def _strongest(rho: np.ndarray, rows: list[str], names: list[str]) -> str:
         if np.isfinite(rho[index]).any():
             best = int(np.nanargmax(np.abs(rho[index])))
             parts.append(
-                f"{rows[index]} follows {DESCRIPTORS.get(names[best], names[best])} most (ρ = {style.number(rho[index, best], 2)})"
+                f"{rows[index]} follows {names[best]} most (ρ = {style.number(rho[index, best], 2)})"
             )
     return ("; ".join(parts) + ".").capitalize() if parts else ""

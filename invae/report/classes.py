@@ -6,7 +6,8 @@ import xarray as xr
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
-from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.figure import Drawing, LeftOut, Result, Table
+from invae.report.kind import label_of, page_of
 
 MOST_COLUMNS = 3
 MOST_CLASSES = 8
@@ -25,7 +26,7 @@ def on_image(result: Result, config: ReportConfig) -> Drawing:
         images.prepare(
             axis, maps, title=f"class, {images.frame_title(maps, int(index))}", bar=axis is axes[0]
         )
-        images.show_background(axis, maps, int(index))
+        images.show_background(axis, result, int(index))
         values = sites["cluster"].to_numpy().astype(float)
         images.show_sites(axis, result, int(index), values, cmap=cmap, bounds=bounds)
     ticks = {float(number): str(number + 1) for number in range(n_classes)}
@@ -53,7 +54,33 @@ def on_image(result: Result, config: ReportConfig) -> Drawing:
         "they border on each other, the border is a matter of degree.",
         figure,
         f"Share of sites by class: {shares}.",
+        _descriptor_table(result),
     )
+
+
+def _descriptor_table(result: Result) -> Table:
+    """Mean ± sd of every descriptor in every class."""
+    sites, label = result[""], result[""]["cluster"].to_numpy()
+    known = [
+        name
+        for name in page_of(result).descriptors
+        if name in sites and np.isfinite(sites[name].to_numpy()).any()
+    ]
+    heads = [style.in_units(label_of(result, n), sites[n].attrs.get("units")) for n in known]
+    rows = []
+    for number in range(sites.sizes["cluster_name"]):
+        here = label == number
+        cells = [str(number + 1), style.number(float(here.sum()))]
+        cells += [_mean_and_sd(sites[name].to_numpy()[here]) for name in known]
+        rows.append(cells)
+    note = "Mean ± standard deviation over the sites of a class."
+    return Table(["class", "sites", *heads], rows, note)
+
+
+def _mean_and_sd(values: np.ndarray) -> str:
+    """Mean ± standard deviation of what is known."""
+    values = values[np.isfinite(values)]
+    return style.with_sd(float(values.mean()), float(values.std())) if values.size else "–"
 
 
 def patches(result: Result, config: ReportConfig) -> Drawing:

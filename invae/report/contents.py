@@ -1,6 +1,6 @@
-"""All figures of the report, in the order of the page."""
+"""Figures that reports of several kinds of recordings share, and the figures to be expected of a result."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 from invae import dims
 from invae.report import (
@@ -12,99 +12,53 @@ from invae.report import (
     components,
     fit_quality,
     ground_truth,
-    images,
     latent_plane,
     latents,
     rgb,
 )
-from invae.report.atoms import displacements, sites, tracks, vacancies
-from invae.report.diffraction import scan
-from invae.report.domains import changes, frames
 from invae.report.figure import Draw, Result
+from invae.report.kind import Expected, if_group, page_of
 
-SECTIONS: Mapping[str, tuple[Draw, ...]] = {
-    "What was recorded": (frames.overview, frames.signals, sites.overview, frames.drift),
-    "The scan": (scan.panels, scan.surprises, scan.detector),
-    "What the model sees": (
-        sites.glance,
-        latents.content,
-        latents.angle,
-        latents.manifold,
-        latent_plane.scatter,
-        rgb.three,
-        scan.colours,
-        angles.posterior,
+
+def has_three_dimensions(result: Result) -> bool:
+    """Whether the content can be shown as one colour."""
+    return result[""].sizes[dims.LATENT] == 3
+
+
+ON_FRAMES = (Expected(latents.content), Expected(latents.angle))
+LATENT_SPACE = (
+    Expected(latents.manifold),
+    Expected(latent_plane.scatter),
+    Expected(rgb.three, has_three_dimensions),
+)
+POSTERIOR = if_group("angles", angles.posterior)
+ASSOCIATION = if_group("association", associations.association)
+CLASSES_ON_FRAMES = Expected(classes.on_image)
+COMPARED: Mapping[str, Sequence[Expected]] = {
+    "Against what is known": (
+        if_group("confusion", ground_truth.confusion),
+        Expected(ground_truth.angle, lambda result: "angle_raw" in result.get("known", {})),
+        Expected(ground_truth.reading, lambda result: "r2" in result.get("known", {})),
     ),
-    "What it means": (displacements.displacements, associations.association, sites.measured),
-    "What is unusual": (sites.outliers, vacancies.vacancies),
-    "Against what is known": (ground_truth.confusion, ground_truth.angle, ground_truth.reading),
-    "Classes of the model": (class_sheets.sheets, class_sheets.probability),
-    "Classes of sites": (classes.on_image, classes.patches, classes.bic),
-    "What changes": (changes.transitions, changes.over_time, changes.pinning, tracks.over_time),
-    "How far to trust it": (
-        fit_quality.training,
-        angles.over_training,
-        fit_quality.examples,
-        fit_quality.error,
-        components.components,
-        baselines.planes,
-        scan.beside,
+    "Classes of the model": (
+        if_group("classes", class_sheets.sheets),
+        if_group("classes", class_sheets.probability),
     ),
 }
-"""Section → its figures; a new figure is a function and a place here."""
-
-
-def _has(group: str) -> Callable[[Result], bool]:
-    return lambda result: group in result
-
-
-def _shows_drift(result: Result) -> bool:
-    """Of plain images there is drift only where atoms were followed."""
-    return "maps" in result or "tracks" in result
-
-
-NEEDS: Mapping[Draw, Callable[[Result], bool]] = {
-    **dict.fromkeys(
-        (
-            frames.overview,
-            frames.signals,
-            changes.transitions,
-            changes.over_time,
-            changes.pinning,
-        ),
-        _has("maps"),
-    ),
-    **dict.fromkeys(
-        (latents.content, latents.angle, classes.on_image),
-        images.has_frames,
-    ),
-    **dict.fromkeys((sites.overview, sites.glance), _has("images")),
-    displacements.displacements: lambda result: (
-        "displacement" in result[""].variables and "images" in result
-    ),
-    sites.measured: lambda result: "intensity" in result[""],
-    sites.outliers: _has("outliers"),
-    vacancies.vacancies: _has("vacancies"),
-    tracks.over_time: _has("tracks"),
-    frames.drift: _shows_drift,
-    associations.association: _has("association"),
-    **dict.fromkeys(SECTIONS["Classes of the model"], _has("classes")),
-    **dict.fromkeys((*SECTIONS["The scan"], scan.beside), _has("scan")),
-    scan.colours: lambda result: "scan" in result and result[""].sizes[dims.LATENT] == 3,
-    ground_truth.confusion: _has("confusion"),
-    ground_truth.angle: lambda result: "angle_raw" in result.get("known", {}),
-    ground_truth.reading: lambda result: "r2" in result.get("known", {}),
-    angles.posterior: _has("angles"),
-    angles.over_training: lambda result: "angle_count" in result.get("training", {}),
-    baselines.planes: _has("baselines"),
-    rgb.three: lambda result: result[""].sizes[dims.LATENT] == 3,
-}
-"""What must be there for a figure to be expected; one that is expected and cannot be drawn is named on the page."""
+CLASSES = (Expected(classes.patches), Expected(classes.bic))
+QUALITY = (
+    Expected(fit_quality.training),
+    Expected(angles.over_training, lambda result: "angle_count" in result.get("training", {})),
+    Expected(fit_quality.examples),
+    Expected(fit_quality.error),
+    Expected(components.components),
+    if_group("baselines", baselines.planes),
+)
 
 
 def figures_of(result: Result) -> dict[str, list[Draw]]:
     """The figures to be expected of a result, by section."""
     return {
-        name: [draw for draw in draws if draw not in NEEDS or NEEDS[draw](result)]
-        for name, draws in SECTIONS.items()
+        name: [figure.draw for figure in figures if figure.when(result)]
+        for name, figures in page_of(result).sections.items()
     }

@@ -1,6 +1,6 @@
 """A figure of the report with the words that go with it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import xarray as xr
@@ -10,6 +10,16 @@ from invae.config import ReportConfig
 
 Result = Mapping[str, xr.Dataset]
 """Groups of a result by name; the sites are ""."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table below a figure."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    """A line below the table."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,7 @@ class Drawing:
     figure: Figure
     numbers: str = ""
     """The figures in the figure."""
+    table: Table | None = None
 
 
 class LeftOut(Exception):

@@ -10,6 +10,7 @@ from invae.config import ReportConfig
 from invae.latent_table import LATENTS
 from invae.report import images, style
 from invae.report.figure import Drawing, LeftOut, Result
+from invae.report.kind import page_of
 
 MOST_COLUMNS = 3
 TERMS = {f"kl_{name}": name for name, row in LATENTS.items() if row.head is not None}
@@ -105,7 +106,7 @@ def error(result: Result, config: ReportConfig) -> Drawing:
         figure = style.new_figure(2.9)
         last = figure.subplots(1, 2, width_ratios=(1.6, 1))[0]
         figure.axes[1].set_axis_off()
-    numbers = _histogram(last, sites, label=_error_label(result))
+    numbers = _histogram(last, sites, label=page_of(result).error_label)
     where = "Dark sites are those that the model explains worst: rare structures, noise, or what should have been left out. Right: the "
     return Drawing(
         "error",
@@ -130,21 +131,16 @@ def _error_on_image(result: Result, config: ReportConfig) -> tuple[Figure, Axes]
         images.prepare(
             axis, maps, title=f"error, {images.frame_title(maps, int(index))}", bar=axis is axes[0]
         )
-        images.show_background(axis, maps, int(index))
+        images.show_background(axis, result, int(index))
         images.show_sites(axis, result, int(index), values, cmap="inferno_r", bounds=bounds)
     style.colour_bar(
         figure,
         axes[: len(frames)],
         cmap="inferno_r",
         bounds=bounds,
-        label=_error_label(result),
+        label=page_of(result).error_label,
     )
     return figure, axes[-1]
-
-
-def _error_label(result: Result) -> str:
-    """Polarization is in units of the usual amplitude; patches of anything else have units of their own."""
-    return "rms error / usual amplitude" if "maps" in result else "rms error of a pixel"
 
 
 def _histogram(axis: Axes, sites: xr.Dataset, *, label: str) -> str:

@@ -10,6 +10,7 @@ from scipy.spatial import KDTree
 from invae import dims
 from invae.report import style
 from invae.report.figure import Result
+from invae.report.kind import page_of
 
 GAP = 2
 """Between pictures of a sheet [pixel]."""
@@ -28,13 +29,13 @@ PALE = 0.6
 
 
 def has_frames(result: Result) -> bool:
-    """Whether sites lie on frames, of which maps were made or which are shown as they are."""
-    return "maps" in result or "images" in result
+    """Whether the sites lie on frames that the result holds."""
+    return page_of(result).frames in result and page_of(result).frames != ""
 
 
 def frames_of(result: Result) -> xr.Dataset:
-    """The frames that sites are drawn upon: maps, or plain images."""
-    return result["maps"] if "maps" in result else result["images"]
+    """The frames that sites are drawn upon."""
+    return result[page_of(result).frames]
 
 
 def pixel_nm(maps: xr.Dataset) -> float | None:
@@ -97,16 +98,16 @@ def show_map(
     axis.imshow(image, cmap=cmap, vmin=bounds[0], vmax=bounds[1], aspect=axis.get_aspect())
 
 
-def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
-    """The polarization in pale grey, masks hatched, or the plain image: what values are drawn upon."""
-    if "image" in maps:
-        image = maps["image"][index].to_numpy()
-        low, high = style.limits(image)
-        show_map(axis, image, cmap="Greys_r", bounds=(low - PALE * (high - low), high))
-        return
-    image = maps["polarization"][index].to_numpy()
-    axis.imshow(image, cmap="Greys_r", vmin=-4.5, vmax=1.2, aspect=axis.get_aspect())
-    hatch(axis, ~maps["valid"][index].to_numpy())
+def show_background(axis: Axes, result: Result, index: int) -> None:
+    """The frame on which values of sites are drawn, in pale colours."""
+    page_of(result).show_background(axis, frames_of(result), index)
+
+
+def show_pale_image(axis: Axes, frames: xr.Dataset, index: int) -> None:
+    """A plain image in pale grey."""
+    image = frames["image"][index].to_numpy()
+    low, high = style.limits(image)
+    show_map(axis, image, cmap="Greys_r", bounds=(low - PALE * (high - low), high))
 
 
 def hatch(axis: Axes, masked: np.ndarray) -> None:

@@ -14,23 +14,8 @@ from invae.config import ReportConfig
 from invae.latent_table import LATENTS
 from invae.report import images, style
 from invae.report.figure import Drawing, Result
+from invae.report.kind import Descriptor, page_of
 
-DESCRIPTORS = {
-    "wall_count": "walls in the window",
-    "switching_degree": "switching degree",
-    "wall_curvature": "wall curvature",
-    "domain_convexity": "domain convexity",
-    "switch_significance": "switch significance",
-    "intensity": "intensity",
-    "width": "width",
-    "ellipticity": "ellipticity",
-    "nearest_distance": "nearest neighbour",
-    "mean_distance": "three nearest, mean",
-    "displacement": "displacement",
-    "contrast": "contrast to the nearest",
-}
-"""Descriptors and their names in figures."""
-SIGNED = ("wall_curvature", "domain_convexity")
 INFERRED = {name: name for name, row in LATENTS.items() if row.colours == "linear"}
 """Latents of plain numbers and their names in figures."""
 MOST_NUMBERS = 8
@@ -61,7 +46,7 @@ def colourings(result: Result) -> list[Colouring]:
     if "angle" in sites.variables:
         values = np.angle(np.exp(1j * sites["angle"].to_numpy()))
         found.append(Colouring("angle found", values, units="rad", cyclic=True))
-    found += list(_numbers(sites))
+    found += list(_numbers(result))
     return [c for c in found if c.classes or np.isfinite(c.values).any()]
 
 
@@ -91,17 +76,17 @@ def _of_truth(variable: xr.DataArray) -> Colouring:
     return Colouring(title, values, units=units, cyclic=cyclic, signed=bool(values.min() < 0))
 
 
-def _numbers(sites: xr.Dataset) -> Iterator[Colouring]:
+def _numbers(result: Result) -> Iterator[Colouring]:
     """What the model infers beside content and angle, and what the image says."""
-    for name, words in {**INFERRED, **DESCRIPTORS}.items():
-        if name not in sites.variables:
+    known = {name: Descriptor(f"{words} found") for name, words in INFERRED.items()}
+    for name, shown in {**known, **page_of(result).descriptors}.items():
+        if name not in result[""].variables:
             continue
-        variable = sites[name]
+        variable = result[""][name]
         columns = variable.to_numpy().reshape(variable.shape[0], -1).T.astype(float)
-        found = " found" if name in INFERRED else ""
         for number, values in enumerate(columns):
-            title = words + found + (f" {number + 1}" if len(columns) > 1 else "")
-            yield Colouring(title, values, units=variable.attrs.get("units"), signed=name in SIGNED)
+            title = shown.label + (f" {number + 1}" if len(columns) > 1 else "")
+            yield Colouring(title, values, units=variable.attrs.get("units"), signed=shown.signed)
 
 
 def place(result: Result) -> tuple[np.ndarray, np.ndarray, list[str]]:

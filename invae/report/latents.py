@@ -29,7 +29,7 @@ def content(result: Result, config: ReportConfig) -> Drawing:
         for axis, index in zip(own, frames, strict=True):
             title = f"content {dimension + 1}, {images.frame_title(maps, int(index))}"
             images.prepare(axis, maps, title=title, bar=axis is axes[0])
-            images.show_background(axis, maps, int(index))
+            images.show_background(axis, result, int(index))
             images.show_sites(
                 axis, result, int(index), values[:, dimension], cmap=config.colormap, bounds=bounds
             )
@@ -74,7 +74,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
         images.prepare(
             axis, maps, title=f"angle, {images.frame_title(maps, int(index))}", bar=axis is axes[0]
         )
-        images.show_background(axis, maps, int(index))
+        images.show_background(axis, result, int(index))
         images.show_sites(axis, result, int(index), wrapped, cmap=cmap, bounds=bounds)
     style.colour_bar(
         figure,

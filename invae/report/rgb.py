@@ -63,7 +63,7 @@ def _on_image(part: SubFigure, result: Result, colours: np.ndarray) -> None:
     for axis, place in zip(axes, frames, strict=False):
         title = f"content, {images.frame_title(maps, int(place))}"
         images.prepare(axis, maps, title=title, bar=axis is axes[0])
-        images.show_background(axis, maps, int(place))
+        images.show_background(axis, result, int(place))
         images.show_sites(
             axis,
             result,

@@ -211,6 +211,19 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
+def with_sd(mean: float, sd: float) -> str:
+    """`0.594 ± 0.13`, with as many decimals as the spread deserves."""
+    size = sd if sd > 1e-3 * abs(mean) else abs(mean)
+    decimals = min(4, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 0
+    return f"{mean:.{decimals}f} ± {sd:.{decimals}f}".replace("-", "−")
+
+
+def count(n: float, word: str) -> str:
+    """`1 class`, `4 classes`."""
+    plural = "" if n == 1 else "es" if word.endswith("s") else "s"
+    return f"{number(n)} {word}{plural}"
+
+
 def scale_bar(axis: Axes, *, width: int, pixel_nm: float | None, unit: str = "nm") -> None:
     """A bar of a round length in the lower left corner of an image that is `width` pixels wide.
 

@@ -2,8 +2,9 @@
 
 from invae.results.contents import info
 from invae.results.export import Format, export
+from invae.results.kind import Field
 from invae.results.reading import open_result, validate
-from invae.results.schema import REQUIRED_GROUPS, SCHEMA, Field
+from invae.results.schema import REQUIRED_GROUPS, SCHEMA
 
 __all__ = [
     "REQUIRED_GROUPS",

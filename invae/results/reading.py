@@ -1,11 +1,12 @@
 """Opening a result and checking it against the schema."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
 
+from invae.config.kinds import Kind, kind_named, recorded_kind
 from invae.errors import InputError, StoreError
 from invae.results.schema import REQUIRED_GROUPS, SCHEMA
 from invae.storage import store
@@ -26,6 +27,21 @@ def open_result(path: Path) -> dict[str, xr.Dataset]:
             f"{path} is no result: it lacks {', '.join(missing)}; make it with `invae analyse`"
         )
     return groups
+
+
+def kind_of(groups: Mapping[str, xr.Dataset]) -> Kind:
+    """The kind of recording that a result is of.
+
+    Args:
+        groups: groups of the result by name; the root group is "".
+
+    Raises:
+        ConfigError: the result names a kind that does not exist here.
+    """
+    attrs = groups[""].attrs
+    if "recording_kind" in attrs:
+        return kind_named(str(attrs["recording_kind"]))
+    return recorded_kind(attrs.get("receipt", {}).get("config", {}))  # results of earlier versions
 
 
 def open_groups(path: Path, names: Sequence[str] = ()) -> dict[str, xr.Dataset]:

@@ -1,38 +1,17 @@
 """The schema of a result: groups and variables with their dims and units."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from invae import dims
+from invae.config.kinds import KINDS, Kind, load
 from invae.latent_table import LATENTS, Latent
+from invae.results.kind import Field, Schema, of_site
 
 PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
-GRID = (dims.FRAME, "grid_y", "grid_x")
-SCAN = (dims.SCAN_Y, dims.SCAN_X)
-DETECTOR = (dims.K_Y, dims.K_X)
-VIRTUAL = ("sum", "bf", "abf", "haadf", "com_y", "com_x", "com_r")
 NODES = ("latent_1", "latent_2")
 PAIR = ("feature", "descriptor")
 ENDS = ("", "_low", "_high")
 BY_KNOWN = ("angle_raw", "angle_symmetric", "angle_by_class", "angle_certainty", "symmetry")
-
-
-@dataclass(frozen=True)
-class Field:
-    """One variable of a group."""
-
-    dims: tuple[str, ...]
-    units: str | None = None
-    """CF units; not checked when empty: flags, and what keeps the recording's own units."""
-    required: bool = False
-
-
-def _site(units: str | None = None, *, required: bool = False) -> Field:
-    return Field((dims.SITE,), units, required)
-
-
-def _image(units: str | None = None, *, required: bool = False) -> Field:
-    return Field(dims.IMAGE, units, required)
 
 
 def _latents() -> dict[str, Field]:
@@ -45,116 +24,23 @@ def _latents() -> dict[str, Field]:
     return fields
 
 
-def _pose_maps(where: tuple[str, ...]) -> dict[str, Field]:
-    """Maps of the poses of one number."""
-    return {f"{name}_map": Field(where, row.unit) for name, row in LATENTS.items() if row.mapped}
-
-
 def _checked_unit(row: Latent) -> str | None:
     """Classes are flags, and conditions keep the recording's own units."""
     return None if row.prior in ("classes", None) else row.unit
 
 
-SCHEMA: Mapping[str, Mapping[str, Field]] = {
+SHARED: Mapping[str, Mapping[str, Field]] = {
     "": {
         **_latents(),
-        "joint_class": _site(),
-        "log_likelihood": _site(),
-        "elbo": _site(),
-        "reconstruction_error": _site(required=True),
-        "held_out": _site(),
-        "outlier_score": _site("1"),
-        "surprise": _site("1"),
-        "cluster": _site(required=True),
+        "joint_class": of_site(),
+        "log_likelihood": of_site(),
+        "elbo": of_site(),
+        "reconstruction_error": of_site(required=True),
+        "held_out": of_site(),
+        "cluster": of_site(required=True),
         "cluster_probability": Field((dims.SITE, "cluster_name"), "1", required=True),
         "pca": Field((dims.SITE, "component_index"), "1", required=True),
-        "pca_error": _site("1", required=True),
-        "wall_normal": _site("rad"),
-        "wall_count": _site(),
-        "switching_degree": _site("1"),
-        "wall_curvature": _site("1/pixel"),
-        "wall_curvature_nm": _site("1/nm"),
-        "domain_convexity": _site("1"),
-        "switch_significance": _site("1"),
-    },
-    "maps": {
-        "polarization": _image("1", required=True),
-        "valid": _image(required=True),
-        "wall": _image(),
-        "invalid_reason": _image(),
-        "amplitude": _image(),
-        "phase": _image(),
-        "height": _image(),
-        "transition": _image(),
-        "pinning": Field((dims.Y, dims.X), "1"),
-        "wall_frames": Field((dims.Y, dims.X), "1"),
-    },
-    "walls": {
-        "y": Field(("point",), "pixel", required=True),
-        "x": Field(("point",), "pixel", required=True),
-        "contour": Field(("point",), required=True),
-        "frame": Field(("point",), required=True),
-        "nearest_site": Field(("point",), required=True),
-        "normal_velocity": Field(("point",), "pixel"),
-    },
-    "grid": {
-        "content_map": Field((*GRID, dims.LATENT), "1", required=True),
-        **_pose_maps(GRID),
-        "cluster_map": Field(GRID),
-        "error_map": Field(GRID),
-    },
-    "frames": {
-        "drift": Field((dims.FRAME, dims.AXIS), "pixel"),
-        "drift_sd": Field((dims.FRAME, dims.AXIS), "pixel"),
-        "phase_offset": Field((), "rad"),
-        "amplitude_scale": Field((dims.FRAME,)),
-        "masked_share": Field((dims.FRAME,), "1"),
-        "switched_share": Field((dims.FRAME,), "1"),
-        "n_sites": Field((dims.FRAME,), "1", required=True),
-    },
-    "images": {"image": _image(required=True)},
-    "outliers": {
-        "site": Field(("outlier",), "1", required=True),
-        "score": Field(("outlier",), "1", required=True),
-        "reason": Field(("outlier",), required=True),
-        "label": Field(("outlier",), "1", required=True),
-        "frame": Field(("outlier",), required=True),
-        **{name: Field(("outlier",), "pixel", required=True) for name in ("y", "x")},
-        **{name: Field(("outlier",), "nm") for name in ("y_nm", "x_nm")},
-    },
-    "vacancies": {
-        "frame": Field(("vacancy",), required=True),
-        **{name: Field(("vacancy",), "pixel", required=True) for name in ("y", "x")},
-        **{name: Field(("vacancy",), "nm") for name in ("y_nm", "x_nm")},
-        "height": Field(("vacancy",), required=True),
-        "expected": Field(("vacancy",), required=True),
-    },
-    "tracks": {
-        "n_frames": Field(("track",), "1", required=True),
-        "content_change": Field(("track", dims.LATENT), "1", required=True),
-        "class_changes": Field(("track",), "1"),
-        **{name: Field(("track",), "pixel", required=True) for name in ("y", "x")},
-        **{name: Field(("track",), "nm") for name in ("y_nm", "x_nm")},
-    },
-    "scan": {
-        **{name: Field(SCAN, None, required=True) for name in VIRTUAL},
-        **{name: Field(DETECTOR, None, required=True) for name in ("mean_pattern", "max_pattern")},
-        "detector_valid": Field(DETECTOR, None, required=True),
-        "radial_profile": Field((*SCAN, "k")),
-        "content_map": Field((*SCAN, dims.LATENT), "1", required=True),
-        **_pose_maps(SCAN),
-        "cluster_map": Field(SCAN, required=True),
-        "class_map": Field(SCAN),
-        "error_map": Field(SCAN, required=True),
-        "surprise_map": Field(SCAN, "1", required=True),
-        "pca_map": Field((*SCAN, "pca_index"), "1"),
-        "nmf_map": Field((*SCAN, "nmf_index"), "1"),
-    },
-    "surprises": {
-        "site": Field(("peak",), "1", required=True),
-        "surprise": Field(("peak",), "1", required=True),
-        **{name: Field(("peak",), "pixel", required=True) for name in ("y", "x")},
-        **{name: Field(("peak",), "nm", required=True) for name in ("y_nm", "x_nm")},
+        "pca_error": of_site("1", required=True),
     },
     "traversal": {
         "manifold": Field((dims.CLASS, *NODES, *PIXELS), required=True),
@@ -221,7 +107,28 @@ SCHEMA: Mapping[str, Mapping[str, Field]] = {
         "n_clusters": Field((), "1", required=True),
     },
 }
-"""Group → variable → dims and units. A result may hold more; groups without a line of answer may be absent."""
+"""Group → variable → dims and units, of every kind of recording. A result may hold more."""
 
 REQUIRED_GROUPS = ("", "traversal", "clusters", "examples", "baseline", "summary")
-"""Groups of every result; those of frames are absent where patches are single images."""
+"""Groups of every result."""
+
+
+def schema_of(kinds: Iterable[Kind]) -> dict[str, dict[str, Field]]:
+    """Group → variable → dims and units of the results of some kinds of recordings.
+
+    Raises:
+        ValueError: two kinds give the same variable other dims or units.
+    """
+    schema = {group: dict(fields) for group, fields in SHARED.items()}
+    for kind in kinds:
+        own: Schema = load(kind.schema)
+        for group, fields in {"": own.sites, **own.groups}.items():
+            known = schema.setdefault(group, {})
+            for name, field in fields.items():
+                if known.setdefault(name, field) != field:
+                    raise ValueError(f"{kind.schema}: {group}/{name} is {known[name]} elsewhere")
+    return schema
+
+
+SCHEMA: Mapping[str, Mapping[str, Field]] = schema_of(KINDS.values())
+"""Group → variable → dims and units of any result."""

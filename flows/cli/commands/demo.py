@@ -52,7 +52,7 @@ def _show_scores(recording: Path, folder: Path, console: "Console") -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from invae.analysis.scores import scoreboard
+    from invae.analysis.domains.scores import scoreboard
 
     table = Table("against the truth", "found", "wanted", title_justify="left")
     for score in scoreboard(folder, recording):

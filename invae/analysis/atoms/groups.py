@@ -1,14 +1,14 @@
-"""What is shown of sites on plain images: the frames, the grid, what is unusual, and what happens in time."""
+"""The part of an analysis that belongs to atoms: vacancies, and what happens to an atom in time."""
 
-import numpy as np
+from collections.abc import Mapping
+
 import xarray as xr
 
-from invae import dims
-from invae.analysis import maps
-from invae.analysis.atoms.outliers import find_outliers
 from invae.analysis.atoms.tracks import track_table
-from invae.analysis.decoding import states_of
+from invae.analysis.frames import add_images
 from invae.analysis.inputs import Inputs
+from invae.analysis.kind import Analysis, Scalars
+from invae.analysis.summary import frame_scalars
 from invae.storage import store
 
 MEASURED = (
@@ -20,60 +20,32 @@ MEASURED = (
     "displacement",
     "contrast",
 )
-"""What is known of atoms beside their patches."""
+"""Measured on the image by the describe stage, one number per atom."""
 
 
-def add_images(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
-    """The groups `images` and `frames`, `outliers`, of a grid `grid`, of atoms `vacancies` and in a movie `tracks`."""
-    sites = groups[""]
-    recording = store.open_store(inputs.recording)
-    n_frames = recording.sizes[dims.FRAME]
-    size = recording.sizes[dims.Y] * recording.sizes[dims.X]
-    frames = maps.chosen_frames(n_frames, n_pixels=size)
-    groups["images"] = _images(recording, inputs.signal, frames)
-    groups["frames"] = _frames(inputs, sites, n_frames)
-    label = states_of(sites)
-    score, groups["outliers"] = find_outliers(
-        sites, label=sites["cluster"].to_numpy() if label is None else label
-    )
-    groups[""] = sites.assign(outlier_score=score)
-    if (sites["kind"] == dims.KINDS.index("grid")).all():
-        groups["grid"] = maps.grid_maps(sites, frames=frames)
-    if (inputs.patches / "vacancies" / "zarr.json").is_file():
+def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
+    """Add `images`, `frames`, `outliers`, `vacancies`, and in a movie `tracks`."""
+    add_images(inputs, groups)
+    if inputs.has_patch_group("frames"):
+        drift = store.open_store(inputs.patches, group="frames")["drift"].load()
+        groups["frames"] = groups["frames"].assign(drift=drift)
+    if inputs.has_patch_group("vacancies"):
         groups["vacancies"] = store.open_store(inputs.patches, group="vacancies").load()
-    if n_frames > 1 and "track" in sites:
+    sites = groups[""]
+    if len(groups["frames"]["frame"]) > 1 and "track" in sites:
         groups["tracks"] = track_table(sites)
 
 
-def _images(recording: xr.Dataset, signal: str, frames: np.ndarray) -> xr.Dataset:
-    """The chosen frames as recorded."""
-    image = recording[signal].isel({dims.FRAME: frames}).load().astype(np.float32, keep_attrs=True)
-    kept = [name for name in ("time", dims.Y, dims.X) if name in image.coords]
-    plain = image.reset_coords(drop=True).drop_vars(dims.FRAME, errors="ignore")
-    number = (dims.FRAME, frames, dims.attrs("number of the frame in the recording"))
-    named = {**plain.attrs, "long_name": signal, "units": plain.attrs.get("units", "1")}
-    return xr.Dataset(
-        {"image": plain.assign_attrs(named)},
-        coords={dims.FRAME: number, **{name: image[name].variable for name in kept}},
-    )
+def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
+    """Counts of frames, outliers, vacancies and tracks."""
+    scalars = frame_scalars(groups)
+    if "vacancies" in groups:
+        n_vacancies = groups["vacancies"].sizes["vacancy"]
+        long_name = "sites of the lattice without an atom, in all frames"
+        scalars["n_vacancies"] = (n_vacancies, long_name, "1")
+    if "tracks" in groups:
+        scalars["n_tracks"] = (groups["tracks"].sizes["track"], "atoms followed in time", "1")
+    return scalars
 
 
-def _frames(inputs: Inputs, sites: xr.Dataset, n_frames: int) -> xr.Dataset:
-    """What is known of every frame: its sites, and where the atoms were followed the drift."""
-    count = np.bincount(sites[dims.FRAME].to_numpy(), minlength=n_frames).astype(np.int64)
-    table = xr.Dataset(
-        {"n_sites": (dims.FRAME, count, dims.attrs("sites in the frame"))},
-        coords={
-            dims.FRAME: (
-                dims.FRAME,
-                np.arange(n_frames),
-                dims.attrs("number of the frame in the recording"),
-            )
-        },
-    )
-    if (inputs.patches / "frames" / "zarr.json").is_file():
-        table["drift"] = store.open_store(inputs.patches, group="frames")["drift"].load()
-    recording = store.open_store(inputs.recording)
-    if "time" in recording.coords:
-        table = table.assign_coords(time=recording["time"].load().variable)
-    return table
+ANALYSIS = Analysis(measured=MEASURED, add_groups=add_groups, summarise=summarise)

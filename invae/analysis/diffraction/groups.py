@@ -1,4 +1,4 @@
-"""What the latents say over a scan: their maps beside those of the detector, and where the model is surprised."""
+"""The part of an analysis that belongs to 4D-STEM scans: maps of the latents, and where the model is surprised."""
 
 from collections.abc import Mapping
 
@@ -11,6 +11,7 @@ from skimage.segmentation import watershed
 from invae import dims
 from invae.analysis.diffraction.surprise import places, surprise
 from invae.analysis.inputs import Inputs
+from invae.analysis.kind import Analysis, Scalars
 from invae.config import AnalyseConfig
 from invae.latent_table import LATENTS
 from invae.storage import store
@@ -30,7 +31,7 @@ BESIDE = ("pca", "nmf")
 """Methods without invariance whose coordinates become maps."""
 
 
-def add_scan(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
+def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     """Add `surprise` to the sites, and the groups `scan` and `surprises`.
 
     Args:
@@ -136,3 +137,15 @@ def _shares(surprise: np.ndarray, peaks: np.ndarray) -> np.ndarray:
         region = np.asarray(label(high, connectivity=1))
         share[row] = np.where(region == region[peak], surprise, 0)
     return share / share.sum(axis=(1, 2), keepdims=True)
+
+
+def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
+    """Number of surprising places, and the largest surprise."""
+    strongest = float(groups[""]["surprise"].max())
+    return {
+        "n_surprises": (groups["surprises"].sizes["peak"], "surprising places of the scan", "1"),
+        "surprise_max": (strongest, "largest surprise, as a robust z-score", "1"),
+    }
+
+
+ANALYSIS = Analysis(add_groups=add_groups, summarise=summarise)

@@ -1,33 +1,59 @@
-"""What is shown on frames: maps, walls, grids, and what changes between them."""
+"""The part of an analysis that belongs to domains and their walls: maps, walls, descriptors of switching, pinning."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis import maps
+from invae.analysis.association import circular_agreement
+from invae.analysis.domains.frame_maps import frame_table, image_maps, wall_points
 from invae.analysis.domains.pinning import evolution, pinning, wall_motion
+from invae.analysis.domains.switching import LABELS, describe_sites
+from invae.analysis.domains.wall_normal import wall_normal
+from invae.analysis.frames import chosen_frames, grid_maps
 from invae.analysis.inputs import Inputs
+from invae.analysis.kind import Analysis, Scalars
+from invae.analysis.summary import frame_scalars
 from invae.storage import store
 
 REACH = 12.0
 """A wall point takes the value of the nearest site if that lies within this distance [pixel]."""
 
 
-def add_images(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
-    """The groups that show frames: `frames` of all, `maps`, `walls` and `grid` of the chosen ones."""
-    sites, everything = groups[""], inputs.frame_maps()
+def describe(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
+    """The sites with the descriptors of switching, and the direction of the wall."""
+    described = describe_sites(
+        _maps_of(inputs),
+        sites,
+        window=int(store.open_store(inputs.patches).sizes[dims.PATCH_Y]),
+        config=inputs.config,
+        compute=inputs.compute,
+        progress=inputs.part("descriptors"),
+    )
+    return sites.merge(described).assign(wall_normal=wall_normal(inputs.patches))
+
+
+def _maps_of(inputs: Inputs) -> xr.Dataset:
+    """Maps of all frames, unread."""
+    return store.open_store(inputs.patches, group="maps")
+
+
+def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
+    """Add the groups that show frames: `frames` of all, `maps`, `walls` and `grid` of the chosen ones."""
+    sites, everything = groups[""], _maps_of(inputs)
     n_frames = everything.sizes[dims.FRAME]
     size = everything.sizes[dims.Y] * everything.sizes[dims.X]
-    frames = maps.chosen_frames(n_frames, n_pixels=size)
-    groups["frames"] = maps.frame_table(
+    frames = chosen_frames(n_frames, n_pixels=size)
+    groups["frames"] = frame_table(
         inputs.patches,
         site_frames=sites[dims.FRAME].to_numpy(),
         config=inputs.config,
         compute=inputs.compute,
         progress=inputs.part("maps"),
     )
-    images = maps.image_maps(inputs.recording, inputs.patches, frames=frames)
-    walls = maps.wall_points(inputs.patches, sites, frames=frames, reach=REACH)
+    images = image_maps(inputs.recording, inputs.patches, frames=frames)
+    walls = wall_points(inputs.patches, sites, frames=frames, reach=REACH)
     if n_frames > 1:
         moved = _changes(inputs, frames)
         images = images.assign(
@@ -36,12 +62,12 @@ def add_images(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
         walls["normal_velocity"] = moved["normal_velocity"]
     groups["maps"], groups["walls"] = images, walls
     if (sites["kind"] == dims.KINDS.index("grid")).all():
-        groups["grid"] = maps.grid_maps(sites, frames=frames)
+        groups["grid"] = grid_maps(sites, frames=frames)
 
 
 def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
     """How walls move and where they stay, on the grid of the maps."""
-    everything = inputs.frame_maps()
+    everything = _maps_of(inputs)
     contours = store.open_store(inputs.patches, group="contours").load()
     numbers = frames.tolist()
     changed = evolution(everything, frames=numbers, config=inputs.config)
@@ -55,3 +81,43 @@ def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
         "pinning": stays["pinning"].variable,
         "wall_frames": stays["wall_frames"].variable,
     }
+
+
+def notes(inputs: Inputs) -> list[str]:
+    """A remark if there is no second frame to compare with."""
+    if _maps_of(inputs).sizes[dims.FRAME] < 2:
+        return ["one frame: no evolution of walls and no pinning"]
+    return []
+
+
+def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
+    """Counts of frames and walls, the masked share, the drift, and how the angle follows the wall."""
+    scalars = frame_scalars(groups)
+    scalars["n_walls"] = (_walls_per_frame(groups["walls"]), "walls in a frame, mean", "1")
+    masked = float(groups["frames"]["masked_share"].mean())
+    scalars["masked_share"] = (masked, "masked share of all frames", "1")
+    sites = groups[""]
+    if "angle" in sites:
+        agreement = circular_agreement(sites["angle"], sites["wall_normal"], sites["cluster"])
+        long_name = (
+            "agreement of angle and wall direction inside a class (1: same but for an offset)"
+        )
+        scalars["angle_agreement"] = (agreement, long_name, "1")
+    return scalars
+
+
+def _walls_per_frame(walls: xr.Dataset) -> float:
+    pairs = np.column_stack([walls[dims.FRAME].to_numpy(), walls["contour"].to_numpy()])
+    if not len(pairs):
+        return 0.0
+    frames = len(np.unique(pairs[:, 0]))
+    return len(np.unique(pairs, axis=0)) / frames
+
+
+ANALYSIS = Analysis(
+    describe=describe,
+    measured=tuple(LABELS),
+    add_groups=add_groups,
+    notes=notes,
+    summarise=summarise,
+)

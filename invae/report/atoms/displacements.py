@@ -39,7 +39,7 @@ def displacements(result: Result, config: ReportConfig) -> Drawing:
     )
     for axis, (title, values, cmap, limits, label, ticks) in zip(axes, panels, strict=True):
         images.prepare(axis, frames, title=title, bar=axis is axes[0])
-        images.show_background(axis, frames, index)
+        images.show_background(axis, result, index)
         images.show_sites(axis, result, index, values, cmap=cmap, bounds=limits)
         style.colour_bar(figure, axis, cmap=cmap, bounds=limits, label=label, ticks=ticks)
     _arrows(axes[1], result, np.flatnonzero(here & np.isfinite(size)), moved)

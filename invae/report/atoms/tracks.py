@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
-from invae.report.atoms.sites import classes_of
 from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import shown_dimensions
+from invae.report.sites import classes_of
 
 TITLE = "Latents in the course of time"
 MOST_LINES = 6
@@ -70,7 +70,7 @@ def _places(axis: Axes, result: Result, chosen: np.ndarray) -> None:
     """The chosen tracks on the first frame, numbered."""
     frames, tracks = result["images"], result["tracks"]
     images.prepare(axis, frames, title="where they are", bar=True)
-    images.show_background(axis, frames, 0)
+    images.show_background(axis, result, 0)
     for number, index in enumerate(chosen):
         x, y = (float(tracks[name][index]) for name in ("x", "y"))
         axis.plot(x, y, marker="o", ms=7, mfc="none", mec=style.CLASSES[number], mew=1.6)

@@ -23,7 +23,7 @@ def vacancies(result: Result, config: ReportConfig) -> Drawing:
     for axis in axes:
         title = images.frame_title(frames, index)
         images.prepare(axis, frames, title=title, bar=axis is axes[0])
-        images.show_background(axis, frames, index)
+        images.show_background(axis, result, index)
     axes[1].plot(
         empty[dims.X].to_numpy()[here],
         empty[dims.Y].to_numpy()[here],

@@ -26,7 +26,7 @@ def transitions(result: Result, config: ReportConfig) -> Drawing:
         images.prepare(
             axis, maps, title=f"{images.frame_title(maps, int(index))} → next", bar=axis is axes[0]
         )
-        images.show_background(axis, maps, int(index))
+        images.show_background(axis, result, int(index))
         if "walls" in result:
             frame = int(maps[dims.FRAME][index])
             images.show_walls(axis, result["walls"], frame, colour="#4a525a", width=0.7)

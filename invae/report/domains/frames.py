@@ -1,9 +1,6 @@
-"""What was recorded: frames with their walls and masks, and the drift between them."""
+"""What was recorded: frames with their walls and masks, and the signals."""
 
 import numpy as np
-import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from invae import dims
 from invae.config import ReportConfig
@@ -85,62 +82,3 @@ def signals(result: Result, config: ReportConfig) -> Drawing:
 
 def _full_circle(units: str | None) -> tuple[float, float]:
     return (-180.0, 180.0) if units == "degree" else (-float(np.pi), float(np.pi))
-
-
-def drift(result: Result, config: ReportConfig) -> Drawing:
-    """Drift over frames with its uncertainty, and its path."""
-    frames = result["frames"]
-    if frames.sizes[dims.FRAME] < 2:
-        raise LeftOut("Drift", "there is one frame, and drift needs two")
-    if "drift" not in frames:
-        raise LeftOut("Drift", "the frames were not registered (describe.registration)")
-    values = frames["drift"].transpose(dims.AXIS, dims.FRAME).to_numpy()
-    sd = (
-        frames["drift_sd"].transpose(dims.AXIS, dims.FRAME).to_numpy()
-        if "drift_sd" in frames
-        else values * np.nan
-    )
-    figure = style.new_figure(3.3)
-    over, path = figure.subplots(1, 2, width_ratios=(1.7, 1))
-    number = frames[dims.FRAME].to_numpy()
-    for row, (name, colour) in enumerate((("y", style.ACCENT), ("x", style.SECOND))):
-        low, high = values[row] - sd[row], values[row] + sd[row]
-        bars = {"marker": "o", "ms": 3.5, "lw": 1.4, "capsize": 2, "label": name}
-        over.fill_between(number, low, high, color=colour, alpha=0.18, lw=0)
-        over.errorbar(number, values[row], np.nan_to_num(sd[row]), color=colour, **bars)
-    over.axhline(0, color="#c8cdd2", lw=0.8, zorder=0)
-    over.set(xlabel="frame", ylabel="drift [px]", title="drift against frame 0, ± 1 sd")
-    over.xaxis.get_major_locator().set_params(integer=True)
-    over.legend(ncols=2)
-    _path(path, number, values, cmap=config.colormap)
-    return Drawing(
-        "drift",
-        "Drift",
-        "Where the scan window of each frame lies on the sample, relative to frame 0: down is positive y, right positive x. "
-        "Bars are the standard deviation among channels and regions of the image. Changes from frame to frame are measured with the drift taken away.",
-        figure,
-        _drift_numbers(frames, values, sd),
-    )
-
-
-def _path(axis: Axes, number: np.ndarray, values: np.ndarray, *, cmap: str) -> None:
-    """Drift in x against drift in y, y down, coloured by frame."""
-    axis.plot(values[1], values[0], color="#c8cdd2", lw=1)
-    dots = axis.scatter(values[1], values[0], c=number, cmap=cmap, s=22, zorder=3)
-    figure = axis.get_figure()
-    assert figure is not None
-    bar = figure.colorbar(dots, ax=axis, label="frame", fraction=0.05, pad=0.02)
-    bar.locator = MaxNLocator(integer=True)
-    bar.update_ticks()
-    axis.set(xlabel="drift in x [px]", ylabel="drift in y [px]", title="path of the scan window")
-    axis.set_aspect("equal", adjustable="datalim")
-    axis.invert_yaxis()
-
-
-def _drift_numbers(frames: xr.Dataset, values: np.ndarray, sd: np.ndarray) -> str:
-    shown = images.evenly(frames.sizes[dims.FRAME], 6)[1:]
-    parts = [
-        f"frame {int(frames[dims.FRAME][i])}: ({values[0, i]:.2f} ± {sd[0, i]:.2f}, {values[1, i]:.2f} ± {sd[1, i]:.2f})"
-        for i in shown
-    ]
-    return f"(y, x) in px: {'; '.join(parts)}.".replace("-", "−")

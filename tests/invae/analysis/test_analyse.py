@@ -130,7 +130,7 @@ def test_a_killed_analysis_leaves_nothing_visible_and_ends_with_the_same_values(
 
 
 def test_at_most_sixty_four_frames_are_kept():
-    from invae.analysis.maps import chosen_frames
+    from invae.analysis.frames import chosen_frames
 
     frames = chosen_frames(1000, n_pixels=128 * 128)
     assert len(frames) == 64

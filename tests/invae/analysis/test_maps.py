@@ -4,7 +4,8 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis.maps import chosen_frames, frame_table, grid_maps, image_maps, wall_points
+from invae.analysis.domains.frame_maps import frame_table, image_maps, wall_points
+from invae.analysis.frames import chosen_frames, grid_maps
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.storage import store
 

@@ -1,5 +1,6 @@
 """Every part of the page that prints a name escapes it, and figures take no name for a formula."""
 
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import matplotlib
@@ -7,19 +8,47 @@ import pytest
 from matplotlib.figure import Figure
 
 from invae.report import as_bytes, style
-from invae.report.page import Shown, _contents, _figure, _list, _section, _table
+from invae.report.figure import Table
+from invae.report.page import Section, Shown, environment
+from tests.invae.report.read_page import Page
 
 HOSTILE = "</style><script>alert('x')</script><img src=http://a onerror=alert(1)>\"'& $\\frac$"
-SHOWN = Shown(HOSTILE, HOSTILE, HOSTILE, HOSTILE, b"\x89PNG", 10)
+TABLE = Table([HOSTILE], [[HOSTILE]], HOSTILE)
+SHOWN = Shown(HOSTILE, HOSTILE, HOSTILE, HOSTILE, b"\x89PNG", 10, TABLE)
 
-PARTS = {
-    "list": lambda: _list(HOSTILE, [HOSTILE]),
-    "contents": lambda: _contents({HOSTILE: [SHOWN]}),
-    "section": lambda: _section(HOSTILE, [SHOWN], {}),
-    "figure": lambda: _figure(SHOWN),
-    "table": lambda: _table([HOSTILE], [[HOSTILE]]),
+
+def part(name: str, *values: object) -> str:
+    """What a macro of the page's template makes of some values."""
+    macro = getattr(environment().get_template("parts.jinja").module, name)
+    return str(macro(*values))
+
+
+def whole() -> str:
+    """The whole page, every value of which is hostile."""
+    return (
+        environment()
+        .get_template("page.jinja")
+        .render(
+            policy="default-src 'none'",
+            title=HOSTILE,
+            headline=HOSTILE,
+            facts=[(HOSTILE, HOSTILE)],
+            notes=[HOSTILE],
+            sections=[Section(HOSTILE, [SHOWN])],
+            left_out=[HOSTILE],
+            tables=[TABLE],
+            configuration=HOSTILE,
+        )
+    )
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "lines": lambda: part("lines", HOSTILE, [HOSTILE]),
+    "figure": lambda: part("figure", SHOWN),
+    "table": lambda: part("table", TABLE),
+    "page": whole,
 }
-"""Every function of the page that makes HTML of text."""
+"""Everything that makes HTML of text."""
 
 
 class Tags(HTMLParser):
@@ -39,6 +68,11 @@ class Tags(HTMLParser):
 @pytest.mark.parametrize("part", PARTS)
 def test_no_part_of_the_page_takes_a_name_for_a_tag(part):
     assert not Tags(PARTS[part]()).found & {"script", "onerror", "onload"}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_reader_sees_every_text_as_it_is(name):
+    assert HOSTILE in Page(PARTS[name]()).text
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

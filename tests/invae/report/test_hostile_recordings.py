@@ -37,6 +37,7 @@ OURS = {
     "feature",
     "known",
     "labelling",
+    "recording_kind",
     "space",
 }
 """Words that this package writes itself, and names of variables; it decides by them."""
@@ -89,7 +90,8 @@ def shown(drawing: Drawing) -> Shown:
     assert not any(text.get_parse_math() for text in texts), "no name is a formula"
     lines = [line for text in texts for line in text.get_text().splitlines()]
     assert all(len(line) < LONGEST and line == visible(line) for line in lines), drawing.name
-    return Shown(drawing.name, drawing.title, drawing.how_to_read, drawing.numbers, b"PNG", 10)
+    words = (drawing.name, drawing.title, drawing.how_to_read, drawing.numbers)
+    return Shown(*words, b"PNG", 10, drawing.table)
 
 
 @pytest.mark.parametrize("kind", KINDS)

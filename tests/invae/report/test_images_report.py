@@ -4,15 +4,17 @@ import re
 
 import pytest
 
-from invae.report.atoms.sites import named_outliers
+from invae.config import ReportConfig
+from invae.report import style
+from invae.report.sites import outliers
 from invae.results import open_result
 
 WALLS = re.compile(r"wall|polari[sz]ation|switch|domain|pinning|lost contact", re.IGNORECASE)
 
 
 def text_of(page: str) -> str:
-    body = page.split("<section id='provenance'")[0]
-    return re.sub(r"<[^>]*>|base64,[^']*", " ", body.split("<body>")[1])
+    body = page.split('<section id="provenance"')[0]
+    return re.sub(r"<[^>]*>|base64,[^"]*", " ", body.split("<body>")[1])
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,10 @@ def test_a_report_of_windows_shows_shifts_and_no_atoms(pages):
 def test_unusual_atoms_are_named_with_their_place(atom_run):
     groups = dict(open_result(atom_run.store("analyse")))
     found = groups["outliers"].load()
-    heads, rows = named_outliers(groups)
-    assert heads[2] == "y [nm]"
+    with style.applied(50):
+        table = outliers(groups, ReportConfig()).table
+    assert table is not None
+    assert table.heads[2] == "y [nm]"
+    rows = table.rows
     assert len(rows) == min(20, found.sizes["outlier"]) > 0
     assert float(rows[0][2]) == pytest.approx(float(found["y_nm"][0]), abs=0.006)

@@ -14,7 +14,8 @@ from invae.errors import ConfigError, StoreError
 from invae.report import as_bytes, style
 from invae.report.associations import association
 from invae.report.classes import bic
-from invae.report.contents import SECTIONS, figures_of
+from invae.report.contents import figures_of
+from invae.report.domains.frames import signals
 from invae.report.figure import LeftOut
 from invae.storage import store
 from tests.invae.report.read_page import Page
@@ -147,7 +148,7 @@ def test_a_colour_map_that_does_not_exist_is_refused_before_anything_is_written(
 def test_a_portable_document_is_written_without_a_date(small_run):
     groups = results.open_result(small_run.store("analyse"))
     with style.applied(50):
-        content = as_bytes(SECTIONS["What was recorded"][1](groups, ReportConfig()).figure, "pdf")
+        content = as_bytes(signals(groups, ReportConfig()).figure, "pdf")
     assert content.startswith(b"%PDF")
     assert b"CreationDate" not in content
 

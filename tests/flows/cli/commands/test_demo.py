@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from invae.analysis.scores import scoreboard
+from invae.analysis.domains.scores import scoreboard
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from invae import dims
-from invae.analysis.diffraction.groups import add_scan, raster, surprising
+from invae.analysis.diffraction.groups import add_groups, raster, surprising
 from invae.analysis.diffraction.surprise import surprise
 from invae.analysis.inputs import Inputs
 from invae.config import AnalyseConfig, ComputeConfig
@@ -130,7 +130,7 @@ def test_a_configuration_may_ask_for_the_contents_alone(asked, tmp_path):
     none = tmp_path / "none"
     inputs = Inputs(recording, none, none, none, config, 0, ComputeConfig(), silent)
     groups = {"": lattice(2, missing=False)}
-    add_scan(inputs, groups)
+    add_groups(inputs, groups)
     told = groups[""]["surprise"]
     expected = surprise(
         lattice(2, missing=False),

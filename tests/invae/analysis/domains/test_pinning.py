@@ -7,7 +7,7 @@ from skimage.measure import find_contours
 
 from invae import dims
 from invae.analysis.domains.pinning import FORWARD, REVERSE, evolution, pinning, wall_motion
-from invae.analysis.scores import auc, truth_maps
+from invae.analysis.domains.scores import auc, truth_maps
 from invae.config import AnalyseConfig, ComputeConfig, DomainsConfig
 from invae.synthetic.domains import simulate_dataset, zero_line
 from invae.synthetic.landau import PIXEL, Ferroelectric

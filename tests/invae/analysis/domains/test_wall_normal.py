@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae.analysis.domains.wall_normal import upright, wall_normal
+from invae.analysis.domains.wall_normal import wall_normal
+from invae.analysis.upright import upright
 from invae.storage import store
 
 

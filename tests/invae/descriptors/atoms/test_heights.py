@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scipy.spatial import KDTree
 
-from invae.analysis.atoms.outliers import find_outliers
+from invae.analysis.outliers import find_outliers
 from invae.config.atoms import FindConfig
 from invae.config.scenes import ImagingConfig
 from invae.descriptors.atoms.find import find_atoms

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae.analysis.atoms.outliers import REASONS, find_outliers
+from invae.analysis.outliers import REASONS, find_outliers
 
 
 def field(*, seed: int, n: int = 20) -> xr.Dataset:

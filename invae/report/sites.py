@@ -9,8 +9,8 @@ from matplotlib.patheffects import withStroke
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
-from invae.report.figure import Drawing, LeftOut, Result
-from invae.report.latent_plane import ANGLE_TICKS, DESCRIPTORS
+from invae.report.figure import Drawing, LeftOut, Result, Table
+from invae.report.latent_plane import ANGLE_TICKS
 
 SMALL = 0.45
 """Dots that leave the atoms below them to be seen, over the usual ones."""
@@ -81,7 +81,7 @@ def glance(result: Result, config: ReportConfig) -> Drawing:
     images.show_map(axes[0], image, cmap="Greys_r", bounds=style.limits(image))
     for axis, (name, values, cmap, bounds, ticks) in zip(axes[1:], panels, strict=True):
         images.prepare(axis, frames, title=name, bar=False)
-        images.show_background(axis, frames, index)
+        images.show_background(axis, result, index)
         images.show_sites(axis, result, index, values, cmap=cmap, bounds=bounds)
         style.colour_bar(axis.figure, axis, cmap=cmap, bounds=bounds, label="", ticks=ticks)  # type: ignore[arg-type]
     return Drawing(
@@ -126,38 +126,6 @@ def _panels(sites: xr.Dataset, result: Result, *, cmap: str) -> list[Panel]:
     return found
 
 
-def measured(result: Result, config: ReportConfig) -> Drawing:
-    """What was measured of the atoms, class by class."""
-    sites = result[""]
-    names = [name for name in ("intensity", "mean_distance", "ellipticity") if name in sites]
-    label, classes = classes_of(result)
-    colours = style.class_colours(len(classes))
-    figure = style.new_figure(2.6)
-    axes = figure.subplots(1, len(names), squeeze=False)[0]
-    parts = []
-    for axis, name in zip(axes, names, strict=True):
-        values = sites[name].to_numpy().astype(float)
-        low, high = np.percentile(values[np.isfinite(values)], (0.2, 99.8))
-        bins = np.linspace(low, max(high, low + 1e-12), 41)
-        for number, words in enumerate(classes):
-            own = {"color": colours(number), "label": f"class {words}"}
-            axis.hist(values[label == number], bins=bins, histtype="step", lw=1.5, **own)
-        units = sites[name].attrs.get("units")
-        axis.set(xlabel=style.in_units(DESCRIPTORS[name], units), yticks=[])
-        axis.spines["left"].set_visible(False)
-        median = float(np.nanmedian(values))
-        parts.append(f"{DESCRIPTORS[name]} {style.number(median)}")
-    axes[0].legend()
-    return Drawing(
-        "measured",
-        "What was measured of the atoms",
-        "Height of the atoms above what is around them, mean distance of their three nearest neighbours, and how far from round they "
-        "are; none of it was told to the model. Classes that part here differ in kind or in what is around them.",
-        figure,
-        f"Medians: {'; '.join(parts)}.",
-    )
-
-
 def outliers(result: Result, config: ReportConfig) -> Drawing:
     """Sites unlike the others of their class, ringed and numbered."""
     found, frames = result["outliers"], result["images"]
@@ -178,8 +146,8 @@ def outliers(result: Result, config: ReportConfig) -> Drawing:
     bounds = (0.0, max(float(np.percentile(score, 99.5)), 1.0))
     for axis in (left, right):
         images.prepare(axis, frames, title=images.frame_title(frames, index), bar=axis is left)
-    images.show_background(left, frames, index)
-    images.show_background(right, frames, index)
+    images.show_background(left, result, index)
+    images.show_background(right, result, index)
     images.show_sites(right, result, index, score, cmap="magma_r", bounds=bounds)
     style.colour_bar(figure, right, cmap="magma_r", bounds=bounds, label="deviation / still usual")
     _ringed(left, result, index)
@@ -191,6 +159,7 @@ def outliers(result: Result, config: ReportConfig) -> Drawing:
         "usual in their class: dopants, vacancies and their neighbours, dirt, or atoms that were not found rightly.",
         figure,
         _how_many(found, int(frames[dims.FRAME][index])),
+        _named(result),
     )
 
 
@@ -226,8 +195,8 @@ def _how_many(found: xr.Dataset, frame: int) -> str:
     return f"{total} in all, {here} of them in this frame: {', '.join(parts)}."
 
 
-def named_outliers(result: Result) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of a table of the strongest outliers, numbered as in the picture."""
+def _named(result: Result) -> Table:
+    """The strongest outliers, numbered as in the picture."""
     found = result["outliers"]
     in_nm = bool(np.isfinite(found["y_nm"].to_numpy()).all())
     unit, end, digits = ("nm", "_nm", 2) if in_nm else ("px", "", 0)
@@ -249,4 +218,4 @@ def named_outliers(result: Result) -> tuple[list[str], list[list[str]]]:
         "what is unusual",
         "deviation / still usual",
     ]
-    return heads, rows
+    return Table(heads, rows)

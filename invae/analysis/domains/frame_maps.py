@@ -1,4 +1,4 @@
-"""Answers put back where they came from: frames, walls and grids of the image."""
+"""Maps and walls of the frames that a result keeps, and what is known of every frame."""
 
 from pathlib import Path
 
@@ -8,24 +8,12 @@ from scipy.spatial import KDTree
 
 from invae import dims
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.latent_table import LATENTS
 from invae.progress import Progress, silent
 from invae.storage import store
 from invae.storage.blocks import map_blocks
 
-MAX_FRAMES = 64
-"""Frames whose maps a result keeps, evenly chosen over the recording."""
-MAX_PIXELS = 8_000_000
-"""Pixels of all frames that a result keeps; about 25 bytes each are in memory at once."""
 SHOWN_SIGNALS = ("amplitude", "phase", "height")
 """Signals of the recording that a result keeps beside the polarization."""
-GRID = (dims.FRAME, "grid_y", "grid_x")
-
-
-def chosen_frames(n_frames: int, *, n_pixels: int) -> np.ndarray:
-    """Frame numbers, evenly spread, the first and the last among them: at most 64, fewer if frames are large."""
-    most = min(MAX_FRAMES, max(2, MAX_PIXELS // n_pixels))
-    return np.unique(np.linspace(0, n_frames - 1, min(n_frames, most)).round().astype(np.int64))
 
 
 def image_maps(recording: Path, patches: Path, *, frames: np.ndarray) -> xr.Dataset:
@@ -121,48 +109,3 @@ def wall_points(
 
 def _places(dataset: xr.Dataset) -> np.ndarray:
     return np.column_stack([dataset[dims.Y].to_numpy(), dataset[dims.X].to_numpy()])
-
-
-def grid_maps(sites: xr.Dataset, *, frames: np.ndarray) -> xr.Dataset:
-    """`content_map`, `cluster_map`, `error_map` and a map of every pose of one number (`angle_map`, …) over the grid of sites; NaN (−1) where there is no site.
-
-    Grid positions are the distinct y and x of the sites [pixel].
-    """
-    sites = sites.isel({dims.SITE: np.isin(sites[dims.FRAME].to_numpy(), frames)})
-    axes = [np.unique(sites[name].to_numpy()) for name in (dims.Y, dims.X)]
-    place = (
-        np.searchsorted(frames, sites[dims.FRAME].to_numpy()),
-        np.searchsorted(axes[0], sites[dims.Y].to_numpy()),
-        np.searchsorted(axes[1], sites[dims.X].to_numpy()),
-    )
-    shape = (len(frames), len(axes[0]), len(axes[1]))
-    maps = {}
-    for name, source in _MAPPED.items():
-        if source in sites:
-            maps[name] = _raster(sites[source], place, shape)
-    return xr.Dataset(
-        maps,
-        coords={
-            dims.FRAME: (dims.FRAME, frames, dims.attrs("number of the frame in the recording")),
-            "grid_y": ("grid_y", axes[0], dims.attrs("y of the sites", "pixel")),
-            "grid_x": ("grid_x", axes[1], dims.attrs("x of the sites", "pixel")),
-        },
-    )
-
-
-_MAPPED = {
-    "content_map": "content",
-    **{f"{name}_map": name for name, row in LATENTS.items() if row.mapped},
-    "cluster_map": "cluster",
-    "error_map": "reconstruction_error",
-}
-
-
-def _raster(
-    values: xr.DataArray, place: tuple[np.ndarray, ...], shape: tuple[int, ...]
-) -> xr.Variable:
-    more = [dim for dim in values.dims if dim != dims.SITE]
-    empty = -1 if values.dtype.kind == "i" else np.nan
-    raster = np.full((*shape, *(values.sizes[dim] for dim in more)), empty, dtype=values.dtype)
-    raster[place] = values.transpose(dims.SITE, *more).to_numpy()
-    return xr.Variable((*GRID, *more), raster, values.attrs)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae.analysis.domains.switching import describe_sites
-from invae.analysis.scores import (
+from invae.analysis.domains.scores import (
     auc,
     drift_error,
     held_out_r2,
@@ -16,6 +15,7 @@ from invae.analysis.scores import (
     wall_f1,
     wall_score,
 )
+from invae.analysis.domains.switching import describe_sites
 from invae.config import AnalyseConfig, ComputeConfig, DomainsConfig
 from invae.descriptors.domains.walls import WALL_NON180
 from invae.errors import InputError, StoreError

@@ -1,0 +1,41 @@
+"""What was measured of the atoms."""
+
+import numpy as np
+
+from invae.config import ReportConfig
+from invae.report import style
+from invae.report.figure import Drawing, Result
+from invae.report.kind import label_of
+from invae.report.sites import classes_of
+
+
+def measured(result: Result, config: ReportConfig) -> Drawing:
+    """What was measured of the atoms, class by class."""
+    sites = result[""]
+    names = [name for name in ("intensity", "mean_distance", "ellipticity") if name in sites]
+    label, classes = classes_of(result)
+    colours = style.class_colours(len(classes))
+    figure = style.new_figure(2.6)
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    parts = []
+    for axis, name in zip(axes, names, strict=True):
+        values = sites[name].to_numpy().astype(float)
+        low, high = np.percentile(values[np.isfinite(values)], (0.2, 99.8))
+        bins = np.linspace(low, max(high, low + 1e-12), 41)
+        for number, words in enumerate(classes):
+            own = {"color": colours(number), "label": f"class {words}"}
+            axis.hist(values[label == number], bins=bins, histtype="step", lw=1.5, **own)
+        units = sites[name].attrs.get("units")
+        axis.set(xlabel=style.in_units(label_of(result, name), units), yticks=[])
+        axis.spines["left"].set_visible(False)
+        median = float(np.nanmedian(values))
+        parts.append(f"{label_of(result, name)} {style.number(median)}")
+    axes[0].legend()
+    return Drawing(
+        "measured",
+        "What was measured of the atoms",
+        "Height of the atoms above what is around them, mean distance of their three nearest neighbours, and how far from round they "
+        "are; none of it was told to the model. Classes that part here differ in kind or in what is around them.",
+        figure,
+        f"Medians: {'; '.join(parts)}.",
+    )

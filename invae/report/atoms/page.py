@@ -1,0 +1,83 @@
+"""The report of atoms."""
+
+from collections.abc import Iterator
+
+from invae.report import drift, images, sites
+from invae.report.atoms import displacements, measured, tracks, vacancies
+from invae.report.contents import (
+    ASSOCIATION,
+    CLASSES,
+    CLASSES_ON_FRAMES,
+    COMPARED,
+    LATENT_SPACE,
+    ON_FRAMES,
+    POSTERIOR,
+    QUALITY,
+)
+from invae.report.facts import drift_of, frame_facts, frame_words, value_of
+from invae.report.figure import Result
+from invae.report.kind import Descriptor, Expected, KindPage, if_group
+from invae.report.style import count, number
+
+
+def findings(result: Result) -> Iterator[str]:
+    """Outliers, vacancies and drift."""
+    summary = result["summary"]
+    yield f"{number(float(summary['n_outliers']))} unlike their likes"
+    if "n_vacancies" in summary:
+        yield count(float(summary["n_vacancies"]), "empty site")
+    if "drift_max" in summary:
+        yield f"drift up to {drift_of(result)}"
+
+
+def facts(result: Result) -> Iterator[tuple[str, str]]:
+    """The frames, and how many atoms are followed, unusual or missing."""
+    yield from frame_facts(result)
+    for name, words in (
+        ("n_tracks", "atoms followed in time"),
+        ("n_outliers", "unlike their likes"),
+        ("n_vacancies", "empty sites"),
+    ):
+        if name in result["summary"]:
+            yield words, value_of(result, name)
+    if "drift_max" in result["summary"]:
+        yield "largest drift", drift_of(result)
+
+
+def _has(variable: str):
+    return lambda result: variable in result[""].variables
+
+
+PAGE = KindPage(
+    {
+        "What was recorded": (Expected(sites.overview), if_group("tracks", drift.drift)),
+        "What the model sees": (Expected(sites.glance), *ON_FRAMES, *LATENT_SPACE, POSTERIOR),
+        "What it means": (
+            Expected(displacements.displacements, _has("displacement")),
+            ASSOCIATION,
+            Expected(measured.measured, _has("intensity")),
+        ),
+        "What is unusual": (
+            Expected(sites.outliers),
+            if_group("vacancies", vacancies.vacancies),
+        ),
+        **COMPARED,
+        "Classes of sites": (CLASSES_ON_FRAMES, *CLASSES),
+        "What changes": (if_group("tracks", tracks.over_time),),
+        "How far to trust it": QUALITY,
+    },
+    recorded=frame_words,
+    findings=findings,
+    facts=facts,
+    descriptors={
+        "intensity": Descriptor("intensity"),
+        "width": Descriptor("width"),
+        "ellipticity": Descriptor("ellipticity"),
+        "nearest_distance": Descriptor("nearest neighbour"),
+        "mean_distance": Descriptor("three nearest, mean"),
+        "displacement": Descriptor("displacement"),
+        "contrast": Descriptor("contrast to the nearest"),
+    },
+    frames="images",
+    show_background=images.show_pale_image,
+)

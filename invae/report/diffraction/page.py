@@ -1,0 +1,51 @@
+"""The report of a 4D-STEM scan."""
+
+from collections.abc import Iterator
+
+from invae import dims
+from invae.report.contents import (
+    CLASSES,
+    COMPARED,
+    LATENT_SPACE,
+    POSTERIOR,
+    QUALITY,
+    has_three_dimensions,
+)
+from invae.report.diffraction import scan
+from invae.report.facts import field_of_view, value_of
+from invae.report.figure import Result
+from invae.report.kind import Expected, KindPage
+from invae.report.style import count
+
+
+def recorded(result: Result) -> Iterator[str]:
+    """The scan and what is surprising in it."""
+    yield f"a scan of {field_of_view(scan.maps_of(result))}"
+    yield count(float(result["summary"]["n_surprises"]), "surprising place")
+
+
+def facts(result: Result) -> Iterator[tuple[str, str]]:
+    """Scan, detector and surprise."""
+    maps, patterns = scan.maps_of(result), result["scan"]
+    yield "field of view", field_of_view(maps)
+    yield "scan", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes"
+    yield "detector", f"{patterns.sizes[dims.K_Y]} × {patterns.sizes[dims.K_X]} px"
+    yield "surprising places", value_of(result, "n_surprises")
+    yield "largest surprise", value_of(result, "surprise_max", " sd")
+
+
+PAGE = KindPage(
+    {
+        "The scan": (Expected(scan.panels), Expected(scan.surprises), Expected(scan.detector)),
+        "What the model sees": (
+            *LATENT_SPACE,
+            Expected(scan.colours, has_three_dimensions),
+            POSTERIOR,
+        ),
+        **COMPARED,
+        "Classes of sites": CLASSES,
+        "How far to trust it": (*QUALITY, Expected(scan.beside)),
+    },
+    recorded=recorded,
+    facts=facts,
+)

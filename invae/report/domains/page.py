@@ -1,0 +1,88 @@
+"""The report of domains and their walls."""
+
+from collections.abc import Iterator
+
+import xarray as xr
+from matplotlib.axes import Axes
+
+from invae.report import drift, images
+from invae.report.contents import (
+    ASSOCIATION,
+    CLASSES,
+    CLASSES_ON_FRAMES,
+    COMPARED,
+    LATENT_SPACE,
+    ON_FRAMES,
+    POSTERIOR,
+    QUALITY,
+)
+from invae.report.domains import changes, frames
+from invae.report.facts import drift_of, frame_facts, frame_words, value_of
+from invae.report.figure import Result
+from invae.report.kind import Descriptor, Expected, KindPage
+from invae.report.style import number
+
+
+def recorded(result: Result) -> Iterator[str]:
+    """Frames and walls."""
+    yield from frame_words(result)
+    if "n_walls" in result["summary"]:
+        yield f"{number(float(result['summary']['n_walls']), 2)} walls in a frame"
+
+
+def findings(result: Result) -> Iterator[str]:
+    """Drift, and the masked share."""
+    summary = result["summary"]
+    if "drift_max" in summary:
+        yield f"drift up to {drift_of(result)}"
+    yield f"{number(100 * float(summary['masked_share']))} % masked"
+
+
+def facts(result: Result) -> Iterator[tuple[str, str]]:
+    """Frames, walls, masks and drift."""
+    yield from frame_facts(result)
+    yield "masked", value_of(result, "masked_share", " %", 100)
+    yield "walls in a frame", value_of(result, "n_walls")
+    if "drift_max" in result["summary"]:
+        yield "largest drift", drift_of(result)
+
+
+def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
+    """The polarization in pale grey, masks hatched."""
+    image = maps["polarization"][index].to_numpy()
+    axis.imshow(image, cmap="Greys_r", vmin=-4.5, vmax=1.2, aspect=axis.get_aspect())
+    images.hatch(axis, ~maps["valid"][index].to_numpy())
+
+
+PAGE = KindPage(
+    {
+        "What was recorded": (
+            Expected(frames.overview),
+            Expected(frames.signals),
+            Expected(drift.drift),
+        ),
+        "What the model sees": (*ON_FRAMES, *LATENT_SPACE, POSTERIOR),
+        "What it means": (ASSOCIATION,),
+        **COMPARED,
+        "Classes of sites": (CLASSES_ON_FRAMES, *CLASSES),
+        "What changes": (
+            Expected(changes.transitions),
+            Expected(changes.over_time),
+            Expected(changes.pinning),
+        ),
+        "How far to trust it": QUALITY,
+    },
+    recorded=recorded,
+    findings=findings,
+    facts=facts,
+    descriptors={
+        "wall_count": Descriptor("walls in the window"),
+        "switching_degree": Descriptor("switching degree"),
+        "wall_curvature": Descriptor("wall curvature", signed=True),
+        "domain_convexity": Descriptor("domain convexity", signed=True),
+        "switch_significance": Descriptor("switch significance"),
+    },
+    frames="maps",
+    show_background=show_background,
+    error_label="rms error / usual amplitude",
+)

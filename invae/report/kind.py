@@ -1,0 +1,86 @@
+"""The part of a report that belongs to one kind of recording: its figures, its facts, its words."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import xarray as xr
+from matplotlib.axes import Axes
+
+from invae.config.kinds import load
+from invae.report.figure import Draw, Result
+from invae.results.reading import kind_of
+
+
+def always(result: Result) -> bool:
+    """Expect a figure in every report."""
+    return True
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A figure, and when it is expected. One that is expected and cannot be drawn is named on the page."""
+
+    draw: Draw
+    when: Callable[[Result], bool] = always
+
+
+def if_group(name: str, draw: Draw) -> Expected:
+    """A figure of a group that not every result has."""
+    return Expected(draw, lambda result: name in result)
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A variable of the sites that was measured on the recording."""
+
+    label: str
+    """In figures and tables."""
+    signed: bool = False
+    """Whether its sign has a meaning."""
+
+
+def no_facts(result: Result) -> Iterable[tuple[str, str]]:
+    """Nothing to say."""
+    return ()
+
+
+def no_words(result: Result) -> Iterable[str]:
+    """Nothing to say."""
+    return ()
+
+
+def _no_background(axis: Axes, frames: xr.Dataset, index: int) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class KindPage:
+    """The report of one kind of recording."""
+
+    sections: Mapping[str, Sequence[Expected]]
+    """Section → its figures, in the order of the page."""
+    recorded: Callable[[Result], Iterable[str]] = no_words
+    """Parts of the headline that say what was recorded."""
+    findings: Callable[[Result], Iterable[str]] = no_words
+    """Parts of the headline that say what was found beyond the classes."""
+    facts: Callable[[Result], Iterable[tuple[str, str]]] = no_facts
+    """Names and values for the top of the page."""
+    descriptors: Mapping[str, Descriptor] = field(default_factory=dict)
+    """Variables of the sites that figures show beside the latents."""
+    frames: str = ""
+    """Group with the frames on which the sites lie; none where patches are images of their own."""
+    show_background: Callable[[Axes, xr.Dataset, int], None] = _no_background
+    """Draws a frame of that group in pale colours, on which the values of the sites are drawn."""
+    error_label: str = "rms error of a pixel"
+    """Name and unit of the reconstruction error."""
+
+
+def page_of(result: Result) -> KindPage:
+    """The page of the kind of recording that a result is of."""
+    return load(kind_of(result).page)
+
+
+def label_of(result: Result, descriptor: str) -> str:
+    """The name of a descriptor in figures."""
+    known = page_of(result).descriptors
+    return known[descriptor].label if descriptor in known else descriptor.replace("_", " ")

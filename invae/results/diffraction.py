@@ -1,0 +1,29 @@
+"""What a result holds of a 4D-STEM scan."""
+
+from invae import dims
+from invae.results.kind import Field, Schema, of_site, pose_maps
+
+SCAN_DIMS = (dims.SCAN_Y, dims.SCAN_X)
+DETECTOR = (dims.K_Y, dims.K_X)
+VIRTUAL = ("sum", "bf", "abf", "haadf", "com_y", "com_x", "com_r")
+SCAN = {
+    **{name: Field(SCAN_DIMS, None, required=True) for name in VIRTUAL},
+    **{name: Field(DETECTOR, None, required=True) for name in ("mean_pattern", "max_pattern")},
+    "detector_valid": Field(DETECTOR, None, required=True),
+    "radial_profile": Field((*SCAN_DIMS, "k")),
+    "content_map": Field((*SCAN_DIMS, dims.LATENT), "1", required=True),
+    **pose_maps(SCAN_DIMS),
+    "cluster_map": Field(SCAN_DIMS, required=True),
+    "class_map": Field(SCAN_DIMS),
+    "error_map": Field(SCAN_DIMS, required=True),
+    "surprise_map": Field(SCAN_DIMS, "1", required=True),
+    "pca_map": Field((*SCAN_DIMS, "pca_index"), "1"),
+    "nmf_map": Field((*SCAN_DIMS, "nmf_index"), "1"),
+}
+SURPRISES = {
+    "site": Field(("peak",), "1", required=True),
+    "surprise": Field(("peak",), "1", required=True),
+    **{name: Field(("peak",), "pixel", required=True) for name in ("y", "x")},
+    **{name: Field(("peak",), "nm", required=True) for name in ("y_nm", "x_nm")},
+}
+SCHEMA = Schema({"surprise": of_site("1")}, {"scan": SCAN, "surprises": SURPRISES})

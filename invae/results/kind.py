@@ -1,0 +1,45 @@
+"""The variables and groups of a result that belong to one kind of recording."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from invae import dims
+from invae.latent_table import LATENTS
+
+
+@dataclass(frozen=True)
+class Field:
+    """One variable of a group."""
+
+    dims: tuple[str, ...]
+    units: str | None = None
+    """CF units; not checked when empty: flags, and what keeps the recording's own units."""
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a kind of recording adds to the schema of every result."""
+
+    sites: Mapping[str, Field] = field(default_factory=dict)
+    """Variables of the root group, over `site`."""
+    groups: Mapping[str, Mapping[str, Field]] = field(default_factory=dict)
+
+
+PLAIN = Schema()
+"""Nothing beyond what every result has."""
+
+
+def pose_maps(where: tuple[str, ...]) -> dict[str, Field]:
+    """Maps of the poses of one number."""
+    return {f"{name}_map": Field(where, row.unit) for name, row in LATENTS.items() if row.mapped}
+
+
+def of_site(units: str | None = None, *, required: bool = False) -> Field:
+    """A variable with one value per site."""
+    return Field((dims.SITE,), units, required)
+
+
+def of_image(units: str | None = None, *, required: bool = False) -> Field:
+    """A variable over the pixels of all frames."""
+    return Field(dims.IMAGE, units, required)
