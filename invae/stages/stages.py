@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from invae.config import ProcessConfig
+from invae.config.kinds import KINDS, Kind, kind_of, recorded_kind
 from invae.errors import InputError, StoreError
 from invae.redaction import holds_secret
 from invae.storage import provenance, store
@@ -34,7 +35,8 @@ class Stage:
     sections: tuple[str, ...]
     """Sections of the configuration that it depends on."""
     module: str
-    """Where its function is. The code of the stage is this module and all that it imports."""
+    """Where its function is. The code of the stage is this module, the modules that the kind of recording names for the stage,
+    and all that these import."""
     seeded: bool = False
 
 
@@ -183,16 +185,26 @@ def config_hash(config: ProcessConfig) -> str:
     )
 
 
-def code_of(stage: Stage, sources: Sequence[Source] = (), *, reader: str | None = None) -> str:
-    """Digest of the code of a stage; that of ingest includes the readers of the sources, and no others.
+def code_of(
+    stage: Stage,
+    sources: Sequence[Source] = (),
+    *,
+    reader: str | None = None,
+    kind: Kind | None = None,
+) -> str:
+    """Digest of the code of a stage: that of ingest with the readers of the sources, of others with the kind's own modules.
 
     Args:
         stage: The stage.
         sources: Of the recording; only ingest reads them.
         reader: Name of the format that is used whatever the sources are.
+        kind: Of the recording; all kinds when empty.
     """
     if stage.inputs:
-        return code_digest(stage.module)
+        rows = KINDS.values() if kind is None else [kind]
+        return code_digest(
+            stage.module, *sorted({m for row in rows for m in row.modules(stage.name)})
+        )
     if reader is None:
         modules = {source.reader for source in sources if source.reader}
     else:
@@ -205,7 +217,8 @@ def code_of(stage: Stage, sources: Sequence[Source] = (), *, reader: str | None 
 def code_of_receipt(receipt: Receipt) -> str:
     """Digest of the present code of the stage that a receipt is of."""
     reader = receipt.config.get("ingest", {}).get("format")
-    return code_of(STAGES[receipt.stage], receipt.sources, reader=reader)
+    kind = recorded_kind(receipt.config)
+    return code_of(STAGES[receipt.stage], receipt.sources, reader=reader, kind=kind)
 
 
 def key_of(
@@ -223,7 +236,7 @@ def key_of(
         stage.name,
         inputs=inputs,
         config=settings_of(config, stage.sections),
-        code=code_of(stage, sources, reader=config.ingest.format),
+        code=code_of(stage, sources, reader=config.ingest.format, kind=kind_of(config.describe)),
         seed=config.seed if stage.seeded else 0,
     )
 
@@ -351,7 +364,7 @@ def _receipt(
         config=config.model_dump(mode="json"),
         config_hash=config_hash(config),
         seed=config.seed,
-        code=code_of(stage, sources, reader=config.ingest.format),
+        code=code_of(stage, sources, reader=config.ingest.format, kind=kind_of(config.describe)),
         versions=provenance.versions(),
         created=provenance.now(),
         flow_run=flow_run,

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from invae.config import ProcessConfig
+from invae.config.kinds import kind_of
 from invae.errors import InputError, StoreError
 from invae.stages import stages
 from invae.storage import provenance, store
@@ -50,7 +51,8 @@ class Plan:
 
 def label_of(config: ProcessConfig, *, model_key: str = "") -> str:
     """Name of the version that a configuration makes: its name and version, and what its settings and the code come to."""
-    code = [stages.code_of(stage) for stage in stages.STAGES.values()]
+    kind = kind_of(config.describe)
+    code = [stages.code_of(stage, kind=kind) for stage in stages.STAGES.values()]
     digest = provenance.digest_json([stages.config_hash(config), *code, model_key])
     return f"{config.name}@{stages.safe_name(config.version)}-{digest[:DIGITS]}"
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import xarray as xr
 
 from invae.analysis.atoms.tracks import track_table
-from invae.analysis.frames import add_images
+from invae.analysis.images import add_images
 from invae.analysis.inputs import Inputs
 from invae.analysis.kind import Analysis, Scalars
 from invae.analysis.summary import frame_scalars

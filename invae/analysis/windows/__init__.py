@@ -1,0 +1,1 @@
+"""Windows on a square grid: the values of the sites as images."""

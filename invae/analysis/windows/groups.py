@@ -2,7 +2,8 @@
 
 import xarray as xr
 
-from invae.analysis.frames import add_images, grid_maps
+from invae.analysis.frames import grid_maps
+from invae.analysis.images import add_images
 from invae.analysis.inputs import Inputs
 from invae.analysis.kind import Analysis
 from invae.analysis.summary import frame_scalars

@@ -1,0 +1,1 @@
+"""Sets of images: every frame is a patch, with its annotations."""

@@ -1,0 +1,1 @@
+"""The report of windows on a square grid."""

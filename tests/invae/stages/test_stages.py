@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from invae.config import ComputeConfig, ProcessConfig
+from invae.config.kinds import KINDS
 from invae.errors import InputError, StoreError
 from invae.stages import stages
 from invae.storage import code_digest, provenance, store
@@ -114,7 +115,8 @@ def test_the_code_of_a_stage_is_all_that_its_task_runs(stage):
     modules = {name.module for node in imports for name in code_digest._names(node)}
     run = {name for name in modules if name.startswith("invae.") and code_digest.computes(name)}
     assert stage.module in run
-    assert run <= code_digest.imported_by(stage.module)
+    own = {module for row in KINDS.values() for module in row.modules(stage.name)}
+    assert run <= code_digest.imported_by(stage.module, *own)
 
 
 def key_of_ingest(path: Path, **settings: object) -> str:
@@ -170,6 +172,30 @@ def test_a_reader_named_in_the_configuration_is_in_the_key(image, monkeypatch):
     before = key_of_ingest(image, format="npy")
     with_code(monkeypatch, "invae.readers.formats.npy")
     assert key_of_ingest(image, format="npy") != before
+
+
+@pytest.mark.parametrize(
+    ("stage", "module", "changed"),
+    [
+        ("describe", "invae.descriptors.domains.walls", {"walls"}),
+        ("describe", "invae.descriptors.atoms.find", {"atoms"}),
+        ("describe", "invae.descriptors.layout", {*KINDS}),
+        ("analyse", "invae.analysis.diffraction.lattice", {"patterns"}),
+        ("analyse", "invae.analysis.outliers", {"atoms", "dense"}),
+        ("analyse", "invae.analysis.clusters", {*KINDS}),
+        ("report", "invae.report.atoms.vacancies", {"atoms"}),
+        ("report", "invae.results.diffraction", {"patterns"}),
+        ("report", "invae.report.page", {*KINDS}),
+    ],
+)
+def test_the_key_of_a_stage_holds_the_code_of_its_own_kind(monkeypatch, stage, module, changed):
+    def codes() -> dict[str, str]:
+        return {n: stages.code_of(stages.STAGES[stage], kind=row) for n, row in KINDS.items()}
+
+    before = codes()
+    with_code(monkeypatch, module)
+    after = codes()
+    assert {name for name in KINDS if before[name] != after[name]} == changed
 
 
 def test_the_receipt_of_a_recording_names_its_reader(image):
