@@ -1,4 +1,4 @@
-"""Blocks of a store worked on side by side by Dask; inside a block there is NumPy."""
+"""Dask runs a function on the blocks of a store in parallel; inside a block there is only NumPy."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -33,19 +33,19 @@ def map_blocks(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> list[Answer]:
-    """The function's answers for all blocks, in order; answers are small, arrays go to the store.
+    """The function's results for all blocks, in order; results are small, arrays go to the store.
 
-    Memory is bounded by the number of workers times what one block needs.
+    Peak memory is that of one block times the number of workers.
     """
     if not blocks:
         return []
     if compute.scheduler == "threads":
         jobs = [dask.delayed(function, pure=False)(block) for block in blocks]  # pyright: ignore
-        # one level of parallelism: linear algebra that starts threads of its own inside a block is ten times slower
+        # one level of parallelism: linear algebra with threads of its own inside a block is ten times slower
         with _Count(len(blocks), progress), threadpool_limits(limits=1):
             return list(dask.compute(*jobs, scheduler="threads", num_workers=compute.workers))  # pyright: ignore
     from invae.storage.dask_cluster import (
-        map_on_cluster,  # the libraries of a cluster: not for threads
+        map_on_cluster,  # imports libraries that threads do not need
     )
 
     return map_on_cluster(function, blocks, compute=compute, progress=progress)

@@ -1,6 +1,6 @@
-"""A Dask cluster, by its scheduler's address or started here: workers of the same code, answers fetched as they come.
+"""A Dask cluster, given by its scheduler's address or started here; all workers must run the same code.
 
-What a worker has finished is in the store and its answer here: a worker that dies takes nothing along but what it was at.
+Results are fetched as they are finished, and arrays are in the store: a worker that dies loses only its current blocks.
 """
 
 import logging
@@ -24,21 +24,21 @@ Block = TypeVar("Block")
 Answer = TypeVar("Answer")
 
 SECONDS_TO_ANSWER = 30
-"""So long a scheduler may take to answer, and the first worker to come."""
+"""Time limit for the scheduler to answer, and for the first worker to connect [s]."""
 TOPIC = "invae"
-"""Under which workers tell what they do."""
+"""Topic of the events that workers send about their blocks."""
 
 _logger = logging.getLogger("invae")
 
 
 def identity() -> dict[str, str]:
-    """What values depend on, by name: this package's code, and the libraries installed here."""
-    found = {k: v for k, v in provenance.versions().items() if v != "not installed"}
-    return {**found, "code": file_digest()[:16]}
+    """Versions that values depend on, by name: this package's code and the installed libraries."""
+    installed = {k: v for k, v in provenance.versions().items() if v != "not installed"}
+    return {**installed, "code": file_digest()[:16]}
 
 
 def difference(worker: dict[str, str], *, ours: dict[str, str]) -> str:
-    """`numpy 2.3.0 instead of 2.4.6, …` of a worker; empty if it would compute the same."""
+    """`numpy 2.3.0 instead of 2.4.6, …` of a worker; empty if its versions are ours."""
     return ", ".join(
         f"{name} {worker[name]} instead of {version}"
         for name, version in ours.items()
@@ -48,30 +48,30 @@ def difference(worker: dict[str, str], *, ours: dict[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Job(Generic[Block, Answer]):
-    """One block's work as it goes to a worker; refused where the code is another."""
+    """The work on one block, as sent to a worker; a worker with other code refuses it."""
 
     function: Callable[[Block], Answer]
     ours: dict[str, str]
 
     def __call__(self, block: Block) -> Answer:
-        # a worker that came after the start has not been asked yet
+        # a worker that connected after the start has not been checked yet
         if other := difference(identity(), ours=self.ours):
             raise _other_code(get_worker().address, other)
         began = time.monotonic()
-        answer = self.function(block)
+        result = self.function(block)
         seconds = time.monotonic() - began
         worker = get_worker()
-        told = {"worker": worker.address, "block": named(block), "seconds": seconds}
-        worker.log_event(TOPIC, told)
-        return answer
+        event = {"worker": worker.address, "block": name_of(block), "seconds": seconds}
+        worker.log_event(TOPIC, event)
+        return result
 
 
-def named(block: object) -> str:
-    """A block for the log: `0:4` of frames, `0:8, 16:24` of a scan."""
+def name_of(block: object) -> str:
+    """A block in the log: `0:4` of frames, `0:8, 16:24` of a scan."""
     if isinstance(block, slice):
         return f"{block.start}:{block.stop}"
     if isinstance(block, tuple):
-        return ", ".join(map(named, block))
+        return ", ".join(map(name_of, block))
     return str(block)
 
 
@@ -82,18 +82,18 @@ def map_on_cluster(
     compute: ComputeConfig,
     progress: Progress,
 ) -> list[Answer]:
-    """The function's answers for all blocks, in order, from the workers of the configured cluster.
+    """The function's results for all blocks, in order, from the workers of the configured cluster.
 
     Raises:
         ClusterError: If no scheduler or worker answers, or a worker runs other code.
-        WorkerLost: If the cluster was lost on the way, or one block after the other took its worker along.
+        WorkerLost: If the cluster is lost during the work, or workers die repeatedly on the same block.
     """
     with _client(compute) as client, client.as_current():
         ours = identity()
         _refuse_other_code(client, ours)
         log = _Log(client)
         try:
-            answers = _gathered(client, Job(function, ours), blocks, progress, log)
+            results = _gathered(client, Job(function, ours), blocks, progress, log)
         except KilledWorker as error:
             raise WorkerLost(
                 f"{compute.scheduler}: {error.allowed_failures + 1} workers died on the same block; "
@@ -101,11 +101,11 @@ def map_on_cluster(
             ) from error
         except (CancelledError, ConnectionError, TimeoutError) as error:
             raise WorkerLost(
-                f"the Dask scheduler at {compute.scheduler} was lost on the way; the same command goes on"
+                f"the Dask scheduler at {compute.scheduler} was lost; the same command resumes"
             ) from error
         finally:
             log.write()
-    return answers
+    return results
 
 
 def _gathered(
@@ -115,23 +115,25 @@ def _gathered(
     progress: Progress,
     log: "_Log",
 ) -> list[Answer]:
-    """Answers in the order of the blocks; none stays with a worker once it is here."""
+    """Results in the order of the blocks; a worker keeps none that has been fetched."""
     futures = client.map(job, list(blocks), pure=False)
-    places = {future.key: place for place, future in enumerate(futures)}
-    coming = as_completed(futures)
-    del futures  # one that is held would be computed again when the worker that has its answer dies
-    answers: dict[int, Answer] = {}
-    for future in coming:
-        answers[places[future.key]] = future.result()
+    index_of = {future.key: index for index, future in enumerate(futures)}
+    finished = as_completed(futures)
+    del (
+        futures
+    )  # a future that is held would be computed again when the worker that has its result dies
+    results: dict[int, Answer] = {}
+    for future in finished:
+        results[index_of[future.key]] = future.result()
         del future
         log.write()
-        progress(len(answers), len(blocks))
-    return [answers[place] for place in range(len(blocks))]
+        progress(len(results), len(blocks))
+    return [results[index] for index in range(len(blocks))]
 
 
 @contextmanager
 def _client(compute: ComputeConfig) -> Iterator[Client]:
-    """A client of the configured cluster; one on this machine is started, and goes away afterwards."""
+    """A client of the configured cluster; a cluster on this machine is started, and stopped at the end."""
     if compute.scheduler == "processes":
         with (
             LocalCluster(
@@ -147,7 +149,7 @@ def _client(compute: ComputeConfig) -> Iterator[Client]:
         client = Client(compute.scheduler, timeout=SECONDS_TO_ANSWER, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
-            f"compute.scheduler={compute.scheduler}: no Dask scheduler answers there; start one with "
+            f"compute.scheduler={compute.scheduler}: no Dask scheduler answers; start one with "
             "`dask scheduler`, or use threads or processes"
         ) from error
     with client:
@@ -155,19 +157,19 @@ def _client(compute: ComputeConfig) -> Iterator[Client]:
             client.wait_for_workers(1, timeout=SECONDS_TO_ANSWER)
         except TimeoutError as error:
             raise ClusterError(
-                f"compute.scheduler={compute.scheduler}: has no worker; start some with "
+                f"compute.scheduler={compute.scheduler}: the cluster has no worker; start some with "
                 f"`dask worker {compute.scheduler}`"
             ) from error
         yield client
 
 
 def _refuse_other_code(client: Client, ours: dict[str, str]) -> None:
-    """Workers that would compute something else are named before they get work."""
-    told: Any = client.run(identity, on_error="return")
-    for worker, theirs in sorted(told.items()):
+    """Refuse a cluster with a worker that runs other code, before it gets work."""
+    identities: Any = client.run(identity, on_error="return")
+    for worker, theirs in sorted(identities.items()):
         if isinstance(theirs, BaseException):
             raise ClusterError(
-                f"worker {worker} cannot run invae ({theirs}); install the same version there"
+                f"worker {worker} cannot run invae ({theirs}); install the same version on it"
             ) from theirs
         if other := difference(theirs, ours=ours):
             raise _other_code(worker, other)
@@ -175,12 +177,12 @@ def _refuse_other_code(client: Client, ours: dict[str, str]) -> None:
 
 def _other_code(worker: str, other: str) -> ClusterError:
     return ClusterError(
-        f"worker {worker} runs {other}; install there what runs here, and start it again"
+        f"worker {worker} runs {other}; install the same versions on it and restart it"
     )
 
 
 class _Log:
-    """What workers tell, written by the thread that waits for them: only that one belongs to a run."""
+    """Events of workers, logged by the thread that waits for results: only that thread belongs to a run."""
 
     def __init__(self, client: Client) -> None:
         self._lines: SimpleQueue[str] = SimpleQueue()
@@ -188,17 +190,17 @@ class _Log:
         client.subscribe_topic("all", self._change)
 
     def _block(self, event: tuple[float, Any]) -> None:
-        told = event[1]
-        self._lines.put(f"{told['worker']}: block {told['block']} in {told['seconds']:.2f} s")
+        values = event[1]
+        self._lines.put(f"{values['worker']}: block {values['block']} in {values['seconds']:.2f} s")
 
     def _change(self, event: tuple[float, Any]) -> None:
-        told = event[1]
-        if isinstance(told, dict) and told.get("action") == "remove-worker":
-            n_tasks = len(told["processing-tasks"])
-            self._lines.put(f"{told['worker']} was lost; {n_tasks} blocks go to other workers")
+        values = event[1]
+        if isinstance(values, dict) and values.get("action") == "remove-worker":
+            n_tasks = len(values["processing-tasks"])
+            self._lines.put(f"{values['worker']} was lost; {n_tasks} blocks go to other workers")
 
     def write(self) -> None:
-        """All lines so far into the log."""
+        """Write all lines so far into the log."""
         while True:
             try:
                 _logger.info(self._lines.get_nowait())

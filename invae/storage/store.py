@@ -1,8 +1,8 @@
-"""Stores, in folders or on object stores: lay out sharded Zarr, write it block by block, publish it whole or not at all.
+"""Stores in folders or on object stores: lay out sharded Zarr, write it block by block, publish it whole or not at all.
 
 A store grows under a hidden name, `.<name>.<key>.partial`, and gets its own name when it is complete. A block covers whole
-shards; it is the unit of writing and of resuming, and a block that is there is not written again. An object store does not
-rename: there a complete store is copied inside the bucket, and what makes it a store, its `MARKERS`, comes last.
+shards; it is the unit of writing and of resuming, and a block that exists is not written again. An object store cannot
+rename: there a complete store is copied within the bucket, and its `MARKERS`, without which it is no store, are copied last.
 """
 
 import errno
@@ -27,18 +27,19 @@ from invae.storage import location
 from invae.storage.location import ObjectPath
 from invae.storage.provenance import Receipt
 
-# zarr 3.1 compares every chunk with the fill value before writing it; without the comparison writing is 2.4 times as fast,
-# and every shard leaves a file, by which a resumed run knows that it is there. The option per array is lost on reopening.
+# zarr 3.1 compares every chunk with the fill value before writing it. Without the comparison writing is 2.4 times as fast,
+# and every shard is a file, by which a resumed run sees that it was written. The option per array is lost on reopening.
 zarr.config.set({"array.write_empty_chunks": True})
 
 CHUNK_BYTES = 1 << 20
 COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
 COUNTS_COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")
-"""Of whole numbers: the upper bits of counts are alike. Files of sparse patterns are half as large as by bytes, and made in three quarters of the time."""
+"""For counts, whose upper bits are equal: files of sparse patterns are half as large as with a shuffle of bytes, and are
+written in three quarters of the time."""
 RECEIPT_FILE = "receipt.json"
-"""Where the receipt of a folder that is no Zarr group lies."""
+"""File with the receipt in a folder that is not a Zarr group."""
 MARKERS = ("zarr.json", RECEIPT_FILE)
-"""Without these a place on an object store is no finished store."""
+"""Without one of these objects, a prefix on an object store is not a finished store."""
 
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -46,10 +47,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the disk answers into one line that names the store.
+    """Replace errors of the disk by errors of one line that name the store.
 
     Raises:
-        NoRoom: If there is no room left.
+        NoRoom: If the disk is full.
         NotWritable: If writing is not allowed.
     """
     try:
@@ -58,25 +59,25 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise NoRoom(
-                f"{path}: no room left to write it ({error.strerror}); free space or write elsewhere"
+                f"{path}: no room left to write it ({error.strerror}); free some space, or write to another disk"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise NotWritable(
-                f"{path}: cannot be written ({error.strerror}); choose a folder that can"
+                f"{path}: cannot be written ({error.strerror}); choose a writable folder"
             ) from error
         raise
 
 
 @dataclass(frozen=True)
 class Variable:
-    """An array to be laid out; it is written later, block by block along its first dimension."""
+    """Layout of an array; its values are written later, block by block along its first dimension."""
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: np.dtype[Any] | type
     attrs: Mapping[str, Any] = field(default_factory=dict)
     chunks: tuple[int, ...] | None = None
-    """How it is cut, where it is written tile by tile (see `scan_tile`) and not along the first dimension."""
+    """Chunk shape of an array that is written tile by tile (see `scan_tile`), not along its first dimension."""
     tile: tuple[int, int] | None = None
     """Items along the first two dimensions in one file."""
 
@@ -87,7 +88,7 @@ class Variable:
 
 
 def shard_length(variables: Mapping[str, Variable], *, shard_bytes: float) -> int:
-    """Items along the first dimension in one shard, so that the largest variable's shard stays within `shard_bytes`."""
+    """Items along the first dimension in one shard, so that the largest variable's shard has at most `shard_bytes`."""
     largest = max(variable.item_bytes for variable in variables.values())
     length = max(v.shape[0] for v in variables.values())
     return max(1, min(length, int(shard_bytes // max(largest, 1))))
@@ -106,18 +107,18 @@ def lay_out(
     coords: xr.Dataset | None = None,
     group: str = "",
 ) -> None:
-    """Make the arrays of a store, unwritten, and write the small coordinates; a layout that is there is left alone."""
+    """Create the arrays of a store, without values, and write the small coordinates; existing arrays stay as they are."""
     with writing(path):
         root = open_group(path, mode="a")
-        place = root.require_group(group) if group else root
+        parent = root.require_group(group) if group else root
         for name, variable in variables.items():
-            if name in place:
+            if name in parent:
                 continue
             chunks = variable.chunks or _chunks(variable, shard)
             shards = (_multiple(shard, chunks[0]), *map(_multiple, variable.shape[1:], chunks[1:]))
             if variable.tile is not None:
                 shards = (*variable.tile, *shards[2:])
-            place.create_array(
+            parent.create_array(
                 name,
                 shape=variable.shape,
                 dtype=np.dtype(variable.dtype),
@@ -140,7 +141,7 @@ def _multiple(length: int, chunk: int) -> int:
 
 
 def _chunks(variable: Variable, shard: int) -> tuple[int, ...]:
-    """Chunks of about `CHUNK_BYTES`: whole items while they are small, else tiles of one item."""
+    """Chunks of about `CHUNK_BYTES`: several whole items if they are small, otherwise parts of one item."""
     item = max(variable.item_bytes, 1)
     if item <= CHUNK_BYTES:
         per_chunk = max(1, min(shard, CHUNK_BYTES // item))
@@ -157,9 +158,9 @@ def _chunks(variable: Variable, shard: int) -> tuple[int, ...]:
 def scan_tile(
     shape: tuple[int, ...], *, item_bytes: int, tile_bytes: float
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """How the patterns of a scan lie: probe positions in a chunk of about `CHUNK_BYTES`, and in a file, the unit of writing.
+    """Probe positions of a scan in one chunk of about `CHUNK_BYTES`, and in one file, the unit of writing.
 
-    A file holds whole scan rows while they fit into `tile_bytes`, else as much of a few rows as does.
+    A file holds whole scan rows if they fit into `tile_bytes`, otherwise part of a few rows.
 
     Args:
         shape: Of the scan, (scan_y, scan_x).
@@ -178,7 +179,7 @@ def scan_tile(
 
 
 def _side(n: int, side: int) -> int:
-    """A length of chunks that divides `n` if there is one near `side`: a file that ends inside a chunk is copied."""
+    """A chunk length that divides `n`, if there is one near `side`: zarr copies the data of a file that ends inside a chunk."""
     divisors = [length for length in range(1, min(n, side) + 1) if n % length == 0]
     return divisors[-1] if 2 * divisors[-1] >= min(n, side) else min(n, side)
 
@@ -199,23 +200,23 @@ def write_tile(
     with writing(path):
         target = open_group(path, group=group, mode="r+")[name]
         assert isinstance(target, zarr.Array)
-        for place, length, n in zip(
+        for part, length, n in zip(
             tile, target.shards or target.chunks, target.shape[:2], strict=False
         ):
-            if place.start % length or (place.stop % length and place.stop != n):
+            if part.start % length or (part.stop % length and part.stop != n):
                 raise StoreError(
-                    f"{path}/{name}: {place.start}:{place.stop} does not cover whole tiles of {length}"
+                    f"{path}/{name}: {part.start}:{part.stop} does not cover whole tiles of {length}"
                 )
         target[tile] = values
 
 
 def tile_is_written(path: Path, name: str, *, tile: tuple[slice, slice], group: str = "") -> bool:
-    """Whether the file of a tile is on disk."""
+    """Whether the file of a tile exists."""
     array = open_group(path, group=group, mode="r")[name]
     assert isinstance(array, zarr.Array)
     lengths = array.shards or array.chunks
-    place = [str(part.start // n) for part, n in zip(tile, lengths, strict=False)]
-    return (path / group / name).joinpath("c", *place, *["0"] * (array.ndim - 2)).exists()
+    index = [str(part.start // n) for part, n in zip(tile, lengths, strict=False)]
+    return (path / group / name).joinpath("c", *index, *["0"] * (array.ndim - 2)).exists()
 
 
 def write_dataset(path: Path, dataset: xr.Dataset, *, group: str = "") -> None:
@@ -236,9 +237,9 @@ def write_block(
 ) -> None:
     """Write one block of whole shards, `arrays` by name, at `start` along the first dimension."""
     with writing(path):
-        place = open_group(path, group=group, mode="r+")
+        parent = open_group(path, group=group, mode="r+")
         for name, values in arrays.items():
-            target = place[name]
+            target = parent[name]
             assert isinstance(target, zarr.Array)
             stop = start + len(values)
             if start % shard or (stop % shard and stop != target.shape[0]):
@@ -251,7 +252,7 @@ def write_block(
 def block_is_written(
     path: Path, names: Sequence[str], *, start: int, shard: int, group: str = ""
 ) -> bool:
-    """Whether every variable's shards of the block that begins at `start` are on disk."""
+    """Whether the shards of all variables exist for the block that begins at `start`."""
     for name in names:
         folder = path / group / name
         rank = len(json.loads((folder / "zarr.json").read_text())["shape"])
@@ -262,33 +263,33 @@ def block_is_written(
 
 
 def open_store(path: str | Path, *, group: str = "") -> xr.Dataset:
-    """A store's group as a lazy Dataset; values are read when asked for."""
+    """A store's group as a lazy Dataset."""
     path = location.as_path(path)
     if not (path / group / "zarr.json").is_file():
-        place = f"{path}/{group}" if group else str(path)
-        raise StoreError(f"{place} is not a Zarr store, or an unfinished one; make it again")
+        name = f"{path}/{group}" if group else str(path)
+        raise StoreError(f"{name} is not a Zarr store, or an unfinished one; make it again")
     return xr.open_zarr(
         _zarr(path), group=group or None, chunks=None, consolidated=False, decode_timedelta=False
     )
 
 
 def open_group(path: Path, *, group: str = "", mode: Literal["r", "r+", "a"]) -> zarr.Group:
-    """A store's group as Zarr has it, to read (`r`), to change (`r+`) or to make if need be (`a`)."""
+    """A store's Zarr group, to read (`r`), to change (`r+`), or to change or create (`a`)."""
     return zarr.open_group(
         _zarr(path), path=group, mode=mode, zarr_format=3, use_consolidated=False
     )
 
 
 def _zarr(path: Path) -> Any:
-    """The place as Zarr has it."""
+    """The path in the form that Zarr takes."""
     if not isinstance(path, ObjectPath):
         return path
-    # at the store itself: Zarr makes a group of every folder above what it writes
+    # rooted at the store itself: Zarr writes a group into every folder above an array
     return zarr.storage.ObjectStore(location.objects_at(str(path)))
 
 
 def begin(target: Path, key: str) -> Path:
-    """The hidden place in which `target` grows; continues what was begun under the same key, removes the rest."""
+    """Create the hidden folder in which `target` grows, or continue it under the same key; those of other keys are removed."""
     with writing(target):
         recover(target)
         partial = partial_path(target, key)
@@ -300,12 +301,12 @@ def begin(target: Path, key: str) -> Path:
 
 
 def partial_path(target: Path, key: str) -> Path:
-    """Where `target` grows under this key, whether it was begun or not."""
+    """The hidden folder in which `target` grows under this key."""
     return target.with_name(f".{target.name}.{key[:16]}.partial")
 
 
 def publish(partial: Path, target: Path, receipt: Receipt) -> None:
-    """Put the receipt on a complete store and give it its name; what stood there before goes at the same moment."""
+    """Write the receipt of a complete store and give the store its name; an older one is replaced at the same moment."""
     with writing(target):
         write_receipt(partial, receipt)
         if isinstance(partial, ObjectPath):
@@ -316,16 +317,18 @@ def publish(partial: Path, target: Path, receipt: Receipt) -> None:
 
 
 def share(source: Path, target: Path) -> None:
-    """A finished store in a second place: the same files, linked, or copied where nothing can be linked.
+    """Put a finished store also at `target`: hard links to the same files, or copies if links are impossible.
 
-    Files of a finished store are never written again, only replaced, so that neither place can change the other.
+    Files of a finished store are never written again, only replaced, so that neither store can change the other.
 
     Raises:
-        StoreError: if there is no finished store at `source`.
+        StoreError: if `source` is not a finished store.
     """
     receipt = read_receipt(source)
     if receipt is None:
-        raise StoreError(f"{source} is missing or unfinished; nothing can be taken over from it")
+        raise StoreError(
+            f"{source} is missing or unfinished, so it cannot be reused; make it again"
+        )
     if is_current(target, receipt.key):
         return
     with writing(target):
@@ -334,7 +337,7 @@ def share(source: Path, target: Path) -> None:
             location.copy(source, target, last=MARKERS)
             return
         partial = begin(target, receipt.key)
-        shutil.rmtree(partial)  # what a killed copy left may be half a file
+        shutil.rmtree(partial)  # a killed copy may have left an incomplete file
         if isinstance(source, ObjectPath):
             location.fetch(source, partial)
             _flush(partial)
@@ -364,7 +367,7 @@ def _give_name(partial: Path, target: Path) -> None:
 
 
 def _publish_objects(partial: ObjectPath, target: Path) -> None:
-    """A death on the way leaves no store at `target`, and all of it at `partial`."""
+    """Copy a store to its name; a process killed meanwhile leaves no store at `target`, and all of it at `partial`."""
     assert isinstance(target, ObjectPath)
     remove(target)
     location.copy(partial, target, last=MARKERS)
@@ -372,7 +375,7 @@ def _publish_objects(partial: ObjectPath, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a store or folder with all that is in it."""
+    """Delete a store or folder with its content."""
     if isinstance(path, ObjectPath):
         location.remove(path, first=MARKERS)
     else:
@@ -380,7 +383,7 @@ def remove(path: Path) -> None:
 
 
 def recover(target: Path) -> None:
-    """Undo a `publish` that died between its two renames."""
+    """Undo a `publish` that was killed between its two renames."""
     if isinstance(target, ObjectPath):
         return
     retired = target.with_name(f".{target.name}.retired")
@@ -389,7 +392,7 @@ def recover(target: Path) -> None:
 
 
 def write_receipt(path: Path, receipt: Receipt) -> None:
-    """Receipt into the root attributes of a Zarr group, or into a file of any other folder."""
+    """Write a receipt into the root attributes of a Zarr group, or into a file of another folder."""
     if (path / "zarr.json").exists():
         open_group(path, mode="r+").attrs.update(receipt.to_attrs())
     else:
@@ -397,7 +400,7 @@ def write_receipt(path: Path, receipt: Receipt) -> None:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt of a finished store, folder or result; none if there is no such thing."""
+    """The receipt of a finished store or folder; None if it is missing or unfinished."""
     recover(path)
     try:
         if (path / "zarr.json").exists():
@@ -410,13 +413,13 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def is_current(path: Path, key: str) -> bool:
-    """Whether `path` was finished under this key, or stands in for what was asked for under it."""
+    """Whether `path` was finished under this key, or in place of what this key requested."""
     receipt = read_receipt(path)
     return receipt is not None and key in (receipt.key, receipt.asked)
 
 
 def _flush(folder: Path) -> None:
-    """Ask the disk to keep every file before the store gets its name (Zarr's local store does not)."""
+    """Flush every file to the disk before the store gets its name; Zarr's local store does not."""
     for file in folder.rglob("*"):
         if not file.is_file():
             continue

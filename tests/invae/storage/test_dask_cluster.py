@@ -15,7 +15,7 @@ from invae.config import ComputeConfig
 from invae.errors import ClusterError
 from invae.storage import store
 from invae.storage.blocks import map_blocks
-from invae.storage.dask_cluster import difference, identity, named
+from invae.storage.dask_cluster import difference, identity, name_of
 from tests.invae.dask_cluster import N_ITEMS, ROOT, SHARD, TIMEOUT, Cluster, Slow, cluster, lay_out
 
 BLOCKS = store.blocks(N_ITEMS, SHARD)
@@ -71,7 +71,7 @@ def test_a_worker_killed_in_the_middle_costs_no_value_and_nothing_that_was_finis
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invae.storage.dask_cluster.SECONDS_TO_ANSWER", 0.5)
-    with pytest.raises(ClusterError, match=r"tcp://127.0.0.1:1: no Dask scheduler answers there"):
+    with pytest.raises(ClusterError, match=r"tcp://127.0.0.1:1: no Dask scheduler answers"):
         map_blocks(str, [1], compute=ComputeConfig(scheduler="tcp://127.0.0.1:1"))
 
 
@@ -96,5 +96,5 @@ def test_a_worker_of_another_version_is_refused_in_one_line(tmp_path: Path) -> N
 
 
 def test_blocks_are_named_as_slices_are_written() -> None:
-    assert named((slice(0, 8), slice(16, 24))) == "0:8, 16:24"
-    assert named(3) == "3"
+    assert name_of((slice(0, 8), slice(16, 24))) == "0:8, 16:24"
+    assert name_of(3) == "3"

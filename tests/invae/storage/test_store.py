@@ -181,9 +181,9 @@ def test_a_store_that_is_missing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        (errno.ENOSPC, "no room left to write it .No space left on device.; free space"),
+        (errno.ENOSPC, "no room left to write it .No space left on device.; free some space"),
         (errno.EDQUOT, "no room left"),
-        (errno.EROFS, "cannot be written .Read-only file system.; choose a folder"),
+        (errno.EROFS, "cannot be written .Read-only file system.; choose a writable folder"),
         (errno.EACCES, "cannot be written .Permission denied."),
     ],
 )
