@@ -63,7 +63,7 @@ def ideal(counts: np.ndarray, config: GrapheneConfig, *, seed: int, near: float)
         np.stack([graphene.shares(row, one, config) for row in flake.probes])
         for one in (flake, broken)
     )
-    at = int(KDTree(flake.places).query(broken.defects[0])[1])
+    at = int(KDTree(flake.positions).query(broken.defects[0])[1])
     known = Known(
         perfect, seen - perfect, broken.defects[0], int(flake.sublattice[at]),
         config.dose, config.scan_step,
@@ -73,12 +73,12 @@ def ideal(counts: np.ndarray, config: GrapheneConfig, *, seed: int, near: float)
 
 def _scores(counts: np.ndarray, flake: Flake, known: Known, *, near: float) -> Ideal:
     shape = counts.shape[:2]
-    distance, nearest = KDTree(flake.places).query(flake.probes)
+    distance, nearest = KDTree(flake.positions).query(flake.probes)
     whole, single = np.full(shape, NEVER), np.full(shape, NEVER)
     for atom in np.unique(nearest):
         own = (nearest == atom) & (np.asarray(distance) < near)
         if own.any():
-            told = _evidence(counts, flake.places[atom], int(flake.sublattice[atom]), known)
+            told = _evidence(counts, flake.positions[atom], int(flake.sublattice[atom]), known)
             whole[own], single[own] = told.sum(), told[own]
     return Ideal(whole, single)
 

@@ -1,1 +1,1 @@
-"""Simulated recordings whose true answers are stored with the data."""
+"""Simulated recordings that are stored together with their ground truth."""

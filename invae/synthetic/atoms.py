@@ -1,4 +1,4 @@
-"""HAADF-like frames of a lattice with vacancies, foreign atoms and disorder: where every atom is, and what it is."""
+"""HAADF-like frames of a lattice with vacancies, dopants and disorder; position and element of every atom are known."""
 
 import numpy as np
 import xarray as xr
@@ -14,31 +14,31 @@ LATTICES = {
     "hexagonal": crystal.hexagonal,
     "honeycomb": crystal.honeycomb,
 }
-"""Of a spacing [nm]."""
+"""Lattices by name, as functions of the spacing [nm]."""
 
 
 def scene(config: AtomFramesConfig, *, seed: int) -> Scene:
-    """The atoms, the same in every frame, and how frames are made of them.
+    """The atoms, which are the same in every frame, and the rendering of frames.
 
-    `image` is in counts; known are the atoms of every frame.
+    `image` is in counts; the ground truth holds the atoms of every frame.
     """
-    lattice = LATTICES[config.lattice](config.spacing).moved(stream(seed, "order").random(2))
-    lattice = lattice.turned(np.deg2rad(config.angle))
+    lattice = LATTICES[config.lattice](config.spacing).shifted(stream(seed, "order").random(2))
+    lattice = lattice.rotated(np.deg2rad(config.angle))
     sites, sublattice = lattice.sites(*field_of_view(config.imaging))
-    chance = stream(seed, "order", 1)
-    u = config.disorder * chance.standard_normal(sites.shape)
-    occupied = chance.random(len(sites)) >= config.vacancies
-    foreign = chance.random(len(sites)) < config.doped
+    generator = stream(seed, "order", 1)
+    u = config.disorder * generator.standard_normal(sites.shape)
+    occupied = generator.random(len(sites)) >= config.vacancies
+    is_dopant = generator.random(len(sites)) < config.doped
     own = np.array([ELEMENTS.index(name) for name in config.elements])
-    species = np.where(foreign, ELEMENTS.index(config.dopant), own[sublattice % len(own)])
-    known = xr.Dataset(
+    species = np.where(is_dopant, ELEMENTS.index(config.dopant), own[sublattice % len(own)])
+    truth = xr.Dataset(
         {
             "sublattice": (
                 "atom",
                 sublattice.astype(np.int8),
                 dims.attrs("sublattice of the site"),
             ),
-            "foreign": ("atom", foreign, dims.attrs("whether the atom is a foreign one")),
+            "foreign": ("atom", is_dopant, dims.attrs("whether the atom is a dopant")),
         }
     )
     shape = (config.imaging.n_frames, len(sites))
@@ -46,7 +46,7 @@ def scene(config: AtomFramesConfig, *, seed: int) -> Scene:
         np.broadcast_to(sites + u, (*shape, 2)),
         np.broadcast_to(species, shape),
         np.broadcast_to(occupied, shape),
-        known,
+        truth,
     )
     return series_scene("atoms", config, config.imaging, atoms, seed=seed)
 

@@ -1,4 +1,4 @@
-"""The suits of cards, sheared, turned and shifted: the founding benchmark, with every factor known."""
+"""The suits of cards, sheared, rotated and shifted: the founding benchmark, in which every factor is known."""
 
 import json
 from functools import cache
@@ -15,22 +15,22 @@ from invae.synthetic.posing import Poses, posed
 from invae.synthetic.scene import Scene, Simulator, stream, uniform
 
 SUITS: tuple[Suit, ...] = ("clubs", "spades", "diamonds", "hearts")
-"""Names behind the values of `suit`."""
+"""Names of the values of `suit`."""
 SYMMETRY = (1, 1, 2, 1)
-"""Turns of the upright suit that leave it as it is, by suit; a shear keeps them."""
+"""Number of rotations that leave the upright suit unchanged, by suit; a shear preserves them."""
 PICTURE = 256
-"""Side of an upright suit from which frames are sampled [px]."""
+"""Side of an upright suit, from which frames are sampled [px]."""
 FINER = 4
-"""An outline is filled on a grid that is so many times finer."""
+"""Oversampling of the grid on which an outline is filled."""
 CURVE_POINTS = 16
 """Points along each curve of an outline."""
 OVERSAMPLING = 3
 
 
 def scene(config: CardsConfig, *, seed: int) -> Scene:
-    """The factors of a set, in an order by chance, and how its pictures are made of them.
+    """The factors of a set in random order, and the rendering of its images.
 
-    Known of every frame: `suit` (flags), `angle` [rad], `shear` [rad], `shift (frame, axis)` [pixel]; of the suits `symmetry`.
+    Ground truth of every frame: `suit` (flags), `angle` [rad], `shear` [rad], `shift (frame, axis)` [pixel]; of the suits `symmetry`.
     """
     chosen = np.array([SUITS.index(name) for name in config.suits])
     suit = stream(seed, "order").permutation(np.repeat(chosen, config.n_per_suit))
@@ -41,7 +41,7 @@ def scene(config: CardsConfig, *, seed: int) -> Scene:
         shift=uniform(seed, "shift", limit=2 * config.shift, shape=(n_frames, 2)),
     )
 
-    def pictures(block: slice) -> np.ndarray:
+    def clean_images(block: slice) -> np.ndarray:
         return render(suit[block], poses[block], size=config.size, fill=config.fill)
 
     return Scene(
@@ -50,7 +50,7 @@ def scene(config: CardsConfig, *, seed: int) -> Scene:
         seed=seed,
         shape=(config.size, config.size),
         truth=_truth(suit, poses, size=config.size),
-        pictures=pictures,
+        clean_images=clean_images,
         noise=np.full(n_frames, config.noise),
     )
 
@@ -59,16 +59,16 @@ def render(suit: np.ndarray, poses: Poses, *, size: int, fill: float) -> np.ndar
     """Suits in their poses (frame, size, size), 1 inside the outline and 0 outside."""
     images = np.empty((len(suit), size, size), np.float32)
     for number in np.unique(suit):
-        mine = suit == number
-        these = Poses(poses.angle[mine], poses.shear[mine], poses.shift[mine])
+        selected = suit == number
+        selected_poses = Poses(poses.angle[selected], poses.shear[selected], poses.shift[selected])
         table = upright(SUITS[number], fill)[None]
-        images[mine] = posed(table, these, size=size, oversampling=OVERSAMPLING)
+        images[selected] = posed(table, selected_poses, size=size, oversampling=OVERSAMPLING)
     return images
 
 
 @cache
 def upright(suit: Suit, fill: float) -> np.ndarray:
-    """The suit, its bounding box in the middle (256, 256): share of each pixel inside the outline."""
+    """The suit with its bounding box centred (256, 256): fraction of each pixel inside the outline."""
     n_fine = PICTURE * FINER
     contours = outline(suit)
     points = np.concatenate(contours)
@@ -76,15 +76,15 @@ def upright(suit: Suit, fill: float) -> np.ndarray:
     scale = fill / ((high - low).max() / 2)
     inside = np.zeros((n_fine, n_fine), bool)
     for contour in contours:
-        places = (contour - (low + high) / 2) * scale
-        inside ^= polygon2mask(inside.shape, (places + 1) / 2 * n_fine - 0.5)
+        points = (contour - (low + high) / 2) * scale
+        inside ^= polygon2mask(inside.shape, (points + 1) / 2 * n_fine - 0.5)
     return downscale_local_mean(inside.astype(np.float32), FINER)
 
 
 def outline(suit: Suit) -> list[np.ndarray]:
     """The closed contours of a suit's glyph (point, 2), (y, x), y down [font unit].
 
-    Source: DejaVu Sans 2.35, its quadratic curves as they are; licence in `suits.json`.
+    Source: DejaVu Sans 2.35 with its quadratic curves unchanged; licence in `suits.json`.
     """
     glyph = json.loads(files("invae.synthetic").joinpath("suits.json").read_text("utf-8"))
     step = (np.arange(CURVE_POINTS) / CURVE_POINTS)[:, None]
@@ -98,23 +98,29 @@ def outline(suit: Suit) -> list[np.ndarray]:
 
 
 def _truth(suit: np.ndarray, poses: Poses, *, size: int) -> xr.Dataset:
-    """What is known of every frame."""
+    """The ground truth of every frame."""
     symmetry = list(SYMMETRY)
     suits = dims.flags(SUITS, "suit") | {"units": "1", "symmetry": symmetry}
     return xr.Dataset(
         {
             "suit": ("frame", suit.astype(np.int8), suits),
             "angle": ("frame", poses.angle, dims.attrs("angle, positive as np.rot90", "rad")),
-            "shear": ("frame", poses.shear, dims.attrs("shear along x, before the turn", "rad")),
+            "shear": (
+                "frame",
+                poses.shear,
+                dims.attrs("shear along x, before the rotation", "rad"),
+            ),
             "shift": (
                 ("frame", "axis"),
                 poses.shift * size / 2,
-                dims.attrs("place of the suit's centre, from the middle of the frame", "pixel"),
+                dims.attrs(
+                    "position of the suit's centre relative to the centre of the frame", "pixel"
+                ),
             ),
             "symmetry": (
                 "of_suit",
                 symmetry,
-                dims.attrs("turns that leave the suit as it is, by the value of suit"),
+                dims.attrs("rotations that leave the suit unchanged, by the value of suit"),
             ),
         },
         coords={"axis": ["y", "x"]},

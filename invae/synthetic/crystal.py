@@ -1,4 +1,4 @@
-"""Two-dimensional lattices: where their sites lie, and where in the cell a place is."""
+"""Two-dimensional lattices: positions of their sites, and positions within a cell."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ BOND = 0.142
 
 @dataclass(frozen=True)
 class Crystal:
-    """A lattice in the plane; places are (y, x) [nm]."""
+    """A lattice in the plane; positions are (y, x) [nm]."""
 
     vectors: np.ndarray
     """Lattice vectors (vector, axis)."""
@@ -22,18 +22,18 @@ class Crystal:
     origin: np.ndarray
     """Corner of a cell (axis,)."""
 
-    def turned(self, angle: float) -> Self:
-        """The lattice turned about the origin of places, positive as np.rot90 [rad]."""
-        turn = turning(angle)
-        return type(self)(self.vectors @ turn.T, self.basis, turn @ self.origin)
+    def rotated(self, angle: float) -> Self:
+        """The lattice rotated about the origin of positions, positive as np.rot90 [rad]."""
+        rotation = rotation_matrix(angle)
+        return type(self)(self.vectors @ rotation.T, self.basis, rotation @ self.origin)
 
-    def moved(self, fractions: np.ndarray) -> Self:
-        """The lattice moved by fractions of its vectors."""
+    def shifted(self, fractions: np.ndarray) -> Self:
+        """The lattice shifted by fractions of its vectors."""
         return type(self)(self.vectors, self.basis, self.origin + fractions @ self.vectors)
 
-    def phase(self, places: np.ndarray) -> np.ndarray:
-        """Where in their cells places (..., axis) lie, as fractions of the vectors in [0, 1)."""
-        return (places - self.origin) @ np.linalg.inv(self.vectors) % 1
+    def phase(self, positions: np.ndarray) -> np.ndarray:
+        """Positions (..., axis) within their cells, as fractions of the vectors in [0, 1)."""
+        return (positions - self.origin) @ np.linalg.inv(self.vectors) % 1
 
     def sites(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sites within a box (site, axis), and the index of each in the basis (site,)."""
@@ -41,20 +41,20 @@ class Crystal:
         reach = (box - self.origin) @ np.linalg.inv(self.vectors)
         first, last = np.floor(reach.min(0)).astype(int) - 1, np.ceil(reach.max(0)).astype(int) + 1
         cells = np.moveaxis(np.mgrid[first[0] : last[0], first[1] : last[1]], 0, -1).reshape(-1, 2)
-        places = self.origin + (cells[:, None] + self.basis).reshape(-1, 2) @ self.vectors
+        positions = self.origin + (cells[:, None] + self.basis).reshape(-1, 2) @ self.vectors
         index = np.tile(np.arange(len(self.basis)), len(cells))
-        inside = ((places >= low) & (places <= high)).all(1)
-        return places[inside], index[inside]
+        inside = ((positions >= low) & (positions <= high)).all(1)
+        return positions[inside], index[inside]
 
 
-def turning(angle: float) -> np.ndarray:
-    """The matrix that turns (y, x), positive as np.rot90 [rad]."""
+def rotation_matrix(angle: float) -> np.ndarray:
+    """The matrix that rotates (y, x), positive as np.rot90 [rad]."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin], [sin, cos]])
 
 
 def along(angle: float | np.ndarray) -> np.ndarray:
-    """Unit vectors (..., axis) from the x axis towards -y by angles (...) [rad]."""
+    """Unit vectors (..., axis) at angles (...) from the x axis towards -y [rad]."""
     return np.stack((-np.sin(angle), np.cos(angle)), axis=-1)
 
 
@@ -64,52 +64,53 @@ def graphene() -> Crystal:
 
 
 def honeycomb(spacing: float) -> Crystal:
-    """Two sites in a cell, neighbours at the spacing [nm]; a zigzag row along x."""
+    """Two sites per cell, neighbours at the spacing [nm]; a zigzag row along x."""
     cell = hexagonal(math.sqrt(3) * spacing)
     return Crystal(cell.vectors, np.array([[0, 0], [1 / 3, 1 / 3]]), cell.origin)
 
 
 def hexagonal(spacing: float) -> Crystal:
-    """One site in a cell, six neighbours at the spacing [nm]; a close-packed row along x."""
+    """One site per cell, six neighbours at the spacing [nm]; a close-packed row along x."""
     vectors = spacing * np.array([[0, 1], [math.sqrt(3) / 2, 1 / 2]])
     return Crystal(vectors, np.zeros((1, 2)), np.zeros(2))
 
 
 def square(spacing: float) -> Crystal:
-    """One site in a cell, four neighbours at the spacing [nm]."""
+    """One site per cell, four neighbours at the spacing [nm]."""
     return Crystal(spacing * np.eye(2), np.zeros((1, 2)), np.zeros(2))
 
 
 def perovskite(cell: float) -> Crystal:
-    """A square cell [nm] with one site at its corner and one in its middle."""
+    """A square cell [nm] with one site at its corner and one at its centre."""
     return Crystal(cell * np.eye(2), np.array([[0, 0], [0.5, 0.5]]), np.zeros(2))
 
 
 @dataclass(frozen=True)
 class Folded:
-    """Places in a honeycomb, brought into a sixth of the triangle around an atom by the symmetry of the lattice."""
+    """Positions in a honeycomb, reduced by its symmetry to a sixth of the triangle around an atom."""
 
-    places: np.ndarray
-    """(..., axis) [nm] from an atom of sublattice 0 in the lattice that is not turned, between a bond (-y) and a third of a half turn from
-    it towards -x; places with one value have patterns that differ by a turn and a mirror."""
-    turn: np.ndarray
-    """Angle (...) by which the surroundings are turned, from -π to π, positive as np.rot90 [rad]."""
+    positions: np.ndarray
+    """(..., axis) [nm] from an atom of sublattice 0 in the unrotated lattice, between a bond (-y) and the direction at a third of a half
+    turn from it towards -x; patterns at equal positions differ by a rotation and a reflection only."""
+    angle: np.ndarray
+    """Rotation (...) of the surroundings, from -π to π, positive as np.rot90 [rad]."""
     mirrored: np.ndarray
-    """(...) bool: whether they are mirrored, left and right, before they are turned."""
+    """Whether the surroundings (...) are mirrored left to right before the rotation."""
 
 
-def folded(places: np.ndarray, lattice: Crystal, *, angle: float) -> Folded:
-    """Where places (..., axis) lie about their nearest atom of a honeycomb that was turned by an angle [rad]."""
-    flat = places.reshape(-1, 2)
+def folded(positions: np.ndarray, lattice: Crystal, *, angle: float) -> Folded:
+    """Positions (..., axis) relative to the nearest atom of a honeycomb that is rotated by an angle [rad]."""
+    flat = positions.reshape(-1, 2)
     reach = np.linalg.norm(lattice.vectors, axis=1).max()
     atoms, sublattice = lattice.sites(flat.min(0) - reach, flat.max(0) + reach)
     distance, nearest = KDTree(atoms).query(flat)
-    other = np.pi * sublattice[nearest]
-    offset = (flat - atoms[nearest]) @ turning(angle)
-    bearing = np.arctan2(-offset[:, 0], offset[:, 1]) - np.pi / 2 - other
+    half_turn = np.pi * sublattice[nearest]
+    offset = (flat - atoms[nearest]) @ rotation_matrix(angle)
+    bearing = np.arctan2(-offset[:, 0], offset[:, 1]) - np.pi / 2 - half_turn
     third = 2 * np.pi / 3
-    rest = (bearing + third / 2) % third - third / 2
-    turn = np.angle(np.exp(1j * (bearing - rest + other + angle)))
-    wedge = np.asarray(distance)[:, None] * along(np.abs(rest) + np.pi / 2)
-    over = places.shape[:-1]
-    return Folded(wedge.reshape(places.shape), turn.reshape(over), (rest < 0).reshape(over))
+    remainder = (bearing + third / 2) % third - third / 2
+    rotation = np.angle(np.exp(1j * (bearing - remainder + half_turn + angle)))
+    wedge = np.asarray(distance)[:, None] * along(np.abs(remainder) + np.pi / 2)
+    shape = positions.shape[:-1]
+    mirrored = (remainder < 0).reshape(shape)
+    return Folded(wedge.reshape(positions.shape), rotation.reshape(shape), mirrored)

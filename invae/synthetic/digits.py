@@ -1,4 +1,4 @@
-"""Digits of an MNIST file, turned and shifted by known amounts; MNIST(U) when both are uniform."""
+"""Digits of an MNIST file, rotated and shifted by known amounts; MNIST(U) if both are uniform."""
 
 import gzip
 import math
@@ -20,7 +20,7 @@ GZIP = b"\x1f\x8b"
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 """First number of an idx file: unsigned bytes, in three dimensions or in one."""
 LARGEST_FILE = 1 << 30
-"""Bytes that an idx file may claim to hold."""
+"""Largest declared size of an idx file [bytes]."""
 
 
 def turn(
@@ -29,13 +29,13 @@ def turn(
     """A set in memory: `image (frame, y, x)` and `digit` (if known), `angle` [rad], `shift (frame, axis)` [pixel].
 
     Args:
-        images: upright digits (frame, y, x), square, uint8 or between 0 and 1.
-        labels: which digit each is (frame,).
-        config: how they are turned and shifted.
-        seed: everything random follows from it.
+        images: Upright digits (frame, y, x), square, uint8 or between 0 and 1.
+        labels: Class of each digit (frame,).
+        config: Rotation and shift.
+        seed: Seed of all random numbers.
 
     Raises:
-        InputError: images or labels do not have these shapes, or do not fit into the frame.
+        InputError: If images or labels have other shapes, or do not fit into the frame.
     """
     return scene(images, labels, config, seed=seed).in_memory()
 
@@ -50,22 +50,24 @@ def simulate(
     receipt: Receipt | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Write a set as a Zarr store, block by block: images at the root, truth in group `truth`.
+    """Write a set as a Zarr store, block by block: images at the root, ground truth in the group `truth`.
 
     Raises:
-        InputError: a file is missing, of another format, or cut short.
+        InputError: If a file is missing, truncated or of another format.
     """
     receipt = receipt or make_receipt(
         target, config=config, seed=seed, images=images, labels=labels
     )
     digits = read_images(images)
-    known = None if labels is None else read_labels(labels)
-    if known is not None and len(known) != len(digits):
+    classes = None if labels is None else read_labels(labels)
+    if classes is not None and len(classes) != len(digits):
         raise InputError(
-            f"{labels}: {len(known)} labels for {len(digits)} images of {images.name}; "
+            f"{labels}: holds {len(classes)} labels for the {len(digits)} images of {images.name}; "
             "give the file that belongs to them"
         )
-    write_scene(target, scene(digits, known, config, seed=seed), receipt=receipt, progress=progress)
+    write_scene(
+        target, scene(digits, classes, config, seed=seed), receipt=receipt, progress=progress
+    )
 
 
 def make_receipt(
@@ -74,7 +76,7 @@ def make_receipt(
     """The receipt of a set of digits, with the digests of its files.
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: If a file cannot be read.
     """
     sources = [digest_path(path) for path in (images, labels) if path is not None]
     return receipt_of_scene(
@@ -85,11 +87,13 @@ def make_receipt(
 def scene(
     images: np.ndarray, labels: np.ndarray | None, config: DigitsConfig, *, seed: int
 ) -> Scene:
-    """The factors of a set, and how its pictures are made of the upright digits."""
+    """The factors of a set, and the rendering of its images from the upright digits."""
     if images.ndim != 3 or images.shape[1] != images.shape[2] or not len(images):
-        raise InputError(f"digits have shape {images.shape}; (frame, side, side) is needed")
+        raise InputError(f"digits have shape {images.shape}; give (frame, side, side)")
     if labels is not None and labels.shape != images.shape[:1]:
-        raise InputError(f"{labels.shape} labels for {len(images)} digits; one for each is needed")
+        raise InputError(
+            f"labels have shape {labels.shape} for {len(images)} digits; give one each"
+        )
     side = images.shape[1]
     size = config.size or side
     if size < side:
@@ -100,10 +104,10 @@ def scene(
         shear=np.zeros(n_frames),
         shift=uniform(seed, "shift", limit=2 * config.shift, shape=(n_frames, 2)),
     )
-    whitest = 255 if images.dtype == np.uint8 else 1
+    white = 255 if images.dtype == np.uint8 else 1
 
-    def pictures(block: slice) -> np.ndarray:
-        upright = images[block] / np.float32(whitest)
+    def clean_images(block: slice) -> np.ndarray:
+        upright = images[block] / np.float32(white)
         return posed(upright, poses[block], size=size, extent=side / size)
 
     return Scene(
@@ -112,7 +116,7 @@ def scene(
         seed=seed,
         shape=(size, size),
         truth=_truth(None if labels is None else labels[:n_frames], poses, size=size),
-        pictures=pictures,
+        clean_images=clean_images,
         noise=np.full(n_frames, config.noise),
     )
 
@@ -123,7 +127,9 @@ def _truth(labels: np.ndarray | None, poses: Poses, *, size: int) -> xr.Dataset:
         "shift": (
             ("frame", "axis"),
             poses.shift * size / 2,
-            dims.attrs("place of the picture's centre, from the middle of the frame", "pixel"),
+            dims.attrs(
+                "position of the digit's centre relative to the centre of the frame", "pixel"
+            ),
         ),
     }
     if labels is not None:
@@ -137,7 +143,7 @@ def read_images(path: Path) -> np.ndarray:
     """The images of an idx file (frame, y, x), uint8.
 
     Raises:
-        InputError: it is missing, no idx file of images, or cut short.
+        InputError: If it is missing, truncated or not an idx file of images.
     """
     return _read_idx(path, magic=IMAGES_MAGIC, n_dims=3, what="images")
 
@@ -146,7 +152,7 @@ def read_labels(path: Path) -> np.ndarray:
     """The labels of an idx file (frame,), uint8.
 
     Raises:
-        InputError: it is missing, no idx file of labels, or cut short.
+        InputError: If it is missing, truncated or not an idx file of labels.
     """
     return _read_idx(path, magic=LABELS_MAGIC, n_dims=1, what="labels")
 
@@ -158,31 +164,31 @@ def _read_idx(path: Path, *, magic: int, n_dims: int, what: str) -> np.ndarray:
     """
     content = _content(path)
     header = 4 * (1 + n_dims)
-    said = int.from_bytes(content[:4], "big")
-    if len(content) < header or said != magic:
+    first_number = int.from_bytes(content[:4], "big")
+    if len(content) < header or first_number != magic:
         raise InputError(
-            f"{path}: begins with {said}, not with {magic} as an idx file of {what} does; "
+            f"{path}: begins with {first_number}, but an idx file of {what} begins with {magic}; "
             f"give MNIST's …-{what}-idx{n_dims}-ubyte file"
         )
     shape = np.frombuffer(content[4:header], ">i4").astype(int).tolist()
     n_bytes = math.prod(shape)
     if min(shape) < 1 or len(content) - header != n_bytes:
         raise InputError(
-            f"{path}: holds {len(content) - header} of the {n_bytes} bytes that its "
-            f"{' × '.join(map(str, shape))} {what} take; copy it again"
+            f"{path}: holds {len(content) - header} bytes, but its {' × '.join(map(str, shape))} {what} "
+            f"need {n_bytes}; copy it again"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a file, decompressed if it begins as gzip does."""
+    """The bytes of a file, decompressed if it is gzip."""
     try:
         with path.open("rb") as file:
             compressed = file.read(2) == GZIP
         with gzip.open(path) if compressed else path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: is damaged or cut short ({error}); copy it again") from error
+        raise InputError(f"{path}: is damaged or truncated ({error}); copy it again") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if len(content) > LARGEST_FILE:

@@ -1,7 +1,7 @@
-"""A PFM series of switching ferroelectric domains whose truth is known.
+"""A PFM series of switching ferroelectric domains with its ground truth.
 
-The sample is stepped in time while the tip scans it line by line; the window that the tip scans drifts over the sample:
-pixel p of frame k shows what pixel p + drift[k] of the first frame shows.
+The sample evolves in time while the tip scans it line by line. The scanned window drifts over the sample:
+pixel p of frame k shows the same position as pixel p + drift[k] of the first frame.
 """
 
 import json
@@ -36,7 +36,7 @@ from invae.synthetic.scene import is_written
 
 SHARD_BYTES = 32e6
 STATES = "states"
-"""Group of an unfinished store that keeps the sample where the next block begins."""
+"""Group of an unfinished store with the state of the sample at the start of the next block."""
 SEAM = 2
 """Pixels around a padded frame that the interpolation needs."""
 
@@ -51,46 +51,46 @@ def simulate(
     receipt: Receipt | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Write a series as a Zarr store: channels at the root, what is known of them in group `truth`.
+    """Write a series as a Zarr store: channels at the root, ground truth in the group `truth`.
 
-    Memory is bounded by one shard; a run that was killed goes on with the block that is not there.
+    Memory is bounded by one shard; an interrupted run resumes with the first missing block.
     """
     receipt = receipt or make_receipt(target, config=config, seed=seed)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = store.begin(target, receipt.key)
     layouts = {"": channel_layout(config), "truth": truth_layout(config)}
     shard = store.shard_length(layouts[""] | layouts["truth"], shard_bytes=SHARD_BYTES)
-    for group, coords in zip(layouts, known_before(config, seed), strict=True):
+    for group, coords in zip(layouts, static_parts(config, seed), strict=True):
         store.lay_out(partial, layouts[group], shard=shard, coords=coords, group=group)
     sample = make_sample(config, seed)
     for block in store.blocks(config.n_frames, shard):
         if not is_written(partial, layouts, start=block.start, shard=shard):
             _restore(partial, sample, frame=block.start)
             frames = list(_frames(sample, range(block.start, block.stop), config=config, seed=seed))
-            _keep(partial, sample, frame=block.stop)
+            _save_state(partial, sample, frame=block.stop)
             for index, group in enumerate(layouts):
                 arrays = _stack([frame[index] for frame in frames])
                 store.write_block(partial, arrays, start=block.start, shard=shard, group=group)
-        _forget(partial, frame=block.start)
+        _remove_states(partial, frame=block.start)
         progress(block.stop, config.n_frames)
-    _forget(partial)
+    _remove_states(partial)
     store.publish(partial, target, receipt)
 
 
 def simulate_dataset(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-    """A series in memory: the recording, and the truth about it."""
+    """A series in memory: the recording and its ground truth."""
     sample = make_sample(config, seed)
     frames = list(_frames(sample, range(config.n_frames), config=config, seed=seed))
     recording, truth = (
-        known.assign(
+        static.assign(
             {
                 name: (layout[name].dims, values, dict(layout[name].attrs))
                 for name, values in _stack([frame[index] for frame in frames]).items()
             }
         )
-        for index, (known, layout) in enumerate(
+        for index, (static, layout) in enumerate(
             zip(
-                known_before(config, seed),
+                static_parts(config, seed),
                 (channel_layout(config), truth_layout(config)),
                 strict=True,
             )
@@ -119,7 +119,7 @@ def make_receipt(target: Path, *, config: DomainsConfig, seed: int) -> Receipt:
 
 
 def channel_layout(config: DomainsConfig) -> dict[str, Variable]:
-    """What is recorded."""
+    """The recorded channels."""
     shape = (config.n_frames, config.rows, config.columns)
     return {
         name: Variable(dims.IMAGE, shape, np.float32, {**attrs, "direction": "trace"})
@@ -128,13 +128,13 @@ def channel_layout(config: DomainsConfig) -> dict[str, Variable]:
 
 
 def truth_layout(config: DomainsConfig) -> dict[str, Variable]:
-    """What is known of every frame, in the frame's own pixels."""
+    """The ground truth of every frame, in pixels of the frame."""
     images = {
         "polarization": ("out-of-plane polarization without tip and noise", np.float32),
         "wall": ("pixels on a zero line of the polarization", np.bool_),
         "non180": ("inside a lamella (non-180-degree domain)", np.bool_),
     }
-    rows = {"scar": "line scarred", "tip_loss": "line recorded without contact"}
+    rows = {"scar": "line with a scar", "tip_loss": "line recorded without contact"}
     shape = (config.n_frames, config.rows, config.columns)
     return {
         **{k: Variable(dims.IMAGE, shape, t, dims.attrs(name)) for k, (name, t) in images.items()},
@@ -146,13 +146,13 @@ def truth_layout(config: DomainsConfig) -> dict[str, Variable]:
             dims.IMAGE[:1],
             shape[:1],
             np.float64,
-            dims.attrs("applied field less the depolarization, at the start of the frame"),
+            dims.attrs("applied field minus the depolarization, at the start of the frame"),
         ),
     }
 
 
-def known_before(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-    """Coordinates and attributes of the recording and of its truth, and what needs no time step."""
+def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+    """Coordinates and attributes of the recording and of its truth, and everything known without a time step."""
     frames = np.arange(config.n_frames)
     coords = {
         "frame": ("frame", frames, dims.attrs("frame")),
@@ -171,7 +171,7 @@ def known_before(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
             "drift": (
                 ("frame", "axis"),
                 drift_path(config, seed),
-                dims.attrs("position of the frame on the sample, against the first", "pixel"),
+                dims.attrs("position of the frame on the sample, relative to the first", "pixel"),
             ),
             "field": ("frame", field, dims.attrs("applied field at the start of the frame")),
             "pins": (
@@ -201,9 +201,9 @@ def applied_field(config: FieldConfig, time: float) -> float:
 
 
 def drift_path(config: DomainsConfig, seed: int) -> np.ndarray:
-    """Position of every frame on the sample, against the first (frame, axis) [px].
+    """Position of every frame on the sample relative to the first (frame, axis) [px].
 
-    Steps of up to `probe.drift` pixels whose direction wanders, folded back into the margin.
+    Steps of up to `probe.drift` pixels in a wandering direction, reflected back into the margin.
     """
     draws = stream(seed, "drift").random((config.n_frames, 2))
     direction = 2 * np.pi * draws[0, 1] + np.cumsum(2.5 * (draws[:, 1] - 0.5))
@@ -217,7 +217,7 @@ def drift_path(config: DomainsConfig, seed: int) -> np.ndarray:
 def _frames(
     sample: Sample, frames: range, *, config: DomainsConfig, seed: int
 ) -> Iterator[tuple[Arrays, Arrays]]:
-    """Channels and truth of successive frames; the sample moves on in time."""
+    """Channels and truth of successive frames; the sample evolves meanwhile."""
     path = drift_path(config, seed)
     size = (config.rows, config.columns)
     for frame in frames:
@@ -225,16 +225,16 @@ def _frames(
         field, polarization = _scan(sample, path[frame], frame=frame, config=config, seed=seed)
         offset = _lamella_offset(config, path[frame])
         inside = np.abs(offset) < config.sample.lamellae.width / 2
-        share = np.where(inside, config.sample.lamellae.response, 1) * polarization
+        polarized = np.where(inside, config.sample.lamellae.response, 1) * polarization
         height = window(sample.height, config.margin + path[frame], size)
         channels = record(
-            share, height, faults, config=config.probe, generator=stream(seed, "noise", frame)
+            polarized, height, faults, config=config.probe, generator=stream(seed, "noise", frame)
         )
-        own = (slice(PAD, -PAD), slice(PAD, -PAD))
+        unpadded = (slice(PAD, -PAD), slice(PAD, -PAD))
         truth = {
-            "polarization": share[own].astype(np.float32),
-            "wall": zero_line(polarization)[own],
-            "non180": inside[own],
+            "polarization": polarized[unpadded].astype(np.float32),
+            "wall": zero_line(polarization)[unpadded],
+            "non180": inside[unpadded],
             "scar": faults.scar,
             "tip_loss": faults.tip_loss,
             "effective_field": np.float64(field),
@@ -243,7 +243,7 @@ def _frames(
 
 
 def _lamella_offset(config: DomainsConfig, drift: np.ndarray) -> np.ndarray:
-    """Distance from the middle of a lamella over a padded frame [px]; infinite without lamellae."""
+    """Distance from the centre of a lamella over a padded frame [px]; infinite without lamellae."""
     y = np.arange(-PAD, config.rows + PAD)[:, None] + drift[0]
     x = np.arange(-PAD, config.columns + PAD) + drift[1]
     if not config.sample.lamellae.enabled:
@@ -254,19 +254,19 @@ def _lamella_offset(config: DomainsConfig, drift: np.ndarray) -> np.ndarray:
 def _scan(
     sample: Sample, drift: np.ndarray, *, frame: int, config: DomainsConfig, seed: int
 ) -> tuple[float, np.ndarray]:
-    """Effective field at the start of a frame, and the polarization as the lines meet it (padded)."""
+    """Effective field at the start of a frame, and the polarization at the time each line is scanned (padded)."""
     ferroelectric, steps = sample.ferroelectric, config.steps_per_frame
     _nucleate(sample, frame=frame, config=config, seed=seed)
     rows = np.arange(-PAD, config.rows + PAD)
     columns = np.arange(-PAD, config.columns + PAD) + config.margin + drift[1]
-    due = np.clip(rows * steps // config.rows, 0, steps - 1) * config.probe.row_skew
+    step_of_row = np.clip(rows * steps // config.rows, 0, steps - 1) * config.probe.row_skew
     scanned = np.empty((len(rows), len(columns)), np.float32)
     first = ferroelectric.effective_field(applied_field(config.field, frame))
     for step in range(steps):
-        now_due = due == step
-        if now_due.any():
-            at = rows[now_due] + config.margin + drift[0]
-            scanned[now_due] = interpolate(ferroelectric.polarization, at, columns)
+        scanned_now = step_of_row == step
+        if scanned_now.any():
+            positions = rows[scanned_now] + config.margin + drift[0]
+            scanned[scanned_now] = interpolate(ferroelectric.polarization, positions, columns)
         field = applied_field(config.field, frame + step / steps)
         ferroelectric.step(ferroelectric.effective_field(field))
     return first, scanned
@@ -287,15 +287,15 @@ def _nucleate(sample: Sample, *, frame: int, config: DomainsConfig, seed: int) -
 
 
 def interpolate(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """A periodic image at fractional rows and columns that are each one pixel apart (cubic)."""
+    """A periodic image at fractional rows and columns that are one pixel apart (cubic)."""
     for axis, positions in enumerate((rows, columns)):
         whole = math.floor(positions[0])
-        rest = positions[0] - whole
+        fraction = positions[0] - whole
         weights = (
-            -rest * (rest - 1) * (rest - 2) / 6,
-            (rest + 1) * (rest - 1) * (rest - 2) / 2,
-            -(rest + 1) * rest * (rest - 2) / 2,
-            (rest + 1) * rest * (rest - 1) / 6,
+            -fraction * (fraction - 1) * (fraction - 2) / 6,
+            (fraction + 1) * (fraction - 1) * (fraction - 2) / 2,
+            -(fraction + 1) * fraction * (fraction - 2) / 2,
+            (fraction + 1) * fraction * (fraction - 1) / 6,
         )
         index = np.floor(positions + 1e-9).astype(int)
         taps = [image.take(index + tap, axis=axis, mode="wrap") for tap in (-1, 0, 1, 2)]
@@ -304,27 +304,27 @@ def interpolate(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.
 
 
 def zero_line(polarization: np.ndarray) -> np.ndarray:
-    """Pixels nearest to where an image changes sign between neighbours (y, x), bool."""
-    found = np.zeros(polarization.shape, bool)
+    """Pixels nearest to the sign changes of an image (y, x), bool."""
+    on_line = np.zeros(polarization.shape, bool)
     for axis in (0, 1):
         image = np.moveaxis(polarization, axis, 0)
-        line = np.moveaxis(found, axis, 0)
+        line = np.moveaxis(on_line, axis, 0)
         before, after = image[:-1], image[1:]
         crosses = (before > 0) != (after > 0)
         nearer_before = np.abs(before) <= np.abs(after)
         line[:-1] |= crosses & nearer_before
         line[1:] |= crosses & ~nearer_before
-    return found
+    return on_line
 
 
 def _stack(frames: list[Arrays]) -> Arrays:
     return {name: np.stack([frame[name] for frame in frames]) for name in frames[0]}
 
 
-def _keep(partial: Path, sample: Sample, *, frame: int) -> None:
-    """Keep the whole sample at the start of a frame inside an unfinished store.
+def _save_state(partial: Path, sample: Sample, *, frame: int) -> None:
+    """Save the whole sample at the start of a frame in an unfinished store.
 
-    It counts once the block before it is written, so that a torn one is made again.
+    The state is used only after the block before it is written, so that an incomplete one is computed again.
     """
     states = zarr.open_group(partial / STATES, mode="a")
     states.create_array(str(frame), data=sample.ferroelectric.polarization, overwrite=True)
@@ -336,8 +336,8 @@ def _restore(partial: Path, sample: Sample, *, frame: int) -> None:
         sample.ferroelectric.polarization[...] = state[:]
 
 
-def _forget(partial: Path, *, frame: int | None = None) -> None:
-    """Remove what was kept at the start of a frame, or all of it."""
-    place = partial / STATES if frame is None else partial / STATES / str(frame)
-    if place.exists():
-        shutil.rmtree(place)
+def _remove_states(partial: Path, *, frame: int | None = None) -> None:
+    """Remove the state at the start of a frame, or all states."""
+    path = partial / STATES if frame is None else partial / STATES / str(frame)
+    if path.exists():
+        shutil.rmtree(path)

@@ -1,6 +1,6 @@
-"""A recording as long as one likes that lies nowhere: every frame is made when it is read.
+"""A recording of any length that is stored nowhere: every frame is computed when it is read.
 
-A few simulated frames are shown forth and back, each through its own window and with its own noise.
+A few simulated frames are shown forwards and backwards, each through its own window and with its own noise.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from xarray.core import indexing
 
 from invae import dims
 from invae.config.synthetic import DomainsConfig
-from invae.synthetic.domains import drift_path, known_before, simulate_dataset
+from invae.synthetic.domains import drift_path, simulate_dataset, static_parts
 from invae.synthetic.probe import CHANNELS
 from invae.synthetic.sample import stream
 
@@ -22,7 +22,7 @@ CLEAN_SNR = 1e4
 
 @dataclass(frozen=True)
 class Bank:
-    """A few frames without noise, larger than the recorded ones by the margin on each side."""
+    """A few frames without noise, larger than the recorded frames by the margin on each side."""
 
     response: np.ndarray
     """Complex piezoresponse (frame, y, x) [pm]."""
@@ -31,14 +31,14 @@ class Bank:
     deflection: np.ndarray
     """(frame, y, x) [nm]."""
     corners: np.ndarray
-    """First pixel of every recorded frame in the bank's frames (frame, axis) [px]."""
+    """First pixel of every recorded frame in the frames of the bank (frame, axis) [px]."""
     config: DomainsConfig
     seed: int
 
     def image(self, channel: str, frame: int) -> np.ndarray:
-        """One channel of one recorded frame (y, x); the same whenever it is asked for."""
-        place = frame % (2 * BANK_FRAMES - 2)
-        index = min(place, 2 * BANK_FRAMES - 2 - place)
+        """One channel of one recorded frame (y, x); the same at every call."""
+        position = frame % (2 * BANK_FRAMES - 2)
+        index = min(position, 2 * BANK_FRAMES - 2 - position)
         rows, columns = (
             slice(corner, corner + n)
             for corner, n in zip(
@@ -59,7 +59,7 @@ class Bank:
 
 
 class _Channel(BackendArray):
-    """One channel of the whole recording; xarray asks it for slices."""
+    """One channel of the whole recording; xarray reads slices of it."""
 
     def __init__(self, bank: Bank, name: str) -> None:
         self.bank, self.name = bank, name
@@ -82,7 +82,7 @@ class _Channel(BackendArray):
 def endless(config: DomainsConfig, seed: int, *, n_frames: int) -> tuple[xr.Dataset, xr.Dataset]:
     """A lazy recording of `n_frames` frames, and its drift; memory holds only a few frames."""
     config = config.model_copy(update={"n_frames": n_frames})
-    recording, truth = known_before(config, seed)
+    recording, truth = static_parts(config, seed)
     whole = np.rint(drift_path(config, seed)).astype(int)
     bank = _make_bank(config, seed, corners=whole + config.margin)
     channels = {

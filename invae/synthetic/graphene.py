@@ -1,4 +1,4 @@
-"""A 4D-STEM scan of graphene: where the probes are, how many electrons each pixel counts, and how it is stored."""
+"""A 4D-STEM scan of graphene: probe positions, electrons counted in every pixel, and its store."""
 
 import json
 from pathlib import Path
@@ -21,16 +21,16 @@ SHARD_BYTES = 32e6
 
 
 def draw(config: GrapheneConfig, *, seed: int) -> xr.Dataset:
-    """A scan in memory: `pattern (scan_y, scan_x, k_y, k_x)` [count] and what is known of it.
+    """A scan in memory: `pattern (scan_y, scan_x, k_y, k_x)` [count] and its ground truth.
 
     Returns:
-        `pattern`; `com_y`, `com_x` of the pattern without noise [mrad]; what `flake.truth` says.
+        `pattern`; `com_y`, `com_x` of the pattern without noise [mrad]; the variables of `flake.truth`.
     """
     rows, layout = range(config.n_scan_y), pattern_layout(config) | com_layout(config)
     arrays = make_rows(rows, config=config, seed=seed)
-    known = {name: (v.dims, arrays[name], dict(v.attrs)) for name, v in layout.items()}
+    computed = {name: (v.dims, arrays[name], dict(v.attrs)) for name, v in layout.items()}
     flake = make_flake(config, seed=seed, reach=optics_of(config).window / 2)
-    return recording_coords(config, seed).merge(truth(flake, config)).assign(known)
+    return recording_coords(config, seed).merge(truth(flake, config)).assign(computed)
 
 
 def simulate(
@@ -41,20 +41,20 @@ def simulate(
     receipt: Receipt | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Write a scan as a Zarr store, rows by rows: patterns at the root, truth in group `truth`."""
+    """Write a scan as a Zarr store, several rows at a time: patterns at the root, ground truth in the group `truth`."""
     receipt = receipt or make_receipt(target, config=config, seed=seed)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = store.begin(target, receipt.key)
     layouts = {"": pattern_layout(config), TRUTH: com_layout(config)}
     shard = store.shard_length(layouts[""], shard_bytes=SHARD_BYTES)
     flake = make_flake(config, seed=seed, reach=optics_of(config).window / 2)
-    for group, known in (("", recording_coords(config, seed)), (TRUTH, truth(flake, config))):
-        store.lay_out(partial, layouts[group], shard=shard, coords=known, group=group)
+    for group, coords in (("", recording_coords(config, seed)), (TRUTH, truth(flake, config))):
+        store.lay_out(partial, layouts[group], shard=shard, coords=coords, group=group)
     for block in store.blocks(config.n_scan_y, shard):
         if not is_written(partial, layouts, start=block.start, shard=shard):
-            made = make_rows(range(block.start, block.stop), config=config, seed=seed)
+            computed = make_rows(range(block.start, block.stop), config=config, seed=seed)
             for group, layout in layouts.items():
-                arrays = {name: made[name] for name in layout}
+                arrays = {name: computed[name] for name in layout}
                 store.write_block(partial, arrays, start=block.start, shard=shard, group=group)
         progress(block.stop, config.n_scan_y)
     store.publish(partial, target, receipt)
@@ -79,12 +79,12 @@ def make_rows(rows: range, *, config: GrapheneConfig, seed: int) -> dict[str, np
 
 
 def shares(probes: np.ndarray, flake: Flake, config: GrapheneConfig) -> np.ndarray:
-    """Share of the electrons expected in every pixel (probe, k_y, k_x), for probes (probe, axis) [nm]."""
+    """Expected fraction of the electrons in every pixel (probe, k_y, k_x), for probes (probe, axis) [nm]."""
     optics = optics_of(config)
-    places, species = flake.places[flake.occupied], flake.species[flake.occupied]
+    positions, species = flake.positions[flake.occupied], flake.species[flake.occupied]
     if config.method == "multislice":
-        return multislice.patterns(probes, places, species, optics)
-    potential = Potential.of_atoms(places, species, vibration=config.vibration)
+        return multislice.patterns(probes, positions, species, optics)
+    potential = Potential.of_atoms(positions, species, vibration=config.vibration)
     return patterns(probes, potential, optics)
 
 
@@ -94,14 +94,14 @@ def optics_of(config: GrapheneConfig) -> Optics:
 
 
 def pattern_layout(config: GrapheneConfig) -> dict[str, Variable]:
-    """What is recorded."""
+    """The recorded patterns."""
     shape = (config.n_scan_y, config.n_scan_x, config.n_k, config.n_k)
     attrs = dims.attrs("diffraction pattern", "count", quantity="intensity")
     return {"pattern": Variable((*SCAN, dims.K_Y, dims.K_X), shape, np.uint32, attrs)}
 
 
 def com_layout(config: GrapheneConfig) -> dict[str, Variable]:
-    """What is known of every pattern once it is made."""
+    """The ground truth that is computed with every pattern."""
     shape = (config.n_scan_y, config.n_scan_x)
     name = "of the centre of mass without noise"
     return {
@@ -111,10 +111,10 @@ def com_layout(config: GrapheneConfig) -> dict[str, Variable]:
 
 
 def recording_coords(config: GrapheneConfig, seed: int) -> xr.Dataset:
-    """Axes of the recording, and what made it; partners are counted, not measured, along the scan."""
+    """Axes and metadata of the recording; a scan of partners has numbered, not calibrated, positions."""
     k = optics_of(config).k
     settings = {"config": config.model_dump(mode="json"), "seed": seed}
-    told = {"modality": "4D-STEM", "format": "simulated", "notes": []}
+    attrs = {"modality": "4D-STEM", "format": "simulated", "notes": []}
     optics = {"beam_energy_keV": config.beam_energy, "convergence_mrad": config.convergence}
     step, units = (config.scan_step, "nm") if config.places == "raster" else (1.0, "pixel")
     sizes = {dims.SCAN_Y: config.n_scan_y, dims.SCAN_X: config.n_scan_x}
@@ -128,5 +128,5 @@ def recording_coords(config: GrapheneConfig, seed: int) -> xr.Dataset:
             dims.K_Y: (dims.K_Y, k, dims.attrs("k_y, downwards", "mrad")),
             dims.K_X: (dims.K_X, k, dims.attrs("k_x", "mrad")),
         },
-        attrs={**told, **optics, "metadata": json.dumps(settings)},
+        attrs={**attrs, **optics, "metadata": json.dumps(settings)},
     )

@@ -13,16 +13,16 @@ CARBON, SILICON = ELEMENTS.index("C"), ELEMENTS.index("Si")
 
 
 def scene(config: GrapheneMovieConfig, *, seed: int) -> Scene:
-    """What happens to the atoms, and how frames are made of it.
+    """The history of the atoms, and the rendering of frames.
 
-    `image` is in counts; known are the atoms of every frame.
+    `image` is in counts; the ground truth holds the atoms of every frame.
     """
-    lattice = crystal.graphene().moved(stream(seed, "order").random(2))
-    lattice = lattice.turned(np.deg2rad(config.angle))
+    lattice = crystal.graphene().shifted(stream(seed, "order").random(2))
+    lattice = lattice.rotated(np.deg2rad(config.angle))
     sites, sublattice = lattice.sites(*field_of_view(config.imaging))
     species, occupied = history(sites, config, seed=seed)
     walk = displacements(species.shape, config, seed=seed)
-    known = xr.Dataset(
+    truth = xr.Dataset(
         {
             "sublattice": (
                 "atom",
@@ -32,29 +32,29 @@ def scene(config: GrapheneMovieConfig, *, seed: int) -> Scene:
             "u": (("frame", "atom", "axis"), walk, dims.attrs("displacement from the site", "nm")),
         }
     )
-    atoms = AtomSeries(sites + walk, species, occupied, known)
+    atoms = AtomSeries(sites + walk, species, occupied, truth)
     return series_scene("graphene movie", config, config.imaging, atoms, seed=seed)
 
 
 def history(
-    places: np.ndarray, config: GrapheneMovieConfig, *, seed: int
+    sites: np.ndarray, config: GrapheneMovieConfig, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Species and whether it is occupied, for every site and frame (frame, atom)."""
-    shape = (config.imaging.n_frames, len(places))
+    """Species and occupation of every site in every frame (frame, atom)."""
+    shape = (config.imaging.n_frames, len(sites))
     species, occupied = np.full(shape, CARBON), np.ones(shape, bool)
     first = stream(seed, "width")
-    species[0, first.permutation(len(places))[: config.n_silicon]] = SILICON
+    species[0, first.permutation(len(sites))[: config.n_silicon]] = SILICON
     for frame in range(1, len(species)):
-        chance = stream(seed, "width", frame)
+        generator = stream(seed, "width", frame)
         species[frame] = species[frame - 1]
-        lost = (chance.random(len(places)) < config.loss) & (species[frame] == CARBON)
+        lost = (generator.random(len(sites)) < config.loss) & (species[frame] == CARBON)
         occupied[frame] = occupied[frame - 1] & ~lost
-        _hop(species[frame], occupied[frame], places, hop=config.hop, chance=chance)
+        _hop(species[frame], occupied[frame], sites, hop=config.hop, generator=generator)
     return species, occupied
 
 
 def displacements(shape: tuple[int, int], config: GrapheneMovieConfig, *, seed: int) -> np.ndarray:
-    """How far the beam has moved what is on every site (frame, atom, axis) [nm]; nothing in the first frame."""
+    """Displacement of the atom on every site by the beam (frame, atom, axis) [nm]; zero in the first frame."""
     steps = [
         stream(seed, "shear", frame).standard_normal((shape[1], 2)) for frame in range(shape[0])
     ]
@@ -65,17 +65,17 @@ def displacements(shape: tuple[int, int], config: GrapheneMovieConfig, *, seed: 
 def _hop(
     species: np.ndarray,
     occupied: np.ndarray,
-    places: np.ndarray,
+    sites: np.ndarray,
     *,
     hop: float,
-    chance: np.random.Generator,
+    generator: np.random.Generator,
 ) -> None:
-    """Silicon changes places with a carbon neighbour, or moves onto an empty site; in place."""
+    """Exchange silicon with a carbon neighbour, or move it onto an empty site; in place."""
     for site in np.flatnonzero(species == SILICON):
-        near = np.linalg.norm(places - places[site], axis=1) < 1.2 * crystal.BOND
+        near = np.linalg.norm(sites - sites[site], axis=1) < 1.2 * crystal.BOND
         free = np.flatnonzero(near & (species == CARBON))
-        if chance.random() < hop and len(free):
-            pair = [site, chance.choice(free)]
+        if generator.random() < hop and len(free):
+            pair = [site, generator.choice(free)]
             species[pair], occupied[pair] = species[pair[::-1]], occupied[pair[::-1]]
 
 

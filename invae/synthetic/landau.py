@@ -29,7 +29,7 @@ def critical_radius(field: float) -> float:
 
 @dataclass
 class Ferroelectric:
-    """The polarization of a periodic sample, stepped in place; +1 and -1 are the two domains."""
+    """The polarization of a periodic sample, evolved in place; +1 and -1 are the two domains."""
 
     polarization: np.ndarray
     """(y, x), float32."""
@@ -38,7 +38,7 @@ class Ferroelectric:
     bias: np.ndarray
     """Built-in field (y, x)."""
     depolarization: float = 0.0
-    """Field against the mean polarization, per unit of it."""
+    """Field opposed to the mean polarization, per unit of it."""
 
     def __post_init__(self) -> None:
         rows, columns = self.polarization.shape
@@ -51,7 +51,7 @@ class Ferroelectric:
         self._factor = np.empty((rows, columns), np.float32)
 
     def effective_field(self, applied: float) -> float:
-        """The applied field less the depolarization."""
+        """The applied field minus the depolarization."""
         if self.depolarization == 0:
             return applied
         return applied - self.depolarization * float(self.polarization.mean(dtype=np.float64))
@@ -79,7 +79,7 @@ class Ferroelectric:
         p += neighbours
 
     def run(self, n_steps: int, *, field: Callable[[int], float]) -> None:
-        """`n_steps` steps under an applied field that depends on the step."""
+        """Run `n_steps` time steps under an applied field that depends on the step."""
         for index in range(n_steps):
             self.step(self.effective_field(field(index)))
 

@@ -1,4 +1,4 @@
-"""HAADF-like frames of a perovskite with a ferroelectric wall: where every atom is, and how far it moved."""
+"""HAADF-like frames of a perovskite with a ferroelectric wall; position and displacement of every atom are known."""
 
 import numpy as np
 import xarray as xr
@@ -11,38 +11,38 @@ from invae.synthetic.scene import Scene, Simulator, stream
 from invae.synthetic.stem_image import ELEMENTS, AtomSeries, field_of_view, series_scene
 
 SITES = np.array([ELEMENTS.index("Bi"), ELEMENTS.index("Fe")])
-"""Elements on the corner and in the middle of the cell."""
+"""Elements at the corner and at the centre of the cell."""
 
 
 def scene(config: LatticeConfig, *, seed: int) -> Scene:
-    """The displaced atoms, and how frames are made of them.
+    """The displaced atoms, and the rendering of frames.
 
-    `image` is in counts; known are the atoms, and `u (atom, axis)` [nm] of each.
+    `image` is in counts; the ground truth holds the atoms and their displacements `u (atom, axis)` [nm].
     """
     imaging = config.imaging
-    ideal = crystal.perovskite(config.cell).moved(stream(seed, "order").random(2))
-    places, index = ideal.turned(np.deg2rad(config.angle)).sites(*field_of_view(imaging))
-    distance = from_wall(places, config)
+    ideal = crystal.perovskite(config.cell).shifted(stream(seed, "order").random(2))
+    positions, index = ideal.rotated(np.deg2rad(config.angle)).sites(*field_of_view(imaging))
+    distance = from_wall(positions, config)
     u = (index == 1)[:, None] * displacement(distance, config)
-    known = xr.Dataset(
+    truth = xr.Dataset(
         {
             "u": (("atom", "axis"), u, dims.attrs("displacement of the atom", "nm")),
             "wall_distance": ("atom", distance, dims.attrs("distance to the wall, signed", "nm")),
             "sublattice": ("atom", index.astype(np.int8), dims.attrs("sublattice of the site")),
         }
     )
-    shape = (imaging.n_frames, len(places))
+    shape = (imaging.n_frames, len(positions))
     species = np.broadcast_to(SITES[index], shape)
-    moved = np.broadcast_to(places + u, (*shape, 2))
-    atoms = AtomSeries(moved, species, np.ones(shape, bool), known)
+    displaced = np.broadcast_to(positions + u, (*shape, 2))
+    atoms = AtomSeries(displaced, species, np.ones(shape, bool), truth)
     return series_scene("lattice", config, imaging, atoms, seed=seed)
 
 
-def from_wall(places: np.ndarray, config: LatticeConfig) -> np.ndarray:
-    """Signed distance of places (..., axis) [nm] from the wall; positive to the right of its direction."""
-    middle = np.array([config.imaging.rows, config.imaging.columns]) * config.imaging.pixel_size / 2
+def from_wall(positions: np.ndarray, config: LatticeConfig) -> np.ndarray:
+    """Signed distance of positions (..., axis) [nm] from the wall; positive to the right of its direction."""
+    centre = np.array([config.imaging.rows, config.imaging.columns]) * config.imaging.pixel_size / 2
     normal = along(np.deg2rad(config.wall_angle - 90))
-    return (places - middle) @ normal
+    return (positions - centre) @ normal
 
 
 def displacement(distance: np.ndarray, config: LatticeConfig) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Patterns by multislice: what the weak-phase model leaves out, at ten times its cost. Needs abTEM."""
+"""Patterns by multislice, which includes what the weak-phase model neglects, at ten times its cost. Needs abTEM."""
 
 from importlib.util import find_spec
 
@@ -18,22 +18,22 @@ DEPTH = 4.0
 
 
 def patterns(
-    probes: np.ndarray, places: np.ndarray, species: np.ndarray, optics: Optics
+    probes: np.ndarray, positions: np.ndarray, species: np.ndarray, optics: Optics
 ) -> np.ndarray:
-    """Share of the electrons expected in every detector pixel (probe, k_y, k_x).
+    """Expected fraction of the electrons in every detector pixel (probe, k_y, k_x).
 
     Args:
-        probes: (probe, axis) [nm].
-        places: Atoms (atom, axis) [nm], in one plane and at rest.
-        species: (atom,), an index of `phase_object.SPECIES`.
+        probes: Positions of the probe (probe, axis) [nm].
+        positions: Static atoms (atom, axis) [nm] in one plane.
+        species: Index of `phase_object.SPECIES` (atom,).
         optics: The probe and the detector.
 
     Raises:
-        ConfigError: abTEM is not installed.
+        ConfigError: If abTEM is not installed.
     """
     if find_spec("abtem") is None:
         raise ConfigError(
-            "graphene.method multislice needs abTEM, which is not installed; pip install 'invae[multislice]' or set "
+            "graphene.method is multislice, which needs abTEM; run pip install 'invae[multislice]' or set "
             "graphene.method=weak-phase"
         )
     import abtem  # pyright: ignore[reportMissingImports]  (an extra)
@@ -41,8 +41,8 @@ def patterns(
 
     reach = optics.window / 2
     low, high = probes.min(0) - reach, probes.max(0) + reach
-    near = ((places >= low) & (places <= high)).all(1)
-    flat = 10 * (places[near] - low)[:, ::-1]
+    near = ((positions >= low) & (positions <= high)).all(1)
+    flat = 10 * (positions[near] - low)[:, ::-1]
     middle = np.full((len(flat), 1), DEPTH / 2)
     box = (*(10 * (high - low)[::-1]), DEPTH)
     atoms = Atoms(NUMBERS[species[near]], np.hstack((flat, middle)), cell=box, pbc=True)

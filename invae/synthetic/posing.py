@@ -1,6 +1,6 @@
-"""Upright pictures as they appear in a frame: shift(turn(shear(picture))).
+"""Upright images in their poses: shift(rotate(shear(image))).
 
-One unit is half the frame; positive angles turn as np.rot90; shear moves x by tan(shear)·y.
+One unit is half the frame; positive angles rotate as np.rot90; the shear moves x by tan(shear)·y.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import torch
 from torch.nn.functional import avg_pool2d, grid_sample
 
 BATCH = 128
-"""Frames sampled at once: about 40 MB at 48² and 3 × 3 samples per pixel."""
+"""Number of frames sampled at once: about 40 MB at 48² and 3 × 3 samples per pixel."""
 BATCH_SAMPLES = BATCH * 144 * 144
 
 
 @dataclass(frozen=True)
 class Poses:
-    """How every frame's picture lies in it."""
+    """The pose of the image in every frame."""
 
     angle: np.ndarray
     """(frame,) [rad]"""
@@ -34,32 +34,32 @@ class Poses:
 
 
 def posed(
-    pictures: np.ndarray, poses: Poses, *, size: int, extent: float = 1.0, oversampling: int = 1
+    upright: np.ndarray, poses: Poses, *, size: int, extent: float = 1.0, oversampling: int = 1
 ) -> np.ndarray:
-    """Every picture in its pose (frame, size, size), float32, zero where there is no picture.
+    """Every image in its pose (frame, size, size), float32, zero outside the image.
 
     Args:
-        pictures: upright (frame, side, side), or one for all frames (1, side, side); values between
+        upright: Upright images (frame, side, side), or one for all frames (1, side, side); values between
             their pixels are interpolated linearly.
-        poses: one for each frame.
-        size: side of the frames [px].
-        extent: side of a picture, as a fraction of the frame.
-        oversampling: a pixel is the mean over so many samples along each axis.
+        poses: One pose per frame.
+        size: Side of the frames [px].
+        extent: Side of an image, as a fraction of the frame.
+        oversampling: Number of samples along each axis of a pixel, which is their mean.
     """
     batch = max(1, BATCH_SAMPLES // (size * oversampling) ** 2)
-    table = torch.from_numpy(np.ascontiguousarray(pictures, dtype=np.float32)).unsqueeze(1)
+    table = torch.from_numpy(np.ascontiguousarray(upright, dtype=np.float32)).unsqueeze(1)
     images = np.empty((len(poses), size, size), np.float32)
     for start in range(0, len(poses), batch):
         block = slice(start, min(start + batch, len(poses)))
         points = torch.from_numpy(_pulled_back(poses[block], n=size * oversampling) / extent)
-        some = table.expand(len(points), -1, -1, -1) if len(table) == 1 else table[block]
-        found = grid_sample(some, points, align_corners=False)
-        images[block] = avg_pool2d(found, oversampling)[:, 0].numpy()
+        batch_images = table.expand(len(points), -1, -1, -1) if len(table) == 1 else table[block]
+        sampled = grid_sample(batch_images, points, align_corners=False)
+        images[block] = avg_pool2d(sampled, oversampling)[:, 0].numpy()
     return images
 
 
 def _pulled_back(poses: Poses, *, n: int) -> np.ndarray:
-    """Where the n × n samples of every frame lie in its upright picture, x then y (frame, n, n, 2)."""
+    """Positions in the upright image of the n × n samples of every frame, x then y (frame, n, n, 2)."""
     grid = ((np.arange(n) + 0.5) / n * 2 - 1).astype(np.float32)
     cos, sin, tan = (
         function(angle)[:, None, None].astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a PFM records of a polarization: four channels with noise, scars and lost contact."""
+"""Simulated PFM measurement of a polarization: four channels with noise, scars and lost contact."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,21 @@ from invae.synthetic.sample import smooth_noise, stream
 PAD = 10
 """Pixels around a frame that the tip's blur needs (four times the widest tip)."""
 DEFLECTION_SHARE = 0.2
-"""Deflection over the slope of the topography along a line: the error of the height feedback."""
+"""Deflection relative to the slope of the topography along a line: the error of the height feedback."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """Lines of one frame that are not to be believed."""
+    """Unreliable lines of one frame."""
 
     scar: np.ndarray
-    """(y) bool: one line that all channels lost."""
+    """(y) bool: single lines lost in all channels."""
     tip_loss: np.ndarray
     """(y) bool: a band of lines without contact."""
 
 
 def draw_faults(config: DomainsConfig, *, seed: int, frame: int) -> Faults:
-    """The bad lines of a frame."""
+    """The unreliable lines of a frame."""
     probe, rows = config.probe, config.rows
     generator = stream(seed, "faults", frame)
     scar, tip_loss = np.zeros(rows, bool), np.zeros(rows, bool)
@@ -46,7 +46,7 @@ def record(
 ) -> dict[str, np.ndarray]:
     """The channels of one frame (y, x): height, deflection [nm], amplitude [pm], phase [rad].
 
-    `out_of_plane` is padded by `PAD` pixels on each side; 1 in the middle of a domain.
+    `out_of_plane` is padded by `PAD` pixels on each side and 1 in the centre of a domain.
     The noise of the response has sd response / snr in each of the two quadratures.
     """
     size = height.shape
@@ -54,7 +54,7 @@ def record(
     deflection = DEFLECTION_SHARE * np.gradient(height, axis=1)
     noise = [image.std() / config.height_snr for image in (height, deflection)]
     channels = {"height": height.copy(), "deflection": deflection}
-    _spoil(channels, response, faults, generator=generator)
+    _apply_faults(channels, response, faults, generator=generator)
     for name, sd in zip(("height", "deflection"), noise, strict=True):
         channels[name] = channels[name] + generator.normal(0, sd, size)
     quadratures = generator.normal(0, 1 / config.snr, (2, *size))
@@ -70,7 +70,7 @@ CHANNELS = {
     "phase": {"units": "rad", "long_name": "piezoresponse phase"},
     "deflection": {"units": "nm", "long_name": "cantilever deflection"},
 }
-"""Names and units of what is recorded."""
+"""Names and units of the recorded channels."""
 
 
 def _response(
@@ -80,7 +80,7 @@ def _response(
     config: ProbeConfig,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Complex response without noise; 1 in the middle of a positive domain."""
+    """Complex response without noise; 1 in the centre of a positive domain."""
     blurred = (
         ndimage.gaussian_filter(out_of_plane, config.tip_sd) if config.tip_sd else out_of_plane
     )
@@ -90,17 +90,17 @@ def _response(
     return blurred[PAD:-PAD, PAD:-PAD] + background
 
 
-def _spoil(
+def _apply_faults(
     channels: dict[str, np.ndarray],
     response: np.ndarray,
     faults: Faults,
     *,
     generator: np.random.Generator,
 ) -> None:
-    """Put the faults of a frame into its channels, in place."""
+    """Apply the faults of a frame to its channels, in place."""
     n_scars = int(faults.scar.sum())
-    turn = np.exp(2j * np.pi * generator.random((n_scars, 1)))
-    response[faults.scar] = turn * generator.uniform(0.0, 0.3, (n_scars, 1))
+    phase = np.exp(2j * np.pi * generator.random((n_scars, 1)))
+    response[faults.scar] = phase * generator.uniform(0.0, 0.3, (n_scars, 1))
     response[faults.tip_loss] = 0
     for name in ("height", "deflection"):
         jump = 4 * channels[name].std()

@@ -1,4 +1,4 @@
-"""What lies on a simulated sample: first domains, pins, lamellae, built-in field and topography.
+"""A simulated sample: initial domains, pins, lamellae, built-in field and topography.
 
 Positions are pixels of the first frame; the sample is larger than a frame by a margin on each side and periodic beyond.
 """
@@ -14,7 +14,7 @@ from invae.config.synthetic import DomainsConfig, LamellaConfig, PinConfig, Samp
 from invae.synthetic.landau import PIXEL, Ferroelectric
 
 STREAMS = ("start", "pins", "bias", "grains", "drift", "nuclei", "noise", "faults")
-"""Independent random streams; a new one goes to the end, so that the others keep their values."""
+"""Independent random streams; append new ones, so that the others keep their values."""
 RELAXATION_STEPS = 30
 """Time steps without a field before the first frame."""
 EDGE_SD = 1.5
@@ -23,7 +23,7 @@ EDGE_SD = 1.5
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample, and the state that its domains are in."""
+    """A sample and the state of its domains."""
 
     ferroelectric: Ferroelectric
     height: np.ndarray
@@ -31,7 +31,7 @@ class Sample:
 
 
 def stream(seed: int, name: str, frame: int = 0) -> np.random.Generator:
-    """The generator of one random stream of one frame; independent of what else was drawn."""
+    """The generator of one random stream of one frame; independent of all other streams."""
     return np.random.default_rng([seed, STREAMS.index(name), frame])
 
 
@@ -41,7 +41,7 @@ def shape(config: DomainsConfig) -> tuple[int, int]:
 
 
 def make_sample(config: DomainsConfig, seed: int) -> Sample:
-    """The sample that a seed stands for, before the first frame; walls have found their width."""
+    """The sample of a seed before the first frame; its walls have relaxed to their width."""
     size, sample = shape(config), config.sample
     well = 1 + _pin_wells(sample.pins, pin_positions(config, seed) + config.margin, size)
     if sample.lamellae.enabled:
@@ -105,14 +105,14 @@ def disc_distance(size: tuple[int, int], centre: np.ndarray, radius: float) -> n
 def nucleate(
     ferroelectric: Ferroelectric, *, sign: float, radius: float, centre: np.ndarray
 ) -> None:
-    """Put a disc of one polarity onto the sample."""
+    """Place a disc of one polarity on the sample."""
     p = ferroelectric.polarization
     disc = np.tanh(disc_distance(p.shape, centre, radius) * PIXEL / math.sqrt(2))
     p[...] = np.maximum(p, disc) if sign > 0 else np.minimum(p, -disc)
 
 
 def pin_positions(config: DomainsConfig, seed: int) -> np.ndarray:
-    """Where the pins are, in pixels of the first frame (pin, axis) [px]."""
+    """Positions of the pins, in pixels of the first frame (pin, axis) [px]."""
     size = shape(config)
     count = round(config.sample.pins.density * size[0] * size[1] / 256**2)
     return stream(seed, "pins").uniform(0, size, (count, 2)) - config.margin
@@ -128,7 +128,7 @@ def _pin_wells(pins: PinConfig, positions: np.ndarray, size: tuple[int, int]) ->
 
 
 def stripe_offset(lamellae: LamellaConfig, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Signed distance to the middle of the nearest lamella [px]; positions in pixels of the first frame."""
+    """Signed distance to the centre line of the nearest lamella [px]; positions in pixels of the first frame."""
     angle = np.deg2rad(lamellae.angle)
     across = np.sin(angle) * x + np.cos(angle) * y
     return (across + lamellae.period / 2) % lamellae.period - lamellae.period / 2
@@ -140,7 +140,7 @@ def edge_distance(lamellae: LamellaConfig, y: np.ndarray, x: np.ndarray) -> np.n
 
 
 def _grains(grain_size: float, size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-    """Topography of mean 0 and sd 1: grains of one height each, grooves between them, fine roughness."""
+    """Topography of mean 0 and sd 1: grains with one height each, grooves between them, fine roughness."""
     count = max(4, round(size[0] * size[1] / grain_size**2))
     centres = generator.uniform(0, size, (count, 2))
     y, x = np.indices(size)
@@ -155,12 +155,12 @@ def _grains(grain_size: float, size: tuple[int, int], generator: np.random.Gener
 
 
 def window(image: np.ndarray, corner: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The window of a periodic image whose first pixel lies at `corner` (y, x) [px], sub-pixel exact.
+    """The window of a periodic image whose first pixel is at `corner` (y, x) [px], with sub-pixel accuracy.
 
-    The image must be smooth on the scale of a pixel: it is moved in Fourier space.
+    The image must be smooth on the scale of a pixel: it is shifted in Fourier space.
     """
     whole = np.floor(corner).astype(int)
     spectrum = ndimage.fourier_shift(fft.rfft2(image), whole - corner, n=image.shape[1])
-    moved = np.asarray(fft.irfft2(spectrum, s=image.shape))
+    shifted = np.asarray(fft.irfft2(spectrum, s=image.shape))
     rows, columns = ((np.arange(n) + w) for n, w in zip(size, whole, strict=True))
-    return moved[np.ix_(rows % image.shape[0], columns % image.shape[1])].astype(np.float32)
+    return shifted[np.ix_(rows % image.shape[0], columns % image.shape[1])].astype(np.float32)

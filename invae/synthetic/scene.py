@@ -1,4 +1,4 @@
-"""Independent frames whose truth is drawn first: a picture follows from its own factors, whichever block it is made in."""
+"""Independent frames whose ground truth is drawn first: an image depends on its own factors only, not on its block."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -31,29 +31,29 @@ TRUTH = "truth"
 
 @dataclass(frozen=True)
 class Scene:
-    """What is known of every frame, and how a block of frames is made of it."""
+    """The ground truth of every frame, and the rendering of a block of frames."""
 
     name: str
     config: Config
     seed: int
     shape: tuple[int, int]
-    """Of a frame, (y, x) [px]."""
+    """Shape of a frame (y, x) [px]."""
     truth: xr.Dataset
     """Variables over `frame`."""
-    pictures: Callable[[slice], np.ndarray]
-    """Frames of a block (frame, y, x), without noise, float32; in any number."""
+    clean_images: Callable[[slice], np.ndarray]
+    """Returns the frames of a block (frame, y, x) without noise, float32, for blocks of any length."""
     noise: np.ndarray
     """Sd of the noise of every frame (frame,)."""
     pixel_size: float | None = None
-    """Of the axes y and x [nm]; they count pixels without it."""
+    """Pixel size of the axes y and x [nm]; without it they count pixels."""
 
     def __len__(self) -> int:
         """Number of frames."""
         return self.truth.sizes[dims.FRAME]
 
     def images(self, block: slice) -> np.ndarray:
-        """The recorded frames of a block (frame, y, x); noise has its own stream for every frame."""
-        images = self.pictures(block)
+        """The recorded frames of a block (frame, y, x); every frame has its own stream of noise."""
+        images = self.clean_images(block)
         for image, frame in zip(images, range(block.start, block.stop), strict=True):
             if self.noise[frame] > 0:
                 normal = stream(self.seed, "noise", frame).standard_normal(image.shape, np.float32)
@@ -67,30 +67,30 @@ class Scene:
 
     @property
     def layout(self) -> dict[str, Variable]:
-        """The images' place in a store."""
-        attrs = dims.attrs(f"picture of the set {self.name}", quantity="intensity")
+        """The layout of the images in a store."""
+        attrs = dims.attrs(f"image of the set {self.name}", quantity="intensity")
         return {IMAGE: Variable(dims.IMAGE, (len(self), *self.shape), np.float32, attrs)}
 
     @property
     def coords(self) -> xr.Dataset:
-        """Axes of the images, and what made them."""
+        """Axes and metadata of the images."""
         settings = {"config": self.config.model_dump(mode="json"), "seed": self.seed}
         step, units = (1.0, "pixel") if self.pixel_size is None else (self.pixel_size, "nm")
         axes = {
-            "frame": ("frame", np.arange(len(self)), dims.attrs("number of the picture")),
+            "frame": ("frame", np.arange(len(self)), dims.attrs("number of the image")),
             "y": ("y", np.arange(self.shape[0]) * step, dims.attrs("y, downwards", units)),
             "x": ("x", np.arange(self.shape[1]) * step, dims.attrs("x", units)),
         }
-        told = {"modality": "simulated", "format": "simulated", "notes": []}
-        return xr.Dataset(coords=axes, attrs={**told, "metadata": json.dumps(settings)})
+        attrs = {"modality": "simulated", "format": "simulated", "notes": []}
+        return xr.Dataset(coords=axes, attrs={**attrs, "metadata": json.dumps(settings)})
 
 
 def write_scene(
     target: Path, scene: Scene, *, receipt: Receipt, progress: Progress = silent
 ) -> None:
-    """Write a set as a Zarr store: images at the root, what is known of them in group `truth`.
+    """Write a set as a Zarr store: images at the root, ground truth in the group `truth`.
 
-    Memory is bounded by one shard; a run that was killed goes on with the block that is not there.
+    Memory is bounded by one shard; an interrupted run resumes with the first missing block.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = store.begin(target, receipt.key)
@@ -108,7 +108,7 @@ def write_scene(
 def is_written(
     partial: Path, layouts: Mapping[str, Mapping[str, Variable]], *, start: int, shard: int
 ) -> bool:
-    """Whether the block that begins at `start` is on disk, in all groups of a store."""
+    """Whether the block that begins at `start` is written in all groups of a store."""
     return all(
         store.block_is_written(partial, list(names), start=start, shard=shard, group=group)
         for group, names in layouts.items()
@@ -124,7 +124,7 @@ def receipt_of_scene(
     module: str,
     sources: Sequence[Source] = (),
 ) -> Receipt:
-    """The receipt of a set, known before a picture is made; `module` is where its scene is drawn."""
+    """The receipt of a set before an image is made; `module` is the module of its scene."""
     values = config.model_dump(mode="json")
     code = code_digest(module, __name__)
     inputs = [name, *(source.sha256 for source in sources)]
@@ -147,24 +147,24 @@ Settings = TypeVar("Settings", bound=Config, contravariant=True)
 
 
 class MakesScene(Protocol[Settings]):
-    """What is known of a set, and how its pictures are made of it."""
+    """A function from a configuration to a scene."""
 
     def __call__(self, config: Settings, /, *, seed: int) -> Scene: ...
 
 
 @dataclass(frozen=True)
 class Simulator(Generic[Settings]):
-    """Sets of one kind: drawn in memory, or written as a store."""
+    """Sets of one kind, in memory or as a store."""
 
     name: str
     scene: MakesScene[Settings]
 
     def draw(self, config: Settings, *, seed: int) -> xr.Dataset:
-        """A set in memory: `image (frame, y, x)` and all that its scene knows."""
+        """A set in memory: `image (frame, y, x)` and the ground truth of its scene."""
         return self.scene(config, seed=seed).in_memory()
 
     def make_receipt(self, target: Path, *, config: Settings, seed: int) -> Receipt:
-        """The receipt of a set, known before a picture is made."""
+        """The receipt of a set before an image is made."""
         module = self.scene.__module__
         return receipt_of_scene(self.name, target, config=config, seed=seed, module=module)
 
@@ -177,20 +177,20 @@ class Simulator(Generic[Settings]):
         receipt: Receipt | None = None,
         progress: Progress = silent,
     ) -> None:
-        """Write a set as a Zarr store, block by block: images at the root, truth in group `truth`."""
+        """Write a set as a Zarr store, block by block: images at the root, ground truth in the group `truth`."""
         receipt = receipt or self.make_receipt(target, config=config, seed=seed)
         write_scene(target, self.scene(config, seed=seed), receipt=receipt, progress=progress)
 
 
 STREAMS = ("order", "angle", "shear", "shift", "width", "noise", "background")
-"""Independent random streams; a new one goes to the end, so that the others keep their values."""
+"""Independent random streams; append new ones, so that the others keep their values."""
 
 
 def stream(seed: int, name: str, frame: int = 0) -> np.random.Generator:
-    """The generator of one random stream; independent of what else was drawn."""
+    """The generator of one random stream; independent of all other streams."""
     return np.random.default_rng([seed, STREAMS.index(name), frame])
 
 
 def uniform(seed: int, name: str, *, limit: float, shape: Sequence[int]) -> np.ndarray:
-    """Draws of one stream from U(-limit, limit)."""
+    """Samples of one stream from U(-limit, limit)."""
     return stream(seed, name).uniform(-limit, limit, shape)

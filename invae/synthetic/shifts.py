@@ -1,4 +1,4 @@
-"""Spectra of one peak, each at its own place and of its own width: what a shift in one dimension is tried on."""
+"""Spectra of one peak with individual position and width, for tests of shifts in one dimension."""
 
 import numpy as np
 import xarray as xr
@@ -9,9 +9,9 @@ from invae.synthetic.scene import Scene, Simulator, stream
 
 
 def scene(config: ShiftsConfig, *, seed: int) -> Scene:
-    """The factors of a set, and how its signals exp(−(x − position)²/2·width²) are made of them.
+    """The factors of a set, and the rendering of its signals exp(−(x − position)²/2·width²).
 
-    Signals lie along x, y has length 1; `position`, `width` and `noise` of each are known.
+    Signals lie along x, y has length 1; the ground truth holds `position`, `width` and `noise` of each.
     """
     n_steps = int(config.position / config.position_step + 1e-9)
     steps = stream(seed, "shift").integers(-n_steps, n_steps, config.n_signals, endpoint=True)
@@ -20,9 +20,9 @@ def scene(config: ShiftsConfig, *, seed: int) -> Scene:
     noise = stream(seed, "noise").uniform(*config.noise, config.n_signals)
     axis = np.linspace(-config.extent, config.extent, config.n_points)
 
-    def pictures(block: slice) -> np.ndarray:
-        away = (axis - position[block, None]) / width[block, None]
-        return np.exp(-(away**2) / 2).astype(np.float32)[:, None]
+    def clean_images(block: slice) -> np.ndarray:
+        distance = (axis - position[block, None]) / width[block, None]
+        return np.exp(-(distance**2) / 2).astype(np.float32)[:, None]
 
     return Scene(
         name="shifts",
@@ -30,7 +30,7 @@ def scene(config: ShiftsConfig, *, seed: int) -> Scene:
         seed=seed,
         shape=(1, config.n_points),
         truth=_truth(position, width, noise, pixel=float(axis[1] - axis[0])),
-        pictures=pictures,
+        clean_images=clean_images,
         noise=noise,
     )
 
@@ -46,7 +46,7 @@ def _truth(
                 dims.attrs("centre of the peak on its axis", pixel_size=pixel),
             ),
             "width": ("frame", width, dims.attrs("sd of the peak on its axis", pixel_size=pixel)),
-            "noise": ("frame", noise, dims.attrs("sd of the noise; the peak is 1 high")),
+            "noise": ("frame", noise, dims.attrs("sd of the noise; the peak has height 1")),
         }
     )
 

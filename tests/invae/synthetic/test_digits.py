@@ -92,14 +92,14 @@ def test_mnist_is_read(shared_data):
 
 
 BROKEN = {
-    "empty": (b"", "begins with 0, not with 2051"),
-    "labels": (idx(np.zeros(3, np.uint8), 2049), "begins with 2049, not with 2051"),
-    "short": (idx(np.zeros((2, 4, 4), np.uint8), 2051)[:-5], "holds 27 of the 32 bytes"),
-    "long": (idx(np.zeros((2, 4, 4), np.uint8), 2051) + b"1", "holds 33 of the 32 bytes"),
+    "empty": (b"", r"begins with 0, .*2051"),
+    "labels": (idx(np.zeros(3, np.uint8), 2049), r"begins with 2049, .*2051"),
+    "short": (idx(np.zeros((2, 4, 4), np.uint8), 2051)[:-5], r"holds 27 bytes, .*32"),
+    "long": (idx(np.zeros((2, 4, 4), np.uint8), 2051) + b"1", r"holds 33 bytes, .*32"),
     "half a header": (struct.pack(">2i", 2051, 3), "begins with 2051"),
     "no pictures": (idx(np.zeros((0, 4, 4), np.uint8), 2051), "0 × 4 × 4 images"),
-    "torn gzip": (gzip.compress(idx(np.zeros((9, 9, 9), np.uint8), 2051))[:-9], "cut short"),
-    "torn in the middle": (b"\x1f\x8b\x08\x00" + bytes(20), "is damaged or cut short"),
+    "torn gzip": (gzip.compress(idx(np.zeros((9, 9, 9), np.uint8), 2051))[:-9], "truncated"),
+    "torn in the middle": (b"\x1f\x8b\x08\x00" + bytes(20), "is damaged or truncated"),
 }
 
 
@@ -117,7 +117,7 @@ def test_files_that_do_not_belong_together_are_refused(strokes, tmp_path):
     (tmp_path / "images").write_bytes(idx(strokes, 2051))
     (tmp_path / "labels").write_bytes(idx(np.arange(3, dtype=np.uint8), 2049))
     places = {"images": tmp_path / "images", "labels": tmp_path / "labels"}
-    with pytest.raises(InputError, match="3 labels for 12 images of images"):
+    with pytest.raises(InputError, match="3 labels for the 12 images of images"):
         simulate(tmp_path / "digits.zarr", config=DigitsConfig(), seed=0, **places)
     assert not list(tmp_path.glob("*.zarr"))
     with pytest.raises(InputError, match="cannot be read"):

@@ -12,7 +12,7 @@ from invae.config import GrapheneConfig
 from invae.errors import ConfigError
 from invae.storage import store
 from invae.synthetic import graphene
-from invae.synthetic.crystal import BOND, turning
+from invae.synthetic.crystal import BOND, rotation_matrix
 from invae.synthetic.flake import Flake, make_flake
 from invae.synthetic.graphene import draw, optics_of, shares, simulate
 from invae.synthetic.phase_object import Optics, Potential, centre_of_mass, patterns
@@ -44,11 +44,13 @@ def beside(seed: int, offsets: np.ndarray, **changes) -> np.ndarray:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("distance", [0.03, 0.05, BOND / 2])
 def test_probes_a_third_of_a_turn_apart_are_deflected_a_third_of_a_turn_apart(seed, distance):
-    first = distance * turning(seed) @ [0, 1]
-    com = beside(seed, np.stack([turning(n * THIRD) @ first for n in range(3)]), angle=seed % 60)
+    first = distance * rotation_matrix(seed) @ [0, 1]
+    com = beside(
+        seed, np.stack([rotation_matrix(n * THIRD) @ first for n in range(3)]), angle=seed % 60
+    )
     size = np.hypot(*com)
     assert np.ptp(size) < 0.01 * size.mean()
-    back = np.stack([turning(-n * THIRD) @ com[:, n] for n in range(3)])
+    back = np.stack([rotation_matrix(-n * THIRD) @ com[:, n] for n in range(3)])
     angles = np.arctan2(back[:, 0], back[:, 1])
     apart = np.angle(np.exp(1j * (angles - angles[0])))
     assert np.abs(np.rad2deg(apart)).max() < 0.5
@@ -122,7 +124,7 @@ def test_a_mirror_partner_is_no_turned_pattern():
     right = np.array([0.02, 0.05])
     one, mirrored = perfect(7, np.stack([right, right * (1, -1)]), n_k=64)
     np.testing.assert_allclose(mirrored, one[:, ::-1], atol=3e-3 * one.max())
-    thirds = perfect(7, np.stack([turning(n * THIRD) @ right for n in range(3)]), n_k=64)
+    thirds = perfect(7, np.stack([rotation_matrix(n * THIRD) @ right for n in range(3)]), n_k=64)
     assert min(np.abs(other - mirrored).sum() for other in thirds) > 0.01
 
 
@@ -137,7 +139,10 @@ def test_partners_see_one_structure_turned_and_mirrored_as_the_truth_says(seed, 
     turn, mirrored = drawn["turn"].to_numpy(), drawn["mirrored"].to_numpy()
     com = np.stack((drawn["com_y"], drawn["com_x"]), -1)
     upright = np.stack(
-        [turning(-angle) @ at for angle, at in zip(turn.flat, com.reshape(-1, 2), strict=True)]
+        [
+            rotation_matrix(-angle) @ at
+            for angle, at in zip(turn.flat, com.reshape(-1, 2), strict=True)
+        ]
     )
     upright[mirrored.ravel(), 1] *= -1
     upright = upright.reshape(com.shape)
@@ -154,7 +159,9 @@ def test_every_probe_of_a_raster_sees_its_folded_place_turned_and_mirrored(seed)
     upright = beside(seed, folded)
     upright[1, drawn["mirrored"].to_numpy().ravel()] *= -1
     turns = drawn["turn"].to_numpy().ravel()
-    expected = np.stack([turning(turn) @ at for turn, at in zip(turns, upright.T, strict=True)])
+    expected = np.stack(
+        [rotation_matrix(turn) @ at for turn, at in zip(turns, upright.T, strict=True)]
+    )
     com = np.stack((drawn["com_y"], drawn["com_x"]), -1).reshape(-1, 2)
     np.testing.assert_allclose(com, expected, atol=0.01)
     assert np.linalg.norm(folded, axis=1).max() <= BOND + 1e-9
@@ -163,10 +170,10 @@ def test_every_probe_of_a_raster_sees_its_folded_place_turned_and_mirrored(seed)
 
 def test_neighbours_of_a_defect_relax_and_nothing_else_does():
     ideal, relaxed = (flake_of(small(relaxation=by), 8) for by in (0.0, 0.005))
-    moved = np.linalg.norm(relaxed.places - ideal.places, axis=1)
+    moved = np.linalg.norm(relaxed.positions - ideal.positions, axis=1)
     assert np.sort(moved)[-3:] == pytest.approx(0.005)
     assert np.sort(moved)[-4] == 0
-    near = np.sort(np.linalg.norm(relaxed.places - relaxed.defects[0], axis=1))
+    near = np.sort(np.linalg.norm(relaxed.positions - relaxed.defects[0], axis=1))
     assert near[1:4] == pytest.approx(BOND + 0.005)
 
 

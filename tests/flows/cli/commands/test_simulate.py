@@ -74,9 +74,9 @@ def test_a_set_is_made_once_with_its_truth(name, capsys):
         (["graphene", "--movie", "--set", "dose=20"], "graphene.dose: there is no such key"),
         (["atoms", "--set", "elements=[Mo,S2]"], "a hexagonal lattice has one sublattice"),
         (["lattice", "--set", "cell=0"], "lattice.cell"),
-        (["shifts", "--set", "width=[3,1]"], "width 3 to 1 falls"),
-        (["digits", "--from", "labels"], "begins with 2049, not with 2051"),
-        (["digits", "--from", "images", "--labels", "images"], "not with 2049"),
+        (["shifts", "--set", "width=[3,1]"], "width runs from 3 to 1"),
+        (["digits", "--from", "labels"], "begins with 2049"),
+        (["digits", "--from", "images", "--labels", "images"], "labels begins with 2049"),
         (["digits", "--from", "nothing"], "nothing cannot be read: No such file"),
     ],
 )

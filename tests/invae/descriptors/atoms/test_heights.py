@@ -49,7 +49,7 @@ class Sheet:
 def sheet(seed: int) -> Sheet:
     """Counts of a turned sheet, the dose more than doubling from corner to corner."""
     chance = np.random.default_rng(seed)
-    lattice = crystal.honeycomb(BOND).moved(chance.random(2)).turned(chance.uniform(0, 1))
+    lattice = crystal.honeycomb(BOND).shifted(chance.random(2)).rotated(chance.uniform(0, 1))
     places, part = lattice.sites(np.full(2, -0.3), np.full(2, SIDE * PIXEL + 0.3))
     species = np.array(["Mo", "S2"])[part]
     away = np.abs(places / PIXEL - SIDE / 2).max(axis=1) < SIDE / 2 - 30

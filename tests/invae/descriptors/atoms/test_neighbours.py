@@ -18,7 +18,7 @@ LATTICES = {
 
 
 def sites(kind: str, *, size: float = 12.0) -> tuple[np.ndarray, np.ndarray]:
-    return LATTICES[kind][0].turned(0.3).sites(np.zeros(2), np.full(2, size))
+    return LATTICES[kind][0].rotated(0.3).sites(np.zeros(2), np.full(2, size))
 
 
 def inner(places: np.ndarray, *, size: float = 12.0, margin: float = 1.5) -> np.ndarray:

@@ -14,7 +14,7 @@ SIDE, SD = 512, 3.5
 
 def atoms(*, angle: float, disorder: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    places, _ = crystal.square(18.0).turned(angle).sites(np.zeros(2), np.full(2, float(SIDE)))
+    places, _ = crystal.square(18.0).rotated(angle).sites(np.zeros(2), np.full(2, float(SIDE)))
     return places + rng.normal(0, disorder, places.shape)
 
 

@@ -29,7 +29,7 @@ def shapes(places: np.ndarray) -> Shapes:
 
 
 def sites(kind: str) -> np.ndarray:
-    return LATTICES[kind].turned(0.2).sites(np.full(2, 3.0), np.full(2, SIDE - 4.0))[0]
+    return LATTICES[kind].rotated(0.2).sites(np.full(2, 3.0), np.full(2, SIDE - 4.0))[0]
 
 
 @pytest.mark.parametrize("kind", LATTICES)
