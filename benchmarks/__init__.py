@@ -1,1 +1,1 @@
-"""How fast the stages are, beside what this machine can do at best."""
+"""Speed of the stages, compared with the limits of this machine."""

@@ -1,7 +1,7 @@
-"""What an observer finds of a missing atom who knows everything but where it is: no method that sees the same electrons does better.
+"""An ideal observer of a missing atom, who knows everything except its position: no method with the same electrons does better.
 
-It is told the lattice and what patterns without noise look like, over the perfect lattice and around a missing atom; it weighs the counts
-by their likelihood, atom by atom.
+It knows the lattice and the patterns without noise, of the perfect lattice and around a missing atom; it weighs the counts by their
+likelihood, atom by atom.
 """
 
 from dataclasses import dataclass
@@ -14,33 +14,33 @@ from invae.synthetic import graphene
 from invae.synthetic.flake import Flake, make_flake
 
 REACH = 10
-"""Probes so far from an atom, along each axis, see whether it is there [scan step]."""
-NEVER = -1e30
-"""Score of a probe that is near no atom."""
+"""Largest distance of a probe that is influenced by an atom, along each axis [scan step]."""
+NO_ATOM = -1e30
+"""Score of a probe that is not near an atom."""
 LEAST_RATIO = 0.05
-"""Of the shares of electrons with and without an atom."""
+"""Smallest ratio of the fractions of electrons with and without an atom."""
 
 
 @dataclass(frozen=True)
 class Ideal:
-    """How likely it is that an atom is missing near each probe, as scores (row, column)."""
+    """Scores of a missing atom near each probe (row, column)."""
 
     whole: np.ndarray
-    """By all patterns that the nearest atom changes."""
+    """From all patterns that the nearest atom influences."""
     single: np.ndarray
-    """By the probe's own pattern alone."""
+    """From the probe's own pattern only."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the observer is told."""
+class Knowledge:
+    """The knowledge of the observer."""
 
     perfect: np.ndarray
-    """Share of the electrons in every pixel over the perfect lattice (row, column, k_y, k_x)."""
+    """Fraction of the electrons in every pixel for the perfect lattice (row, column, k_y, k_x)."""
     change: np.ndarray
-    """What a missing atom adds to it, where it is missing."""
+    """Change of this fraction by the missing atom."""
     defect: np.ndarray
-    """Where that is (axis,) [nm], and on which sublattice."""
+    """Position of the missing atom (axis,) [nm]."""
     sublattice: int
     dose: float
     step: float
@@ -50,76 +50,81 @@ def ideal(counts: np.ndarray, config: GrapheneConfig, *, seed: int, near: float)
     """Scores of the probes of a simulated scan.
 
     Args:
-        counts: of the scan (row, column, k_y, k_x).
-        config: of the scan, with a vacancy.
-        seed: of the scan.
-        near: distance from an atom within which a probe counts as near it [nm].
+        counts: Counts of the scan (row, column, k_y, k_x).
+        config: Configuration of the scan, with a vacancy.
+        seed: Seed of the scan.
+        near: Distance from an atom within which a probe counts as near it [nm].
     """
     reach = graphene.optics_of(config).window / 2
     broken = make_flake(config, seed=seed, reach=reach)
     whole = config.model_copy(update={"structure": "perfect"})
     flake = make_flake(whole, seed=seed, reach=reach)
-    perfect, seen = (
-        np.stack([graphene.shares(row, one, config) for row in flake.probes])
-        for one in (flake, broken)
+    perfect, defective = (
+        np.stack([graphene.shares(row, sample, config) for row in sample.probes])
+        for sample in (flake, broken)
     )
-    at = int(KDTree(flake.positions).query(broken.defects[0])[1])
-    known = Known(
-        perfect, seen - perfect, broken.defects[0], int(flake.sublattice[at]),
+    atom = int(KDTree(flake.positions).query(broken.defects[0])[1])
+    knowledge = Knowledge(
+        perfect, defective - perfect, broken.defects[0], int(flake.sublattice[atom]),
         config.dose, config.scan_step,
     )  # fmt: skip
-    return _scores(counts, flake, known, near=near)
+    return _scores(counts, flake, knowledge, near=near)
 
 
-def _scores(counts: np.ndarray, flake: Flake, known: Known, *, near: float) -> Ideal:
+def _scores(counts: np.ndarray, flake: Flake, knowledge: Knowledge, *, near: float) -> Ideal:
     shape = counts.shape[:2]
     distance, nearest = KDTree(flake.positions).query(flake.probes)
-    whole, single = np.full(shape, NEVER), np.full(shape, NEVER)
+    whole, single = np.full(shape, NO_ATOM), np.full(shape, NO_ATOM)
     for atom in np.unique(nearest):
-        own = (nearest == atom) & (np.asarray(distance) < near)
-        if own.any():
-            told = _evidence(counts, flake.positions[atom], int(flake.sublattice[atom]), known)
-            whole[own], single[own] = told.sum(), told[own]
+        probes = (nearest == atom) & (np.asarray(distance) < near)
+        if probes.any():
+            position, sublattice = flake.positions[atom], int(flake.sublattice[atom])
+            evidence = _evidence(counts, position, sublattice, knowledge)
+            whole[probes], single[probes] = evidence.sum(), evidence[probes]
     return Ideal(whole, single)
 
 
-def _evidence(counts: np.ndarray, place: np.ndarray, sublattice: int, known: Known) -> np.ndarray:
-    """Log-likelihood ratio of every pattern, an atom missing against there (row, column)."""
-    found = np.zeros(counts.shape[:2])
-    middle = np.round(place / known.step).astype(int)
+def _evidence(
+    counts: np.ndarray, position: np.ndarray, sublattice: int, knowledge: Knowledge
+) -> np.ndarray:
+    """Log-likelihood ratio of every pattern for a missing atom against a present one (row, column)."""
+    evidence = np.zeros(counts.shape[:2])
+    middle = np.round(position / knowledge.step).astype(int)
     rows, columns = (
         np.arange(max(m - REACH, 0), min(m + REACH + 1, n))
         for m, n in zip(middle, counts.shape[:2], strict=True)
     )
     if not (rows.size and columns.size):
-        return found
+        return evidence
     inside = np.ix_(rows, columns)
-    sign = 1 if sublattice == known.sublattice else -1
-    change = _moved(rows, columns, place, sign, known)
-    perfect = known.perfect[inside]
+    sign = 1 if sublattice == knowledge.sublattice else -1
+    change = _shifted(rows, columns, position, sign, knowledge)
+    perfect = knowledge.perfect[inside]
     ratio = np.log(np.maximum(1 + change / perfect, LEAST_RATIO))
-    found[inside] = (counts[inside] * ratio).sum((-2, -1)) - known.dose * change.sum((-2, -1))
-    return found
+    log_ratio = (counts[inside] * ratio).sum((-2, -1))
+    evidence[inside] = log_ratio - knowledge.dose * change.sum((-2, -1))
+    return evidence
 
 
-def _moved(
-    rows: np.ndarray, columns: np.ndarray, place: np.ndarray, sign: int, known: Known
+def _shifted(
+    rows: np.ndarray, columns: np.ndarray, position: np.ndarray, sign: int, knowledge: Knowledge
 ) -> np.ndarray:
-    """The change by the missing atom as if it lay at another place (row, column, k_y, k_x), between probes linear.
+    """The change by a missing atom at another position (row, column, k_y, k_x), linearly interpolated between probes.
 
-    Atoms of the other sublattice have the same surroundings, turned by half a turn.
+    Atoms of the other sublattice have the same surroundings, rotated by half a turn.
     """
-    corners, parts = [], []
+    corners, fractions = [], []
     for index, steps in enumerate((rows, columns)):
-        where = (known.defect[index] + sign * (steps * known.step - place[index])) / known.step
-        low = np.clip(np.floor(where).astype(int), 0, known.change.shape[index] - 2)
+        offset = sign * (steps * knowledge.step - position[index])
+        source = (knowledge.defect[index] + offset) / knowledge.step
+        low = np.clip(np.floor(source).astype(int), 0, knowledge.change.shape[index] - 2)
         corners.append(low)
-        parts.append(np.clip(where - low, 0, 1))
-    (y, x), (down, right) = corners, (part[:, None, None] for part in parts)
+        fractions.append(np.clip(source - low, 0, 1))
+    (y, x), (down, right) = corners, (fraction[:, None, None] for fraction in fractions)
     across = [
-        known.change[np.ix_(y + row, x)] * (1 - right)
-        + known.change[np.ix_(y + row, x + 1)] * right
+        knowledge.change[np.ix_(y + row, x)] * (1 - right)
+        + knowledge.change[np.ix_(y + row, x + 1)] * right
         for row in (0, 1)
     ]
-    moved = across[0] * (1 - down[:, None]) + across[1] * down[:, None]
-    return moved if sign > 0 else moved[..., ::-1, ::-1]
+    shifted = across[0] * (1 - down[:, None]) + across[1] * down[:, None]
+    return shifted if sign > 0 else shifted[..., ::-1, ::-1]

@@ -1,6 +1,6 @@
-"""Is an ensemble trained faster as one stack? A step of all members one after the other, and at once by `torch.func.vmap`.
+"""Training speed of an ensemble: a step of all members one after the other, and at once by `torch.func.vmap`.
 
-`python -m benchmarks.members` prints the processor seconds of a step (forward and backward) with one thread, medians.
+`python -m benchmarks.members` prints the processor time of a step (forward and backward) with one thread, as medians.
 """
 
 import time
@@ -22,19 +22,19 @@ FAMILIES = ("VAE", "rVAE", "rtVAE")
 
 
 class Loss(nn.Module):
-    """The loss of a model on one batch, as a module, so that its weights may be handed in."""
+    """The loss of a model on one batch, as a module, so that its weights can be passed in."""
 
     def __init__(self, model: nn.Module, config: ModelConfig, patches: Patches) -> None:
         super().__init__()
         self.model, self.objective, self.patches = model, Objective.of(config), patches
 
     def forward(self) -> Tensor:
-        found = evaluate(self.model, self.patches)  # type: ignore[arg-type]
-        return self.objective.weigh(found, progress=0.5).value
+        evaluation = evaluate(self.model, self.patches)  # type: ignore[arg-type]
+        return self.objective.weigh(evaluation, progress=0.5).value
 
 
 def seconds(step: Callable[[], object]) -> float:
-    """Median processor time of a step, after one that warms up [s]."""
+    """Median processor time of a step, after a warm-up step [s]."""
     step()
     return median_seconds(step, repeats=REPEATS, clock=time.process_time)
 
@@ -46,20 +46,20 @@ def compare(family: str, patches: Patches) -> None:
     losses = [Loss(model, config, patches) for model in models]
     weights, buffers = stack_module_state(losses)  # type: ignore[arg-type]
 
-    def of_one(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+    def loss_of_one(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
         return functional_call(losses[0], (weights, buffers), ())
 
-    together = vmap(grad(of_one))
-    apart = seconds(lambda: [loss().backward() for loss in losses])
-    stacked = seconds(lambda: together(weights, buffers))
+    stacked_step = vmap(grad(loss_of_one))
+    sequential = seconds(lambda: [loss().backward() for loss in losses])
+    stacked = seconds(lambda: stacked_step(weights, buffers))
     print(
-        f"{family}: {N_MEMBERS} members one after the other {apart * 1e3:.0f} ms, "
-        f"stacked {stacked * 1e3:.0f} ms: {apart / stacked:.2f} times as fast"
+        f"{family}: {N_MEMBERS} members one after the other {sequential * 1e3:.0f} ms, "
+        f"stacked {stacked * 1e3:.0f} ms: {sequential / stacked:.2f} times as fast"
     )
 
 
 def main() -> None:
-    """Compare for all families."""
+    """Compare all families."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     patches = Patches(torch.rand(BATCH, 1, SIDE, SIDE, generator=generator))

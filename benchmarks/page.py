@@ -1,4 +1,4 @@
-"""The scoreboard as a page: marks, means and worst seeds, times, peers beside, settings and versions."""
+"""The scoreboard as a page: goals, means and worst seeds, times, peers, settings and versions."""
 
 import json
 import math
@@ -12,71 +12,72 @@ from benchmarks.peers.environments import ENVIRONMENTS
 from benchmarks.trial import Goal, Scores, Trial
 from invae.storage.provenance import now, versions
 
-Found = Mapping[str, list[Scores]]
+Results = Mapping[str, list[Scores]]
 
 CHAPTERS = {
-    "latents": "Pictures, digits and signals",
+    "latents": "Images, digits and signals",
     "microscopy": "Simulated microscopy",
 }
-"""Titles of the chapters, in their order; one is written anew without touching the others."""
+"""Titles of the chapters, in their order; each can be rewritten without the others."""
 HEAD = """# Scoreboard
 
-Written by `make scoreboard`; nothing here is typed in. Every task makes its data from seeds, trains with `invae.InvariantVAE(…)` and is scored on data that
-it has not seen, drawn from other seeds. *Worst* is the worst of the seeds. A mark that is not reached says so.
+Written by `make scoreboard`; no number is typed in. Every task generates its data from seeds, trains with `invae.InvariantVAE(…)` and is scored on data
+that it has not seen, generated from other seeds. *Worst* is the worst of the seeds. Goals that are not reached are marked.
 """
 
 
 def page(chapters: Mapping[str, str]) -> str:
-    """The page in Markdown, of the chapters that there are."""
+    """The page in Markdown with the available chapters."""
     return "\n".join([HEAD, *(chapters[name] for name in CHAPTERS if name in chapters)])
 
 
 def chapters_of(text: str) -> dict[str, str]:
     """The chapters of a page, by name."""
-    found: dict[str, str] = {}
+    chapters: dict[str, str] = {}
     for name, title in CHAPTERS.items():
-        _, there, rest = text.partition(f"## {title}\n")
-        if there:
-            ends = [at for other in CHAPTERS.values() if (at := rest.find(f"\n## {other}\n")) >= 0]
-            found[name] = there + rest[: min(ends) if ends else None]
-    return found
+        _, heading, rest = text.partition(f"## {title}\n")
+        if heading:
+            positions = [rest.find(f"\n## {other}\n") for other in CHAPTERS.values()]
+            ends = [position for position in positions if position >= 0]
+            chapters[name] = heading + rest[: min(ends) if ends else None]
+    return chapters
 
 
-def chapter(name: str, trials: Sequence[Trial], found: Found) -> str:
+def chapter(name: str, trials: Sequence[Trial], results: Results) -> str:
     """A chapter in Markdown."""
     ours = [trial for trial in trials if not trial.peer]
-    lines = [f"## {CHAPTERS[name]}", "", _summary(ours, found), ""]
-    lines += [*_marks(trials, found), *_costs(trials, found)]
-    lines += [*_remarks(trials, found), *_settings(trials), *_versions()]
+    lines = [f"## {CHAPTERS[name]}", "", _summary(ours, results), ""]
+    lines += [*_goals(trials, results), *_costs(trials, results)]
+    lines += [*_remarks(trials, results), *_settings(trials), *_versions()]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _summary(trials: Sequence[Trial], found: Found) -> str:
+def _summary(trials: Sequence[Trial], results: Results) -> str:
     verdicts = [
-        reached(goal, [scores.get(goal.score, math.nan) for scores in found[trial.name]])
+        reached(goal, [scores.get(goal.score, math.nan) for scores in results[trial.name]])
         for trial in trials
-        if trial.name in found
+        if trial.name in results
         for goal in trial.goals
         if goal.mean is not None
     ]
-    unrun = sum(trial.name not in found for trial in trials)
-    left = f" {unrun} tasks have not been run." if unrun else ""
-    return f"**{sum(verdicts)} of {len(verdicts)} marks are reached.**{left}"
+    n_missing = sum(trial.name not in results for trial in trials)
+    missing = f" {n_missing} tasks have not been run." if n_missing else ""
+    return f"**{sum(verdicts)} of {len(verdicts)} goals are reached.**{missing}"
 
 
 def reached(goal: Goal, values: Sequence[float]) -> bool:
-    """Whether the mean and the worst seed are where they shall be."""
+    """Whether the mean and the worst seed reach the goal."""
     if not np.isfinite(values).all():
         return False
-    sign = 1 if goal.wanted == "high" else -1
+    sign = 1 if goal.better == "high" else -1
     mean, least = sign * np.mean(values), min(sign * np.asarray(values))
-    enough = goal.mean is None or mean >= sign * goal.mean
-    return bool(enough and (goal.worst is None or least >= sign * goal.worst))
+    mean_is_enough = goal.mean is None or mean >= sign * goal.mean
+    return bool(mean_is_enough and (goal.worst is None or least >= sign * goal.worst))
 
 
-def _marks(trials: Sequence[Trial], found: Found) -> list[str]:
+def _goals(trials: Sequence[Trial], results: Results) -> list[str]:
     lines = [
-        "| task | score | to beat | to reach | mean | worst | seeds | reached | peers |",
+        "| task | score | to beat | goal | mean | worst | seeds | reached | peers |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for trial in trials:
@@ -88,24 +89,24 @@ def _marks(trials: Sequence[Trial], found: Found) -> list[str]:
                 words,
                 goal.words,
                 goal.beat,
-                _wanted(goal),
-                *_result(goal, found.get(trial.name)),
+                _target(goal),
+                *_result(goal, results.get(trial.name)),
             ]
-            cells.append(_beside(goal, trial, trials, found))
+            cells.append(_peers(goal, trial, trials, results))
             lines.append(_row(cells))
             words = ""
     return [*lines, ""]
 
 
 def _row(cells: Sequence[str]) -> str:
-    """A row of a table; |u| in a cell is no new cell."""
+    """A row of a table; |u| in a cell must not start a new cell."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _wanted(goal: Goal) -> str:
+def _target(goal: Goal) -> str:
     if goal.mean is None:
         return ""
-    sign = "≥" if goal.wanted == "high" else "≤"
+    sign = "≥" if goal.better == "high" else "≤"
     worst = "" if goal.worst is None else f", worst {sign} {goal.worst:g}"
     return f"mean {sign} {goal.mean:g}{worst}"
 
@@ -114,23 +115,24 @@ def _result(goal: Goal, runs: Sequence[Scores] | None) -> list[str]:
     values = [scores[goal.score] for scores in runs or () if goal.score in scores]
     if not values:
         return ["not run", "", "", ""]
-    worst = min(values) if goal.wanted == "high" else max(values)
+    worst = min(values) if goal.better == "high" else max(values)
     verdict = "" if goal.mean is None else ("**yes**" if reached(goal, values) else "no")
     return [number(float(np.mean(values))), number(worst), str(len(values)), verdict]
 
 
-def _beside(goal: Goal, trial: Trial, trials: Sequence[Trial], found: Found) -> str:
-    told = []
+def _peers(goal: Goal, trial: Trial, trials: Sequence[Trial], results: Results) -> str:
+    """Means of the peers' trials of the same task."""
+    means = []
     for peer in trials:
-        if peer.beside == trial.name and peer.name in found:
-            values = [s[goal.score] for s in found[peer.name] if goal.score in s]
+        if peer.peer_of == trial.name and peer.name in results:
+            values = [s[goal.score] for s in results[peer.name] if goal.score in s]
             if values:
-                told.append(f"{peer.peer}: {number(float(np.mean(values)))}")
-    return "<br>".join(told)
+                means.append(f"{peer.peer}: {number(float(np.mean(values)))}")
+    return "<br>".join(means)
 
 
 def number(value: float) -> str:
-    """Three or four digits; a value that was never reached says so."""
+    """A number with three or four digits; `never` if it is not finite."""
     if not math.isfinite(value):
         return "never"
     return (
@@ -142,17 +144,17 @@ def number(value: float) -> str:
     )
 
 
-def _costs(trials: Sequence[Trial], found: Found) -> list[str]:
+def _costs(trials: Sequence[Trial], results: Results) -> list[str]:
     lines = [
-        "### What it costs",
+        "### Costs",
         "",
-        "Means over seeds; one thread unless said. Images per second is the median over a training's epochs.",
+        "Means over seeds, with one thread unless stated otherwise. Images per second is the median over the epochs of a training.",
         "",
         "| task | seconds, wall | seconds, processor | images/s | epochs |",
         "|---|---|---|---|---|",
     ]
     for trial in trials:
-        runs = found.get(trial.name)
+        runs = results.get(trial.name)
         if runs and "seconds_cpu" in runs[0]:
             names = ("seconds", "seconds_cpu", "images_per_second", "epochs")
             means = [
@@ -163,26 +165,27 @@ def _costs(trials: Sequence[Trial], found: Found) -> list[str]:
     return [*lines, ""]
 
 
-def _remarks(trials: Sequence[Trial], found: Found) -> list[str]:
+def _remarks(trials: Sequence[Trial], results: Results) -> list[str]:
     lines = ["### Remarks", ""]
     for trial in trials:
         missed = [
-            f"{goal.words}: {_wanted(goal)} is **not reached** (seeds "
-            + ", ".join(number(s.get(goal.score, math.nan)) for s in found[trial.name])
+            f"{goal.words}: {_target(goal)} is **not reached** (seeds "
+            + ", ".join(number(s.get(goal.score, math.nan)) for s in results[trial.name])
             + ")"
             for goal in trial.goals
-            if trial.name in found
+            if trial.name in results
             and goal.mean is not None
-            and not reached(goal, [s.get(goal.score, math.nan) for s in found[trial.name]])
+            and not reached(goal, [s.get(goal.score, math.nan) for s in results[trial.name]])
         ]
-        told = [text for text in (trial.remark, *missed) if text]
-        if told:
-            lines.append(f"- `{trial.name}`: " + " ".join(f"{text.rstrip('.')}." for text in told))
+        remarks = [text for text in (trial.remark, *missed) if text]
+        if remarks:
+            text = " ".join(f"{remark.rstrip('.')}." for remark in remarks)
+            lines.append(f"- `{trial.name}`: {text}")
     return [*lines, ""]
 
 
 def _settings(trials: Sequence[Trial]) -> list[str]:
-    lines = ["### Settings", "", "What is not named is the default.", ""]
+    lines = ["### Settings", "", "Settings that are not listed have their defaults.", ""]
     lines += [
         f"- `{trial.name}`: `{json.dumps(dict(trial.settings), ensure_ascii=False)}`"
         for trial in trials

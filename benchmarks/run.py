@@ -1,6 +1,6 @@
-"""Print what each stage moves per second, with the machine's own figures beside it.
+"""Print the throughput of each stage, with the machine's own limits for comparison.
 
-Run by `make benchmarks`; `--quick` uses a tenth of the data. Times are the median of repeated runs; ratios compare figures of the same run.
+Run by `make benchmarks`; `--quick` uses a tenth of the data. Times are medians of repeated runs; ratios compare values of the same run.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Row:
     what: str
     value: float
     unit: str
-    beside: str = ""
+    comparison: str = ""
 
 
 def receipt(stage: str) -> Receipt:
@@ -54,7 +54,7 @@ def receipt(stage: str) -> Receipt:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """A temporary folder."""
     folder = Path(tempfile.mkdtemp(prefix="invae-benchmark-"))
     try:
         yield folder
@@ -63,7 +63,7 @@ def scratch() -> Iterator[Path]:
 
 
 def machine() -> list[Row]:
-    """What copying memory costs here; everything else is judged against it."""
+    """Speed of copying memory on this machine, the reference for all other values."""
     source = np.ones(1 << 28, np.uint8)
     target = np.empty_like(source)
     seconds = median_seconds(lambda: np.copyto(target, source), repeats=5)
@@ -77,7 +77,7 @@ def machine() -> list[Row]:
 
 
 def ingesting(folder: Path, *, n_frames: int) -> list[Row]:
-    """A series of float32 frames from a NumPy file, against a plain copy of the same file."""
+    """A series of float32 frames from a NumPy file, compared with a plain copy of the file."""
     rng = np.random.default_rng(0)
     frames = rng.normal(size=(n_frames, 256, 256)).astype(np.float32)
     source = folder / "height.npy"
@@ -89,7 +89,7 @@ def ingesting(folder: Path, *, n_frames: int) -> list[Row]:
         with (folder / "copy.npy").open("rb") as stream:
             os.fsync(stream.fileno())
 
-    def take_in() -> None:
+    def ingest_once() -> None:
         ingest(
             [source],
             folder / "ingested.zarr",
@@ -98,7 +98,7 @@ def ingesting(folder: Path, *, n_frames: int) -> list[Row]:
             compute=COMPUTE,
         )
 
-    copying, ingested = median_seconds(copy), median_seconds(take_in)
+    copying, ingested = median_seconds(copy), median_seconds(ingest_once)
     return [
         Row("plain copy, flushed to disk", n_mb / copying, "MB/s", f"{n_mb:.0f} MB"),
         Row("ingest", n_mb / ingested, "MB/s", f"{copying / ingested:.2f} of the plain copy"),
@@ -106,7 +106,7 @@ def ingesting(folder: Path, *, n_frames: int) -> list[Row]:
 
 
 def describing(folder: Path, *, n_frames: int) -> list[Row]:
-    """Frames to walls and patches."""
+    """Throughput from frames to walls and patches."""
     recording, target = folder / "domains.zarr", folder / "descriptors.zarr"
     simulate(recording, config=DomainsConfig(n_frames=n_frames, rows=256, columns=256), seed=1)
     seconds = median_seconds(
@@ -123,7 +123,7 @@ def describing(folder: Path, *, n_frames: int) -> list[Row]:
 
 
 def training(folder: Path, *, elbo: float, epochs: int) -> list[Row]:
-    """Images per second of the default model, and the time until a held-out ELBO is passed."""
+    """Images per second of the default model, and the time until a held-out ELBO is reached."""
     reached: list[float] = []
     speeds: list[float] = []
     best: list[float] = []
@@ -182,9 +182,9 @@ def main() -> None:
         rows += ingesting(folder, n_frames=2000 // scale)
         rows += describing(folder, n_frames=40 // scale)
         rows += training(folder, elbo=-1000, epochs=20 // scale or 1)
-    print("| what | value | unit | beside |\n| --- | ---: | --- | --- |")
+    print("| what | value | unit | comparison |\n| --- | ---: | --- | --- |")
     for row in rows:
-        print(f"| {row.what} | {row.value:,.3g} | {row.unit} | {row.beside} |")
+        print(f"| {row.what} | {row.value:,.3g} | {row.unit} | {row.comparison} |")
 
 
 if __name__ == "__main__":

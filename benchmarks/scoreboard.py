@@ -1,8 +1,8 @@
-"""Run every trial for every seed, and write what came out into docs/scoreboard.md.
+"""Run every trial for every seed, and write the results into docs/scoreboard.md.
 
-`make scoreboard`, or `python -m benchmarks.scoreboard --tasks cards-jrvae --seeds 2`. Every finished run is kept in benchmarks/.results
-under a key made of its settings, its seed and the code that it ran, so a scoreboard that was stopped goes on where it was. Two runs go
-side by side, each in a process with one thread; those that compare times go alone.
+`make scoreboard`, or `python -m benchmarks.scoreboard --tasks cards-jrvae --seeds 2`. Every finished run is stored in benchmarks/.results
+under a key of its settings, its seed and the code that it ran, so that an interrupted scoreboard resumes. Two runs are done in parallel,
+each in a process with one thread; runs that compare times are done alone.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from invae.storage.code_digest import code_digest
 from invae.storage.provenance import digest_json, digest_path
 
 ROOT = Path(__file__).parents[1]
-KEPT = Path(__file__).parent / ".results"
+RESULTS = Path(__file__).parent / ".results"
 PAGE = ROOT / "docs" / "scoreboard.md"
 LATENTS = (
     "invae.estimators.ensemble",
@@ -45,8 +45,8 @@ MODULES = {
         "invae.synthetic.stem_image",
     ),
 }
-"""Code that the numbers of a chapter depend on, with all that it imports."""
-SIDE_BY_SIDE = 2
+"""Code that determines the numbers of a chapter, including all of its imports."""
+IN_PARALLEL = 2
 
 
 @dataclass(frozen=True)
@@ -59,120 +59,122 @@ class Run:
 
     @property
     def file(self) -> Path:
-        """Where its scores are kept."""
-        own = [] if self.trial.peer else [code_digest(*MODULES[self.trial.chapter])]
-        told = [self.trial.name, dict(self.trial.settings), self.seed, self.quick, *own, _judges()]
-        return KEPT / f"{self.trial.name}-{self.seed}-{digest_json(told)[:12]}.json"
+        """File of its scores."""
+        code = [] if self.trial.peer else [code_digest(*MODULES[self.trial.chapter])]
+        key = [self.trial.name, dict(self.trial.settings), self.seed, self.quick, *code, _judges()]
+        return RESULTS / f"{self.trial.name}-{self.seed}-{digest_json(key)[:12]}.json"
 
     def scores(self) -> Scores | None:
-        """What came out; nothing if it has not been run."""
+        """The scores; none if it has not been run."""
         return json.loads(self.file.read_text()) if self.file.exists() else None
 
 
 @cache
 def _judges() -> str:
-    """Digest of the code that draws data and scores."""
+    """Digest of the code that generates data and scores."""
     return digest_path(Path(__file__).parent / "scores.py").sha256
 
 
 def run_here(run: Run) -> None:
-    """Run in this process and keep the scores."""
+    """Run in this process and store the scores."""
     import torch
 
     torch.set_num_threads(1)
-    found = run.trial.run(run.trial, run.seed, run.quick)
-    KEPT.mkdir(exist_ok=True)
+    scores = run.trial.run(run.trial, run.seed, run.quick)
+    RESULTS.mkdir(exist_ok=True)
     partial = run.file.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps({k: float(v) for k, v in found.items()}, indent=1))
+    partial.write_text(json.dumps({k: float(v) for k, v in scores.items()}, indent=1))
     partial.replace(run.file)
 
 
 def run_apart(run: Run) -> bool:
-    """Run in a process of its own, unless its scores are there; whether they are."""
+    """Run in a separate process unless its scores exist; returns whether they exist then."""
     if run.file.exists():
         return True
     command = [sys.executable, "-m", "benchmarks.scoreboard", "--run", run.trial.name]
     command += ["--seed", str(run.seed), *(["--quick"] if run.quick else [])]
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    took = time.perf_counter() - began
-    print(
-        f"{run.trial.name} seed {run.seed}: {'done' if done.returncode == 0 else 'FAILED'}, {took:.0f} s"
-    )
-    return done.returncode == 0
+    process = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    seconds = time.perf_counter() - began
+    outcome = "done" if process.returncode == 0 else "FAILED"
+    print(f"{run.trial.name} seed {run.seed}: {outcome}, {seconds:.0f} s")
+    return process.returncode == 0
 
 
 def run_all(runs: Sequence[Run]) -> bool:
-    """Run what has not been run, two side by side, then one by one those that compare times; whether all went well."""
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        beside = list(pool.map(run_apart, [run for run in runs if not run.trial.exclusive]))
-    return all([*beside, *map(run_apart, [run for run in runs if run.trial.exclusive])])
+    """Run everything that has not been run, two in parallel, then those that compare times; returns whether all succeeded."""
+    with ThreadPoolExecutor(IN_PARALLEL) as pool:
+        parallel = list(pool.map(run_apart, [run for run in runs if not run.trial.exclusive]))
+    return all([*parallel, *map(run_apart, [run for run in runs if run.trial.exclusive])])
 
 
-def found_of(runs: Sequence[Run]) -> Mapping[str, list[Scores]]:
-    """Scores of the runs that are there, by trial, in the order of seeds."""
-    found: dict[str, list[Scores]] = {}
+def results_of(runs: Sequence[Run]) -> Mapping[str, list[Scores]]:
+    """Scores of the finished runs by trial, in the order of seeds."""
+    results: dict[str, list[Scores]] = {}
     for run in runs:
         if (scores := run.scores()) is not None:
-            found.setdefault(run.trial.name, []).append(scores)
-    return found
+            results.setdefault(run.trial.name, []).append(scores)
+    return results
 
 
 def write(path: Path, names: set[str], *, quick: bool, peers: bool) -> None:
-    """Write some chapters of the page anew, from all scores that are there; the others stay."""
-    kept = chapters_of(path.read_text()) if path.exists() else {}
+    """Rewrite some chapters of the page from all finished runs; the others stay."""
+    chapters = chapters_of(path.read_text()) if path.exists() else {}
     for name in [name for name in CHAPTERS if name in names]:
         trials = [t for t in TRIALS if t.chapter == name and (peers or not t.peer)]
         runs = [Run(trial, seed, quick) for trial in trials for seed in range(trial.n_seeds)]
-        kept[name] = chapter(name, trials, found_of(runs))
-    path.write_text(page(kept))
+        chapters[name] = chapter(name, trials, results_of(runs))
+    path.write_text(page(chapters))
 
 
 def chosen(names: Sequence[str] | None) -> list[Trial]:
-    """Trials by their names or the beginnings of them; all when empty.
+    """Trials by their names or the beginnings of their names; all without names.
 
     Raises:
-        SystemExit: A name belongs to no trial.
+        SystemExit: If no trial has such a name.
     """
     for name in names or ():
         if not any(trial.name.startswith(name) for trial in TRIALS):
-            known = ", ".join(trial.name for trial in TRIALS)
-            raise SystemExit(f"no task is called {name}; there are {known}")
+            available = ", ".join(trial.name for trial in TRIALS)
+            raise SystemExit(f"no task is called {name}; choose one of {available}")
     return [t for t in TRIALS if not names or any(t.name.startswith(name) for name in names)]
 
 
 def main() -> None:
-    """Run, and write the page."""
+    """Run the trials and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--tasks", nargs="+", help="names of tasks or their beginnings; all when empty"
     )
-    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 0")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds, from 0")
     parser.add_argument(
-        "--quick", action="store_true", help="little data, few epochs: does it run?"
+        "--quick", action="store_true", help="little data and few epochs, as a test"
     )
-    parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
-    parser.add_argument("--page-only", action="store_true", help="run nothing, write what is there")
+    parser.add_argument("--no-peers", action="store_true", help="without the peers")
+    parser.add_argument("--page-only", action="store_true", help="only write the page")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page")
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.run:
-        trial = next(trial for trial in TRIALS if trial.name == given.run)
-        run_here(Run(trial, given.seed, given.quick))
+    options = parser.parse_args()
+    if options.run:
+        trial = next(trial for trial in TRIALS if trial.name == options.run)
+        run_here(Run(trial, options.seed, options.quick))
         return
-    trials = [t for t in chosen(given.tasks) if not (given.no_peers and t.peer)]
+    trials = [t for t in chosen(options.tasks) if not (options.no_peers and t.peer)]
     runs = [
-        Run(trial, seed, given.quick)
+        Run(trial, seed, options.quick)
         for trial in trials
-        for seed in range(min(given.seeds, trial.n_seeds))
+        for seed in range(min(options.seeds, trial.n_seeds))
     ]
-    well = given.page_only or run_all(runs)
+    succeeded = options.page_only or run_all(runs)
     write(
-        given.out, {trial.chapter for trial in trials}, quick=given.quick, peers=not given.no_peers
+        options.out,
+        {trial.chapter for trial in trials},
+        quick=options.quick,
+        peers=not options.no_peers,
     )
-    print(given.out)
-    sys.exit(0 if well else 1)
+    print(options.out)
+    sys.exit(0 if succeeded else 1)
 
 
 if __name__ == "__main__":

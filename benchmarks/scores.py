@@ -1,4 +1,4 @@
-"""How near latents come to known answers: pure functions of arrays, tested where the answer is known."""
+"""Scores of latent variables against known answers: pure functions of arrays."""
 
 from collections.abc import Mapping
 
@@ -8,36 +8,36 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import adjusted_rand_score, r2_score, roc_auc_score
 
 FEWEST = 8
-"""Frames below which a class says nothing about its angles."""
+"""Smallest number of frames for which the angles of a class are scored."""
 
 
-def confusion(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Number of frames by class found (rows) and true class (columns)."""
-    counts = np.zeros((int(found.max()) + 1, int(truth.max()) + 1), int)
-    np.add.at(counts, (found, truth), 1)
+def confusion(classes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Number of frames by estimated class (rows) and true class (columns)."""
+    counts = np.zeros((int(classes.max()) + 1, int(truth.max()) + 1), int)
+    np.add.at(counts, (classes, truth), 1)
     return counts
 
 
-def matched(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Every found class by the number of the true one it stands for; −1 where it stands for none.
+def matched(classes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Every estimated class, replaced by the matching true class; −1 without a match.
 
-    One to one, so that most frames agree (Hungarian method).
+    The matching is one to one and maximises the number of agreeing frames (Hungarian method).
     """
-    counts = confusion(found, truth)
+    counts = confusion(classes, truth)
     rows, columns = linear_sum_assignment(-counts)
-    name = np.full(len(counts), -1)
-    name[rows] = columns
-    return name[found]
+    match = np.full(len(counts), -1)
+    match[rows] = columns
+    return match[classes]
 
 
-def accuracy(found: np.ndarray, truth: np.ndarray) -> float:
-    """Share of frames in the class that stands for their own, one found class for each true one."""
-    return float((matched(found, truth) == truth).mean())
+def accuracy(classes: np.ndarray, truth: np.ndarray) -> float:
+    """Fraction of frames in the class that matches their true class, one to one."""
+    return float((matched(classes, truth) == truth).mean())
 
 
-def rand_index(found: np.ndarray, truth: np.ndarray) -> float:
-    """Adjusted Rand index: 1 for equal partitions, 0 for partitions that know nothing of each other."""
-    return float(adjusted_rand_score(truth, found))
+def rand_index(classes: np.ndarray, truth: np.ndarray) -> float:
+    """Adjusted Rand index: 1 for equal partitions, 0 for independent ones."""
+    return float(adjusted_rand_score(truth, classes))
 
 
 def resultants(
@@ -47,29 +47,30 @@ def resultants(
     *,
     symmetry: Mapping[int, int] | None = None,
 ) -> np.ndarray:
-    """Length of the mean direction of found − true angle in every true class, 0–1; NaN for too few frames.
+    """Length of the mean direction of estimated − true angle in every true class, 0–1; NaN for too few frames.
 
-    A constant offset within a class costs nothing: upright is a convention.
+    A constant offset within a class has no effect, because upright is a convention.
 
     Args:
-        angle: Found [rad].
-        truth: True [rad].
+        angle: Estimated angle [rad].
+        truth: True angle [rad].
         classes: True class of every frame.
-        symmetry: Turns that leave a class as it is; the difference counts modulo 2π over that.
+        symmetry: Number of rotations that leave a class unchanged; differences count modulo 2π over that.
     """
-    offset, found = angle - truth, []
+    difference, lengths = angle - truth, []
     for number in np.unique(classes):
-        mine = offset[classes == number]
+        in_class = difference[classes == number]
         fold = 1 if symmetry is None else symmetry.get(int(number), 1)
-        found.append(abs(np.exp(1j * fold * mine).mean()) if len(mine) >= FEWEST else np.nan)
-    return np.array(found)
+        enough = len(in_class) >= FEWEST
+        lengths.append(abs(np.exp(1j * fold * in_class).mean()) if enough else np.nan)
+    return np.array(lengths)
 
 
 def circular_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Correlation of two angles [rad], −1 to 1; an offset between them costs nothing.
+    """Correlation of two angles [rad], −1 to 1; independent of an offset between them.
 
     Source: Fisher & Lee 1983, doi:10.1093/biomet/70.2.327, ρ_T; unlike correlations about a mean direction it
-    also holds where directions are uniform and there is none.
+    also applies to uniform directions, which have none.
     """
     cos_cos, sin_sin = (np.cos(first) @ np.cos(second), np.sin(first) @ np.sin(second))
     cos_sin, sin_cos = (np.cos(first) @ np.sin(second), np.sin(first) @ np.cos(second))
@@ -82,7 +83,7 @@ def class_correlation(angle: np.ndarray, truth: np.ndarray, classes: np.ndarray)
     """Mean over true classes of the circular correlation within each."""
     return float(
         np.mean(
-            [circular_correlation(angle[mine], truth[mine]) for mine in _by_class(classes)],
+            [circular_correlation(angle[group], truth[group]) for group in _by_class(classes)],
         )
     )
 
@@ -94,11 +95,11 @@ def features(
     shift: np.ndarray | None = None,
     angle: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What factors are read from, linearly (frame, feature).
+    """Features for the linear regression of factors (frame, feature).
 
-    Shift y, x; and for every class, weighted by its probability: 1, the content, cosine and sine of the angle. So every class may have
-    its own line through content, and its own centre, which turns with the object: a shift is that of the class's own centre.
-    Without classes there is one, of probability 1; what is not given is left out.
+    The features are the shift (y, x) and, for every class, weighted by its probability: 1, the content, cosine and sine of the angle.
+    Every class has its own line through the content, and its own centre, which turns with the object: a shift is that of this centre.
+    Without classes there is one of probability 1; missing arguments are left out.
     """
     weight = np.ones((len(content), 1)) if probability is None else probability
     turns = [] if angle is None else [np.cos(angle)[:, None], np.sin(angle)[:, None]]
@@ -115,14 +116,14 @@ def linear_r2(read_from: np.ndarray, factor: np.ndarray) -> float:
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's correlation; 0 where one of them is constant."""
+    """Pearson's correlation; 0 if one of them is constant."""
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first, second)[0, 1])
 
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive frame scores higher than another one; NaN if all are alike."""
+    """Probability that a positive frame scores higher than a negative one; NaN if all are of one kind."""
     if positive.all() or not positive.any():
         return np.nan
     return float(roc_auc_score(positive, score))
@@ -134,10 +135,10 @@ def entropy(probability: np.ndarray) -> np.ndarray:
 
 
 def gap_closed(*, plain: float, reached: float, best: float) -> float:
-    """Share of the way from the loss of a plain model to the best possible loss; above 1 beyond it."""
+    """Fraction of the gap between the loss of a plain model and the best possible loss; above 1 beyond it."""
     return (plain - reached) / (plain - best)
 
 
 def _by_class(classes: np.ndarray) -> list[np.ndarray]:
     groups = [classes == number for number in np.unique(classes)]
-    return [mine for mine in groups if mine.sum() >= FEWEST]
+    return [group for group in groups if group.sum() >= FEWEST]

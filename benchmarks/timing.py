@@ -1,4 +1,4 @@
-"""How long some work takes; of the standard library and NumPy, since peers are timed by it in their own environments."""
+"""Measurement of time; uses only the standard library and NumPy, because peers are timed with it in their own environments."""
 
 import statistics
 import time
@@ -14,49 +14,49 @@ def median_seconds(
     work: Work, *, repeats: int = 3, clock: Callable[[], float] = time.perf_counter
 ) -> float:
     """Median time of some work by a clock: wall time, or `time.process_time` [s]."""
-    taken = []
+    seconds = []
     for _ in range(repeats):
         began = clock()
         work()
-        taken.append(clock() - began)
-    return statistics.median(taken)
+        seconds.append(clock() - began)
+    return statistics.median(seconds)
 
 
 @dataclass(frozen=True)
 class Times:
-    """Of one work, turn by turn [s]."""
+    """Times of one piece of work in every turn [s]."""
 
     wall: list[float]
     cpu: list[float]
-    """Of all threads."""
+    """Processor time of all threads."""
 
 
 def in_turns(
     works: Mapping[str, Work], *, turns: int, cpu: Callable[[], float] = time.process_time
 ) -> dict[str, Times]:
-    """Times of several works, one after the other, turn by turn, after a first turn that warms up.
+    """Times of several pieces of work, one after the other in every turn, after a warm-up turn.
 
-    What else the machine does slows all works of a turn, so ratios within a turn are steadier than times. Of a busy machine
-    only ratios of processor time say something.
+    Other load slows all pieces of work of a turn, so that ratios within a turn are steadier than times. On a busy machine only
+    ratios of processor time are meaningful.
     """
-    taken = {name: Times([], []) for name in works}
+    times = {name: Times([], []) for name in works}
     for turn in range(turns + 1):
         for name, work in works.items():
             began = time.perf_counter(), cpu()
             work()
             ended = time.perf_counter(), cpu()
             if turn:
-                taken[name].wall.append(ended[0] - began[0])
-                taken[name].cpu.append(ended[1] - began[1])
-    return taken
+                times[name].wall.append(ended[0] - began[0])
+                times[name].cpu.append(ended[1] - began[1])
+    return times
 
 
-def ratio(work: list[float], beside: list[float]) -> float:
-    """How fast some work is in units of another's speed: the median over turns."""
-    return statistics.median(other / own for own, other in zip(work, beside, strict=True))
+def ratio(work: list[float], reference: list[float]) -> float:
+    """Speed of some work relative to that of a reference: the median over turns."""
+    return statistics.median(other / own for own, other in zip(work, reference, strict=True))
 
 
 def memory_copy(values: np.ndarray) -> Work:
-    """A copy of an array, by one thread, into memory that is there already."""
+    """A copy of an array by one thread into memory that is already allocated."""
     target = np.empty_like(values)
     return lambda: np.copyto(target, values)

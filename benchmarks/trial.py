@@ -1,4 +1,4 @@
-"""A trial: data whose answers are known, a model trained on them, scores on data it has not seen, and the marks they are held against."""
+"""A trial: data with known answers, a model trained on them, scores on unseen data, and goals."""
 
 import statistics
 import time
@@ -17,16 +17,17 @@ class Goal:
     """One line of the scoreboard."""
 
     score: str
-    """Which of the trial's scores."""
+    """Name of the score."""
     words: str
-    """What it is, for a reader."""
+    """Description for the reader."""
     beat: str = "–"
-    """What others have reached."""
+    """Value reached by others."""
     mean: float | None = None
-    """The mean over seeds shall reach this; nothing is asked for when empty."""
+    """Goal for the mean over seeds; none when empty."""
     worst: float | None = None
-    """And the worst seed this."""
-    wanted: Literal["high", "low"] = "high"
+    """Goal for the worst seed."""
+    better: Literal["high", "low"] = "high"
+    """Whether high or low values are better."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +36,29 @@ class Trial:
 
     name: str
     words: str
-    """What is done, for a reader."""
+    """Description for the reader."""
     run: Callable[["Trial", int, bool], Scores]
-    """(trial, seed, quick) → scores; `seconds_cpu`, `seconds` and `images_per_second` may be among them."""
+    """(trial, seed, quick) → scores, optionally with `seconds_cpu`, `seconds` and `images_per_second`."""
     settings: Mapping[str, Any]
-    """Of data and model, JSON values; what `run` reads."""
+    """Settings of data and model for `run`, as JSON values."""
     goals: tuple[Goal, ...]
     remark: str = ""
-    """What a reader must know to judge the numbers."""
+    """Remark that helps to judge the numbers."""
     chapter: Literal["latents", "microscopy"] = "latents"
-    """Of the page, in which it stands."""
+    """Chapter of the page."""
     n_seeds: int = 5
-    """Most seeds that are run."""
+    """Largest number of seeds."""
     exclusive: bool = False
-    """Times are compared: nothing else may run beside it."""
+    """Whether times are compared, so that nothing else may run in parallel."""
     peer: str = ""
-    """Whose model it is; ours when empty."""
-    beside: str = ""
-    """The trial of ours that a peer's stands beside."""
+    """Package of a peer's model; empty for ours."""
+    peer_of: str = ""
+    """Our trial that a peer's trial is compared with."""
 
 
 @dataclass
 class Clock:
-    """What a piece of work costs."""
+    """Time of a piece of work."""
 
     began: tuple[float, float]
     seconds: float = 0.0
@@ -72,29 +73,31 @@ class Clock:
 
 @contextmanager
 def clock() -> Iterator[Clock]:
-    """Times what stands inside."""
-    found = Clock((time.perf_counter(), time.process_time()))
+    """Measure the time of the statements inside."""
+    measured = Clock((time.perf_counter(), time.process_time()))
     try:
-        yield found
+        yield measured
     finally:
-        found.seconds, found.seconds_cpu = found.so_far()
+        measured.seconds, measured.seconds_cpu = measured.so_far()
 
 
 @dataclass(frozen=True)
 class Training:
-    """A trained model and what the training cost."""
+    """A trained model and the cost of its training."""
 
     model: InvariantVAE
     cost: Scores
     """`seconds`, `seconds_cpu`, `images_per_second` (median over epochs), `epochs` (of all stages of the training)."""
 
 
-def train(model: Mapping[str, Any], patches: Any, *, seed: int, **known: Any) -> Training:
-    """Train `InvariantVAE(**model, seed=seed)` on patches; `known` goes to `fit` as it is."""
+def train(model: Mapping[str, Any], patches: Any, *, seed: int, **annotations: Any) -> Training:
+    """Train `InvariantVAE(**model, seed=seed)` on patches; `annotations` are passed to `fit`."""
     vae = InvariantVAE(**model, seed=seed)
     speeds: list[float] = []
     with clock() as took:
-        vae.fit(patches, **known, on_epoch=lambda epoch: speeds.append(epoch.patches_per_second))
+        vae.fit(
+            patches, **annotations, on_epoch=lambda epoch: speeds.append(epoch.patches_per_second)
+        )
     cost = {
         "seconds": took.seconds,
         "seconds_cpu": took.seconds_cpu,
@@ -105,7 +108,7 @@ def train(model: Mapping[str, Any], patches: Any, *, seed: int, **known: Any) ->
 
 
 def shortened(model: Mapping[str, Any], *, quick: bool) -> dict[str, Any]:
-    """A model's settings; with a tenth of the epochs when quick."""
+    """The settings of a model, with a tenth of the epochs if quick."""
     if not quick:
         return dict(model)
     training = dict(model.get("training", {}))

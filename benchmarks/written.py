@@ -1,4 +1,4 @@
-"""Generated text on a page of the docs, between two marks; the text around the marks stays."""
+"""Generated text on a page of the docs, between two marks; the text around the marks is kept."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ def put(page: Path, name: str, text: str) -> None:
     """Replace the text between the marks of this name on a page.
 
     Raises:
-        ValueError: if the page has no such marks.
+        ValueError: If the page has no such marks.
     """
     page.write_text(replaced(page, name, text))
 
 
 def replaced(page: Path, name: str, text: str, *, old: str | None = None) -> str:
-    """The page with other text between the marks of this name.
+    """The page with new text between the marks of this name.
 
     Args:
         page: The page.
         name: Name of the marks.
         text: New text between them.
-        old: Content of the page, where it is not the one on disk.
+        old: Content of the page, if it differs from the file.
 
     Raises:
-        ValueError: if the page has no such marks.
+        ValueError: If the page has no such marks.
     """
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     content = page.read_text("utf-8") if old is None else old

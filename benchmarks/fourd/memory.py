@@ -1,4 +1,4 @@
-"""Peak memory of ingesting a scan of any size that is made while it is read; in a process of its own."""
+"""Peak memory of the ingest of a generated scan of any size, in a separate process."""
 
 import json
 import subprocess
@@ -16,12 +16,12 @@ from benchmarks.fourd.scan import SIDE, Scan, row_of
 from benchmarks.peak_memory import peak_mb
 
 BANK = Scan(rows=4, columns=16)
-"""Patterns that are made once and returned again and again."""
+"""Patterns that are generated once and repeated."""
 
 
 @dataclass(frozen=True, eq=False)
 class Endless(BackendArray):
-    """A scan that lies nowhere; xarray asks it for slices."""
+    """A scan that is stored nowhere; xarray reads slices of it."""
 
     bank: np.ndarray
     """(scan_y, scan_x, k_y, k_x)."""
@@ -34,17 +34,17 @@ class Endless(BackendArray):
         )
 
     def _read(self, key: tuple[int | slice, ...]) -> np.ndarray:
-        wanted = [
+        indices = [
             np.arange(n)[part] % m
             for n, m, part in zip(self.shape, self.bank.shape, key[:2], strict=False)
         ]
-        patterns = self.bank[np.ix_(*map(np.atleast_1d, wanted))]
-        patterns = patterns[tuple(slice(None) if np.ndim(one) else 0 for one in wanted)]
+        patterns = self.bank[np.ix_(*map(np.atleast_1d, indices))]
+        patterns = patterns[tuple(slice(None) if np.ndim(index) else 0 for index in indices)]
         return patterns[(..., *key[2:])]
 
 
 def endless(scan: Scan) -> xr.Dataset:
-    """The recording, lazily; memory holds a few of its patterns."""
+    """The lazy recording; memory holds a few of its patterns."""
     bank = np.stack([row_of(BANK, row) for row in range(BANK.rows)])
     array = indexing.LazilyIndexedArray(Endless(bank, scan.shape))
     attrs = {"units": "count", "long_name": "counts"}
@@ -57,7 +57,7 @@ def endless(scan: Scan) -> xr.Dataset:
 
 
 def peak(gigabytes: float) -> tuple[float, float]:
-    """Peak memory after the imports and after ingesting a scan of that size [MB]."""
+    """Peak memory after the imports and after the ingest of a scan of that size [MB]."""
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.fourd.memory", str(gigabytes)],
         capture_output=True,
@@ -69,7 +69,7 @@ def peak(gigabytes: float) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Ingest a scan of so many gigabytes; print the peaks [MB]."""
+    """Ingest a scan of the given number of gigabytes and print the peaks [MB]."""
     from benchmarks.fourd.works import receipt
     from invae.config import ComputeConfig, IngestConfig
     from invae.readers.ingest import ingest_dataset

@@ -1,4 +1,4 @@
-"""The scan that is measured on: Poisson counts of a bright disc, 70 % zeros, from a seed."""
+"""The scan of the measurements: Poisson counts of a bright disc, 70 % zeros, from a seed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 
 SIDE = 192
-"""Of a pattern [pixel]."""
+"""Side of a pattern [pixel]."""
 DISC = 48.0
 """Radius of the bright-field disc [pixel]."""
 INSIDE, OUTSIDE = 1.2, 0.227
-"""Mean counts per pixel within the disc and beyond it, of which 70 % of all pixels stay empty."""
+"""Mean counts per pixel inside the disc and outside, with which 70 % of all pixels are empty."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """How many patterns, and from which seed."""
+    """Size and seed of the scan."""
 
     rows: int = 112
     columns: int = 120
@@ -28,7 +28,7 @@ class Scan:
 
     @property
     def n_bytes(self) -> int:
-        """Of 16 bit counts."""
+        """Size of the 16-bit counts [bytes]."""
         return 2 * self.rows * self.columns * SIDE * SIDE
 
 
@@ -45,7 +45,7 @@ def row_of(scan: Scan, row: int) -> np.ndarray:
 
 
 def write(scan: Scan, file: Path) -> None:
-    """The scan as a NumPy file."""
+    """Write the scan as a NumPy file."""
     values = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint16, shape=scan.shape)
     for row in range(scan.rows):
         values[row] = row_of(scan, row)

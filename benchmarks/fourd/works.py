@@ -1,4 +1,4 @@
-"""What is timed: copies, and what this package does with a scan in memory, in a file and in a store."""
+"""The timed work: copies, and the processing of a scan in memory, in a file and in a store."""
 
 import os
 import shutil
@@ -29,12 +29,12 @@ FROM_ZARR = {"zarr-python": "Zarr to six maps, zarr-python", "zarrs": "Zarr to s
 
 
 def detectors() -> Detectors:
-    """The masks, the same for all."""
+    """The same masks for all."""
     return Detectors(np.ones((SIDE, SIDE), bool), CENTRE, BANDS)
 
 
 def from_memory(scan: np.ndarray) -> dict[str, Work]:
-    """Six maps of the patterns (scan_y, scan_x, k_y, k_x) in memory, beside a copy of the same bytes."""
+    """Six maps of the patterns (scan_y, scan_x, k_y, k_x) in memory, and a copy of the same bytes."""
     patterns, masks = scan.reshape(-1, SIDE, SIDE), detectors()
     return {
         COPY: memory_copy(scan),
@@ -44,7 +44,7 @@ def from_memory(scan: np.ndarray) -> dict[str, Work]:
 
 
 def from_file(file: Path) -> Work:
-    """Six maps of a NumPy file that is read on the way."""
+    """Six maps of a NumPy file that is read meanwhile."""
 
     def work() -> None:
         _maps_of_rows(np.load(file, mmap_mode="r"), rows=8)
@@ -53,7 +53,7 @@ def from_file(file: Path) -> Work:
 
 
 def from_store(path: Path) -> dict[str, Work]:
-    """Six maps of a store, slab by slab, with each codec pipeline that is installed."""
+    """Six maps of a store, slab by slab, with each installed codec pipeline."""
 
     def with_pipeline(settings: dict[str, str]) -> Callable[[], None]:
         def work() -> None:
@@ -77,8 +77,8 @@ def _maps_of_rows(array: np.ndarray | zarr.Array, *, rows: int) -> None:
         maps_of(slab.reshape(-1, SIDE, SIDE), masks, threads=CORES)
 
 
-def taking_in(file: Path, folder: Path) -> dict[str, Work]:
-    """Ingest with everything that it makes in the same pass, beside a copy of the file."""
+def ingesting(file: Path, folder: Path) -> dict[str, Work]:
+    """Ingest with all maps of its pass, and a copy of the file."""
 
     def copy() -> None:
         shutil.copyfile(file, folder / "copy.npy")
@@ -89,14 +89,14 @@ def taking_in(file: Path, folder: Path) -> dict[str, Work]:
 
 
 def store_of(file: Path, target: Path) -> None:
-    """The scan as recording.zarr."""
+    """Store the scan as recording.zarr."""
     ingest(
         [file], target, config=IngestConfig(), receipt=receipt("ingest"), compute=ComputeConfig()
     )
 
 
 def encoding(device: str) -> Work:
-    """Latents of 4,096 patterns of 64² by an rVAE with exact rotation, of untrained weights."""
+    """Latent variables of 4,096 patterns of 64² from an untrained rVAE with exact rotation."""
     rng = np.random.default_rng(0)
     patterns = rng.poisson(1.0, (N_ENCODED, ENCODED_SIDE, ENCODED_SIDE)).astype(np.float32)
     training = {"epochs": 1, "held_out": 0.0}

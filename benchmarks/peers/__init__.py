@@ -1,1 +1,1 @@
-"""Public autoencoders run beside ours, each in an environment of its own, on the same arrays."""
+"""Public autoencoders for comparison, each in an environment of its own, on the same arrays."""

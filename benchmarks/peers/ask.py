@@ -1,4 +1,4 @@
-"""A peer's training in an environment of its own: arrays and settings go in as files, latents and times come out."""
+"""A peer's training in its own environment: arrays and settings are passed as files, latent variables and times are returned."""
 
 import json
 import os
@@ -31,7 +31,7 @@ SCRIPTS: Mapping[str, tuple[Environment, str]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """How a peer trains; what is not here is its default."""
+    """How a peer trains; other settings have its defaults."""
 
     epochs: int
     latent_dim: int = 2
@@ -39,55 +39,55 @@ class Request:
     translation: bool = True
     batch_size: int = 100
     rotation_prior: float = np.pi / 2
-    """Of AtomAI, as in the example of its documentation; its default of 0.1 rad forbids large turns [rad]."""
+    """Of AtomAI, as in the example of its documentation; its default of 0.1 rad prevents large rotations [rad]."""
     translation_prior: float = 0.1
     """Default of both [half the side]."""
     sampler: str = "bernoulli"
-    """Of pyroVED, its default; `gaussian` where values leave 0–1."""
+    """Of pyroVED, its default; `gaussian` for values outside 0–1."""
     seed: int = 0
     threads: int = 1
     trace: bool = False
-    """Look at the probe's angles after every epoch."""
+    """Whether the angles of the probe images are encoded after every epoch."""
     cpu_seconds: float = 3600.0
-    """Training ends with the epoch in which this is passed [s of processor time]."""
+    """The training ends with the epoch in which this time is exceeded [s of processor time]."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out."""
+    """The result of a peer."""
 
     latents: Mapping[str, np.ndarray]
-    """Of the probe: `angle`, `shift`, `content`, `content_sd`, `class`."""
+    """Of the probe images: `angle`, `shift`, `content`, `content_sd`, `class`."""
     angles: np.ndarray
     """(epoch, probe) [rad]; empty without a trace."""
     wall: np.ndarray
-    """Since the start, at the end of every epoch [s]."""
+    """Time since the start at the end of every epoch [s]."""
     cpu: np.ndarray
 
 
 def ask(peer: str, request: Request, images: np.ndarray, probe: np.ndarray) -> Answer:
-    """Train a peer on images (n, y, x) and encode the probe with it.
+    """Train a peer on images (n, y, x) and encode the probe images with it.
 
     Raises:
-        subprocess.CalledProcessError: The peer failed; its own message stands above.
+        subprocess.CalledProcessError: If the peer fails; its own message is printed above.
     """
     with tempfile.TemporaryDirectory(prefix="invae-peer-") as folder:
         arrays, result = Path(folder, "arrays.npz"), Path(folder, "answer.npz")
         np.savez(arrays, images=np.float32(images), probe=np.float32(probe))
-        asked = Path(folder, "request.json")
-        asked.write_text(
+        request_file = Path(folder, "request.json")
+        request_file.write_text(
             json.dumps({**asdict(request), "arrays": str(arrays), "answer": str(result)})
         )
-        _run(peer, asked, threads=request.threads)
-        with np.load(result) as found:
-            values = dict(found)
+        _run(peer, request_file, threads=request.threads)
+        with np.load(result) as arrays_of_peer:
+            values = dict(arrays_of_peer)
     latents = {n: v for n, v in values.items() if n not in ("angles", "wall", "cpu")}
     return Answer(latents, values["angles"], values["wall"], values["cpu"])
 
 
 @dataclass(frozen=True)
 class ScanRequest:
-    """What a peer does with the file of a 4D-STEM scan."""
+    """The work of a peer on the file of a 4D-STEM scan."""
 
     file: str
     """A NumPy file (scan_y, scan_x, k_y, k_x)."""
@@ -101,22 +101,22 @@ class ScanRequest:
 
 
 def ask_scan(peer: str, request: ScanRequest) -> dict[str, Times]:
-    """Times of what a peer does with a scan, by name, turn by turn, beside a copy of the scan in memory.
+    """Times of a peer's work on a scan, by name and turn by turn, together with a copy of the scan in memory.
 
     Raises:
-        subprocess.CalledProcessError: The peer failed; its own message stands above.
+        subprocess.CalledProcessError: If the peer fails; its own message is printed above.
     """
     with tempfile.TemporaryDirectory(prefix="invae-peer-") as folder:
-        asked, result = Path(folder, "request.json"), Path(folder, "answer.json")
-        asked.write_text(json.dumps({**asdict(request), "answer": str(result)}))
-        _run(peer, asked, threads=request.workers)
+        request_file, result = Path(folder, "request.json"), Path(folder, "answer.json")
+        request_file.write_text(json.dumps({**asdict(request), "answer": str(result)}))
+        _run(peer, request_file, threads=request.workers)
         return {name: Times(**times) for name, times in json.loads(result.read_text()).items()}
 
 
-def _run(peer: str, asked: Path, *, threads: int) -> None:
+def _run(peer: str, request_file: Path, *, threads: int) -> None:
     environment, module = SCRIPTS[peer]
     subprocess.run(
-        [str(make(environment)), "-m", module, str(asked)],
+        [str(make(environment)), "-m", module, str(request_file)],
         check=True,
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": str(threads), "MPLBACKEND": "Agg"},

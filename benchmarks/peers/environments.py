@@ -1,7 +1,7 @@
-"""Environments of the peers: outside our own, made once, in a folder that git ignores.
+"""Environments of the peers: separate from ours, made once, in a folder ignored by git.
 
-AtomAI and pyroVED want torchvision for a grid of pictures and for networks that are not measured here; a module of that name without
-content stands in for it.
+AtomAI and pyroVED import torchvision for a grid of images and for networks that are not measured here; an empty module of that name
+replaces it.
 """
 
 import subprocess
@@ -14,19 +14,19 @@ FOLDER = Path(__file__).parent / ".envs"
 
 @dataclass(frozen=True)
 class Environment:
-    """What one peer needs."""
+    """The environment of one peer."""
 
     name: str
     package: str
-    """Pinned."""
+    """Package with its version."""
     needs: tuple[str, ...] = ()
-    """What is installed before it."""
+    """Packages installed before it."""
     whole: bool = True
-    """With its own dependencies; without them where some are not to be had, and a stand-in takes their place."""
+    """Whether its own dependencies are installed; without them where some are unavailable and are replaced by a stub."""
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The interpreter of the environment."""
         return FOLDER / self.name / "bin" / "python"
 
 
@@ -56,14 +56,14 @@ TORCHVISION = {
     "utils.py": "def make_grid(*args, **options):\n    raise NotImplementedError\n",
     "models.py": "mobilenet_v2 = resnet50 = vgg16 = None\n",
 }
-"""A stand-in: names that are imported and never called here."""
+"""A stub with the imported names, which are never called here."""
 
 
 def make(environment: Environment) -> Path:
-    """The interpreter of a peer's environment; made if it is not there.
+    """The interpreter of a peer's environment, which is created if necessary.
 
     Raises:
-        subprocess.CalledProcessError: pip or venv failed.
+        subprocess.CalledProcessError: If pip or venv fails.
     """
     done = FOLDER / environment.name / ".installed"
     if not done.exists():
@@ -75,12 +75,12 @@ def make(environment: Environment) -> Path:
         else:
             subprocess.run([*pip, *environment.needs], check=True)
             subprocess.run([*pip, "--no-deps", environment.package], check=True)
-            _stand_in(folder)
+            _write_stub(folder)
         done.touch()
     return environment.python
 
 
-def _stand_in(folder: Path) -> None:
+def _write_stub(folder: Path) -> None:
     packages = next(folder.glob("lib/python*/site-packages"))
     for name, text in TORCHVISION.items():
         path = packages / "torchvision" / name
@@ -89,7 +89,7 @@ def _stand_in(folder: Path) -> None:
 
 
 def main() -> None:
-    """Make those named on the command line, or all of them."""
+    """Create the environments named on the command line, or all of them."""
     names = sys.argv[1:] or [environment.name for environment in ENVIRONMENTS]
     for environment in ENVIRONMENTS:
         if environment.name in names:

@@ -11,7 +11,7 @@ from benchmarks.peers.watch import Latents, Request, TimeIsUp, Watch, answer, na
 
 
 def train(request: Request, images: np.ndarray, probe: np.ndarray) -> Latents:
-    """The latents of the probe, during the training and after it."""
+    """The latent variables of the probe images, during the training and after it."""
     translation = request["translation"]
     options = {"latent_dim": request["latent_dim"], "translation": translation}
     size, seed = images.shape[1:], request["seed"]

@@ -14,7 +14,7 @@ from benchmarks.timing import Work
 
 @contextmanager
 def works(request: Request) -> Iterator[dict[str, Work]]:
-    """What is timed, by name; the workers end with it."""
+    """The timed work, by name; the workers end with it."""
     with lt.Context.make_with("dask", cpus=request["workers"], gpus=0) as context:
         yield _analyses(context, request)
 
@@ -38,10 +38,10 @@ def _analyses(context: Any, request: Request) -> dict[str, Work]:
 
 
 def processor_seconds() -> float:
-    """Of this process and its workers [s]."""
+    """Processor time of this process and its workers [s]."""
     own = psutil.Process()
     times = [process.cpu_times() for process in (own, *own.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    return sum(time.user + time.system for time in times)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from benchmarks.timing import Work
 
 @contextmanager
 def works(request: Request) -> Iterator[dict[str, Work]]:
-    """What is timed, by name; the patterns are in memory beforehand."""
+    """The timed work, by name; the patterns are in memory beforehand."""
     cube = py4DSTEM.DataCube(data=np.load(request["file"]))
     for name, size in (("Q", 1.0), ("R", 1.0)):
         getattr(cube.calibration, f"set_{name}_pixel_size")(size)

@@ -13,7 +13,7 @@ from benchmarks.peers.watch import Latents, Request, TimeIsUp, Watch, answer, na
 
 
 def train(request: Request, images: np.ndarray, probe: np.ndarray) -> Latents:
-    """The latents of the probe, during the training and after it."""
+    """The latent variables of the probe images, during the training and after it."""
     translation, n_classes = request["translation"], request["n_classes"]
     options = {
         "invariances": ["r", "t"] if translation else ["r"],
@@ -32,8 +32,8 @@ def train(request: Request, images: np.ndarray, probe: np.ndarray) -> Latents:
 
     def encode() -> Latents:
         mean, sd, *classes = model.encode(torch.from_numpy(probe))
-        found = torch.nn.functional.one_hot(classes[0], n_classes) if classes else None
-        return named(mean, sd, found, translation=translation)
+        one_hot = torch.nn.functional.one_hot(classes[0], n_classes) if classes else None
+        return named(mean, sd, one_hot, translation=translation)
 
     watch = Watch(request, encode)
     with suppress(TimeIsUp):
@@ -44,7 +44,7 @@ def train(request: Request, images: np.ndarray, probe: np.ndarray) -> Latents:
 
 
 def scale(epoch: int, *, joint: bool) -> float | list[float]:
-    """Weight of the KL divergence: that of pyroVED's own example for joint models, else 1."""
+    """Weight of the KL divergence: that of pyroVED's own example for joint models, otherwise 1."""
     if not joint:
         return 1.0
     return [40.0 if epoch < 10 else max(3.0, 40 - 37 * (epoch - 10) / 39), 3.0]

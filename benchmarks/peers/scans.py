@@ -1,4 +1,4 @@
-"""What peers do with the file of a scan, timed; runs in their environments, so NumPy is all it knows."""
+"""Timed work of peers on the file of a scan; runs in their environments and needs only NumPy."""
 
 import json
 import sys
@@ -28,11 +28,11 @@ def answer(
     *,
     cpu: Callable[[], float] = time.process_time,
 ) -> None:
-    """Read the request whose path stands on the command line, time the works beside a copy of the scan, write the times."""
+    """Read the request named on the command line, time the work and a copy of the scan, write the times."""
     with open(sys.argv[1], encoding="utf-8") as stream:
         request = json.load(stream)
     copy = memory_copy(np.load(request["file"]))
     with works(request) as theirs:
-        taken = in_turns({COPY: copy, **theirs}, turns=request["turns"], cpu=cpu)
+        all_times = in_turns({COPY: copy, **theirs}, turns=request["turns"], cpu=cpu)
     with open(request["answer"], "w", encoding="utf-8") as stream:
-        json.dump({name: asdict(times) for name, times in taken.items()}, stream)
+        json.dump({name: asdict(times) for name, times in all_times.items()}, stream)

@@ -1,4 +1,4 @@
-"""What is noted while a peer trains; runs in the peers' environments, so NumPy is all it knows."""
+"""Records of a peer's training; runs in the peers' environments and needs only NumPy."""
 
 import json
 import sys
@@ -15,11 +15,11 @@ Train = Callable[[Request, np.ndarray, np.ndarray], Latents]
 
 
 class TimeIsUp(Exception):
-    """The processor time given is over."""
+    """The processor time is used up."""
 
 
 class Watch:
-    """Times every epoch and looks at the probe's angles on the way; the look itself is not counted."""
+    """Times every epoch and encodes the probe images meanwhile; the encoding is not counted."""
 
     def __init__(self, request: Request, encode: Callable[[], Latents]) -> None:
         self.request, self.encode = request, encode
@@ -29,10 +29,10 @@ class Watch:
         self._began = (time.perf_counter(), time.process_time())
 
     def epoch(self) -> None:
-        """Note an epoch.
+        """Record an epoch.
 
         Raises:
-            TimeIsUp: The processor time is over.
+            TimeIsUp: If the processor time is used up.
         """
         wall, cpu = time.perf_counter(), time.process_time()
         self.wall.append(wall - self._began[0])
@@ -41,17 +41,17 @@ class Watch:
             self.angles.append(self.encode()["angle"])
         if self.cpu[-1] > self.request["cpu_seconds"]:
             raise TimeIsUp
-        looked = (time.perf_counter() - wall, time.process_time() - cpu)
-        self._began = (self._began[0] + looked[0], self._began[1] + looked[1])
+        encoding = (time.perf_counter() - wall, time.process_time() - cpu)
+        self._began = (self._began[0] + encoding[0], self._began[1] + encoding[1])
 
     def answer(self) -> Latents:
-        """Seconds since the start at the end of every epoch, the angles then, and the latents now."""
+        """Times since the start at the end of every epoch, the angles at these times, and the final latent variables."""
         times = {"wall": np.array(self.wall), "cpu": np.array(self.cpu)}
         return {**times, "angles": np.array(self.angles), **self.encode()}
 
 
 def named(mean: Any, sd: Any, weights: Any, *, translation: bool) -> Latents:
-    """Latents by our names: a peer puts the angle first, then the shift if there is one, then the content."""
+    """Latent variables by our names: a peer returns the angle, then the shift if there is one, then the content."""
     mean, sd = np.asarray(mean), np.asarray(sd)
     n_coords = 3 if translation else 1
     return {
@@ -64,7 +64,7 @@ def named(mean: Any, sd: Any, weights: Any, *, translation: bool) -> Latents:
 
 
 def answer(train: Train) -> None:
-    """Read the request whose path stands on the command line, train, write the answer."""
+    """Read the request named on the command line, train, write the answer."""
     with open(sys.argv[1], encoding="utf-8") as stream:
         request = json.load(stream)
     torch.set_num_threads(request["threads"])

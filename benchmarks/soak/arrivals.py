@@ -1,4 +1,4 @@
-"""How long it takes from the arrival of a file until its run is in state Running."""
+"""Time from the arrival of a file until its run is in the state Running."""
 
 import statistics
 import time
@@ -14,22 +14,22 @@ from benchmarks.soak.page import Row
 
 TABLE = "arrivals"
 SOON = 15.0
-"""With the accelerator [s]."""
+"""Longest time with `glances` [s]."""
 INTERVALS = 2
-"""Without it."""
+"""Longest time without `glances`, in intervals between scans."""
 PATIENCE = 300.0
 STEP_SECONDS = 0.5
 
 
 def measured(n: int, folder: Path, *, interval: float, seed: int) -> list[Row]:
-    """A row with the folder looked at every second, and one with nothing but scans every `interval` [s]."""
+    """A row with the folder looked at every second, and one with only scans every `interval` [s]."""
     quick = delays(n, folder / "glances", settings=(), seed=seed)
     scans = (f"interval={interval:g}", "glances=no")
     slow = delays(n, folder / "scans", settings=scans, seed=seed, interval=interval)
     return [
         row("the folder is looked at every second", quick, SOON, f"< {SOON:g} s"),
         row(
-            f"nothing but scans, every {interval:g} s",
+            f"only scans, every {interval:g} s",
             slow,
             INTERVALS * interval,
             "< two intervals",
@@ -37,10 +37,10 @@ def measured(n: int, folder: Path, *, interval: float, seed: int) -> list[Row]:
     ]
 
 
-def row(what: str, seconds: Sequence[float], most: float, words: str) -> Row:
-    """Median and worst of some times [s], against the most that is allowed."""
-    found = f"median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s"
-    return Row(what, found, words, max(seconds) < most)
+def row(what: str, seconds: Sequence[float], limit: float, words: str) -> Row:
+    """Median and worst of some times [s], compared with the allowed time."""
+    result = f"median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s"
+    return Row(what, result, words, max(seconds) < limit)
 
 
 def delays(
@@ -49,28 +49,28 @@ def delays(
     """Times from arrival to Running of small recordings, one after another [s].
 
     Args:
-        n: number of recordings.
-        folder: for everything.
-        settings: how it is watched.
-        seed: of the recordings, and of the moments at which they arrive.
-        interval: between scans; arrivals are spread over it [s].
+        n: Number of recordings.
+        folder: Folder of all files.
+        settings: Settings of the watcher.
+        seed: Seed of the recordings and of their arrival times.
+        interval: Time between scans, over which arrivals are spread [s].
     """
     folder.mkdir()
     machine, random = Machine(folder, at_once=2, settings=settings), np.random.default_rng(seed)
     try:
         machine.start()
-        found = []
+        times = []
         for number in range(n):
             time.sleep(random.uniform(0, interval))
             drop = recordings.Drop(f"arrival_{number}.npy", "good", 0.0, seed * 1000 + number)
-            found.append(_delay(drop, machine))
-        return found
+            times.append(_delay(drop, machine))
+        return times
     finally:
         machine.close()
 
 
 def _delay(drop: recordings.Drop, machine: Machine) -> float:
-    """Let one arrive, wait until its run is over, and say when it began."""
+    """Write a recording, wait until its run has ended, and return the time until its start."""
     recordings.write(drop, [drop], machine.box)
     arrived, end = time.time(), time.monotonic() + PATIENCE
     while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""PostgreSQL from Debian's packages: a database for one server, on a free port of the loopback, gone afterwards."""
+"""PostgreSQL from Debian's packages: a temporary database for one server, on a free port of the loopback."""
 
 import os
 import pwd
@@ -16,32 +16,32 @@ from invae.errors import MachineError
 
 DEBIAN = Path("/usr/lib/postgresql")
 NAME = "prefect"
-"""Of the database and of its user."""
+"""Name of the database and of its user."""
 PATIENCE = 240.0
-"""For a database that begins to answer on a busy machine [s]."""
+"""Longest wait for the first answer of the database on a busy machine [s]."""
 
 
 def program(name: str) -> str:
-    """Where a program of PostgreSQL is.
+    """The path of a program of PostgreSQL.
 
     Raises:
-        MachineError: if it is not installed.
+        MachineError: If it is not installed.
     """
     debian = sorted(DEBIAN.glob(f"*/bin/{name}"))
-    found = str(debian[-1]) if debian else shutil.which(name)
-    if found is None:
+    path = str(debian[-1]) if debian else shutil.which(name)
+    if path is None:
         raise MachineError(
-            f"PostgreSQL is not here ({name}); install Debian's package postgresql, or take SQLite"
+            f"PostgreSQL is not installed ({name}); install Debian's package postgresql, or use SQLite"
         )
-    return found
+    return path
 
 
 @contextmanager
 def postgresql(password: str = "a secret: with @ and /") -> Iterator[Mapping[str, str]]:
-    """What a Prefect server has to be told to keep its record there: settings by their names in the environment.
+    """Settings of a Prefect server that stores its database there, by their names in the environment.
 
     Raises:
-        MachineError: if PostgreSQL is not installed, or does not answer.
+        MachineError: If PostgreSQL is not installed, or does not answer.
     """
     initdb, postgres, psql = map(program, ("initdb", "postgres", "psql"))
     folder, user = Path(tempfile.mkdtemp(prefix="invae-postgresql-")), _not_root()
@@ -50,10 +50,10 @@ def postgresql(password: str = "a secret: with @ and /") -> Iterator[Mapping[str
         (folder / "password").write_text(password)
         if user:
             shutil.chown(folder, user)
-        made = ["-D", f"{folder}/data", "-U", NAME, "--auth=scram-sha-256", "--encoding=UTF8"]
-        words = [initdb, *made, "--pwfile", f"{folder}/password"]
+        options = ["-D", f"{folder}/data", "-U", NAME, "--auth=scram-sha-256", "--encoding=UTF8"]
+        command = [initdb, *options, "--pwfile", f"{folder}/password"]
         subprocess.run(
-            words, user=user, cwd=folder, env=environment, check=True, capture_output=True
+            command, user=user, cwd=folder, env=environment, check=True, capture_output=True
         )
         port = _free_port()
         with _running(postgres, port, folder, user=user, environment=environment):
@@ -67,10 +67,10 @@ def postgresql(password: str = "a secret: with @ and /") -> Iterator[Mapping[str
 def _running(
     postgres: str, port: str, folder: Path, *, user: str | None, environment: Mapping[str, str]
 ) -> Iterator[None]:
-    words = ["-D", f"{folder}/data", "-p", port, "-k", str(folder), "-h", "127.0.0.1"]
+    options = ["-D", f"{folder}/data", "-p", port, "-k", str(folder), "-h", "127.0.0.1"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [postgres, *words],
+            [postgres, *options],
             user=user,
             cwd=folder,
             env=environment,
@@ -82,20 +82,22 @@ def _running(
     try:
         yield
     finally:
-        process.send_signal(signal.SIGQUIT)  # at once: nobody needs what is in it
+        process.send_signal(signal.SIGQUIT)  # at once: its content is not needed any more
         process.wait()
 
 
 def _make_database(psql: str, port: str, environment: Mapping[str, str]) -> None:
-    words = [psql, "-h", "127.0.0.1", "-p", port, "-U", NAME, "postgres"]
+    command = [psql, "-h", "127.0.0.1", "-p", port, "-U", NAME, "postgres"]
     end = time.monotonic() + PATIENCE
     while True:
-        asked = [*words, "-c", f"create database {NAME}"]
-        answer = subprocess.run(asked, env=environment, capture_output=True, text=True)
+        create = [*command, "-c", f"create database {NAME}"]
+        answer = subprocess.run(create, env=environment, capture_output=True, text=True)
         if not answer.returncode:
             return
         if time.monotonic() > end:
-            raise MachineError(f"PostgreSQL does not answer: {answer.stderr.strip()[-200:]}")
+            raise MachineError(
+                f"PostgreSQL does not answer: {answer.stderr.strip()[-200:]}; check its log"
+            )
         time.sleep(0.2)
 
 
@@ -111,7 +113,7 @@ def _free_port() -> str:
 
 
 def _not_root() -> str | None:
-    """PostgreSQL refuses to run as root: somebody else who is known here."""
+    """Another user of this machine, since PostgreSQL refuses to run as root."""
     if os.geteuid():
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

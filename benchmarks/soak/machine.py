@@ -1,4 +1,4 @@
-"""`invae serve` as a process of its own: started, killed, started again, and measured while it works."""
+"""`invae serve` as a separate process: started, killed, restarted, and measured while it works."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ TINY = {
     "report": {"dpi": 50},
     "compute": {"device": "cpu", "workers": 1},
 }
-"""The smallest science there is."""
+"""The smallest configuration."""
 WARM = "warm process"
 PARTS = {
     "invae serve": "flows.cli.main",
@@ -36,9 +36,9 @@ PARTS = {
     "runner": "flows.service.runner",
     WARM: "flows.service.warm",
 }
-"""Parts of what serves, and their modules; the runs are copies of the last one."""
+"""Parts of the service and their modules; runs are copies of the last part."""
 SERVES = "watch it at"
-"""What it says when it has started."""
+"""Output that shows that the service has started."""
 SAMPLE_SECONDS = 2.0
 PATIENCE = 300.0
 
@@ -48,25 +48,25 @@ class Sample:
     """Memory and open files of one part at one moment."""
 
     life: int
-    """How often it had been started before."""
+    """Number of earlier starts."""
     instant: float
     part: str
     megabytes: float
     handles: int
     busy: float = 0.0
-    """Time on a processor so far, with that of all that it has started and that has ended [s]."""
+    """Processor time so far, including that of all processes that it started and that have ended [s]."""
 
 
 @dataclass
 class Machine:
-    """What serves one watched folder; its server's record outlives it."""
+    """A service for one watched folder; the database of its server outlives it."""
 
     folder: Path
     at_once: int
     settings: Sequence[str] = ("settle=2",)
-    """How it is watched."""
+    """Settings of the watcher."""
     database: Mapping[str, str] = field(default_factory=dict)
-    """What the server is told of its database; SQLite if nothing."""
+    """Settings of the server's database; SQLite if empty."""
     port: int = 0
     lives: int = 0
     samples: list[Sample] = field(default_factory=list)
@@ -82,12 +82,12 @@ class Machine:
 
     @property
     def box(self) -> Path:
-        """Where recordings arrive."""
+        """Folder in which recordings arrive."""
         return self.folder / "box"
 
     @property
     def out(self) -> Path:
-        """Where results go."""
+        """Folder of the results."""
         return self.folder / "out"
 
     @property
@@ -96,68 +96,68 @@ class Machine:
         return f"http://127.0.0.1:{self.port}/api"
 
     def start(self) -> None:
-        """Start it, and return when it carries out runs."""
-        places = ["--watch", str(self.box), "--out", str(self.out), "--port", str(self.port)]
-        words = ["serve", *places, "--config", str(self.folder / "soak.yaml")]
-        words += ["--at-once", str(self.at_once)]
-        words += [word for setting in self.settings for word in ("--set", setting)]
+        """Start the service, and return when it executes runs."""
+        paths = ["--watch", str(self.box), "--out", str(self.out), "--port", str(self.port)]
+        arguments = ["serve", *paths, "--config", str(self.folder / "soak.yaml")]
+        arguments += ["--at-once", str(self.at_once)]
+        arguments += [word for setting in self.settings for word in ("--set", setting)]
         own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
         own |= {**self.database, "PREFECT_HOME": str(self.folder / "prefect")}
         log = (self.folder / f"serve-{self.lives}.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli.main", *words],
+            [sys.executable, "-m", "flows.cli.main", *arguments],
             env=own,
             stdout=log,
             stderr=log,
         )
         log.close()
         end = time.monotonic() + PATIENCE
-        while SERVES not in (said := Path(log.name).read_text(errors="replace")):
+        while SERVES not in (output := Path(log.name).read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"invae serve did not start: {said.strip()[-1000:]}")
+                raise RuntimeError(f"invae serve did not start: {output.strip()[-1000:]}")
             time.sleep(0.2)
 
     @property
     def answers(self) -> bool:
-        """Whether its server does."""
+        """Whether its server answers."""
         try:
             return httpx.get(f"{self.api}/health", timeout=5).is_success
         except httpx.TransportError:
             return False
 
     def end(self, number: signal.Signals) -> None:
-        """End it by a signal, and wait until nothing of it is left."""
+        """End the service by a signal, and wait until all of its processes have ended."""
         assert self._process is not None
         started = psutil.Process(self._process.pid).children(recursive=True)
         self._process.send_signal(number)
         self._process.wait()
         _, alive = psutil.wait_procs(started, timeout=PATIENCE)
         if alive:
-            raise RuntimeError(f"still there after {number.name}: {alive}")
+            raise RuntimeError(f"still running after {number.name}: {alive}")
         self.lives += 1
 
     def close(self) -> None:
-        """End it for good, however it stands."""
+        """End the service for good, whatever its state."""
         self._over.set()
         if self._process is not None and self._process.poll() is None:
-            self.end(signal.SIGTERM)  # ctrl-C is ignored by what was started in the background
+            self.end(signal.SIGTERM)  # processes started in the background ignore ctrl-C
 
     def runs(self) -> list[dict[str, Any]]:
-        """All runs of recordings that the server knows, each with the moment at which it had a place."""
-        found: list[dict[str, Any]] = []
+        """All runs of recordings on the server, each with the time at which its process was started."""
+        runs: list[dict[str, Any]] = []
         while True:
-            wanted = {"flows": {"name": {"any_": ["process"]}}, "limit": 200, "offset": len(found)}
-            wanted["sort"] = "ID_DESC"
-            answer = httpx.post(f"{self.api}/flow_runs/filter", json=wanted, timeout=60)
+            query = {"flows": {"name": {"any_": ["process"]}}, "limit": 200, "offset": len(runs)}
+            query["sort"] = "ID_DESC"
+            answer = httpx.post(f"{self.api}/flow_runs/filter", json=query, timeout=60)
             answer.raise_for_status()
-            found += [{**run, "pending": self._pending(run)} for run in answer.json()]
+            runs += [{**run, "pending": self._pending(run)} for run in answer.json()]
             if len(answer.json()) < 200:
-                return found
+                return runs
 
     def _pending(self, run: Mapping[str, Any]) -> str:
-        """When a run had a place the last time, and its process was started."""
-        wanted = {"flow_run_id": run["id"]}
-        answer = httpx.get(f"{self.api}/flow_run_states/", params=wanted, timeout=60)
+        """The last time at which a process was started for a run."""
+        query = {"flow_run_id": run["id"]}
+        answer = httpx.get(f"{self.api}/flow_run_states/", params=query, timeout=60)
         answer.raise_for_status()
         times = [state["timestamp"] for state in answer.json() if state["type"] == "PENDING"]
         return max(times, default=run["created"])
@@ -168,18 +168,19 @@ class Machine:
                 self.samples += self._sampled(self._process.pid)
 
     def _sampled(self, pid: int) -> list[Sample]:
-        found = []
-        with suppress(psutil.Error):  # it ends just now
-            whole = psutil.Process(pid)
-            for one in (whole, *whole.children(recursive=True)):
+        samples = []
+        with suppress(psutil.Error):  # the process may end at this moment
+            service = psutil.Process(pid)
+            for process in (service, *service.children(recursive=True)):
                 with suppress(psutil.Error):
-                    found += self._sample(one)
-        return found
+                    samples += self._sample(process)
+        return samples
 
-    def _sample(self, one: psutil.Process) -> list[Sample]:
-        words = one.cmdline()
+    def _sample(self, process: psutil.Process) -> list[Sample]:
+        words = process.cmdline()
         part = next((name for name, module in PARTS.items() if module in words), None)
-        if part is None or one.name() == RUN_NAME:
+        if part is None or process.name() == RUN_NAME:
             return []
-        size, busy = one.memory_info().rss / 1e6, one.cpu_times()[: 4 if part == WARM else 2]
-        return [Sample(self.lives, time.monotonic(), part, size, one.num_fds(), sum(busy))]
+        size, times = process.memory_info().rss / 1e6, process.cpu_times()
+        busy = sum(times[: 4 if part == WARM else 2])
+        return [Sample(self.lives, time.monotonic(), part, size, process.num_fds(), busy)]

@@ -12,15 +12,15 @@ class Row:
     """One line of a table."""
 
     what: str
-    found: str
-    wanted: str = ""
+    result: str
+    goal: str = ""
     reached: bool = True
 
 
 def table(rows: Sequence[Row], remark: str) -> str:
-    """The table in Markdown, and what it was measured on."""
-    lines = [remark, "", "| what | found | wanted |", "| --- | --- | --- |"]
+    """The table in Markdown and the conditions of its measurement."""
+    lines = [remark, "", "| what | result | goal |", "| --- | --- | --- |"]
     for row in rows:
-        wanted = row.wanted if row.reached else f"{row.wanted} — **missed**"
-        lines.append(f"| {row.what} | {row.found} | {wanted} |")
+        goal = row.goal if row.reached else f"{row.goal} — **missed**"
+        lines.append(f"| {row.what} | {row.result} | {goal} |")
     return "\n".join(lines) + "\n"

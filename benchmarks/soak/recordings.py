@@ -1,4 +1,4 @@
-"""What is dropped into the watched folder, when, and what must become of it."""
+"""The recordings of the soak: their content, their times, and their expected outcomes."""
 
 import shutil
 import time
@@ -24,7 +24,7 @@ class Drop:
     name: str
     fate: Fate
     seconds: float
-    """After the first one."""
+    """Time after the first recording [s]."""
     seed: int
 
 
@@ -50,7 +50,7 @@ KINDS: Mapping[str, Callable[[Path, np.ndarray], object]] = {
     ".tif": tifffile.imwrite,
     ".nc": _netcdf,
 }
-"""How recordings are written, by suffix."""
+"""Writers of recordings, by extension."""
 
 BREAKAGES: Sequence[Callable[[bytes], bytes]] = (
     lambda whole: whole[: len(whole) // 2],
@@ -58,16 +58,16 @@ BREAKAGES: Sequence[Callable[[bytes], bytes]] = (
     lambda _: b"this is no recording",
     lambda whole: bytes(reversed(whole)),
 )
-"""What is wrong with a broken file: cut off, empty, of another kind, garbled."""
+"""Defects of a broken file: truncated, empty, of another kind, garbled."""
 
 
 def planned(n: int, *, gap: float, seed: int) -> list[Drop]:
     """Recordings of mixed kinds at random times, some broken, some copies of earlier ones.
 
     Args:
-        n: number of files.
-        gap: mean time between two [s].
-        seed: of times, kinds and fates.
+        n: Number of files.
+        gap: Mean time between two files [s].
+        seed: Seed of times, kinds and outcomes.
     """
     random = np.random.default_rng(seed)
     n_broken, n_copies = max(1, round(n * BROKEN_SHARE)), max(1, round(n * COPY_SHARE))
@@ -85,7 +85,7 @@ def planned(n: int, *, gap: float, seed: int) -> list[Drop]:
 
 
 def write(drop: Drop, drops: Sequence[Drop], box: Path) -> None:
-    """Let a file arrive: in two pieces, as an instrument writes it; a copy is copied."""
+    """Write a file in two pieces, as an instrument does; a copy is copied."""
     path, hidden = box / drop.name, box / f".{drop.name}"
     first = next(d for d in drops if d.seed == drop.seed)
     if drop.fate == "copy":

@@ -1,1 +1,1 @@
-"""Training on a set larger than memory, beside training on the same set in memory."""
+"""Training on a set larger than memory, compared with training on the same set in memory."""

@@ -1,4 +1,4 @@
-"""The set that is trained on: a store of patterns from a seed, of any number, made shard by shard."""
+"""The training set: a store of any number of patterns from a seed, made shard by shard."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from invae.descriptors.layout import lay_out_patches
 from invae.storage import store
 
 SIDE = 64
-"""Of a patch [pixel]."""
+"""Side of a patch [pixel]."""
 ARMS = 3
 FAINT, BRIGHT = 2.0, 20.0
 """Expected counts of a pixel between the arms and on them."""
@@ -21,19 +21,19 @@ FAINT, BRIGHT = 2.0, 20.0
 
 @dataclass(frozen=True)
 class PatchSet:
-    """How many patches, and from which seed."""
+    """Size and seed of the set."""
 
     n_sites: int = 27_328
     seed: int = 0
 
     @property
     def n_bytes(self) -> int:
-        """In memory: 4 bytes of a value and 1 of its mask."""
+        """Size in memory: 4 bytes per value and 1 for its mask."""
         return 5 * self.n_sites * SIDE * SIDE
 
 
 def piece_of(patches: PatchSet, start: int, n_sites: int) -> np.ndarray:
-    """Counts (site, channel, y, x) of three-armed patterns at any angle; other numbers for every `start`."""
+    """Counts (site, channel, y, x) of three-armed patterns at random angles; different for every `start`."""
     rng = np.random.default_rng([patches.seed, start])
     y, x = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
     angle = rng.uniform(-np.pi, np.pi, (n_sites, 1, 1))
@@ -43,7 +43,7 @@ def piece_of(patches: PatchSet, start: int, n_sites: int) -> np.ndarray:
 
 
 def write(patches: PatchSet, path: Path) -> None:
-    """The set as a descriptor store, a corner of each patch masked; on the disk, not only on its way there."""
+    """Write the set as a descriptor store with a corner of each patch masked, and flush it to the disk."""
     coords = xr.Dataset(
         coords={
             dims.SITE: np.arange(patches.n_sites),
@@ -52,16 +52,16 @@ def write(patches: PatchSet, path: Path) -> None:
             dims.PATCH_X: np.arange(SIDE) - (SIDE - 1) / 2,
         }
     )
-    made = receipt("describe")
-    growing = store.begin(path, made.key)
-    shard = lay_out_patches(growing, coords)
+    describe_receipt = receipt("describe")
+    partial = store.begin(path, describe_receipt.key)
+    shard = lay_out_patches(partial, coords)
     for block in store.blocks(patches.n_sites, shard):
         values = piece_of(patches, block.start, block.stop - block.start)
         valid = np.ones(values.shape, bool)
         valid[..., :8, :8] = False
         arrays = {"patch": values, "valid": valid}
-        store.write_block(growing, arrays, start=block.start, shard=shard)
-    store.publish(growing, path, made)
+        store.write_block(partial, arrays, start=block.start, shard=shard)
+    store.publish(partial, path, describe_receipt)
     for file in files_of(path):
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -73,7 +73,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def forget(path: Path) -> None:
-    """Let the machine forget a store that it keeps in memory: what is read next comes from the disk."""
+    """Drop a store from the machine's page cache, so that it is read from the disk next."""
     for file in files_of(path):
         with file.open("rb") as stream:
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

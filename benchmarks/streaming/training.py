@@ -1,4 +1,4 @@
-"""One training, in a process of its own, on patches that are streamed or lie in memory; what it took, epoch by epoch."""
+"""One training in a separate process, on patches that are streamed or in memory; its costs, epoch by epoch."""
 
 import json
 import subprocess
@@ -23,13 +23,13 @@ MODELS = {
     "VAE": {"family": "VAE"},
     "rVAE": {"family": "rVAE", "pose_inference": "exact"},
 }
-"""The fastest model, which waits soonest for its patches, and the usual one."""
+"""The fastest model, which is the first to wait for its patches, and the usual one."""
 BATCH, HELD_OUT = 64, 0.1
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained, on which store, and how."""
+    """Model, store and mode of a training."""
 
     path: str
     family: str
@@ -39,47 +39,47 @@ class Run:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a training took."""
+    """Costs of a training."""
 
     wall: list[float]
-    """Time of every epoch but the first, which warms up; with the judging [s]."""
+    """Wall time of every epoch but the first, which warms up, including the evaluation [s]."""
     cpu: list[float]
-    """The same of the processor, of all threads [s]."""
+    """Processor time of all threads for the same epochs [s]."""
     grown_mb: float
     """Peak memory beyond that of a training on two batches."""
     elbo: list[float]
-    """Of every epoch, on held-out sites [nats per patch]."""
+    """Held-out ELBO of every epoch [nats per patch]."""
 
 
-class Held:
-    """Patches of a streamed store in memory, given out in the order of the stream: the same batches."""
+class InMemory:
+    """Patches of a streamed store in memory, in the order of the stream, so that batches are the same."""
 
     def __init__(self, stream: PatchSource) -> None:
-        """Read everything."""
-        self.stream, self.held = stream, stream.load(np.arange(len(stream)))[0]
+        """Read all patches."""
+        self.stream, self.patches = stream, stream.load(np.arange(len(stream)))[0]
         self.geometry, self.known = stream.geometry, stream.known
 
     def __len__(self) -> int:
         return len(self.stream)
 
     def telling(self, known: SiteKnown) -> PatchSource:
-        """Not asked for here: no hints are given."""
-        return self.held.telling(known)
+        """Never called here: there are no hints."""
+        return self.patches.telling(known)
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
-        """As the stream has them."""
+        """The groups of the stream."""
         return self.stream.groups(sites)
 
     def load(self, sites: np.ndarray) -> tuple[ArraySource, np.ndarray]:
-        """Everything, and where the sites are in it."""
-        return self.held, sites
+        """All patches, and the indices of the sites."""
+        return self.patches, sites
 
 
 def trained(run: Run) -> Answer:
-    """Train in a process of its own.
+    """Train in a separate process.
 
     Raises:
-        RuntimeError: The process has ended early.
+        RuntimeError: If the process ended early.
     """
     answer = subprocess.run(
         [sys.executable, "-m", "benchmarks.streaming.training", json.dumps(asdict(run))],
@@ -94,21 +94,23 @@ def trained(run: Run) -> Answer:
 
 
 def measure(run: Run) -> Answer:
-    """Train here, with the store read from the disk in every epoch."""
+    """Train in this process, with the store read from the disk in every epoch."""
     torch.set_num_threads(1)
     path, clocks, elbo = Path(run.path), list[tuple[float, float]](), list[float]()
     stream = open_patches(path, in_memory=False)
-    _train(stream.load(np.arange(2 * BATCH))[0], run.family)  # brings what is imported late
+    _train(
+        stream.load(np.arange(2 * BATCH))[0], run.family
+    )  # loads everything that is imported late
     began = peak_mb()
 
-    def note(epoch: Epoch) -> None:
+    def record(epoch: Epoch) -> None:
         elbo.append(epoch.held_out["elbo"])
         forget(path)
         clocks.append((time.perf_counter(), time.process_time()))
 
     forget(path)
-    source = stream if run.streamed else Held(stream)
-    _train(source, run.family, epochs=run.epochs, on_epoch=note)
+    source = stream if run.streamed else InMemory(stream)
+    _train(source, run.family, epochs=run.epochs, on_epoch=record)
     wall, cpu = np.diff(np.array(clocks), axis=0).T.tolist()
     return Answer(wall, cpu, peak_mb() - began, elbo)
 

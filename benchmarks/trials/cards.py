@@ -1,4 +1,4 @@
-"""Cards, the founding benchmark: suits found without labels or with few, and what turned, sheared and shifted them."""
+"""Cards, the founding benchmark: suits estimated without labels or with few, and the rotation, shear and shift of the cards."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,43 +13,43 @@ from invae.config.synthetic import CardsConfig
 from invae.synthetic import cards
 
 UNSEEN, LABELLED = 10_000, 20_000
-"""Added to a trial's seed: validation and labelled cards have factors of their own."""
+"""Added to a trial's seed: validation and labelled cards have their own factors."""
 N_UNSEEN = 500
-"""Validation cards of each suit."""
+"""Number of validation cards of each suit."""
 SYMMETRY = dict(enumerate(cards.SYMMETRY))
 SUITS = cards.SUITS
 
 
 def draw(setting: Mapping[str, Any], *, seed: int, n_per_suit: int | None = None) -> xr.Dataset:
-    """Cards of a setting."""
+    """The cards of a setting."""
     config = CardsConfig.model_validate(setting)
     if n_per_suit is not None:
         config = config.model_copy(update={"n_per_suit": n_per_suit})
     return cards.draw(config, seed=seed)
 
 
-def numbers(cards_drawn: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def arrays(drawn: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, y, x) and suits as plain arrays."""
-    return cards_drawn["image"].to_numpy(), cards_drawn["suit"].to_numpy().astype(int)
+    return drawn["image"].to_numpy(), drawn["suit"].to_numpy().astype(int)
 
 
 def judge(latents: xr.Dataset, truth: xr.Dataset) -> Scores:
-    """All scores of the latents of cards."""
+    """All scores of the latent variables of cards."""
     suit = truth["suit"].to_numpy().astype(int)
     angle = latents["angle"].to_numpy()
     raw = scores.resultants(angle, truth["angle"].to_numpy(), suit)
     folded = scores.resultants(angle, truth["angle"].to_numpy(), suit, symmetry=SYMMETRY)
-    found = {f"resultant_{SUITS[k]}": float(value) for k, value in enumerate(folded)}
-    found |= {"resultant": float(folded.mean()), "resultant_worst_suit": float(folded.min())}
-    found["resultant_raw"] = float(raw.mean())
+    values = {f"resultant_{SUITS[k]}": float(value) for k, value in enumerate(folded)}
+    values |= {"resultant": float(folded.mean()), "resultant_worst_suit": float(folded.min())}
+    values["resultant_raw"] = float(raw.mean())
     if "class" in latents:
         classes = latents["class"].to_numpy().astype(int)
-        found["accuracy"] = scores.accuracy(classes, suit)
-        found["rand_index"] = scores.rand_index(classes, suit)
-    return found | read_factors(latents, truth)
+        values["accuracy"] = scores.accuracy(classes, suit)
+        values["rand_index"] = scores.rand_index(classes, suit)
+    return values | factor_scores(latents, truth)
 
 
-def read_factors(latents: xr.Dataset, truth: xr.Dataset) -> Scores:
+def factor_scores(latents: xr.Dataset, truth: xr.Dataset) -> Scores:
     """R² of shear and shifts, linear in the features of `benchmarks.scores.features`, on a held-out half."""
     probability = latents["class_probability"].to_numpy() if "class" in latents else None
     read_from = scores.features(
@@ -67,29 +67,29 @@ def read_factors(latents: xr.Dataset, truth: xr.Dataset) -> Scores:
 
 
 def unsupervised(trial: Trial, seed: int, quick: bool) -> Scores:
-    """Train on unlabelled cards, judge on others."""
+    """Train on unlabelled cards and score on others."""
     setting = trial.settings["cards"]
     drawn = draw(setting, seed=seed, n_per_suit=200 if quick else None)
-    training = train(shortened(trial.settings["model"], quick=quick), numbers(drawn)[0], seed=seed)
+    training = train(shortened(trial.settings["model"], quick=quick), arrays(drawn)[0], seed=seed)
     unseen = draw(setting, seed=UNSEEN + seed, n_per_suit=N_UNSEEN // 5 if quick else N_UNSEEN)
-    return judge(training.model.encode(numbers(unseen)[0]), unseen) | training.cost
+    return judge(training.model.encode(arrays(unseen)[0]), unseen) | training.cost
 
 
 def semi_supervised(trial: Trial, seed: int, quick: bool) -> Scores:
-    """Train on cards of which few have labels, judge on others; labelled cards have a draw of their own."""
+    """Train on cards of which few are labelled and score on others; labelled cards have their own seed."""
     setting, share = trial.settings["cards"], trial.settings["share"]
     n_per_suit = 200 if quick else CardsConfig.model_validate(setting).n_per_suit
     n_labelled = max(1, round(share * n_per_suit))
-    known = draw(setting, seed=LABELLED + seed, n_per_suit=n_labelled)
+    labelled = draw(setting, seed=LABELLED + seed, n_per_suit=n_labelled)
     others = draw(setting, seed=seed, n_per_suit=n_per_suit - n_labelled)
-    images = np.concatenate([numbers(known)[0], numbers(others)[0]])
-    labels = np.concatenate([numbers(known)[1], np.full(others.sizes["frame"], -1)])
+    images = np.concatenate([arrays(labelled)[0], arrays(others)[0]])
+    labels = np.concatenate([arrays(labelled)[1], np.full(others.sizes["frame"], -1)])
     model = shortened(trial.settings["model"], quick=quick)
     training = train(model, images, seed=seed, y=labels)
     unseen = draw(setting, seed=UNSEEN + seed, n_per_suit=N_UNSEEN // 5 if quick else N_UNSEEN)
-    latents = training.model.encode(numbers(unseen)[0])
-    suit, classes = numbers(unseen)[1], latents["class"].to_numpy().astype(int)
-    named = float((classes == suit).mean())  # labels name the classes: nothing is matched
+    latents = training.model.encode(arrays(unseen)[0])
+    suit, classes = arrays(unseen)[1], latents["class"].to_numpy().astype(int)
+    named = float((classes == suit).mean())  # labels define the classes: no matching is needed
     return judge(latents, unseen) | training.cost | {"accuracy": named}
 
 
@@ -142,7 +142,7 @@ JOINT_HARD = replace(
 FACTORS = replace(
     JOINT,
     name="cards-factors",
-    words="jrVAE with shifts, a=120°, s=20°: factors read linearly from the latents",
+    words="jrVAE with shifts, a=120°, s=20°: factors from a linear regression on the latent variables",
     settings={"cards": SHEARED, "model": MODEL},
     goals=(
         Goal("r2_shear", "R² of the shear", "–", 0.95),
@@ -151,7 +151,7 @@ FACTORS = replace(
         Goal("accuracy", "accuracy"),
     ),
     remark="Features: shift y and x; for each class, weighted by its probability: 1, content, cosine and sine of the angle "
-    "(every class has a centre of its own, which turns with the object). Fitted on one half of the unseen cards, judged on the other.",
+    "(every class has its own centre, which turns with the object). Fitted on one half of the unseen cards, scored on the other.",
 )
 
 
@@ -159,7 +159,7 @@ def _few_labels(name: str, share: float, beat: str, mean: float) -> Trial:
     return replace(
         JOINT,
         name=f"cards-ssvae-{name}",
-        words=f"ssVAE with turns and shifts (ssrtVAE), a=120°, s=20°, {100 * share:g} % labels",
+        words=f"ssVAE with rotations and shifts (ssrtVAE), a=120°, s=20°, {100 * share:g} % labels",
         run=semi_supervised,
         settings={
             "cards": SHEARED,

@@ -1,4 +1,4 @@
-"""Digits of MNIST's test file: how far a searched pose brings the loss, and ten clusters whatever the turn and shift."""
+"""Digits of MNIST's test file: the gain in loss by a searched pose, and ten clusters independent of rotation and shift."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +17,15 @@ from invae.models.batch import OUTLIERS
 from invae.synthetic import digits
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "digits"
-"""The 10,000 digits of the test file, beside the checkout."""
+"""Folder of the 10,000 digits of the test file, outside the checkout."""
 TURNED, UNSEEN = 10_000, 20_000
 """Added to a trial's seed for the poses of training and of unseen digits."""
 TIMES = 3
-"""An inference is timed so often; the shortest counts."""
+"""Number of times an inference is timed; the shortest counts."""
 
 
 def halves(seed: int, *, quick: bool) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
-    """Images and labels to train on, and those to judge by: the two halves of the file, mixed by the seed."""
+    """Images and labels for training and for the scores: the two halves of the file, shuffled by the seed."""
     images = digits.read_images(FOLDER / "t10k-images-idx3-ubyte.gz")
     labels = digits.read_labels(FOLDER / "t10k-labels-idx1-ubyte.gz").astype(int)
     order = np.random.default_rng(seed).permutation(len(images))
@@ -33,35 +33,33 @@ def halves(seed: int, *, quick: bool) -> tuple[tuple[np.ndarray, np.ndarray], ..
     return tuple((images[part], labels[part]) for part in np.split(order, 2))
 
 
-def turned(
+def posed_digits(
     images: np.ndarray, labels: np.ndarray, config: DigitsConfig, *, seed: int
 ) -> xr.Dataset:
-    """The digits in poses of their own."""
+    """The digits in random poses."""
     return digits.turn(images, labels, config, seed=seed)
 
 
-def spun(images: np.ndarray, *, seed: int) -> np.ndarray:
-    """Digits turned over the whole circle, pixels 0–1, interpolated by cubic splines.
+def rotated(images: np.ndarray, *, seed: int) -> np.ndarray:
+    """Digits rotated over the whole circle, pixels 0–1, interpolated by cubic splines.
 
-    Linear interpolation blurs what is turned and not what is upright: turned digits would then have the smaller loss.
+    Linear interpolation would blur rotated digits and not upright ones, so that rotated digits had the smaller loss.
     """
     degrees = np.random.default_rng(seed).uniform(-180, 180, len(images))
-    pictures = upright(images)
-    found = [
+    return np.stack([
         ndi.rotate(image, angle, order=3, reshape=False)
-        for image, angle in zip(pictures, degrees, strict=True)
-    ]
-    return np.stack(found).clip(0, 1)
+        for image, angle in zip(upright(images), degrees, strict=True)
+    ]).clip(0, 1)  # fmt: skip
 
 
-def there_and_back(images: np.ndarray, *, seed: int) -> np.ndarray:
-    """Upright digits that were turned and turned back: as soft as turned ones, so that only the turn tells their losses apart."""
+def rotated_and_back(images: np.ndarray, *, seed: int) -> np.ndarray:
+    """Upright digits that were rotated and rotated back: as soft as rotated ones, so that their losses differ by the rotation only."""
     degrees = np.random.default_rng(seed).uniform(-180, 180, len(images))
-    found = []
+    restored = []
     for image, angle in zip(upright(images), degrees, strict=True):
         away = ndi.rotate(image, angle, order=3, reshape=False)
-        found.append(ndi.rotate(away, -angle, order=3, reshape=False))
-    return np.stack(found).clip(0, 1)
+        restored.append(ndi.rotate(away, -angle, order=3, reshape=False))
+    return np.stack(restored).clip(0, 1)
 
 
 def upright(images: np.ndarray) -> np.ndarray:
@@ -70,7 +68,7 @@ def upright(images: np.ndarray) -> np.ndarray:
 
 
 def loss(model: InvariantVAE, images: np.ndarray) -> tuple[float, float]:
-    """Mean of squared error + KL divergence of the content per image, and processor seconds of the inference."""
+    """Mean of squared error + KL divergence of the content per image, and processor time of the inference [s]."""
     model.encode(images[:100])
     costs = []
     for _ in range(TIMES):
@@ -78,80 +76,80 @@ def loss(model: InvariantVAE, images: np.ndarray) -> tuple[float, float]:
             latents = model.encode(images)
         costs.append(took.seconds_cpu)
     poses = {n: latents[n] for n in ("angle", "shift", "scale", "shear") if n in latents}
-    found = model.decode(latents["content"], **poses).to_numpy()[:, 0]
+    decoded = model.decode(latents["content"], **poses).to_numpy()[:, 0]
     mean, sd = latents["content"].to_numpy(), latents["content_sd"].to_numpy()
     kl = (0.5 * (mean**2 + sd**2 - 1) - np.log(sd)).sum(1)
-    return float((((found - images) ** 2).sum((1, 2)) + kl).mean()), min(costs)
+    return float((((decoded - images) ** 2).sum((1, 2)) + kl).mean()), min(costs)
 
 
 def searched(trial: Trial, seed: int, quick: bool) -> Scores:
-    """Share of the gap between a plain VAE's loss on turned and on upright digits that a pose found for each closes."""
+    """Fraction of the gap between a plain VAE's losses on rotated and on upright digits that is closed by a searched pose."""
     (seen, _), (unseen, _) = halves(seed, quick=quick)
-    straight, bent = upright(seen), spun(seen, seed=TURNED + seed)
-    judged = spun(unseen, seed=UNSEEN + seed)
+    straight, training_digits = upright(seen), rotated(seen, seed=TURNED + seed)
+    test_digits = rotated(unseen, seed=UNSEEN + seed)
     squares = {"likelihood": {"kind": "gaussian", "sd": sd_of_squares(straight)}}
     settings = {
         name: {**shortened(trial.settings[name], quick=quick), **squares}
         for name in ("plain", "model")
     }
     plain = train(settings["plain"], straight, seed=seed).model
-    best, _ = loss(plain, there_and_back(unseen, seed=UNSEEN + seed))
-    worst, plain_cost = loss(plain, judged)
+    best, _ = loss(plain, rotated_and_back(unseen, seed=UNSEEN + seed))
+    worst, plain_cost = loss(plain, test_digits)
     at_test = {**settings["model"], **trial.settings["upright"]}
-    found = {"loss_upright": best, "loss_plain": worst}
-    for when, model, images in (("test", at_test, straight), ("both", settings["model"], bent)):
+    values = {"loss_upright": best, "loss_plain": worst}
+    both = settings["model"]
+    for when, model, images in (("test", at_test, straight), ("both", both, training_digits)):
         training = train(model, images, seed=seed)
-        reached, cost = loss(training.model, judged)
+        reached, cost = loss(training.model, test_digits)
         share = scores.gap_closed(plain=worst, reached=reached, best=best)
-        found |= {
+        values |= {
             f"loss_{when}": reached,
             f"share_{when}": share,
             f"cost_{when}": cost / plain_cost,
         }
-        found |= training.cost
-    return found
+        values |= training.cost
+    return values
 
 
 def sd_of_squares(images: np.ndarray) -> float:
-    """Sd of the noise, in units of the channel's spread, with which minus the ELBO is squared error + KL, up to a constant."""
+    """Sd of the noise, in units of the channel's sd, for which the negative ELBO is squared error + KL, up to a constant."""
     low, high = np.percentile(images, OUTLIERS)
     return float(np.sqrt(0.5) / images.clip(low, high).std())
 
 
 def clusters(trial: Trial, seed: int, quick: bool) -> Scores:
-    """MNIST(U): turned and shifted digits, clustered by their latents, on digits that were not trained on."""
+    """MNIST(U): rotated and shifted digits, clustered by their latent variables, on unseen digits."""
     seen, unseen = posed_halves(trial, seed, quick=quick)
     training = train(
         shortened(trial.settings["model"], quick=quick), seen["image"].to_numpy(), seed=seed
     )
     latents = training.model.encode(unseen["image"].to_numpy())
-    found = judge({str(n): v.to_numpy() for n, v in latents.items()}, unseen, seed=seed)
-    return found | training.cost
+    values = judge({str(n): v.to_numpy() for n, v in latents.items()}, unseen, seed=seed)
+    return values | training.cost
 
 
 def posed_halves(trial: Trial, seed: int, *, quick: bool) -> tuple[xr.Dataset, xr.Dataset]:
-    """Digits to train on and digits to judge by, in poses of their own."""
+    """Digits for training and digits for the scores, in random poses."""
     config = DigitsConfig.model_validate(trial.settings["digits"])
     seen, unseen = halves(seed, quick=quick)
     return (
-        turned(*seen, config, seed=TURNED + seed),
-        turned(*unseen, config, seed=UNSEEN + seed),
+        posed_digits(*seen, config, seed=TURNED + seed),
+        posed_digits(*unseen, config, seed=UNSEEN + seed),
     )
 
 
 def judge(latents: dict[str, np.ndarray], truth: xr.Dataset, *, seed: int) -> Scores:
-    """Accuracies of ten clusters, and how the pose found goes with the true one."""
+    """Accuracies of ten clusters, and correlations of the estimated pose with the true one."""
     digit = truth["digit"].to_numpy().astype(int)
     features = np.concatenate([latents["content"], latents["content_sd"]], axis=1)
     features = (features - features.mean(0)) / features.std(0).clip(1e-6)
+    values: Scores = {}
     if np.ndim(latents.get("class")) and len(np.unique(latents["class"])) > 1:
-        found = {"accuracy_classes": scores.accuracy(latents["class"].astype(int), digit)}
-    else:
-        found = {}
+        values = {"accuracy_classes": scores.accuracy(latents["class"].astype(int), digit)}
     k_means = KMeans(10, n_init=10, random_state=seed).fit_predict(features)
     wards = AgglomerativeClustering(10).fit_predict(features)
     shift = truth["shift"].to_numpy()
-    return found | {
+    return values | {
         "accuracy_k_means": scores.accuracy(k_means, digit),
         "accuracy_agglomerative": scores.accuracy(wards, digit),
         "accuracy": max(scores.accuracy(labels, digit) for labels in (k_means, wards)),
@@ -170,7 +168,7 @@ PLAIN: dict[str, Any] = {
 }
 AVAE = Trial(
     name="digits-avae",
-    words="AVAE, turned MNIST digits: loss = squared error + KL of the content",
+    words="AVAE, rotated MNIST digits: loss = squared error + KL of the content",
     run=searched,
     settings={
         "plain": PLAIN,
@@ -178,31 +176,31 @@ AVAE = Trial(
         "upright": {"search": {"training": False}},
     },
     goals=(
-        Goal("share_test", "share of the gap closed, trained on upright digits", "0.80", 0.95),
-        Goal("cost_test", "its inference, in inferences of a plain VAE", "≈ 50", 5.0, wanted="low"),
-        Goal("share_both", "share of the gap closed, trained on turned digits", "0.88", 0.95),
-        Goal("cost_both", "its inference, in inferences of a plain VAE", "≈ 50", 5.0, wanted="low"),
+        Goal("share_test", "fraction of the gap closed, trained on upright digits", "0.80", 0.95),
+        Goal("cost_test", "its inference, relative to a plain VAE", "≈ 50", 5.0, better="low"),
+        Goal("share_both", "fraction of the gap closed, trained on rotated digits", "0.88", 0.95),
+        Goal("cost_both", "its inference, relative to a plain VAE", "≈ 50", 5.0, better="low"),
     ),
-    remark="The gap lies between the losses of a plain VAE on turned and on upright unseen digits, the upright ones turned there and back so that they are as soft. Trained on 5,000 digits and judged on the "
-    "other 5,000, turned over the whole circle by cubic splines; only the turn is searched, since only turns were made. Pixels 0–1, eight content "
-    "dimensions everywhere. A share above 1 is possible: the searched model has a decoder of its own.",
+    remark="The gap is the difference between the losses of a plain VAE on rotated and on upright unseen digits; the upright ones were rotated and rotated back, so that they are as soft. Trained on 5,000 digits and scored on the "
+    "other 5,000, rotated over the whole circle by cubic splines; only the rotation is searched, since there is no other pose. Pixels 0–1, eight content "
+    "variables everywhere. A fraction above 1 is possible: the searched model has its own decoder.",
     n_seeds=3,
 )
 EXACT = replace(
     AVAE,
     name="digits-exact",
-    words="the same with all turns at once in place of a search (rVAE, exact)",
+    words="the same with all angles at once instead of a search (rVAE, exact)",
     settings={"plain": PLAIN, "model": {**PLAIN, "family": "rVAE"}, "upright": {}},
     goals=(
-        Goal("share_both", "share of the gap closed, trained on turned digits", "0.88"),
-        Goal("cost_both", "its inference, in inferences of a plain VAE", "≈ 50", wanted="low"),
+        Goal("share_both", "fraction of the gap closed, trained on rotated digits", "0.88"),
+        Goal("cost_both", "its inference, relative to a plain VAE", "≈ 50", better="low"),
     ),
     remark="",
 )
 UNIFORM: dict[str, Any] = {"size": 40, "angle": 180, "shift": 0.1}
 MNIST_U = Trial(
     name="digits-clusters",
-    words="MNIST(U): rtVAE, digits turned over the whole circle and shifted by up to a tenth of the frame of 40²",
+    words="MNIST(U): rtVAE, digits rotated over the whole circle and shifted by up to a tenth of the frame of 40²",
     run=clusters,
     settings={
         "digits": UNIFORM,
@@ -225,6 +223,6 @@ MNIST_U = Trial(
         Goal("pearson_y", "Pearson's correlation of y"),
         Goal("pearson_x", "Pearson's correlation of x"),
     ),
-    remark="Clusters of standardised (μ, σ) of the content; trained on 5,000 digits, scored on the other 5,000. Angles begin free: handwriting knows no few kinds that could be turned onto each other (aligned: accuracy .58 in place of .68, seed 0).",
+    remark="Clusters of standardised (μ, σ) of the content; trained on 5,000 digits, scored on the other 5,000. Angles start unaligned: handwriting does not fall into a few kinds that could be aligned (aligned: accuracy .58 instead of .68, seed 0).",
 )
 TRIALS = (AVAE, EXACT, MNIST_U)

@@ -1,4 +1,4 @@
-"""An ensemble of models without poses: where its members disagree, it is wrong."""
+"""An ensemble of models without poses: its members disagree where it is wrong."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from invae.estimators.ensemble import Ensemble
 
 
 def disagreement(trial: Trial, seed: int, quick: bool) -> Scores:
-    """How well the entropy of the members' mean class probabilities tells the misclassified among unseen cards."""
+    """How well the entropy of the members' mean class probabilities identifies misclassified unseen cards."""
     setting = trial.settings["cards"]
-    images = cards.numbers(cards.draw(setting, seed=seed, n_per_suit=100 if quick else None))[0]
+    images = cards.arrays(cards.draw(setting, seed=seed, n_per_suit=100 if quick else None))[0]
     unseen = cards.draw(setting, seed=cards.UNSEEN + seed, n_per_suit=cards.N_UNSEEN)
     n_members = 2 if quick else trial.settings["n_members"]
     template = InvariantVAE(
@@ -20,13 +20,13 @@ def disagreement(trial: Trial, seed: int, quick: bool) -> Scores:
     )
     with clock() as took:
         ensemble = Ensemble(template, n_members=n_members).fit(images)
-    said = ensemble.encode(cards.numbers(unseen)[0])
-    suit, classes = cards.numbers(unseen)[1], said["class"].to_numpy().astype(int)
+    latents = ensemble.encode(cards.arrays(unseen)[0])
+    suit, classes = cards.arrays(unseen)[1], latents["class"].to_numpy().astype(int)
     wrong = scores.matched(classes, suit) != suit
     speeds = [epoch.patches_per_second for m in ensemble.members for epoch in m.history]
     return {
-        "auc": scores.auc(said["class_entropy"].to_numpy(), wrong),
-        "auc_agreement": scores.auc(-said["agreement"].to_numpy(), wrong),
+        "auc": scores.auc(latents["class_entropy"].to_numpy(), wrong),
+        "auc_agreement": scores.auc(-latents["agreement"].to_numpy(), wrong),
         "accuracy": scores.accuracy(classes, suit),
         "n_wrong": float(wrong.sum()),
         "seconds": took.seconds,
@@ -40,7 +40,7 @@ MODEL: dict[str, Any] = {
     "family": "jVAE",
     "latent_dim": 2,
     "n_classes": 4,
-    # Turns and shifts are no classes here: the groups to begin from are found by a model that infers them.
+    # Rotations and shifts are no classes here: a model that infers them finds the initial groups.
     "training": {"epochs": 10, "start_poses": ["rotation", "shift"]},
 }
 TRIALS = (
@@ -60,7 +60,7 @@ TRIALS = (
             Goal("n_wrong", "misclassified, of 2,000"),
         ),
         n_seeds=3,
-        remark="A jVAE has no pose: turns and shifts are content, so cards are misclassified. "
-        "Without a misclassified card there is no AUC, and the mark counts as not reached.",
+        remark="A jVAE has no pose: rotations and shifts are content, so that cards are misclassified. "
+        "Without a misclassified card there is no AUC, and the goal counts as not reached.",
     ),
 )

@@ -1,4 +1,4 @@
-"""4D-STEM of graphene: the same content for partners by symmetry, the angle of the field, and a vacancy that stands out."""
+"""4D-STEM of graphene: the same content for symmetry partners, the angle of the field, and a vacancy as an outlier."""
 
 import tempfile
 from pathlib import Path
@@ -26,44 +26,44 @@ from invae.synthetic import graphene
 from invae.synthetic.flake import make_flake
 
 SCANS, PARTNERS = 10_000, 20_000
-"""Added to a trial's seed: scans, and places with their partners."""
+"""Added to a trial's seed: scans, and positions with their partners."""
 N_DRAWS = 8
-"""Times that the noise of partners is drawn."""
+"""Number of times that the noise of partners is drawn."""
 NEAR = 0.07
-"""Probes so near to the vacancy see it: half a bond [nm]."""
+"""Largest distance of a probe that sees the vacancy: half a bond [nm]."""
 BOUNDED = 1000
-"""Electrons per pattern up to which the ideal observer is asked: with more it misses nothing."""
+"""Largest number of electrons per pattern for the ideal observer: with more it misses nothing."""
 
 
 def run(trial: Trial, seed: int, quick: bool) -> Scores:
-    """Take a scan with a vacancy through the stages of a shipped configuration, and ask what only the truth knows."""
+    """Process a scan with a vacancy by the stages of a shipped configuration, and score it with the ground truth."""
     settings = dict(trial.settings["scan"]) | ({"n_scan_y": 16, "n_scan_x": 16} if quick else {})
     process = load(trial.settings["config"])
     with tempfile.TemporaryDirectory() as folder:
-        scan = turned(settings, seed=SCANS + seed)
-        made = Path(folder) / "scan.zarr"
-        graphene.simulate(made, config=scan, seed=SCANS + seed)
-        recording, patches = described(made, process)
+        scan = rotated(settings, seed=SCANS + seed)
+        source = Path(folder) / "scan.zarr"
+        graphene.simulate(source, config=scan, seed=SCANS + seed)
+        recording, patches = described(source, process)
         model = process.model.model_dump(mode="json", exclude_unset=True)
         model["training"] = process.training.model_dump(mode="json", exclude_unset=True)
         training = train(shortened(model, quick=quick), patches, seed=seed)
         plain = {"family": "VAE", "latent_dim": model["latent_dim"], "training": model["training"]}
         other = train(shortened(plain, quick=quick), patches, seed=seed)
-        truth = store.open_store(made, group="truth").load()
+        truth = store.open_store(source, group="truth").load()
         maps = store.open_store(recording, group="maps").load()
         values = store.open_store(patches)["patch"].to_numpy()
-        latents, others = (each.model.encode(patches) for each in (training, other))
-        found = _vacancy(latents, others, values, maps, truth, process)
-        found |= _bounds(made, scan, truth, seed=SCANS + seed)
-        found |= _angle_residual(latents, truth, dose=settings["dose"])
-        found |= _partner_scores(
+        latents, others = (m.model.encode(patches) for m in (training, other))
+        values_of = _vacancy(latents, others, values, maps, truth, process)
+        values_of |= _bounds(source, scan, truth, seed=SCANS + seed)
+        values_of |= _angle_residual(latents, truth, dose=settings["dose"])
+        values_of |= _partner_scores(
             training.model, recording, settings, _patterns(process), seed=PARTNERS + seed
         )
-    return found | training.cost
+    return values_of | training.cost
 
 
-def turned(settings: dict[str, Any], *, seed: int) -> GrapheneConfig:
-    """A scan, the lattice turned by chance."""
+def rotated(settings: dict[str, Any], *, seed: int) -> GrapheneConfig:
+    """A scan with a random rotation of the lattice."""
     angle = float(np.random.default_rng(seed).uniform(0, 60))
     return GrapheneConfig.model_validate({**settings, "angle": angle})
 
@@ -73,12 +73,13 @@ def _patterns(process: ProcessConfig) -> PatternsConfig:
     return process.describe
 
 
-def described(made: Path, process: ProcessConfig) -> tuple[Path, Path]:
-    """The recording and its patches, by the stages themselves."""
-    recording, patches = made.parent / "run" / "recording.zarr", made.parent / "descriptors.zarr"
+def described(source: Path, process: ProcessConfig) -> tuple[Path, Path]:
+    """The recording and its patches, made by the stages."""
+    recording = source.parent / "run" / "recording.zarr"
+    patches = source.parent / "descriptors.zarr"
     recording.parent.mkdir()
     receipt = Receipt("ingest", "k" * 32, "scan", (), {}, {}, "hash", 0, "code")
-    ingest([made], recording, config=process.ingest, receipt=receipt, compute=process.compute)
+    ingest([source], recording, config=process.ingest, receipt=receipt, compute=process.compute)
     describe(recording, patches, config=process.describe, receipt=receipt, compute=process.compute)
     return recording, patches
 
@@ -91,7 +92,7 @@ def _vacancy(
     truth: xr.Dataset,
     process: ProcessConfig,
 ) -> Scores:
-    """ROC-AUC of the probes at the vacancy, by the surprise of the model and of what stands beside it."""
+    """ROC-AUC of the probes at the vacancy, by the outlier score of the model and of the baselines."""
     shape, near = (truth.sizes[dims.SCAN_Y], truth.sizes[dims.SCAN_X]), _near(truth)
     y, x = np.indices(shape).reshape(2, -1)
     deflection, names = ["com_y", "com_x"], list(FIELDS)
@@ -104,40 +105,41 @@ def _vacancy(
         "com": _only_content(com),
     }
     sites = {
-        name: each.assign_coords(y=(dims.SITE, y), x=(dims.SITE, x)) for name, each in sites.items()
+        name: values_of.assign_coords(y=(dims.SITE, y), x=(dims.SITE, x))
+        for name, values_of in sites.items()
     }
     radius = process.analyse.surprise_radius
-    found = {
+    auc = {
         f"auc_{name}": surprise(
-            each, shape, radius=radius, maps=maps[deflection if name == "com" else names]
+            method, shape, radius=radius, maps=maps[deflection if name == "com" else names]
         ).to_numpy()
-        for name, each in sites.items()
+        for name, method in sites.items()
     }
-    found |= {
-        f"auc_{name}_alone": unlike_usual(each, shape, radius=radius)
-        for name, each in sites.items()
+    auc |= {
+        f"auc_{name}_alone": unlike_usual(method, shape, radius=radius)
+        for name, method in sites.items()
     }
     fields = np.stack([maps[name].to_numpy() for name in names], axis=-1)
-    left = left_of_lattice(fields, from_zero=np.array(list(FIELDS.values())))
-    found["auc_lattice"] = np.zeros(shape) if left is None else left.missing
-    return {name: float(roc_auc_score(near, score.ravel())) for name, score in found.items()}
+    residual = left_of_lattice(fields, from_zero=np.array(list(FIELDS.values())))
+    auc["auc_lattice"] = np.zeros(shape) if residual is None else residual.missing
+    return {name: float(roc_auc_score(near, score.ravel())) for name, score in auc.items()}
 
 
 def _near(truth: xr.Dataset) -> np.ndarray:
-    """Which probes see the vacancy (site,)."""
+    """Whether a probe sees the vacancy (site,)."""
     return truth["distance"].to_numpy().ravel() < NEAR
 
 
-def _bounds(made: Path, scan: GrapheneConfig, truth: xr.Dataset, *, seed: int) -> Scores:
-    """The same of an observer who knows all patterns without noise, by all patterns and by single ones."""
+def _bounds(source: Path, scan: GrapheneConfig, truth: xr.Dataset, *, seed: int) -> Scores:
+    """ROC-AUC of an observer who knows all patterns without noise, from all patterns and from single ones."""
     if scan.dose > BOUNDED:
         return {}
-    counts = store.open_store(made)["pattern"].to_numpy()
-    told = ideal(counts, scan, seed=seed, near=NEAR)
+    counts = store.open_store(source)["pattern"].to_numpy()
+    observer = ideal(counts, scan, seed=seed, near=NEAR)
     near = _near(truth)
     return {
-        "auc_bound": float(roc_auc_score(near, told.whole.ravel())),
-        "auc_bound_single": float(roc_auc_score(near, told.single.ravel())),
+        "auc_bound": float(roc_auc_score(near, observer.whole.ravel())),
+        "auc_bound_single": float(roc_auc_score(near, observer.single.ravel())),
     }
 
 
@@ -151,16 +153,16 @@ def _only_content(content: np.ndarray) -> xr.Dataset:
 
 
 def _angle_residual(latents: xr.Dataset, truth: xr.Dataset, *, dose: float) -> Scores:
-    """Median difference between the angle and the direction of the true deflection where one pattern shows it [degree]."""
+    """Median difference between the angle and the direction of the true deflection where a single pattern shows it [degree]."""
     y, x = (truth[f"com_{axis}"].to_numpy().ravel() for axis in "yx")
     convergence = GrapheneConfig().convergence
-    known = np.hypot(y, x) > convergence / 2 / np.sqrt(dose)
-    left = np.angle(np.exp(1j * (latents["angle"].to_numpy() - np.arctan2(-y, x))))
-    if not known.any():
+    visible = np.hypot(y, x) > convergence / 2 / np.sqrt(dose)
+    residual = np.angle(np.exp(1j * (latents["angle"].to_numpy() - np.arctan2(-y, x))))
+    if not visible.any():
         return {}
     return {
-        "angle_residual": float(np.degrees(np.median(np.abs(left[known])))),
-        "share_known": float(known.mean()),
+        "angle_residual": float(np.degrees(np.median(np.abs(residual[visible])))),
+        "share_known": float(visible.mean()),
     }
 
 
@@ -172,30 +174,30 @@ def _partner_scores(
     *,
     seed: int,
 ) -> Scores:
-    """Spread of the content over partners ÷ that over places, and how far mirror partners are apart."""
+    """Spread of the content over partners ÷ that over positions, and the distance of mirror partners."""
     config = GrapheneConfig.model_validate(
         {**settings, "structure": "perfect", "places": "partners", "n_scan_y": 100, "n_scan_x": 6}
     )
     flake = make_flake(config, seed=seed, reach=graphene.optics_of(config).window / 2)
     expected = np.stack([graphene.shares(row, flake, config) for row in flake.probes])
     scan, _ = survey(store.open_store(recording), recording, config=patterns)
-    rng, drawn = np.random.default_rng(seed), []
+    rng, contents = np.random.default_rng(seed), []
     for _ in range(N_DRAWS):
         counts = rng.poisson(config.dose * scan.n_added[0] * expected)
         values = on_scale(scan, scan.resampling.of(counts)[:, :, None])
         valid = np.broadcast_to(scan.resampling.valid(counts=False), values.shape)
         content = model.encode(np.where(valid, values, 0).astype(np.float32), valid=valid.copy())
-        drawn.append(content["content"].to_numpy().reshape(len(expected), 6, -1))
-    each = np.stack(drawn)
-    total = each[:, :, :3].reshape(-1, each.shape[-1]).var(0).sum()
-    mean, noise = each.mean(0), each.var(0, ddof=1)[:, :3].mean((0, 1)).sum() / N_DRAWS
+        contents.append(content["content"].to_numpy().reshape(len(expected), 6, -1))
+    draws = np.stack(contents)
+    total = draws[:, :, :3].reshape(-1, draws.shape[-1]).var(0).sum()
+    mean, noise = draws.mean(0), draws.var(0, ddof=1)[:, :3].mean((0, 1)).sum() / N_DRAWS
     systematic = mean[:, :3].var(1, ddof=1).mean(0).sum() - noise
-    apart = ((mean[:, :3].mean(1) - mean[:, 3:].mean(1)) ** 2).sum(-1)
-    one = each[:, :, :3].var(2, ddof=1).mean((0, 1)).sum()
+    distance = ((mean[:, :3].mean(1) - mean[:, 3:].mean(1)) ** 2).sum(-1)
+    with_noise = draws[:, :, :3].var(2, ddof=1).mean((0, 1)).sum()
     return {
         "c3_spread": float(np.sqrt(max(systematic, 0.0) / total)),
-        "c3_spread_noisy": float(np.sqrt(one / total)),
-        "mirror_distance": float(np.sqrt(np.median(apart) / total)),
+        "c3_spread_noisy": float(np.sqrt(with_noise / total)),
+        "mirror_distance": float(np.sqrt(np.median(distance) / total)),
     }
 
 
@@ -204,11 +206,11 @@ SCAN = {"structure": "vacancy", "n_scan_y": 48, "n_scan_x": 48, "n_k": 48, "k_ma
 
 def _at(dose: float, name: str, *, spread: float | None, angle: float | None) -> Trial:
     angles = (
-        Goal("angle_residual", "angle against the direction of the true deflection where that is above one pattern's noise, median [°]", "–", angle, wanted="low"),
+        Goal("angle_residual", "median difference between the angle and the direction of the true deflection, where that exceeds the noise of one pattern [°]", "–", angle, better="low"),
     )  # fmt: skip
     bounds = (
         Goal("auc_bound", "bound: an observer who knows every pattern without noise, and the lattice"),
-        Goal("auc_bound_single", "the same by the probe's own pattern alone"),
+        Goal("auc_bound_single", "the same from the probe's own pattern only"),
     )  # fmt: skip
     return Trial(
         name=f"fourd-{name}",
@@ -216,26 +218,26 @@ def _at(dose: float, name: str, *, spread: float | None, angle: float | None) ->
         run=run,
         settings={"scan": {**SCAN, "dose": dose}, "config": "fourd-rvae"},
         goals=(
-            Goal("auc_model", "vacancy, ROC-AUC of the surprise", "–", 0.99 if dose >= 1e3 else None),
-            Goal("auc_plain", "the same of a plain VAE on the same patches"),
-            Goal("auc_pca", "the same of as many principal components of the same patches"),
-            Goal("auc_com", "the same of the centre of mass of single patterns"),
-            Goal("auc_model_alone", "without the lattice of the maps, by contents alone: model"),
+            Goal("auc_model", "vacancy, ROC-AUC of the outlier score", "–", 0.99 if dose >= 1e3 else None),
+            Goal("auc_plain", "the same for a plain VAE on the same patches"),
+            Goal("auc_pca", "the same for PCA of the same patches with as many components"),
+            Goal("auc_com", "the same for the centre of mass of single patterns"),
+            Goal("auc_model_alone", "without the lattice of the maps, from the content only: model"),
             Goal("auc_plain_alone", "plain VAE"),
-            Goal("auc_pca_alone", "principal components"),
+            Goal("auc_pca_alone", "PCA"),
             Goal("auc_com_alone", "centre of mass"),
-            Goal("auc_lattice", "by the lattice of CoM and HAADF alone, no model"),
+            Goal("auc_lattice", "from the lattice of CoM and HAADF only, without a model"),
             *(bounds if dose <= BOUNDED else ()),
             *(angles if angle is not None else ()),
-            Goal("c3_spread", "content over C₃ partners ÷ total, noise averaged away", "–", spread, wanted="low"),
-            Goal("c3_spread_noisy", "the same with the noise of one patch", wanted="low"),
+            Goal("c3_spread", "spread of the content over C₃ partners ÷ total, noise averaged out", "–", spread, better="low"),
+            Goal("c3_spread_noisy", "the same with the noise of one patch", better="low"),
             Goal("mirror_distance", "distance of mirror partners ÷ total"),
         ),
         chapter="microscopy",
         n_seeds=3,
-        remark="Every seed is another scan of another offset and turn of the lattice, through ingest, describe and training as shipped; truth is looked at "
-        "for the scores alone. All surprises are computed in one way: what a method says of the probes, and what the maps lack of their lattice, which are "
-        "CoM and HAADF for all that work on patches, CoM for the centre of mass. Partners are other places with as many electrons as a patch adds up.",
+        remark="Every seed is another scan with another offset and rotation of the lattice, processed by ingest, describe and training as shipped; the ground truth is used "
+        "for the scores only. All outlier scores are computed in one way: from the values of a method at the probes, and from the deviations of the maps from their lattice, which are "
+        "CoM and HAADF for all methods on patches, CoM for the centre of mass. Partners are other positions with as many electrons as a summed patch.",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The peers' own models on the trials' arrays; few seeds and little time, since they need fifty times as much."""
+"""The peers' own models on the arrays of the trials; few seeds and little time, since they need fifty times as much."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,18 +14,18 @@ from benchmarks.trials import cards, digits
 from benchmarks.trials.speed import PEERS, UNTIL, resultant
 
 JOINT_SECONDS, TURN_SECONDS, DIGIT_SECONDS = 300.0, 450.0, 300.0
-"""Processor time after which a peer's training ends [s]."""
+"""Processor time after which the training of a peer ends [s]."""
 PACKAGES = {"AtomAI": "AtomAI 0.8.1", "pyroVED": "pyroVED 0.3.0"}
 
 
 def joint(peer: str, trial: Trial, seed: int, quick: bool) -> Scores:
-    """Classes and angles of a peer's jrVAE on the cards of ours."""
+    """Classes and angles of a peer's jrVAE on our cards."""
     settings = trial.settings
     n_per_suit = 25 if quick else settings["n_per_suit"]
-    images = cards.numbers(cards.draw(settings["cards"], seed=seed, n_per_suit=n_per_suit))[0]
+    images = cards.arrays(cards.draw(settings["cards"], seed=seed, n_per_suit=n_per_suit))[0]
     unseen = cards.draw(settings["cards"], seed=cards.UNSEEN + seed, n_per_suit=cards.N_UNSEEN)
-    answer = ask(peer, _request(settings, seed, quick), images, cards.numbers(unseen)[0])
-    classes, suit = answer.latents["class"].astype(int), cards.numbers(unseen)[1]
+    answer = ask(peer, _request(settings, seed, quick), images, cards.arrays(unseen)[0])
+    classes, suit = answer.latents["class"].astype(int), cards.arrays(unseen)[1]
     return {
         "accuracy": scores.accuracy(classes, suit),
         "rand_index": scores.rand_index(classes, suit),
@@ -34,11 +34,11 @@ def joint(peer: str, trial: Trial, seed: int, quick: bool) -> Scores:
 
 
 def until_turned(peer: str, trial: Trial, seed: int, quick: bool) -> Scores:
-    """Processor time until the resultant of a peer's rVAE is above 0.9; NaN if that is never."""
+    """Processor time until the resultant of a peer's rVAE exceeds 0.9; NaN if it never does."""
     n_per_suit = 25 if quick else None
-    images = cards.numbers(cards.draw(cards.EASY, seed=seed, n_per_suit=n_per_suit))[0]
+    images = cards.arrays(cards.draw(cards.EASY, seed=seed, n_per_suit=n_per_suit))[0]
     unseen = cards.draw(cards.EASY, seed=cards.UNSEEN + seed, n_per_suit=100)
-    answer = ask(peer, _request(trial.settings, seed, quick), images, cards.numbers(unseen)[0])
+    answer = ask(peer, _request(trial.settings, seed, quick), images, cards.arrays(unseen)[0])
     course = np.array([resultant(angle, unseen) for angle in answer.angles])
     enough = np.flatnonzero(course > trial.settings["resultant"])
     return {
@@ -57,29 +57,31 @@ def clustered(peer: str, trial: Trial, seed: int, quick: bool) -> Scores:
         digits.judge(_as_ours(answer.latents, true, sign=sign), unseen, seed=seed)
         for sign in (1, -1)
     ]
-    best = max(tries, key=lambda found: found["angle_correlation"])
+    best = max(tries, key=lambda values: values["angle_correlation"])
     return best | _cost(answer, seen.sizes["frame"])
 
 
 def _as_ours(
     latents: Mapping[str, np.ndarray], true: np.ndarray, *, sign: int
 ) -> dict[str, np.ndarray]:
-    """A peer's pose by our convention, angles counted by `sign`.
+    """A peer's pose in our convention, with angles multiplied by `sign`.
 
-    Their grid is R(φ)p + d, so the object lies at −R(φ)ᵀd; which axis comes first and which way it points is taken as it fits best.
+    Their grid is R(φ)p + d, so that the object is at −R(φ)ᵀd; the order and the directions of the axes are chosen by the best fit.
     """
     angle, (first, second) = latents["angle"], latents["shift"].T
     cos, sin = np.cos(sign * angle), np.sin(sign * angle)
-    placed = np.stack([cos * first - sin * second, sin * first + cos * second], axis=1)
-    with_true = np.array([[scores.pearson(mine, theirs) for mine in placed.T] for theirs in true.T])
-    axis = abs(with_true).argmax(1)
-    signs = np.sign(with_true[[0, 1], axis])
-    return {**latents, "angle": sign * angle, "shift": signs * placed[:, axis]}
+    position = np.stack([cos * first - sin * second, sin * first + cos * second], axis=1)
+    correlation = np.array(
+        [[scores.pearson(own, expected) for own in position.T] for expected in true.T]
+    )
+    axis = abs(correlation).argmax(1)
+    signs = np.sign(correlation[[0, 1], axis])
+    return {**latents, "angle": sign * angle, "shift": signs * position[:, axis]}
 
 
 def _request(settings: Mapping[str, Any], seed: int, quick: bool) -> Request:
-    asked = Request(**settings["peer"], seed=seed)
-    return replace(asked, cpu_seconds=20.0) if quick else asked
+    request = Request(**settings["peer"], seed=seed)
+    return replace(request, cpu_seconds=20.0) if quick else request
 
 
 def _cost(answer: Answer, n_images: int) -> Scores:
@@ -91,9 +93,9 @@ def _cost(answer: Answer, n_images: int) -> Scores:
     }
 
 
-def _trials(peer: str) -> tuple[Trial, ...]:
+def _on_cards(peer: str) -> tuple[Trial, ...]:
     package, short = PACKAGES[peer], peer.lower()
-    on_cards = Trial(
+    joint_trial = Trial(
         name=f"{short}-jrvae",
         words=f"{package}, jrVAE with translation, 2,000 cards, up to {JOINT_SECONDS:.0f} s of processor time",
         run=partial(joint, peer),
@@ -105,17 +107,17 @@ def _trials(peer: str) -> tuple[Trial, ...]:
         goals=(Goal("accuracy", "accuracy"), Goal("resultant", "angle resultant")),
         n_seeds=1,
         peer=package,
-        beside=cards.JOINT.name,
+        peer_of=cards.JOINT.name,
     )
-    sampler = "gaussian"  # noise takes the values out of 0–1
-    hard = {"cards": cards.HARD, "peer": {**on_cards.settings["peer"], "sampler": sampler}}
+    sampler = "gaussian"  # the noise makes values outside 0–1
+    hard = {"cards": cards.HARD, "peer": {**joint_trial.settings["peer"], "sampler": sampler}}
     return (
-        on_cards,
+        joint_trial,
         replace(
-            on_cards,
+            joint_trial,
             name=f"{short}-jrvae-hard",
-            settings={**on_cards.settings, **hard},
-            beside=cards.JOINT_HARD.name,
+            settings={**joint_trial.settings, **hard},
+            peer_of=cards.JOINT_HARD.name,
         ),
         Trial(
             name=f"{short}-until",
@@ -125,25 +127,29 @@ def _trials(peer: str) -> tuple[Trial, ...]:
                 "resultant": UNTIL.settings["resultant"],
                 "peer": {"epochs": 1000, "trace": True, "cpu_seconds": TURN_SECONDS},
             },
-            goals=(Goal("until", "processor time until 0.9 [s]"), Goal("resultant", "best seen")),
+            goals=(Goal("until", "processor time until 0.9 [s]"), Goal("resultant", "best value")),
             n_seeds=1,
             peer=package,
-            beside=UNTIL.name,
-        ),
-        Trial(
-            name=f"{short}-digits",
-            words=f"{package}, rVAE with translation, up to {DIGIT_SECONDS:.0f} s of processor time",
-            run=partial(clustered, peer),
-            settings={
-                "digits": digits.UNIFORM,
-                "peer": {"epochs": 1000, "latent_dim": 10, "cpu_seconds": DIGIT_SECONDS},
-            },
-            goals=digits.MNIST_U.goals,
-            n_seeds=1,
-            peer=package,
-            beside=digits.MNIST_U.name,
+            peer_of=UNTIL.name,
         ),
     )
 
 
-TRIALS = tuple(trial for peer in PEERS for trial in _trials(peer))
+def _on_digits(peer: str) -> Trial:
+    package = PACKAGES[peer]
+    return Trial(
+        name=f"{peer.lower()}-digits",
+        words=f"{package}, rVAE with translation, up to {DIGIT_SECONDS:.0f} s of processor time",
+        run=partial(clustered, peer),
+        settings={
+            "digits": digits.UNIFORM,
+            "peer": {"epochs": 1000, "latent_dim": 10, "cpu_seconds": DIGIT_SECONDS},
+        },
+        goals=digits.MNIST_U.goals,
+        n_seeds=1,
+        peer=package,
+        peer_of=digits.MNIST_U.name,
+    )
+
+
+TRIALS = tuple(trial for peer in PEERS for trial in (*_on_cards(peer), _on_digits(peer)))

@@ -1,4 +1,4 @@
-"""Peaks on an axis: their place and their width, read from the latents of a shift-VAE."""
+"""Peaks on an axis: position and width from the latent variables of a shift-VAE."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ UNSEEN = 10_000
 
 
 def recovered(trial: Trial, seed: int, quick: bool) -> Scores:
-    """R² of position and width on signals that were not trained on."""
+    """R² of position and width on unseen signals."""
     config = ShiftsConfig.model_validate(trial.settings["signals"])
     config = config.model_copy(update={"n_signals": 500}) if quick else config
     seen = shifts.draw(config, seed=seed)
@@ -24,11 +24,11 @@ def recovered(trial: Trial, seed: int, quick: bool) -> Scores:
     shift = latents["shift"].to_numpy()[:, 1:]
     content = latents["content"].to_numpy()
     position, width = unseen["position"].to_numpy(), unseen["width"].to_numpy()
-    bent = np.concatenate([content**power for power in (1, 2, 3)], axis=1)
+    powers = np.concatenate([content**power for power in (1, 2, 3)], axis=1)
     return {
         "r2_position": scores.linear_r2(shift, position),
         "r2_width": scores.linear_r2(content, width),
-        "r2_width_cubic": scores.linear_r2(bent, width),
+        "r2_width_cubic": scores.linear_r2(powers, width),
     } | training.cost
 
 

@@ -1,4 +1,4 @@
-"""Speed beside the peers: the same arrays, the same batches, equal latents, on two threads, one after the other in turns."""
+"""Speed compared with the peers: the same arrays, the same batches, equal latent variables, on two threads, in turns."""
 
 import statistics
 from collections import defaultdict
@@ -19,21 +19,21 @@ PEERS = ("AtomAI", "pyroVED")
 def side_by_side(trial: Trial, seed: int, quick: bool) -> Scores:
     """Training images per second of wall and of processor time, ours and theirs in turns."""
     drawn = cards.draw(cards.EASY, seed=seed, n_per_suit=trial.settings["n_per_suit"])
-    images, threads = cards.numbers(drawn)[0], trial.settings["threads"]
+    images, threads = cards.arrays(drawn)[0], trial.settings["threads"]
     rates: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for turn in range(1 if quick else trial.settings["turns"]):
         rates["ours"].append(_ours(trial, images, seed=turn, threads=threads))
         for peer in PEERS:
             rates[peer].append(_theirs(trial, peer, images, seed=turn, threads=threads))
-    found: Scores = {}
+    values: Scores = {}
     for name, pairs in rates.items():
         wall, cpu = (statistics.median(column) for column in zip(*pairs, strict=True))
-        found |= {f"{name}_images_per_second": wall, f"{name}_images_per_second_cpu": cpu}
+        values |= {f"{name}_images_per_second": wall, f"{name}_images_per_second_cpu": cpu}
     for peer in PEERS:
         for time in ("second", "second_cpu"):
-            ratio = found[f"ours_images_per_{time}"] / found[f"{peer}_images_per_{time}"]
-            found[f"ratio_{peer}" + time.removeprefix("second")] = ratio
-    return found | {"images_per_second": found["ours_images_per_second"]}
+            ratio = values[f"ours_images_per_{time}"] / values[f"{peer}_images_per_{time}"]
+            values[f"ratio_{peer}" + time.removeprefix("second")] = ratio
+    return values | {"images_per_second": values["ours_images_per_second"]}
 
 
 def _ours(trial: Trial, images: np.ndarray, *, seed: int, threads: int) -> tuple[float, float]:
@@ -44,7 +44,7 @@ def _ours(trial: Trial, images: np.ndarray, *, seed: int, threads: int) -> tuple
     try:
         vae = InvariantVAE(**trial.settings["model"], seed=seed)
         with clock() as took:
-            # The clock runs on while it is asked: the differences between epochs are what counts.
+            # The clock continues while it is read: only the differences between epochs count.
             vae.fit(images, on_epoch=lambda epoch: times.append(took.so_far()))
     finally:
         torch.set_num_threads(before)
@@ -66,9 +66,9 @@ def _rates(times: np.ndarray, n_images: int) -> tuple[float, float]:
 
 
 def until_turned(trial: Trial, seed: int, quick: bool) -> Scores:
-    """Processor seconds of the shortest training after which the angle's resultant is above 0.9 on unseen cards."""
+    """Processor time of the shortest training after which the resultant of the angle exceeds 0.9 on unseen cards [s]."""
     n_per_suit = 100 if quick else None
-    images = cards.numbers(cards.draw(cards.EASY, seed=seed, n_per_suit=n_per_suit))[0]
+    images = cards.arrays(cards.draw(cards.EASY, seed=seed, n_per_suit=n_per_suit))[0]
     unseen = cards.draw(cards.EASY, seed=cards.UNSEEN + seed, n_per_suit=100)
     for epochs in trial.settings["lengths"]:
         model = dict(trial.settings["model"])
@@ -76,7 +76,7 @@ def until_turned(trial: Trial, seed: int, quick: bool) -> Scores:
         vae = InvariantVAE(**model, seed=seed)
         with clock() as took:
             vae.fit(images)
-        angle = vae.encode(cards.numbers(unseen)[0])["angle"].to_numpy()
+        angle = vae.encode(cards.arrays(unseen)[0])["angle"].to_numpy()
         reached = resultant(angle, unseen)
         if reached > trial.settings["resultant"]:
             break
@@ -90,7 +90,7 @@ def until_turned(trial: Trial, seed: int, quick: bool) -> Scores:
 
 
 def resultant(angle: np.ndarray, truth: Any) -> float:
-    """Mean over suits, modulo their symmetry; of the better sign, since a peer may count angles the other way."""
+    """Mean over suits, modulo their symmetry; for the better sign, since a peer may count angles in the other direction."""
     true, suit = truth["angle"].to_numpy(), truth["suit"].to_numpy().astype(int)
     return max(
         float(scores.resultants(sign * angle, true, suit, symmetry=cards.SYMMETRY).mean())
@@ -115,8 +115,8 @@ def _images_per_second(family: str, words: str, *, translation: bool) -> Trial:
             "peer": {"epochs": 3, "latent_dim": 2, "translation": translation},
         },
         goals=(
-            Goal("ratio_AtomAI", "ours over AtomAI's", "1", 20.0),
-            Goal("ratio_pyroVED", "ours over pyroVED's", "1", 20.0),
+            Goal("ratio_AtomAI", "ours relative to AtomAI", "1", 20.0),
+            Goal("ratio_pyroVED", "ours relative to pyroVED", "1", 20.0),
             Goal("ratio_AtomAI_cpu", "the same per second of processor time"),
             Goal("ratio_pyroVED_cpu", "the same per second of processor time"),
             Goal("ours_images_per_second", "ours [1/s]"),
@@ -131,7 +131,7 @@ def _images_per_second(family: str, words: str, *, translation: bool) -> Trial:
 
 UNTIL = Trial(
     name="speed-until",
-    words="rtVAE, a=120°, s=10°: processor seconds of the shortest training after which the angle resultant is above 0.9",
+    words="rtVAE, a=120°, s=10°: processor time of the shortest training after which the angle resultant exceeds 0.9",
     run=until_turned,
     settings={
         "resultant": 0.9,
@@ -143,12 +143,12 @@ UNTIL = Trial(
             "training": {"batch_size": 100, "patience": 100},
         },
     },
-    goals=(Goal("until", "processor time until the resultant is above 0.9 [s]", wanted="low"),),
-    remark="A training of each length is begun afresh; the time is that of the first length that is enough. "
-    "Peers are looked at after every epoch of one training.",
+    goals=(Goal("until", "processor time until the resultant exceeds 0.9 [s]", better="low"),),
+    remark="A training of each length starts from scratch; the time is that of the first sufficient length. "
+    "Peers are evaluated after every epoch of one training.",
 )
 TRIALS = (
-    _images_per_second("rVAE", "rVAE (turns)", translation=False),
-    _images_per_second("rtVAE", "rtVAE (turns and shifts)", translation=True),
+    _images_per_second("rVAE", "rVAE (rotations)", translation=False),
+    _images_per_second("rtVAE", "rtVAE (rotations and shifts)", translation=True),
     UNTIL,
 )

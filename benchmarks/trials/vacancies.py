@@ -1,4 +1,4 @@
-"""Empty sites in simulated images of atoms: how many of the known ones are listed, and how many that are none."""
+"""Vacancies in simulated images of atoms: recall and precision of the listed ones."""
 
 from dataclasses import dataclass
 
@@ -14,27 +14,27 @@ from invae.synthetic import atoms
 
 UNSEEN = 10_000
 SAME = 4.0
-"""Distance of a listed site from a true one within which they are the same [px]."""
+"""Largest distance between a listed and a true site [px]."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Empty sites of some frames."""
+    """Vacancies of some frames."""
 
     known: int
-    """At least two spacings inside the frame."""
+    """True vacancies at least two spacings inside the frame."""
     listed: int
-    """Of the known ones."""
+    """Listed ones among them."""
     false: int
-    """Listed, and an atom is there, or no site."""
+    """Listed positions with an atom or without a site."""
 
 
 def listed(trial: Trial, seed: int, quick: bool) -> Scores:
-    """Share of known vacancies that are listed, and of listed ones that are vacancies, over all lattices."""
+    """Recall and precision of the listed vacancies over all lattices."""
     with clock() as took:
-        found = [_counted(lattice, UNSEEN + seed) for lattice in trial.settings["lattices"]]
+        counts = [_counted(lattice, UNSEEN + seed) for lattice in trial.settings["lattices"]]
     known, right, false = (
-        sum(getattr(one, name) for one in found) for name in ("known", "listed", "false")
+        sum(getattr(count, name) for count in counts) for name in ("known", "listed", "false")
     )
     return {
         "recall": right / known,
@@ -46,20 +46,20 @@ def listed(trial: Trial, seed: int, quick: bool) -> Scores:
 
 
 def _counted(settings: dict, seed: int) -> Counts:
-    """Of one frame of a lattice, turned as it happens."""
+    """Counts of one frame of a lattice with a random rotation."""
     angle = float(np.random.default_rng(seed).uniform(0, 60))
     config = AtomFramesConfig.model_validate({**settings, "angle": angle})
     scene = atoms.draw(config, seed=seed)
     image = scene["image"].to_numpy()[0].astype(float)
-    told = vacancies(image, find_atoms(image, config=FindConfig())).position
+    positions = vacancies(image, find_atoms(image, config=FindConfig())).position
     true = np.column_stack([scene[name][0] for name in ("atom_y", "atom_x")])
     empty = true[~scene["occupied"].to_numpy()[0]]
     margin = 2 * config.spacing / config.imaging.pixel_size
     inner = ((empty > margin) & (empty < np.array(image.shape) - 1 - margin)).all(axis=1)
-    if not len(told):
+    if not len(positions):
         return Counts(int(inner.sum()), 0, 0)
-    right = np.asarray(KDTree(told).query(empty[inner])[0]) < SAME
-    false = np.asarray(KDTree(empty).query(told)[0]) >= SAME
+    right = np.asarray(KDTree(positions).query(empty[inner])[0]) < SAME
+    false = np.asarray(KDTree(empty).query(positions)[0]) >= SAME
     return Counts(int(inner.sum()), int(right.sum()), int(false.sum()))
 
 
@@ -72,15 +72,21 @@ LATTICES = [
 TRIALS = (
     Trial(
         name="vacancies",
-        words="2 % of the sites empty in frames of 512², 50 electrons in the middle of the faintest atom: square, hexagonal, two honeycombs",
+        words="2 % of the sites empty in frames of 512², 50 electrons at the centre of the faintest atom: square, hexagonal, two honeycombs",
         run=listed,
         settings={"lattices": LATTICES},
         goals=(
-            Goal("recall", "share of the empty sites that are listed", "–", 0.95, 0.9),
-            Goal("precision", "share of the listed ones that are empty", "–", 0.98, 0.95),
-            Goal("known", "empty sites"),
+            Goal("recall", "recall: fraction of the vacancies that are listed", "–", 0.95, 0.9),
+            Goal(
+                "precision",
+                "precision: fraction of the listed ones that are vacancies",
+                "–",
+                0.98,
+                0.95,
+            ),
+            Goal("known", "vacancies"),
         ),
-        remark="Empty sites at least two spacings inside the frame, so that steps lead there from all sides; disorder 0.25 px, jitter 0.2 px.",
+        remark="Vacancies at least two spacings inside the frame, so that all neighbours are in it; disorder 0.25 px, jitter 0.2 px.",
         chapter="microscopy",
     ),
 )

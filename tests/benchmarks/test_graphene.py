@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from benchmarks.ideal import NEVER, ideal
+from benchmarks.ideal import NO_ATOM, ideal
 from benchmarks.trials import sites
 from benchmarks.trials.fourd import NEAR
 from invae.config import GrapheneConfig
@@ -36,7 +36,7 @@ def test_who_knows_every_pattern_finds_the_missing_atom_and_misses_none_that_is_
 
 def test_one_pattern_tells_less_than_all_around_it(told):
     assert told[0].single.max() < told[0].whole.max()
-    assert ((told[0].single == NEVER) == (told[0].whole == NEVER)).all()
+    assert ((told[0].single == NO_ATOM) == (told[0].whole == NO_ATOM)).all()
 
 
 def test_kinds_of_sites_are_what_lies_nearest():

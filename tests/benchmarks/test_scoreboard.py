@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import scoreboard
 from benchmarks.page import chapter, chapters_of, number, page, reached
-from benchmarks.scoreboard import Run, chosen, found_of, run_here
+from benchmarks.scoreboard import Run, chosen, results_of, run_here
 from benchmarks.trial import Goal, Scores, Trial
 from benchmarks.trials import TRIALS, cards, others
 
@@ -27,7 +27,7 @@ def trial() -> Trial:
 
 @pytest.fixture(autouse=True)
 def kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(scoreboard, "KEPT", tmp_path)
+    monkeypatch.setattr(scoreboard, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def test_a_mark_asks_for_the_mean_and_for_the_worst(values, verdict):
 
 
 def test_a_cost_is_reached_from_above():
-    cost = Goal("a", "", "", 5, 6, wanted="low")
+    cost = Goal("a", "", "", 5, 6, better="low")
     assert reached(cost, [4, 5.5])
     assert not reached(cost, [1, 7])
     assert not reached(cost, [6, 6])
@@ -60,7 +60,7 @@ def test_a_run_is_kept_and_another_seed_is_another_run(trial):
         assert run.scores() is None
         run_here(run)
     assert [run.scores() is None for run in runs] == [False, False, True]
-    assert found_of(runs)["coin"][1]["heads"] == 0.6
+    assert results_of(runs)["coin"][1]["heads"] == 0.6
 
 
 def test_a_kept_run_is_not_run_again(trial, kept):
@@ -80,18 +80,18 @@ def test_other_settings_are_another_run(trial):
 
 def test_the_page_says_mean_worst_and_what_was_missed(trial):
     runs = [Run(trial, seed, quick=False) for seed in range(2)]
-    assert "not run" in chapter("latents", [trial], found_of(runs))
+    assert "not run" in chapter("latents", [trial], results_of(runs))
     for run in runs:
         run_here(run)
-    good = chapter("latents", [trial], found_of(runs))
+    good = chapter("latents", [trial], results_of(runs))
     assert (
         "| a coin | share of heads | 0.5 | mean ≥ 0.55, worst ≥ 0.5 | 0.5500 | 0.5000 | 2 | **yes** |"
         in good
     )
-    assert "1 of 1 marks are reached" in good
+    assert "1 of 1 goals are reached" in good
     strict = replace(trial, goals=(Goal("heads", "share of heads", "0.5", 0.9),))
-    missed = chapter("latents", [strict], found_of(runs))
-    assert "0 of 1 marks" in missed
+    missed = chapter("latents", [strict], results_of(runs))
+    assert "0 of 1 goals" in missed
     assert "share of heads: mean ≥ 0.9 is **not reached** (seeds 0.5000, 0.6000)" in missed
 
 
@@ -118,18 +118,18 @@ def test_a_bar_in_a_word_is_no_new_cell(trial):
     odd = replace(trial, goals=(Goal("heads", "R² of |u|"),))
     run_here(Run(odd, 0, quick=False))
     assert "| a coin | R² of \\|u\\| | – |" in chapter(
-        "latents", [odd], found_of([Run(odd, 0, quick=False)])
+        "latents", [odd], results_of([Run(odd, 0, quick=False)])
     )
 
 
 def test_a_peer_stands_beside_ours_not_among_the_marks(trial):
-    peer = replace(trial, name="other", peer="Other 1.0", beside="coin")
+    peer = replace(trial, name="other", peer="Other 1.0", peer_of="coin")
     runs = [Run(t, 0, quick=False) for t in (trial, peer)]
     for run in runs:
         run_here(run)
-    text = chapter("latents", [trial, peer], found_of(runs))
+    text = chapter("latents", [trial, peer], results_of(runs))
     assert "Other 1.0: 0.5000" in text
-    assert "of 1 marks" in text
+    assert "of 1 goals" in text
 
 
 def test_tasks_are_chosen_by_the_beginning_of_their_names():
@@ -138,7 +138,7 @@ def test_tasks_are_chosen_by_the_beginning_of_their_names():
         "speed-until",
     }
     assert chosen(None) == list(TRIALS)
-    with pytest.raises(SystemExit, match="no task is called kards; there are cards-jrvae"):
+    with pytest.raises(SystemExit, match="no task is called kards; choose one of cards-jrvae"):
         chosen(["kards"])
 
 
@@ -146,7 +146,7 @@ def test_names_are_unique_and_peers_stand_beside_something_of_ours():
     assert len({trial.name for trial in TRIALS}) == len(TRIALS)
     names = {trial.name: {goal.score for goal in trial.goals} for trial in OURS}
     for peer in (trial for trial in TRIALS if trial.peer):
-        assert names[peer.beside] & {goal.score for goal in peer.goals}
+        assert names[peer.peer_of] & {goal.score for goal in peer.goals}
 
 
 def test_labelled_unlabelled_and_unseen_cards_have_factors_of_their_own():

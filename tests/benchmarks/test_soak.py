@@ -89,7 +89,7 @@ def test_a_recording_left_behind_is_counted(ended, tmp_path):
 def test_a_broken_one_without_a_reason_is_counted(ended, tmp_path):
     broken = next(drop for drop in DROPS if drop.fate == "broken")
     ledger.write(tmp_path, [replace(ended[0][broken.name], reason="")])
-    assert missed(ended[1], tmp_path) == ["broken ones set aside with a reason"]
+    assert missed(ended[1], tmp_path) == ["broken recordings quarantined with a reason"]
 
 
 def test_a_second_run_is_counted(ended, tmp_path):
@@ -107,7 +107,7 @@ def test_what_grows_is_not_flat():
     assert findings.flatness([]) == []
     short = [replace(sample, instant=sample.instant / 12) for sample in leaking]
     assert all(row.reached for row in findings.flatness(short))
-    assert "in a longer life" in findings.flatness(short)[0].wanted
+    assert "in a longer life" in findings.flatness(short)[0].goal
 
 
 def test_the_smallest_science_is_a_configuration():
@@ -131,12 +131,12 @@ def test_what_is_told_to_the_server_is_overhead_and_imports_and_waiting_are_not(
     stages = {"train": {"seconds": science + 0.4, "telling_seconds": 0.4}}
     (tmp_path / "a" / "run.json").write_text(json.dumps({"stages": stages}))
     rows = {row.what: row for row in findings.costs([a_run("a")], tmp_path, seconds=60.0)}
-    assert rows["recordings an hour"].found == "60"
-    assert rows["the six stages of one"].found.startswith(f"{science:.2f} s")
-    assert rows["overhead within its run"].found.startswith(f"{8 - science:.2f} s")
+    assert rows["recordings per hour"].result == "60"
+    assert rows["the six stages of a recording"].result.startswith(f"{science:.2f} s")
+    assert rows["overhead within its run"].result.startswith(f"{8 - science:.2f} s")
     assert rows["overhead within its run"].reached is reached
-    assert rows["start of its process"].found.startswith("2.00 s")
-    assert rows["waiting for a place"].found.startswith("10.00 s")
+    assert rows["start of its process"].result.startswith("2.00 s")
+    assert rows["wait for a free process"].result.startswith("10.00 s")
 
 
 def test_time_on_a_processor_is_that_of_all_lives():
@@ -146,8 +146,8 @@ def test_time_on_a_processor_is_that_of_all_lives():
         for n in range(6)
     ]
     (row,) = findings.processor(samples, n_runs=4)
-    assert row.found.startswith("5.0 s: ")
-    assert "server 5.0 s" in row.found
+    assert row.result.startswith("5.0 s: ")
+    assert "server 5.0 s" in row.result
 
 
 def test_writing_one_table_leaves_the_others_as_they_are(tmp_path):
@@ -169,14 +169,14 @@ def test_writing_one_table_leaves_the_others_as_they_are(tmp_path):
 def test_a_database_that_is_not_installed_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(database, "DEBIAN", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MachineError, match=r"not here \(initdb\); install Debian's package"):
+    with pytest.raises(MachineError, match=r"\(initdb\); install Debian's package"):
         database.program("initdb")
 
 
 def test_a_late_arrival_misses_its_mark():
     assert arrivals.row("looked at", [3.0, 9.0], 15.0, "< 15 s").reached
     late = arrivals.row("looked at", [3.0, 16.0], 15.0, "< 15 s")
-    assert (late.found, late.reached) == ("median 9.5 s, worst 16.0 s", False)
+    assert (late.result, late.reached) == ("median 9.5 s, worst 16.0 s", False)
 
 
 @pytest.mark.slow

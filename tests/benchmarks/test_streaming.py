@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.streaming import patches as made
 from benchmarks.streaming.patches import PatchSet
-from benchmarks.streaming.training import Held, Run, trained
+from benchmarks.streaming.training import InMemory, Run, trained
 from invae.training.batches import StreamSource, open_patches
 
 
@@ -30,7 +30,7 @@ def test_the_set_is_made_from_its_seed_and_lies_in_shards(tmp_path, seed):
 def test_in_memory_the_same_sites_come_in_the_order_of_the_stream(tmp_path):
     made.write(PatchSet(n_sites=1200), tmp_path / "set.zarr")
     stream = open_patches(tmp_path / "set.zarr", in_memory=False)
-    held, sites = Held(stream), np.arange(0, 1200, 7)
+    held, sites = InMemory(stream), np.arange(0, 1200, 7)
     assert [list(group) for group in held.groups(sites)] == [
         list(group) for group in stream.groups(sites)
     ]
