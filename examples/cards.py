@@ -1,9 +1,9 @@
-"""The founding figures: what every family makes of cards that are turned and sheared, into docs/.
+"""The founding figures: every family on cards that are rotated and sheared, into docs/.
 
     python -m examples.cards --out docs
 
-One seed, few cards and short trainings, so that all of it takes some minutes on two cores: the figures show how families
-differ, the scoreboard (benchmarks/) how good they are.
+One seed, few cards and short trainings take some minutes on two cores. The figures show how families differ, the scoreboard
+(benchmarks/) how good they are.
 """
 
 import argparse
@@ -48,13 +48,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "ssrVAE": {"n_classes": 4},
 }
 STEPS, STEPS_OF_CLASS = 9, 5
-"""Images along an axis of a manifold, of one of four classes."""
+"""Images along an axis of a manifold, without classes and with four."""
 N_SAMPLES = 16
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a family made of a setting."""
+    """The result of a family for a setting."""
 
     cell: gallery.Cell
     angle: float
@@ -63,7 +63,7 @@ class Answer:
 
 
 def name_of(setting: tuple[int, int]) -> str:
-    """`a 120°, s 10°`."""
+    """The label of a setting: `a 120°, s 10°`."""
     return f"a {setting[0]}°, s {setting[1]}°"
 
 
@@ -75,20 +75,20 @@ def draw(setting: tuple[int, int]) -> xr.Dataset:
 
 
 def answers_of(setting: tuple[int, int]) -> list[Answer]:
-    """What every family makes of a setting, on one core."""
+    """Results of all families for a setting, on one core."""
     torch.set_num_threads(1)
     drawn = draw(setting)
     return [answer_of(family, setting, drawn) for family in FAMILIES]
 
 
 def answer_of(family: str, setting: tuple[int, int], drawn: xr.Dataset) -> Answer:
-    """Train one family on one set, and read it."""
+    """Train one family on one set and evaluate it."""
     began = time.monotonic()
     patches = drawn["image"].to_numpy().astype(np.float32)
     suit = drawn["suit"].to_numpy().astype(np.int64)
     condition = np.eye(4, dtype=np.float32)[suit] if family.startswith("c") else None
-    told = np.random.default_rng(SEED).random(len(suit)) < LABEL_SHARE
-    labels = np.where(told, suit, -1) if family.startswith("ss") else None
+    labelled = np.random.default_rng(SEED).random(len(suit)) < LABEL_SHARE
+    labels = np.where(labelled, suit, -1) if family.startswith("ss") else None
     vae = InvariantVAE(
         family,  # pyright: ignore[reportArgumentType]
         seed=SEED,
@@ -123,13 +123,13 @@ def answer_of(family: str, setting: tuple[int, int], drawn: xr.Dataset) -> Answe
 
 
 def by_content(sites: xr.Dataset) -> np.ndarray:
-    """Four classes of a mixture on the content, for families without classes."""
+    """Four classes of a mixture of the content, for families without classes."""
     values = standardised(sites["content"].to_numpy().astype(np.float64))
     return mixture(values, n_classes=len(cards.SUITS), seed=SEED).predict(values)
 
 
 def manifold_of(vae: InvariantVAE, sites: xr.Dataset) -> xr.Dataset:
-    """Decoded images over the latent plane, of each class or condition."""
+    """Decoded images over the latent plane, for each class or condition."""
     members = members_of(sites)
     with tempfile.TemporaryDirectory() as folder:
         vae.save(folder)
@@ -153,10 +153,10 @@ def angle_of(sites: xr.Dataset, true: np.ndarray, known: Known, label: np.ndarra
 
 
 def main() -> None:
-    """Train all, draw all, write the page."""
+    """Train all families, draw the figures and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="where the page goes")
-    parser.add_argument("--workers", type=int, default=2, help="settings worked on at once")
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the page")
+    parser.add_argument("--workers", type=int, default=2, help="settings processed in parallel")
     options = parser.parse_args()
     began, spawn = time.monotonic(), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
@@ -195,7 +195,7 @@ def page(answers: list[Answer]) -> str:
 
 
 def table(answers: list[Answer], value_of: Any) -> str:
-    """Numbers by setting and family, as Markdown; families without the number are left out."""
+    """Numbers by setting and family, as Markdown; families without numbers are left out."""
     values = {(a.cell.setting, a.cell.family): value_of(a) for a in answers}
     families = [f for f in FAMILIES if any(v == v for (_, g), v in values.items() if g == f)]
     lines = [f"| setting | {' | '.join(families)} |", f"|---{'|---' * len(families)}|"]
