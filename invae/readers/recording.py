@@ -67,19 +67,21 @@ def assemble(
     for name, channel in zip(names, channels, strict=True):
         variables[name], remark = _variable(name, channel, flipped)
         notes = (*notes, *remark)
-    metadata = json_values(raw.metadata)
-    attrs = {
-        "modality": raw.modality or labels.modality(names, list(sizes), metadata),
-        "format": format_name,
-        "metadata": json.dumps(metadata, ensure_ascii=False),
-        "notes": [*raw.notes, *notes, *remarks],
-        "sources": [path.name],
-    }
-    attrs |= raw.beam.attrs()
-    if raw.acquired is not None:
-        attrs["acquired"] = raw.acquired.isoformat()
+    attrs = {"format": format_name, "notes": [*raw.notes, *notes, *remarks]}
+    attrs |= _instrument_attrs(raw, names, list(sizes))
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
     return with_sources(dataset, [path.name], [0] * dataset.sizes.get(dims.FRAME, 0))
+
+
+def _instrument_attrs(raw: Raw, names: Sequence[str], sizes: Sequence[str]) -> dict[str, Any]:
+    """Modality, metadata, beam and time of a recording, as attributes."""
+    metadata = json_values(raw.metadata)
+    attrs = {
+        "modality": raw.modality or labels.modality(names, sizes, metadata),
+        "metadata": json.dumps(metadata, ensure_ascii=False),
+    }
+    acquired = {} if raw.acquired is None else {"acquired": raw.acquired.isoformat()}
+    return attrs | raw.beam.attrs() | acquired
 
 
 def _frame_coordinates(

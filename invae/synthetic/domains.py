@@ -18,8 +18,7 @@ from invae import dims
 from invae.config.synthetic import DomainsConfig, FieldConfig
 from invae.progress import Progress, silent
 from invae.storage import store
-from invae.storage.code_digest import code_digest
-from invae.storage.provenance import Receipt, digest_json, now, stage_key, versions
+from invae.storage.provenance import Receipt
 from invae.storage.store import Variable
 from invae.synthetic.landau import wall_speed
 from invae.synthetic.probe import CHANNELS, PAD, draw_faults, record
@@ -32,7 +31,7 @@ from invae.synthetic.sample import (
     stripe_offset,
     window,
 )
-from invae.synthetic.scene import is_written
+from invae.synthetic.scene import is_written, receipt_of_scene
 
 SHARD_BYTES = 32e6
 STATES = "states"
@@ -101,21 +100,7 @@ def simulate_dataset(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.D
 
 def make_receipt(target: Path, *, config: DomainsConfig, seed: int) -> Receipt:
     """The receipt of a simulated recording."""
-    values = config.model_dump(mode="json")
-    code = code_digest(__name__)
-    return Receipt(
-        stage="simulate",
-        key=stage_key("simulate", inputs=[], config=values, code=code, seed=seed),
-        recording=target.stem,
-        sources=(),
-        inputs={},
-        config=values,
-        config_hash=digest_json(values),
-        seed=seed,
-        code=code,
-        versions=versions(),
-        created=now(),
-    )
+    return receipt_of_scene("domains", target, config=config, seed=seed, module=__name__)
 
 
 def channel_layout(config: DomainsConfig) -> dict[str, Variable]:

@@ -10,23 +10,13 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.invae.readers.broken_inputs import broken_inputs
+
 Write = Callable[..., Path]
-Make = Callable[[Path, Write], Path | list[Path]]
 Refused = Callable[[list[Path]], str]
 
 IMAGE = np.arange(48.0).reshape(6, 8)
-TABLE: dict[str, tuple[Make, str]] = {}
-"""How to make each broken input, and what the message must contain."""
-
-
-def bad(message: str) -> Callable[[Make], Make]:
-    """A row of the table: the function makes the input, `message` is a pattern of the error's text."""
-
-    def register(make: Make) -> Make:
-        TABLE[make.__name__] = (make, message)
-        return make
-
-    return register
+TABLE, bad = broken_inputs()
 
 
 # ---- files that are none

@@ -14,23 +14,12 @@ from invae.readers import Scan, files_of, open_recording
 from invae.readers.formats.raw_frames import Frames
 from invae.readers.ingest import ingest
 from invae.readers.raw import Key
+from tests.invae.readers.broken_inputs import broken_inputs
 
 WriteScan = Callable[..., Path]
-Make = Callable[[WriteScan], Path]
-TABLE: dict[str, tuple[Make, str]] = {}
-"""How to make each broken scan, and what the message must contain."""
+TABLE, bad = broken_inputs()
 UNTOLD = ("tvips", "mrc")
 """Formats that do not hold the shape of the scan."""
-
-
-def bad(message: str) -> Callable[[Make], Make]:
-    """A row of the table: the function makes the input, `message` is what must be said."""
-
-    def register(make: Make) -> Make:
-        TABLE[make.__name__] = (make, message)
-        return make
-
-    return register
 
 
 def cut(path: Path, n_bytes: int) -> Path:
