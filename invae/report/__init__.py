@@ -7,7 +7,6 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from invae import results
 from invae.config import ComputeConfig, ReportConfig
 from invae.errors import ConfigError, StoreError
 from invae.progress import Progress, silent
@@ -15,6 +14,7 @@ from invae.report import style
 from invae.report.contents import figures_of
 from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.page import Shown, page
+from invae.results.reading import open_result
 from invae.storage import store
 from invae.storage.provenance import Receipt
 
@@ -56,7 +56,7 @@ def report(
     made = store.read_receipt(result)
     if made is None:
         raise StoreError(f"{result} is missing or unfinished; run `invae analyse` first")
-    groups = results.open_result(result)
+    groups = open_result(result)
     partial = store.begin(target, receipt.key)
     with store.writing(target):
         (partial / "figures").mkdir(exist_ok=True)
