@@ -1,7 +1,7 @@
 """Every setting that a user can choose; this package imports neither torch nor xarray.
 
 `ProcessConfig` is the flow's parameter, the content of the YAML file and the record in every result.
-Its names are imported when they are asked for: a model needs no settings of readers or simulations (0.1 s of CPU).
+Names are imported on first use: a model needs no settings of readers or simulations (0.1 s of CPU).
 """
 
 from importlib import import_module

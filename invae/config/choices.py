@@ -1,4 +1,4 @@
-"""Choices that a table decides, not a type: checked when a configuration is read, listed in its schema and in the error."""
+"""Choices from a table instead of a type: validated with the configuration, listed in its schema and in the error."""
 
 import difflib
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 
 class OneOf:
-    """A string that is one of some names; both names and those known elsewhere are asked for at every check."""
+    """A string that is one of some names; the names are looked up at every validation."""
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
         self._names = names
@@ -25,16 +25,16 @@ class OneOf:
         return {"enum": list(self._names()), "type": "string"}
 
     def check(self, value: Any) -> str:
-        """The name itself.
+        """The value itself, if it is one of the names.
 
         Raises:
-            PydanticKnownError: It is none of them, with all names and the nearest.
+            PydanticKnownError: If it is none of them; the error lists all names and the nearest.
         """
         names = list(self._names())
         if value in names:
             return value
         *first, last = (repr(name) for name in names)
-        near = difflib.get_close_matches(str(value), names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        nearest = difflib.get_close_matches(str(value), names, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         expected = f"{', '.join(first)} or {last}{hint}" if first else f"{last}{hint}"
         raise PydanticKnownError("literal_error", {"expected": expected})

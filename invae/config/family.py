@@ -1,7 +1,7 @@
-"""Names of families, read letter by letter: what a name says, and the list of all names.
+"""Names of families, parsed letter by letter, and the list of all names.
 
-A prefix says what there is beside content and pose, letters say which poses: `jrtVAE` has classes (j), rotation (r) and shift (t). A pose
-without a letter has a family of its own, `<option>VAE`.
+A prefix adds latent variables to content and pose, letters name the poses: `jrtVAE` has classes (j), rotation (r) and shift (t). A pose
+without a letter has its own family, `<option>VAE`.
 """
 
 import re
@@ -16,16 +16,16 @@ from invae.config.choices import OneOf
 from invae.latent_table import poses
 
 PoseName = Annotated[str, OneOf(poses)]
-"""One of the poses that the latent table knows."""
+"""A pose of the latent table."""
 PoseInference = Literal["amortised", "exact", "refined"]
 
 
 @dataclass(frozen=True)
 class FamilyName:
-    """What a family's name says."""
+    """The meaning of a family's name."""
 
     poses: tuple[str, ...] = ()
-    """By their names in the configuration."""
+    """Poses by their names in the configuration."""
     classes: bool = False
     target: bool = False
     condition: bool = False
@@ -42,7 +42,7 @@ PREFIXES: Mapping[str, FamilyName] = {
     "ss": FamilyName(classes=True),
     "ssreg": FamilyName(target=True),
 }
-"""One of them before the letters of the poses: skip paths, a condition, classes, classes with some labels, a partly known target."""
+"""Prefixes of the letters: skip connections, a condition, classes, classes with some labels, a partly known target."""
 
 
 OTHER_NAMES = {
@@ -59,17 +59,17 @@ YOUR_OWN = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
 
 
 def families() -> dict[str, FamilyName]:
-    """Every family by its name, in the order in which they are listed."""
+    """Every family by its name, in the order of the list."""
     placed = {row.placed.option: row.placed for row in poses().values()}
     letters = {pose.letter: option for option, pose in placed.items() if pose.letter}
     affine = tuple(option for option, pose in placed.items() if pose.affine)
     lettered = {
         prefix: {
-            f"{prefix}{''.join(word)}VAE": replace(said, poses=tuple(letters[k] for k in word))
+            f"{prefix}{''.join(word)}VAE": replace(meaning, poses=tuple(letters[k] for k in word))
             for count in range(len(letters) + 1)
             for word in combinations(letters, count)
         }
-        for prefix, said in PREFIXES.items()
+        for prefix, meaning in PREFIXES.items()
     }
     return {
         "AE": FamilyName(deterministic=True),
@@ -81,7 +81,7 @@ def families() -> dict[str, FamilyName]:
         },
         "affineVAE": FamilyName(affine),
         "AVAE": FamilyName(affine, pose_inference="refined"),
-        **{name: said for group in lettered.values() for name, said in group.items()},
+        **{name: meaning for group in lettered.values() for name, meaning in group.items()},
     }
 
 

@@ -191,7 +191,7 @@ class ModelConfig(Config):
     """A variational autoencoder; the family chooses every setting that is empty (see `invae.models.families`)."""
 
     kind: Annotated[Literal["vae"], Field(exclude_if=lambda kind: kind == "vae")] = "vae"
-    """Kind of model; a configuration without it is that of a VAE, and is written without it."""
+    """Kind of model; a VAE is the default and is written without it."""
     family: Family = "rtVAE"
     """Letters before VAE: r rotation, t shift, j classes, ss classes with some labels, ssreg a variable known for some patches, c condition."""
     poses: tuple[PoseName, ...] | None = None
@@ -254,9 +254,9 @@ class ModelConfig(Config):
 
 
 def kind_of(model: Any) -> Any:
-    """The tag of a model's configuration: that of a VAE where it has none."""
+    """The tag of a model's configuration; a VAE is the default."""
     return model.get("kind", "vae") if isinstance(model, Mapping) else getattr(model, "kind", "vae")
 
 
 AnyModelConfig = Annotated[Annotated[ModelConfig, Tag("vae")], Discriminator(kind_of)]
-"""All kinds of models, told apart by `kind`; a new kind is one more member of this union."""
+"""All kinds of models, distinguished by `kind`; a new kind is one more member of this union."""

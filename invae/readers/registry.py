@@ -39,7 +39,7 @@ ROWS: tuple[str, ...] = (
     "invae.readers.formats.zarr_netcdf:ZARR",
     "invae.readers.formats.zarr_netcdf:NETCDF",
 )
-"""All formats, in the order in which they are asked; a special case of another format stands before it."""
+"""All formats, in the order of recognition; a special case of another format comes before it."""
 
 
 def all_readers() -> tuple[Reader, ...]:

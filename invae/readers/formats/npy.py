@@ -163,7 +163,7 @@ def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
 def _archive_dims(
     annotations: sidecar.Annotations, shape: tuple[int, ...], small: dict[str, np.ndarray]
 ) -> tuple[str, ...]:
-    """Names of the axes: as annotated; else a spectral coordinate tells a grid of spectra from a series."""
+    """Names of the axes: as annotated; otherwise a spectral coordinate distinguishes a grid of spectra from a series."""
     spectral = [name for name in ("energy", "voltage") if name in small]
     if len(shape) == 3 and spectral and "dims" not in annotations.metadata:
         return (dims.Y, dims.X, spectral[0])
