@@ -1,4 +1,4 @@
-"""Whether two recordings' folders hold the same values, array by array and weight by weight, and where they do not."""
+"""Compare the values in two folders of a recording, array by array and weight by weight."""
 
 import hashlib
 import json
@@ -16,52 +16,52 @@ from invae.stages import stages
 from invae.storage import store
 
 BLOCK_BYTES = 64e6
-"""How much of an array is compared at once."""
+"""Size of the parts in which arrays are compared."""
 
 
 COMPARED = tuple(stage.output for name, stage in stages.STAGES.items() if name != "report")
-"""Outputs whose values can be compared; a report is made of pictures."""
+"""Outputs whose values can be compared; a report consists of pictures."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One array, weight or file that is not the same in both places."""
+    """One array, weight or file that differs between two folders."""
 
-    place: str
+    name: str
     """Store, group and name: `result.zarr/traversal/manifold`."""
     what: str
-    """In words."""
+    """The difference in words."""
     n_values: int = 0
-    """How many values differ."""
+    """Number of values that differ."""
     largest: float = np.nan
-    """The largest difference, in the array's units; not a number where there is none."""
+    """The largest difference, in the array's units; NaN if it has none."""
 
 
 def differences(old: Path, new: Path, *, outputs: Sequence[str]) -> list[Difference]:
-    """What is not the same in two folders.
+    """All differences between two folders.
 
     Args:
-        old: the folder of a recording.
-        new: another.
-        outputs: names of the stores, or folders of a model, to compare.
+        old: a folder of a recording.
+        new: another one.
+        outputs: names of the stores and model folders to compare.
     """
-    found: list[Difference] = []
+    result: list[Difference] = []
     for name in outputs:
         first, second = old / name, new / name
         missing = [str(path) for path in (first, second) if not path.exists()]
         if missing:
-            found.append(Difference(name, f"{missing[0]} is missing"))
+            result.append(Difference(name, f"{missing[0]} is missing"))
         elif (first / "zarr.json").is_file():
-            found += _of_stores(first, second)
+            result += _of_stores(first, second)
         else:
-            found += _of_folders(first, second)
-    return found
+            result += _of_folders(first, second)
+    return result
 
 
 def digest_of(path: Path) -> str:
     """SHA-256 of all values of a store, or of the weights and texts of a model: equal values have equal digests.
 
-    Names, types and shapes count; receipts, attributes and how values are cut into files do not.
+    Names, types and shapes count; receipts, attributes and chunks do not.
     """
     digest = hashlib.sha256()
     if (path / "zarr.json").is_file():
@@ -80,10 +80,10 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _add(digest: "hashlib._Hash", variable: xr.Variable, place: str) -> None:
+def _add(digest: "hashlib._Hash", variable: xr.Variable, name: str) -> None:
     is_text = variable.dtype.kind not in "biuf"
     kind = "text" if is_text else variable.dtype.newbyteorder("<").str
-    digest.update(f"{place}\0{kind}\0{_shape(variable)}\0".encode())
+    digest.update(f"{name}\0{kind}\0{_shape(variable)}\0".encode())
     for part in _parts(variable):
         values = variable[part].to_numpy()
         if is_text:
@@ -98,15 +98,15 @@ def _of_stores(old: Path, new: Path) -> Iterator[Difference]:
         yield Difference(f"{old.name}/{group}", _only(group in groups[0]))
     for group in sorted(groups[0] & groups[1]):
         first, second = (store.open_store(path, group=group) for path in (old, new))
-        place = "/".join(filter(None, (old.name, group)))
+        path = "/".join(filter(None, (old.name, group)))
         for name in sorted(map(str, first.variables.keys() ^ second.variables.keys())):
-            yield Difference(f"{place}/{name}", _only(name in first.variables))
+            yield Difference(f"{path}/{name}", _only(name in first.variables))
         for name in sorted(map(str, first.variables.keys() & second.variables.keys())):
-            yield from _of_arrays(first[name].variable, second[name].variable, f"{place}/{name}")
+            yield from _of_arrays(first[name].variable, second[name].variable, f"{path}/{name}")
 
 
 def _of_folders(old: Path, new: Path) -> Iterator[Difference]:
-    """Weights as numbers; texts value by value."""
+    """Compare weights by value, and texts."""
     files = [{p.name for p in path.iterdir() if p.suffix != ".json"} for path in (old, new)]
     for name in sorted(files[0] ^ files[1]):
         yield Difference(f"{old.name}/{name}", _only(name in files[0]))
@@ -119,7 +119,7 @@ def _of_folders(old: Path, new: Path) -> Iterator[Difference]:
             yield from _of_arrays(values[0], values[1], f"{old.name}/{weight}")
     for name in sorted({p.name for path in (old, new) for p in path.glob("*.json")}):
         if name != store.RECEIPT_FILE and _text(old / name) != _text(new / name):
-            yield Difference(f"{old.name}/{name}", "says something else")
+            yield Difference(f"{old.name}/{name}", "its text differs")
 
 
 def _axes(values: np.ndarray) -> list[str]:
@@ -130,13 +130,13 @@ def _text(path: Path) -> Any:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def _of_arrays(old: xr.Variable, new: xr.Variable, place: str) -> Iterator[Difference]:
+def _of_arrays(old: xr.Variable, new: xr.Variable, name: str) -> Iterator[Difference]:
     """At most one difference: of shape, of type, or of values."""
     if old.sizes != new.sizes:
-        yield Difference(place, f"{_shape(old)} became {_shape(new)}")
+        yield Difference(name, f"{_shape(old)} became {_shape(new)}")
         return
     if old.dtype != new.dtype:
-        yield Difference(place, f"{old.dtype} became {new.dtype}")
+        yield Difference(name, f"{old.dtype} became {new.dtype}")
         return
     n_values, largest = 0, 0.0
     for part in _parts(old):
@@ -144,7 +144,7 @@ def _of_arrays(old: xr.Variable, new: xr.Variable, place: str) -> Iterator[Diffe
         n_values, largest = n_values + count, max(largest, distance)
     if n_values:
         what = f"{n_values:,} of {old.size:,} values differ"
-        yield Difference(place, what, n_values, largest if old.dtype.kind in "fiu" else np.nan)
+        yield Difference(name, what, n_values, largest if old.dtype.kind in "fiu" else np.nan)
 
 
 def _shape(variable: xr.Variable) -> str:
@@ -152,7 +152,7 @@ def _shape(variable: xr.Variable) -> str:
 
 
 def _parts(variable: xr.Variable) -> list[tuple[slice, ...]]:
-    """Keys of blocks along the first axis; one for a number."""
+    """Index keys of blocks along the first axis; a single empty one for a scalar."""
     if not variable.ndim:
         return [()]
     length = variable.shape[0]
@@ -161,7 +161,7 @@ def _parts(variable: xr.Variable) -> list[tuple[slice, ...]]:
 
 
 def _unequal(old: np.ndarray, new: np.ndarray) -> tuple[int, float]:
-    """How many values differ, and by how much at most; two that are no numbers are the same."""
+    """Number of values that differ, and the largest difference; two NaNs are equal."""
     differs = old != new
     if old.dtype.kind != "f":
         wide = old.dtype.kind in "iu" and differs.any()
@@ -174,27 +174,27 @@ def _unequal(old: np.ndarray, new: np.ndarray) -> tuple[int, float]:
 
 
 def _only(old: bool) -> str:
-    return "is gone" if old else "is new"
+    return "is missing" if old else "is new"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One number or digest before and now; empty where there is none."""
+    """One number or digest before and now; None where there is none."""
 
     what: str
-    """In words, for a number; the store's name, for a digest."""
+    """Description of a number, or name of the store of a digest."""
     before: float | str | None
     now: float | str | None
     units: str = ""
 
     @property
-    def is_one(self) -> bool:
-        """Whether it is not the same."""
+    def differs(self) -> bool:
+        """Whether the two differ."""
         return self.before != self.now
 
 
 def numbers(before: Path, now: Path) -> list[Change]:
-    """The numbers of two folders of a recording, those of the new one first."""
+    """The summary numbers of two folders of a recording, in the order of the new one."""
     old, new = _summary(before), _summary(now)
     return [
         Change(words, old.get((words, units)), new.get((words, units)), units)
@@ -216,7 +216,7 @@ def _summary(folder: Path) -> dict[tuple[str, str], float]:
 
 
 def digests(before: Path, now: Path, *, outputs: Sequence[str] = COMPARED) -> Iterator[Change]:
-    """SHA-256 of all values of every output, before and now; one that was taken over is read once."""
+    """SHA-256 of all values of every output, before and now; a reused output is read once."""
     for name in outputs:
         receipts = [store.read_receipt(folder / name) for folder in (before, now)]
         new = None if receipts[1] is None else digest_of(now / name)

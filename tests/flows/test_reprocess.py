@@ -113,8 +113,8 @@ def test_files_that_are_gone_are_needed_only_where_they_are_taken_in_anew(out, p
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 2
     assert errors[0] == (
-        "invae: domains: ingest.pixel_size changed, which needs its files again, and /gone/scan.h5 "
-        "is not there; bring it back, or leave these settings"
+        "invae: domains: ingest.pixel_size changed, which needs its source files, and /gone/scan.h5 "
+        "is missing; restore it, or keep these settings"
     )
     assert not (out / versions.FOLDER).exists()
 
@@ -168,5 +168,5 @@ def test_killed_in_any_stage_the_same_command_finishes_with_the_same_values(
     from invae.stages.compare import digests
 
     (undisturbed,), (folder,) = versions_in(calm), versions_in(out)
-    assert [change.what for change in digests(undisturbed, folder) if change.is_one] == []
+    assert [change.what for change in digests(undisturbed, folder) if change.differs] == []
     assert not list(folder.glob(".*.partial"))

@@ -172,7 +172,7 @@ def chosen(
                 soft_wrap=True,
             )
     if first or last:
-        dates = {name: versions.taken_on(out / name) for name in found}
+        dates = {name: versions.date_of(out / name) for name in found}
         found = [
             name
             for name, date in dates.items()
@@ -258,9 +258,9 @@ def show(outcomes: Sequence[Outcome], *, dry_run: bool) -> None:
         words = one.state if dry_run or one.error else one.state.replace("makes", "made")
         place = f" ({one.plan.folder})" if one.plan else ""
         console.print(f"{one.recording}: {words}{place}", markup=False, soft_wrap=True)
-        if changed := [change for change in (*one.numbers, *one.digests) if change.is_one]:
+        if changed := [change for change in (*one.numbers, *one.digests) if change.differs]:
             console.print(_table(changed))
-        same = [change.what for change in one.digests if not change.is_one]
+        same = [change.what for change in one.digests if not change.differs]
         if same:
             console.print(f"identical: {', '.join(same)}", markup=False, soft_wrap=True)
 

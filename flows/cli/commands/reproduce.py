@@ -211,7 +211,7 @@ def show(found: Sequence["Difference"], console: "Console") -> None:
     table = Table("where", "what", "largest difference")
     for one in found:
         largest = f"{one.largest:.3g}" if one.largest == one.largest else ""
-        table.add_row(escape(one.place), escape(one.what), largest)
+        table.add_row(escape(one.name), escape(one.what), largest)
     console.print(table)
 
 

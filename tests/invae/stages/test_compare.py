@@ -51,7 +51,7 @@ def test_one_value_is_found_with_its_place_and_size(pair):
     target["count"][2] += 4
     target["gap"][0] = 1.0
     store.write_dataset(pair[1] / "result.zarr", target)
-    found = {one.place: one for one in differences(*pair, outputs=OUTPUTS)}
+    found = {one.name: one for one in differences(*pair, outputs=OUTPUTS)}
     assert found.keys() == {f"result.zarr/{name}" for name in ("content", "count", "gap")}
     assert found["result.zarr/content"].n_values == 1
     assert found["result.zarr/content"].largest == pytest.approx(0.5, rel=1e-6)
@@ -62,7 +62,7 @@ def test_one_value_is_found_with_its_place_and_size(pair):
 
 def test_other_values_differ_in_every_array_and_weight(tmp_path):
     old, new = filled(tmp_path / "old"), filled(tmp_path / "new", seed=1)
-    places = {one.place for one in differences(old, new, outputs=OUTPUTS)}
+    places = {one.name for one in differences(old, new, outputs=OUTPUTS)}
     assert places == {
         "result.zarr/content",
         "result.zarr/count",
@@ -78,7 +78,7 @@ def test_what_is_missing_new_or_of_another_shape_is_named(pair):
     store.write_dataset(new / "result.zarr", more)
     store.write_dataset(new / "result.zarr", xr.Dataset({"count": ("site", [1])}), group="other")
     save_file({"weight": np.zeros((3, 3))}, new / "model" / "model.safetensors")
-    found = {one.place: one.what for one in differences(old, new, outputs=(*OUTPUTS, "none"))}
+    found = {one.name: one.what for one in differences(old, new, outputs=(*OUTPUTS, "none"))}
     assert found == {
         "result.zarr/extra": "is new",
         "result.zarr/text": "is new",
@@ -94,7 +94,7 @@ def test_arrays_larger_than_a_block_are_compared_to_their_end(pair, monkeypatch)
     target["content"][6, 1] += 0.25
     store.write_dataset(pair[1] / "result.zarr", target)
     (found,) = differences(*pair, outputs=OUTPUTS)
-    assert (found.place, found.n_values) == ("result.zarr/content", 1)
+    assert (found.name, found.n_values) == ("result.zarr/content", 1)
 
 
 def test_equal_values_have_equal_digests_however_they_are_cut(pair, tmp_path):
