@@ -1,4 +1,4 @@
-"""The angle's posterior of single sites, and how the angles of all sites settle during training."""
+"""Posteriors of the angle of single sites, and the angles of all sites during training."""
 
 import math
 
@@ -22,7 +22,7 @@ def posterior(result: Result, config: ReportConfig) -> Drawing:
     """Patches with the posterior over their angle as a curve around a circle."""
     found = result.get("angles")
     if found is None:
-        raise LeftOut("How sure the angle is", "the model keeps no posterior over an angle")
+        raise LeftOut("Posterior of the angle", "the model has no posterior over an angle")
     n_shown, columns = found.sizes["example"], min(MOST_COLUMNS, found.sizes["example"])
     rows = math.ceil(n_shown / columns)
     figure = style.new_figure(rows * 1.75)
@@ -39,13 +39,13 @@ def posterior(result: Result, config: ReportConfig) -> Drawing:
         _curve(circle, found.isel(example=number), known=_known(result, number))
     return Drawing(
         "posterior",
-        "How sure the angle is",
-        "Each patch with the probability of its angle, drawn around a circle (0 to the right, positive as np.rot90, so "
-        "counter-clockwise). One narrow lobe: the angle is certain. Two lobes: the pattern looks the same, or nearly so, after half a "
-        "turn. A round curve: the patch says nothing about its angle. Lobes are scaled to the same height. A grey line marks the known angle, "
-        "from which the found one differs by an offset common to the class.",
+        "Posterior of the angle",
+        "Patches with the posterior of their angle, drawn around a circle (0 points right, positive as np.rot90, that is "
+        "counter-clockwise). One narrow lobe: the angle is certain. Two lobes: the pattern looks almost the same after "
+        "half a turn. A circle: the patch does not determine the angle. Lobes are scaled to equal height. A dotted line "
+        "marks the true angle, if known; the inferred angle differs from it by an offset that is common to the class.",
         figure,
-        "Numbers: certainty of the angle (length of the mean direction), 1 one narrow lobe, 0 none or several.",
+        "Numbers: certainty of the angle (mean resultant length); 1: one narrow lobe, 0: no preferred angle, or several.",
     )
 
 
@@ -87,10 +87,10 @@ def _curve(axis: PolarAxes, found: xr.Dataset, *, known: float | None) -> None:
 
 
 def over_training(result: Result, config: ReportConfig) -> Drawing:
-    """The distribution of the angles found, epoch by epoch."""
+    """The distribution of the inferred angles, epoch by epoch."""
     history = result.get("training")
     if history is None or "angle_count" not in history:
-        raise LeftOut("Angles during training", "this family of models has no angle")
+        raise LeftOut("Angles during training", "the model has no angle")
     counts = history["angle_count"].to_numpy().astype(float)
     density = (
         counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) * counts.shape[1] / (2 * np.pi)
@@ -109,7 +109,7 @@ def over_training(result: Result, config: ReportConfig) -> Drawing:
         vmax=bounds[1],
         vmin=0,
     )
-    sheet.set(xlabel="epoch", ylabel="angle found [rad]", title="density of the angles found")
+    sheet.set(xlabel="epoch", ylabel="inferred angle [rad]", title="density of inferred angles")
     sheet.set_yticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
     sheet.xaxis.get_major_locator().set_params(integer=True)
     style.colour_bar(figure, sheet, cmap=config.colormap, bounds=bounds, label="density [1/rad]")
@@ -120,19 +120,19 @@ def over_training(result: Result, config: ReportConfig) -> Drawing:
         curves.stairs(density[index], edges, color=colour, lw=1.3, label=f"epoch {epoch[index]}")
     known = _known_density(result, edges)
     if known is not None:
-        curves.stairs(known, edges, color=style.SECOND, lw=1.3, ls="--", label="known angles")
-    curves.set(xlabel="angle [rad]", ylabel="density [1/rad]", title="some epochs")
+        curves.stairs(known, edges, color=style.SECOND, lw=1.3, ls="--", label="true angles")
+    curves.set(xlabel="angle [rad]", ylabel="density [1/rad]", title="selected epochs")
     curves.set_xticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
     curves.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     spread = [_resultant(density[index], edges) for index in (0, -1)]
     return Drawing(
         "angles_over_training",
         "Angles during training",
-        "How often each angle is found among the sites trained on, epoch by epoch. At first every angle is as good as any other, or a "
-        "few are preferred; then the distribution takes the shape of the data's own, shifted by the model's choice of what is upright. "
-        "A distribution that collapses to one angle means that the model does not use it.",
+        "Distribution of the inferred angles of the training sites, epoch by epoch. It starts broad, or with a few "
+        "preferred angles, and approaches the distribution of the data, shifted by an arbitrary offset. A distribution "
+        "that collapses to a single angle means that the model does not use the angle.",
         figure,
-        f"Common direction of all angles (1: all equal, 0: all around): first epoch {style.number(spread[0], 2)}, "
+        f"Mean resultant length of all angles (1: all equal, 0: uniform): first epoch {style.number(spread[0], 2)}, "
         f"last epoch {style.number(spread[1], 2)}.",
     )
 

@@ -1,4 +1,4 @@
-"""Which descriptor each latent follows."""
+"""Associations of latent variables with measured quantities."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,15 +9,18 @@ from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.kind import label_of
 
 LOWEST = -10.0
-"""An R² below is told as being below."""
-SPACES = {"content": "content, all dimensions", "pca": "principal components, as many"}
+"""A lower R² is shown as below this value."""
+SPACES = {"content": "content, all dimensions", "pca": "PCA, same number"}
 
 
 def association(result: Result, config: ReportConfig) -> Drawing:
-    """Rank correlation of latents and descriptors, and what is predicted on held-out strips."""
+    """Rank correlation of latent variables and descriptors, and R² on held-out strips."""
     found = result.get("association")
     if found is None or not np.isfinite(found["rho"].to_numpy()).any():
-        raise LeftOut("What the latents follow", "too few sites have a descriptor that varies")
+        raise LeftOut(
+            "Latent variables and measured quantities",
+            "too few sites have a measured quantity that varies",
+        )
     known = np.isfinite(found["rho"].to_numpy()).any(axis=0)
     names = [label_of(result, str(name)) for name in found["descriptor"].to_numpy()[known]]
     rows = [_row_name(str(name)) for name in found["feature"].to_numpy()]
@@ -31,15 +34,15 @@ def association(result: Result, config: ReportConfig) -> Drawing:
     _table(top, rho, rows=rows, columns=names, cmap="RdBu_r", bounds=(-1, 1))
     _table(bottom, r2, rows=spaces, columns=names, cmap="Greens", bounds=(0, 1))
     top.set_title("Spearman's rank correlation [95 % interval]", loc="left")
-    bottom.set_title("R² predicted on held-out strips of the image [95 % interval]", loc="left")
+    bottom.set_title("R² on held-out strips of the image [95 % interval]", loc="left")
     bottom.set_xticklabels([])
     return Drawing(
         "association",
-        "What the latents follow",
-        "Top: 1 or −1 means that a latent rises or falls steadily with a descriptor, 0 that it does not care. Bottom: the share "
-        "of a descriptor's variance that all content dimensions together predict for parts of the image that share no pixel "
-        "with those learned from; 0 or less means nothing. An interval that holds 0 proves nothing. Intervals come from "
-        "resampling whole tiles of the image, since neighbouring patches overlap.",
+        "Latent variables and measured quantities",
+        "Top: Spearman's rank correlation; ±1 is a monotonic relation, 0 is none. Bottom: share of the variance of a "
+        "measured quantity (R²) that all content dimensions together predict on held-out strips of the image, which share "
+        "no pixel with the strips of the fit; 0 or less means no prediction. Bold: the 95 % interval excludes 0. "
+        "Intervals come from resampling tiles of the image, because neighbouring patches overlap.",
         figure,
         _strongest(rho[0], rows, names),
     )
@@ -47,7 +50,7 @@ def association(result: Result, config: ReportConfig) -> Drawing:
 
 def _row_name(feature: str) -> str:
     kind, _, number = feature.rpartition("_")
-    return f"{'content' if kind == 'content' else 'principal component'} {number}"
+    return f"{'content' if kind == 'content' else 'PCA'} {number}"
 
 
 def _table(
@@ -59,7 +62,7 @@ def _table(
     cmap: str,
     bounds: tuple[float, float],
 ) -> None:
-    """Values with their intervals on coloured fields; what is sure is bold."""
+    """Values with their intervals on coloured fields; bold where the interval excludes 0."""
     value, low, high = numbers
     axis.imshow(value, cmap=cmap, vmin=bounds[0], vmax=bounds[1], aspect="auto", alpha=0.75)
     axis.set_yticks(range(len(rows)), labels=rows)
@@ -100,6 +103,6 @@ def _strongest(rho: np.ndarray, rows: list[str], names: list[str]) -> str:
         if np.isfinite(rho[index]).any():
             best = int(np.nanargmax(np.abs(rho[index])))
             parts.append(
-                f"{rows[index]} follows {names[best]} most (ρ = {style.number(rho[index, best], 2)})"
+                f"{rows[index]} correlates most with {names[best]} (ρ = {style.number(rho[index, best], 2)})"
             )
     return ("; ".join(parts) + ".").capitalize() if parts else ""

@@ -1,4 +1,4 @@
-"""Methods without invariance beside the model, in their own planes."""
+"""Methods without invariance, compared with the model."""
 
 from dataclasses import replace
 
@@ -16,10 +16,12 @@ SORTING = ("kmeans", "gmm")
 
 
 def planes(result: Result, config: ReportConfig) -> Drawing:
-    """The plane of the model and of each method, coloured by what is known, or by the model's classes."""
+    """The latent plane of the model and of each method, coloured by true classes or those of the model."""
     found = result.get("baselines")
     if found is None:
-        raise LeftOut("Methods without invariance", "none was asked for (analyse.baselines)")
+        raise LeftOut(
+            "Comparison with methods without invariance", "none was selected (analyse.baselines)"
+        )
     colouring = _colouring(result)
     names = [str(name) for name in found["baseline"].to_numpy()]
     x, y, axes_names = latent_plane.place(result)
@@ -28,7 +30,7 @@ def planes(result: Result, config: ReportConfig) -> Drawing:
     figure, axes = style.panels(1 + len(names), columns=columns, panel_height=2.45)
     own = {"keep": keep, "cmap": config.colormap, "size": 6, "legend": False}
     latent_plane.show(axes[0], x[keep], y[keep], colouring, **own)
-    axes[0].set(title=_title("the model", result, 0), xlabel=axes_names[0], ylabel=axes_names[1])
+    axes[0].set(title=_title("model", result, 0), xlabel=axes_names[0], ylabel=axes_names[1])
     for axis, name in zip(axes[1:], names, strict=True):
         values = found["content"].sel(baseline=name).to_numpy()[keep]
         second = values[:, 1] if values.shape[1] > 1 else np.zeros(len(values))
@@ -39,12 +41,12 @@ def planes(result: Result, config: ReportConfig) -> Drawing:
     latent_plane.explain(figure, colouring)
     return Drawing(
         "beside",
-        "Methods without invariance",
-        f"The same sites as the model and other methods place them, in the same colours ({colouring.title}). A method that "
-        "cannot turn or move a pattern back spreads one kind of pattern over its plane, and sorts by direction instead of by "
-        "kind. k-means and the mixture are drawn in the plane of the principal components, in the colours of their own classes.",
+        "Comparison with methods without invariance",
+        f"The same sites in the latent plane of the model and of other methods, in the same colours ({colouring.title}). A method "
+        "without invariance to rotation and position spreads one pattern over its plane, and separates orientations instead of "
+        "patterns. k-means and the Gaussian mixture are drawn in the PCA plane, coloured by their own clusters.",
         figure,
-        _told(result),
+        _numbers(result),
     )
 
 
@@ -57,9 +59,9 @@ def _own_classes(result: Result, name: str, like: latent_plane.Colouring) -> lat
 
 
 def _colouring(result: Result) -> latent_plane.Colouring:
-    """The first known class, else what the model found."""
+    """The first true class, else the class found by the model."""
     all_ = latent_plane.colourings(result)
-    return next((c for c in all_ if c.classes and c.title.startswith("known")), all_[0])
+    return next((c for c in all_ if c.classes and c.is_truth), all_[0])
 
 
 def _title(words: str, result: Result, labelling: str | int) -> str:
@@ -78,18 +80,20 @@ def errors(result: Result) -> str:
     held_out = sites["held_out"].to_numpy() if "held_out" in sites.coords else np.zeros(0, bool)
     judged = held_out if held_out.any() else np.ones(sites.sizes[dims.SITE], bool)
     own = sites["reconstruction_error"].to_numpy()[judged]
-    parts = [f"the model {style.number(float(np.median(own)))}"]
+    parts = [f"model {style.number(float(np.median(own)))}"]
     for name in map(str, found["baseline"].to_numpy()):
         left = found["reconstruction_error"].sel(baseline=name).to_numpy()[judged]
         if np.isfinite(left).all():
             parts.append(f"{LABELLINGS[name]} {style.number(float(np.median(left)))}")
     where = ""
     if held_out.any():
-        where = f" on the {int(judged.sum())} sites held out of the model's training, which the other methods have seen"
+        where = (
+            f" on the {int(judged.sum())} held-out sites (the other methods were fitted to them)"
+        )
     return f"Median reconstruction error{where}: {', '.join(parts)}"
 
 
-def _told(result: Result) -> str:
-    """The errors, and what stands above the panels."""
-    accuracy = "; above the panels: accuracy of the classes" if "confusion" in result else ""
+def _numbers(result: Result) -> str:
+    """The errors, and the meaning of the numbers above the panels."""
+    accuracy = "; number above each panel: class accuracy" if "confusion" in result else ""
     return f"{errors(result)}{accuracy}."

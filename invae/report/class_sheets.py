@@ -1,4 +1,4 @@
-"""The classes of a model: what each looks like, which patches are in it, and how sure that is."""
+"""The discrete classes of a model: decoded class, member patches, certainty."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from invae.report.latents import class_titles
 MOST_CLASSES = 12
 BINS = np.linspace(0, 1, 41)
 SURE = 0.9
-NO_CLASSES = "this family of models has no classes"
+NO_CLASSES = "the model has no classes"
 
 
 def sheets(result: Result, config: ReportConfig) -> Drawing:
     """Every class: decoded, its mean patch, and some of its patches above their reconstructions."""
     found = result.get("classes")
     if found is None:
-        raise LeftOut("Classes of the model", NO_CLASSES)
+        raise LeftOut("Model classes", NO_CLASSES)
     n_classes = min(found.sizes[dims.CLASS], MOST_CLASSES)
     parts = {name: found[name].to_numpy()[:n_classes] for name in ("patch", "reconstruction")}
     both = np.stack([part[:, :, 0] for part in parts.values()], axis=1)
@@ -44,22 +44,19 @@ def sheets(result: Result, config: ReportConfig) -> Drawing:
     empty = int((counts == 0).sum())
     return Drawing(
         "model_classes",
-        "Classes of the model",
-        "For each class, left: what the model draws for it (above), and the mean of its most typical patches, each turned and moved back "
-        "(below). Right: patches of the class drawn by chance (above), and the model's reconstruction of each (below), with its own "
-        "angle and place.",
+        "Model classes",
+        "Left: the decoded class (top) and the mean of its most typical patches, each rotated and shifted upright "
+        "(bottom). Right: random patches of the class (top) and their reconstructions with their own pose (bottom).",
         figure,
-        f"{len(counts)} classes, {empty} of them without sites."
-        if empty
-        else f"{len(counts)} classes.",
+        f"{style.count(len(counts), 'class')}, {empty} without sites.",
     )
 
 
 def probability(result: Result, config: ReportConfig) -> Drawing:
-    """How sure the classes are: histogram of the probability of the most probable class."""
+    """Histogram of the probability of the most likely class."""
     sites = result[""]
     if "class_probability" not in sites.variables:
-        raise LeftOut("How sure the classes are", NO_CLASSES)
+        raise LeftOut("Class certainty", NO_CLASSES)
     best = sites["class_probability"].to_numpy().max(axis=1)
     label = sites["class"].to_numpy()
     n_classes = sites.sizes[dims.CLASS]
@@ -71,7 +68,7 @@ def probability(result: Result, config: ReportConfig) -> Drawing:
     histogram.hist(piles, bins=list(BINS), stacked=True, color=shown, lw=0)
     low = max(0.0, min(1 / n_classes - 0.02, float(best.min())))
     histogram.set(
-        xlabel="probability of the most probable class",
+        xlabel="probability of the most likely class",
         ylabel="sites",
         yscale="symlog",
         xlim=(low, 1.0),
@@ -89,10 +86,10 @@ def probability(result: Result, config: ReportConfig) -> Drawing:
     share.tick_params(axis="y", length=0)
     return Drawing(
         "class_probability",
-        "How sure the classes are",
-        "How probable the class of each site is, given the patch. Sites far to the left of 1 lie between classes: they are mixtures, "
-        "noise, or a sign that two classes describe the same thing. The vertical axis grows by powers of ten. A probability is the model's "
-        "own; a class can be sure and wrong.",
+        "Class certainty",
+        "Probability of the most likely class of each site. Sites far below 1 lie between classes: mixtures, noise, or "
+        "two classes for one pattern. The vertical axis is logarithmic. The probability is the model's own: a class can "
+        "be certain and wrong.",
         figure,
-        f"{style.number(100 * float((best >= SURE).mean()))} % of the sites have a class with probability ≥ {SURE}.",
+        f"The most likely class has a probability ≥ {SURE} for {style.number(100 * float((best >= SURE).mean()))} % of the sites.",
     )

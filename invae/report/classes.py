@@ -1,4 +1,4 @@
-"""The classes of sites: where they are, what they look like, and how their number was chosen."""
+"""The clusters of sites: where they are, what they look like, and how their number was chosen."""
 
 import numpy as np
 import xarray as xr
@@ -8,13 +8,14 @@ from invae.config import ReportConfig
 from invae.report import images, style
 from invae.report.figure import Drawing, LeftOut, Result, Table
 from invae.report.kind import label_of, page_of
+from invae.results.reading import kind_of
 
 MOST_COLUMNS = 3
 MOST_CLASSES = 8
 
 
 def on_image(result: Result, config: ReportConfig) -> Drawing:
-    """The class of every site on the image."""
+    """The cluster of every site on the image."""
     sites, maps = result[""], images.frames_of(result)
     n_classes = sites.sizes["cluster_name"]
     cmap, bounds = style.class_colours(n_classes), (-0.5, n_classes - 0.5)
@@ -24,14 +25,17 @@ def on_image(result: Result, config: ReportConfig) -> Drawing:
     axes = list(figure.subplots(1, columns, squeeze=False)[0])
     for axis, index in zip(axes, frames, strict=False):
         images.prepare(
-            axis, maps, title=f"class, {images.frame_title(maps, int(index))}", bar=axis is axes[0]
+            axis,
+            maps,
+            title=f"cluster, {images.frame_title(maps, int(index))}",
+            bar=axis is axes[0],
         )
         images.show_background(axis, result, int(index))
         values = sites["cluster"].to_numpy().astype(float)
         images.show_sites(axis, result, int(index), values, cmap=cmap, bounds=bounds)
     ticks = {float(number): str(number + 1) for number in range(n_classes)}
     style.colour_bar(
-        figure, axes[: len(frames)], cmap=cmap, bounds=bounds, label="class", ticks=ticks
+        figure, axes[: len(frames)], cmap=cmap, bounds=bounds, label="cluster", ticks=ticks
     )
     counts = np.bincount(sites["cluster"].to_numpy(), minlength=n_classes)
     if len(frames) < columns:
@@ -39,8 +43,8 @@ def on_image(result: Result, config: ReportConfig) -> Drawing:
         axes[1].set(
             yticks=range(n_classes),
             yticklabels=range(1, n_classes + 1),
-            xlabel="sites",
-            ylabel="class",
+            xlabel=kind_of(result).sites,
+            ylabel="cluster",
         )
         axes[1].invert_yaxis()
     shares = ", ".join(
@@ -49,17 +53,17 @@ def on_image(result: Result, config: ReportConfig) -> Drawing:
     )
     return Drawing(
         "classes",
-        "Classes on the image",
-        "Sites with similar content share a colour. Classes are Gaussian clouds in the latent space, numbered by size; where "
-        "they border on each other, the border is a matter of degree.",
+        "Clusters on the image",
+        "Sites with similar content have the same colour. Clusters are the components of a Gaussian mixture in latent "
+        "space, numbered by size. Sites near a boundary belong to both clusters to some degree.",
         figure,
-        f"Share of sites by class: {shares}.",
+        f"Share of {kind_of(result).sites} by cluster: {shares}.",
         _descriptor_table(result),
     )
 
 
 def _descriptor_table(result: Result) -> Table:
-    """Mean ± sd of every descriptor in every class."""
+    """Mean ± sd of every descriptor in every cluster."""
     sites, label = result[""], result[""]["cluster"].to_numpy()
     known = [
         name
@@ -73,8 +77,8 @@ def _descriptor_table(result: Result) -> Table:
         cells = [str(number + 1), style.number(float(here.sum()))]
         cells += [_mean_and_sd(sites[name].to_numpy()[here]) for name in known]
         rows.append(cells)
-    note = "Mean ± standard deviation over the sites of a class."
-    return Table(["class", "sites", *heads], rows, note)
+    note = "Mean ± standard deviation over the sites of a cluster."
+    return Table(["cluster", kind_of(result).sites, *heads], rows, note)
 
 
 def _mean_and_sd(values: np.ndarray) -> str:
@@ -84,7 +88,7 @@ def _mean_and_sd(values: np.ndarray) -> str:
 
 
 def patches(result: Result, config: ReportConfig) -> Drawing:
-    """Mean patch of each class, turned upright, beside what the decoder draws for its mean content."""
+    """Mean upright patch of each cluster, and the decoded mean content."""
     found = result["clusters"]
     n_classes = min(found.sizes["cluster_name"], MOST_CLASSES)
     names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
@@ -106,27 +110,27 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         axis.set_facecolor("#eef0f2")
-        axis.set_title(f"class {number + 1}", color=colours(number), fontweight="bold")
+        axis.set_title(f"cluster {number + 1}", color=colours(number), fontweight="bold")
     style.colour_bar(figure, axes, cmap=cmap, bounds=bounds, label="value")
     counts = ", ".join(
         f"{i + 1}: {style.number(float(n))}" for i, n in enumerate(found["n_sites"].to_numpy())
     )
     return Drawing(
         "class_patches",
-        "What the classes look like",
-        "Mean: the average of the class's most typical patches, each first turned and moved back by its own angle and shift. "
-        "Decoded: what the model draws for the class's mean content. Where the two agree, the model sees what is there.",
+        "Mean and decoded patch of each cluster",
+        "Mean: average of the most typical patches of the cluster, each rotated and shifted upright. Decoded: the model's "
+        "patch for the mean content of the cluster. The model describes the data well where the two agree.",
         figure,
-        f"Sites by class: {counts}.",
+        f"Number of {kind_of(result).sites} by cluster: {counts}.",
     )
 
 
 def bic(result: Result, config: ReportConfig) -> Drawing:
-    """The criterion by which the number of classes was chosen."""
+    """The BIC against the number of clusters."""
     baseline = result["baseline"]
     number, values = baseline["n_classes"].to_numpy(), baseline["bic"].to_numpy()
     if len(number) < 2:
-        raise LeftOut("How many classes", "there are too few sites to try more than one class")
+        raise LeftOut("Number of clusters", "too few sites for more than one cluster")
     chosen = int(baseline.attrs["n_classes"])
     above = values - values.min()
     height = float(above[number == chosen][0])
@@ -143,17 +147,17 @@ def bic(result: Result, config: ReportConfig) -> Drawing:
         color=style.SECOND,
     )
     axis.set(
-        xlabel="number of classes",
-        ylabel="BIC above its minimum",
+        xlabel="number of clusters",
+        ylabel="BIC − minimum",
         xticks=number,
         title="Bayesian information criterion",
     )
     axis.grid(axis="y")
     return Drawing(
         "bic",
-        "How many classes",
-        "The lower, the better the number of classes pays for its parameters; differences above 10 are strong. Neighbouring "
-        "patches overlap and are not independent, so the criterion tends to find too many classes rather than too few.",
+        "Number of clusters",
+        "Lower BIC is better; a difference above 10 is strong evidence. Neighbouring patches overlap and are not "
+        "independent, so the BIC tends to choose too many clusters.",
         figure,
         _about_the_choice(baseline),
     )
@@ -162,16 +166,14 @@ def bic(result: Result, config: ReportConfig) -> Drawing:
 def _about_the_choice(baseline: xr.Dataset) -> str:
     chosen = int(baseline.attrs["n_classes"])
     lowest = int(baseline["n_classes"][int(baseline["bic"].to_numpy().argmin())])
-    parts = [f"{chosen} class(es) chosen"]
+    parts = [f"{style.count(chosen, 'cluster')} chosen"]
     if lowest != chosen:
-        parts.append(f"{lowest} would have a lower BIC, but with a class of a handful of sites")
+        parts.append(f"{lowest} has a lower BIC, but a cluster of only a few sites")
     if baseline.attrs["turns"]:
-        parts.append("the curve turns within the numbers tried")
+        parts.append("the BIC has a minimum in the tested range")
     else:
         parts.append(
-            "the curve does not turn within the numbers tried: the content is a continuum, or has more classes"
+            "the BIC has no minimum in the tested range: the content is continuous or has more clusters"
         )
     agreement = style.number(float(baseline.attrs["agreement"]))
-    return (
-        "; ".join(parts) + f"; two seeds agree to {agreement} (adjusted Rand index, 1: the same)."
-    )
+    return "; ".join(parts) + f"; adjusted Rand index between two seeds {agreement} (1: identical)."

@@ -1,4 +1,4 @@
-"""Principal components beside the model: what one finds without invariance."""
+"""Principal components, a baseline without invariance."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,14 +28,14 @@ def components(result: Result, config: ReportConfig) -> Drawing:
     second = scores[:, min(1, scores.shape[1] - 1)]
     colours = style.class_colours(sites.sizes["cluster_name"])(sites["cluster"].to_numpy()[keep])
     plane.scatter(scores[:, 0], second, c=colours, s=7, lw=0, alpha=0.75, rasterized=True)
-    plane.set(xlabel="component 1", ylabel="component 2", title="sites, by class of the model")
+    plane.set(xlabel="component 1", ylabel="component 2", title="sites, by cluster")
     _by_direction(angle, scores[:, 0], second, result, keep)
     return Drawing(
         "components",
-        "Principal components, for comparison",
-        "The linear baseline: images whose sums rebuild the patches. Components cannot turn, so the same pattern in another "
-        "direction needs other components: pairs of waves, and a ring of sites whose colour goes round with the direction of "
-        "the pattern. What the model calls one class is then spread out.",
+        "Principal component analysis",
+        "Linear baseline: patches are sums of component images. PCA is not rotation-invariant: the same pattern in "
+        "another orientation needs other components. Typical signs are pairs of wave-like components, and a ring of sites "
+        "whose colour follows the orientation. Sites of one cluster of the model are then spread out.",
         figure,
         _numbers(result),
     )
@@ -57,9 +57,9 @@ def _sheet(axis: Axes, pictures: np.ndarray, names: list[str]) -> None:
 
 def _shares(axis: Axes, ratio: np.ndarray) -> None:
     number = np.arange(1, len(ratio) + 1)
-    axis.bar(number, 100 * ratio, color=style.ACCENT, width=0.7, label="each")
+    axis.bar(number, 100 * ratio, color=style.ACCENT, width=0.7, label="single")
     axis.plot(
-        number, 100 * ratio.cumsum(), color=style.SECOND, marker="o", ms=3.5, label="together"
+        number, 100 * ratio.cumsum(), color=style.SECOND, marker="o", ms=3.5, label="cumulative"
     )
     axis.set(
         xlabel="component",
@@ -90,19 +90,17 @@ def _by_direction(
         lw=0,
         rasterized=True,
     )
-    bar = axis.figure.colorbar(
-        dots, ax=axis, fraction=0.05, pad=0.02, label="direction of the wall [rad]"
-    )
+    bar = axis.figure.colorbar(dots, ax=axis, fraction=0.05, pad=0.02, label="wall direction [rad]")
     bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
     bar.outline.set_visible(False)
-    axis.set(xlabel="component 1", ylabel="component 2", title="sites, by direction of the wall")
+    axis.set(xlabel="component 1", ylabel="component 2", title="sites, by wall direction")
 
 
 def _numbers(result: Result) -> str:
     summary, n_compared = result["summary"], int(result[""]["pca_error"].attrs["n_components"])
     parts = [
-        f"{n_compared} component(s) explain {style.number(100 * float(summary['pca_share']))} % of the variance"
+        f"Explained variance of {style.count(n_compared, 'component')} {style.number(100 * float(summary['pca_share']))} %"
     ]
-    for name, words in (("pca_error", "components"), ("reconstruction_error", "the model")):
+    for name, words in (("pca_error", "PCA"), ("reconstruction_error", "the model")):
         parts.append(f"median error of {words} {style.number(float(summary[name]))}")
     return "; ".join(parts) + "."

@@ -35,12 +35,12 @@ POSTERIOR = if_group("angles", angles.posterior)
 ASSOCIATION = if_group("association", associations.association)
 CLASSES_ON_FRAMES = Expected(classes.on_image)
 COMPARED: Mapping[str, Sequence[Expected]] = {
-    "Against what is known": (
+    "Comparison with ground truth": (
         if_group("confusion", ground_truth.confusion),
         Expected(ground_truth.angle, lambda result: "angle_raw" in result.get("known", {})),
         Expected(ground_truth.reading, lambda result: "r2" in result.get("known", {})),
     ),
-    "Classes of the model": (
+    "Model classes": (
         if_group("classes", class_sheets.sheets),
         if_group("classes", class_sheets.probability),
     ),

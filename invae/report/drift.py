@@ -15,9 +15,9 @@ def drift(result: Result, config: ReportConfig) -> Drawing:
     """Drift over frames with its uncertainty, and its path."""
     frames = result["frames"]
     if frames.sizes[dims.FRAME] < 2:
-        raise LeftOut("Drift", "there is one frame, and drift needs two")
+        raise LeftOut("Drift", "only one frame; drift needs two")
     if "drift" not in frames:
-        raise LeftOut("Drift", "the frames were not registered (describe.registration)")
+        raise LeftOut("Drift", "frames were not registered (describe.registration)")
     values = frames["drift"].transpose(dims.AXIS, dims.FRAME).to_numpy()
     sd = (
         frames["drift_sd"].transpose(dims.AXIS, dims.FRAME).to_numpy()
@@ -33,15 +33,15 @@ def drift(result: Result, config: ReportConfig) -> Drawing:
         over.fill_between(number, low, high, color=colour, alpha=0.18, lw=0)
         over.errorbar(number, values[row], np.nan_to_num(sd[row]), color=colour, **bars)
     over.axhline(0, color="#c8cdd2", lw=0.8, zorder=0)
-    over.set(xlabel="frame", ylabel="drift [px]", title="drift against frame 0, ± 1 sd")
+    over.set(xlabel="frame", ylabel="drift [px]", title="drift relative to frame 0, ± 1 sd")
     over.xaxis.get_major_locator().set_params(integer=True)
     over.legend(ncols=2)
     _path(path, number, values, cmap=config.colormap)
     return Drawing(
         "drift",
         "Drift",
-        "Where the scan window of each frame lies on the sample, relative to frame 0: down is positive y, right positive x. "
-        "Bars are the standard deviation among channels and regions of the image. Changes from frame to frame are measured with the drift taken away.",
+        "Position of the scan window on the sample relative to frame 0; positive y is down, positive x is right. Error "
+        "bars are the standard deviation among channels and image regions. Drift is removed before frames are compared.",
         figure,
         _drift_numbers(frames, values, sd),
     )
@@ -67,4 +67,4 @@ def _drift_numbers(frames: xr.Dataset, values: np.ndarray, sd: np.ndarray) -> st
         f"frame {int(frames[dims.FRAME][i])}: ({values[0, i]:.2f} ± {sd[0, i]:.2f}, {values[1, i]:.2f} ± {sd[1, i]:.2f})"
         for i in shown
     ]
-    return f"(y, x) in px: {'; '.join(parts)}.".replace("-", "−")
+    return f"Drift (y, x) in px: {'; '.join(parts)}.".replace("-", "−")

@@ -14,44 +14,44 @@ from invae.results.reading import kind_of
 
 
 def headline(result: Result) -> str:
-    """What was found, in one sentence."""
+    """The main facts, in one line."""
     own, summary = page_of(result), result["summary"]
-    n_classes = float(summary["n_classes" if "n_classes" in summary else "n_clusters"])
+    name, word = ("n_classes", "class") if "n_classes" in summary else ("n_clusters", "cluster")
     n_sites = count(float(summary["n_sites"]), kind_of(result).site)
-    words = [*own.recorded(result), f"{n_sites} in {count(n_classes, 'class')}"]
+    words = [*own.recorded(result), f"{n_sites} in {count(float(summary[name]), word)}"]
     if "accuracy" in summary:
-        words.append(f"accuracy {number(float(summary['accuracy']))}")
+        words.append(f"class accuracy {value_of(result, 'accuracy')}")
     if "angle_score" in summary:
-        words.append(f"angle {number(float(summary['angle_score']))} of 1 in the worst class")
+        words.append(f"angle agreement {value_of(result, 'angle_score')} in the worst class")
     return "; ".join([*words, *own.findings(result)]) + "."
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
-    """Name and value of what stands at the top."""
+    """Names and values for the top of the page."""
     sites, summary = result[""], result["summary"]
-    told = (str(sites.attrs[name]) for name in ("modality", "format") if sites.attrs.get(name))
-    yield "recording", ", ".join(told)
+    origin = (str(sites.attrs[name]) for name in ("modality", "format") if sites.attrs.get(name))
+    yield "recording", ", ".join(origin)
     yield from page_of(result).facts(result)
     yield kind_of(result).sites, value_of(result, "n_sites")
     channels = ", ".join(str(name) for name in sites.attrs.get("channels", []))
     yield "patches", f"{sites.attrs.get('window', '–')} px; channels {channels}"
-    n_latents = sites.sizes[dims.LATENT]
-    yield "model", f"{sites.attrs.get('family', '–')}, {n_latents} content dimension(s)"
-    yield "ELBO, held out", value_of(result, "elbo_held_out", " nat per patch")
-    yield "ELBO, trained on", value_of(result, "elbo_training", " nat per patch")
+    n_latents = count(sites.sizes[dims.LATENT], "content dimension")
+    yield "model", f"{sites.attrs.get('family', '–')}, {n_latents}"
+    yield "ELBO, held-out", value_of(result, "elbo_held_out", " nat per patch")
+    yield "ELBO, training", value_of(result, "elbo_training", " nat per patch")
     if "n_classes" in summary:
-        yield "classes of the model", value_of(result, "n_classes")
-    yield "classes" if "n_classes" not in summary else "clusters", value_of(result, "n_clusters")
-    yield "reconstruction error", value_of(result, "reconstruction_error")
-    yield "the same, principal components", value_of(result, "pca_error")
+        yield "model classes", value_of(result, "n_classes")
+    yield "clusters", value_of(result, "n_clusters")
+    yield "median reconstruction error", value_of(result, "reconstruction_error")
+    yield "median error of PCA, same number of latent variables", value_of(result, "pca_error")
     for name, words in (
-        ("accuracy", "accuracy of the classes"),
-        ("adjusted_rand", "adjusted Rand index"),
-        ("angle_score", "angle, worst class"),
-        ("angle_agreement", "angle follows wall"),
+        ("accuracy", "class accuracy (1 = perfect)"),
+        ("adjusted_rand", "adjusted Rand index (1 = perfect)"),
+        ("angle_score", "angle agreement, worst class (1 = perfect)"),
+        ("angle_agreement", "angle and wall direction (1 = equal up to an offset)"),
     ):
         if name in summary:
-            yield words, f"{value_of(result, name)} of 1"
+            yield words, value_of(result, name)
 
 
 def frame_words(result: Result) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How well the model explains the patches: training curve, error on the image, examples."""
+"""Quality of the model: training curves, reconstruction errors, examples."""
 
 import numpy as np
 import xarray as xr
@@ -18,16 +18,16 @@ RANKS = ("best", "median", "worst")
 
 
 def training(result: Result, config: ReportConfig) -> Drawing:
-    """ELBO and its terms over epochs, on sites trained on and on held-out ones."""
+    """ELBO and its terms over epochs, for training and held-out sites."""
     history = result.get("training")
     if history is None or not history.sizes.get(dims.EPOCH):
-        raise LeftOut("Training", "the model keeps no history of its training")
+        raise LeftOut("Training", "the model has no training history")
     epoch = history[dims.EPOCH].to_numpy()
     figure = style.new_figure(3.0)
     elbo, terms = figure.subplots(1, 2, width_ratios=(1.3, 1))
     for part, colour, words in (
-        ("training", "#9aa3ab", "trained on"),
-        ("held_out", style.ACCENT, "held out"),
+        ("training", "#9aa3ab", "training"),
+        ("held_out", style.ACCENT, "held-out"),
     ):
         if f"elbo_{part}" in history:
             elbo.plot(epoch, history[f"elbo_{part}"], color=colour, label=words)
@@ -35,7 +35,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     elbo.xaxis.get_major_locator().set_params(integer=True)
     terms.xaxis.get_major_locator().set_params(integer=True)
     best = int(epoch[kept[-1]] if len(kept) else epoch[-1])
-    elbo.axvline(best, color=style.SECOND, lw=1, ls=":", label=f"kept: epoch {best}")
+    elbo.axvline(best, color=style.SECOND, lw=1, ls=":", label=f"best epoch: {best}")
     low = _without_the_start(history)
     elbo.set(xlabel="epoch", ylabel="ELBO [nat per patch]", title="ELBO")
     if low is not None:
@@ -54,7 +54,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     terms.set(
         xlabel="epoch",
         ylabel="KL divergence [nat per patch]",
-        title=f"information in the latents, {part.replace('_', ' ')}",
+        title=f"information in latent variables, {part.replace('_', '-')}",
     )
     terms.margins(y=0.25)
     terms.legend(ncols=3, loc="upper right")
@@ -62,9 +62,8 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "training",
         "Training",
-        "Left: the ELBO, a lower bound of how probable the patches are under the model; higher is better. Where the held-out "
-        "curve falls while the other rises, the model memorises. Right: how much each latent says about a "
-        "patch.",
+        "Left: ELBO, a lower bound of the log-likelihood of a patch; higher is better. The model overfits if the held-out "
+        "curve falls while the training curve rises. Right: information in each latent variable (KL divergence).",
         figure,
         _training_numbers(history, best),
     )
@@ -88,8 +87,8 @@ def _without_the_start(history: xr.Dataset) -> tuple[float, float] | None:
 
 def _training_numbers(history: xr.Dataset, best: int) -> str:
     at = int(np.flatnonzero(history[dims.EPOCH].to_numpy() == best)[0])
-    parts = [f"{history.sizes[dims.EPOCH]} epochs, number {best} kept"]
-    for part, words in (("training", "trained on"), ("held_out", "held out")):
+    parts = [f"{history.sizes[dims.EPOCH]} epochs, best epoch {best}"]
+    for part, words in (("training", "training"), ("held_out", "held-out")):
         if f"elbo_{part}" in history:
             parts.append(
                 f"ELBO {words} {style.number(float(history[f'elbo_{part}'][at]), 4)} nat per patch"
@@ -98,7 +97,7 @@ def _training_numbers(history: xr.Dataset, best: int) -> str:
 
 
 def error(result: Result, config: ReportConfig) -> Drawing:
-    """Reconstruction error on the image, where there is one, and its distribution beside the linear baseline's."""
+    """Reconstruction error on the image, if there is one, and its distribution compared with PCA."""
     sites = result[""]
     if images.has_frames(result):
         figure, last = _error_on_image(result, config)
@@ -107,13 +106,16 @@ def error(result: Result, config: ReportConfig) -> Drawing:
         last = figure.subplots(1, 2, width_ratios=(1.6, 1))[0]
         figure.axes[1].set_axis_off()
     numbers = _histogram(last, sites, label=page_of(result).error_label)
-    where = "Dark sites are those that the model explains worst: rare structures, noise, or what should have been left out. Right: the "
     return Drawing(
         "error",
         "Reconstruction error",
-        (where if images.has_frames(result) else "The ")
-        + "distribution for held-out sites and for all others, beside what principal components of all sites leave over that "
-        "have as many numbers per patch as the model has content and pose.",
+        (
+            "Image: dark sites are poorly reconstructed: rare structures, noise or artefacts. "
+            if images.has_frames(result)
+            else ""
+        )
+        + "Histogram: errors of training and held-out sites, compared with PCA using the same number of latent variables. PCA was "
+        "fitted to all sites.",
         figure,
         numbers,
     )
@@ -156,9 +158,9 @@ def _histogram(axis: Axes, sites: xr.Dataset, *, label: str) -> str:
     bins = np.linspace(low, high, 31)
     parts = []
     for values, colour, words in (
-        (errors[~held_out], "#9aa3ab", "not held out"),
-        (errors[held_out], style.ACCENT, "held out"),
-        (linear, style.SECOND, f"{n_compared} principal components"),
+        (errors[~held_out], "#9aa3ab", "training"),
+        (errors[held_out], style.ACCENT, "held-out"),
+        (linear, style.SECOND, f"PCA with {style.count(n_compared, 'component')}"),
     ):
         if len(values):
             axis.hist(
@@ -176,7 +178,7 @@ def examples(result: Result, config: ReportConfig) -> Drawing:
     names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
     channel = names.index("t") if "t" in names else 0
     patch, drawn = (found[name].to_numpy()[:, channel] for name in ("patch", "reconstruction"))
-    rows = {"patch": patch, "reconstruction": drawn, "difference": patch - drawn}
+    rows = {"input": patch, "reconstruction": drawn, "residual": patch - drawn}
     cmap, bounds = style.patch_colours(patch)
     figure = style.new_figure(3.6)
     axes = figure.subplots(len(rows), len(patch), squeeze=False)
@@ -197,8 +199,8 @@ def examples(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "examples",
         "Reconstructions",
-        "Patches as they are, as the model draws them again from content, angle and shift, and what is left over: the "
-        "best, the middling and the worst ones. Structure in the difference is something the latents do not hold; grey is masked.",
+        "Inputs, reconstructions and residuals for the best, median and worst fits. Structure in a residual is not "
+        "captured by the latent variables. Grey pixels are masked.",
         figure,
-        f"Numbers above the patches: rms error over the valid pixels; channel {names[channel]}.",
+        f"Numbers above the patches: rms error over valid pixels; channel {names[channel]}.",
     )

@@ -1,4 +1,4 @@
-"""The model's answer beside what is known: classes, angles, numbers."""
+"""Comparison with ground truth: classes, angles, numbers."""
 
 import numpy as np
 import xarray as xr
@@ -11,27 +11,27 @@ from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import ANGLE_TICKS
 
 LABELLINGS = {
-    "class": "classes of the model",
-    "cluster": "clusters of the content",
-    "pca": "principal components",
-    "ica": "independent components",
-    "nmf": "non-negative parts",
+    "class": "model classes",
+    "cluster": "clusters of content",
+    "pca": "PCA",
+    "ica": "ICA",
+    "nmf": "NMF",
     "kmeans": "k-means on pixels",
     "gmm": "Gaussian mixture",
     "umap": "UMAP",
 }
-"""Ways in which sites were sorted, and their names in figures."""
-SPACES = {"latents": "latents", "pca": "principal components"}
+"""Labellings of the sites, and their names in figures."""
+SPACES = {"latents": "latent variables", "pca": "PCA"}
 DARK = 0.55
 """Shares above it are written in white."""
 MOST_TABLES = 3
 
 
 def confusion(result: Result, config: ReportConfig) -> Drawing:
-    """Found classes against known ones, and how well every labelling agrees."""
+    """Found against true classes, and the agreement of every labelling."""
     found = result.get("confusion")
     if found is None:
-        raise LeftOut("Found and known classes", "no class is known beforehand")
+        raise LeftOut("Found and true classes", "the recording has no true classes")
     names = [str(name) for name in found["labelling"].to_numpy()]
     own = [name for name in names if name in ("class", "cluster")]
     shown = [*own, *(name for name in names if name not in own)][:MOST_TABLES]
@@ -49,11 +49,10 @@ def confusion(result: Result, config: ReportConfig) -> Drawing:
     )
     return Drawing(
         "confusion",
-        "Found and known classes",
-        f"Rows are classes as they were found, columns what the sites are known to be ({found.attrs['known']}). A number is "
-        "how many sites of the known class were found in that class, its shade the share. Rows are put in the order "
-        "in which most sites agree, so that a perfect answer is a dark diagonal. Right: accuracy is the share of sites on it, "
-        "the adjusted Rand index is 1 for the same classes and 0 for chance.",
+        "Found and true classes",
+        f"Rows are found classes, columns are true classes ({found.attrs['known']}). Numbers count sites; the shade is the share of "
+        "the true class. Rows are ordered by their best match, so a perfect result is a dark diagonal. Right: accuracy is the share "
+        "of sites on the diagonal; the adjusted Rand index is 1 for identical classes and 0 for chance.",
         figure,
         f"Accuracy: {accuracy}.",
     )
@@ -97,10 +96,10 @@ def _show_agreement(axis: Axes, found: xr.Dataset) -> None:
 
 
 def angle(result: Result, config: ReportConfig) -> Drawing:
-    """The angle found against the known one, one panel for each known class."""
+    """Inferred against true angle, one panel per true class."""
     sites, scores = result[""], result.get("known", xr.Dataset())
     if "angle_raw" not in scores:
-        raise LeftOut("Found and known angles", "no angle is known beforehand")
+        raise LeftOut("Inferred and true angles", "the recording has no true angles")
     names = [str(name) for name in scores["known"].to_numpy()]
     label = _known_label(result, len(names))
     figure, axes = style.panels(len(names), columns=min(4, len(names)), panel_height=2.9)
@@ -115,18 +114,18 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
         axis.scatter(*wrapped, c=colours(joint[here]), s=6, lw=0, alpha=0.6, rasterized=True)
         score = style.number(float(scores["angle_by_class"][number]), 3)
         axis.set_title(f"{style.short(names[number])}: {score}")
-        axis.set(xlabel="known angle [rad]", xlim=(-3.3, 3.3), ylim=(-3.3, 3.3))
+        axis.set(xlabel="true angle [rad]", xlim=(-3.3, 3.3), ylim=(-3.3, 3.3))
         axis.set_xticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
         axis.set_yticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
         axis.set_box_aspect(1)
-    axes[0].set_ylabel("angle found [rad]")
+    axes[0].set_ylabel("inferred angle [rad]")
     return Drawing(
         "known_angle",
-        "Found and known angles",
-        "Every dot is a site, coloured by the class in which it was found. A line along the diagonal means that the angle is "
-        "right but for an offset, which is the model's choice for each class; parallel lines belong to patterns that look the "
-        "same after a part of a turn, or to several classes found. The number is the agreement modulo this symmetry: 1 is perfect, "
-        "0 no relation.",
+        "Inferred and true angles",
+        "Each dot is one site, coloured by its found class. A line parallel to the diagonal means correct angles up to an "
+        "offset, which is arbitrary for each class. Several parallel lines occur for rotationally symmetric patterns, and "
+        "if a pattern was split into several classes. The number above each panel is the agreement up to symmetry and "
+        "offset (1: perfect, 0: none).",
         figure,
         _angle_numbers(scores, names),
     )
@@ -149,16 +148,16 @@ def _angle_numbers(scores: xr.Dataset, names: list[str]) -> str:
         turns = int(scores["symmetry"][number])
         text = f"{name} {style.number(raw)}"
         parts.append(
-            text + (f" ({style.number(folded)} modulo 1/{turns} turn)" if turns > 1 else "")
+            text + (f" ({style.number(folded)} up to 1/{turns} turn)" if turns > 1 else "")
         )
-    return f"Agreement without an offset for each found class: {', '.join(parts)}."
+    return f"Agreement with one common offset: {', '.join(parts)}."
 
 
 def reading(result: Result, config: ReportConfig) -> Drawing:
-    """R² of known numbers read linearly from the latents."""
+    """R² of a linear readout of true numbers from the latent variables."""
     scores = result.get("known", xr.Dataset())
     if "r2" not in scores:
-        raise LeftOut("What the latents know", "no number is known beforehand")
+        raise LeftOut("Linear readout of true quantities", "the recording has no true quantities")
     spaces = [str(name) for name in scores["space"].to_numpy()]
     variables = [str(name) for name in scores["variable"].to_numpy()]
     rows = [(space, kind) for space in spaces for kind in ("r2", "r2_by_class")]
@@ -167,7 +166,7 @@ def reading(result: Result, config: ReportConfig) -> Drawing:
     height, colours = 0.8 / len(rows), (style.ACCENT, "#9cc9e6", "#7a838c", "#c8cdd2")
     for index, (space, kind) in enumerate(rows):
         values = scores[kind].sel(space=space).to_numpy()
-        words = SPACES.get(space, space) + (", inside found classes" if kind != "r2" else "")
+        words = SPACES.get(space, space) + (", within found classes" if kind != "r2" else "")
         place = np.arange(len(variables)) + (index - (len(rows) - 1) / 2) * height
         length = np.clip(values, 0, 1)
         axis.barh(place, length, height=height, color=colours[index % 4], label=words)
@@ -182,10 +181,9 @@ def reading(result: Result, config: ReportConfig) -> Drawing:
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return Drawing(
         "known_numbers",
-        "What the latents know",
-        "How much of a quantity that is known can be read off the latents with a ruler: the share of its variance that a linear "
-        "function predicts for sites it has not seen. Inside found classes, each class has a function of its own. As many principal "
-        "components as the model has numbers are shown beside it.",
+        "Linear readout of true quantities",
+        "R² of a linear regression of a true quantity on the latent variables, on held-out sites. Within found classes: "
+        "one regression per class. PCA with the same number of components is shown for comparison.",
         figure,
         _reading_numbers(scores, variables),
     )
@@ -195,4 +193,4 @@ def _reading_numbers(scores: xr.Dataset, variables: list[str]) -> str:
     best = np.fmax(scores["r2"].to_numpy(), scores["r2_by_class"].to_numpy())[0]
     pairs = zip(variables, best, strict=True)
     text = ", ".join(f"{name.replace('_', ' ')} {style.number(float(v), 2)}" for name, v in pairs)
-    return f"Best R² from the latents: {text}."
+    return f"Best R² from the latent variables: {text}."

@@ -71,7 +71,7 @@ class KindPage:
     """Group with the frames on which the sites lie; none where patches are images of their own."""
     show_background: Callable[[Axes, xr.Dataset, int], None] = _no_background
     """Draws a frame of that group in pale colours, on which the values of the sites are drawn."""
-    error_label: str = "rms error of a pixel"
+    error_label: str = "rms error per pixel"
     """Name and unit of the reconstruction error."""
 
 

@@ -1,4 +1,4 @@
-"""The latent plane, coloured by everything that is known of the sites."""
+"""The latent plane, coloured by each quantity of the sites."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from invae.latent_table import LATENTS
 from invae.report import images, style
 from invae.report.figure import Drawing, Result
 from invae.report.kind import Descriptor, page_of
+from invae.results.reading import kind_of
 
 INFERRED = {name: name for name, row in LATENTS.items() if row.colours == "linear"}
 """Latents of plain numbers and their names in figures."""
@@ -35,17 +36,19 @@ class Colouring:
     cyclic: bool = False
     """Whether it is an angle [rad]."""
     signed: bool = False
+    is_truth: bool = False
+    """Whether it comes with the recording, as an answer that the model did not see."""
 
 
 def colourings(result: Result) -> list[Colouring]:
-    """All quantities by which sites can be coloured: found classes, known ones, angles, numbers, descriptors."""
+    """All quantities by which sites can be coloured: found and true classes, angles, numbers, descriptors."""
     sites = result[""]
     found = [_found_class(result)]
     known = [name for name in map(str, sites.variables) if name.startswith("truth_")]
     found += [_of_truth(sites[name]) for name in sorted(known, key=_classes_first(sites))]
     if "angle" in sites.variables:
         values = np.angle(np.exp(1j * sites["angle"].to_numpy()))
-        found.append(Colouring("angle found", values, units="rad", cyclic=True))
+        found.append(Colouring("inferred angle", values, units="rad", cyclic=True))
     found += list(_numbers(result))
     return [c for c in found if c.classes or np.isfinite(c.values).any()]
 
@@ -54,9 +57,9 @@ def _found_class(result: Result) -> Colouring:
     sites = result[""]
     if "classes" in result:
         names = tuple(style.short(str(n)) for n in result["classes"]["class_name"].to_numpy())
-        return Colouring("class found", sites["joint_class"].to_numpy(), classes=names)
+        return Colouring("model class", sites["joint_class"].to_numpy(), classes=names)
     names = tuple(str(number + 1) for number in range(sites.sizes["cluster_name"]))
-    return Colouring("class, by content", sites["cluster"].to_numpy(), classes=names)
+    return Colouring("cluster", sites["cluster"].to_numpy(), classes=names)
 
 
 def _classes_first(sites: xr.Dataset) -> Callable[[str], tuple[bool, str]]:
@@ -65,20 +68,21 @@ def _classes_first(sites: xr.Dataset) -> Callable[[str], tuple[bool, str]]:
 
 def _of_truth(variable: xr.DataArray) -> Colouring:
     name = str(variable.name).removeprefix("truth_").replace("_", " ")
-    title = f"known {style.short(name)}"
+    title = f"true {style.short(name)}"
     if "flag_meanings" in variable.attrs:
         names = tuple(style.short(word) for word in dims.meanings(variable.attrs))
-        return Colouring(title, variable.to_numpy().astype(np.int64), classes=names)
+        return Colouring(title, variable.to_numpy().astype(np.int64), classes=names, is_truth=True)
     units = variable.attrs.get("units")
     cyclic = name == "angle" and units == "rad"
     values = variable.to_numpy().astype(float)
     values = np.angle(np.exp(1j * values)) if cyclic else values
-    return Colouring(title, values, units=units, cyclic=cyclic, signed=bool(values.min() < 0))
+    signed = bool(values.min() < 0)
+    return Colouring(title, values, (), units, cyclic, signed, is_truth=True)
 
 
 def _numbers(result: Result) -> Iterator[Colouring]:
-    """What the model infers beside content and angle, and what the image says."""
-    known = {name: Descriptor(f"{words} found") for name, words in INFERRED.items()}
+    """Further latent variables, and the descriptors of the kind of recording."""
+    known = {name: Descriptor(f"inferred {words}") for name, words in INFERRED.items()}
     for name, shown in {**known, **page_of(result).descriptors}.items():
         if name not in result[""].variables:
             continue
@@ -97,7 +101,11 @@ def place(result: Result) -> tuple[np.ndarray, np.ndarray, list[str]]:
     names = [f"content {dimension + 1}" for dimension in chosen]
     if len(chosen) > 1:
         return values[:, chosen[0]], values[:, chosen[1]], names
-    return values[:, chosen[0]], _found_class(result).values + 0.0, [*names, "class"]
+    return (
+        values[:, chosen[0]],
+        _found_class(result).values + 0.0,
+        [*names, _found_class(result).title],
+    )
 
 
 def shown_dimensions(result: Result) -> list[int]:
@@ -120,12 +128,12 @@ def scatter(result: Result, config: ReportConfig) -> Drawing:
         axis.set(xlabel=names[0], ylabel=names[1])
     return Drawing(
         "scatter",
-        "Latent plane, coloured by descriptors",
-        "Each dot is a site. A colour that changes steadily across the cloud belongs to a quantity that the content follows; "
-        "a colour that is mixed everywhere belongs to one that it ignores. Known quantities and descriptors come "
-        "from outside of the model; what is found is the model's own.",
+        "Latent plane",
+        f"Each dot is one {kind_of(result).site}; every panel shows another quantity as colour. A smooth gradient means that the "
+        "content depends on the quantity, mixed colours mean that it does not. True and measured quantities are independent of the "
+        "model.",
         figure,
-        f"{style.number(len(keep))} of {style.number(len(x))} sites shown.",
+        f"{style.number(len(keep))} of {style.number(len(x))} {kind_of(result).sites} shown.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The latents: on the image, against each other, against descriptors, and what the decoder draws for them."""
+"""Content and angle on the image, and the decoded manifold."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,6 +8,7 @@ from invae.config import ReportConfig
 from invae.report import images, style
 from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import ANGLE_TICKS, shown_dimensions
+from invae.results.reading import kind_of
 
 MOST_DIMENSIONS = 4
 MOST_COLUMNS = 3
@@ -35,13 +36,12 @@ def content(result: Result, config: ReportConfig) -> Drawing:
             )
         label = f"content {dimension + 1}"
         style.colour_bar(figure, own, cmap=config.colormap, bounds=bounds, label=label)
-    where = "along the walls" if images.on_walls(result) else "where the sites are"
+    where = "along the walls" if images.on_walls(result) else f"at the {kind_of(result).sites}"
     return Drawing(
         "content",
         "Content on the image",
-        f"Content is what a patch shows once its orientation and position are taken away; here it is drawn {where}. Sites of "
-        "the same colour look alike, however they are turned. The numbers mean nothing by themselves: compare them with the "
-        "manifold and with the descriptors below.",
+        f"Content is what a patch shows, apart from its orientation and position; it is drawn {where}. Equal colours mean similar "
+        "patches, in any orientation. The values have no unit: compare them with the manifold and with the measured quantities.",
         figure,
         _spread(values),
     )
@@ -61,7 +61,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
     """The angle where the sites are, in cyclic colours."""
     sites, maps = result[""], images.frames_of(result)
     if "angle" not in sites:
-        raise LeftOut("Angle on the image", "this family of models has no angle")
+        raise LeftOut("Angle on the image", "the model has no angle")
     values, cmap, bounds = sites["angle"].to_numpy(), style.cyclic(), (-np.pi, np.pi)
     frames = images.with_sites(result, min(config.max_frames, MOST_COLUMNS))
     known = "wall_normal" in sites and np.isfinite(sites["wall_normal"].to_numpy()).any()
@@ -90,18 +90,18 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
     numbers = []
     if "angle_resultant" in summary:
         numbers.append(
-            f"certainty of the angle (resultant), median {style.number(float(summary['angle_resultant']))}"
+            f"median certainty of the angle (mean resultant length) {style.number(float(summary['angle_resultant']))}"
         )
     if "angle_agreement" in summary:
         numbers.append(
-            f"agreement with the direction of the wall inside classes {style.number(float(summary['angle_agreement']))} (1: equal but for an offset)"
+            f"agreement with the wall direction within clusters {style.number(float(summary['angle_agreement']))} (1: equal up to an offset)"
         )
     return Drawing(
         "angle",
         "Angle on the image",
-        "By how much the pattern around a site is turned; positive as np.rot90 turns, that is counter-clockwise. Colours go "
-        "round a circle: −π and π are the same. Only differences between sites of one class mean something; the zero is "
-        "the model's choice, and another one for each class.",
+        "Orientation of the pattern around a site; positive as np.rot90 (counter-clockwise). Colours are cyclic: −π and π "
+        "are equal. Only differences between sites of one class are meaningful, because the zero is arbitrary and differs "
+        "between classes.",
         figure,
         "; ".join(numbers).capitalize() + "." if numbers else "",
     )
@@ -118,9 +118,9 @@ def _against_normal(axis: Axes, result: Result, wrapped: np.ndarray) -> None:
         normal[keep], wrapped[keep], c=colours(label[keep]), s=9, lw=0, alpha=0.7, rasterized=True
     )
     axis.set(
-        xlabel="direction of the wall [rad]",
+        xlabel="wall direction [rad]",
         ylabel="angle [rad]",
-        title="angle against the wall's direction, by class",
+        title="angle and wall direction, by cluster",
     )
     for ticks, names in (
         (axis.set_xticks, axis.set_xticklabels),
@@ -153,17 +153,12 @@ def manifold(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "manifold",
         "Latent manifold",
-        "What the model draws for each place of the latent plane, upright and centred: the vocabulary in which it describes "
-        "the sites. Places at which no site lies are left empty. Steps are quantiles, so that every row and column stands for "
-        "equally many sites."
-        + (
-            " Channels are the same patch in successive frames."
-            if "t" in names and len(names) > 1
-            else ""
-        )
-        + (" Every class has a manifold of its own." if len(classes) > 1 else ""),
+        "Decoded patches on a grid in the latent plane, upright and centred. Grid steps are quantiles: every row and column covers "
+        "equally many sites. Cells without sites are empty."
+        + (" Channels are successive frames." if "t" in names and len(names) > 1 else "")
+        + (" Each class has its own manifold." if len(classes) > 1 else ""),
         figure,
-        f"{int((counts > 0).sum())} of {counts.size} places hold sites.",
+        f"{int((counts > 0).sum())} of {counts.size} cells contain sites.",
     )
 
 

@@ -112,14 +112,14 @@ def provenance(receipts: Sequence[Receipt]) -> list[Table]:
             [[s.name, number(float(s.n_bytes)), s.sha256] for s in first.sources],
         ),
         Table(
-            ["stage", "made", "key", "code"],
+            ["stage", "created", "key", "code"],
             [[r.stage, r.created, r.key, r.code] for r in receipts],
         ),
         Table(
             ["setting", "value"],
             [
                 ["configuration", named],
-                ["hash of the configuration", first.config_hash],
+                ["configuration hash", first.config_hash],
                 ["seed", str(first.seed)],
                 *([f"key of {stage}", key] for stage, key in first.inputs.items()),
             ],

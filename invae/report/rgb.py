@@ -12,11 +12,11 @@ from invae.report.figure import Drawing, LeftOut, Result
 MOST_COLUMNS = 3
 PAIRS = ((0, 1), (0, 2), (1, 2))
 NAMES = ("red", "green", "blue")
-TITLE = "Three content dimensions as one colour"
+TITLE = "Content as colour"
 
 
 def colours_of(content: np.ndarray) -> np.ndarray:
-    """Colours (site, 3) of content (site, 3); each channel spans the middle 98 % of its dimension."""
+    """Colours (site, 3) of content (site, 3); each channel spans the central 98 % of its dimension."""
     low, high = np.percentile(content, (1, 99), axis=0)
     return np.clip((content - low) / np.maximum(high - low, 1e-12), 0, 1)
 
@@ -47,10 +47,10 @@ def three(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "rgb",
         TITLE,
-        "Content 1 gives the red, content 2 the green and content 3 the blue part of a colour, so that sites of the same colour look "
-        "alike in all three. The planes below are the key: find a colour there to read its content.",
+        "Content 1, 2 and 3 are the red, green and blue part of a colour: sites of the same colour are similar in all "
+        "three. The planes below are the colour key.",
         figure,
-        "Each part of a colour spans the middle 98 % of its dimension.",
+        "Each part of a colour spans the central 98 % of its dimension.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Sites on plain images: frames, everything the model says of them at a glance, shifts, and what is unusual."""
+"""Sites on plain images: the frames, an overview of the results, and the outliers."""
 
 import numpy as np
 import xarray as xr
@@ -11,6 +11,7 @@ from invae.config import ReportConfig
 from invae.report import images, style
 from invae.report.figure import Drawing, LeftOut, Result, Table
 from invae.report.latent_plane import ANGLE_TICKS
+from invae.results.reading import kind_of
 
 SMALL = 0.45
 """Dots that leave the atoms below them to be seen, over the usual ones."""
@@ -32,16 +33,19 @@ def overview(result: Result, config: ReportConfig) -> Drawing:
             images.prepare(axis, frames, title=title, bar=row == column == 0)
             images.show_map(axis, frames["image"][index].to_numpy(), cmap="Greys_r", bounds=bounds)
         _rings(axes[2 * row + 1], result, int(index))
-        axes[2 * row + 1].set_title(f"sites, {images.frame_title(frames, int(index))}")
+        axes[2 * row + 1].set_title(
+            f"{kind_of(result).sites}, {images.frame_title(frames, int(index))}"
+        )
     count = result["frames"]["n_sites"].to_numpy()
     return Drawing(
         "images",
         "Images and sites",
-        "Left: the image as recorded; the outermost 1 % of values at either end share a colour. Right: the sites on which patches "
-        "are centred, in the colour of their class. Nearer to the border than half a patch there are none.",
+        "Left: recorded image; the colour range excludes the lowest and highest 1 % of values. Right: "
+        f"{kind_of(result).sites} on which patches are centred, coloured by class. The border is left out where a patch would "
+        "not fit.",
         figure,
-        f"{style.number(float(count.sum()))} sites in {len(count)} frame(s), "
-        f"{style.number(float(count.min()))} to {style.number(float(count.max()))} in a frame.",
+        f"{style.count(float(count.sum()), kind_of(result).site)} in {style.count(len(count), 'frame')}, "
+        f"{style.number(float(count.min()))} to {style.number(float(count.max()))} per frame.",
     )
 
 
@@ -86,15 +90,23 @@ def glance(result: Result, config: ReportConfig) -> Drawing:
         style.colour_bar(axis.figure, axis, cmap=cmap, bounds=bounds, label="", ticks=ticks)  # type: ignore[arg-type]
     return Drawing(
         "glance",
-        "At a glance",
-        "What the model says of every site, drawn where the site is. Class: sites that look alike however they are turned. Angle: by "
-        "how much the surroundings are turned, in colours that go round a circle. Content: what else tells sites of one class "
-        "apart. Error: how badly a patch is drawn again.",
+        "Overview",
+        f"Results for every {kind_of(result).site}, drawn at its position. "
+        + " ".join(dict.fromkeys(PANEL_WORDS[title.split()[0]] for title, *_ in panels)),
         figure,
         f"{images.frame_title(frames, index).capitalize()}.",
     )
 
 
+PANEL_WORDS = {
+    "class": "Class: sites that look alike in any orientation.",
+    "cluster": "Cluster: sites with similar content.",
+    "angle": "Angle: orientation of the pattern, in cyclic colours.",
+    "shift": "Shift: offset of the pattern from the middle of its patch.",
+    "content": "Content: what a patch shows, apart from its pose.",
+    "error": "Error: how poorly a patch is reconstructed.",
+}
+"""What a panel shows, by the first word of its title."""
 Panel = tuple[str, np.ndarray, str | Colormap, tuple[float, float], dict[float, str] | None]
 """Title, values of sites, colours, their bounds, and ticks with names."""
 
@@ -103,9 +115,9 @@ def _panels(sites: xr.Dataset, result: Result, *, cmap: str) -> list[Panel]:
     """What there is to be shown of sites."""
     label, names = classes_of(result)
     ticks = {float(number): name for number, name in enumerate(names)}
-    count = len(names)
+    count, word = len(names), "class" if "classes" in result else "cluster"
     found: list[Panel] = [
-        ("class", label.astype(float), style.class_colours(count), (-0.5, count - 0.5), ticks)
+        (word, label.astype(float), style.class_colours(count), (-0.5, count - 0.5), ticks)
     ]
     if "angle" in sites:
         wrapped = np.angle(np.exp(1j * sites["angle"].to_numpy()))
@@ -122,15 +134,15 @@ def _panels(sites: xr.Dataset, result: Result, *, cmap: str) -> list[Panel]:
         values = content[:, dimension]
         found.append((f"content {dimension + 1}", values, cmap, style.limits(values), None))
     error = sites["reconstruction_error"].to_numpy()
-    found.append(("reconstruction error", error, "inferno_r", style.limits(error), None))
+    found.append(("error", error, "inferno_r", style.limits(error), None))
     return found
 
 
 def outliers(result: Result, config: ReportConfig) -> Drawing:
-    """Sites unlike the others of their class, ringed and numbered."""
+    """Outliers among the sites, circled and numbered."""
     found, frames = result["outliers"], result["images"]
     if not found.sizes["outlier"]:
-        raise LeftOut("Unlike the others of their class", "no site deviates from its likes")
+        raise LeftOut("Outliers", "no site deviates from its class by more than the threshold")
     shown = images.with_sites(result, 1)
     busiest = found[dims.FRAME].to_numpy()
     here = [
@@ -149,22 +161,35 @@ def outliers(result: Result, config: ReportConfig) -> Drawing:
     images.show_background(left, result, index)
     images.show_background(right, result, index)
     images.show_sites(right, result, index, score, cmap="magma_r", bounds=bounds)
-    style.colour_bar(figure, right, cmap="magma_r", bounds=bounds, label="deviation / still usual")
-    _ringed(left, result, index)
+    style.colour_bar(figure, right, cmap="magma_r", bounds=bounds, label="deviation / threshold")
+    _circled(left, result, index)
+    site = kind_of(result).site
+    is_atom = "intensity" in result[""]
+    causes = (
+        " Possible causes: dopants, vacancies and their neighbours, contamination, wrong detections."
+        if is_atom
+        else ""
+    )
     return Drawing(
         "outliers",
-        "Unlike the others of their class",
-        "Every site is compared with the nearest ones of its class: how bright, how wide, how far its neighbours are, what its "
-        "patch shows and how well it is drawn again. Ringed, strongest first, are those that deviate by more than is "
-        "usual in their class: dopants, vacancies and their neighbours, dirt, or atoms that were not found rightly.",
+        "Outliers",
+        f"Every {site} is compared with the nearest ones of its class in {_compared(result)}. Circles mark outliers, which deviate "
+        "by more than the threshold for their class; numbers give their rank." + causes,
         figure,
         _how_many(found, int(frames[dims.FRAME][index])),
         _named(result),
     )
 
 
-def _ringed(axis: Axes, result: Result, index: int) -> None:
-    """Rings on the outliers of a frame, in a colour for each reason, and numbers on the strongest."""
+def _compared(result: Result) -> str:
+    """Names of the quantities in which sites are compared."""
+    measured = {"intensity": "intensity", "width": "width", "mean_distance": "neighbour distance"}
+    names = [words for name, words in measured.items() if name in result[""]]
+    return f"{', '.join([*names, 'content'])} and reconstruction error"
+
+
+def _circled(axis: Axes, result: Result, index: int) -> None:
+    """Circles on the outliers of a frame, in a colour for each reason, and numbers on the strongest."""
     found = result["outliers"]
     frame = int(result["images"][dims.FRAME][index])
     reasons = dims.meanings(found["reason"].attrs)
@@ -192,7 +217,7 @@ def _how_many(found: xr.Dataset, frame: int) -> str:
     parts = [
         f"{n} {words.replace('_', ' ')}" for n, words in zip(counts, reasons, strict=True) if n
     ]
-    return f"{total} in all, {here} of them in this frame: {', '.join(parts)}."
+    return f"{style.count(total, 'outlier')}, {here} of them in this frame: {', '.join(parts)}."
 
 
 def _named(result: Result) -> Table:
@@ -215,7 +240,7 @@ def _named(result: Result) -> Table:
         f"y [{unit}]",
         f"x [{unit}]",
         "class",
-        "what is unusual",
-        "deviation / still usual",
+        "reason",
+        "deviation / threshold",
     ]
     return Table(heads, rows)

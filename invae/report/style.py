@@ -220,8 +220,15 @@ def with_sd(mean: float, sd: float) -> str:
 
 def count(n: float, word: str) -> str:
     """`1 class`, `4 classes`."""
-    plural = "" if n == 1 else "es" if word.endswith("s") else "s"
-    return f"{number(n)} {word}{plural}"
+    if n != 1:
+        word = (
+            f"{word[:-1]}ies"
+            if word.endswith("y")
+            else f"{word}es"
+            if word.endswith("s")
+            else f"{word}s"
+        )
+    return f"{number(n)} {word}"
 
 
 def scale_bar(axis: Axes, *, width: int, pixel_nm: float | None, unit: str = "nm") -> None:

@@ -1,4 +1,4 @@
-"""Atoms off the middle of their neighbours: how far and whereto, on the image."""
+"""Displacements of atoms from the mean position of their neighbours, on the image."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,18 +15,18 @@ SHARE = 0.2
 """Of all atoms that are dimmer, from which on they are a kind of their own."""
 ARROW = 0.7
 """Length of the usual arrow, in distances of neighbouring arrows."""
-TITLE = "Displacement within the nearest atoms"
+TITLE = "Displacement from the nearest neighbours"
 
 
 def displacements(result: Result, config: ReportConfig) -> Drawing:
-    """How far atoms lie from the middle of their nearest ones, and in which direction."""
+    """Magnitude and direction of the displacements."""
     sites, frames = result[""], result["images"]
     index = int(images.with_sites(result, 2)[-1])
     here = sites[dims.FRAME].to_numpy() == int(frames[dims.FRAME][index])
     told, kind = _told(result)
     size = np.where(told, sites["displacement"].to_numpy(), np.nan)
     if not np.isfinite(size[here]).any():
-        raise LeftOut(TITLE, "no atom has all its neighbours")
+        raise LeftOut(TITLE, "no atom has all of its neighbours")
     moved = [sites[f"displacement_{axis}"].to_numpy() for axis in (dims.Y, dims.X)]
     direction = np.where(told, np.arctan2(-moved[0], moved[1]), np.nan)
     figure, axes = style.panels(2, columns=2, panel_height=images.panel_height(frames, 2))
@@ -34,8 +34,8 @@ def displacements(result: Result, config: ReportConfig) -> Drawing:
     far, unit = style.readable(size, unit)
     bounds = (0.0, float(np.nanpercentile(far, 99)))
     panels = (
-        ("how far", far, config.colormap, bounds, style.in_units("displacement", unit), None),
-        ("whereto", direction, style.cyclic(), (-np.pi, np.pi), "direction [rad]", ANGLE_TICKS),
+        ("magnitude", far, config.colormap, bounds, style.in_units("displacement", unit), None),
+        ("direction", direction, style.cyclic(), (-np.pi, np.pi), "direction [rad]", ANGLE_TICKS),
     )
     for axis, (title, values, cmap, limits, label, ticks) in zip(axes, panels, strict=True):
         images.prepare(axis, frames, title=title, bar=axis is axes[0])
@@ -47,11 +47,11 @@ def displacements(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "displacement",
         TITLE,
-        f"How far {kind} lie from the middle of the atoms nearest to them, and in which direction (0 is right, positive as np.rot90 "
-        "turns); the arrows say the same, their lengths in one scale. In a ferroelectric this is the polar displacement, which changes "
-        "direction from one region to the next. Atoms that lack a neighbour have none.",
+        f"Displacement of {kind} from the mean position of their nearest neighbours: magnitude (left) and direction (right; 0 points "
+        "right, positive as np.rot90). Arrows show the same vectors, all on one scale. In a ferroelectric this is the polar "
+        "displacement; its direction changes from region to region. Atoms with a missing neighbour have no value.",
         figure,
-        f"{images.frame_title(frames, index).capitalize()}; median {usual} {unit or ''}".strip()
+        f"{images.frame_title(frames, index).capitalize()}; median displacement {usual} {unit or ''}".strip()
         + ".",
     )
 
@@ -62,7 +62,7 @@ def _told(result: Result) -> tuple[np.ndarray, str]:
     dim = ratio < DIMMER
     if dim.sum() < SHARE * np.isfinite(ratio).sum():
         return np.isfinite(ratio), "atoms"
-    return dim, "the atoms that are dimmer than those around them"
+    return dim, "the dimmer kind of atom"
 
 
 def _arrows(axis: Axes, result: Result, here: np.ndarray, moved: list[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""What was measured of the atoms."""
+"""Properties of the atoms that were measured on the image."""
 
 import numpy as np
 
@@ -33,9 +33,9 @@ def measured(result: Result, config: ReportConfig) -> Drawing:
     axes[0].legend()
     return Drawing(
         "measured",
-        "What was measured of the atoms",
-        "Height of the atoms above what is around them, mean distance of their three nearest neighbours, and how far from round they "
-        "are; none of it was told to the model. Classes that part here differ in kind or in what is around them.",
+        "Measured properties of the atoms",
+        "Histograms by class: height of the peak above its background, mean distance to the three nearest neighbours, and "
+        "ellipticity. The model did not see these values. Classes that separate here differ in species or environment.",
         figure,
         f"Medians: {'; '.join(parts)}.",
     )

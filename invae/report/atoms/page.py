@@ -17,26 +17,26 @@ from invae.report.contents import (
 from invae.report.facts import drift_of, frame_facts, frame_words, value_of
 from invae.report.figure import Result
 from invae.report.kind import Descriptor, Expected, KindPage, if_group
-from invae.report.style import count, number
+from invae.report.style import count
 
 
 def findings(result: Result) -> Iterator[str]:
     """Outliers, vacancies and drift."""
     summary = result["summary"]
-    yield f"{number(float(summary['n_outliers']))} unlike their likes"
+    yield count(float(summary["n_outliers"]), "outlier")
     if "n_vacancies" in summary:
-        yield count(float(summary["n_vacancies"]), "empty site")
+        yield count(float(summary["n_vacancies"]), "vacancy")
     if "drift_max" in summary:
         yield f"drift up to {drift_of(result)}"
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
-    """The frames, and how many atoms are followed, unusual or missing."""
+    """The frames, and the number of tracked atoms, outliers and vacancies."""
     yield from frame_facts(result)
     for name, words in (
-        ("n_tracks", "atoms followed in time"),
-        ("n_outliers", "unlike their likes"),
-        ("n_vacancies", "empty sites"),
+        ("n_tracks", "tracked atoms"),
+        ("n_outliers", "outliers"),
+        ("n_vacancies", "vacancies"),
     ):
         if name in result["summary"]:
             yield words, value_of(result, name)
@@ -50,21 +50,21 @@ def _has(variable: str):
 
 PAGE = KindPage(
     {
-        "What was recorded": (Expected(sites.overview), if_group("tracks", drift.drift)),
-        "What the model sees": (Expected(sites.glance), *ON_FRAMES, *LATENT_SPACE, POSTERIOR),
-        "What it means": (
+        "Recording": (Expected(sites.overview), if_group("tracks", drift.drift)),
+        "Latent variables": (Expected(sites.glance), *ON_FRAMES, *LATENT_SPACE, POSTERIOR),
+        "Measured quantities": (
             Expected(displacements.displacements, _has("displacement")),
             ASSOCIATION,
             Expected(measured.measured, _has("intensity")),
         ),
-        "What is unusual": (
+        "Outliers and vacancies": (
             Expected(sites.outliers),
             if_group("vacancies", vacancies.vacancies),
         ),
         **COMPARED,
-        "Classes of sites": (CLASSES_ON_FRAMES, *CLASSES),
-        "What changes": (if_group("tracks", tracks.over_time),),
-        "How far to trust it": QUALITY,
+        "Clusters": (CLASSES_ON_FRAMES, *CLASSES),
+        "Changes over time": (if_group("tracks", tracks.over_time),),
+        "Model quality": QUALITY,
     },
     recorded=frame_words,
     findings=findings,

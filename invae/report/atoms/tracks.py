@@ -1,4 +1,4 @@
-"""Movies of atoms: latents in the course of time, atom by atom."""
+"""Movies of atoms: latent variables over time, atom by atom."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,7 +10,7 @@ from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import shown_dimensions
 from invae.report.sites import classes_of
 
-TITLE = "Latents in the course of time"
+TITLE = "Latent variables over time"
 MOST_LINES = 6
 """Atoms whose latents are drawn as lines: those that change most."""
 MOST_ROWS = 150
@@ -18,10 +18,10 @@ MOST_ROWS = 150
 
 
 def over_time(result: Result, config: ReportConfig) -> Drawing:
-    """Content against the frame, as a sheet of all atoms and as lines of those that change most."""
+    """Content over frames: all atoms as an image, and the largest changes as lines."""
     tracks = result["tracks"]
     if not tracks.sizes["track"]:
-        raise LeftOut(TITLE, "no atom is seen in three frames")
+        raise LeftOut(TITLE, "no atom was detected in three frames")
     dimension = shown_dimensions(result)[0]
     change = tracks["content_change"].to_numpy()
     order = np.argsort(-np.linalg.norm(change / change.mean(axis=0), axis=1), kind="stable")
@@ -32,21 +32,22 @@ def over_time(result: Result, config: ReportConfig) -> Drawing:
     drawn = {"vmin": bounds[0], "vmax": bounds[1], "cmap": config.colormap}
     edges = (numbers[0] - 0.5, numbers[-1] + 0.5, min(len(table), MOST_ROWS) - 0.5, -0.5)
     sheet.imshow(table[:MOST_ROWS], aspect="auto", extent=edges, **drawn)
-    sheet.set(xlabel="frame", ylabel="atom, most changing first", title="all atoms")
+    sheet.set(xlabel="frame", ylabel="atoms, largest change first", title="all atoms")
     label = f"content {dimension + 1}"
     style.colour_bar(figure, sheet, cmap=config.colormap, bounds=bounds, label=label)
     most = range(min(MOST_LINES, len(table)))
     for row in most:
         lines.plot(numbers, table[row], marker="o", ms=3, color=style.CLASSES[row], label=row + 1)
-    lines.set(xlabel="frame", ylabel=label, title="those that change most")
+    lines.set(xlabel="frame", ylabel=label, title="largest changes")
     lines.legend(ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.15), columnspacing=1)
     _places(place, result, order[: len(most)])
     return Drawing(
         "tracks",
         TITLE,
-        "Each row of the sheet is one atom, followed from frame to frame with the drift taken away; white where it was not seen. A row "
-        "of one colour is an atom whose surroundings stay as they are; a step of colour is an event: an atom beside it "
-        "came, went or changed. The numbered lines are drawn on the image at their atoms' mean places.",
+        "Each row of the left panel is one atom, tracked over the frames after drift correction; white means that it was "
+        "not detected. A constant colour is an unchanged environment. A step in colour is an event: a neighbouring atom "
+        "appeared, disappeared or changed. The atoms that change most are plotted in the middle and numbered on the "
+        "image.",
         figure,
         _numbers(result),
     )
@@ -69,7 +70,7 @@ def _table(result: Result, tracks: np.ndarray, dimension: int) -> tuple[np.ndarr
 def _places(axis: Axes, result: Result, chosen: np.ndarray) -> None:
     """The chosen tracks on the first frame, numbered."""
     frames, tracks = result["images"], result["tracks"]
-    images.prepare(axis, frames, title="where they are", bar=True)
+    images.prepare(axis, frames, title="positions", bar=True)
     images.show_background(axis, result, 0)
     for number, index in enumerate(chosen):
         x, y = (float(tracks[name][index]) for name in ("x", "y"))
@@ -81,8 +82,8 @@ def _places(axis: Axes, result: Result, chosen: np.ndarray) -> None:
 def _numbers(result: Result) -> str:
     tracks = result["tracks"]
     length = float(np.median(tracks["n_frames"]))
-    text = f"{tracks.sizes['track']} atoms are seen in three frames or more, in {style.number(length)} frames, median"
+    text = f"{tracks.sizes['track']} atoms detected in at least three frames, median {style.number(length)} frames"
     if "class_changes" in tracks:
         changed = int((tracks["class_changes"].to_numpy() > 0).sum())
-        text += f"; {changed} change their class among {len(classes_of(result)[1])}"
+        text += f"; {changed} change their class ({len(classes_of(result)[1])} classes)"
     return text + "."

@@ -1,4 +1,4 @@
-"""Sites of the lattice without an atom, ringed on the image."""
+"""Vacancies, circled on the image."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from invae.config import ReportConfig
 from invae.report import images, style
 from invae.report.figure import Drawing, LeftOut, Result
 
-TITLE = "Empty sites of the lattice"
+TITLE = "Vacancies"
 
 
 def vacancies(result: Result, config: ReportConfig) -> Drawing:
-    """The frame with most empty sites, as recorded, and where they are."""
+    """The frame with most vacancies, without and with circles around them."""
     empty, frames = result["vacancies"], result["images"]
     if not empty.sizes["vacancy"]:
-        raise LeftOut(TITLE, "an atom was found on every site")
+        raise LeftOut(TITLE, "no vacancy was detected")
     own = empty[dims.FRAME].to_numpy()
     counts = [int((own == number).sum()) for number in frames[dims.FRAME].to_numpy()]
     index = int(np.argmax(counts))
@@ -38,11 +38,11 @@ def vacancies(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "vacancies",
         TITLE,
-        "Ringed are places to which steps of the lattice lead from the atoms all around, and where no atom was found. The group "
-        "`vacancies` of the result lists them, with the height found there and that of the atoms that belong on such sites: a place "
-        "where it is much more than zero may hold an atom too weak to be found. Beyond the edge of a crystal, and in a hole of many "
-        "atoms, nothing is ringed but its rim.",
+        "Circles mark expected lattice sites where no atom was detected. The group `vacancies` of the result lists them "
+        "with the intensity measured there and the intensity expected of an atom on such a site. If the measured value is "
+        "well above zero, a weak atom may have been missed. Beyond the edge of a crystal, and inside large holes, only "
+        "the rim is marked.",
         figure,
-        f"{empty.sizes['vacancy']} in all, {counts[index]} of them in this frame; height there, as a share of an atom's: median "
-        f"{style.number(float(np.median(ratio)))}, largest {style.number(float(ratio.max()))}.",
+        f"{empty.sizes['vacancy']} in all frames, {counts[index]} in this frame; measured over expected intensity: median "
+        f"{style.number(float(np.median(ratio)))}, maximum {style.number(float(ratio.max()))}.",
     )

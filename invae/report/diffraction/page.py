@@ -20,8 +20,8 @@ from invae.report.style import count
 
 def recorded(result: Result) -> Iterator[str]:
     """The scan and what is surprising in it."""
-    yield f"a scan of {field_of_view(scan.maps_of(result))}"
-    yield count(float(result["summary"]["n_surprises"]), "surprising place")
+    yield f"scan of {field_of_view(scan.maps_of(result))}"
+    yield count(float(result["summary"]["n_surprises"]), "surprising region")
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
@@ -30,21 +30,21 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "field of view", field_of_view(maps)
     yield "scan", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes"
     yield "detector", f"{patterns.sizes[dims.K_Y]} × {patterns.sizes[dims.K_X]} px"
-    yield "surprising places", value_of(result, "n_surprises")
+    yield "surprising regions", value_of(result, "n_surprises")
     yield "largest surprise", value_of(result, "surprise_max", " sd")
 
 
 PAGE = KindPage(
     {
-        "The scan": (Expected(scan.panels), Expected(scan.surprises), Expected(scan.detector)),
-        "What the model sees": (
+        "Scan": (Expected(scan.panels), Expected(scan.surprises), Expected(scan.detector)),
+        "Latent variables": (
             *LATENT_SPACE,
             Expected(scan.colours, has_three_dimensions),
             POSTERIOR,
         ),
         **COMPARED,
-        "Classes of sites": CLASSES,
-        "How far to trust it": (*QUALITY, Expected(scan.beside)),
+        "Clusters": CLASSES,
+        "Model quality": (*QUALITY, Expected(scan.beside)),
     },
     recorded=recorded,
     facts=facts,

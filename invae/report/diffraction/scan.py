@@ -1,4 +1,4 @@
-"""A 4D-STEM scan: virtual detectors, centre of mass and latents as maps, and the detector itself."""
+"""A 4D-STEM scan: maps of virtual detectors, centre of mass and latent variables, and the detector."""
 
 from dataclasses import dataclass
 
@@ -53,10 +53,11 @@ def panels(result: Result, config: ReportConfig) -> Drawing:
         _show(axis, maps, panel, bar=place == 0)
     return Drawing(
         "scan",
-        "The scan, as detectors and the model see it",
-        "Upper row: what detectors say of every probe: electrons scattered to high angles (HAADF), where the pattern's centre of mass lies "
-        "(CoM, the field that bends the beam) and how far from the axis. Then what the model says: by how much the pattern is turned, what it "
-        "shows apart from its turn (the two latents that vary most), its class, how much of it the model leaves over, and how unusual its surroundings are.",
+        "Virtual detectors and latent variables",
+        "First panels: virtual detectors. HAADF is the high-angle scattering; CoM is the centre of mass of the pattern, "
+        "that is the deflection of the beam in x, in y, and its magnitude. Other panels: the model. Angle is the "
+        "orientation of the pattern; content are the two dimensions that vary most; error is the reconstruction error; "
+        "surprise shows how unusual the neighbourhood of a probe is.",
         figure,
         _numbers(result, maps),
     )
@@ -82,7 +83,7 @@ def _latent(result: Result, maps: xr.Dataset, config: ReportConfig) -> list[Pane
     content = maps["content_map"].to_numpy()
     for number in _liveliest(result)[:2]:
         values = content[..., number]
-        title = f"latent {number + 1}"
+        title = f"content {number + 1}"
         found.append(Panel(title, values, config.colormap, style.limits(values)))
     found.append(_classes(maps))
     for name, title, cmap in (
@@ -128,13 +129,13 @@ def _show(axis: Axes, maps: xr.Dataset, panel: Panel, *, bar: bool) -> None:
 
 def _numbers(result: Result, maps: xr.Dataset) -> str:
     sites = result[""]
-    shape = f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes, {sites.sizes[dims.SITE]} of them sites"
+    shape = f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes, {sites.sizes[dims.SITE]} of them analysed"
     com = float(np.nanmedian(maps["com_r"].to_numpy()))
     units = maps["com_r"].attrs.get("units", "")
-    text = f"{shape}; median distance of the centre of mass {style.number(com)} {units}"
+    text = f"{shape}; median deflection of the centre of mass {style.number(com)} {units}"
     if "angle_resultant" in sites:
         certainty = style.number(float(sites["angle_resultant"].median()))
-        text += f"; certainty of the angle (resultant), median {certainty}"
+        text += f"; median certainty of the angle (mean resultant length) {certainty}"
     return text + "."
 
 
@@ -143,7 +144,7 @@ def colours(result: Result, config: ReportConfig) -> Drawing:
     maps = maps_of(result)
     content = maps["content_map"].to_numpy()
     if content.shape[-1] != 3:
-        raise LeftOut("Content in colours", "the content does not have three dimensions")
+        raise LeftOut("Content as colour", "the content does not have three dimensions")
     known = np.isfinite(content).all(-1)
     picture = np.full((*known.shape, 3), 0.85)
     picture[known] = colours_of(content[known])
@@ -158,16 +159,16 @@ def colours(result: Result, config: ReportConfig) -> Drawing:
         _show(axis, maps, panel, bar=False)
     return Drawing(
         "scan_rgb",
-        "Content in colours",
-        "Content 1 gives the red, content 2 the green and content 3 the blue part of a colour: probes of the same colour see the same "
-        "structure, whichever way it is turned.",
+        "Content as colour",
+        "Content 1, 2 and 3 are the red, green and blue part of a colour. Probes of the same colour see the same "
+        "structure, in any orientation.",
         figure,
-        "Each part of a colour spans the middle 98 % of its dimension.",
+        "Each part of a colour spans the central 98 % of its dimension.",
     )
 
 
 def surprises(result: Result, config: ReportConfig) -> Drawing:
-    """Where the model is surprised, on the map of the surprise and on the dark-field image."""
+    """Surprising regions, on the map of the surprise and on the dark-field image."""
     maps, found = maps_of(result), result["surprises"]
     values, haadf = maps["surprise_map"].to_numpy(), maps["haadf"].to_numpy()
     shown = (
@@ -180,17 +181,18 @@ def surprises(result: Result, config: ReportConfig) -> Drawing:
         _mark(axis, found)
     return Drawing(
         "surprises",
-        "Where the model is surprised",
-        "Surprise says how unusual the surroundings of a probe are: what the model finds there, averaged over neighbouring probes, held against "
-        "the rest of the scan, and what the maps lack there of a lattice that the scan shows. A lattice repeats itself and surprises nobody; a missing or foreign atom, an edge or a fold does. "
-        "Rings mark the middle of what is surprising around each peak.",
+        "Surprise map",
+        "Surprise shows how unusual the neighbourhood of a probe is: the latent variables, averaged over neighbouring "
+        "probes, are compared with the rest of the scan, and deviations of the maps from a periodic lattice also count. A "
+        "periodic lattice has a low surprise. A missing or foreign atom, an edge or a fold has a high surprise. Circles "
+        "mark the centres of the surprising regions, numbered by their peak.",
         figure,
         _places(found),
     )
 
 
 def _mark(axis: Axes, found: xr.Dataset) -> None:
-    """Rings around the peaks, numbered from the highest."""
+    """Circles around the peaks, numbered from the highest."""
     y, x = found["y"].to_numpy(), found["x"].to_numpy()
     axis.plot(x, y, "o", mfc="none", mec="#39d0ff", mew=1.6, ms=15, zorder=5)
     for number in range(min(len(y), LABELLED)):
@@ -207,14 +209,14 @@ def _mark(axis: Axes, found: xr.Dataset) -> None:
 def _places(found: xr.Dataset) -> str:
     """The peaks as text."""
     if not found.sizes["peak"]:
-        return "No place is above the threshold (analyse.surprise_threshold)."
+        return "No region is above the threshold (analyse.surprise_threshold)."
     lines = []
     for number in range(min(found.sizes["peak"], LABELLED)):
         at = found.isel(peak=number)
         nm = np.array([float(at["y_nm"]), float(at["x_nm"])])
         place = f"{nm[0]:.2f}, {nm[1]:.2f} nm" if np.isfinite(nm).all() else f"{float(at['y']):.0f}, {float(at['x']):.0f} px"  # fmt: skip
         lines.append(f"{number + 1}: ({place}) {style.number(float(at['surprise']))}")
-    return f"Places at (y, x), with their largest surprise: {'; '.join(lines)}."
+    return f"Centres (y, x) and peak surprise: {'; '.join(lines)}."
 
 
 def beside(result: Result, config: ReportConfig) -> Drawing:
@@ -230,10 +232,12 @@ def beside(result: Result, config: ReportConfig) -> Drawing:
             _show(axis, maps, panel, bar=False)
     return Drawing(
         "scan_beside",
-        "The same scan without invariance",
-        "Principal (PCA) and non-negative components (NMF) add up images that cannot turn, and the centre of mass is one vector: the "
-        "same atom seen from three sides gives three values. The model's latents give one. NMF is taken of counts: where a mean was taken off "
-        "the patches, of counts in units of their noise, and its error is that of the same patches.",
+        "Comparison with methods without invariance",
+        "Maps of the model's content, of principal components (PCA), of non-negative components (NMF) and of the centre "
+        "of mass. Components of PCA and NMF cannot rotate, and the centre of mass is one vector: the same atom seen from "
+        "three sides gives three values. The model's content gives one. NMF needs non-negative data: it is fitted to "
+        "counts, in units of their noise if a mean was subtracted from the patches. Its error refers to the same patches "
+        "as that of the model.",
         figure,
         f"{errors(result)}." if "baselines" in result else "",
     )
@@ -243,7 +247,7 @@ def _methods(result: Result) -> list[dict[str, np.ndarray]]:
     """A row of maps for each method, by title; latents have the numbers that they have everywhere, the liveliest first."""
     scan = result["scan"]
     content = scan["content_map"].to_numpy()
-    rows = [{f"latent {k + 1}": content[..., k] for k in _liveliest(result)[:WIDE]}]
+    rows = [{f"content {k + 1}": content[..., k] for k in _liveliest(result)[:WIDE]}]
     for method in ("PCA", "NMF"):
         if (name := f"{method.lower()}_map") in scan:
             values = scan[name].to_numpy()[..., :WIDE]
@@ -258,8 +262,8 @@ def detector(result: Result, config: ReportConfig) -> Drawing:
     figure = style.new_figure(3.6)
     axes = list(figure.subplots(1, 3))
     for axis, name, title in (
-        (axes[0], "mean_pattern", "mean pattern, logarithmic"),
-        (axes[1], "max_pattern", "largest value, logarithmic"),
+        (axes[0], "mean_pattern", "mean pattern"),
+        (axes[1], "max_pattern", "maximum pattern"),
     ):
         _show_pattern(axis, scan, scan[name].to_numpy().astype(float), title)
     _profile(axes[2], scan)
@@ -268,11 +272,11 @@ def detector(result: Result, config: ReportConfig) -> Drawing:
     centre = scan.attrs["centre"]
     return Drawing(
         "detector",
-        "The detector",
-        "Where electrons arrive. Cross: the optic axis; circle: the bright-field disc; crossed out: pixels that are hot or dead and count nowhere. The profile "
-        "is the mean over rings about the axis.",
+        "Detector",
+        "Mean and maximum pattern on a logarithmic scale. Cross: optic axis. Circle: bright-field disc. Green crosses: "
+        "hot or dead pixels, which are excluded. Right: radial profile, the mean over rings around the axis.",
         figure,
-        f"Axis at ({centre[0]:.2f}, {centre[1]:.2f}) px (y, x), radius of the disc {radius:.2f} px; {masked} pixel(s) masked.",
+        f"Axis at (y, x) = ({centre[0]:.2f}, {centre[1]:.2f}) px, disc radius {radius:.2f} px; {style.count(masked, 'masked pixel')}.",
     )
 
 
@@ -306,7 +310,7 @@ def _profile(axis: Axes, scan: xr.Dataset) -> None:
     axis.set(
         title="radial profile",
         xlabel=style.in_units("scattering angle", scan["k"].attrs.get("units")),
-        ylabel=style.in_units("mean of a ring", scan["mean_pattern"].attrs.get("units")),
+        ylabel=style.in_units("mean over a ring", scan["mean_pattern"].attrs.get("units")),
     )
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.grid(axis="y")

@@ -8,14 +8,14 @@ from invae.report import images, style
 from invae.report.figure import Drawing, LeftOut, Result
 
 FORWARD, REVERSE = "#d55e00", "#0072b2"
-ONE_FRAME = "there is one frame, and change needs two"
+ONE_FRAME = "only one frame; changes need two"
 
 
 def transitions(result: Result, config: ReportConfig) -> Drawing:
     """Where walls arrive and from where they leave until the next frame."""
     maps = result["maps"]
     if "transition" not in maps:
-        raise LeftOut("Walls from frame to frame", ONE_FRAME)
+        raise LeftOut("Wall motion between frames", ONE_FRAME)
     changed = maps["transition"].to_numpy()
     shown = images.evenly(max(1, maps.sizes[dims.FRAME] - 1), config.max_frames)
     columns = max(2, min(3, len(shown)))
@@ -24,7 +24,10 @@ def transitions(result: Result, config: ReportConfig) -> Drawing:
     )
     for axis, index in zip(axes, shown, strict=True):
         images.prepare(
-            axis, maps, title=f"{images.frame_title(maps, int(index))} → next", bar=axis is axes[0]
+            axis,
+            maps,
+            title=f"{images.frame_title(maps, int(index))} → next frame",
+            bar=axis is axes[0],
         )
         images.show_background(axis, result, int(index))
         if "walls" in result:
@@ -34,20 +37,20 @@ def transitions(result: Result, config: ReportConfig) -> Drawing:
             y, x = np.nonzero(changed[index] == value)
             axis.scatter(x, y, s=5, c=colour, lw=0, zorder=5, rasterized=True)
     for colour, words in (
-        (FORWARD, "forward: a wall arrives"),
-        (REVERSE, "reverse: a wall has left"),
-        ("#4a525a", "wall now"),
+        (FORWARD, "wall arrives"),
+        (REVERSE, "wall leaves"),
+        ("#4a525a", "wall in this frame"),
     ):
         axes[0].plot([], [], color=colour, lw=3, label=words)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     forward, reverse = (int((changed == value).sum()) for value in (1, 2))
     return Drawing(
         "transitions",
-        "Walls from frame to frame",
-        "Orange: where the next frame has a wall and this one has none nearby. Blue: where this frame has a wall and the next "
-        "one has none nearby. Drift is removed first; small displacements and masked areas do not count.",
+        "Wall motion between frames",
+        "Orange: a wall is here in the next frame, but not in this one. Blue: a wall is here in this frame, but not in "
+        "the next one. Drift is removed first; small displacements and masked areas are ignored.",
         figure,
-        f"All frames kept: {style.number(forward)} px of wall arrived, {style.number(reverse)} px left.",
+        f"All kept frames: {style.number(forward)} px of wall arrive, {style.number(reverse)} px leave.",
     )
 
 
@@ -60,7 +63,7 @@ def over_time(result: Result, config: ReportConfig) -> Drawing:
     share, speed = figure.subplots(1, 2)
     number = frames[dims.FRAME].to_numpy()
     share.plot(number, 100 * frames["switched_share"], color=style.ACCENT, marker="o", ms=3)
-    share.set(xlabel="frame", ylabel="switched [%]", title="switched share of the valid area")
+    share.set(xlabel="frame", ylabel="switched [%]", title="switched share of the unmasked area")
     share.grid(axis="y")
     text = f"Switched share {100 * float(frames['switched_share'][0]):.0f} % in the first and {100 * float(frames['switched_share'][-1]):.0f} % in the last frame"
     if walls is not None and "normal_velocity" in walls:
@@ -72,9 +75,9 @@ def over_time(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "over_time",
         "Switching over time",
-        "Left: the share of the unmasked area whose polarization has the sign of the applied field (analyse.field). Right: "
-        "velocity of the walls along their normal until the next frame; positive means that the switched side grows. The "
-        "line is the median over all wall points of a frame, the band holds the middle half of them.",
+        "Left: share of the unmasked area whose polarization has the sign of the applied field (analyse.field). Right: "
+        "wall velocity along the wall normal until the next frame; positive if the switched domain grows. Line: median "
+        "over all wall points of a frame; band: interquartile range.",
         figure,
         text + ".",
     )
@@ -93,25 +96,25 @@ def _velocities(axis, walls) -> str:
     axis.fill_between(numbers, quartiles[0], quartiles[2], color=style.SECOND, alpha=0.2, lw=0)
     axis.plot(numbers, quartiles[1], color=style.SECOND, marker="o", ms=3)
     axis.axhline(0, color="#c8cdd2", lw=0.8, zorder=0)
-    axis.set(xlabel="frame", ylabel="normal velocity [px per frame]", title="velocity of the walls")
-    return f"; normal velocity, median {style.number(float(np.median(velocity[known])), 2)} px per frame"
+    axis.set(xlabel="frame", ylabel="normal velocity [px per frame]", title="wall velocity")
+    return f"; median normal velocity {style.number(float(np.median(velocity[known])), 2)} px per frame"
 
 
 def pinning(result: Result, config: ReportConfig) -> Drawing:
     """The share of their time near a place that walls spend there."""
     maps = result["maps"]
     if "pinning" not in maps:
-        raise LeftOut("Where walls stay", ONE_FRAME)
+        raise LeftOut("Wall pinning", ONE_FRAME)
     share, near = maps["pinning"].to_numpy(), maps["wall_frames"].to_numpy()
     share = np.where(near >= min(2, int(near.max())), share, np.nan)
     known = np.where(near > 0, near.astype(float), np.nan)
     height = images.panel_height(maps, 2) - 0.55  # colour bars take their share of the width
     figure, axes = style.panels(2, columns=2, panel_height=height)
     pictures = (
-        (share, "pinning", (0.0, 1.0), "magma", "share of the time"),
+        (share, "pinning", (0.0, 1.0), "magma", "pinning"),
         (
             known,
-            "frames with a wall near",
+            "frames with a wall nearby",
             (0.0, max(1.0, float(near.max()))),
             config.colormap,
             "frames",
@@ -130,11 +133,11 @@ def pinning(result: Result, config: ReportConfig) -> Drawing:
     strong = np.isfinite(share) & (share > 0.8) & (near >= min(n_frames, 3))
     return Drawing(
         "pinning",
-        "Where walls stay",
-        "Left: of the frames in which a wall is near a place, the share in which it is at that place; bright places hold "
-        "walls; what had a wall near in one frame only is left out. Right: in how many frames a wall was near, that is how much the left map is worth there. Both lie in the "
-        "pixels of frame 0, whose walls are drawn in light blue.",
+        "Wall pinning",
+        "Left: pinning, the number of frames with a wall at a pixel divided by the number of frames with a wall nearby. "
+        "Pixels with a wall nearby in only one frame are left out. Right: number of frames with a wall nearby, which "
+        "shows how reliable the left map is. Both maps use the pixels of frame 0; its walls are light blue.",
         figure,
-        f"{style.number(100 * strong.mean())} % of the area holds a wall for more than 80 % of the time that one is near; {n_frames} frames"
-        + (": few, so read it as a sketch." if n_frames < 8 else "."),
+        f"Pinning above 80 % on {style.number(100 * strong.mean())} % of the area; {n_frames} frames"
+        + (" (too few for a reliable estimate)." if n_frames < 8 else "."),
     )

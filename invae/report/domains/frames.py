@@ -28,13 +28,13 @@ def overview(result: Result, config: ReportConfig) -> Drawing:
         if walls is not None:
             frame = int(maps[dims.FRAME][index])
             images.show_walls(axis, walls, frame, colour="black", width=0.9)
-    label = "polarization / usual amplitude"
+    label = "polarization / typical amplitude"
     style.colour_bar(figure, axes, cmap=style.POLARIZATION, bounds=bounds, label=label)
     return Drawing(
         "frames",
-        "Polarization, walls and masks",
-        "Colour is the signed polarization: red one domain state, blue the other, pale where the signal is weak. Black "
-        "lines are the 180° walls between them. Hatched areas are masked (lost contact or bad lines) and count nowhere.",
+        "Polarization, domain walls and masks",
+        "Colour is the signed polarization: red and blue are the two domain states, pale is a weak signal. Black lines "
+        "are 180° domain walls. Hatched areas are masked (lost contact, bad scan lines) and excluded from the analysis.",
         figure,
         _frame_numbers(result, n_shown=len(shown)),
     )
@@ -42,10 +42,10 @@ def overview(result: Result, config: ReportConfig) -> Drawing:
 
 def _frame_numbers(result: Result, *, n_shown: int) -> str:
     frames, summary = result["frames"], result["summary"]
-    text = f"{n_shown} of {frames.sizes[dims.FRAME]} frame(s) shown; "
-    text += f"masked {style.number(100 * float(frames['masked_share'].mean()))} %"
+    text = f"{n_shown} of {style.count(frames.sizes[dims.FRAME], 'frame')} shown; "
+    text += f"masked area {style.number(100 * float(frames['masked_share'].mean()))} %"
     if "n_walls" in summary:
-        text += f"; {style.number(float(summary['n_walls']), 2)} walls in a frame, mean"
+        text += f"; mean number of walls per frame {style.number(float(summary['n_walls']), 2)}"
     return text + "."
 
 
@@ -54,9 +54,7 @@ def signals(result: Result, config: ReportConfig) -> Drawing:
     maps = result["maps"]
     names = [name for name in SIGNAL_COLOURS if name in maps]
     if not names:
-        raise LeftOut(
-            "Signals as recorded", "the recording has no image of amplitude, phase or height"
-        )
+        raise LeftOut("Recorded signals", "the recording has no amplitude, phase or height image")
     height = images.panel_height(maps, 3) - 0.45  # colour bars take their share of the width
     figure, axes = style.panels(len(names), columns=len(names), panel_height=height)
     for place, (axis, name) in enumerate(zip(axes, names, strict=True)):
@@ -72,9 +70,9 @@ def signals(result: Result, config: ReportConfig) -> Drawing:
         style.colour_bar(figure, axis, cmap=SIGNAL_COLOURS[name], bounds=bounds, label=label)
     return Drawing(
         "signals",
-        "Signals as recorded",
-        "The channels that everything else is made of, as the instrument wrote them, before any correction. Colours leave "
-        "out the outermost 1 % of values at either end.",
+        "Recorded signals",
+        "The channels of the recording before any correction. The colour range excludes the lowest and highest 1 % of "
+        "values.",
         figure,
         f"{images.frame_title(maps, 0).capitalize()}.",
     )

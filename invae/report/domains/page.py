@@ -27,7 +27,7 @@ def recorded(result: Result) -> Iterator[str]:
     """Frames and walls."""
     yield from frame_words(result)
     if "n_walls" in result["summary"]:
-        yield f"{number(float(result['summary']['n_walls']), 2)} walls in a frame"
+        yield f"{number(float(result['summary']['n_walls']), 2)} walls per frame"
 
 
 def findings(result: Result) -> Iterator[str]:
@@ -35,14 +35,14 @@ def findings(result: Result) -> Iterator[str]:
     summary = result["summary"]
     if "drift_max" in summary:
         yield f"drift up to {drift_of(result)}"
-    yield f"{number(100 * float(summary['masked_share']))} % masked"
+    yield f"{number(100 * float(summary['masked_share']))} % of the area masked"
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
     """Frames, walls, masks and drift."""
     yield from frame_facts(result)
-    yield "masked", value_of(result, "masked_share", " %", 100)
-    yield "walls in a frame", value_of(result, "n_walls")
+    yield "masked area", value_of(result, "masked_share", " %", 100)
+    yield "walls per frame", value_of(result, "n_walls")
     if "drift_max" in result["summary"]:
         yield "largest drift", drift_of(result)
 
@@ -56,21 +56,21 @@ def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
 
 PAGE = KindPage(
     {
-        "What was recorded": (
+        "Recording": (
             Expected(frames.overview),
             Expected(frames.signals),
             Expected(drift.drift),
         ),
-        "What the model sees": (*ON_FRAMES, *LATENT_SPACE, POSTERIOR),
-        "What it means": (ASSOCIATION,),
+        "Latent variables": (*ON_FRAMES, *LATENT_SPACE, POSTERIOR),
+        "Measured quantities": (ASSOCIATION,),
         **COMPARED,
-        "Classes of sites": (CLASSES_ON_FRAMES, *CLASSES),
-        "What changes": (
+        "Clusters": (CLASSES_ON_FRAMES, *CLASSES),
+        "Changes over time": (
             Expected(changes.transitions),
             Expected(changes.over_time),
             Expected(changes.pinning),
         ),
-        "How far to trust it": QUALITY,
+        "Model quality": QUALITY,
     },
     recorded=recorded,
     findings=findings,
@@ -84,5 +84,5 @@ PAGE = KindPage(
     },
     frames="maps",
     show_background=show_background,
-    error_label="rms error / usual amplitude",
+    error_label="rms error / typical amplitude",
 )

@@ -5,9 +5,9 @@ from invae.report.kind import KindPage
 
 PAGE = KindPage(
     {
-        "What the model sees": (*LATENT_SPACE, POSTERIOR),
+        "Latent variables": (*LATENT_SPACE, POSTERIOR),
         **COMPARED,
-        "Classes of sites": CLASSES,
-        "How far to trust it": QUALITY,
+        "Clusters": CLASSES,
+        "Model quality": QUALITY,
     }
 )

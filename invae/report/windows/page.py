@@ -15,28 +15,28 @@ from invae.report.contents import (
 from invae.report.facts import frame_facts, frame_words, value_of
 from invae.report.figure import Result
 from invae.report.kind import Expected, KindPage
-from invae.report.style import number
+from invae.report.style import count
 
 
 def findings(result: Result) -> Iterator[str]:
     """Number of outliers."""
-    yield f"{number(float(result['summary']['n_outliers']))} unlike their likes"
+    yield count(float(result["summary"]["n_outliers"]), "outlier")
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
     """The frames, and the number of outliers."""
     yield from frame_facts(result)
-    yield "unlike their likes", value_of(result, "n_outliers")
+    yield "outliers", value_of(result, "n_outliers")
 
 
 PAGE = KindPage(
     {
-        "What was recorded": (Expected(sites.overview),),
-        "What the model sees": (Expected(sites.glance), *ON_FRAMES, *LATENT_SPACE, POSTERIOR),
-        "What is unusual": (Expected(sites.outliers),),
+        "Recording": (Expected(sites.overview),),
+        "Latent variables": (Expected(sites.glance), *ON_FRAMES, *LATENT_SPACE, POSTERIOR),
+        "Outliers": (Expected(sites.outliers),),
         **COMPARED,
-        "Classes of sites": (CLASSES_ON_FRAMES, *CLASSES),
-        "How far to trust it": QUALITY,
+        "Clusters": (CLASSES_ON_FRAMES, *CLASSES),
+        "Model quality": QUALITY,
     },
     recorded=frame_words,
     findings=findings,

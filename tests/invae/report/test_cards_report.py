@@ -26,9 +26,9 @@ def test_a_set_of_images_has_a_page_with_its_own_figures_only(card_run, tmp_path
     assert not {"frames", "drift", "content", "classes", "association", "rgb"} & made
     text = (report / "index.html").read_text(encoding="utf-8")
     assert "120 images in 4 classes" in text
-    assert "accuracy of the classes" in text
-    assert "What was recorded" not in text
-    assert "Left out" not in text
+    assert "class accuracy (1 = perfect)" in text
+    assert "Recording</h2>" not in text
+    assert "Figures not shown" not in text
 
 
 def test_a_model_that_is_told_has_neither_classes_nor_angles_but_colours(conditional_run, tmp_path):
@@ -51,9 +51,9 @@ def test_every_figure_has_words_that_say_how_to_read_it(groups):
 
 def test_the_plane_is_coloured_by_all_that_is_known(groups):
     titles = [colouring.title for colouring in colourings(groups)]
-    assert titles[:2] == ["class found", "known suit"]
-    assert {"known angle", "known shear", "angle found"} <= set(titles)
-    angle = next(c for c in colourings(groups) if c.title == "known angle")
+    assert titles[:2] == ["model class", "true suit"]
+    assert {"true angle", "true shear", "inferred angle"} <= set(titles)
+    angle = next(c for c in colourings(groups) if c.title == "true angle")
     assert angle.cyclic
     assert np.abs(angle.values).max() <= np.pi + 1e-6
 

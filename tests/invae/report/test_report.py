@@ -84,15 +84,15 @@ def test_numbers_notes_and_provenance_are_on_the_page(small_run, page):
     assert "PZT & walls <2 µm>" in page.text
     sites = results.open_result(small_run.store("analyse"))[""]
     assert all(note in page.text for note in sites.attrs["notes"])
-    assert "ELBO, held out" in page.text
-    assert "only differences between sites of one class mean something" in page.text.lower()
+    assert "ELBO, held-out" in page.text
+    assert "Only differences between sites of one class are meaningful" in page.text
 
 
 def test_one_frame_leaves_out_what_needs_two_and_says_so(single_run, tmp_path):
     report = single_run.report(tmp_path / "report")
     page = Page((report / "index.html").read_text(encoding="utf-8"))
-    assert "Drift: there is one frame, and drift needs two" in page.text
-    assert "Where walls stay: there is one frame, and change needs two" in page.text
+    assert "Drift: only one frame; drift needs two" in page.text
+    assert "Wall pinning: only one frame; changes need two" in page.text
     assert not (report / "figures" / "drift.png").exists()
     assert (report / "figures" / "content.png").exists()
 
@@ -163,7 +163,7 @@ def test_a_family_without_angle_leaves_its_map_out(small_run):
     groups[""] = groups[""].drop_vars("angle")
     from invae.report.latents import angle
 
-    with pytest.raises(LeftOut, match="Angle on the image: this family of models has no angle"):
+    with pytest.raises(LeftOut, match="Angle on the image: the model has no angle"):
         angle(groups, ReportConfig())
 
 
@@ -175,8 +175,8 @@ def test_the_chosen_number_of_classes_is_the_one_that_was_used(small_run):
     baseline = groups["baseline"].assign(bic=falling)
     with style.applied(50):
         drawing = bic({**groups, "baseline": baseline}, ReportConfig())
-    assert drawing.numbers.startswith(f"{used} class(es) chosen")
-    assert used == tried or f"{tried} would have a lower BIC" in drawing.numbers
+    assert drawing.numbers.startswith(style.count(used, "cluster"))
+    assert used == tried or f"{tried} has a lower BIC" in drawing.numbers
 
 
 def test_the_colour_circle_closes_and_its_colours_stay_apart():
