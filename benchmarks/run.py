@@ -28,7 +28,7 @@ from invae.readers.ingest import ingest
 from invae.storage import store
 from invae.storage.provenance import Receipt, Source, now, versions
 from invae.synthetic.domains import simulate
-from invae.training.fit import Epoch
+from invae.training.history import Epoch
 from invae.training.train import train
 
 COMPUTE = ComputeConfig()

@@ -105,7 +105,7 @@ def with_batch_that_fits(requested: Job, *, section: Section) -> Iterator[Job]:
     """
     import torch
 
-    from invae.training.checkpoint import device_of
+    from invae.training.device import device_of
 
     device = device_of(requested.config.compute.device)
     job = _reduced(requested, section, device)

@@ -14,7 +14,7 @@ from tasks.curve import LiveCurve
 from tasks.devices import one_thread
 
 if TYPE_CHECKING:
-    from invae.training.fit import Epoch
+    from invae.training.history import Epoch
 
 
 @task(

@@ -13,9 +13,9 @@ import torch
 from benchmarks.peak_memory import peak_mb
 from benchmarks.streaming.patches import forget
 from invae.config import ModelConfig, TrainingConfig
-from invae.training.annotations import SiteKnown
+from invae.training.annotations import SiteAnnotations
 from invae.training.batches import ArraySource, PatchSource, open_patches
-from invae.training.fit import Epoch
+from invae.training.history import Epoch
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, train_on
 
@@ -62,9 +62,9 @@ class InMemory:
     def __len__(self) -> int:
         return len(self.stream)
 
-    def telling(self, known: SiteKnown) -> PatchSource:
+    def annotated(self, known: SiteAnnotations) -> PatchSource:
         """Never called here: there are no hints."""
-        return self.patches.telling(known)
+        return self.patches.annotated(known)
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
         """The groups of the stream."""

@@ -12,11 +12,11 @@ from invae.analysis.examples import PIXELS, patches_of
 from invae.embedding.embed import settled, unlabelled
 from invae.models.evaluation import evaluate
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal, log_wrapped_normal
+from invae.models.likelihoods import limits_of
 from invae.storage import store
 from invae.training.batches import Batches, open_patches
-from invae.training.checkpoint import device_of
+from invae.training.device import device_of
 from invae.training.model_folder import load
-from invae.training.train import limits_of
 
 N_ANGLES = 256
 """Angles at which a posterior that is no table is looked at."""
@@ -82,7 +82,7 @@ def _densities(patches: Path, model: Path, chosen: np.ndarray, *, device: str) -
     """Posterior densities (example, turn) [1/rad] at equally spaced angles from 0."""
     place = device_of(device)
     trained = load(model, device=place)
-    source = unlabelled(open_patches(patches, limits=limits_of(trained.config)))
+    source = unlabelled(open_patches(patches, limits=limits_of(trained.config.likelihood)))
     batches = Batches(source, chosen, BATCH, place).in_order()
     found = [evaluate(trained.model, batch).posterior.get("angle") for batch in batches]
     tables = [_table(settled(posterior)) for posterior in found if posterior is not None]

@@ -12,7 +12,7 @@ from invae.analysis.traversal import Decode
 from invae.latent_table import LATENTS, row_of
 from invae.models.latents import ClassPrior
 from invae.models.vae import VAE
-from invae.training.checkpoint import device_of
+from invae.training.device import device_of
 from invae.training.model_folder import load
 
 BATCH = 256

@@ -29,15 +29,15 @@ from invae.models.latents import (
     Posterior,
     Relaxed,
 )
+from invae.models.likelihoods import limits_of
 from invae.models.pose_search.estimate import Found, FoundAngle
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.storage.provenance import Receipt
-from invae.training.annotations import SiteKnown
+from invae.training.annotations import SiteAnnotations
 from invae.training.batches import Batches, PatchSource, open_patches
-from invae.training.checkpoint import device_of
+from invae.training.device import device_of
 from invae.training.model_folder import Trained, load, load_parts
-from invae.training.train import limits_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -78,7 +78,7 @@ def embed(
 
     device = device_of(compute.device)
     trained = load(model, device=device)
-    source = unlabelled(open_patches(patches, limits=limits_of(trained.config)))
+    source = unlabelled(open_patches(patches, limits=limits_of(trained.config.likelihood)))
     trained.refuse_other(source.geometry)
     dataset = store.open_store(patches)
     n_sites = len(source)
@@ -122,7 +122,7 @@ def encode_batch(model: VAE, patches: Patches) -> dict[str, np.ndarray]:
 
 def unlabelled(source: PatchSource) -> PatchSource:
     """The patches without their labels: what a model says of a site shall be its own."""
-    return source.telling(SiteKnown(condition=source.known.condition))
+    return source.annotated(SiteAnnotations(condition=source.known.condition))
 
 
 def _as_array(value: Tensor) -> np.ndarray:

@@ -64,7 +64,7 @@ def source_of(
     told = patches.rename(dict(zip(patches.dims, names, strict=True)))
     missing = IMAGE[: 4 - patches.ndim]
     told = told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(name="patch")
-    return source.telling(places_of(told)), told
+    return source.annotated(places_of(told)), told
 
 
 def condition_columns(condition: Any, n_conditions: int) -> np.ndarray:

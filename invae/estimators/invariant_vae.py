@@ -39,16 +39,17 @@ from invae.estimators.inputs import (
 from invae.latent_table import row_of
 from invae.models.families import family_of, refuse_idle
 from invae.models.latents import ClassPrior
+from invae.models.likelihoods import limits_of
 from invae.progress import Progress, silent
 from invae.training import model_folder
-from invae.training.annotations import checked
+from invae.training.annotations import checked_annotations
 from invae.training.batches import Batches, PatchSource
-from invae.training.checkpoint import device_of
 from invae.training.dataset import TrainingSet, channels_of, split_store, training_set
-from invae.training.fit import Epoch
+from invae.training.device import device_of
+from invae.training.history import Epoch
 from invae.training.model_folder import Trained
 from invae.training.split import split_sites
-from invae.training.train import OnEpoch, ignore, limits_of, train_on
+from invae.training.train import OnEpoch, ignore, train_on
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -195,7 +196,7 @@ class InvariantVAE:
 
     def _drawn(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
         """The set to train on, with its held-out sites."""
-        limits, share = limits_of(self.config), self.training.held_out
+        limits, share = limits_of(self.config.likelihood), self.training.held_out
         if paths := several(patches):
             refuse_mask(patches, valid)
             return training_set(paths, limits=limits, share=share, seed=self.seed)
@@ -224,7 +225,7 @@ class InvariantVAE:
         if paths := several(patches):
             refuse_mask(patches, valid if condition is None else condition)
             return embed.joined([self.encode(path) for path in paths])
-        source, told = source_of(patches, valid, limits=limits_of(self.config))
+        source, told = source_of(patches, valid, limits=limits_of(self.config.likelihood))
         source = embed.unlabelled(self._telling(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometry)
         batches = Batches(source, np.arange(len(source)), BATCH, self.device)
@@ -334,8 +335,8 @@ class InvariantVAE:
             given["condition"] = condition_columns(condition, n_conditions)
         if not given:
             return source
-        told = checked(len(source), **given)
-        return source.telling(replace(source.known, **{k: getattr(told, k) for k in given}))
+        told = checked_annotations(len(source), **given)
+        return source.annotated(replace(source.known, **{k: getattr(told, k) for k in given}))
 
     def traversal(self, steps: int = 9) -> xr.DataArray:
         """Upright, centred patches over the content's range: (class, latent_1, latent_2, channel, y, x).

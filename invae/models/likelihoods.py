@@ -300,6 +300,11 @@ def noise_of(config: parts.NoiseConfig, *, n_channels: int) -> Noise:
             return Poisson(n_channels)
 
 
+def limits_of(config: parts.NoiseConfig) -> Limits | None:
+    """Values that a likelihood can take; all values when empty."""
+    return noise_of(config, n_channels=1).limits
+
+
 def _log_normal(
     offset: Float[Tensor, "*shape"], variance: Float[Tensor, "channel 1 1"]
 ) -> Float[Tensor, "*shape"]:

@@ -17,7 +17,7 @@ from invae.models.networks.unet import AtomNetwork
 from invae.progress import Progress, silent
 from invae.segmentation.atom_finder import standardised
 from invae.segmentation.atom_images import draw, marks
-from invae.training.batches import ahead
+from invae.training.batches import prefetch
 from invae.training.checkpoint import OnEpoch, ignore, run_epochs
 from invae.training.fit import WARM_UP, Fit, Plan
 
@@ -68,7 +68,7 @@ class TrainingImages:
         n_steps = self.config.n_steps
         first, end = (n_steps * (number + k) // self.n_epochs for k in (0, 1))
         batches = (self._batch(step, seed) for step in range(first, end))
-        for step, batch in enumerate(ahead(batches), first):
+        for step, batch in enumerate(prefetch(batches), first):
             yield batch
             self.progress(step + 1, n_steps)
 

@@ -1,4 +1,4 @@
-"""Batches: a store or an array becomes seeded tensors; what cannot be trained on is refused here."""
+"""Batches: a store or an array becomes seeded tensors; unusable values are refused here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.models.batch import Geometry, Patches
 from invae.models.likelihoods import Limits
-from invae.training.annotations import SiteKnown, of_store
+from invae.training.annotations import SiteAnnotations, of_store
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 IN_MEMORY_BYTES = 512 << 20
 """Stores up to this size are read once; larger ones are streamed."""
 BUFFER_BYTES = 64 << 20
-"""Patches shuffled among each other while streaming; memory holds two such buffers, the next one is read while one is used, and what is judged
-by if it is no larger."""
+"""Patches that are shuffled together while streaming. Memory holds two such buffers (one is read while the other is used), and the held-out
+patches if they are no larger."""
 
 SHUFFLING = 2
 """Stream of random numbers for the order of sites; `Fit` has others from the same seed."""
-NOTHING = SiteKnown()
+NO_ANNOTATIONS = SiteAnnotations()
 Source = TypeVar("Source", "ArraySource", "StreamSource")
 Item = TypeVar("Item")
 
@@ -40,20 +40,20 @@ class PatchSource(Protocol):
     """Patches by site, in NumPy; finite, and zero under the mask."""
 
     geometry: Geometry
-    known: SiteKnown
+    known: SiteAnnotations
 
     def __len__(self) -> int: ...
 
-    def telling(self, known: SiteKnown) -> "PatchSource":
-        """The same patches with something else known beside them."""
+    def annotated(self, known: SiteAnnotations) -> "PatchSource":
+        """The same patches with other annotations."""
         ...
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
-        """Ascending sites in groups that are cheap to read together."""
+        """Ascending sites in groups that are efficient to read together."""
         ...
 
     def load(self, sites: np.ndarray) -> "tuple[ArraySource, np.ndarray]":
-        """A source in memory that holds these ascending sites, and where they are in it."""
+        """A source in memory with these ascending sites, and their places in it."""
         ...
 
 
@@ -65,7 +65,7 @@ class ArraySource:
         patches: np.ndarray,
         valid: np.ndarray | None = None,
         *,
-        known: SiteKnown = NOTHING,
+        known: SiteAnnotations = NO_ANNOTATIONS,
         limits: Limits | None = None,
     ) -> None:
         """Take patches (site, channel, y, x) and a mask of the same shape, True where a pixel counts.
@@ -73,31 +73,31 @@ class ArraySource:
         Args:
             patches: Any real type.
             valid: The mask.
-            known: Labels and variables of the same sites.
-            limits: Smallest and largest value that the likelihood can take.
+            known: Annotations of the same sites.
+            limits: Smallest and largest value of the likelihood.
 
         Raises:
-            InputError: A value is not finite where it counts, or out of the limits.
+            InputError: A valid value is not finite or out of the limits.
         """
         self.geometry = geometry_of(patches.shape)
         self._patches, self._valid = clean(patches, valid, limits=limits)
         self.known = known
 
     @classmethod
-    def of_clean(
-        cls, patches: np.ndarray, valid: np.ndarray | None, *, known: SiteKnown
+    def from_clean(
+        cls, patches: np.ndarray, valid: np.ndarray | None, *, known: SiteAnnotations
     ) -> "ArraySource":
-        """A source of what `clean` has answered; looking at a buffer again takes as long as reading it."""
-        made = cls.__new__(cls)
-        made.geometry, made.known = geometry_of(patches.shape), known
-        made._patches, made._valid = patches, valid
-        return made
+        """A source of the result of `clean`; checking a buffer again takes as long as reading it."""
+        source = cls.__new__(cls)
+        source.geometry, source.known = geometry_of(patches.shape), known
+        source._patches, source._valid = patches, valid
+        return source
 
     def __len__(self) -> int:
         return len(self._patches)
 
-    def telling(self, known: SiteKnown) -> "ArraySource":
-        return _with_known(self, known)
+    def annotated(self, known: SiteAnnotations) -> "ArraySource":
+        return _annotated(self, known)
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
         return [sites] if len(sites) else []
@@ -112,7 +112,7 @@ class ArraySource:
 
 
 class StreamSource:
-    """Patches read from a store when they are needed, whole shards at a time."""
+    """Patches that are read from a store when they are needed, whole shards at a time."""
 
     def __init__(
         self,
@@ -120,10 +120,10 @@ class StreamSource:
         shape: Sequence[int],
         *,
         shard: int,
-        known: SiteKnown = NOTHING,
+        known: SiteAnnotations = NO_ANNOTATIONS,
         limits: Limits | None = None,
     ) -> None:
-        """Take a function that reads slices of `shape`'s first dimension, cheapest in multiples of `shard`."""
+        """Take a function that reads slices of `shape`'s first dimension, most efficiently in multiples of `shard`."""
         self.geometry = geometry_of(shape)
         self._read, self._shape, self._shard, self._limits = read, tuple(shape), shard, limits
         self.known = known
@@ -131,8 +131,8 @@ class StreamSource:
     def __len__(self) -> int:
         return self._shape[0]
 
-    def telling(self, known: SiteKnown) -> "StreamSource":
-        return _with_known(self, known)
+    def annotated(self, known: SiteAnnotations) -> "StreamSource":
+        return _annotated(self, known)
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
         cuts = np.flatnonzero(np.diff(sites // self._shard)) + 1
@@ -147,10 +147,12 @@ class StreamSource:
             _, mask = clean(values[part], valid[part], limits=self._limits, sites=piece, own=True)
             hides, start = hides or mask is not None, part.stop
         known = self.known.of(sites)
-        return ArraySource.of_clean(values, valid if hides else None, known=known), np.arange(start)
+        return ArraySource.from_clean(values, valid if hides else None, known=known), np.arange(
+            start
+        )
 
     def _take(self, sites: np.ndarray, values: np.ndarray, valid: np.ndarray) -> None:
-        """Read sites of one shard into memory that is there already: new memory takes as long as decompressing."""
+        """Read sites of one shard into existing memory: allocation takes as long as decompression."""
         first = int(sites[0])
         patches, mask = self._read(slice(first, int(sites[-1]) + 1))
         _refuse_type(patches.dtype)
@@ -163,26 +165,26 @@ class StreamSource:
 
 
 def bytes_of(dataset: "xr.Dataset") -> int:
-    """Memory that the patches of a descriptor store take: 4 bytes of a value and 1 of its mask."""
+    """Memory of the patches of a descriptor store: 4 bytes per value and 1 for its mask."""
     return dataset["patch"].size * 5 if "patch" in dataset else 0
 
 
 def open_patches(
     path: Path, *, limits: Limits | None = None, in_memory: bool = True
 ) -> PatchSource:
-    """The patches of a descriptor store; in memory if they are few, and it is not said that they shall not be.
+    """The patches of a descriptor store; in memory if they are small and `in_memory` allows it.
 
     Raises:
         StoreError: There is no such store.
-        InputError: It holds no patches, or some that cannot be used.
+        InputError: It has no patches, or unusable ones.
     """
     from invae.storage import store
 
     dataset = store.open_store(path)
     if "patch" not in dataset or dataset["patch"].dims != dims.PATCH:
-        raise InputError(f"{path} holds no patches (site, channel, patch_y, patch_x)")
+        raise InputError(f"{path} has no patches (site, channel, patch_y, patch_x)")
     if dataset.sizes[dims.SITE] == 0:
-        raise InputError(f"{path} holds no sites; nothing to train on or to encode")
+        raise InputError(f"{path} has no sites; nothing to train on or to encode")
     patches, valid, known = dataset["patch"], dataset.get("valid"), of_store(dataset)
 
     def read(place: slice) -> tuple[np.ndarray, np.ndarray | None]:
@@ -196,7 +198,7 @@ def open_patches(
     return StreamSource(read, patches.shape, shard=int(shard), known=known, limits=limits)
 
 
-def _with_known(source: Source, known: SiteKnown) -> Source:
+def _annotated(source: Source, known: SiteAnnotations) -> Source:
     other = copy(source)
     other.known = known
     return other
@@ -217,17 +219,17 @@ def clean(
     sites: np.ndarray | None = None,
     own: bool = False,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Patches as float32 with zeros under the mask; no mask if it hides nothing.
+    """Patches as float32 with zeros under the mask; no mask if all values are valid.
 
     Args:
         patches: Any real type.
         valid: The mask.
-        limits: Smallest and largest value that the likelihood can take.
-        sites: Their numbers, where they are not counted from 0.
-        own: Whether the patches, float32, may be changed.
+        limits: Smallest and largest value of the likelihood.
+        sites: Numbers of the sites, where they do not start at 0.
+        own: Whether the patches, float32, may be changed in place.
 
     Raises:
-        InputError: A value that counts is not finite or out of the limits.
+        InputError: A valid value is not finite or out of the limits.
     """
     _refuse_type(patches.dtype)
     if valid is not None and valid.shape != patches.shape:
@@ -258,7 +260,7 @@ def _refuse_type(dtype: np.dtype) -> None:
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of some sites of a source, in another order each epoch or as they come."""
+    """Batches of some sites of a source, in a new order each epoch or in the order of the source."""
 
     source: PatchSource
     sites: np.ndarray
@@ -279,55 +281,55 @@ class Batches:
         """Every site once, in an order that follows from the seed and the epoch."""
         return self.shuffled(seed, SHUFFLING, number)
 
-    def annotated(self, annotations: SiteKnown) -> "Batches":
+    def annotated(self, annotations: SiteAnnotations) -> "Batches":
         """The same patches with other annotations of all sites of the source."""
-        return replace(self, source=self.source.telling(annotations))
+        return replace(self, source=self.source.annotated(annotations))
 
     def shuffled(self, *seed: int) -> Iterator[Patches]:
         """Every site once, in an order that follows from the seed.
 
-        Groups (shards) come in random order; sites are shuffled among the groups that share a buffer.
+        Groups (shards) come in random order; sites are shuffled within the groups that share a buffer.
         """
         rng = np.random.default_rng(seed)
         groups = self.source.groups(self.sites)
-        return ahead(self._batches([groups[k] for k in rng.permutation(len(groups))], rng))
+        return prefetch(self._batches([groups[k] for k in rng.permutation(len(groups))], rng))
 
     def in_order(self) -> Iterator[Patches]:
         """Every site once, in the order of the source."""
-        return ahead(self._batches(self.source.groups(self.sites), None))
+        return prefetch(self._batches(self.source.groups(self.sites), None))
 
-    def at_hand(self) -> "Batches":
-        """The same batches, read once if they fit a buffer: for sites that are looked at in every epoch."""
+    def cached(self) -> "Batches":
+        """The same batches, read once if they fit into a buffer: for sites that are validated on in every epoch."""
         if not 0 < len(self.sites) * self._item_bytes() <= BUFFER_BYTES:
             return self
-        held, places = self.source.load(self.sites)
-        return replace(self, source=held, sites=places)
+        loaded, places = self.source.load(self.sites)
+        return replace(self, source=loaded, sites=places)
 
     def _batches(
         self, groups: Sequence[np.ndarray], rng: np.random.Generator | None
     ) -> Iterator[Patches]:
-        loaded = (self.source.load(np.sort(sites)) for sites in self._buffers(groups))
-        for held, places in ahead(loaded):
+        buffers = (self.source.load(np.sort(sites)) for sites in self._buffers(groups))
+        for loaded, places in prefetch(buffers):
             order = places if rng is None else rng.permutation(places)
-            # Of equal size: a last batch of three patches would step as far as one of a hundred.
+            # Of equal size: the step on a last batch of three patches would be as large as on a hundred.
             for batch in np.array_split(order, -(-len(order) // self.batch_size)):
-                patches = held.take(batch)
+                patches = loaded.take(batch)
                 if self.device.type == "cuda":
                     patches = patches.pin()
                 yield patches.to(self.device)
 
     def _buffers(self, groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        held: list[np.ndarray] = []
+        buffer: list[np.ndarray] = []
         for group in groups:
-            held.append(group)
-            if sum(map(len, held)) * self._item_bytes() >= BUFFER_BYTES:
-                yield np.concatenate(held)
-                held = []
-        if held:
-            yield np.concatenate(held)
+            buffer.append(group)
+            if sum(map(len, buffer)) * self._item_bytes() >= BUFFER_BYTES:
+                yield np.concatenate(buffer)
+                buffer = []
+        if buffer:
+            yield np.concatenate(buffer)
 
     def _item_bytes(self) -> int:
-        """Of a patch in memory, with its mask."""
+        """Bytes of a patch in memory, with its mask."""
         shape = self.source.geometry
         return 5 * shape.n_channels * shape.height * shape.width
 
@@ -338,7 +340,7 @@ class HintedBatches:
 
     batches: Batches
     """Those of the other epochs."""
-    hints: Sequence[tuple[int, SiteKnown]]
+    hints: Sequence[tuple[int, SiteAnnotations]]
     """Number of epochs from the first one, and the annotations of the source in these epochs; the hints that end first, first."""
 
     @property
@@ -363,10 +365,10 @@ class HintedBatches:
         return self.batches.epoch(number, seed=seed)
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items; while one is used, the next is made by a thread."""
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items; while one is used, a thread computes the next."""
     with ThreadPoolExecutor(max_workers=1) as worker:
-        coming = worker.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = worker.submit(next, items, None)
+        upcoming = worker.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = worker.submit(next, items, None)
             yield item

@@ -6,11 +6,11 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from invae.training.fit import Epoch, Fit
+from invae.training.fit import Fit
+from invae.training.history import Epoch
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 START_FOLDER = "start"
@@ -106,10 +106,3 @@ def remove_checkpoint(folder: Path) -> None:
     if (folder / START_FOLDER).is_dir():
         (folder / START_FOLDER / CHECKPOINT_FILE).unlink(missing_ok=True)
         (folder / START_FOLDER).rmdir()
-
-
-def device_of(name: str) -> torch.device:
-    """The device meant by `auto`, `cpu` or `cuda`."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)

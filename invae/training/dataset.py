@@ -1,4 +1,4 @@
-"""The set that a model is trained on, drawn from one store or from several."""
+"""The training set of a model, from one store or from several."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.models.likelihoods import Limits
-from invae.training.annotations import SiteKnown, joined
+from invae.training.annotations import SiteAnnotations, joined
 from invae.training.batches import (
     IN_MEMORY_BYTES,
     ArraySource,
@@ -26,31 +26,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """The sites that one store gives to a set."""
+    """The contribution of one store to a training set."""
 
     recording: str
     key: str
-    """Of the store's receipt."""
+    """In the store's receipt."""
     n_sites: int
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Patches to train on, and which of them are held out."""
+    """Patches, and their split into training and held-out sites."""
 
     source: PatchSource
     split: Split
     channels: tuple[str, ...]
     pixel_size_nm: float | None
-    """None also where stores differ in it."""
+    """Also none if the stores differ in it."""
     parts: tuple[Part, ...]
 
 
 class PooledSource:
-    """Patches of several sources after each other; each is read only when its sites are asked for."""
+    """Patches of several sources in succession; each is read only when its sites are needed."""
 
-    def __init__(self, parts: Sequence[PatchSource], *, known: SiteKnown) -> None:
-        """Take sources of equal geometry, and what is known of all their sites."""
+    def __init__(self, parts: Sequence[PatchSource], *, known: SiteAnnotations) -> None:
+        """Join sources of equal geometry; `known` has the annotations of all their sites."""
         self.geometry, self.known = parts[0].geometry, known
         self._parts = parts
         self._starts = np.cumsum([0, *map(len, parts)])
@@ -58,7 +58,7 @@ class PooledSource:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def telling(self, known: SiteKnown) -> "PooledSource":
+    def annotated(self, known: SiteAnnotations) -> "PooledSource":
         return PooledSource(self._parts, known=known)
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
@@ -68,15 +68,17 @@ class PooledSource:
         geometry = self.geometry
         shape = (len(sites), geometry.n_channels, geometry.height, geometry.width)
         values, valid, hides, start = np.empty(shape, np.float32), np.empty(shape, bool), False, 0
-        # Group by group: beside the sites that are asked for, memory holds those of one group.
+        # Group by group: apart from the result, memory holds the sites of one group.
         for part, group in self._groups_of(sites):
-            held, places = part.load(group)
-            piece, into = held.take(places), slice(start, start + len(group))
+            loaded, places = part.load(group)
+            piece, into = loaded.take(places), slice(start, start + len(group))
             values[into] = piece.values.numpy()
             valid[into] = True if piece.valid is None else piece.valid.numpy()
             hides, start = hides or piece.valid is not None, into.stop
         known = self.known.of(sites)
-        return ArraySource.of_clean(values, valid if hides else None, known=known), np.arange(start)
+        return ArraySource.from_clean(values, valid if hides else None, known=known), np.arange(
+            start
+        )
 
     def _groups_of(self, sites: np.ndarray) -> Iterator[tuple[PatchSource, np.ndarray]]:
         """Parts, with their own numbers of the sites, in groups that are cheap to read together."""
@@ -84,10 +86,10 @@ class PooledSource:
             yield from ((part, group) for group in part.groups(own))
 
     def _of(self, sites: np.ndarray) -> list[tuple[PatchSource, int, np.ndarray]]:
-        """Parts that have some of the ascending sites, where they begin, and their own numbers of these sites."""
+        """For parts with some of the ascending sites: the part, its first site, and its own numbers of these sites."""
         cuts = np.searchsorted(sites, self._starts[1:-1])
-        found = zip(self._parts, self._starts[:-1], np.split(sites, cuts), strict=True)
-        return [(part, int(start), own - start) for part, start, own in found if len(own)]
+        parts = zip(self._parts, self._starts[:-1], np.split(sites, cuts), strict=True)
+        return [(part, int(start), own - start) for part, start, own in parts if len(own)]
 
 
 def training_set(
@@ -97,12 +99,12 @@ def training_set(
 
     Args:
         paths: Finished stores.
-        limits: Smallest and largest value that the likelihood can take.
-        share: Held out of every store.
+        limits: Smallest and largest value of the likelihood.
+        share: Share held out of every store.
         seed: Of the choice of blocks.
 
     Raises:
-        InputError: A store cannot be trained on, or its patches are of another kind than those of the first.
+        InputError: A store has no usable patches, or patches of another kind than the first store.
     """
     from invae.storage import store
 
@@ -132,10 +134,10 @@ def training_set(
 
 
 def open_pool(paths: Sequence[Path], *, limits: Limits | None = None) -> PatchSource:
-    """The patches of some stores after each other; in memory if they are few, else streamed.
+    """The patches of some stores in succession; in memory if they are small, else streamed.
 
     Raises:
-        InputError: A store holds no patches, or others than the first.
+        InputError: A store has no patches, or patches of another kind than the first store.
     """
     from invae.storage import store
 
@@ -154,16 +156,16 @@ def open_pool(paths: Sequence[Path], *, limits: Limits | None = None) -> PatchSo
 def refuse_another_kind(
     path: Path, dataset: "xr.Dataset", first: Path, other: "xr.Dataset"
 ) -> None:
-    """Stop patches that one model cannot take together with those of the first store.
+    """Refuse patches that one model cannot take together with those of the first store.
 
     Raises:
         InputError: Shape, channels or the meaning of labels differ.
     """
     kinds = [(_shape_of(one), channels_of(one), _meanings_of(one)) for one in (dataset, other)]
-    for what, mine, its in zip(("patches", "channels", "labels"), *kinds, strict=True):
-        if mine != its:
+    for name, own, expected in zip(("patches", "channels", "labels"), *kinds, strict=True):
+        if own != expected:
             raise InputError(
-                f"{path} has {what} {mine}, {first} has {its}; one model takes one kind: "
+                f"{path} has {name} {own}, {first} has {expected}; one model takes one kind: "
                 "describe them under one configuration"
             )
 
@@ -177,8 +179,8 @@ def _meanings_of(dataset: "xr.Dataset") -> str:
 
 
 def split_store(dataset: "xr.Dataset", *, share: float, seed: int) -> Split:
-    """Held-out blocks of a store whose sites know where they were cut; single sites of one that does not,
-    or whose frames, one patch each, have nothing to do with each other.
+    """Held-out blocks of a store whose sites have places; single sites of a store without places, or with independent frames
+    of one patch each.
     """
     n_sites = dataset.sizes[dims.SITE]
     if not {"frame", "y", "x"} <= set(dataset.coords) or dataset.attrs.get("independent_frames"):
@@ -198,14 +200,14 @@ def split_store(dataset: "xr.Dataset", *, share: float, seed: int) -> Split:
 
 
 def channels_of(dataset: "xr.Dataset") -> tuple[str, ...]:
-    """Names of the channels; numbers where they have none."""
+    """Names of the channels; numbers if they have no names."""
     if dims.CHANNEL in dataset.coords:
         return tuple(str(name) for name in dataset[dims.CHANNEL].to_numpy())
     return tuple(str(number) for number in range(dataset.sizes[dims.CHANNEL]))
 
 
 def _delay_span(channels: tuple[str, ...]) -> int:
-    """Frames that patches with these channels cover: `t-1`, `t`, `t+1` are three."""
+    """Frames covered by patches with these channels: `t-1`, `t`, `t+1` are three."""
     if not all(name == "t" or name[:2] in ("t-", "t+") for name in channels):
         return 1
     delays = [int(name[1:] or 0) for name in channels]

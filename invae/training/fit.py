@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
 from invae.models.loss import Loss, Tally
 from invae.training.distributed import ALONE, Part, Team
+from invae.training.history import Epoch
 from invae.training.learner import Batch, HeldOutBatches, Learner, TrainingBatches
 
 USUAL_EPOCHS = 60
@@ -27,41 +28,6 @@ NORMS = 64
 ROUNDING = 1e-9
 NOISE, VALIDATION = 3, 4
 """Streams of random numbers that follow from one seed; the batches have others."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The result of one pass over the training items; means per item [nats], by term."""
-
-    epoch: int
-    training: Mapping[str, float]
-    """The terms of the learner: of a VAE `elbo`, `log_likelihood`, `kl_<latent>`, `capacity_<latent>`, `penalty_<name>`, …"""
-    held_out: Mapping[str, float]
-    """The same on held-out items, after the epoch; empty if there are none."""
-    learning_rate: float
-    best: bool
-    """Whether this is the best epoch so far, of those that count (see `Fit.epochs`)."""
-    angles: Sequence[int] = ()
-    """Training sites by their angle, in equal bins from −π to π; empty for a model without angle."""
-    seconds: float = field(default=0.0, compare=False)
-    """Duration, validation included [s]."""
-    patches_per_second: float = field(default=0.0, compare=False)
-    """Speed of training alone."""
-    measure: str = "elbo"
-    """Name of the term by which epochs are compared."""
-
-    @property
-    def score(self) -> float:
-        """The held-out value of the measure, or the training value where nothing is held out."""
-        return (self.held_out or self.training)[self.measure]
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the times, so that equal runs give equal histories; the measure only where it is not the ELBO."""
-        values = asdict(self)
-        del values["seconds"], values["patches_per_second"]
-        if self.measure == Epoch.measure:
-            del values["measure"]
-        return values
 
 
 Schedule = Callable[[float, float], float]
@@ -139,7 +105,7 @@ class Fit(Generic[Batch]):
             team: The processes that train it together.
         """
         module = learner.module
-        team.begin_alike(module)
+        team.copy_weights(module)
         self.team, self.learner, self.plan, self.seed = team, learner, plan, seed
         self.training, self.held_out = training, held_out
         weights = [p for p in module.parameters() if p.requires_grad]
@@ -218,7 +184,7 @@ class Fit(Generic[Batch]):
             loss = self.learner.loss(own, noise, progress=progress)
         self.optimizer.zero_grad()
         (loss.value * part.share).backward()
-        self.team.add_gradients(self.clip.weights)
+        self.team.sum_gradients(self.clip.weights)
         self.clip()
         self.optimizer.step()
         return loss
@@ -315,7 +281,7 @@ class Means:
 
     def values(self, team: Team = ALONE) -> dict[str, float]:
         """Means so far over all processes, by term; without terms known for no item, empty if there was no batch."""
-        totals, counts = team.add_up(self._totals), team.add_up(self._counts)
+        totals, counts = team.sum_by_name(self._totals), team.sum_by_name(self._counts)
         return {name: totals[name] / n for name, n in counts.items() if n}
 
 
@@ -334,7 +300,7 @@ class Histograms:
     def values(self, team: Team = ALONE) -> dict[str, list[int]]:
         """Counts of all processes, by name."""
         return {
-            name: [int(count) for count in team.add(summed).tolist()]
+            name: [int(count) for count in team.sum(summed).tolist()]
             for name, summed in self._sums.items()
         }
 

@@ -1,4 +1,4 @@
-"""A trained model as a folder: safetensors for the numbers, JSON for the rest; nothing is unpickled."""
+"""A trained model as a folder: safetensors for the weights, JSON for the rest; nothing is unpickled."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from invae.models.batch import Geometry
 from invae.models.build import build
 from invae.models.vae import VAE
 from invae.training.dataset import Part, channels_of
-from invae.training.fit import Epoch
+from invae.training.history import Epoch
 from invae.training.split import Split
 
 if TYPE_CHECKING:
@@ -31,22 +31,22 @@ HISTORY_FILE, SPLIT_FILE, PARTS_FILE = "history.json", "split.json", "recordings
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that has seen data, and what is known about that data."""
+    """A trained model, its training, and the properties of its data."""
 
     model: VAE
     config: ModelConfig
     channels: tuple[str, ...]
     pixel_size_nm: float | None
     content_range: tuple[tuple[float, float], ...]
-    """Where the content of the training sites lies: 2.5 % and 97.5 % quantiles by latent."""
+    """2.5 % and 97.5 % quantiles of the content of the training sites, by dimension."""
     seed: int
     history: Sequence[Epoch]
     split: Split
     training: TrainingConfig
-    """How it was trained."""
+    """Configuration of the training."""
 
     def refuse_other(self, geometry: Geometry) -> None:
-        """Stop patches of a shape the model was not made for.
+        """Refuse patches of another shape than the model's.
 
         Raises:
             InputError: The shapes differ.
@@ -55,7 +55,7 @@ class Trained:
             raise InputError(mismatch(geometry, own))
 
     def card(self) -> dict[str, Any]:
-        """What `model.json` says."""
+        """Content of `model.json`."""
         standard, geometry = self.model.standardise, self.model.geometry
         return {
             "config": self.config.model_dump(mode="json"),
@@ -86,13 +86,13 @@ def save(folder: Path, trained: Trained) -> None:
 
 
 def save_parts(folder: Path, parts: Sequence[Part]) -> None:
-    """Write down which recordings a model was trained on, and how many sites each gave, where there are several."""
+    """Write the recordings of a training and their numbers of sites, if there are several."""
     if len(parts) > 1:
         _write(folder / PARTS_FILE, [asdict(part) for part in parts])
 
 
 def load_parts(folder: Path) -> list[Part]:
-    """The recordings that a model was trained on, in the order of its sites; none if it was one alone."""
+    """The recordings of a training in the order of its sites; empty if there was only one."""
     path = folder / PARTS_FILE
     return [Part(**part) for part in json.loads(path.read_text())] if path.is_file() else []
 
@@ -101,7 +101,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
     """The model of a folder, ready to use.
 
     Raises:
-        StoreError: The folder holds no model, or a broken one.
+        StoreError: The folder has no model, or a broken one.
     """
     try:
         card = json.loads((folder / CARD_FILE).read_text())
@@ -127,11 +127,11 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
 
 
 def refuse_unfit(folder: Path, dataset: "xr.Dataset", *, patches: str | Path) -> None:
-    """Stop a model from being taken for patches of another kind than it was trained on.
+    """Refuse patches of another kind than those of the training.
 
     Raises:
-        StoreError: The folder holds no model.
-        InputError: Shape or channels of the patches differ.
+        StoreError: The folder has no model.
+        InputError: The patches have another shape or other channels.
     """
     try:
         card = json.loads((folder / CARD_FILE).read_text())
@@ -141,17 +141,17 @@ def refuse_unfit(folder: Path, dataset: "xr.Dataset", *, patches: str | Path) ->
     own = Geometry(*(dataset.sizes[name] for name in dims.PATCH[1:]))
     if own != geometry:
         raise InputError(
-            f"{patches}: {mismatch(own, geometry)}; describe with the settings that it was trained under"
+            f"{patches}: {mismatch(own, geometry)}; describe with the settings of its training"
         )
     if (names := channels_of(dataset)) != channels:
         raise InputError(
             f"{patches} has the channels {', '.join(names)}, the model {folder} takes "
-            f"{', '.join(channels)}; describe with the settings that it was trained under"
+            f"{', '.join(channels)}; describe with the settings of its training"
         )
 
 
 def mismatch(geometry: Geometry, own: Geometry) -> str:
-    """In words, how patches differ from what a model takes."""
+    """The sentence that says how patches differ from those of a model."""
     return (
         f"patches have {geometry.n_channels} channels of {geometry.height} × {geometry.width} "
         f"pixels, the model takes {own.n_channels} of {own.height} × {own.width}"
@@ -167,7 +167,7 @@ def _first(error: Exception) -> str:
 
 
 def _ranges(sites: np.ndarray) -> list[list[int]]:
-    """Ascending sites as [first, last + 1] runs: a million sites in blocks are a few lines."""
+    """Ascending sites as runs [first, last + 1]: a million sites in blocks are a few lines."""
     if len(sites) == 0:
         return []
     cuts = np.flatnonzero(np.diff(sites) != 1)

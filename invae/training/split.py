@@ -1,4 +1,4 @@
-"""Held-out sites: whole blocks of space and time, and no training patch that overlaps one of theirs."""
+"""Held-out sites: whole blocks of space and time, whose patches no training patch overlaps."""
 
 import math
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 BLOCK_WINDOWS = 2.0
-"""Side of a block in units of the window: smaller ones lose too many neighbours, larger ones are too few."""
+"""Side of a block in units of the window: smaller blocks lose too many neighbours, larger blocks are too few."""
 INTERVALS = 4
-"""Pieces that a series is cut into along time, at most."""
+"""Most intervals into which a series is cut."""
 LEAST_TRAINED = 0.4
-"""Share of the sites that must be left to train on."""
+"""Least share of the sites that remains for training."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which sites are trained on and which are held out; neighbours of held-out ones are in neither."""
+    """Training sites and held-out sites; sites that overlap held-out ones are in neither."""
 
     training: np.ndarray
     held_out: np.ndarray
@@ -23,7 +23,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Places:
-    """Where patches were cut, and what they cover."""
+    """Positions of patches, and their extent."""
 
     frame: np.ndarray
     y: np.ndarray
@@ -33,20 +33,20 @@ class Places:
     window: float
     """Side of a patch [pixel]."""
     n_frames: int = 1
-    """Frames that one patch covers: 1, or the span of its delays."""
+    """Frames covered by one patch: 1, or the span of its delays."""
 
 
 def split_sites(n_sites: int, *, share: float, seed: int) -> Split:
-    """Hold out single sites by chance; for patches of which nobody knows where they were cut."""
+    """Hold out single random sites; for patches without places."""
     order = np.random.default_rng([seed, 1]).permutation(n_sites)
     n_held_out = int(share * n_sites)
     return Split(np.sort(order[n_held_out:]), np.sort(order[:n_held_out]))
 
 
 def split_blocks(places: Places, *, share: float, seed: int) -> Split:
-    """Hold out blocks (frames × y × x) chosen by the seed, and leave out training sites that overlap them.
+    """Hold out random blocks (frames × y × x), and leave out training sites that overlap them.
 
-    Blocks are taken until they hold `share` of the sites; a recording too small for that gives what it can, down to nothing.
+    Blocks are taken until they hold `share` of the sites. A recording that is too small for that has fewer held-out sites, or none.
     """
     block = _blocks(places)
     everything = np.arange(len(block))
@@ -64,7 +64,7 @@ def split_blocks(places: Places, *, share: float, seed: int) -> Split:
 
 
 def _blocks(places: Places) -> np.ndarray:
-    """Number of the block that every site lies in."""
+    """Number of every site's block."""
     frame = np.asarray(places.frame, np.int64)
     span = int(frame.max() - frame.min()) + 1
     interval = max(math.ceil(span / INTERVALS), 2 * places.n_frames)
@@ -78,7 +78,7 @@ def _blocks(places: Places) -> np.ndarray:
 
 
 def _overlap(places: Places, held_out: np.ndarray) -> np.ndarray:
-    """Sites whose patch shares a pixel of a frame with a held-out patch, those themselves included."""
+    """Sites whose patch shares a pixel of a frame with a held-out patch, and the held-out sites."""
     from scipy.spatial import KDTree
 
     scaled = np.stack(
@@ -94,7 +94,7 @@ def _overlap(places: Places, held_out: np.ndarray) -> np.ndarray:
 
 
 def thin(sites: np.ndarray, most: int | None) -> np.ndarray:
-    """At most so many sites, evenly spread over the recording."""
+    """At most `most` sites, evenly spread over the recording."""
     if most is None or len(sites) <= most:
         return sites
     return sites[np.linspace(0, len(sites) - 1, most).round().astype(int)]

@@ -12,7 +12,7 @@ from flows.cli.terminal import answer, progress_console
 if TYPE_CHECKING:
     from invae.config.segment import AtomNetworkConfig
     from invae.models.networks.unet import AtomNetwork
-    from invae.training.fit import Epoch
+    from invae.training.history import Epoch
 
 
 def train_finder(

@@ -8,9 +8,10 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError
 from invae.models.batch import Patches
 from invae.models.evaluation import evaluate
+from invae.models.likelihoods import limits_of
 from invae.training.batches import ArraySource
 from invae.training.split import split_sites
-from invae.training.train import limits_of, train_on
+from invae.training.train import train_on
 
 SIZE = (16, 16)
 
@@ -22,7 +23,7 @@ def test_rates_and_angles_are_found_behind_few_counts(draw_letters):
     model = ModelConfig.model_validate(
         {"family": "rVAE", "likelihood": {"kind": "poisson"}, "pose_inference": "exact"}
     )
-    source = ArraySource(counts, limits=limits_of(model))
+    source = ArraySource(counts, limits=limits_of(model.likelihood))
     trained = train_on(
         source,
         split_sites(len(source), share=0.1, seed=0),
@@ -54,7 +55,7 @@ def test_rates_and_angles_are_found_behind_few_counts(draw_letters):
 def test_what_cannot_be_counted_is_refused(broken, complaint):
     counts = np.ones((4, 1, 8, 8), np.float32)
     counts[2, 0, 1, 1] = broken
-    limits = limits_of(ModelConfig.model_validate({"likelihood": {"kind": "poisson"}}))
+    limits = limits_of(ModelConfig.model_validate({"likelihood": {"kind": "poisson"}}).likelihood)
     with pytest.raises(InputError, match=complaint):
         ArraySource(counts, limits=limits)
     ArraySource(counts, counts == 1, limits=limits)

@@ -21,7 +21,7 @@ from invae.models.evaluation import evaluate
 from invae.models.latents import Point
 from invae.models.objective import Objective
 from invae.models.penalties import PenaltyView, follow, load_penalties, smooth
-from invae.training.annotations import SiteKnown
+from invae.training.annotations import SiteAnnotations
 from invae.training.batches import ArraySource
 from invae.training.model_folder import Trained, load, save
 from invae.training.split import split_sites
@@ -141,7 +141,7 @@ def bars(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return patches.astype(np.float32), level
 
 
-def train(seed: int, patches: np.ndarray, known: SiteKnown, *penalties: object) -> Trained:
+def train(seed: int, patches: np.ndarray, known: SiteAnnotations, *penalties: object) -> Trained:
     source = ArraySource(patches, known=known)
     return train_on(
         source,
@@ -163,7 +163,7 @@ def test_a_model_is_made_to_follow_a_known_variable(by):
     patches, level = bars(seed=5)
     target = (level[:, :1] + level[:, 1:]).astype(np.float32)
     target[::3] = math.nan
-    known = SiteKnown(target=target)
+    known = SiteAnnotations(target=target)
     asked = {"function": "follow", "weight": 30.0, "options": {"dimension": 1, "by": by}}
     free, made = train(1, patches, known), train(1, patches, known, asked)
     unknown = slice(None, None, 3)
@@ -181,7 +181,7 @@ def test_a_field_is_made_smoother_unseen_ones_too():
     patches, _ = bars(seed=6)
     unseen, _ = bars(seed=7)
     place, _ = field(0)
-    known = SiteKnown(place=place.numpy())
+    known = SiteAnnotations(place=place.numpy())
     asked = {"function": "smooth", "weight": 30.0, "options": {"length": 2.0}}
     free, made = train(2, patches, known), train(2, patches, known, asked)
     found = (torch.from_numpy(content(t, unseen)) for t in (free, made))
@@ -208,7 +208,7 @@ def test_places_and_variables_come_in_through_the_estimator():
 def test_a_function_of_a_user_is_found_by_name_and_sees_the_reconstruction():
     patches, _ = bars(seed=7)
     asked = {"function": "penalties_of_a_user:dark", "weight": 500.0, "options": {"level": 0.5}}
-    free, made = train(3, patches, SiteKnown()), train(3, patches, SiteKnown(), asked)
+    free, made = train(3, patches, SiteAnnotations()), train(3, patches, SiteAnnotations(), asked)
     excess = []
     for trained in (free, made):
         found = evaluate(trained.model, Patches(torch.from_numpy(patches)))
@@ -219,7 +219,7 @@ def test_a_function_of_a_user_is_found_by_name_and_sees_the_reconstruction():
 
 def test_a_saved_model_needs_no_code_of_its_penalties(tmp_path, monkeypatch):
     patches, _ = bars(seed=7)
-    save(tmp_path, train(3, patches, SiteKnown(), {"function": "penalties_of_a_user:dark"}))
+    save(tmp_path, train(3, patches, SiteAnnotations(), {"function": "penalties_of_a_user:dark"}))
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(Path(__file__).parent)])
     sys.modules.pop("penalties_of_a_user")
     assert content(load(tmp_path), patches).shape == (len(patches), 2)

@@ -13,7 +13,7 @@ from invae.models.evaluation import evaluate
 from invae.models.families import completed, plan
 from invae.models.latents import Categorical, ClassPrior, Relaxed
 from invae.models.vae import VAE
-from invae.training.annotations import SiteKnown, checked
+from invae.training.annotations import SiteAnnotations, checked_annotations
 from invae.training.batches import ArraySource
 
 SQUARE = Geometry(1, 16, 16)
@@ -131,7 +131,7 @@ def test_conditions_of_another_number_are_refused(given, complaint):
         ({"labels": np.array([0, 1, -2, 0])}, "labels are whole numbers from 0"),
         ({"labels": np.array([0, 0.5, 1, 0])}, "labels are whole numbers from 0"),
         ({"labels": np.zeros((4, 1))}, "one per patch"),
-        ({"labels": np.array([0, 1, 2])}, "3 labels for 4 patches; give one of each"),
+        ({"labels": np.array([0, 1, 2])}, "3 labels for 4 patches; give one per patch"),
         ({"target": np.zeros(5)}, "5 target for 4 patches"),
         ({"target": np.array([0, np.inf, 0, 0])}, "1 target values are infinite; NaN is unknown"),
         ({"condition": np.zeros((3, 2))}, "3 condition for 4 patches"),
@@ -140,7 +140,7 @@ def test_conditions_of_another_number_are_refused(given, complaint):
 )
 def test_what_cannot_be_known_is_refused(given, complaint):
     with pytest.raises(InputError, match=complaint) as caught:
-        checked(4, **given)
+        checked_annotations(4, **given)
     assert "\n" not in str(caught.value)
 
 
@@ -198,7 +198,7 @@ def test_numbers_that_are_left_out_come_from_what_is_known():
     assert completed(config, n_classes=4, n_targets=0, n_conditions=0).n_classes == (4,)
     given = ModelConfig.model_validate({"family": "ssVAE", "n_classes": 6})
     assert completed(given, n_classes=4, n_targets=0, n_conditions=0).n_classes == (6,)
-    known = SiteKnown(labels=np.array([-1, 3, 0]), condition=np.zeros((3, 2)))
+    known = SiteAnnotations(labels=np.array([-1, 3, 0]), condition=np.zeros((3, 2)))
     assert (known.n_labels, known.n_targets, known.n_conditions) == (4, 0, 2)
 
 

@@ -18,7 +18,7 @@ from invae.models.evaluation import evaluate
 from invae.models.generators import DiscGenerator, EveryClass, Generator
 from invae.models.objective import Objective
 from invae.models.vae import VAE
-from invae.training.annotations import SiteKnown
+from invae.training.annotations import SiteAnnotations
 from invae.training.batches import ArraySource
 from invae.training.model_folder import Trained, load, save
 from invae.training.split import split_sites
@@ -39,7 +39,7 @@ def made(config: ModelConfig, geometry: Geometry = SQUARE, *, seed: int = 0) -> 
     return build(config, geometry, seed=seed)
 
 
-def known_of(config: ModelConfig, n: int, *, seed: int = 0) -> SiteKnown:
+def known_of(config: ModelConfig, n: int, *, seed: int = 0) -> SiteAnnotations:
     """All that the model may be told: every other label and target is unknown."""
     rng = np.random.default_rng(seed)
     labels = target = condition = None
@@ -50,7 +50,7 @@ def known_of(config: ModelConfig, n: int, *, seed: int = 0) -> SiteKnown:
         target[1::2] = np.nan
     if config.n_conditions:
         condition = rng.normal(size=(n, config.n_conditions)).astype(np.float32)
-    return SiteKnown(labels=labels, target=target, condition=condition)
+    return SiteAnnotations(labels=labels, target=target, condition=condition)
 
 
 def some(

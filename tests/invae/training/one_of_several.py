@@ -20,7 +20,7 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.errors import WorkerLost
 from invae.training import distributed
 from invae.training.batches import ArraySource
-from invae.training.fit import Epoch
+from invae.training.history import Epoch
 from invae.training.model_folder import Trained
 from invae.training.split import Split
 from invae.training.train import train_on

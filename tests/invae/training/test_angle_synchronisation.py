@@ -11,7 +11,7 @@ from invae.config.synthetic import CardsConfig
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
 from invae.synthetic import cards
-from invae.training.angle_synchronisation import compared, harmonics, synchronised, turns
+from invae.training.angle_synchronisation import angles_of, compare, harmonics, synchronise
 
 
 def resultant(difference: np.ndarray) -> float:
@@ -35,27 +35,27 @@ def rows(drawn):
 def test_sheared_suits_are_turned_onto_each_other_without_a_model(drawn, rows):
     """Clubs are nearly threefold: against a blurred mean half of them would lie 120 degrees off."""
     suit = drawn["suit"].to_numpy()
-    offset = turns(rows) - drawn["angle"].to_numpy()
+    offset = angles_of(rows) - drawn["angle"].to_numpy()
     for number, fold in enumerate(drawn["symmetry"].to_numpy()):
         assert resultant(fold * offset[suit == number]) > (0.98 if fold == 1 else 0.85)
 
 
 def test_a_single_patch_is_upright(rows):
-    assert turns(rows[:1]) == pytest.approx(0, abs=1e-6)
+    assert angles_of(rows[:1]) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_turned_patch_is_told_from_the_other_by_its_turn(rows):
     step = 2 * math.pi / 16
     frequency = torch.arange(rows.shape[-1])
     moved = rows * torch.exp(-1j * frequency * step)
-    likeness, turn = compared(moved[:5], rows[:5], n_turns=128)
+    likeness, turn = compare(moved[:5], rows[:5], n_angles=128)
     torch.testing.assert_close(likeness.diagonal(), torch.ones(5), atol=1e-4, rtol=0)
     torch.testing.assert_close(turn.diagonal(), torch.full((5,), step), atol=1e-6, rtol=0)
 
 
 def test_angles_that_agree_are_found_whatever_their_origin():
     angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 50)
-    found = synchronised(np.ones((50, 50)), angle[:, None] - angle)
+    found = synchronise(np.ones((50, 50)), angle[:, None] - angle)
     assert resultant(found - angle) > 1 - 1e-4
 
 
@@ -66,4 +66,4 @@ def test_pairs_that_match_worse_are_outvoted():
     wrong = np.triu(rng.random((60, 60)) < 0.3, 1)
     turn = turn + 2 * np.pi / 3 * (wrong.astype(float) - wrong.T)
     likeness = 0.9 - 0.1 * (wrong | wrong.T)
-    assert resultant(synchronised(likeness, turn) - angle) > 0.99
+    assert resultant(synchronise(likeness, turn) - angle) > 0.99

@@ -196,7 +196,7 @@ def test_a_store_without_patches_is_named(tmp_path):
     with pytest.raises(StoreError, match=r"nothing\.zarr is not a Zarr store"):
         open_patches(tmp_path / "nothing.zarr")
     store.write_dataset(tmp_path / "other.zarr", xr.Dataset({"height": ("x", [1.0])}))
-    with pytest.raises(InputError, match=r"other\.zarr holds no patches"):
+    with pytest.raises(InputError, match=r"other\.zarr has no patches"):
         open_patches(tmp_path / "other.zarr")
 
 
@@ -209,9 +209,9 @@ def test_what_fits_a_buffer_is_read_once_and_comes_in_the_same_batches(monkeypat
 
     stream = StreamSource(read, patches.shape, shard=16)
     batches = Batches(stream, np.arange(3, 90, 4), 8, CPU)
-    kept = batches.at_hand()
+    kept = batches.cached()
     n_reads = len(reads)
     assert [seen([one]) for one in kept.in_order()] == [seen([one]) for one in batches.in_order()]
     assert len(reads) == 2 * n_reads  # those of the stream
     monkeypatch.setattr(module, "BUFFER_BYTES", 100)
-    assert batches.at_hand() is batches
+    assert batches.cached() is batches

@@ -16,7 +16,7 @@ from invae.estimators.invariant_vae import InvariantVAE
 from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training import dataset as module
-from invae.training.annotations import SiteKnown, joined
+from invae.training.annotations import SiteAnnotations, joined
 from invae.training.batches import ArraySource, Batches, StreamSource, open_patches
 from invae.training.dataset import open_pool, training_set
 from invae.training.model_folder import load, refuse_unfit
@@ -193,15 +193,15 @@ def test_a_model_is_refused_for_patches_of_another_kind_in_one_line(pair, model)
 
 
 def test_what_is_known_in_one_store_alone_is_unknown_in_the_others():
-    labelled = SiteKnown(
+    labelled = SiteAnnotations(
         labels=np.array([1, 0]), place=np.array([[0, 1, 1], [2, 1, 1]], np.float32)
     )
-    other = SiteKnown(place=np.array([[0, 5, 5]], np.float32))
+    other = SiteAnnotations(place=np.array([[0, 5, 5]], np.float32))
     known = joined([labelled, other], lengths=[2, 1])
     assert known.labels is not None
     assert known.labels.tolist() == [1, 0, -1]
     assert known.place is not None
     assert known.place[:, 0].tolist() == [0, 2, 3], "frames of different recordings are different"
     given = replace(labelled, condition=np.ones((2, 1), np.float32))
-    with pytest.raises(InputError, match=r"condition of the recordings does not fit together"):
+    with pytest.raises(InputError, match=r"condition differs among the recordings"):
         joined([given, other], lengths=[2, 1])

@@ -96,6 +96,6 @@ def test_a_process_too_many_looks_in_vain():
 
 def test_one_process_exchanges_nothing():
     value = torch.ones(2)
-    assert ALONE.add(value) is value
-    assert ALONE.add_up({"elbo": value.sum()}) == {"elbo": 2.0}
+    assert ALONE.sum(value) is value
+    assert ALONE.sum_by_name({"elbo": value.sum()}) == {"elbo": 2.0}
     assert ALONE.leads

@@ -14,9 +14,10 @@ from invae.models.build import build
 from invae.models.objective import Objective
 from invae.training.batches import ArraySource, Batches
 from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
-from invae.training.fit import Epoch, Fit, GradientClip, Plan
+from invae.training.fit import Fit, GradientClip, Plan
+from invae.training.history import Epoch
 from invae.training.learner import VAELearner
-from invae.training.train import set_scale
+from invae.training.standardisation import set_scale
 
 CPU = torch.device("cpu")
 

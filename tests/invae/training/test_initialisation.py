@@ -9,13 +9,19 @@ from invae.config.synthetic import CardsConfig
 from invae.models.batch import Geometry
 from invae.models.build import build
 from invae.synthetic import cards
-from invae.training import train as training
-from invae.training.annotations import SiteKnown
+from invae.training import vae_training
+from invae.training.annotations import SiteAnnotations
 from invae.training.batches import ArraySource
-from invae.training.fit import Epoch
-from invae.training.initialisation import divided, hinted, inherited, without_classes
+from invae.training.history import Epoch
+from invae.training.initialisation import (
+    hinted_epochs,
+    inherited_weights,
+    split_epochs,
+    without_classes,
+)
 from invae.training.model_folder import Trained
 from invae.training.split import split_sites
+from invae.training.train import train_on
 
 JOINT = ModelConfig.model_validate({"family": "jrVAE", "n_classes": 3})
 
@@ -31,9 +37,9 @@ def drawn():
     return cards.draw(config, seed=3)
 
 
-def fitted(images: np.ndarray, known: SiteKnown = SiteKnown(), **options) -> Trained:  # noqa: B008
+def fitted(images: np.ndarray, known: SiteAnnotations = SiteAnnotations(), **options) -> Trained:  # noqa: B008
     config = TrainingConfig(epochs=14, batch_size=32)
-    return training.train_on(
+    return train_on(
         ArraySource(images[:, None], known=known),
         split_sites(len(images), share=0.1, seed=0),
         model=options.pop("model", JOINT),
@@ -71,7 +77,7 @@ def test_labels_say_which_class_is_which(drawn):
     labels = np.full(len(truth), -1)
     for suit, name in enumerate((2, 0, 1)):
         labels[np.flatnonzero(truth == suit)[:4]] = name
-    found = said(fitted(images, SiteKnown(labels=labels)), images)
+    found = said(fitted(images, SiteAnnotations(labels=labels)), images)
     assert (found == np.array([2, 0, 1])[truth]).mean() > 0.95
 
 
@@ -99,13 +105,13 @@ def test_killed_before_or_after_the_groups_it_goes_on_to_the_same_values(
 
 def test_a_model_without_poses_may_begin_from_groups_that_do_not_depend_on_them(drawn, monkeypatch):
     images, truth, hints = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1, []
-    own = training.grouped
+    own = vae_training.class_hints
 
     def noted(*inputs, **options) -> np.ndarray:
         hints.append(own(*inputs, **options))
         return hints[-1]
 
-    monkeypatch.setattr(training, "grouped", noted)
+    monkeypatch.setattr(vae_training, "class_hints", noted)
     plain = ModelConfig.model_validate({"family": "jVAE", "n_classes": 3})
     fitted(images, model=plain, training={"start_poses": ("rotation",)})
     seen = hints[0].max(1) > hints[0].min(1)
@@ -124,18 +130,18 @@ def test_other_poses_bring_their_own_networks():
 
 def test_the_epochs_are_shared_and_each_model_gets_some():
     for n_epochs in (1, 2, 3, 60):
-        stages = divided(TrainingConfig(), n_epochs)
-        assert stages.alone >= 1
-        assert stages.together >= 1
-        assert 0 <= hinted(n_epochs, share=0.9) <= n_epochs
-        assert n_epochs == 1 or stages.alone + stages.together == n_epochs
+        first, second = split_epochs(TrainingConfig(), n_epochs)
+        assert first >= 1
+        assert second >= 1
+        assert 0 <= hinted_epochs(n_epochs, share=0.9) <= n_epochs
+        assert n_epochs == 1 or first + second == n_epochs
 
 
 def test_what_both_models_have_is_handed_on():
     geometry = Geometry(1, 16, 16)
     first = build(without_classes(JOINT), geometry, seed=1)
     made = build(JOINT, geometry, seed=2)
-    given = inherited(made, first)
+    given = inherited_weights(made, first)
     own, before = made.state_dict(), first.state_dict()
     same = [name for name in given if not torch.equal(given[name], own[name])]
     assert any("encoder" in name for name in same)

@@ -13,7 +13,7 @@ from invae.errors import InputError
 from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training.checkpoint import CHECKPOINT_FILE
-from invae.training.fit import Epoch
+from invae.training.history import Epoch
 from invae.training.model_folder import load
 from invae.training.train import train
 

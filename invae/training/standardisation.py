@@ -1,0 +1,52 @@
+"""Scale of the data: level and spread of every channel and variable, taken from some training sites into the model."""
+
+import warnings
+
+import numpy as np
+import torch
+
+from invae.errors import InputError
+from invae.models.batch import StandardiseNumbers
+from invae.models.vae import VAE
+from invae.training.batches import PatchSource
+from invae.training.split import thin
+
+SAMPLED_SITES = 2000
+"""Sites from which scales and the range of the content are taken."""
+
+
+def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:
+    """Set the model's offset and scale of every channel; a likelihood with a unit of its own keeps the values unscaled.
+
+    Raises:
+        InputError: All channels are constant.
+    """
+    loaded, places = source.load(thin(sites, SAMPLED_SITES))
+    patches = loaded.take(places)
+    first = float(patches.values.flatten()[0])
+    if (patches.values == first).all():
+        raise InputError(f"all patches are constant ({first:g}); there is nothing to learn")
+    noise = model.generator.noise
+    for channel in range(source.geometry.n_channels):
+        values = patches.values[:, channel]
+        if patches.valid is not None:  # by NumPy: torch makes 24 bytes of indices for every pixel
+            values = torch.from_numpy(values.numpy()[patches.valid[:, channel].numpy()])
+        if values.numel() == 0:
+            continue
+        if noise.standardised:
+            model.standardise.start(values, channel=channel)
+        noise.start(values, channel=channel)
+    annotations = source.known.of(sites)
+    _set_number_scale(model.standardise_target, annotations.target)
+    _set_number_scale(model.standardise_condition, annotations.condition)
+
+
+def _set_number_scale(standard: StandardiseNumbers, values: np.ndarray | None) -> None:
+    """Set offset and scale of the variables of sites; variables that are only 0 or 1 stay unscaled."""
+    if values is None or len(standard.offset) == 0 or np.isin(values, (0, 1)).all():
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a variable that is unknown for all sites
+        mean, sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+    standard.offset.copy_(torch.from_numpy(np.nan_to_num(mean)))
+    standard.scale.copy_(torch.from_numpy(np.where(sd > 0, sd, 1.0)))
