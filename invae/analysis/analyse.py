@@ -118,7 +118,7 @@ def _sites(inputs: Inputs) -> xr.Dataset:
         sites = sites.assign_coords(names)
     state = states_of(sites)
     if state is not None:
-        words = dims.flags(class_names(sites), "class of all discrete latents together")
+        words = dims.flags(class_names(sites), "joint class of all discrete latent variables")
         sites["joint_class"] = (dims.SITE, state.astype(np.int32), words)
     return sites
 
@@ -230,8 +230,8 @@ def _redundancy(content: xr.DataArray) -> list[str]:
     with np.errstate(invalid="ignore", divide="ignore"):
         together = np.abs(np.atleast_2d(np.corrcoef(values)))
     return [
-        f"content {first + 1} and content {second + 1} rise and fall together "
-        f"(correlation {together[first, second]:.2f}): one dimension would do, or more sites are needed"
+        f"content {first + 1} and content {second + 1} are correlated "
+        f"({together[first, second]:.2f}); use one dimension less, or more sites"
         for first, second in np.argwhere(np.triu(together > SAME, k=1))
     ]
 
@@ -240,13 +240,11 @@ def _history(model: Path) -> xr.Dataset:
     """The training's terms over epochs, `<term>_training` and `<term>_held_out`."""
     epochs = json.loads((model / "history.json").read_text())
     variables = {}
-    for part, words in (("training", "while training"), ("held_out", "on held-out sites")):
+    for part, words in (("training", "on training sites"), ("held_out", "on held-out sites")):
         for term in epochs[0][part] if epochs else ():
             values = np.array([epoch[part][term] for epoch in epochs], dtype=float)
             word = term.replace("_", " ")
-            named = (
-                f"weight {word} {words}" if term == "beta" else f"{word} per patch {words} [nat]"
-            )
+            named = f"weight beta {words}" if term == "beta" else f"{word} per patch {words} [nat]"
             variables[f"{term}_{part}"] = (dims.EPOCH, values, dims.attrs(named))
     best = np.array([epoch["best"] for epoch in epochs], dtype=bool)
     variables["best"] = (dims.EPOCH, best, {"long_name": "best epoch so far"})
@@ -256,7 +254,7 @@ def _history(model: Path) -> xr.Dataset:
         variables["angle_count"] = (
             (dims.EPOCH, "bin"),
             counts,
-            dims.attrs("training sites by the angle found, in equal bins from −π to π"),
+            dims.attrs("training sites by inferred angle, in equal bins from −π to π"),
         )
     return xr.Dataset(variables, coords={dims.EPOCH: number})
 

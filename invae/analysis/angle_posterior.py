@@ -50,7 +50,7 @@ def angle_examples(
         "density": (
             ("example", "turn"),
             density.astype(np.float32),
-            dims.attrs("density of the angle's posterior", "1/rad"),
+            dims.attrs("posterior density of the angle", "1/rad"),
         ),
         "patch": (("example", *PIXELS), np.where(valid, values, np.nan), dims.attrs("patch")),
         "site": ("example", chosen, dims.attrs("position of the patch along `site`")),

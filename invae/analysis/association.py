@@ -159,8 +159,8 @@ def _with_interval(value: np.ndarray, draws: np.ndarray) -> tuple[float, float, 
 def _labelled(
     rho: np.ndarray, r2: np.ndarray, features: list[str], descriptors: list[str], spaces: list[str]
 ) -> xr.Dataset:
-    rank = "Spearman's rank correlation of latent and descriptor"
-    share = "share of the descriptor's variance predicted from the latents, on held-out strips"
+    rank = "Spearman's rank correlation of latent variable and descriptor"
+    share = "R² of the descriptor predicted from the latent variables, on held-out strips"
     ends = ("", "_low", "_high")
     notes = ("", ", lower end of the 95 % interval", ", upper end of the 95 % interval")
     variables = {}

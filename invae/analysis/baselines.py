@@ -109,8 +109,8 @@ def _not_negative(rows: np.ndarray, lowest: np.ndarray | None) -> np.ndarray:
         return np.maximum(rows - lowest, 0.0)
     if rows.min() < 0:
         raise InputError(
-            f"patches hold negative values ({rows.min():.3g}), which nmf cannot; "
-            "leave it out of analyse.baselines"
+            f"patches have negative values ({rows.min():.3g}), which nmf does not allow; "
+            "remove it from analyse.baselines"
         )
     return rows
 
@@ -162,7 +162,7 @@ def refuse_missing(methods: Sequence[Baseline]) -> None:
     if "umap" in methods and importlib.util.find_spec("umap") is None:
         raise ConfigError(
             "analyse.baselines names umap, which is not installed; "
-            "`pip install umap-learn`, or leave it out"
+            "run `pip install umap-learn`, or remove it"
         )
 
 
@@ -275,17 +275,17 @@ def _labelled(
             "content": (
                 ("baseline", dims.SITE, dims.LATENT),
                 np.stack(content).astype(np.float32),
-                dims.attrs("coordinates of the site by a method without invariance"),
+                dims.attrs("latent coordinates of the site by a method without invariance"),
             ),
             "cluster": (
                 ("baseline", dims.SITE),
                 np.stack([label for _, label, _ in found]).astype(np.int32),
-                dims.attrs("class of the site by that method"),
+                dims.attrs("cluster of the site by that method"),
             ),
             "reconstruction_error": (
                 ("baseline", dims.SITE),
                 np.stack([errors for _, _, errors in found]).astype(np.float32),
-                dims.attrs("rms of patch minus reconstruction over valid pixels"),
+                dims.attrs("rms residual over valid pixels"),
             ),
         },
         coords={"baseline": list(methods)},

@@ -25,8 +25,8 @@ def empty_classes(sites: xr.Dataset) -> list[str]:
     if not none:
         return []
     return [
-        f"{len(none)} of {len(names)} classes of the model hold no sites ({', '.join(none)}): "
-        "fewer would do, or more epochs and sites are needed"
+        f"{len(none)} of {len(names)} model classes have no sites ({', '.join(none)}); "
+        "use fewer classes, or more epochs and sites"
     ]
 
 

@@ -65,7 +65,7 @@ def _checked(content: xr.DataArray) -> np.ndarray:
     """The content, each dimension standardised; dimensions that carry nothing become zero."""
     values = np.asarray(content.transpose(dims.SITE, dims.LATENT), dtype=np.float64)
     if len(values) < 2:
-        raise InputError(f"the embedding holds {len(values)} site(s); classes need at least 2")
+        raise InputError(f"the embedding has {len(values)} site(s); clusters need at least 2")
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values).all(axis=1)).sum())
         raise InputError(f"content of {bad} of {len(values)} sites is not finite; train again")
@@ -111,22 +111,26 @@ def _labelled(
             "cluster": (
                 dims.SITE,
                 probability.argmax(axis=1).astype(np.int32),
-                dims.flags(names, "class of the site by its content, the largest class first"),
+                dims.flags(names, "cluster of the site by its content, the largest cluster first"),
             ),
             "cluster_probability": (
                 (dims.SITE, "cluster_name"),
                 probability.astype(np.float32),
-                dims.attrs("probability of each class, given the content"),
+                dims.attrs("probability of each cluster, given the content"),
             ),
             "bic": (
                 "n_classes",
                 bic,
-                dims.attrs("Bayesian information criterion of the mixture; less is better"),
+                dims.attrs("Bayesian information criterion of the mixture; lower is better"),
             ),
         },
         coords={
             "cluster_name": names,
-            "n_classes": ("n_classes", np.arange(1, len(bic) + 1), dims.attrs("number of classes")),
+            "n_classes": (
+                "n_classes",
+                np.arange(1, len(bic) + 1),
+                dims.attrs("number of clusters"),
+            ),
         },
         attrs={"turns": turns, "agreement": agreement, "n_classes": n_classes},
     )
@@ -138,12 +142,12 @@ def remarks(classes: xr.Dataset) -> list[str]:
     lines = []
     if not classes.attrs["turns"]:
         lines.append(
-            f"the BIC still falls at the largest number of classes tried ({tried}): "
-            "the content is a continuum or has more classes; raise analyse.max_clusters to see"
+            f"the BIC still decreases at the largest tested number of clusters ({tried}): "
+            "the content is continuous or has more clusters; raise analyse.max_clusters"
         )
     if classes.attrs["agreement"] < 0.8:
         lines.append(
-            f"the {chosen} classes depend on the seed "
+            f"the {chosen} clusters depend on the seed "
             f"(adjusted Rand index {classes.attrs['agreement']:.2f} between two seeds)"
         )
     return lines

@@ -101,23 +101,23 @@ def compare(
                 ("labelling", "found", "known"),
                 count,
                 dims.attrs(
-                    "sites of the found class that are of the known class; −1: no such class"
+                    "sites of the found class that belong to the true class; −1: no such class"
                 ),
             ),
             "match": (
                 ("labelling", "found"),
                 match,
-                dims.attrs("known class matched with the found one; −1: none"),
+                dims.attrs("true class matched with the found one; −1: none"),
             ),
             "accuracy": (
                 "labelling",
                 [accuracy(table) for table in tables.values()],
-                dims.attrs("share of sites whose found class is matched with their known one"),
+                dims.attrs("share of sites whose found class matches their true class"),
             ),
             "adjusted_rand": (
                 "labelling",
                 rand,
-                dims.attrs("adjusted Rand index: 1 the same classes, 0 by chance"),
+                dims.attrs("adjusted Rand index (1: identical classes, 0: chance)"),
             ),
         },
         coords={"labelling": list(tables), "known": list(known.meanings)},

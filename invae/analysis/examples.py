@@ -16,7 +16,7 @@ KINDS = ("best", "median", "worst")
 PER_KIND = 3
 PER_SHEET = 6
 """Sites of a class that are shown with their reconstructions."""
-MEAN = "mean of the class's most typical patches, turned upright"
+MEAN = "mean of the most typical patches of the class, upright"
 PER_CLASS = 200
 """Sites of a class, the nearest to its mean content, of which the mean patch is taken."""
 
@@ -64,7 +64,7 @@ def _labelled(
     return xr.Dataset(
         {
             "patch": (pixels, np.where(valid, values, np.nan), dims.attrs("patch")),
-            "valid": (pixels, valid, {"long_name": "pixel is valid"}),
+            "valid": (pixels, valid, {"long_name": "valid pixel"}),
             "reconstruction": (
                 pixels,
                 drawn,
@@ -73,10 +73,10 @@ def _labelled(
             "error": (
                 "example",
                 errors,
-                dims.attrs("rms of patch minus reconstruction over valid pixels"),
+                dims.attrs("rms residual over valid pixels"),
             ),
             "site": ("example", chosen, dims.attrs("position of the patch along `site`")),
-            "rank": ("example", kind, dims.flags(KINDS, "how well it is reconstructed")),
+            "rank": ("example", kind, dims.flags(KINDS, "rank by reconstruction error")),
         },
         coords=_channels(patches),
     )
@@ -143,7 +143,7 @@ def _look(
 ) -> dict[str, xr.Variable]:
     """Mean patch and decoded patch of every class, with the number of its sites, along `dim`."""
     pixels, counts = (dim, *PIXELS), np.array([len(here) for here in members], dtype=np.int64)
-    wording = dims.attrs("the class's mean content, decoded")
+    wording = dims.attrs("decoded mean content of the class")
     return {
         "mean_patch": xr.Variable(pixels, np.stack(means), dims.attrs(MEAN)),
         "decoded": xr.Variable(pixels, decoded.astype(np.float32), wording),

@@ -65,16 +65,14 @@ def angle_scores(
         mean = np.nan if certainty is None or not here.any() else float(certainty[here].mean())
         rows["certainty"].append(mean)
     words = {
-        "raw": "agreement of the angle with the true one but for an offset (1: same)",
-        "symmetric": "the same, modulo the symmetry of the class",
-        "by_class": "the same, modulo the symmetry, with an offset for each found class",
-        "certainty": "resultant of the angle's posterior, mean",
+        "raw": "agreement of inferred and true angle up to one offset (1: perfect)",
+        "symmetric": "agreement of inferred and true angle up to the symmetry of the class and one offset",
+        "by_class": "agreement of inferred and true angle up to symmetry, with one offset per found class",
+        "certainty": "mean resultant length of the posterior of the angle",
     }
     return xr.Dataset(
         {f"angle_{name}": ("known", rows[name], dims.attrs(words[name])) for name in rows}
-        | {
-            "symmetry": ("known", list(symmetry), dims.attrs("turns that leave the class as it is"))
-        },
+        | {"symmetry": ("known", list(symmetry), dims.attrs("rotational symmetry of the class"))},
         coords={"known": list(names)},
     )
 
@@ -110,11 +108,11 @@ def linear_scores(
     pair = ("space", "variable")
     return xr.Dataset(
         {
-            "r2": (pair, overall, dims.attrs("R² read linearly, held-out sites")),
+            "r2": (pair, overall, dims.attrs("R² of a linear regression on held-out sites")),
             "r2_by_class": (
                 pair,
                 inside,
-                dims.attrs("R² read linearly inside each found class, held-out sites"),
+                dims.attrs("R² of a linear regression within each found class, on held-out sites"),
             ),
         },
         coords={"space": list(spaces), "variable": list(numbers)},

@@ -76,7 +76,7 @@ def principal_components(
     shape = store.open_store(patches)["patch"].shape
     n_sites, n_pixels = shape[0], int(np.prod(shape[1:]))
     if n_sites < 2:
-        raise InputError(f"{patches} holds {n_sites} patch(es); components need at least 2")
+        raise InputError(f"{patches} has {n_sites} patch(es); components need at least 2")
     length = max(1, BLOCK_BYTES // (n_pixels * 8))
     blocks = store.blocks(n_sites, length)
     rows = _Patches(patches, _mean(patches, blocks, compute=compute))
@@ -179,13 +179,13 @@ def _labelled(
 ) -> xr.Dataset:
     pixels = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
     ratio = variance / total if total > 0 else np.zeros_like(variance)
-    left = f"what {n_compared} principal component(s) leave over, rms over valid pixels"
+    left = f"rms residual of PCA with {n_compared} component(s), over valid pixels"
     return xr.Dataset(
         {
             "component": (
                 ("component_index", *pixels),
                 components.astype(np.float32),
-                dims.attrs("principal component of the patches, of unit length"),
+                dims.attrs("principal component of the patches, normalised"),
             ),
             "mean_patch": (pixels, mean.astype(np.float32), dims.attrs("mean patch")),
             "explained_variance": (
@@ -196,7 +196,7 @@ def _labelled(
             "explained_variance_ratio": (
                 "component_index",
                 ratio,
-                dims.attrs("share of the patches' variance"),
+                dims.attrs("explained share of the variance"),
             ),
             "pca": (
                 (dims.SITE, "component_index"),

@@ -28,14 +28,14 @@ MOST = 200
 NORMAL = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
 REASONS = (
-    "brighter than its likes",
-    "dimmer than its likes",
-    "wider than its likes",
-    "narrower than its likes",
-    "neighbours farther away",
-    "neighbours nearer",
-    "other content than its likes",
-    "badly reconstructed",
+    "brighter than its class",
+    "dimmer than its class",
+    "wider than its class",
+    "narrower than its class",
+    "neighbours too far",
+    "neighbours too close",
+    "unusual content",
+    "poorly reconstructed",
 )
 MEASURES: Mapping[str, tuple[str, str | None]] = {
     "intensity": (REASONS[0], REASONS[1]),
@@ -65,7 +65,7 @@ def find_outliers(sites: xr.Dataset, *, label: np.ndarray) -> tuple[xr.DataArray
     size = np.where(both, np.abs(signed), np.maximum(signed, 0))
     worst, every = size.argmax(axis=0), np.arange(len(label))
     score = size[worst, every]
-    words = "largest deviation from the likes near by, over what is still usual"
+    words = "largest deviation from the nearest sites of the class, over the threshold"
     everywhere = xr.DataArray(score.astype(np.float32), dims=dims.SITE, attrs=dims.attrs(words))
     chosen = np.flatnonzero(score > 1)
     chosen = chosen[np.argsort(-score[chosen], kind="stable")][:MOST]
@@ -91,9 +91,9 @@ def _table(
             "score": (
                 "outlier",
                 score[chosen],
-                dims.attrs("deviation from the likes near by, over what is still usual"),
+                dims.attrs("deviation from the nearest sites of the class, over the threshold"),
             ),
-            "reason": ("outlier", reason, dims.flags(REASONS, "what is unusual")),
+            "reason": ("outlier", reason, dims.flags(REASONS, "reason")),
             "label": ("outlier", label[chosen].astype(np.int64), dims.attrs("class of the site")),
             **where,
         }

@@ -24,11 +24,11 @@ def summarise(groups: Mapping[str, xr.Dataset], *, own: Scalars) -> xr.Dataset:
         **_of_known(groups),
         **own,
         **_of_components(sites, groups["baseline"]),
-        "n_clusters": (sites.sizes["cluster_name"], "classes chosen by the BIC", "1"),
+        "n_clusters": (sites.sizes["cluster_name"], "clusters, chosen by the BIC", "1"),
     }
     if "classes" in groups:
         n_classes = groups["classes"].sizes[dims.CLASS]
-        scalars["n_classes"] = (n_classes, "classes of the model", "1")
+        scalars["n_classes"] = (n_classes, "model classes", "1")
     return xr.Dataset(
         {
             name: xr.Variable((), value, dims.attrs(long_name, units))
@@ -41,7 +41,7 @@ def summarise(groups: Mapping[str, xr.Dataset], *, own: Scalars) -> xr.Dataset:
 def _of_components(sites: xr.Dataset, baseline: xr.Dataset) -> Scalars:
     n_compared = int(sites["pca_error"].attrs["n_components"])
     share = float(baseline["explained_variance_ratio"][:n_compared].sum())
-    long_name = f"variance that {n_compared} principal component(s) explain"
+    long_name = f"share of the variance explained by PCA with {n_compared} component(s)"
     return {"pca_share": (share, long_name, "1")}
 
 
@@ -51,7 +51,7 @@ def frame_scalars(groups: Mapping[str, xr.Dataset]) -> Scalars:
     scalars: Scalars = {"n_frames": (frames.sizes[dims.FRAME], "frames", "1")}
     if "outliers" in groups:
         n_outliers = groups["outliers"].sizes["outlier"]
-        scalars["n_outliers"] = (n_outliers, "sites unlike the others of their class", "1")
+        scalars["n_outliers"] = (n_outliers, "outliers", "1")
     return scalars | _of_drift(frames)
 
 
@@ -59,19 +59,19 @@ def _of_sites(sites: xr.Dataset) -> Scalars:
     found = {
         "reconstruction_error": (
             float(sites["reconstruction_error"].median()),
-            "reconstruction error of a patch, median",
+            "median reconstruction error",
             "1",
         ),
         "pca_error": (
             float(sites["pca_error"].median()),
-            f"{sites['pca_error'].attrs['long_name']}, median",
+            f"median {sites['pca_error'].attrs['long_name']}",
             "1",
         ),
     }
     if "angle_resultant" in sites:
         found["angle_resultant"] = (
             float(sites["angle_resultant"].median()),
-            "resultant length of the angle's posterior, median (1: certain)",
+            "median resultant length of the posterior of the angle (1: certain)",
             "1",
         )
     return found
@@ -85,10 +85,10 @@ def _of_training(history: xr.Dataset) -> Scalars:
     return {
         f"elbo_{part}": (
             float(history[f"elbo_{part}"][best[-1]]),
-            f"ELBO of a patch, mean of {words} [nat]",
+            f"mean ELBO per patch, {words} [nat]",
             "1",
         )
-        for part, words in (("training", "sites trained on"), ("held_out", "held-out sites"))
+        for part, words in (("training", "training sites"), ("held_out", "held-out sites"))
         if f"elbo_{part}" in history
     }
 
@@ -99,11 +99,11 @@ def _of_known(groups: Mapping[str, xr.Dataset]) -> Scalars:
     if "confusion" in groups:
         first = groups["confusion"].isel(labelling=0)
         for name, words in (("accuracy", "accuracy"), ("adjusted_rand", "adjusted Rand index")):
-            found[name] = (float(first[name]), f"{words} of the classes found", "1")
+            found[name] = (float(first[name]), f"{words} of the found classes", "1")
     known = groups.get("known", xr.Dataset())
     if "angle_by_class" in known:
         worst = float(known["angle_by_class"].min())
-        words = "agreement of the angle with the true one, modulo symmetry, worst class (1: same)"
+        words = "agreement of inferred and true angle up to symmetry, worst class (1: perfect)"
         found["angle_score"] = (worst, words, "1")
     return found
 
@@ -112,8 +112,8 @@ def _of_drift(frames: xr.Dataset) -> Scalars:
     if "drift" not in frames or frames.sizes[dims.FRAME] < 2:
         return {}
     length = np.hypot(*frames["drift"].transpose(dims.AXIS, dims.FRAME).to_numpy())
-    found = {"drift_max": (float(np.nanmax(length)), "largest drift against frame 0", "pixel")}
+    found = {"drift_max": (float(np.nanmax(length)), "largest drift relative to frame 0", "pixel")}
     if "drift_sd" in frames:
         sd = float(frames["drift_sd"].isel({dims.FRAME: slice(1, None)}).median())
-        found["drift_sd"] = (sd, "uncertainty of the drift, median", "pixel")
+        found["drift_sd"] = (sd, "median standard deviation of the drift", "pixel")
     return found

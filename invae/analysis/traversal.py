@@ -114,7 +114,7 @@ def _labelled(
             "manifold": (
                 (dims.CLASS, *AXES, dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X),
                 images,
-                dims.attrs("decoded patch, upright and centred; empty where no site lies"),
+                dims.attrs("decoded patch, upright and centred; empty without sites"),
             ),
             "n_sites": ((dims.CLASS, *AXES), counts, dims.attrs("sites nearest to the node")),
         },
@@ -124,5 +124,5 @@ def _labelled(
 
 def _axis_attrs(shown: Sequence[int], index: int) -> dict[str, object]:
     if index >= len(shown):
-        return dims.attrs("unused axis: the content has one dimension")
+        return dims.attrs("unused: the content has one dimension")
     return dims.attrs(f"content dimension {shown[index] + 1}", content_dimension=shown[index])

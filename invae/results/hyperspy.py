@@ -59,7 +59,7 @@ def write_hyperspy(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) 
     if not signals:
         names = ", ".join(group or "root" for group in groups)
         raise InputError(
-            f"{names}: no image, pattern or spectrum for HyperSpy; use --to netcdf or --to csv"
+            f"{names}: no image, pattern or spectrum for HyperSpy; choose --to netcdf or --to csv"
         )
     attrs = {k: v for dataset in groups.values() for k, v in dataset.attrs.items()}
     with h5py.File(file, "w") as root:

@@ -24,7 +24,7 @@ def open_result(path: Path) -> dict[str, xr.Dataset]:
     missing = [name or "root" for name in REQUIRED_GROUPS if name not in groups]
     if missing:
         raise StoreError(
-            f"{path} is no result: it lacks {', '.join(missing)}; make it with `invae analyse`"
+            f"{path} is not a result: groups {', '.join(missing)} are missing; run `invae analyse`"
         )
     return groups
 
@@ -69,7 +69,7 @@ def groups_of(path: Path) -> list[str]:
         StoreError: there is no store at `path`.
     """
     if not (path / "zarr.json").is_file():
-        raise StoreError(f"{path} is not a Zarr store, or an unfinished one; make it again")
+        raise StoreError(f"{path} is not a finished Zarr store; run its stage again")
     inner = [
         file.parent.name
         for file in sorted(path.glob("*/zarr.json"))
@@ -89,7 +89,7 @@ def validate(path: Path) -> None:
             place = f"{path}: {group}/{name}"
             if name not in dataset.variables:
                 if field.required:
-                    raise StoreError(f"{place} is missing; make it again with `invae analyse`")
+                    raise StoreError(f"{place} is missing; run `invae analyse` again")
                 continue
             variable = dataset[name]
             if variable.dims != field.dims:

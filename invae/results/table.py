@@ -22,8 +22,8 @@ def write_csv(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> No
     root = groups.get("", xr.Dataset())
     if dims.SITE not in root.dims:
         raise InputError(
-            "a table has one line per site, and there are none here; export a result, an embedding "
-            "or descriptors, or choose --to netcdf"
+            "a table needs sites, and there are none here; export a result, an embedding or descriptors, or "
+            "choose --to netcdf"
         )
     narrow = [name for name, variable in root.variables.items() if _is_column(variable)]
     sites = root[narrow].load()

@@ -196,20 +196,22 @@ class Change:
 def numbers(before: Path, now: Path) -> list[Change]:
     """The summary numbers of two folders of a recording, in the order of the new one."""
     old, new = _summary(before), _summary(now)
-    return [
-        Change(words, old.get((words, units)), new.get((words, units)), units)
-        for words, units in dict.fromkeys((*new, *old))
-    ]
+    changes = []
+    for name in dict.fromkeys((*new, *old)):
+        attrs = (new if name in new else old)[name].attrs
+        first, second = (float(one[name]) if name in one else None for one in (old, new))
+        words, units = str(attrs.get("long_name", name)), str(attrs.get("units", ""))
+        changes.append(Change(words, first, second, units))
+    return changes
 
 
-def _summary(folder: Path) -> dict[tuple[str, str], float]:
+def _summary(folder: Path) -> dict[str, xr.Variable]:
+    """Summary numbers by the name of their variable: its long name may change from version to version."""
     path = folder / stages.STAGES["analyse"].output
     if store.read_receipt(path) is None or "summary" not in groups_of(path):
         return {}
     return {
-        (str(variable.attrs.get("long_name", name)), str(variable.attrs.get("units", ""))): float(
-            variable
-        )
+        str(name): variable.variable
         for name, variable in store.open_store(path, group="summary").data_vars.items()
         if variable.ndim == 0
     }

@@ -41,10 +41,10 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
     scalars = frame_scalars(groups)
     if "vacancies" in groups:
         n_vacancies = groups["vacancies"].sizes["vacancy"]
-        long_name = "sites of the lattice without an atom, in all frames"
+        long_name = "vacancies in all frames"
         scalars["n_vacancies"] = (n_vacancies, long_name, "1")
     if "tracks" in groups:
-        scalars["n_tracks"] = (groups["tracks"].sizes["track"], "atoms followed in time", "1")
+        scalars["n_tracks"] = (groups["tracks"].sizes["track"], "tracked atoms", "1")
     return scalars
 
 

@@ -24,9 +24,9 @@ def track_table(sites: xr.Dataset) -> xr.Dataset:
     mean = _means(content, owner, counts)
     spread = np.sqrt(_means((content - mean[owner]) ** 2, owner, counts))
     own_track = ("track", dims.LATENT)
-    words = "standard deviation of the content in time"
+    words = "standard deviation of the content over time"
     found = {
-        "n_frames": ("track", counts[kept], dims.attrs("frames in which the atom is seen")),
+        "n_frames": ("track", counts[kept], dims.attrs("frames in which the atom was detected")),
         "content_change": (own_track, spread[kept].astype(np.float32), dims.attrs(words)),
     }
     for name in ("y", "x", "y_nm", "x_nm"):
@@ -35,7 +35,7 @@ def track_table(sites: xr.Dataset) -> xr.Dataset:
     label = states_of(sites)
     if label is not None:
         changes = _changes(label, owner, sites[dims.FRAME].to_numpy())[kept]
-        found["class_changes"] = ("track", changes, dims.attrs("changes of the atom's class"))
+        found["class_changes"] = ("track", changes, dims.attrs("number of class changes"))
     number = ("track", numbers[kept], dims.attrs("number of the atom, the same in every frame"))
     return xr.Dataset(found, coords={"track": number})
 

@@ -143,8 +143,8 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
     """Number of surprising places, and the largest surprise."""
     strongest = float(groups[""]["surprise"].max())
     return {
-        "n_surprises": (groups["surprises"].sizes["peak"], "surprising places of the scan", "1"),
-        "surprise_max": (strongest, "largest surprise, as a robust z-score", "1"),
+        "n_surprises": (groups["surprises"].sizes["peak"], "surprising regions of the scan", "1"),
+        "surprise_max": (strongest, "largest surprise (robust z-score)", "1"),
     }
 
 

@@ -51,7 +51,7 @@ def surprise(
         missing = left.missing[places(sites)]
         others = np.maximum(unlike, 0) ** 2 + np.minimum(missing, 0) ** 2
         unlike = np.sqrt(np.maximum(missing, 0) ** 2 + left.told**2 * others)
-    words = "how unusual the surroundings of the probe are, as a robust z-score"
+    words = "surprise: how unusual the neighbourhood of the probe is (robust z-score)"
     return xr.DataArray(unlike.astype(np.float32), dims=dims.SITE, attrs=dims.attrs(words))
 
 

@@ -73,8 +73,8 @@ def frame_table(
     table = xr.Dataset({name: maps[name].load() for name in kept if name in maps})
     n_sites = np.bincount(site_frames, minlength=n_frames).astype(np.int64)
     columns = {
-        "masked_share": (found[:, 0], dims.attrs("share of the frame that is masked")),
-        "switched_share": (found[:, 1], dims.attrs("switched share of what is not masked")),
+        "masked_share": (found[:, 0], dims.attrs("masked share of the frame")),
+        "switched_share": (found[:, 1], dims.attrs("switched share of the unmasked area")),
         "n_sites": (n_sites, dims.attrs("sites in the frame")),
     }
     table = table.assign({name: (dims.FRAME, *column) for name, column in columns.items()})
@@ -103,7 +103,7 @@ def wall_points(
             distance, index = map(np.asarray, tree.query(_places(points)[here]))
             near = distance <= reach
             nearest[here[near]] = owners[index[near]]
-    long_name = "position of the nearest site along `site`; −1: none near"
+    long_name = "position of the nearest site along `site`; −1: none nearby"
     return points.assign(nearest_site=("point", nearest, dims.attrs(long_name)))
 
 

@@ -86,21 +86,21 @@ def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
 def notes(inputs: Inputs) -> list[str]:
     """A remark if there is no second frame to compare with."""
     if _maps_of(inputs).sizes[dims.FRAME] < 2:
-        return ["one frame: no evolution of walls and no pinning"]
+        return ["only one frame: no wall motion and no pinning"]
     return []
 
 
 def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
     """Counts of frames and walls, the masked share, the drift, and how the angle follows the wall."""
     scalars = frame_scalars(groups)
-    scalars["n_walls"] = (_walls_per_frame(groups["walls"]), "walls in a frame, mean", "1")
+    scalars["n_walls"] = (_walls_per_frame(groups["walls"]), "mean number of walls per frame", "1")
     masked = float(groups["frames"]["masked_share"].mean())
-    scalars["masked_share"] = (masked, "masked share of all frames", "1")
+    scalars["masked_share"] = (masked, "mean masked share of a frame", "1")
     sites = groups[""]
     if "angle" in sites:
         agreement = circular_agreement(sites["angle"], sites["wall_normal"], sites["cluster"])
         long_name = (
-            "agreement of angle and wall direction inside a class (1: same but for an offset)"
+            "agreement of angle and wall direction within clusters (1: equal up to an offset)"
         )
         scalars["angle_agreement"] = (agreement, long_name, "1")
     return scalars

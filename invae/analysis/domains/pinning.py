@@ -45,7 +45,7 @@ def evolution(maps: xr.Dataset, *, frames: Sequence[int], config: AnalyseConfig)
             "transition": (
                 dims.IMAGE,
                 transition,
-                dims.flags(TRANSITIONS, "change of the walls until the next frame"),
+                dims.flags(TRANSITIONS, "change until the next frame"),
             )
         },
         coords={
@@ -170,9 +170,9 @@ def pinning(
             "pinning": (
                 image,
                 share,
-                dims.attrs("share of its time near a pixel that a wall is there"),
+                dims.attrs("pinning: frames with a wall here over frames with a wall nearby"),
             ),
-            "wall_frames": (image, near, dims.attrs("frames with a wall near")),
+            "wall_frames": (image, near, dims.attrs("frames with a wall nearby")),
         },
         coords={axis: maps[axis] for axis in image if axis in maps.coords},
     )

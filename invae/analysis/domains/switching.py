@@ -24,11 +24,14 @@ MIN_WALL = 5
 SITES_AT_ONCE = 256
 
 LABELS = {
-    "wall_count": ("walls in the window", "1"),
-    "switching_degree": ("share of the window that is switched", "1"),
-    "wall_curvature": ("curvature of the wall, + bulges into the unswitched side", "1/pixel"),
-    "domain_convexity": ("switched less unswitched share of a disc on the wall", "1"),
-    "switch_significance": ("share of the window that flips until the next frame", "1"),
+    "wall_count": ("number of walls in the window", "1"),
+    "switching_degree": ("switched share of the window", "1"),
+    "wall_curvature": (
+        "curvature of the wall, positive if the switched domain bulges out",
+        "1/pixel",
+    ),
+    "domain_convexity": ("switched minus unswitched share of a disc centred on the wall", "1"),
+    "switch_significance": ("share of the window that switches until the next frame", "1"),
 }
 
 

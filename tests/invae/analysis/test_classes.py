@@ -16,5 +16,5 @@ def sites(state: list[int], n_classes: int) -> xr.Dataset:
 def test_classes_without_sites_are_named():
     assert empty_classes(sites([0, 1, 2, 1], 3)) == []
     (line,) = empty_classes(sites([0, 2, 2], 4))
-    assert line.startswith("2 of 4 classes of the model hold no sites (2, 4)")
+    assert line.startswith("2 of 4 model classes have no sites (2, 4)")
     assert empty_classes(xr.Dataset({"content": (("site", "latent"), np.zeros((3, 2)))})) == []

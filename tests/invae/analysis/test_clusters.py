@@ -61,7 +61,7 @@ def test_a_bic_that_does_not_turn_is_said():
     content, _ = blobs()
     classes = classify(content, max_clusters=2, seed=0)
     assert not classes.attrs["turns"]
-    assert "still falls" in remarks(classes)[0]
+    assert "still decreases" in remarks(classes)[0]
 
 
 def test_a_handful_of_outliers_is_no_class():

@@ -33,8 +33,8 @@ def test_a_dim_and_a_bright_atom_are_found_though_the_dose_changes(seed):
     sites["intensity"][33] *= 1.6
     score, found = find_outliers(sites, label=sites["label"].to_numpy())
     first = dict(zip(found["site"].to_numpy().tolist(), found["reason"].to_numpy(), strict=True))
-    assert REASONS[first[210]] == "dimmer than its likes"
-    assert REASONS[first[33]] == "brighter than its likes"
+    assert REASONS[first[210]] == "dimmer than its class"
+    assert REASONS[first[33]] == "brighter than its class"
     assert set(found["site"].to_numpy()[:2].tolist()) == {210, 33}
     assert found.sizes["outlier"] <= 2 + 0.02 * sites.sizes["site"]
     np.testing.assert_allclose(found["score"], score.to_numpy()[found["site"].to_numpy()], 1e-6)
@@ -55,8 +55,8 @@ def test_a_lonely_content_and_a_bad_reconstruction_are_said_so():
     sites["reconstruction_error"][120] = 2.0
     _, found = find_outliers(sites, label=sites["label"].to_numpy())
     reasons = dict(zip(found["site"].to_numpy().tolist(), found["reason"].to_numpy(), strict=True))
-    assert REASONS[reasons[50]] == "other content than its likes"
-    assert REASONS[reasons[120]] == "badly reconstructed"
+    assert REASONS[reasons[50]] == "unusual content"
+    assert REASONS[reasons[120]] == "poorly reconstructed"
 
 
 def test_a_class_of_a_handful_of_sites_has_no_outliers():

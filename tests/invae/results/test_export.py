@@ -28,7 +28,7 @@ def test_a_group_that_is_not_there_is_named(recording):
 
 
 def test_a_recording_is_no_table(recording):
-    with pytest.raises(InputError, match="a table has one line per site, and there are none here"):
+    with pytest.raises(InputError, match="a table needs sites"):
         results.export(recording, to="csv")
     assert [path.name for path in recording.parent.iterdir()] == ["recording.zarr"]
 

@@ -13,7 +13,7 @@ from invae.errors import StoreError
 
 def test_a_missing_variable_is_named(copied):
     shutil.rmtree(copied / "maps" / "valid")
-    with pytest.raises(StoreError, match=r"maps/valid is missing; make it again"):
+    with pytest.raises(StoreError, match=r"maps/valid is missing"):
         results.validate(copied)
 
 
@@ -31,7 +31,7 @@ def test_wrong_dims_are_named(copied):
 
 
 def test_another_store_is_no_result(small_run, tmp_path):
-    with pytest.raises(StoreError, match=r"is no result: it lacks .*traversal"):
+    with pytest.raises(StoreError, match=r"is not a result: .*traversal"):
         results.open_result(small_run.store("describe"))
-    with pytest.raises(StoreError, match="not a Zarr store"):
+    with pytest.raises(StoreError, match="not a finished Zarr store"):
         results.open_result(tmp_path)
