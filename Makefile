@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# processes of `make test`; each takes about 1.5 GB with its Prefect server
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-slow test-gpu coverage lint types format lock architecture figures benchmarks scoreboard clean
@@ -22,7 +24,7 @@ demo: venv ## Simulate a recording, run all stages, compare with the truth (thre
 	$(BIN)/invae demo --out demo
 
 test: venv lint types ## Lint, types and all tests but the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: venv ## Tests that take minutes: kills, full disks, benchmarks
 	$(BIN)/python -m pytest -m slow

@@ -15,7 +15,11 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep Prefect's database and settings of the person who runs the tests out of them."""
+    """Keep the user's Prefect database and settings out of the tests, and run numerical libraries in one thread.
+
+    Threads of OpenMP spin while they wait for each other, and the tests use all cores already, in several processes.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     home = tempfile.TemporaryDirectory(prefix="invae-prefect-")
     config.add_cleanup(home.cleanup)
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
@@ -50,7 +54,7 @@ def s3_bucket() -> Iterator[str]:
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    told = {
+    environment = {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": "us-east-1",
@@ -58,7 +62,7 @@ def s3_bucket() -> Iterator[str]:
         "AWS_SECRET_ACCESS_KEY": "secret-of-the-tests",
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in told.items():
+        for name, value in environment.items():
             patch.setenv(name, value)
         urllib.request.urlopen(
             urllib.request.Request(f"http://{host}:{port}/invae", method="PUT")

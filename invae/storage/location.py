@@ -258,11 +258,11 @@ class ObjectPath(PosixPath):
             inner = [self / first]
         else:
             inner = [p for p in self.iterdir() if fnmatch.fnmatchcase(p.name, first)]
-        for found in inner:
+        for path in inner:
             if rest:
-                yield from found.glob(rest)
-            elif found.exists():
-                yield found
+                yield from path.glob(rest)
+            elif path.exists():
+                yield path
 
     def rglob(self, pattern: str, **_: Any) -> Generator[Self, None, None]:  # pyright: ignore
         """Objects under this prefix, at any depth, whose names match the pattern."""
@@ -276,8 +276,8 @@ class ObjectPath(PosixPath):
 
         start = f"{self.key}/"
         with explaining_errors(self):
-            found = [entry for page in obstore.list(self.bucket, start) for entry in page]
-        return sorted(str(entry["path"]).removeprefix(start) for entry in found)
+            entries = [entry for page in obstore.list(self.bucket, start) for entry in page]
+        return sorted(str(entry["path"]).removeprefix(start) for entry in entries)
 
     def _listed(self) -> Any:
         import obstore
