@@ -26,11 +26,6 @@ def is_diffraction(units: str) -> bool:
     return _detector_unit(units) is not None
 
 
-def is_length(units: str) -> bool:
-    """Whether an axis in these units belongs to the specimen."""
-    return _in_nm(units) is not None
-
-
 def axis(dim: str, n: int, step: float, units: str, *, start: float = 0.0) -> Axis | None:
     """Positions along a calibrated axis; none for an axis without calibration.
 

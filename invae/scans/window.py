@@ -47,11 +47,6 @@ class Window:
             )
         return cls((top, left), (height, width), binning)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether pixels stay unchanged, with none left out at the near edges."""
-        return self.bin == 1 and self.start == (0, 0)
-
     def of(self, patterns: np.ndarray) -> np.ndarray:
         """The window of patterns (…, k_y, k_x); bins are summed in a type that holds their sums."""
         parts = (

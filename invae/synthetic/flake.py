@@ -13,8 +13,6 @@ from invae.synthetic.phase_object import SPECIES
 from invae.synthetic.scene import stream
 
 SCAN = (dims.SCAN_Y, dims.SCAN_X)
-N_PARTNERS = 6
-"""Number of positions that the symmetry about an atom makes equivalent: three rotations, each also mirrored."""
 FURTHEST = 16
 """Largest distance of a partner position from the central atom [scan steps]."""
 SAME = 1e-6
