@@ -1,4 +1,4 @@
-"""The page of the day."""
+"""The page of one day in the Prefect UI."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.service.daily_page import look_back, page_of
+from flows.service.daily_page import page_of, summarise
 from invae.storage.location import as_path
 from tasks.artifacts import key_of, show_markdown
 
@@ -20,16 +20,16 @@ def sentence() -> str:
 
 @flow(flow_run_name=sentence)
 def day(out: str, days_ago: Annotated[int, Field(ge=0, le=3650)] = 0) -> str:
-    """Write what happened in an output folder on one day as a page in the UI: in, done, set aside, GPU hours, reports.
+    """Write the page of one day to the UI: recordings received, done and set aside, GPU hours, reports.
 
     Args:
-        out: folder of the recordings.
-        days_ago: 0 is today so far, in the time of this machine; 1 is yesterday, as a schedule after midnight wants it.
+        out: output folder of the recordings.
+        days_ago: 0 for today so far, in local time; 1 for yesterday, as in a schedule after midnight.
     """
-    found = look_back(as_path(out), _day(days_ago).date())
-    page = page_of(found)
-    key = key_of("day", found.day.isoformat())
-    show_markdown(key, page, description=f"Page of {found.day.isoformat()}: {out}")
+    summary = summarise(as_path(out), _day(days_ago).date())
+    page = page_of(summary)
+    key = key_of("day", summary.day.isoformat())
+    show_markdown(key, page, description=f"Page of {summary.day.isoformat()}: {out}")
     return page
 
 

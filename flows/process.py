@@ -24,16 +24,16 @@ def process(
     name: str | None = None,
     model: str | None = None,
 ) -> str:
-    """Take one recording from the instrument's files to its report.
+    """Process one recording from the instrument's files to its report.
 
-    What has been made from the same files, settings and code is not made again; a run that was killed goes on.
+    A stage with the same files, settings and code is not run again; an interrupted run continues.
 
     Args:
-        sources: files of one recording, or of one series in its order.
-        out: folder in which the recording gets its own.
-        config: what is done in every stage; `NAME@VERSION` of a configuration that is kept, or all of it.
+        sources: files of one recording, or of one series in order.
+        out: output folder; the recording gets a folder in it.
+        config: settings of all stages; `NAME@VERSION` of a named configuration, or all values.
         name: name of the recording; from the files when empty.
-        model: a trained model that is taken instead of training one.
+        model: a trained model to use instead of training one.
     """
     folder = runs.folder_of(sources, out, name)
     with exclusive(folder):

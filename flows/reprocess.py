@@ -1,4 +1,4 @@
-"""Many recordings under one configuration."""
+"""All stages for many recordings with one configuration."""
 
 from typing import Any
 
@@ -24,23 +24,23 @@ from tasks.versions import ingest_version, reuse
 def reprocess(
     recordings: list[str], out: str, config: NamedConfig, model: str | None = None
 ) -> list[State[Any]]:
-    """Have recordings that were taken in before under another configuration, one after the other.
+    """Reprocess ingested recordings with another configuration, one after the other.
 
-    Only what the change touches is made; it goes beside the version there is. A recording that fails does not stop
+    Only affected stages run; they write a new version next to the existing one. A recording that fails does not stop
     the others, but the run ends as failed.
 
     Args:
-        recordings: their names.
-        out: the folder in which each has its own.
-        config: what is done in every stage.
-        model: a model that is taken for all of them instead of training one each.
+        recordings: names of the recordings.
+        out: output folder of the recordings.
+        config: settings of all stages.
+        model: a trained model to use for all recordings instead of training one for each.
     """
     return [remake(name, out, config, model, return_state=True) for name in recordings]
 
 
-@task(task_run_name="make {recording} again under {config.name}@{config.version}")
+@task(task_run_name="reprocess {recording} with {config.name}@{config.version}")
 def remake(recording: str, out: str, config: ProcessConfig, model: str | None = None) -> str:
-    """Make a version of one recording; the folder of what is there already, if nothing has changed."""
+    """Write a new version of one recording; returns its folder, or the existing one if nothing has changed."""
     folder = str(plan_of(recording, out, config, model=model).folder)
     with exclusive(folder), for_recording(recording):
         reuse(folder, recording, out, config, model).result()

@@ -1,4 +1,4 @@
-"""New recordings in a folder: one scan, made by a schedule or by hand."""
+"""One scan of a folder for new recordings, by a schedule or by hand."""
 
 from prefect import flow
 
@@ -8,9 +8,9 @@ from invae.config import WatchConfig
 
 @flow(flow_run_name="watch {config.folder}")
 def watch(config: WatchConfig) -> str:
-    """Give every new recording in a folder its run, once; judge the runs that have ended.
+    """Start one run for every new recording in a folder, and update the ledger with the runs that have ended.
 
     Args:
-        config: what is watched, and how patiently.
+        config: watched folder, output folder and settings of watching.
     """
     return scan_until_settled(config)

@@ -37,7 +37,7 @@ PARTS = {
     WARM: "flows.service.warm",
 }
 """Parts of the service and their modules; runs are copies of the last part."""
-SERVES = "watch it at"
+SERVES = "Prefect UI at"
 """Output that shows that the service has started."""
 SAMPLE_SECONDS = 2.0
 PATIENCE = 300.0

@@ -1,6 +1,6 @@
-"""What every version of a named configuration says, by digest: a version is given once and then stays as it is.
+"""Digests of all versions of the named configurations: a published version must never change.
 
-`python -m flows.cli.config_lock` writes down the versions that are new, and ends with code 1 where one is no longer what it was.
+`python -m flows.cli.config_lock` adds new versions to the lock file and exits with code 1 if a recorded version has changed.
 """
 
 import json
@@ -12,65 +12,65 @@ from invae.config import named
 from invae.storage.provenance import digest_json
 
 LOCK = "versions.json"
-"""Name of the file, beside the configurations."""
+"""Name of the lock file, in the folder of the configurations."""
 
 NOT_CONTENT = ("name", "version", "description", "compute")
-"""Keys that change no value."""
+"""Keys that change no result."""
 
-Pinned = dict[str, dict[str, str]]
+Digests = dict[str, dict[str, str]]
 """Digests by name and version."""
 
 
-def digests(files: Mapping[str, Path]) -> Pinned:
-    """What the configurations of some files say now, by name and version; comments and layout do not count."""
-    found: Pinned = {}
+def digests(files: Mapping[str, Path]) -> Digests:
+    """Digests of the present configuration files; comments and layout do not count."""
+    by_name: Digests = {}
     for path in files.values():
         values = named.read(path)
         content = {key: value for key, value in values.items() if key not in NOT_CONTENT}
         name, version = str(values.get("name")), str(values.get("version"))
-        found.setdefault(name, {})[version] = digest_json(content)
-    return found
+        by_name.setdefault(name, {})[version] = digest_json(content)
+    return by_name
 
 
-def recorded(lock: Path) -> Pinned:
-    """What was written down when the versions were given; nothing if there is no such file."""
+def recorded(lock: Path) -> Digests:
+    """Digests in the lock file; empty if the file does not exist."""
     return json.loads(lock.read_text()) if lock.is_file() else {}
 
 
-def troubles(files: Mapping[str, Path], lock: Path) -> list[str]:
-    """A line for every version that says something else than when it was given, or was not written down."""
-    before, lines = recorded(lock), []
+def violations(files: Mapping[str, Path], lock: Path) -> list[str]:
+    """A line for every version that has changed or is not in the lock file."""
+    locked, lines = recorded(lock), []
     for name, versions in digests(files).items():
         for version, digest in versions.items():
-            then = before.get(name, {}).get(version)
-            if then is None:
+            expected = locked.get(name, {}).get(version)
+            if expected is None:
                 lines.append(
                     f"{name}@{version} is not in {lock}; run `python -m flows.cli.config_lock` and commit it"
                 )
-            elif then != digest:
+            elif expected != digest:
                 lines.append(
-                    f"{name}@{version} has changed: keep what it was as {name}@{version}.yaml "
-                    f"(from the commit before), give {name}.yaml a new version, and run "
+                    f"{name}@{version} has changed: restore it as {name}@{version}.yaml from the "
+                    f"previous commit, give {name}.yaml a new version, and run "
                     "`python -m flows.cli.config_lock`"
                 )
     return lines
 
 
-def write_down(files: Mapping[str, Path], lock: Path) -> None:
-    """Add the versions that are new; those that are there stay."""
-    known = recorded(lock)
+def add_new(files: Mapping[str, Path], lock: Path) -> None:
+    """Add new versions to the lock file; recorded ones stay."""
+    locked = recorded(lock)
     for name, versions in digests(files).items():
-        known[name] = {**versions, **known.get(name, {})}
-    ordered = {name: dict(sorted(known[name].items())) for name in sorted(known)}
+        locked[name] = {**versions, **locked.get(name, {})}
+    ordered = {name: dict(sorted(locked[name].items())) for name in sorted(locked)}
     lock.write_text(json.dumps(ordered, indent=1) + "\n")
 
 
 def main() -> int:
-    """Write down what is new; the exit code is 1 if something is wrong."""
+    """Add new versions; the exit code is 1 if a recorded version has changed."""
     files = named.available()
     lock = named.folder() / LOCK
-    write_down(files, lock)
-    lines = troubles(files, lock)
+    add_new(files, lock)
+    lines = violations(files, lock)
     for line in lines:
         print(line, file=sys.stderr)
     return 1 if lines else 0

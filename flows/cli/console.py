@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: a bar per stage with rate and time left, or plain lines in a file."""
+"""Progress of the stages: in a terminal a bar with rate and remaining time for each, elsewhere plain lines."""
 
 import time
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ TITLES = {
 
 
 class _Rate(ProgressColumn):
-    """Pieces per second."""
+    """Items per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -41,25 +41,25 @@ class _Rate(ProgressColumn):
 
 
 class Bars:
-    """A listener that draws one bar per stage."""
+    """Draws one progress bar per stage."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
     def begin(self, stage: str) -> None:
-        """Draw the stage's bar."""
+        """Add the bar of a stage."""
         if stage not in self._tasks:
             self._tasks[stage] = self._progress.add_task(
                 TITLES.get(stage, stage), total=None, note=""
             )
 
     def advance(self, stage: str, done: int, total: int, note: str) -> None:
-        """Move it."""
+        """Update the bar."""
         self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
 
     def end(self, stage: str, seconds: float | None) -> None:
-        """Leave it full; a stage that had nothing to do says so."""
+        """Fill the bar; a stage without work is marked as unchanged."""
         self.begin(stage)
         task = self._tasks[stage]
         total = self._progress.tasks[self._progress.task_ids.index(task)].total or 1
@@ -71,7 +71,7 @@ class Bars:
 
 
 class Lines:
-    """A listener that writes a line from time to time, for files and pipes."""
+    """Prints a line every few seconds, for files and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -79,28 +79,29 @@ class Lines:
         self._last = 0.0
 
     def begin(self, stage: str) -> None:
-        """Remember when; nothing is written yet."""
+        """Start the clock; nothing is printed yet."""
         self._paces[stage], self._last = Pace(), time.monotonic()
 
     def advance(self, stage: str, done: int, total: int, note: str) -> None:
-        """A line every few seconds."""
-        words, instant = self._paces[stage].describe(done, total), time.monotonic()
+        """Print a line every few seconds."""
+        text, instant = self._paces[stage].describe(done, total), time.monotonic()
         if instant - self._last < SECONDS_BETWEEN_LINES or done >= total:
             return
         self._last = instant
-        self._say(f"{stage}: {words}{'; ' + note if note else ''}")
+        self._print(f"{stage}: {text}{'; ' + note if note else ''}")
 
     def end(self, stage: str, seconds: float | None) -> None:
-        """A line for every stage."""
-        self._say(f"{stage}: unchanged" if seconds is None else f"{stage}: made in {seconds:.1f} s")
+        """Print a line for every stage."""
+        text = "unchanged" if seconds is None else f"made in {seconds:.1f} s"
+        self._print(f"{stage}: {text}")
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def shown(console: Console) -> Iterator[Bars | Lines]:
-    """A listener that suits where the output goes."""
+def progress_display(console: Console) -> Iterator[Bars | Lines]:
+    """Bars if the console is a terminal, lines otherwise."""
     if not console.is_terminal:
         yield Lines(console)
         return

@@ -1,4 +1,4 @@
-"""The `invae` command: thin; each command imports what it needs when it is called."""
+"""The `invae` command line. Every command imports its libraries when it is called, so that `--help` is fast."""
 
 import errno
 import sys
@@ -21,14 +21,14 @@ from flows.cli.commands import (
     train_finder,
     watch,
 )
-from flows.cli.terminal import MANNER, complain
+from flows.cli.terminal import VERBOSITY, print_error
 from tasks import interrupts
 
 USAGE = 2
-"""Exit code of a command line that is not understood, as shells have it."""
+"""Exit code of an invalid command line, as in shells."""
 
 INTERRUPTED = 130
-"""Exit code of a command stopped by ctrl-C, as shells have it."""
+"""Exit code of a command that ctrl-C stopped, as in shells."""
 
 app = typer.Typer(
     name="invae",
@@ -36,13 +36,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`invae COMMAND --help` has examples. --debug and --verbose may stand anywhere.",
+    epilog="`invae COMMAND --help` shows examples. --debug and --verbose can be given anywhere.",
 )
 
 
-def show_version(wanted: bool) -> None:
-    """Print the version and exit, before a command is looked for."""
-    if wanted:
+def show_version(requested: bool) -> None:
+    """Print the version and exit; no command is needed."""
+    if requested:
         from invae import __version__
 
         typer.echo(__version__)
@@ -59,15 +59,15 @@ def invae(
         is_eager=True,
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-    verbose: bool = typer.Option(False, "--verbose", help="Show the log of Prefect."),
+    verbose: bool = typer.Option(False, "--verbose", help="Show the Prefect log."),
 ) -> None:
-    """Recordings from electron and scanning-probe microscopes to invariant latent maps.
+    """Turn recordings from electron and scanning-probe microscopes into maps of invariant latents.
 
     For example:
 
       invae run scan.ibw --config pfm-walls --out results
     """
-    MANNER.debug, MANNER.verbose = debug, verbose
+    VERBOSITY.debug, VERBOSITY.log = debug, verbose
 
 
 for module in (
@@ -89,17 +89,17 @@ for module in (
 
 
 def main() -> None:
-    """Run the command line; an error is one line, and a traceback only with --debug."""
-    sys.excepthook = _unexpected
+    """Run the command line. An error is printed in one line; --debug adds the traceback."""
+    sys.excepthook = _print_unexpected
     sys.exit(execute(sys.argv[1:]))
 
 
 def execute(arguments: list[str]) -> int:
-    """The exit code of a command line: 0 only if everything asked for was made."""
+    """Run a command line; the exit code is 0 only if everything requested was made."""
     from invae.errors import InvaeError
 
-    first = [option for option in ("--debug", "--verbose") if option in arguments]
-    arguments = [*first, *(word for word in arguments if word not in first)] or ["--help"]
+    common = [option for option in ("--debug", "--verbose") if option in arguments]
+    arguments = [*common, *(word for word in arguments if word not in common)] or ["--help"]
     command = typer.main.get_command(app)
     try:
         with interrupts.remembering_interrupts():
@@ -107,41 +107,41 @@ def execute(arguments: list[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "invae"
-        complain(f"{error.format_message()} (see `{path} --help`)")
+        print_error(f"{error.format_message()} (see `{path} --help`)")
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except (InvaeError, OSError) as error:
-        if MANNER.debug:
+        if VERBOSITY.debug:
             raise
-        complain(_told(error))
+        print_error(_message_of(error))
         return 1
     if code == INTERRUPTED:
-        complain("stopped; the same command goes on from here")
+        print_error("stopped; run the same command again to continue")
     return code
 
 
-def _told(error: Exception) -> str:
-    """The error in one line, with the remedy where the system's own words have none."""
+def _message_of(error: Exception) -> str:
+    """The error in one line; errors of the operating system get a remedy."""
     if not isinstance(error, OSError):
         return str(error)
     place = f"{error.filename}: " if error.filename else ""
     text = f"{place}{error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{text}; free some space, the same command goes on"
+        return f"{text}; free some space and run the same command again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{text}; give an --out that may be written"
+        return f"{text}; choose an --out with write permission"
     return text
 
 
-def _unexpected(
+def _print_unexpected(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    """What the interpreter calls for an error that nobody foresaw; its exit code is 1."""
-    if MANNER.debug:
+    """Exception hook for errors that are not handled; the interpreter then exits with code 1."""
+    if VERBOSITY.debug:
         sys.__excepthook__(kind, error, traceback)
         return
-    complain(f"unexpected {kind.__name__}: {error}; run it again with --debug and report it")
+    print_error(f"unexpected {kind.__name__}: {error}; run it again with --debug and report it")
 
 
 if __name__ == "__main__":

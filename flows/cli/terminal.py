@@ -1,4 +1,4 @@
-"""Where the command line writes: progress and errors to standard error, answers to standard output."""
+"""Output of the command line: results go to standard output, progress and errors to standard error."""
 
 import sys
 from dataclasses import dataclass
@@ -11,37 +11,39 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Manner:
-    """How much is told; set once, by the first options of the command line."""
+class Verbosity:
+    """What is shown besides results; set once, by the common options."""
 
-    verbose: bool = False
+    log: bool = False
+    """Whether Prefect's log is shown."""
     debug: bool = False
+    """Whether errors are shown with their traceback."""
 
 
-MANNER = Manner()
+VERBOSITY = Verbosity()
 
 
 def verbose() -> bool:
-    """Whether Prefect's log is wanted."""
-    return MANNER.verbose
+    """Whether Prefect's log is shown."""
+    return VERBOSITY.log
 
 
 def progress_console() -> "Console":
-    """The console on which progress is drawn."""
+    """The console for progress, on standard error."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
-def answer(text: object) -> None:
-    """Write a line of the answer; nothing in it steers the terminal."""
+def print_result(text: object) -> None:
+    """Print a result to standard output, without control characters."""
     from invae.errors import visible
 
     typer.echo(visible(str(text)))
 
 
-def complain(text: str) -> None:
-    """Write a line that says what went wrong."""
+def print_error(text: str) -> None:
+    """Print an error in one line to standard error."""
     from invae.redaction import one_line
 
     print(f"invae: {one_line(text)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""One day of an output folder as a page: recordings in, done, set aside, time on the GPU, and where the reports are."""
+"""The page of one day: recordings received, done and set aside, GPU hours, and links to the reports."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flows.service.status import Standing, instrument_of, overview
+from flows.service.status import RecordingStatus, instrument_of, overview
 from flows.watching import ledger
 from invae.stages import stages
 from tasks.artifacts import key_of, one_line_escaped
@@ -19,16 +19,16 @@ SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
-class Made:
-    """A recording that was worked on this day."""
+class DayRecording:
+    """A recording that was processed on this day."""
 
     recording: str
     instrument: str
     is_new: bool
-    """Whether it was taken in this day."""
+    """Whether it was ingested on this day."""
     is_done: bool
     seconds: float
-    """That stages took this day [s]."""
+    """Time of all stages on this day [s]."""
     gpu_seconds: float
     report: Path
 
@@ -38,56 +38,56 @@ class Day:
     """What happened in an output folder on one day."""
 
     day: date
-    made: Sequence[Made]
+    processed: Sequence[DayRecording]
     set_aside: Sequence[ledger.Entry]
-    """Put there this day."""
-    troubled: Sequence[Standing]
-    """Failed or unfinished, whenever that was."""
+    """Set aside on this day."""
+    unresolved: Sequence[RecordingStatus]
+    """Failed or unfinished, from any day."""
 
     @property
     def done(self) -> int:
-        """Recordings finished this day."""
-        return sum(one.is_done for one in self.made)
+        """Number of recordings finished on this day."""
+        return sum(one.is_done for one in self.processed)
 
     @property
-    def taken_in(self) -> int:
-        """Recordings that came this day, readable or not."""
-        return sum(one.is_new for one in self.made) + len(self.set_aside)
+    def received(self) -> int:
+        """Number of recordings that arrived on this day, readable or not."""
+        return sum(one.is_new for one in self.processed) + len(self.set_aside)
 
     @property
     def gpu_hours(self) -> float:
-        """Time on the GPU [h]."""
-        return sum(one.gpu_seconds for one in self.made) / SECONDS_PER_HOUR
+        """GPU time [h]."""
+        return sum(one.gpu_seconds for one in self.processed) / SECONDS_PER_HOUR
 
     @property
     def hours(self) -> float:
-        """Time that stages took [h]."""
-        return sum(one.seconds for one in self.made) / SECONDS_PER_HOUR
+        """Time of all stages [h]."""
+        return sum(one.seconds for one in self.processed) / SECONDS_PER_HOUR
 
 
-def look_back(out: Path, day: date) -> Day:
-    """What happened in an output folder on a day, in the time of this machine."""
-    found = overview(out)
-    troubled = [one for one in found.recordings if one.state in ("failed", "unfinished")]
-    aside = [
+def summarise(out: Path, day: date) -> Day:
+    """What happened in an output folder on a day, in local time."""
+    recordings = overview(out).recordings
+    unresolved = [each for each in recordings if each.state in ("failed", "unfinished")]
+    set_aside = [
         entry
         for entry in ledger.read(out)
-        if entry.state == "set aside" and is_of(entry.since, day)
+        if entry.state == "set aside" and is_on(entry.since, day)
     ]
     folders = sorted(path for path in out.glob("*") if (path / "run.json").is_file())
-    made = [one for folder in folders if (one := made_on(folder, day)) is not None]
-    return Day(day, made, aside, troubled)
+    processed = [each for folder in folders if (each := processed_on(folder, day)) is not None]
+    return Day(day, processed, set_aside, unresolved)
 
 
-def made_on(folder: Path, day: date) -> Made | None:
-    """What was made of a recording on a day; none if nothing was."""
+def processed_on(folder: Path, day: date) -> DayRecording | None:
+    """What was done on a recording on a day; None if nothing was."""
     record = read_record(folder).get("stages", {})
     of_day: dict[str, dict[str, Any]] = {
-        name: stage for name, stage in record.items() if is_of(str(stage.get("finished")), day)
+        name: stage for name, stage in record.items() if is_on(str(stage.get("finished")), day)
     }
     if not of_day:
         return None
-    return Made(
+    return DayRecording(
         recording=folder.name,
         instrument=instrument_of(folder),
         is_new="ingest" in of_day,
@@ -98,38 +98,39 @@ def made_on(folder: Path, day: date) -> Made | None:
     )
 
 
-def is_of(instant: str, day: date) -> bool:
-    """Whether an instant (ISO 8601) lies in a day, in the time of this machine."""
+def is_on(instant: str, day: date) -> bool:
+    """Whether an instant (ISO 8601) lies on a day, in local time."""
     try:
         return datetime.fromisoformat(instant).astimezone().date() == day
     except ValueError:
         return False
 
 
-def page_of(found: Day) -> str:
-    """The day as markdown; what recordings say in it stays text."""
-    return "\n".join([*_heading(found), *_recordings(found), *_set_aside(found), *_trouble(found)])
+def page_of(summary: Day) -> str:
+    """The day as markdown; text from recordings is escaped."""
+    sections = (_heading(summary), _recordings(summary), _set_aside(summary), _unresolved(summary))
+    return "\n".join(line for section in sections for line in section)
 
 
-def _heading(found: Day) -> Iterator[str]:
-    yield f"# {found.day.isoformat()}"
+def _heading(summary: Day) -> Iterator[str]:
+    yield f"# {summary.day.isoformat()}"
     yield ""
-    yield "| recordings in | done | set aside | GPU | all stages |"
+    yield "| received | done | set aside | GPU | all stages |"
     yield "| ---: | ---: | ---: | ---: | ---: |"
     yield (
-        f"| {found.taken_in} | {found.done} | {len(found.set_aside)} "
-        f"| {found.gpu_hours:.2f} h | {found.hours:.2f} h |"
+        f"| {summary.received} | {summary.done} | {len(summary.set_aside)} "
+        f"| {summary.gpu_hours:.2f} h | {summary.hours:.2f} h |"
     )
 
 
-def _recordings(found: Day) -> Iterator[str]:
-    if not found.made:
-        yield "\nNothing was made."
+def _recordings(summary: Day) -> Iterator[str]:
+    if not summary.processed:
+        yield "\nNo recording was processed."
         return
-    yield "\n## Worked on\n"
-    yield "| recording | instrument | | took | GPU | report |"
+    yield "\n## Processed\n"
+    yield "| recording | instrument | state | time | GPU | report |"
     yield "| --- | --- | --- | ---: | ---: | --- |"
-    for one in found.made[:MOST_ROWS]:
+    for one in summary.processed[:MOST_ROWS]:
         gpu = duration(one.gpu_seconds) if one.gpu_seconds else "–"
         state = "done" if one.is_done else "not finished"
         link = f"[report](/artifacts/key/{key_of(one.recording, 'page')})" if one.is_done else ""
@@ -137,27 +138,27 @@ def _recordings(found: Day) -> Iterator[str]:
             f"| {one_line_escaped(one.recording)} | {one_line_escaped(one.instrument)} | {state} "
             f"| {duration(one.seconds)} | {gpu} | {link} |"
         )
-    if len(found.made) > MOST_ROWS:
-        yield f"\nand {len(found.made) - MOST_ROWS} more"
+    if len(summary.processed) > MOST_ROWS:
+        yield f"\nand {len(summary.processed) - MOST_ROWS} more"
 
 
-def _set_aside(found: Day) -> Iterator[str]:
+def _set_aside(summary: Day) -> Iterator[str]:
     rows = (
-        (one_line_escaped(one.recording), one_line_escaped(one.reason)) for one in found.set_aside
+        (one_line_escaped(one.recording), one_line_escaped(one.reason)) for one in summary.set_aside
     )
-    yield from _table("Set aside", ("recording", "why"), rows)
+    yield from _table("Set aside", ("recording", "reason"), rows)
 
 
-def _trouble(found: Day) -> Iterator[str]:
+def _unresolved(summary: Day) -> Iterator[str]:
     rows = (
         (one_line_escaped(one.recording), one.since, one_line_escaped(one.about))
-        for one in found.troubled
+        for one in summary.unresolved
     )
-    yield from _table("Failed or not finished, of any day", ("recording", "since", "why"), rows)
+    yield from _table("Failed or unfinished, from any day", ("recording", "since", "reason"), rows)
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A section with a table of as many rows as are shown; nothing if there are none."""
+    """A section with a table of at most MOST_ROWS rows; empty without rows."""
     shown = list(islice(rows, MOST_ROWS))
     if shown:
         yield f"\n## {title}\n"

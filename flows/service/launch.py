@@ -1,6 +1,6 @@
-"""`python -m flows.service.launch`: a run of the Prefect server in a process of its own, forked from the warm one if there is one.
+"""`python -m flows.service.launch`: start a Prefect run in a new process, forked from the warm process if there is one.
 
-Stands for the run towards whoever started it: hands on signals, ends as the run ends, and takes it along when it is killed.
+The launcher represents the run: it forwards signals, exits with the exit code of the run, and the run ends if it is killed.
 """
 
 import json
@@ -11,44 +11,43 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-PLACE = "INVAE_WARM"
-"""Variable of the environment that tells where the warm process listens."""
+SOCKET = "INVAE_WARM"
+"""Environment variable with the path of the warm process's socket."""
 ENGINE = "prefect.engine"
-"""The module that carries out the run which the environment names."""
-
+"""The module that executes the run named in the environment."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-"""Signals that the run is told of; they wait until there is one."""
+"""Signals that are forwarded to the run; they are blocked until it has started."""
 
 
 def launch() -> int | None:
-    """The exit code of the run, minus the signal if one ended it; nothing if no warm process answers."""
-    with socket.socket(socket.AF_UNIX) as warm, warm.makefile("rb") as said:
+    """Exit code of the run, or minus the signal that ended it; None if no warm process answers."""
+    with socket.socket(socket.AF_UNIX) as warm, warm.makefile("rb") as replies:
         try:
-            warm.connect(os.environ[PLACE])
-            environment = {k: v for k, v in os.environ.items() if k != PLACE}
+            warm.connect(os.environ[SOCKET])
+            environment = {k: v for k, v in os.environ.items() if k != SOCKET}
             warm.sendall(json.dumps(environment).encode() + b"\n")
-            if not said.readline():
+            if not replies.readline():
                 return None
         except (KeyError, OSError):
             return None
 
-        def hand_on(number: int, _frame: FrameType | None) -> None:
+        def forward(number: int, _frame: FrameType | None) -> None:
             with suppress(OSError):
                 warm.sendall(b"%d\n" % number)
 
         for number in STOPPING:
-            signal.signal(number, hand_on)
+            signal.signal(number, forward)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         try:
-            code = said.readline()
+            code = replies.readline()
         except ConnectionError:
             return 1
         return int(code) if code else 1
 
 
 def main() -> None:
-    """End as the run ends."""
+    """Exit like the run."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     code = launch()
     if code is None:

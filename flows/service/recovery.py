@@ -1,6 +1,6 @@
-"""Runs whose process has gone without a word: put back on the list, so that they go on where they were.
+"""Rescheduling of runs whose process has died, so that they continue.
 
-Whether somebody works on a recording is known by the lock on its folder, which the kernel frees when its holder dies.
+The lock on the folder of a recording shows whether a process works on it; the kernel releases the lock when the process dies.
 """
 
 from collections.abc import Iterator
@@ -25,33 +25,33 @@ from tasks.recording_folder import is_busy
 
 PAGE = 200
 RECORDINGS, SHORT = "process", ("watch", "day")
-"""Names of flows: those that go on, and those of which the next one by schedule does the same."""
+"""Names of flows: those that continue, and those whose next scheduled run does the same work."""
 
 INTERRUPTED = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 
 
 def recover(*, crashed_since: datetime | None = None) -> list[str]:
-    """Names of the runs that were put back on the list: nobody works on them.
+    """Reschedule interrupted runs; returns their names.
 
-    To be called while no runner of this server is at work.
+    To be called while no runner of this server is active.
 
     Args:
-        crashed_since: runs that crashed after this were stopped by us and go on as well.
+        crashed_since: runs that crashed after this time were stopped on purpose and continue as well.
     """
-    found = []
+    names = []
     with get_client(sync_client=True) as client:
         for run in _interrupted(client, crashed_since):
             folder = as_path(run.parameters["out"]) / str(run.parameters.get("name") or "")
             if run.parameters.get("name") and is_busy(folder):
                 continue
-            runs.reschedule(run.id, why="its process was stopped; it goes on")
-            found.append(run.name)
+            runs.reschedule(run.id, why="its process was stopped; it continues")
+            names.append(run.name)
         _clear_short_ones(client)
-    return found
+    return names
 
 
 def _interrupted(client: SyncPrefectClient, crashed_since: datetime | None) -> Iterator[FlowRun]:
-    """Runs of deployments that are under way, or were until just now."""
+    """Runs of deployments that are active, or crashed recently."""
     types = list(INTERRUPTED) + ([StateType.CRASHED] if crashed_since else [])
     for run in _runs_of(client, [RECORDINGS], types):
         recent = crashed_since is None or (
@@ -62,10 +62,10 @@ def _interrupted(client: SyncPrefectClient, crashed_since: datetime | None) -> I
 
 
 def _clear_short_ones(client: SyncPrefectClient) -> None:
-    """End short runs that nobody carries out, and drop those that are overdue: the next one does the same."""
+    """End interrupted short runs and delete overdue ones; the next scheduled run does their work."""
     for run in _runs_of(client, SHORT, INTERRUPTED):
-        gone = Crashed(message="its process was stopped; the next one does its work")
-        client.set_flow_run_state(run.id, gone, force=True)
+        crashed = Crashed(message="its process was stopped; the next run does its work")
+        client.set_flow_run_state(run.id, crashed, force=True)
     overdue = FlowRunFilterExpectedStartTime.model_validate({"before_": datetime.now(UTC)})
     for run in _runs_of(client, SHORT, [StateType.SCHEDULED], expected=overdue):
         client.delete_flow_run(run.id)
@@ -79,12 +79,12 @@ def _runs_of(
     expected: FlowRunFilterExpectedStartTime | None = None,
 ) -> list[FlowRun]:
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))
-    wanted = FlowRunFilter(state=state)
+    run_filter = FlowRunFilter(state=state)
     if expected is not None:
-        wanted = FlowRunFilter(state=state, expected_start_time=expected)
+        run_filter = FlowRunFilter(state=state, expected_start_time=expected)
     return client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=list(flows))),
-        flow_run_filter=wanted,
+        flow_run_filter=run_filter,
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=PAGE,
     )

@@ -1,7 +1,7 @@
-"""The process that carries out runs on this machine: it polls the server, and every run gets a process of its own.
+"""The runner of this machine: it polls the server and starts one process per run.
 
-`python -m flows.service.runner` reads what to serve as JSON from its first line of input and goes when its input closes, with all
-runs that it has started: they end as crashed, and go on where they were when they are put back on the list.
+`python -m flows.service.runner` reads its configuration as JSON from the first line of input. It ends when its input closes,
+together with all its runs. These become crashed, and continue after `flows.service.recovery` has rescheduled them.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from flows.service.warm import warm
+from flows.service.warm import warm_process
 from invae.config import ProcessConfig, WatchConfig
 from invae.config.schema import Config
 
@@ -30,25 +30,25 @@ POLL_SECONDS = 2.0
 STOP_SECONDS = 15.0
 READY = "ready"
 AFTER_MIDNIGHT = "5 0 * * *"
-"""When the page of the day before is written, UTC."""
+"""Schedule of the page of the previous day, UTC."""
 SHORT_AT_ONCE = 2
-"""Short flows have places of their own, so that they do not wait behind long ones."""
+"""Short flows in parallel; they have their own limit, so that they do not wait for long ones."""
 
 
-class Served(Config):
-    """What one machine carries out."""
+class ServeConfig(Config):
+    """The deployments of one machine."""
 
     configs: tuple[ProcessConfig, ...]
     """A deployment `process/NAME` for each."""
     out: str
-    """Where runs that are started by hand put their results."""
+    """Output folder of runs that are started by hand."""
     watch: WatchConfig | None = None
-    """A folder that is scanned by a schedule."""
+    """A folder that a schedule scans."""
     at_once: Annotated[int, Field(ge=1, le=64)] = 2
-    """Recordings that are processed at the same time."""
+    """Number of recordings processed in parallel."""
 
 
-async def recording_deployments(served: Served) -> list["RunnerDeployment"]:
+async def recording_deployments(served: ServeConfig) -> list["RunnerDeployment"]:
     """A deployment of `process` for every configuration."""
     from prefect.types.entrypoint import EntrypointType
 
@@ -71,8 +71,8 @@ async def recording_deployments(served: Served) -> list["RunnerDeployment"]:
     ]
 
 
-async def short_deployments(served: Served) -> list["RunnerDeployment"]:
-    """Deployments of flows that take seconds and come by a schedule."""
+async def short_deployments(served: ServeConfig) -> list["RunnerDeployment"]:
+    """Deployments of the short, scheduled flows."""
     from prefect.types.entrypoint import EntrypointType
 
     from flows.day import day
@@ -99,12 +99,14 @@ async def short_deployments(served: Served) -> list["RunnerDeployment"]:
     ]
 
 
-async def carry_out(served: Served) -> None:
-    """Serve the deployments until cancelled."""
+async def run_deployments(served: ServeConfig) -> None:
+    """Serve all deployments until cancelled."""
     long = await _runner("recordings", await recording_deployments(served), limit=served.at_once)
     short = await _runner("scans", await short_deployments(served), limit=SHORT_AT_ONCE)
     print(READY, flush=True)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads on; what runs print is log
+    os.dup2(
+        sys.stderr.fileno(), sys.stdout.fileno()
+    )  # nobody reads the output any more; what runs print goes to the log
     await asyncio.gather(long.start(), short.start())
 
 
@@ -118,39 +120,39 @@ async def _runner(name: str, deployments: Sequence["RunnerDeployment"], *, limit
 
 
 def start_by_launching() -> None:
-    """Have Prefect start the processes of runs by `flows.service.launch`, which takes a copy of the warm process."""
+    """Make Prefect start runs by `flows.service.launch`, which forks the warm process."""
     from prefect.runner import runner
     from prefect.runner._starter_engine import EngineCommandStarter
 
     command = shlex.join([sys.executable, "-m", "flows.service.launch"])
-    # a work pool has a setting for this command, a runner has none
+    # a work pool has a setting for this command, a runner does not
     setattr(runner, "EngineCommandStarter", partial(EngineCommandStarter, command=command))  # noqa: B010
 
 
 class _Work(threading.Thread):
-    """The event loop, beside the main thread: there Prefect would answer SIGTERM by cancelling all runs for good."""
+    """Thread of the event loop. In the main thread, Prefect would answer SIGTERM by cancelling all runs for good."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: ServeConfig) -> None:
         super().__init__(daemon=True)
         self._served = served
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
 
     def run(self) -> None:
-        self._task = self._loop.create_task(carry_out(self._served))
+        self._task = self._loop.create_task(run_deployments(self._served))
         with suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
-        os.kill(os.getpid(), signal.SIGTERM)  # nothing is carried out any more: the process ends
+        os.kill(os.getpid(), signal.SIGTERM)  # the loop has ended, so the process ends
 
     def stop(self) -> None:
-        """End all runs and the loop."""
+        """Cancel all runs and end the loop."""
         if self._task is not None:
             self._loop.call_soon_threadsafe(self._task.cancel)
         self.join(STOP_SECONDS)
 
 
 class _Stop(BaseException):
-    """Somebody asked the process to end."""
+    """The process was asked to end."""
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
@@ -158,15 +160,15 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Serve what the first line of input says until the input closes."""
-    with warm():
-        start_by_launching()  # imports Prefect, which takes as long as the server takes to start
+    """Serve the configuration of the first line of input until the input closes."""
+    with warm_process():
+        start_by_launching()  # imports Prefect while the server starts
         line = sys.stdin.readline()
         if line:
-            _serve(Served.model_validate_json(line))
+            _serve(ServeConfig.model_validate_json(line))
 
 
-def _serve(served: Served) -> None:
+def _serve(served: ServeConfig) -> None:
     work = _Work(served)
     signal.signal(signal.SIGTERM, _stop)
     with suppress(_Stop):

@@ -1,7 +1,7 @@
-"""The Prefect API behind a run: the person's own, or a server on SQLite that lives as long as the command.
+"""The Prefect API of a run: the server that the user has set, or a temporary one on SQLite for the time of the command.
 
-`python -m flows.service.server DESCRIPTOR` is the server's process. It listens on a socket that it was given, on the loopback
-only, and goes when the pipe to its parent closes: also a parent killed by SIGKILL leaves no server behind.
+`python -m flows.service.server DESCRIPTOR` is the process of the temporary server. It listens on an inherited socket and
+ends when the pipe to its parent closes, so that even a parent killed by SIGKILL leaves no server behind.
 """
 
 import os
@@ -25,22 +25,22 @@ STOP_SECONDS = 10.0
 
 DEFAULTS: Mapping[str, str] = {
     "DO_NOT_TRACK": "1",
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "invae",  # what Dask's workers tell
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "invae",  # log messages of Dask workers
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # single stages have no flow
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(STARTUP_SECONDS)),
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
 }
-"""Settings of Prefect that a person may override in the environment."""
+"""Defaults of Prefect settings; the environment overrides them."""
 
 QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
-"""Nothing of Prefect's log between the progress bars; the server keeps it all the same."""
+"""Keep Prefect's log off the console, where it would disturb the progress bars; the server still stores it."""
 
 SERVER_ONLY = {
-    "PREFECT_SERVER_UI_API_URL": "/api",  # else the page looks for the API on port 4200
+    "PREFECT_SERVER_UI_API_URL": "/api",  # otherwise the page expects the API on port 4200
     "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
 }
 
@@ -49,29 +49,28 @@ WITHOUT_SCHEDULES = {
     "PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED": "false",
     "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
 }
-"""A server that lives for one run schedules nothing: what is due belongs to the server that stays."""
-
+"""A temporary server starts no scheduled runs; they belong to the permanent server."""
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = ("0.0.0.0",)
-"""Addresses that are listened on and cannot be called."""
+"""Listening addresses that a client cannot connect to."""
 
 
 def prepare_environment(*, verbose: bool) -> None:
-    """Set what Prefect reads when it is imported; what the person has set stays."""
+    """Set the environment variables that Prefect reads at import; variables that are already set stay."""
     for name, value in {**DEFAULTS, **({} if verbose else QUIET)}.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
-def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
-    """The address of the API for the flows inside; a server of our own if none is set.
+def prefect_api(report: Callable[[str], None]) -> Iterator[str]:
+    """Address of the API for flows inside the block; a temporary server if none is set.
 
     Args:
-        say: told where to watch.
+        report: called with the address of the UI.
 
     Raises:
-        ServerError: if the person's server does not answer, or our own does not start.
+        ServerError: if the server that is set does not answer, or the temporary one does not start.
     """
     from prefect.settings import (
         PREFECT_API_URL,
@@ -85,24 +84,24 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
 
     address = get_current_settings().api.url
     if address:
-        refuse_silence(address)
+        require_answer(address)
         yield address
         return
     server = LocalServer()
     try:
         _import_while_waiting()
         server.wait()
-        say(f"watch it at {server.address}")
-        own = temporary_settings(
+        report(f"Prefect UI at {server.address}")
+        settings = temporary_settings(
             {
                 PREFECT_API_URL: server.address + "/api",
-                # it goes with the run, and joining the heart's thread takes a second
+                # the server ends with the run, and joining the heartbeat thread takes a second
                 PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-                # it is on this machine: if it does not answer after 6 s, waiting 62 s does not help
+                # on this machine, a server that does not answer in 6 s does not answer in 62 s either
                 PREFECT_CLIENT_MAX_RETRIES: 2,
             }
         )
-        with own, without_shared_server():
+        with settings, without_shared_server():
             try:
                 yield server.address + "/api"
             finally:
@@ -112,11 +111,11 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
         server.stop()
 
 
-def refuse_silence(address: str) -> None:
-    """Say so at once if nothing answers at an address.
+def require_answer(address: str) -> None:
+    """Check that a server answers at an address.
 
     Raises:
-        ServerError: if nothing does.
+        ServerError: if none does.
     """
     import httpx
 
@@ -129,12 +128,12 @@ def refuse_silence(address: str) -> None:
 
 
 def _import_while_waiting() -> None:
-    """Import what the stages need while the server starts on another core."""
+    """Import PyTorch while the server starts on another core."""
     import torch  # noqa: F401
 
 
 def _flush() -> None:
-    """Hand the last states and lines of log to the server before it goes."""
+    """Send pending states and log lines to the server before it ends."""
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 
@@ -143,23 +142,23 @@ def _flush() -> None:
 
 
 class LocalServer:
-    """A Prefect server with its UI, on a port of the loopback, in a process that dies with this one.
+    """A Prefect server with UI in a child process that ends with this process.
 
     Args:
-        host: address to listen on.
-        port: a free one if it is 0.
-        schedules: whether it makes the runs that are due.
+        host: listening address.
+        port: 0 for a free one.
+        schedules: whether it starts scheduled runs.
 
     Raises:
         ServerError: if the port is taken.
     """
 
     def __init__(self, *, host: str = LOOPBACK, port: int = 0, schedules: bool = False) -> None:
-        self._socket = _listening(host, port)
+        self._socket = _listen(host, port)
         self.host, self.port = host, self._socket.getsockname()[1]
-        reached_at = LOOPBACK if host in EVERYWHERE else host
-        self.address = f"http://{reached_at}:{self.port}"
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the server lives)
+        client_host = LOOPBACK if host in EVERYWHERE else host
+        self.address = f"http://{client_host}:{self.port}"
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the server runs)
         descriptor = self._socket.fileno()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.service.server", str(descriptor)],
@@ -168,28 +167,28 @@ class LocalServer:
             stderr=self._log,
             pass_fds=[descriptor],
             env={**os.environ, **SERVER_ONLY, **({} if schedules else WITHOUT_SCHEDULES)},
-            start_new_session=True,  # ctrl-C is for the run, which still has to say that it stopped
+            start_new_session=True,  # ctrl-C goes to the run only, which reports its end to the server
         )
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def wait(self) -> None:
-        """Return when the server answers.
+        """Wait until the server answers.
 
         Raises:
-            ServerError: if its process ends, or does not answer in time.
+            ServerError: if the process ends or does not answer in time.
         """
         import httpx
 
-        self._socket.close()  # so that a dead server refuses instead of leaving us in its queue
+        self._socket.close()  # else connections to a dead server wait in the queue of this socket
         end = time.monotonic() + STARTUP_SECONDS
         while time.monotonic() < end:
             if not self.is_alive:
                 raise ServerError(
-                    f"the Prefect server ended while it started: {last_line(self._log)}"
+                    f"the Prefect server ended during startup: {last_line(self._log)}"
                 )
             try:
                 answer = httpx.get(f"{self.address}/api/health", timeout=end - time.monotonic())
@@ -204,11 +203,11 @@ class LocalServer:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """Process id."""
         return self._process.pid
 
     def stop(self) -> None:
-        """End the process and free its port."""
+        """End the process and free the port."""
         self._socket.close()
         stdin = self._process.stdin
         assert stdin is not None
@@ -222,18 +221,18 @@ class LocalServer:
 
 
 def last_line(log: IO[bytes]) -> str:
-    """What a process said last."""
+    """The last line of a log."""
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "no output"
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=128)
     except OSError as error:
         raise ServerError(
-            f"port {port} of {host} cannot be had ({error.strerror}); give another --port, 0 for a free one"
+            f"port {port} of {host} is not available ({error.strerror}); give another --port, 0 for a free one"
         ) from error
 
 
@@ -256,7 +255,9 @@ def _stop_with_parent(server: "uvicorn.Server") -> None:
         pass
     server.should_exit = True
     time.sleep(STOP_SECONDS / 2)
-    os._exit(0)  # something holds the event loop; the database is safe, SQLite commits each change
+    os._exit(
+        0
+    )  # the event loop is blocked; the database is consistent, SQLite commits every change
 
 
 if __name__ == "__main__":

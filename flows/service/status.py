@@ -1,4 +1,4 @@
-"""How recordings stand: in work, waiting, failed, set aside, done; from what lies on disk and, where one answers, the server."""
+"""States of all recordings of an output folder, from the disk, the ledger and, if one answers, the Prefect server."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flows.service.doctor.reachable import Reached, reached
+from flows.service.doctor.reachable import Server, reachable_server
 from flows.watching import ledger
 from invae.redaction import one_line
 from invae.stages import stages
@@ -37,79 +37,79 @@ ORDER: Sequence[State] = (
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One recording."""
+class RecordingStatus:
+    """State of one recording."""
 
     recording: str
     state: State
     since: str = ""
-    """UTC, ISO 8601; empty where it is not known."""
+    """UTC, ISO 8601; empty if unknown."""
     about: str = ""
-    """Why it failed or waits, or which stage it is in."""
+    """Why it failed or waits, or its present stage."""
     flow_run: str = ""
 
 
 @dataclass(frozen=True)
-class Success:
-    """The last recording of an instrument that was finished."""
+class LastFinished:
+    """The last finished recording of an instrument."""
 
     instrument: str
-    """What recordings say of it: modality and format of the file."""
+    """Its name in the recordings, or modality and format."""
     recording: str
     finished: str
     n_recordings: int
-    """Finished ones of this instrument in all."""
+    """Number of finished recordings of this instrument."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Everything in one output folder."""
+    """All recordings of an output folder."""
 
     out: str
     server: str
-    """Address of the server that answered, or why there is none."""
+    """Address of the server, or why none answers."""
     asked_server: bool
-    recordings: list[Standing] = field(default_factory=list)
-    instruments: list[Success] = field(default_factory=list)
+    recordings: list[RecordingStatus] = field(default_factory=list)
+    instruments: list[LastFinished] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """The overview as JSON values."""
         return asdict(self)
 
-    def of(self, state: State) -> list[Standing]:
+    def of(self, state: State) -> list[RecordingStatus]:
         """Recordings in one state."""
         return [one for one in self.recordings if one.state == state]
 
 
 def overview(out: Path) -> Overview:
-    """How all recordings of an output folder stand; works without a server, and says so."""
-    found = {one.recording: one for one in _on_disk(out)}
-    found |= {one.recording: one for one in _in_ledger(out, found)}
-    with reached() as server:
-        answers = isinstance(server, Reached)
-        for one in _on_server(server.client, out) if isinstance(server, Reached) else ():
-            if _counts_more(one, found.get(one.recording)):
-                found[one.recording] = one
-        said = server.address if isinstance(server, Reached) else server.reason
-    ordered = sorted(found.values(), key=lambda one: (ORDER.index(one.state), one.recording))
-    return Overview(str(out), said, answers, ordered, _instruments(out, ordered))
+    """States of all recordings of an output folder; works without a server."""
+    states = {each.recording: each for each in _on_disk(out)}
+    states |= {each.recording: each for each in _in_ledger(out, states)}
+    with reachable_server() as server:
+        answers = isinstance(server, Server)
+        for each in _on_server(server.client, out) if isinstance(server, Server) else ():
+            if _overrides(each, states.get(each.recording)):
+                states[each.recording] = each
+        address = server.address if isinstance(server, Server) else server.reason
+    ordered = sorted(states.values(), key=lambda each: (ORDER.index(each.state), each.recording))
+    return Overview(str(out), address, answers, ordered, _instruments(out, ordered))
 
 
-def _on_disk(out: Path) -> Iterator[Standing]:
-    """What the folders of the recordings say."""
+def _on_disk(out: Path) -> Iterator[RecordingStatus]:
+    """States from the folders of the recordings."""
     if not out.is_dir():
         return
     for folder in sorted(path for path in out.iterdir() if _is_recording(path)):
         done = [name for name in stages.STAGES if _made(folder, name)]
-        left = [name for name in stages.STAGES if name not in done]
+        missing = [name for name in stages.STAGES if name not in done]
         last = last_finished(folder)
         if is_busy(folder):
-            yield Standing(folder.name, "running", last, f"at work on {(left or done)[0]}")
-        elif left:
-            words = f"stopped before {left[0]}; the same command goes on"
-            yield Standing(folder.name, "unfinished", last, words)
+            yield RecordingStatus(folder.name, "running", last, f"stage {(missing or done)[0]}")
+        elif missing:
+            about = f"stopped before {missing[0]}; run the same command again to continue"
+            yield RecordingStatus(folder.name, "unfinished", last, about)
         else:
-            yield Standing(folder.name, "done", last)
+            yield RecordingStatus(folder.name, "done", last)
 
 
 def _is_recording(folder: Path) -> bool:
@@ -124,24 +124,24 @@ def _made(folder: Path, stage: str) -> bool:
 
 
 def last_finished(folder: Path) -> str:
-    """When the last stage of a recording was finished; empty if none was."""
-    made = read_record(folder).get("stages", {})
-    return max((str(stage.get("finished", "")) for stage in made.values()), default="")
+    """Time at which the last stage of a recording finished; empty if none has."""
+    records = read_record(folder).get("stages", {})
+    return max((str(stage.get("finished", "")) for stage in records.values()), default="")
 
 
-def _in_ledger(out: Path, on_disk: Mapping[str, Standing]) -> Iterator[Standing]:
-    """What a watcher knows; what is at work on disk is at work, whatever it noted last."""
+def _in_ledger(out: Path, on_disk: Mapping[str, RecordingStatus]) -> Iterator[RecordingStatus]:
+    """States from the ledger; a recording that is running on disk keeps this state."""
     for entry in ledger.read(out):
         known = on_disk.get(entry.recording)
         if known is not None and known.state == "running":
             continue
-        yield Standing(
+        yield RecordingStatus(
             entry.recording, entry.state, entry.since, _short(entry.reason), entry.flow_run
         )
 
 
-def _on_server(client: "SyncPrefectClient", out: Path) -> Iterator[Standing]:
-    """The last run of every recording that goes into this folder."""
+def _on_server(client: "SyncPrefectClient", out: Path) -> Iterator[RecordingStatus]:
+    """State of the last run of every recording of this folder."""
     seen: set[str] = set()
     for run in _runs(client):
         values = run.parameters
@@ -165,10 +165,10 @@ def _runs(client: "SyncPrefectClient") -> "list[FlowRun]":
     )
 
 
-def _of_run(name: str, run: "FlowRun") -> Standing:
+def _of_run(name: str, run: "FlowRun") -> RecordingStatus:
     state = run.state
     if state is None:
-        return Standing(name, "waiting", flow_run=str(run.id))
+        return RecordingStatus(name, "waiting", flow_run=str(run.id))
     since = state.timestamp.astimezone(UTC).isoformat(timespec="seconds")
     kind: State = "done"
     if state.is_running() or state.is_cancelling():
@@ -178,13 +178,13 @@ def _of_run(name: str, run: "FlowRun") -> Standing:
     elif not state.is_completed():
         kind = "failed"
     about = f"{state.name}: {state.message or ''}" if kind != "done" else ""
-    return Standing(name, kind, since, _short(about), str(run.id))
+    return RecordingStatus(name, kind, since, _short(about), str(run.id))
 
 
-def _counts_more(run: Standing, known: Standing | None) -> bool:
-    """Whether what the server says of a run is news beside what is known already."""
+def _overrides(run: RecordingStatus, known: RecordingStatus | None) -> bool:
+    """Whether the state of a run on the server replaces the known state."""
     if known is None:
-        return run.state != "done"  # its folder is gone
+        return run.state != "done"  # its folder has been removed
     if run.state == "failed":
         return known.state in ("unfinished", "done") and run.since > known.since
     if run.state == "waiting":
@@ -197,27 +197,26 @@ def _short(text: str) -> str:
     return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
-def _instruments(out: Path, recordings: Sequence[Standing]) -> list[Success]:
+def _instruments(out: Path, recordings: Sequence[RecordingStatus]) -> list[LastFinished]:
     """The last finished recording of every instrument."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for one in recordings:
-        if one.state == "done" and (out / one.recording).is_dir():
-            finished = last_finished(out / one.recording)
-            found.setdefault(instrument_of(out / one.recording), []).append(
-                (finished, one.recording)
-            )
+    by_instrument: dict[str, list[tuple[str, str]]] = {}
+    for each in recordings:
+        folder = out / each.recording
+        if each.state == "done" and folder.is_dir():
+            finished = (last_finished(folder), each.recording)
+            by_instrument.setdefault(instrument_of(folder), []).append(finished)
     return [
-        Success(instrument, max(done)[1], max(done)[0], len(done))
-        for instrument, done in sorted(found.items())
+        LastFinished(instrument, max(done)[1], max(done)[0], len(done))
+        for instrument, done in sorted(by_instrument.items())
     ]
 
 
 def instrument_of(folder: Path) -> str:
-    """What a recording says of its instrument: its name, or kind of measurement and format of the file."""
+    """Name of the instrument of a recording, or modality and file format."""
     try:
         file = folder / stages.STAGES["ingest"].output / "zarr.json"
         attrs = json.loads(file.read_bytes())["attributes"]
     except (OSError, json.JSONDecodeError, KeyError):
         return "unknown"
-    words = [str(attrs[name]) for name in ("instrument", "modality", "format") if attrs.get(name)]
-    return _short(", ".join(words)) or "unknown"
+    parts = [str(attrs[name]) for name in ("instrument", "modality", "format") if attrs.get(name)]
+    return _short(", ".join(parts)) or "unknown"

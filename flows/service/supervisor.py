@@ -1,7 +1,7 @@
-"""Everything on one machine: the Prefect server on SQLite, the process that carries out runs, and the schedules.
+"""`invae serve` on one machine: the Prefect server on SQLite, the runner process and the schedules.
 
-All of it dies with the command that holds it, however that ends; what dies before it is started again, and runs that were
-stopped in the middle go on.
+Server and runner end with the command, also if it is killed. If one of them dies earlier, it is started again, and
+interrupted runs continue.
 """
 
 import os
@@ -16,60 +16,60 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from flows.service import runner, server
-from flows.service.runner import READY, Served
+from flows.service.runner import READY, ServeConfig
 from flows.service.server import LOOPBACK, LocalServer, last_line
 from invae.errors import ConfigError, ServerError
 
 PORT = 4200
 AUTHENTICATION = "PREFECT_SERVER_API_AUTH_STRING"
 START_SECONDS = server.STARTUP_SECONDS
-AGAIN_SECONDS = 10.0
-"""Between two attempts to start what has ended."""
+RESTART_SECONDS = 10.0
+"""Time between two attempts to restart server or runner."""
 
 
-def refuse_strangers(host: str) -> None:
-    """Refuse to listen to the network unless everybody has to say who they are.
+def require_login(host: str) -> None:
+    """Refuse a network address without authentication.
 
     Raises:
-        ConfigError: if no authentication is set.
+        ConfigError: if others can reach the address and no authentication is set.
     """
     if host.startswith("127.") or host in ("localhost", "::1") or os.environ.get(AUTHENTICATION):
         return
     raise ConfigError(
-        f"--host {host} can be reached by others and nobody would have to log in; "
-        f"set {AUTHENTICATION} to USER:PASSWORD in the environment, or leave --host out"
+        f"others can reach --host {host} without a login; "
+        f"set {AUTHENTICATION} to USER:PASSWORD in the environment, or omit --host"
     )
 
 
 class RunnerProcess:
-    """The process that carries out runs, with all that it has started in a group of its own."""
+    """The runner and all processes that it has started, in one process group."""
 
     def __init__(self, api: str) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process lives)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process runs)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.service.runner"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             env={**os.environ, "PREFECT_API_URL": api},
-            start_new_session=True,  # ctrl-C is for the command; the group is ended as a whole
+            start_new_session=True,  # ctrl-C goes to the command only, which ends the whole group
         )
 
     @property
     def pid(self) -> int:
-        """Of the process, and of its group."""
+        """Id of the process and of its group."""
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
-        """Whether it carries out runs."""
+        """Whether the process runs."""
         return self._process.poll() is None
 
-    def serve(self, served: Served) -> None:
-        """Say what to carry out, and return when it does.
+    def serve(self, served: ServeConfig) -> None:
+        """Send the configuration and wait until the runner is ready.
 
         Raises:
-            ServerError: if it ends, or does not begin in time.
+            ServerError: if the runner ends or is not ready in time.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -79,10 +79,10 @@ class RunnerProcess:
             stdin.flush()
         select.select([stdout], [], [], START_SECONDS)
         if not self.is_alive or stdout.read(len(READY)) != READY.encode():
-            raise ServerError(f"the runner did not begin: {last_line(self._log)}")
+            raise ServerError(f"the runner did not start: {last_line(self._log)}")
 
     def stop(self) -> None:
-        """End it and everything that it has started."""
+        """End the runner and all processes that it has started."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -96,27 +96,27 @@ class RunnerProcess:
         self._log.close()
 
 
-class Serving:
-    """Server and runner, started and kept alive.
+class Supervisor:
+    """Starts server and runner and restarts them when they end.
 
     Args:
-        served: what the runner carries out.
-        host: address that the server listens on.
-        port: a free one if it is 0.
-        api: of a server that is there already; none of our own is started.
-        say: told what happens, a line each.
+        served: configuration of the runner.
+        host: listening address of the server.
+        port: 0 for a free one.
+        api: address of an existing server; then no server is started.
+        report: called with one line per event.
     """
 
     def __init__(
         self,
-        served: Served,
+        served: ServeConfig,
         *,
         host: str = LOOPBACK,
         port: int = PORT,
         api: str | None = None,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
-        self._served, self._say = served, say
+        self._served, self._report = served, report
         self._server = None if api else LocalServer(host=host, port=port, schedules=True)
         self._host, self._port = host, self._server.port if self._server else port
         self.api = api or f"{self._own.address}/api"
@@ -130,19 +130,19 @@ class Serving:
 
     @property
     def page(self) -> str:
-        """Where to watch."""
+        """Address of the UI."""
         return self.api.removesuffix("/api")
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """Ids of the processes of server and runner."""
+        """Process ids of server and runner."""
         return (*([self._server.pid] if self._server else []), self._runner.pid)
 
     def start(self) -> None:
-        """Return when runs are carried out.
+        """Start server and runner and wait until they are ready.
 
         Raises:
-            ServerError: if server or runner do not start.
+            ServerError: if server or runner does not start.
         """
         if self._server:
             self._server.wait()
@@ -151,50 +151,50 @@ class Serving:
         self._runner.serve(self._served)
 
     def tend(self) -> None:
-        """Start what has ended again; a runner goes with its server, which it would not find again."""
+        """Restart server or runner if it has ended; a runner is always restarted with its server."""
         server_lost = self._server is not None and not self._server.is_alive
         if not server_lost and self._runner.is_alive:
             return
         if time.monotonic() < self._next_attempt:
             return
-        self._say(f"the {'server' if server_lost else 'runner'} has ended; starting it again")
-        self._next_attempt = time.monotonic() + AGAIN_SECONDS
-        began = datetime.now(UTC)
+        self._report(f"the {'server' if server_lost else 'runner'} has ended; restarting it")
+        self._next_attempt = time.monotonic() + RESTART_SECONDS
+        instant = datetime.now(UTC)
         try:
             self._runner.stop()
             if server_lost:
                 self._own.stop()
                 self._server = LocalServer(host=self._host, port=self._port, schedules=True)
                 self._server.wait()
-            self._recover(began)
+            self._recover(instant)
             self._runner = RunnerProcess(self.api)
             self._runner.serve(self._served)
         except ServerError as error:
-            self._say(f"{error}; trying again in {AGAIN_SECONDS:.0f} s")
+            self._report(f"{error}; next attempt in {RESTART_SECONDS:.0f} s")
 
     def _recover(self, crashed_since: datetime | None) -> None:
         from flows.service.recovery import recover
 
         for name in recover(crashed_since=crashed_since):
-            self._say(f"{name}: goes on")
+            self._report(f"{name}: continues")
 
     def stop(self) -> None:
-        """End everything; runs that are stopped in the middle go on the next time."""
+        """End runner and server; interrupted runs continue at the next start."""
         from tasks.artifacts import UNREACHABLE
 
-        began = datetime.now(UTC)
+        instant = datetime.now(UTC)
         try:
             self._runner.stop()
             if self._server and self._server.is_alive:
                 with suppress(*UNREACHABLE):
-                    self._recover(began)
+                    self._recover(instant)
         finally:
             if self._server:
                 self._server.stop()
 
 
 def _make_slot() -> None:
-    """The GPU's slot on a server of our own, so that runs take turns on the GPU."""
+    """Create the GPU slot on the server, so that runs use the GPU one after the other."""
     from prefect.client.orchestration import get_client
 
     from flows.service.doctor.server import make_limit
@@ -204,31 +204,31 @@ def _make_slot() -> None:
 
 
 @contextmanager
-def serving(
-    served: Served,
+def supervised(
+    served: ServeConfig,
     *,
     host: str = LOOPBACK,
     port: int = PORT,
-    say: Callable[[str], None],
-) -> Iterator[Serving]:
-    """Server, runner and schedules for as long as the block lasts; the person's own server if one is set.
+    report: Callable[[str], None],
+) -> Iterator[Supervisor]:
+    """Server, runner and schedules for the time of the block; no server is started if the user has set one.
 
     Raises:
-        ConfigError: if others could reach the server without logging in.
-        ServerError: if the port is taken, or server or runner do not start.
+        ConfigError: if others could reach the server without a login.
+        ServerError: if the port is in use, or server or runner does not start.
     """
-    refuse_strangers(host)
+    require_login(host)
     if AUTHENTICATION in os.environ:
         os.environ.setdefault("PREFECT_API_AUTH_STRING", os.environ[AUTHENTICATION])
     from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
     address = get_current_settings().api.url
     if address:
-        server.refuse_silence(address)
-    held = Serving(served, host=host, port=port, api=address, say=say)
-    with temporary_settings({PREFECT_API_URL: held.api}):
+        server.require_answer(address)
+    supervisor = Supervisor(served, host=host, port=port, api=address, report=report)
+    with temporary_settings({PREFECT_API_URL: supervisor.api}):
         try:
-            held.start()
-            yield held
+            supervisor.start()
+            yield supervisor
         finally:
-            held.stop()
+            supervisor.stop()

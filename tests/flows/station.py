@@ -1,4 +1,4 @@
-"""`invae serve --watch` as a process of its own, and what its server and its ledger say."""
+"""`invae serve --watch` as a separate process, with access to its server and its ledger."""
 
 import os
 import re
@@ -76,7 +76,7 @@ class Station:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def child(self, module: str) -> psutil.Process:
-        """The process of a module, or the run that is at work: a child of the warm process."""
+        """The process of a module, or the active run, which is a child of the warm process."""
         if module == RUN:
             (run,) = self.child("flows.service.warm").children()
             return run
@@ -125,12 +125,12 @@ def stations(folder: Path, config: Mapping[str, Any]) -> Iterator[Serve]:
 
 
 def _address(process: subprocess.Popen[str]) -> str:
-    """Where it says that it can be watched."""
+    """The address of the UI that it prints."""
     assert process.stderr is not None
     line = process.stderr.readline()
-    while "watch it at" not in line:
+    while "Prefect UI at" not in line:
         assert line, "it has ended"
         line = process.stderr.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found is not None
-    return found.group()
+    address = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert address is not None
+    return address.group()

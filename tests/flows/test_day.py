@@ -1,4 +1,4 @@
-"""The page of the day: what came, what was done, what was set aside, and how long the GPU was busy."""
+"""The page of one day: recordings received, done and set aside, and GPU hours."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows.day import day
-from flows.service.daily_page import is_of, look_back, made_on, page_of
+from flows.service.daily_page import is_on, page_of, processed_on, summarise
 from flows.watching import ledger
 from tasks.recording_folder import read_record
 
@@ -29,45 +29,45 @@ def out(undisturbed, tmp_path) -> Path:
         stage["finished"] = now
     record["stages"]["train"] |= {"gpu_seconds": 7200.0, "device": "a GPU"}
     (out / "domains" / "run.json").write_text(json.dumps(record))
-    files, why = ("/outbox/broken.ibw",), "is <b>empty</b> | [x](http://a)"
-    ledger.write(out, [ledger.Entry("broken", files, "", "set aside", now, reason=why)])
+    files, reason = ("/outbox/broken.ibw",), "is <b>empty</b> | [x](http://a)"
+    ledger.write(out, [ledger.Entry("broken", files, "", "set aside", now, reason=reason)])
     return out
 
 
-def test_a_day_counts_what_came_what_was_done_and_the_time_on_the_gpu(prefect_server, out):
-    found = look_back(out, TODAY)
-    assert (found.taken_in, found.done, len(found.set_aside)) == (2, 1, 1)
-    assert found.gpu_hours == 2.0
-    assert found.hours * 3600 == pytest.approx(
+def test_a_day_counts_recordings_received_and_done_and_gpu_hours(prefect_server, out):
+    summary = summarise(out, TODAY)
+    assert (summary.received, summary.done, len(summary.set_aside)) == (2, 1, 1)
+    assert summary.gpu_hours == 2.0
+    assert summary.hours * 3600 == pytest.approx(
         sum(stage["seconds"] for stage in read_record(out / "domains")["stages"].values())
     )
 
 
 def test_another_day_is_empty(prefect_server, out):
-    found = look_back(out, TODAY - timedelta(days=3))
-    assert (found.taken_in, found.done, found.gpu_hours) == (0, 0, 0)
-    assert "Nothing was made." in page_of(found)
+    summary = summarise(out, TODAY - timedelta(days=3))
+    assert (summary.received, summary.done, summary.gpu_hours) == (0, 0, 0)
+    assert "No recording was processed." in page_of(summary)
 
 
-def test_a_recording_of_which_only_the_report_was_made_did_not_come_today(out):
+def test_a_recording_whose_report_alone_is_of_today_is_not_new(out):
     record = read_record(out / "domains")
     for name, stage in record["stages"].items():
         stage["finished"] = stage["finished"] if name == "report" else "2001-01-01T00:00:00+00:00"
     (out / "domains" / "run.json").write_text(json.dumps(record))
-    made = made_on(out / "domains", TODAY)
-    assert made is not None
-    assert (made.is_new, made.is_done) == (False, True)
+    processed = processed_on(out / "domains", TODAY)
+    assert processed is not None
+    assert (processed.is_new, processed.is_done) == (False, True)
 
 
-def test_a_day_is_that_of_the_machine(monkeypatch):
+def test_a_day_is_in_local_time(monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        assert is_of("2026-03-01T20:00:00+00:00", date(2026, 3, 2))
+        assert is_on("2026-03-01T20:00:00+00:00", date(2026, 3, 2))
     finally:
         monkeypatch.undo()
         time.tzset()
-    assert not is_of("", TODAY)
+    assert not is_on("", TODAY)
 
 
 def test_the_page_is_an_artifact_with_links_to_the_reports(prefect_server, out):

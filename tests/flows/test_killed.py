@@ -153,5 +153,7 @@ def test_ctrl_c_is_one_line(command, prefect_server, undisturbed):
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1] == "invae: stopped; the same command goes on from here"
+    assert (
+        errors.strip().splitlines()[-1] == "invae: stopped; run the same command again to continue"
+    )
     assert "Traceback" not in errors

@@ -78,8 +78,8 @@ def test_only_what_the_change_touches_is_made_beside_what_there_was(
     assert execute(command) == 0, "again: nothing to do"
     captured = capsys.readouterr()
     assert "made in" not in captured.err
-    assert captured.out.splitlines()[0] == f"domains: has not changed ({folder})"
-    assert "result.zarr" in captured.out.partition("┃ what")[2]
+    assert captured.out.splitlines()[0] == f"domains: unchanged ({folder})"
+    assert "result.zarr" in captured.out.partition("┃ quantity")[2]
 
     record = json.loads((folder / "run.json").read_text())
     assert record["config"]["version"] == "2"
@@ -106,9 +106,9 @@ def test_files_that_are_gone_are_needed_only_where_they_are_taken_in_anew(out, p
         (out / name / "run.json").write_text(json.dumps({**record, "paths": ["/gone/scan.h5"]}))
     words = ["reprocess", "--out", str(out), "--dry-run", "--config"]
     assert execute([*words, pinned()]) == 0
-    assert "domains: has not changed" in capsys.readouterr().out
+    assert "domains: unchanged" in capsys.readouterr().out
     assert execute([*words, pinned(training={"epochs": 4})]) == 0
-    assert "domains: makes train, embed, analyse, report" in capsys.readouterr().out
+    assert "domains: runs train, embed, analyse, report" in capsys.readouterr().out
     assert execute([*words, pinned(ingest={"pixel_size": 3.0})]) == 1
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 2
@@ -139,7 +139,7 @@ def test_recordings_are_chosen_by_name_day_and_configuration(out, pinned, capsys
     assert chosen("*") == ["domains", "domains_2"]
     for wrong, message in (
         (["nothing*"], "holds no recording 'nothing*'; it has domains, domains_2"),
-        (["--since", "soon"], "--since 'soon' is no date; give YYYY, YYYY-MM or YYYY-MM-DD"),
+        (["--since", "soon"], "--since 'soon' is not a date; give YYYY, YYYY-MM or YYYY-MM-DD"),
         (["--until", "2001"], "holds no such recording"),
     ):
         assert execute([*words, *wrong]) == 1

@@ -1,4 +1,4 @@
-"""Commands that stay: what `watch` and `serve` share, from the options to ctrl-C."""
+"""What the commands `watch` and `serve` share: options, the loop and ctrl-C."""
 
 import signal
 import time
@@ -17,7 +17,7 @@ from tasks import interrupts
 if TYPE_CHECKING:
     from invae.config import WatchConfig
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 STEP_SECONDS = 0.2
 
@@ -26,27 +26,30 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change how it is watched: settle, interval, glances, series, series_settle, suffixes, attempts, backoff.",
+        help="Change a setting of watching: settle, interval, glances, series, series_settle, suffixes, attempts, backoff.",
         show_default=False,
     ),
 ]
 AtOnce = Annotated[
-    int, typer.Option("--at-once", min=1, max=64, help="Recordings processed at the same time.")
+    int,
+    typer.Option("--at-once", min=1, max=64, help="Number of recordings processed in parallel."),
 ]
 
 
-def watched(folder: Path, out: Path, config: str, settings: Sequence[str] | None) -> "WatchConfig":
-    """What the options say is watched.
+def watch_config(
+    folder: Path, out: Path, config: str, settings: Sequence[str] | None
+) -> "WatchConfig":
+    """Settings of watching from the options.
 
     Raises:
-        ConfigError: if a setting is not valid, or there is no such configuration.
-        InputError: if the folder is none, or `out` lies on an object store.
+        ConfigError: if a setting is not valid, or the configuration does not exist.
+        InputError: if the folder does not exist, or `out` is on an object store.
     """
     from invae.config import WatchConfig, named
     from invae.errors import InputError
     from invae.storage.location import as_local_path
 
-    out = as_local_path(out, what="what is watched, and its ledger,")
+    out = as_local_path(out, what="the ledger of a watched folder")
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the one that recordings arrive in")
     name = str(Path(config).resolve()) if Path(config).is_file() else config
@@ -58,86 +61,86 @@ def watched(folder: Path, out: Path, config: str, settings: Sequence[str] | None
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command that stays was asked for."""
+    """Options of `watch` or `serve`."""
 
     watch: "WatchConfig | None"
     out: Path
     configs: Sequence[str]
-    """Configurations that become deployments."""
+    """Configurations, one deployment each."""
     at_once: int
     port: int
     host: str = LOOPBACK
     scheduled: bool = False
-    """Whether the folder is scanned by a schedule of the server, too."""
+    """Whether a schedule of the server scans the folder as well."""
     once: bool = False
-    """Whether to end when everything is done that is there."""
+    """Whether to exit when all present recordings are done."""
 
 
-def stay(plan: Plan, *, alone: bool) -> None:
-    """Serve and watch until ctrl-C, or until everything is done that is there.
+def run_until_stopped(plan: Plan, *, only_watch: bool) -> None:
+    """Serve and watch until ctrl-C, or with `once` until all present recordings are done.
 
     Args:
-        plan: what was asked for.
-        alone: whether to leave the runs to others where the person has set a server.
+        plan: options of the command.
+        only_watch: whether to leave the runs to workers if the user has set a server.
     """
     prepare_environment(verbose=verbose())
     console = progress_console()
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     from prefect.settings import get_current_settings
 
-    with _until_stopped(say):
-        if alone and get_current_settings().api.url:
-            for _ in _steps(plan, say):
+    with _until_stopped(report):
+        if only_watch and get_current_settings().api.url:
+            for _ in _steps(plan, report):
                 time.sleep(STEP_SECONDS)
         else:
-            _serve(plan, say)
+            _serve(plan, report)
 
 
-def _serve(plan: Plan, say: Say) -> None:
-    from flows.service.runner import Served
-    from flows.service.supervisor import serving
+def _serve(plan: Plan, report: Print) -> None:
+    from flows.service.runner import ServeConfig
+    from flows.service.supervisor import supervised
     from invae.config import named
 
     configs = {one.name: one for one in map(named.load, reversed(plan.configs))}
-    served = Served(
+    served = ServeConfig(
         configs=tuple(configs.values()),
         out=str(plan.out.resolve()),
         watch=plan.watch if plan.scheduled else None,
         at_once=plan.at_once,
     )
-    with serving(served, host=plan.host, port=plan.port, say=say) as held:
-        say(f"watch it at {held.page}; ctrl-C ends everything")
-        for _ in _steps(plan, say):
-            held.tend()
+    with supervised(served, host=plan.host, port=plan.port, report=report) as supervisor:
+        report(f"Prefect UI at {supervisor.page}; ctrl-C stops everything")
+        for _ in _steps(plan, report):
+            supervisor.tend()
             time.sleep(STEP_SECONDS)
 
 
-def _steps(plan: Plan, say: Say) -> Iterator[None]:
-    """One pass of everything there is to do; ends only if it was asked to."""
+def _steps(plan: Plan, report: Print) -> Iterator[None]:
+    """One pass over the watched folder per step; ends only with `once`."""
     if plan.watch is None or (plan.scheduled and not plan.watch.glances):
         while True:
             yield
     from flows.watching.polling import Follower
     from flows.watching.watcher import Watcher
 
-    follower = Follower(Watcher(plan.watch), say)
-    say(f"new recordings in {plan.watch.folder} are processed with {plan.watch.config}")
+    follower = Follower(Watcher(plan.watch), report)
+    report(f"new recordings in {plan.watch.folder} are processed with {plan.watch.config}")
     while not (plan.once and follower.is_idle):
         follower.step()
         yield
 
 
 @contextmanager
-def _until_stopped(say: Say) -> Iterator[None]:
-    """End quietly on ctrl-C, and on the signal by which a service is stopped."""
-    usual = signal.signal(signal.SIGTERM, interrupts.on_interrupt)
+def _until_stopped(report: Print) -> Iterator[None]:
+    """Exit without an error on ctrl-C and on SIGTERM, the signal that stops a service."""
+    previous = signal.signal(signal.SIGTERM, interrupts.on_interrupt)
     try:
         with interrupts.restoring_interrupts():
             yield
     except KeyboardInterrupt:
-        say("stopped; nothing runs any more, what was under way goes on the next time")
+        report("stopped; interrupted runs continue at the next start")
     finally:
-        signal.signal(signal.SIGTERM, usual)
+        signal.signal(signal.SIGTERM, previous)

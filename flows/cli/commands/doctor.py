@@ -1,4 +1,4 @@
-"""`invae doctor`: whether all that runs depend on is as it should be."""
+"""`invae doctor`: checks of everything that runs depend on."""
 
 import json
 from pathlib import Path
@@ -7,29 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import answer
+from flows.cli.terminal import print_result
 
 if TYPE_CHECKING:
     from flows.service.doctor.check import Check
 
 MARKS = {"ok": "✓", "warn": "!", "fail": "✗"}
 
-UNWELL = 1
-"""Exit code when something does not work."""
+FAILED = 1
+"""Exit code if a check fails."""
 
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def doctor(
     out: options.Out = Path("results"),
     fix: Annotated[
-        bool, typer.Option("--fix", help="Make what is missing on the server: the GPU's slot.")
+        bool, typer.Option("--fix", help="Create the missing GPU slot on the server.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Look whether libraries, disk, stores, GPU and Prefect server are as they should be.
+    """Check libraries, disk, stores, GPU and Prefect server.
 
-    Ends with code 1 if something does not work; a warning is none.
+    The exit code is 1 if a check fails; warnings do not count.
 
     For example:
 
@@ -44,20 +44,20 @@ def doctor(
 
     checks = examine(out, fix=fix)
     if as_json:
-        answer(json.dumps([check.to_json() for check in checks], indent=1))
+        print_result(json.dumps([check.to_json() for check in checks], indent=1))
     else:
         for check in checks:
-            answer(line_of(check))
+            print_result(line_of(check))
     if any(check.verdict == "fail" for check in checks):
-        raise typer.Exit(UNWELL)
+        raise typer.Exit(FAILED)
 
 
 def line_of(check: "Check") -> str:
-    """A check in one line, and its remedy in a second one."""
+    """A check in one line; a second line shows the remedy."""
     line = f"{MARKS[check.verdict]} {check.name:<11} {check.found}"
     return f"{line}\n{'':<14}→ {check.remedy}" if check.remedy else line
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command()(doctor)

@@ -1,4 +1,4 @@
-"""What `run` and the single stages do: look whether there is work, lock the folder, and start the flow or one task."""
+"""The work of `run` and of the single stages: check what is needed, lock the folder, run the flow or one task."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from glob import glob
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.cli.console import Lines, shown
+from flows.cli.console import Lines, progress_display
 from flows.service import server
 from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, InvaeError, ServerError, StoreError
@@ -29,10 +29,10 @@ def run_all(
     console: Console,
     verbose: bool = False,
 ) -> Path:
-    """The report of a recording; what has been made from the same files, settings and code is not made again.
+    """Run all stages of a recording and return its report; a stage with an unchanged key does not run again.
 
     Raises:
-        ServerError: if the Prefect server cannot be started, or is lost before the work is done.
+        ServerError: if the Prefect server does not start, or is lost before the work is complete.
     """
     paths = stages.in_order(inputs, config.ingest.order)
     folder = stages.folder_of(paths, out, name)
@@ -40,7 +40,7 @@ def run_all(
     with exclusive(folder):
         _refuse_another_recording(folder, paths)
         if all(step.current for step in _plan(folder, paths, config, model)):
-            with shown(console) as listener:
+            with progress_display(console) as listener:
                 for stage in stages.STAGES:
                     listener.end(stage, None)
         else:
@@ -50,7 +50,7 @@ def run_all(
 
 
 def _show_notes(folder: Path, console: Console) -> None:
-    """What the readers and descriptors remarked, a line each: no calibration, one frame, a phase that was guessed."""
+    """Print the notes of reader and descriptor, such as a missing calibration, one line each."""
     notes = [
         note
         for stage in ("ingest", "describe")
@@ -69,15 +69,15 @@ def _refuse_missing(paths: Sequence[Path]) -> None:
 def _plan(
     folder: Path, paths: Sequence[Path], config: ProcessConfig, model: Path | None = None
 ) -> list[stages.Step]:
-    given = {} if model is None else {"train": receipt_of_model(model).key}
-    return stages.plan(folder, stages.sources_of(paths), config, given=given)
+    keys = {} if model is None else {"train": receipt_of_model(model).key}
+    return stages.plan(folder, stages.sources_of(paths), config, given=keys)
 
 
 def receipt_of_model(model: Path) -> Receipt:
-    """What a model from elsewhere was made from.
+    """The receipt of a trained model.
 
     Raises:
-        StoreError: if there is no finished model.
+        StoreError: if the folder holds no finished model.
     """
     receipt = store.read_receipt(as_path(model))
     if receipt is None or receipt.stage != "train":
@@ -97,7 +97,7 @@ def _process(
     console: Console,
     verbose: bool,
 ) -> None:
-    """Run the flow for one recording."""
+    """Run the flow `process` for one recording."""
     folder = stages.folder_of(paths, out, name)
 
     def flow() -> None:
@@ -108,7 +108,7 @@ def _process(
     def is_done() -> bool:
         return all(step.current for step in _plan(folder, paths, config, model))
 
-    with shown(console) as listener:
+    with progress_display(console) as listener:
         _with_server(flow, is_done, listener, console=console, verbose=verbose)
 
 
@@ -121,18 +121,20 @@ def run_many(
     console: Console,
     verbose: bool = False,
 ) -> dict[str, str]:
-    """Have recordings under another configuration; why it failed, for each that did.
+    """Reprocess recordings; returns the error message of each one that failed.
 
     Raises:
-        ServerError: if the Prefect server cannot be started, or is lost before the work is done.
+        ServerError: if the Prefect server does not start, or is lost before the work is complete.
     """
     failures: dict[str, str] = {}
 
     def flow() -> None:
         from flows.reprocess import reprocess
 
-        ended = reprocess(list(names), str(out), config, model and str(model), return_state=True)
-        states = ended.result(raise_on_failure=False)
+        flow_state = reprocess(
+            list(names), str(out), config, model and str(model), return_state=True
+        )
+        states = flow_state.result(raise_on_failure=False)
         if isinstance(states, Exception):
             raise states
         for name, state in zip(names, states, strict=True):
@@ -159,7 +161,7 @@ def _with_server(
     console: Console,
     verbose: bool,
 ) -> None:
-    """Run a flow, with a server if need be; a server that goes away after the work is done costs a line."""
+    """Run a flow, on a temporary server if none is set; losing the server after the work is complete is no error."""
     server.prepare_environment(verbose=verbose)
     from tasks.artifacts import UNREACHABLE
 
@@ -172,27 +174,27 @@ def _with_server(
         except UNREACHABLE as error:
             if not is_done():
                 raise ServerError(
-                    f"the Prefect server at {address} was lost ({error}); the same command goes on"
+                    f"the Prefect server at {address} was lost ({error}); run the same command again to continue"
                 ) from error
-            console.print("the Prefect server was lost on the way; the results are complete")
+            console.print("the Prefect server was lost; the results are complete")
 
 
 def _refuse_another_recording(folder: Path, paths: Sequence[Path]) -> None:
-    """Another file of the same name must not take the place of results; the same file, changed, may."""
-    values = read_record(folder)
-    before = values.get("paths")
-    if before is None or before == [str(path.resolve()) for path in paths]:
+    """Refuse a different file with the name of a finished recording; the same file may have changed."""
+    record = read_record(folder)
+    recorded = record.get("paths")
+    if recorded is None or recorded == [str(path.resolve()) for path in paths]:
         return
-    contents = [source.sha256 for source in stages.sources_of(paths)]
-    if values.get("source_sha256", contents) != contents:
+    digests = [source.sha256 for source in stages.sources_of(paths)]
+    if record.get("source_sha256", digests) != digests:
         raise StoreError(
-            f"{folder} holds the results of another recording ({before[0]}); "
+            f"{folder} holds the results of another recording ({recorded[0]}); "
             "give --name, or another --out"
         )
 
 
 def run_stage(stage: str, folder: Path, config: ProcessConfig, *, console: Console) -> Path:
-    """What one stage makes, from the stores in the recording's folder; here and now, without a server."""
+    """Run one stage on the stores of a recording, in this process and without a server; returns its output."""
     inputs = [str(folder / stages.STAGES[name].output) for name in stages.STAGES[stage].inputs]
     _call(stage, [*inputs, config], folder, console=console)
     return folder / stages.STAGES[stage].output
@@ -201,14 +203,14 @@ def run_stage(stage: str, folder: Path, config: ProcessConfig, *, console: Conso
 def run_together(
     folders: Sequence[Path], model: Path, config: ProcessConfig, *, console: Console
 ) -> Path:
-    """One model of the patches of several recordings; here and now, without a server."""
+    """Train one model on the patches of several recordings, in this process and without a server."""
     patches = [str(folder / stages.STAGES["describe"].output) for folder in folders]
     _call("train", [patches, str(model), config], model, task="train_together", console=console)
     return model
 
 
-def adopt_model(model: Path, folder: Path, *, console: Console) -> Path:
-    """A model from elsewhere in a recording's folder, if it takes the recording's patches."""
+def use_model(model: Path, folder: Path, *, console: Console) -> Path:
+    """Copy a trained model into the folder of a recording, if it fits the patches."""
     receipt_of_model(model)
     patches = str(folder / stages.STAGES["describe"].output)
     _call("use_model", [patches, str(model)], folder, console=console)
@@ -218,7 +220,7 @@ def adopt_model(model: Path, folder: Path, *, console: Console) -> Path:
 def run_ingest(
     paths: Sequence[Path], folder: Path, config: ProcessConfig, *, console: Console
 ) -> Path:
-    """The store of a recording, from its files; here and now, without a server."""
+    """Ingest the files of a recording, in this process and without a server; returns the store."""
     paths = stages.in_order(paths, config.ingest.order)
     _refuse_missing(paths)
     with exclusive(folder):
@@ -229,80 +231,80 @@ def run_ingest(
 
 
 def _call(
-    room: str,
+    module: str,
     arguments: Sequence[str | list[str] | ProcessConfig],
     folder: Path,
     *,
     task: str = "",
     console: Console,
 ) -> None:
-    """Let a task of a room of `tasks` work in a folder; the one of the same name, if no other is named."""
+    """Run a task of a module of `tasks` on a folder; by default the task with the name of the module."""
     server.prepare_environment(verbose=False)
     from importlib import import_module
 
-    run = getattr(import_module(f"tasks.{room}"), task or room)
-    if room == "train" and is_follower():  # the first process has the folder, and tells
+    run = getattr(import_module(f"tasks.{module}"), task or module)
+    if module == "train" and is_follower():  # the first process holds the lock and shows progress
         run.fn(*arguments).result()
     else:
-        with exclusive(folder), shown(console) as listener, reporting_to(listener):
+        with exclusive(folder), progress_display(console) as listener, reporting_to(listener):
             run.fn(*arguments).result()
 
 
 def described_in(patterns: Sequence[str]) -> list[Path]:
-    """Folders of described recordings, each once, in the order given and by name inside a pattern.
+    """Folders of described recordings, without duplicates, in the order of the patterns and by name within one.
 
     Raises:
-        InputError: if a pattern fits nothing, or a folder holds no descriptors.
+        InputError: if a pattern matches nothing, or a folder holds no descriptors.
     """
     output = stages.STAGES["describe"].output
-    found: list[Path] = []
+    folders: list[Path] = []
     for pattern in patterns:
         path = as_path(pattern)
         if path.name == versions.FOLDER and not (path / output).exists():
-            continue  # a shell's * names it with the recordings
+            continue  # a * of the shell also matches the folder of versions
         if path.is_dir():
-            fitting = [path.parent if path.name == output else path]
+            matches = [path.parent if path.name == output else path]
         else:
-            fitting = sorted(_fitting(path / output), key=stages.natural)
-        if not fitting or store.read_receipt(fitting[0] / output) is None:
+            matches = sorted(_folders_with(path / output), key=stages.natural)
+        if not matches or store.read_receipt(matches[0] / output) is None:
             raise InputError(
                 f"{pattern} holds no {output}; make it with `invae describe` or `invae run`"
             )
-        found += fitting
-    return list(dict.fromkeys(found))
+        folders += matches
+    return list(dict.fromkeys(folders))
 
 
-def _fitting(pattern: Path) -> Iterator[Path]:
-    """Folders in which there is what a pattern means."""
+def _folders_with(pattern: Path) -> Iterator[Path]:
+    """Folders of the paths that match a pattern."""
     if isinstance(pattern, ObjectPath):
-        found = type(pattern)(*pattern.parts[:2]).glob("/".join(pattern.parts[2:]))
+        paths = type(pattern)(*pattern.parts[:2]).glob("/".join(pattern.parts[2:]))
     else:
-        found = map(Path, glob(str(pattern)))
-    for path in found:
+        paths = map(Path, glob(str(pattern)))
+    for path in paths:
         yield path.parent
 
 
 def recording_in(out: Path, name: str | None) -> Path:
-    """The recording's folder that a later stage works on: `out/name`, the only one in `out`, or `out` itself.
+    """The folder of the recording for a later stage: `out/name`, the only one in `out`, or `out` itself.
 
     Raises:
-        InputError: if there is none, or several to choose from.
+        InputError: if there is no recording, or there are several and no name.
     """
     out, recording = as_path(out), stages.STAGES["ingest"].output
     if name is None and (out / recording).exists():
         return out
-    found = [path.parent.name for path in sorted(out.glob(f"*/{recording}"))]
-    if name is not None and name in found:
+    names = [path.parent.name for path in sorted(out.glob(f"*/{recording}"))]
+    if name is not None and name in names:
         return out / name
-    if name is None and len(found) == 1:
-        return out / found[0]
-    if not found:
+    if name is None and len(names) == 1:
+        return out / names[0]
+    if not names:
         raise InputError(f"{out} holds no recording; make one with `invae ingest` or `invae run`")
-    raise InputError(f"{out} holds {', '.join(found)}; choose one with --name")
+    raise InputError(f"{out} holds {', '.join(names)}; choose one with --name")
 
 
 def settings_for(folder: Path, config: str | None, changes: Sequence[str]) -> ProcessConfig:
-    """The configuration that is named, or that a recording was last run with, with changes."""
+    """The named configuration, or that of the last run of a recording, with changes."""
     from invae.config import named
 
     if config is None:
@@ -310,7 +312,7 @@ def settings_for(folder: Path, config: str | None, changes: Sequence[str]) -> Pr
     return named.load(config, changes=changes)
 
 
-def say_if_settings_differ(
+def note_changed_settings(
     inputs: Sequence[Path],
     out: Path,
     config: ProcessConfig,
@@ -318,19 +320,19 @@ def say_if_settings_differ(
     name: str | None,
     console: Console,
 ) -> None:
-    """A line, if results are there that were made with other settings under the same name and version."""
+    """Print a note if existing results have other settings under the same name and version."""
     paths = stages.in_order(inputs, config.ingest.order)
     folder = stages.folder_of(paths, out, name)
-    before = read_record(folder).get("config") or {}
-    if (before.get("name"), before.get("version")) != (config.name, config.version):
+    recorded = read_record(folder).get("config") or {}
+    if (recorded.get("name"), recorded.get("version")) != (config.name, config.version):
         return
-    now = config.model_dump(mode="json", exclude={"description", "compute"})
-    differing = sorted(_differing(before, now))
+    current = config.model_dump(mode="json", exclude={"description", "compute"})
+    differing = sorted(_differing(recorded, current))
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         console.print(
-            f"note: {folder} was made with another {config.name}@{config.version} "
-            f"({', '.join(differing[:3])}{more}): with --set, or the configuration was changed "
+            f"note: {folder} was made with other settings of {config.name}@{config.version} "
+            f"({', '.join(differing[:3])}{more}): by --set, or because the configuration was changed "
             "without a new version",
             markup=False,
             soft_wrap=True,
@@ -338,43 +340,43 @@ def say_if_settings_differ(
 
 
 def _differing(
-    before: Mapping[str, object], now: Mapping[str, object], place: str = ""
+    recorded: Mapping[str, object], current: Mapping[str, object], section: str = ""
 ) -> set[str]:
-    """Keys of `now` that are in both and not the same; a setting that is newer than the results is none."""
-    found: set[str] = set()
-    for key in now.keys() & before.keys():
-        old, new = before[key], now[key]
+    """Keys with different values; keys of only one side do not count, since settings are added over time."""
+    keys: set[str] = set()
+    for key in current.keys() & recorded.keys():
+        old, new = recorded[key], current[key]
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found |= _differing(old, new, f"{place}{key}.")
+            keys |= _differing(old, new, f"{section}{key}.")
         elif old != new:
-            found.add(f"{place}{key}")
-    return found
+            keys.add(f"{section}{key}")
+    return keys
 
 
 def config_of(folder: Path) -> ProcessConfig:
-    """The configuration that a recording was last run with.
+    """The configuration of the last run of a recording.
 
     Raises:
-        ConfigError: if none is recorded.
+        ConfigError: if none is recorded, or it is not valid any more.
     """
     values = read_record(folder).get("config")
     if values is None:
-        raise ConfigError(f"{folder} does not say with which configuration; give --config")
+        raise ConfigError(f"{folder} records no configuration; give --config")
     from invae.config import named
 
     try:
         return named.checked(ProcessConfig, values, prefix="config")
     except ConfigError as error:
         raise ConfigError(
-            f"{folder} was run with a configuration of another version ({error}); give --config"
+            f"{folder} was run with a configuration of another invae version ({error}); give --config"
         ) from error
 
 
 def is_up_to_date(target: Path, key: str) -> bool:
-    """Whether a store was made under this key; anything else in its place is refused.
+    """Whether a store has this key.
 
     Raises:
-        StoreError: if what is there was not made by invae.
+        StoreError: if the target exists and was not made by invae.
     """
     if target.exists() and store.read_receipt(target) is None:
         raise StoreError(f"{target} exists and was not made by invae; give another --out")

@@ -1,4 +1,4 @@
-"""`invae export`: stores for other people's tools."""
+"""`invae export`: stores in the formats of other programs."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from flows.cli.terminal import answer, progress_console
+from flows.cli.terminal import print_result, progress_console
 
 if TYPE_CHECKING:
     from invae.results import Format
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
 def export(
     path: Annotated[
         Path,
-        typer.Argument(
-            metavar="PATH|URL", help="A store, or the folder in which a result.zarr lies."
-        ),
+        typer.Argument(metavar="PATH|URL", help="A store, or a folder with a result.zarr."),
     ],
-    to: Annotated[Literal["netcdf", "hyperspy", "csv"], typer.Option("--to", help="What for.")],
+    to: Annotated[
+        Literal["netcdf", "hyperspy", "csv"], typer.Option("--to", help="Target format.")
+    ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE|URL", help="Where to.", show_default="beside it"),
+        typer.Option(
+            "--out", "-o", metavar="FILE|URL", help="Target file.", show_default="beside the store"
+        ),
     ] = None,
     groups: Annotated[
         list[str] | None,
-        typer.Option("--group", metavar="NAME", help="Only this group; may be given again."),
+        typer.Option("--group", metavar="NAME", help="Export only this group; can be repeated."),
     ] = None,
 ) -> None:
-    """Write a result or a recording as NetCDF, as signals for HyperSpy, or its sites as a table.
+    """Export a result or a recording to NetCDF or HyperSpy, or its sites to a CSV table.
 
-    Recordings larger than memory pass in pieces. `invae info` names the groups; the first one is called root.
+    Recordings larger than memory are written in pieces. `invae info` lists the groups; the first one is called root.
 
     For example:
 
@@ -50,25 +52,27 @@ def export(
 
     source, file = as_path(path), out and as_path(out)
     inside = source / stages.STAGES["analyse"].output
-    answer(_export(inside if inside.is_dir() else source, to=to, out=file, groups=groups or []))
+    print_result(
+        _export(inside if inside.is_dir() else source, to=to, out=file, groups=groups or [])
+    )
 
 
 def _export(path: Path, *, to: "Format", out: Path | None, groups: list[str]) -> Path:
-    """The file, written with a bar that says how far it is."""
-    from flows.cli.console import shown
+    """Write the file and show progress."""
+    from flows.cli.console import progress_display
     from invae.results import export as write
 
-    def move(done: int, total: int, /) -> None:
+    def advance(done: int, total: int, /) -> None:
         listener.advance("export", done, total, f"{done / 1e6:,.0f} of {total / 1e6:,.0f} MB")
 
-    with shown(progress_console()) as listener:
+    with progress_display(progress_console()) as listener:
         began = time.monotonic()
         listener.begin("export")
-        file = write(path, to=to, target=out, groups=groups, progress=move)
+        file = write(path, to=to, target=out, groups=groups, progress=advance)
         listener.end("export", time.monotonic() - began)
     return file
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command()(export)

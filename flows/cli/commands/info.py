@@ -1,17 +1,17 @@
-"""`invae info`, `configs` and `formats`: what there is."""
+"""`invae info`, `configs` and `formats`: contents of stores, configurations and readable formats."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import answer
+from flows.cli.terminal import print_result
 
 
 def info(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A file, store, model or result.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="File, store, model or result.")],
 ) -> None:
-    """Show what a file, store, model or result holds: dims, units, provenance.
+    """Show the contents of a file, store, model or result: dimensions, units, provenance.
 
     For example:
 
@@ -24,18 +24,20 @@ def info(
     from invae.results import info as lines
     from invae.storage.location import as_path
 
-    answer(lines(as_path(path)))
+    print_result(lines(as_path(path)))
 
 
 def configs(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME[@VERSION]]", help="Show this one whole, as YAML.", show_default=False
+            metavar="[NAME[@VERSION]]",
+            help="Show all settings of this configuration as YAML.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
-    """List the named configurations with their versions, or show one with all its settings.
+    """List the named configurations and their versions, or show all settings of one.
 
     For example:
 
@@ -48,19 +50,19 @@ def configs(
     from invae.config import named
 
     if name is not None:
-        answer(named.as_yaml(named.load(name)).rstrip())
+        print_result(named.as_yaml(named.load(name)).rstrip())
         return
     for key in named.available():
         if "@" in key:
-            continue  # told with the current one
+            continue  # listed with the current version
         config = named.load(key)
         current, *before = named.versions_of(key)
         also = f" (also {', '.join(f'@{version}' for version in before)})" if before else ""
-        answer(f"{f'{key}@{current}':<18} {config.description}{also}")
+        print_result(f"{f'{key}@{current}':<18} {config.description}{also}")
 
 
 def formats() -> None:
-    """List the formats that can be read.
+    """List the readable file formats.
 
     For example:
 
@@ -69,10 +71,10 @@ def formats() -> None:
     from invae.readers import all_readers
 
     for reader in all_readers():
-        answer(f"{reader.name:<10} {' '.join(reader.extensions):<22} {reader.description}")
+        print_result(f"{reader.name:<10} {' '.join(reader.extensions):<22} {reader.description}")
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands."""
+    """Add the commands."""
     for command in (info, configs, formats):
         app.command()(command)

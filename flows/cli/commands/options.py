@@ -1,4 +1,4 @@
-"""The options that several commands share, and what becomes of them."""
+"""Options that several commands share, and what they mean."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +17,18 @@ Inputs = Annotated[
     list[Path],
     typer.Argument(
         metavar="INPUT…",
-        help="A file or store; several are one series, in this order; a folder is the series of the "
-        "recordings in it, by name.",
+        help="File or store. Several inputs form one series in the given order; a folder is a series of "
+        "its recordings, sorted by name.",
         show_default=False,
     ),
 ]
 ConfigName = Annotated[
     str,
     typer.Option(
-        "--config", "-c", metavar="NAME|FILE", help="See `invae configs`; NAME@VERSION pins it."
+        "--config",
+        "-c",
+        metavar="NAME|FILE",
+        help="Configuration, see `invae configs`; NAME@VERSION pins a version.",
     ),
 ]
 RecordedConfig = Annotated[
@@ -34,7 +37,7 @@ RecordedConfig = Annotated[
         "--config",
         "-c",
         metavar="NAME|FILE",
-        help="Left out: the configuration that the recording was last run with.",
+        help="Default: the configuration of the last run of the recording.",
         show_default=False,
     ),
 ]
@@ -44,7 +47,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="DIR|URL",
-        help="Every recording gets a folder in it, or a prefix on an object store: s3://bucket/prefix.",
+        help="Output folder with one folder per recording; also an object store, s3://bucket/prefix.",
     ),
 ]
 Changes = Annotated[
@@ -52,18 +55,26 @@ Changes = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a setting, such as training.epochs=20; may be repeated.",
+        help="Change a setting, such as training.epochs=20; can be repeated.",
         show_default=False,
     ),
 ]
 Device = Annotated[
     DeviceName | None,
-    typer.Option("--device", help="Where models run; auto takes the GPU.", show_default=False),
+    typer.Option(
+        "--device",
+        help="Device of the models; auto uses the GPU if there is one.",
+        show_default=False,
+    ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, metavar="N", help="Blocks worked on at once.", show_default="cores"
+        "--workers",
+        min=1,
+        metavar="N",
+        help="Number of blocks processed in parallel.",
+        show_default="cores",
     ),
 ]
 Model = Annotated[
@@ -71,11 +82,11 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="DIR|URL",
-        help="A model trained elsewhere, taken as it is instead of training one.",
+        help="Use this trained model instead of training one.",
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="The answer as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[
     str | None,
     typer.Option("--name", help="Name of the recording.", show_default="from the files"),
@@ -89,23 +100,23 @@ def settings(
     device: DeviceName | None,
     workers: int | None,
 ) -> "ProcessConfig":
-    """The configuration that the options ask for."""
+    """The configuration after the changes of the options."""
     from invae.config import named
 
-    return named.load(name, changes=[*(changes or []), *where(device, workers)])
+    return named.load(name, changes=[*(changes or []), *compute_changes(device, workers)])
 
 
-def where(device: DeviceName | None, workers: int | None) -> list[str]:
-    """The options on where to run, as changes of the configuration."""
+def compute_changes(device: DeviceName | None, workers: int | None) -> list[str]:
+    """The options --device and --workers as changes of the configuration."""
     changes = [f"compute.device={device}"] if device else []
     return changes + ([f"compute.workers={workers}"] if workers else [])
 
 
 def recordings_in(inputs: Sequence[Path]) -> list[Path]:
-    """The inputs, with a folder that is no store replaced by the recordings in it.
+    """The inputs; a folder that is not a store is replaced by the recordings in it.
 
     Raises:
-        InputError: if there is none in a folder, or an input lies on an object store.
+        InputError: if a folder holds no recording, or an input is on an object store.
     """
     from invae.errors import InputError
     from invae.readers import all_readers, files_of
@@ -113,22 +124,22 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
     from invae.storage.location import ObjectPath, as_path
 
     extensions = {extension for reader in all_readers() for extension in reader.extensions}
-    found: list[Path] = []
+    recordings: list[Path] = []
     for path in inputs:
-        if isinstance(there := as_path(path), ObjectPath):
-            raise InputError(f"{there}: recordings are read from folders; copy it into one")
+        if isinstance(location := as_path(path), ObjectPath):
+            raise InputError(f"{location}: recordings are read from folders; copy it into one")
         if not path.is_dir() or (path / "zarr.json").exists() or (path / ".zgroup").exists():
-            found.append(path)
+            recordings.append(path)
             continue
-        inside = [
+        entries = [
             entry
             for entry in path.iterdir()
             if entry.suffix.lower() in extensions and not entry.name.startswith(".")
         ]
-        if not inside:
+        if not entries:
             raise InputError(
-                f"{path} holds no recording; known are {', '.join(sorted(extensions))}"
+                f"{path} holds no recording; known extensions are {', '.join(sorted(extensions))}"
             )
-        others = {other for entry in inside for other in files_of(entry)[1:]}
-        found += sorted((entry for entry in inside if entry not in others), key=natural)
-    return found
+        companions = {file for entry in entries for file in files_of(entry)[1:]}
+        recordings += sorted((entry for entry in entries if entry not in companions), key=natural)
+    return recordings

@@ -1,4 +1,4 @@
-"""`invae reprocess`: many recordings under one pinned configuration, beside what there is, and what changed."""
+"""`invae reprocess`: many recordings with one pinned configuration, and a comparison with the existing results."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import answer, complain, progress_console, verbose
+from flows.cli.terminal import print_error, print_result, progress_console, verbose
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,29 +20,31 @@ if TYPE_CHECKING:
     from invae.stages.versions import Plan
 
 WIDTH = 110
-"""Of the table, where the terminal does not say."""
+"""Columns of the table if the output is not a terminal."""
 DIGITS = 12
-"""Of a digest in the table."""
+"""Digits of a digest in the table."""
 
 Selection = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[RECORDING…]",
-        help="Names of recordings in --out, * and ? allowed. Left out: all that were last run with a "
-        "configuration of this name.",
+        help="Names of recordings in --out; * and ? are allowed. Default: all recordings whose last run "
+        "used a configuration of this name.",
         show_default=False,
     ),
 ]
 PinnedConfig = Annotated[
     str,
-    typer.Option("--config", "-c", metavar="NAME@VERSION|FILE", help="See `invae configs`."),
+    typer.Option(
+        "--config", "-c", metavar="NAME@VERSION|FILE", help="Configuration, see `invae configs`."
+    ),
 ]
 Since = Annotated[
     str | None,
     typer.Option(
         "--since",
         metavar="YYYY-MM[-DD]",
-        help="Taken on this day or later.",
+        help="Only recordings taken on or after this date.",
         show_default=False,
     ),
 ]
@@ -51,7 +53,7 @@ Until = Annotated[
     typer.Option(
         "--until",
         metavar="YYYY-MM[-DD]",
-        help="Taken before the end of this day or month.",
+        help="Only recordings taken up to the end of this day or month.",
         show_default=False,
     ),
 ]
@@ -59,7 +61,7 @@ Until = Annotated[
 
 @dataclass
 class Outcome:
-    """What became of one recording."""
+    """Outcome for one recording."""
 
     recording: str
     plan: "Plan | None" = None
@@ -69,13 +71,13 @@ class Outcome:
 
     @property
     def state(self) -> str:
-        """In words."""
+        """The outcome, or before the run the plan, in words."""
         if self.plan is None or self.error:
             return "failed"
-        return f"makes {', '.join(self.plan.made)}" if self.plan.made else "has not changed"
+        return f"runs {', '.join(self.plan.made)}" if self.plan.made else "unchanged"
 
     def to_json(self) -> dict[str, Any]:
-        """As a record."""
+        """The outcome as JSON values."""
         plan = self.plan
         return {
             "recording": self.recording,
@@ -100,15 +102,15 @@ def reprocess(
     device: options.Device = None,
     workers: options.Workers = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be made, and make nothing.")
+        bool, typer.Option("--dry-run", help="Show the plan without running it.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Have recordings that are in --out under another configuration, or under the code of today.
+    """Reprocess recordings in --out with another configuration or the current code.
 
-    Only what the change touches is computed. The new version goes beside the old one, into
-    versions/NAME@VERSION-…/RECORDING; what both have in common is on the disk once. Ends with a table of what changed,
-    and with code 0 if every recording was done.
+    Only affected stages are computed. The new version is written to versions/NAME@VERSION-…/RECORDING; unchanged stores
+    are shared with the old version. The command ends with a table of changes. The exit code is 0 if all recordings
+    succeeded.
 
     For example:
 
@@ -123,24 +125,24 @@ def reprocess(
     out = as_path(out)
     settings = options.settings(config, changes=changes, device=device, workers=workers)
     console = progress_console()
-    names = chosen(out, selection or [], settings, since=since, until=until, console=console)
-    outcomes = [planned(name, out, settings, model) for name in names]
+    names = select(out, selection or [], settings, since=since, until=until, console=console)
+    outcomes = [plan_recording(name, out, settings, model) for name in names]
     if not dry_run:
-        carry_out(outcomes, out, settings, model, console=console)
+        run_plans(outcomes, out, settings, model, console=console)
     if as_json:
-        answer(json.dumps([outcome.to_json() for outcome in outcomes], indent=1))
+        print_result(json.dumps([outcome.to_json() for outcome in outcomes], indent=1))
     else:
-        show(outcomes, dry_run=dry_run)
+        print_outcomes(outcomes, dry_run=dry_run)
     for outcome in outcomes:
         for note in outcome.plan.notes if outcome.plan else ():
             console.print(f"note: {note}", markup=False, soft_wrap=True)
         if outcome.error:
-            complain(outcome.error)
+            print_error(outcome.error)
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def chosen(
+def select(
     out: Path,
     patterns: Sequence[str],
     config: "ProcessConfig",
@@ -149,47 +151,47 @@ def chosen(
     until: str | None,
     console: "Console",
 ) -> list[str]:
-    """Names of the recordings that are meant.
+    """Names of the selected recordings.
 
     Raises:
-        InputError: if a pattern fits none, or nothing is left.
+        InputError: if a pattern matches nothing, or no recording is selected.
     """
     from invae.errors import InputError
     from invae.stages import versions
     from tasks.recording_folder import read_record
 
-    first, last = day(since, "--since", end=False), day(until, "--until", end=True)
+    start, end = date_of(since, "--since", end=False), date_of(until, "--until", end=True)
     names = versions.recordings_in(out)
-    found = versions.matching(names, patterns, out=out) if patterns else names
+    selected = versions.matching(names, patterns, out=out) if patterns else names
     if not patterns:
-        found = [
-            n for n in found if read_record(out / n).get("config", {}).get("name") == config.name
+        selected = [
+            n for n in names if read_record(out / n).get("config", {}).get("name") == config.name
         ]
-        if others := len(names) - len(found):
+        if others := len(names) - len(selected):
             console.print(
-                f"note: {others} recordings of other configurations are left alone; name them, or '*', to have them too",
+                f"note: {others} recordings of other configurations are not selected; give their names or '*'",
                 markup=False,
                 soft_wrap=True,
             )
-    if first or last:
-        dates = {name: versions.date_of(out / name) for name in found}
-        found = [
+    if start or end:
+        dates = {name: versions.date_of(out / name) for name in selected}
+        selected = [
             name
             for name, date in dates.items()
-            if (first is None or date >= first) and (last is None or date < last)
+            if (start is None or date >= start) and (end is None or date < end)
         ]
-    if not found:
+    if not selected:
         raise InputError(
             f"{out} holds no such recording; see `ls {out}`, or leave out --since and --until"
         )
-    return found
+    return selected
 
 
-def day(text: str | None, option: str, *, end: bool) -> datetime | None:
-    """The first moment of a day or month, or the one after its last.
+def date_of(text: str | None, option: str, *, end: bool) -> datetime | None:
+    """Start of a day, month or year, or with `end` the start of the next one.
 
     Raises:
-        InputError: if it is no date.
+        InputError: if the text is not a date.
     """
     from invae.errors import InputError
 
@@ -208,12 +210,12 @@ def day(text: str | None, option: str, *, end: bool) -> datetime | None:
         )
     except ValueError as error:
         raise InputError(
-            f"{option} {text!r} is no date; give YYYY, YYYY-MM or YYYY-MM-DD"
+            f"{option} {text!r} is not a date; give YYYY, YYYY-MM or YYYY-MM-DD"
         ) from error
 
 
-def planned(name: str, out: Path, config: "ProcessConfig", model: Path | None) -> Outcome:
-    """What one recording needs, or why it cannot be had."""
+def plan_recording(name: str, out: Path, config: "ProcessConfig", model: Path | None) -> Outcome:
+    """The plan of one recording, or the reason why it cannot be reprocessed."""
     from invae.errors import InvaeError
     from tasks.plans import plan_of
 
@@ -223,7 +225,7 @@ def planned(name: str, out: Path, config: "ProcessConfig", model: Path | None) -
         return Outcome(name, error=str(error))
 
 
-def carry_out(
+def run_plans(
     outcomes: Sequence[Outcome],
     out: Path,
     config: "ProcessConfig",
@@ -231,57 +233,59 @@ def carry_out(
     *,
     console: "Console",
 ) -> None:
-    """Make what is planned, and look what changed; what failed says so."""
+    """Run the plans, add errors to failed outcomes, and compare the others with the existing results."""
     from flows.cli.commands.execute import run_many
     from invae.stages.compare import digests, numbers
 
-    todo = [one for one in outcomes if one.plan is not None and not one.plan.is_done]
-    if todo:
-        names = [one.recording for one in todo]
+    pending = [each for each in outcomes if each.plan is not None and not each.plan.is_done]
+    if pending:
+        names = [each.recording for each in pending]
         failures = run_many(names, out, config, model=model, console=console, verbose=verbose())
-        for one in todo:
-            one.error = failures.get(one.recording, "")
-    for one in outcomes:
-        if one.plan is not None and not one.error and one.plan.folder != out / one.recording:
-            before = out / one.recording
-            one.numbers = numbers(before, one.plan.folder)
-            one.digests = list(digests(before, one.plan.folder))
+        for each in pending:
+            each.error = failures.get(each.recording, "")
+    for each in outcomes:
+        existing = out / each.recording
+        if each.plan is not None and not each.error and each.plan.folder != existing:
+            each.numbers = numbers(existing, each.plan.folder)
+            each.digests = list(digests(existing, each.plan.folder))
 
 
-def show(outcomes: Sequence[Outcome], *, dry_run: bool) -> None:
-    """A line for each recording; below it, in a table, the numbers and digests that are others than before."""
+def print_outcomes(outcomes: Sequence[Outcome], *, dry_run: bool) -> None:
+    """Print a line for each recording, with a table of the numbers and digests that changed."""
     from rich.console import Console
 
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=WIDTH)
-    for one in outcomes:
-        words = one.state if dry_run or one.error else one.state.replace("makes", "made")
-        place = f" ({one.plan.folder})" if one.plan else ""
-        console.print(f"{one.recording}: {words}{place}", markup=False, soft_wrap=True)
-        if changed := [change for change in (*one.numbers, *one.digests) if change.differs]:
-            console.print(_table(changed))
-        same = [change.what for change in one.digests if not change.differs]
-        if same:
-            console.print(f"identical: {', '.join(same)}", markup=False, soft_wrap=True)
+    for each in outcomes:
+        state = each.state if dry_run or each.error else each.state.replace("runs", "made")
+        folder = f" ({each.plan.folder})" if each.plan else ""
+        console.print(f"{each.recording}: {state}{folder}", markup=False, soft_wrap=True)
+        if changes := [change for change in (*each.numbers, *each.digests) if change.differs]:
+            console.print(_table(changes))
+        identical = [change.what for change in each.digests if not change.differs]
+        if identical:
+            console.print(f"identical: {', '.join(identical)}", markup=False, soft_wrap=True)
 
 
-def _table(changed: Sequence["Change"]) -> Any:
+def _table(changes: Sequence["Change"]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("what", "before", "now")
-    for change in changed:
+    table = Table("quantity", "before", "now")
+    for change in changes:
         units = f" [{change.units}]" if change.units not in ("", "1") else ""
-        table.add_row(escape(change.what + units), _told(change.before), _told(change.now))
+        table.add_row(
+            escape(change.what + units), _formatted(change.before), _formatted(change.now)
+        )
     return table
 
 
-def _told(value: float | str | None) -> str:
+def _formatted(value: float | str | None) -> str:
     if value is None:
         return "–"
     return f"{value[:DIGITS]}…" if isinstance(value, str) else f"{value:.6g}"
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command()(reprocess)

@@ -1,4 +1,4 @@
-"""`invae reproduce`: make a result again from its receipt, and say whether it is the same."""
+"""`invae reproduce`: run a result again from its receipts and compare the values."""
 
 import json
 import tempfile
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import answer, progress_console, verbose
+from flows.cli.terminal import print_result, progress_console, verbose
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from invae.storage.provenance import Receipt, Source
 
 DIFFERS = 1
-"""Exit code when the values are not the same."""
+"""Exit code if values differ."""
 
 
 Result = Annotated[
     Path,
-    typer.Argument(metavar="RESULT", help="The folder of a recording, or a store in it; or a URL."),
+    typer.Argument(metavar="RESULT", help="Folder of a recording, or a store in it; can be a URL."),
 ]
 Sources = Annotated[
     list[Path] | None,
     typer.Option(
         "--source",
         metavar="FILE",
-        help="Where the recording's files are now; may be repeated.",
-        show_default="where they were",
+        help="Present path of a file of the recording; can be repeated.",
+        show_default="the recorded paths",
     ),
 ]
-Kept = Annotated[
+KeepIn = Annotated[
     Path | None,
     typer.Option(
         "--out",
         "-o",
         metavar="DIR|URL",
-        help="Keep what is made in this folder.",
+        help="Keep the reproduced stores in this folder.",
         show_default="",
     ),
 ]
@@ -52,14 +52,14 @@ Kept = Annotated[
 def reproduce(
     result: Result,
     sources: Sources = None,
-    out: Kept = None,
+    out: KeepIn = None,
     device: options.Device = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Make a result again from its receipts alone, and compare every array and weight.
+    """Run a result again from its receipts alone and compare all arrays and weights.
 
-    Ends with code 0 if all values are identical, and 1 with a table of what is not. Where the code or a library is not
-    what it was, it says so, and compares all the same.
+    The exit code is 0 if all values are identical; otherwise it is 1 and a table shows the differences. A note tells
+    if the code or a library has changed since.
 
     For example:
 
@@ -80,54 +80,55 @@ def reproduce(
     model = folder / stages_output("train") if is_from_elsewhere(receipts) else None
     for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    with _place(out and as_path(out)) as place:
+    with _target(out and as_path(out)) as target:
         settings, name = settings_of(receipts, device), folder.name
-        run_all(paths, place, settings, name=name, model=model, console=console, verbose=verbose())
-        again = place / folder.name
-        digests = {name: (digest_of(folder / name), digest_of(again / name)) for name in outputs}
-        others = [name for name, (then, now) in digests.items() if then != now]
-        found = differences(folder, again, outputs=others)
+        run_all(paths, target, settings, name=name, model=model, console=console, verbose=verbose())
+        repeated = target / folder.name
+        digests = {name: (digest_of(folder / name), digest_of(repeated / name)) for name in outputs}
+        changed = [name for name, (then, now) in digests.items() if then != now]
+        different = differences(folder, repeated, outputs=changed)
     if as_json:
-        told = {"folder": str(folder), "digests": digests, "notes": notes}
-        answer(json.dumps({**told, "differences": [asdict(one) for one in found]}, indent=1))
+        values = {"folder": str(folder), "digests": digests, "notes": notes}
+        rows = [asdict(difference) for difference in different]
+        print_result(json.dumps({**values, "differences": rows}, indent=1))
     else:
-        _tell(folder, digests, found, console)
-    if others:
+        _print_comparison(folder, digests, different, console)
+    if changed:
         raise typer.Exit(DIFFERS)
 
 
-def _tell(
+def _print_comparison(
     folder: Path,
     digests: Mapping[str, tuple[str, str]],
-    found: Sequence["Difference"],
+    different: Sequence["Difference"],
     console: "Console",
 ) -> None:
-    if found:
-        show(found, console)
-        answer(f"{folder}: not the same; {len(found)} of its arrays and files differ")
+    if different:
+        print_differences(different, console)
+        print_result(f"{folder}: {len(different)} arrays and files differ")
     else:
-        answer(f"{folder}: identical ({', '.join(digests)})")
+        print_result(f"{folder}: identical ({', '.join(digests)})")
     for name, (then, now) in digests.items():
-        answer(f"  {name:<17} {then}" + ("" if then == now else f" → {now}"))
+        print_result(f"  {name:<17} {then}" + ("" if then == now else f" → {now}"))
 
 
 def stages_output(stage: str) -> str:
-    """Name of what a stage makes."""
+    """Name of the output of a stage."""
     from invae.stages import stages
 
     return stages.STAGES[stage].output
 
 
 def is_from_elsewhere(receipts: Mapping[str, "Receipt"]) -> bool:
-    """Whether the model was not trained on this recording alone; then it is taken as it is."""
+    """Whether the model was not trained on this recording alone; then it is not trained again."""
     return receipts["train"].inputs.get("describe") != receipts["describe"].key
 
 
 def recording_of(result: Path) -> Path:
-    """The folder of the recording that a store, or the folder itself, belongs to.
+    """The folder of a recording, from itself or from a store in it.
 
     Raises:
-        StoreError: if there is no finished result.
+        StoreError: if the recording has no finished result.
     """
     from invae.errors import StoreError
     from invae.stages import stages
@@ -142,16 +143,16 @@ def recording_of(result: Path) -> Path:
 
 
 def receipts_of(folder: Path) -> dict[str, "Receipt"]:
-    """The receipts of the stages whose values can be compared, by stage; a report is made of pictures.
+    """Receipts of all stages but `report`, whose figures are not compared.
 
     Raises:
-        StoreError: if a stage is missing.
+        StoreError: if the output of a stage is missing.
     """
     from invae.errors import StoreError
     from invae.stages import stages
     from invae.storage import store
 
-    found: dict[str, Receipt] = {}
+    receipts: dict[str, Receipt] = {}
     for name, stage in stages.STAGES.items():
         if name == "report":
             continue
@@ -160,14 +161,14 @@ def receipts_of(folder: Path) -> dict[str, "Receipt"]:
             raise StoreError(
                 f"{folder / stage.output} is missing or unfinished; run `invae {name}`"
             )
-        found[name] = receipt
-    return found
+        receipts[name] = receipt
+    return receipts
 
 
 def settings_of(
     receipts: Mapping[str, "Receipt"], device: options.DeviceName | None
 ) -> "ProcessConfig":
-    """The configuration under which all stages were made: of every stage, the sections that it depends on."""
+    """The configuration of the result: for every stage, the sections that it depends on."""
     from invae.config import ProcessConfig, named
     from invae.stages import stages
 
@@ -175,68 +176,68 @@ def settings_of(
     for name, receipt in receipts.items():
         values |= {key: receipt.config[key] for key in stages.STAGES[name].sections}
     settings = named.checked(ProcessConfig, values, prefix="config")
-    return named.amended(settings, options.where(device, None))
+    return named.amended(settings, options.compute_changes(device, None))
 
 
 def changes_since(receipts: Mapping[str, "Receipt"]) -> list[str]:
-    """What was different when the stages were made: this package's code, and libraries under it."""
+    """Notes on code and libraries that have changed since the result was made."""
     from invae.stages import stages
     from invae.storage import provenance
 
     now = provenance.versions()
     then = receipts["analyse"].versions
     notes = [
-        f"{library} was {then[library]}, here it is {now.get(library, 'not installed')}"
+        f"{library} was {then[library]}, now {now.get(library, 'not installed')}"
         for library in then
         if then[library] != now.get(library)
     ]
-    other = [
+    changed = [
         name
         for name, receipt in receipts.items()
         if receipt.code != stages.code_of_receipt(receipt)
     ]
     if is_from_elsewhere(receipts):
         notes.append(
-            f"the model {receipts['train'].recording} was trained on other recordings and is taken as it is"
+            f"the model {receipts['train'].recording} was trained on other recordings and is not trained again"
         )
-        other = [name for name in other if name != "train"]
-    return notes + ([f"the code of {', '.join(other)} has changed since"] if other else [])
+        changed = [name for name in changed if name != "train"]
+    return notes + ([f"the code of {', '.join(changed)} has changed since"] if changed else [])
 
 
-def show(found: Sequence["Difference"], console: "Console") -> None:
-    """A table of what is not the same."""
+def print_differences(different: Sequence["Difference"], console: "Console") -> None:
+    """Print a table of the differences."""
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("where", "what", "largest difference")
-    for one in found:
-        largest = f"{one.largest:.3g}" if one.largest == one.largest else ""
-        table.add_row(escape(one.name), escape(one.what), largest)
+    table = Table("array or file", "difference", "largest")
+    for each in different:
+        largest = f"{each.largest:.3g}" if each.largest == each.largest else ""
+        table.add_row(escape(each.name), escape(each.what), largest)
     console.print(table)
 
 
-def _sources(folder: Path, receipts: Mapping[str, "Receipt"], given: Sequence[Path]) -> list[Path]:
-    """The recording's files, in the order in which they were taken in.
+def _sources(folder: Path, receipts: Mapping[str, "Receipt"], paths: Sequence[Path]) -> list[Path]:
+    """Files of the recording in the order of ingest.
 
     Raises:
-        InputError: if one is missing, or is not what it was.
+        InputError: if a file is missing or its content has changed.
     """
     from invae.errors import InputError
     from invae.stages import stages
     from tasks.recording_folder import read_record
 
-    paths = list(given) or [Path(path) for path in read_record(folder).get("paths", [])]
-    wanted: Sequence[Source] = receipts["ingest"].sources
-    if len(paths) != len(wanted):
+    paths = list(paths) or [Path(path) for path in read_record(folder).get("paths", [])]
+    recorded: Sequence[Source] = receipts["ingest"].sources
+    if len(paths) != len(recorded):
         raise InputError(
-            f"{folder} was made from {len(wanted)} files ({', '.join(s.name for s in wanted)}), "
+            f"{folder} was made from {len(recorded)} files ({', '.join(s.name for s in recorded)}), "
             f"{len(paths)} are known; give each with --source"
         )
-    for path, source, then in zip(paths, stages.sources_of(paths), wanted, strict=True):
+    for path, source, then in zip(paths, stages.sources_of(paths), recorded, strict=True):
         if source.sha256 != then.sha256:
             raise InputError(
                 f"{path} is not the file that {folder} was made from (sha256 {source.sha256[:12]}…, "
-                f"then {then.sha256[:12]}…); give the right one with --source"
+                f"recorded {then.sha256[:12]}…); give the original with --source"
             )
     return paths
 
@@ -248,8 +249,8 @@ def _outputs(receipts: Mapping[str, "Receipt"]) -> list[str]:
 
 
 @contextmanager
-def _place(out: Path | None) -> Iterator[Path]:
-    """Where to make it again: for good if asked for, else for the comparison only."""
+def _target(out: Path | None) -> Iterator[Path]:
+    """The folder to reproduce into; a temporary one if none is given."""
     if out is not None:
         yield out
         return
@@ -258,5 +259,5 @@ def _place(out: Path | None) -> Iterator[Path]:
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command()(reproduce)

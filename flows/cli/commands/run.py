@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import answer, progress_console, verbose
+from flows.cli.terminal import print_result, progress_console, verbose
 from tasks.devices import is_follower
 
 
@@ -20,9 +20,9 @@ def run(
     workers: options.Workers = None,
     model: options.Model = None,
 ) -> None:
-    """Take a recording, or a series of files, from the instrument to the report.
+    """Process a recording, or a series of files, from the instrument's files to the report.
 
-    What has been made from the same files, settings and code is not made again; a run that was killed goes on.
+    A stage with the same files, settings and code is not run again; an interrupted run continues.
 
     For example:
 
@@ -32,15 +32,15 @@ def run(
 
       invae run scan.ibw --model models/walls
     """
-    from flows.cli.commands.execute import run_all, say_if_settings_differ
+    from flows.cli.commands.execute import note_changed_settings, run_all
 
     settings = options.settings(config, changes=changes, device=device, workers=workers)
     console = progress_console()
     paths = options.recordings_in(inputs)
     if not changes:
-        say_if_settings_differ(paths, out, settings, name=name, console=console)
-    made = run_all(paths, out, settings, name=name, model=model, console=console, verbose=verbose())
-    answer(made)
+        note_changed_settings(paths, out, settings, name=name, console=console)
+    page = run_all(paths, out, settings, name=name, model=model, console=console, verbose=verbose())
+    print_result(page)
 
 
 def ingest(
@@ -51,7 +51,7 @@ def ingest(
     name: options.Name = None,
     workers: options.Workers = None,
 ) -> None:
-    """First stage: the instrument's files to recording.zarr.
+    """Stage 1: read the instrument's files into recording.zarr.
 
     For example:
 
@@ -63,7 +63,7 @@ def ingest(
     settings = options.settings(config, changes=changes, device=None, workers=workers)
     paths = options.recordings_in(inputs)
     folder = folder_of(paths, out, name)
-    answer(run_ingest(paths, folder, settings, console=progress_console()))
+    print_result(run_ingest(paths, folder, settings, console=progress_console()))
 
 
 def describe(
@@ -73,13 +73,13 @@ def describe(
     changes: options.Changes = None,
     workers: options.Workers = None,
 ) -> None:
-    """Second stage: recording.zarr to descriptors.zarr: drift, walls, masks, patches.
+    """Stage 2: measure drift, walls, masks and patches of recording.zarr into descriptors.zarr.
 
     For example:
 
       invae describe --out results --set describe.patches.window=48
     """
-    _later("describe", out, name, config, changes, workers=workers)
+    _run_stage("describe", out, name, config, changes, workers=workers)
 
 
 def train(
@@ -87,7 +87,7 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="[RECORDING…]",
-            help="Folders of described recordings that one model is trained on, * and ? allowed.",
+            help="Folders of described recordings for one common model; * and ? are allowed.",
             show_default=False,
         ),
     ] = None,
@@ -96,7 +96,7 @@ def train(
         typer.Option(
             "--model",
             metavar="DIR|URL",
-            help="Where a model of RECORDING… goes.",
+            help="Folder of the common model.",
             show_default=False,
         ),
     ] = None,
@@ -106,7 +106,7 @@ def train(
     changes: options.Changes = None,
     device: options.Device = None,
 ) -> None:
-    """Third stage: descriptors.zarr to model/; or one model of many recordings, for `--model` of other commands.
+    """Stage 3: train model/ on descriptors.zarr, or one model on several recordings for --model of other commands.
 
     For example:
 
@@ -117,20 +117,18 @@ def train(
       torchrun --nproc-per-node 2 --no-python invae train --out results
     """
     if not recordings and model is None:
-        _later("train", out, name, config, changes, device=device)
+        _run_stage("train", out, name, config, changes, device=device)
         return
     if not recordings or model is None:
-        raise typer.BadParameter(
-            "RECORDING… and --model DIR belong together: from what, and where to"
-        )
+        raise typer.BadParameter("give both RECORDING… and --model DIR, or neither")
     from flows.cli.commands import execute
     from invae.storage.location import as_path
 
     folders, model = execute.described_in(recordings), as_path(model)
     settings = execute.settings_for(
-        folders[0], config, [*(changes or []), *options.where(device, None)]
+        folders[0], config, [*(changes or []), *options.compute_changes(device, None)]
     )
-    answer(execute.run_together(folders, model, settings, console=progress_console()))
+    print_result(execute.run_together(folders, model, settings, console=progress_console()))
 
 
 def embed(
@@ -141,7 +139,7 @@ def embed(
     device: options.Device = None,
     model: options.Model = None,
 ) -> None:
-    """Fourth stage: descriptors.zarr and model/ to embedding.zarr, the latents of every site.
+    """Stage 4: infer the latents of every site with model/ into embedding.zarr.
 
     For example:
 
@@ -152,8 +150,8 @@ def embed(
     if model is not None:
         from flows.cli.commands import execute
 
-        execute.adopt_model(model, execute.recording_in(out, name), console=progress_console())
-    _later("embed", out, name, config, changes, device=device)
+        execute.use_model(model, execute.recording_in(out, name), console=progress_console())
+    _run_stage("embed", out, name, config, changes, device=device)
 
 
 def analyse(
@@ -164,13 +162,13 @@ def analyse(
     device: options.Device = None,
     workers: options.Workers = None,
 ) -> None:
-    """Fifth stage: all stores to result.zarr: classes, manifold, maps, switching.
+    """Stage 5: analyse all stores into result.zarr: classes, manifold, maps, switching.
 
     For example:
 
       invae analyse --out results --set analyse.max_clusters=4
     """
-    _later("analyse", out, name, config, changes, device=device, workers=workers)
+    _run_stage("analyse", out, name, config, changes, device=device, workers=workers)
 
 
 def report(
@@ -179,16 +177,16 @@ def report(
     config: options.RecordedConfig = None,
     changes: options.Changes = None,
 ) -> None:
-    """Last stage: result.zarr to report/index.html.
+    """Stage 6: write report/index.html from result.zarr.
 
     For example:
 
       invae report --out results --set report.dpi=200
     """
-    _later("report", out, name, config, changes)
+    _run_stage("report", out, name, config, changes)
 
 
-def _later(
+def _run_stage(
     stage: str,
     out: Path,
     name: str | None,
@@ -198,20 +196,20 @@ def _later(
     device: options.DeviceName | None = None,
     workers: int | None = None,
 ) -> None:
-    """One stage on the stores of a recording, with the configuration given or recorded."""
+    """Run one stage on the stores of a recording, with the given or the recorded configuration."""
     from flows.cli.commands import execute
 
     folder = execute.recording_in(out, name)
     settings = execute.settings_for(
-        folder, config, [*(changes or []), *options.where(device, workers)]
+        folder, config, [*(changes or []), *options.compute_changes(device, workers)]
     )
-    made = execute.run_stage(stage, folder, settings, console=progress_console())
+    output = execute.run_stage(stage, folder, settings, console=progress_console())
     if not is_follower():
-        answer(made)
+        print_result(output)
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands."""
+    """Add the commands."""
     app.command()(run)
     for stage in (ingest, describe, train, embed, analyse, report):
         app.command(rich_help_panel="Single stages")(stage)

@@ -1,18 +1,18 @@
-"""`invae samples`: public recordings to try things on."""
+"""`invae samples`: public recordings for first trials."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.terminal import answer
+from flows.cli.terminal import print_result
 
 samples = typer.Typer(no_args_is_help=True, help="List and fetch public sample recordings.")
 
 
 @samples.command("list")
 def list_samples() -> None:
-    """List the recordings that can be fetched.
+    """List the available recordings.
 
     For example:
 
@@ -21,21 +21,26 @@ def list_samples() -> None:
     from invae.samples import SAMPLES
 
     for sample in SAMPLES.values():
-        answer(f"{sample.name:<26} {sample.n_bytes / 1e6:6.1f} MB  {sample.description}")
+        print_result(f"{sample.name:<26} {sample.n_bytes / 1e6:6.1f} MB  {sample.description}")
 
 
 @samples.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="See `invae samples list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a sample, see `invae samples list`.")
+    ],
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", show_default="the cache", help="Where to.")
+        Path | None,
+        typer.Option("--to", metavar="DIR", show_default="the cache", help="Target folder."),
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FOLDER", help="Take it from this folder, without network."),
+        typer.Option(
+            "--from", metavar="FOLDER", help="Copy from this folder instead of the network."
+        ),
     ] = None,
 ) -> None:
-    """Fetch a recording, check its SHA-256, and say where it is.
+    """Fetch a recording, check its SHA-256 and print its path.
 
     For example:
 
@@ -45,9 +50,9 @@ def fetch(
     """
     from invae.samples import fetch as get
 
-    answer(get(name, to=to, source=source))
+    print_result(get(name, to=to, source=source))
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.add_typer(samples, name="samples")

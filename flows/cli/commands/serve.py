@@ -1,4 +1,4 @@
-"""`invae serve`: server, runner and schedules on one machine, beside an instrument."""
+"""`invae serve`: Prefect server, runner and schedules on one machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,22 +15,24 @@ def serve(
     watch: Annotated[
         Path | None,
         typer.Option(
-            "--watch", metavar="DIR", help="Where recordings arrive.", show_default="nowhere"
+            "--watch", metavar="DIR", help="Folder in which recordings arrive.", show_default="none"
         ),
     ] = None,
     config: options.ConfigName = options.DEFAULT_CONFIG,
     out: options.Out = Path("results"),
     settings: daemon.Settings = None,
     at_once: daemon.AtOnce = 2,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the UI; 0: a free one.")] = PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the UI; 0 for a free one.")
+    ] = PORT,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; others than the loopback need a login.")
+        str, typer.Option(help="Listening address; any but the loopback needs a login.")
     ] = LOOPBACK,
 ) -> None:
-    """Run the Prefect server, its UI, schedules and runs on this machine until ctrl-C, which ends all of it.
+    """Run the Prefect server with UI, schedules and runs on this machine until ctrl-C, which stops everything.
 
-    Every named configuration becomes a deployment `process/NAME`; with --watch, `watch/watch` scans the folder by a
-    schedule, and new recordings are seen at once besides.
+    Every named configuration becomes a deployment `process/NAME`. With --watch, the deployment `watch/watch` scans the
+    folder on a schedule; new recordings are also detected immediately.
 
     For example:
 
@@ -40,12 +42,12 @@ def serve(
     """
     from invae.config import named
 
-    watched = daemon.watched(watch, out, config, settings) if watch else None
+    watched = daemon.watch_config(watch, out, config, settings) if watch else None
     names = [watched.config if watched else config, *named.available()]
     plan = daemon.Plan(watched, out, names, at_once, port=port, host=host, scheduled=True)
-    daemon.stay(plan, alone=False)
+    daemon.run_until_stopped(plan, only_watch=False)
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command(rich_help_panel="Operations")(serve)

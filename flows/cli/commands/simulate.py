@@ -1,4 +1,4 @@
-"""`invae simulate`: data with known answers."""
+"""`invae simulate`: simulated recordings with known ground truth."""
 
 import time
 from functools import partial
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import answer, progress_console
+from flows.cli.terminal import print_result, progress_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 Out = Annotated[
     Path,
     typer.Option(
-        "--out", "-o", metavar="STORE|URL", help="The store to make; a folder, or s3://bucket/name."
+        "--out", "-o", metavar="STORE|URL", help="Store to write; a folder or s3://bucket/name."
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 
 simulations = typer.Typer(
-    no_args_is_help=True, help="Make a recording with known answers, stored beside the data."
+    no_args_is_help=True, help="Simulate a recording; the ground truth is stored with the data."
 )
 
 
 @simulations.callback()
 def simulate() -> None:
-    """Make a recording with known answers, stored beside the data."""
+    """Simulate a recording; the ground truth is stored with the data."""
 
 
 @simulations.command()
@@ -42,7 +42,7 @@ def domains(
     seed: Seed = 0,
     changes: options.Changes = None,
 ) -> None:
-    """A PFM series of switching ferroelectric domains: walls, drift, pins and what the field does are known.
+    """PFM series of switching ferroelectric domains, with known walls, drift, pinning sites and field.
 
     For example:
 
@@ -53,12 +53,12 @@ def domains(
 
     values = named.changed({}, changes or [])
     config = named.checked(DomainsConfig, values, prefix="domains")
-    answer(simulate_domains(out, config, seed=seed, console=progress_console()))
+    print_result(simulate_domains(out, config, seed=seed, console=progress_console()))
 
 
 @simulations.command()
 def cards(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
-    """The four suits of cards, sheared, turned and shifted: suit, angle, shear and shift are known.
+    """Card suits, sheared, rotated and shifted, with known suit, angle, shear and shift.
 
     For example:
 
@@ -69,12 +69,12 @@ def cards(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
     from invae.config.synthetic import CardsConfig
     from invae.synthetic import cards as scene
 
-    _answer_scene("cards", CardsConfig, scene, out, seed=seed, changes=changes)
+    _simulate_scene("cards", CardsConfig, scene, out, seed=seed, changes=changes)
 
 
 @simulations.command()
 def shifts(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
-    """Spectra of one peak each: its position and width are known.
+    """Spectra with one peak of known position and width.
 
     For example:
 
@@ -85,7 +85,7 @@ def shifts(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
     from invae.config.synthetic import ShiftsConfig
     from invae.synthetic import shifts as scene
 
-    _answer_scene("shifts", ShiftsConfig, scene, out, seed=seed, changes=changes)
+    _simulate_scene("shifts", ShiftsConfig, scene, out, seed=seed, changes=changes)
 
 
 @simulations.command()
@@ -93,16 +93,20 @@ def digits(
     out: Out,
     images: Annotated[
         Path,
-        typer.Option("--from", metavar="FILE", help="MNIST's …-images-idx3-ubyte, .gz or not."),
+        typer.Option(
+            "--from", metavar="FILE", help="MNIST file …-images-idx3-ubyte, optionally .gz."
+        ),
     ],
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="FILE", help="The …-labels-idx1-ubyte beside it."),
+        typer.Option(
+            "--labels", metavar="FILE", help="MNIST file …-labels-idx1-ubyte of the same images."
+        ),
     ] = None,
     seed: Seed = 0,
     changes: options.Changes = None,
 ) -> None:
-    """Digits of an MNIST file, turned and shifted: angle and shift are known, and the digit with --labels.
+    """MNIST digits, rotated and shifted, with known angle and shift, and with --labels the digit.
 
     For example:
 
@@ -121,19 +125,19 @@ def digits(
     out, files = as_path(out), {"images": images, "labels": labels}
     key = make_receipt(out, config=settings, seed=seed, **files).key
     write = partial(make, out, config=settings, seed=seed, **files)
-    answer(_simulated(out, key, write, console=progress_console()))
+    print_result(_write_if_needed(out, key, write, console=progress_console()))
 
 
 @simulations.command()
 def graphene(
     out: Out,
     movie: Annotated[
-        bool, typer.Option("--movie", help="HAADF frames under the beam instead of a 4D-STEM scan.")
+        bool, typer.Option("--movie", help="Simulate a HAADF movie instead of a 4D-STEM scan.")
     ] = False,
     seed: Seed = 0,
     changes: options.Changes = None,
 ) -> None:
-    """Graphene, perfect, with a vacancy or with silicon: a 4D-STEM scan, or a HAADF movie; every atom is known.
+    """4D-STEM scan or HAADF movie of graphene with a vacancy or a silicon atom; all atoms are known.
 
     For example:
 
@@ -148,16 +152,16 @@ def graphene(
     from invae.synthetic import graphene_movie
 
     if movie:
-        _answer_scene(
+        _simulate_scene(
             "graphene", GrapheneMovieConfig, graphene_movie, out, seed=seed, changes=changes
         )
     else:
-        _answer_scene("graphene", GrapheneConfig, scan, out, seed=seed, changes=changes)
+        _simulate_scene("graphene", GrapheneConfig, scan, out, seed=seed, changes=changes)
 
 
 @simulations.command()
 def atoms(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
-    """HAADF frames of a lattice with vacancies, foreign atoms and disorder: every atom is known.
+    """HAADF frames of a lattice with vacancies, dopants and disorder; all atoms are known.
 
     For example:
 
@@ -168,12 +172,12 @@ def atoms(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
     from invae.config.scenes import AtomFramesConfig
     from invae.synthetic import atoms as scene
 
-    _answer_scene("atoms", AtomFramesConfig, scene, out, seed=seed, changes=changes)
+    _simulate_scene("atoms", AtomFramesConfig, scene, out, seed=seed, changes=changes)
 
 
 @simulations.command()
 def lattice(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
-    """HAADF frames of a perovskite with a ferroelectric wall: how far every atom is displaced is known.
+    """HAADF frames of a perovskite with a ferroelectric domain wall; all displacements are known.
 
     For example:
 
@@ -182,14 +186,14 @@ def lattice(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
     from invae.config.scenes import LatticeConfig
     from invae.synthetic import lattice as scene
 
-    _answer_scene("lattice", LatticeConfig, scene, out, seed=seed, changes=changes)
+    _simulate_scene("lattice", LatticeConfig, scene, out, seed=seed, changes=changes)
 
 
 def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: "Console") -> Path:
-    """The store of a simulated series; it is kept if it is there already.
+    """Simulate a PFM series; an up-to-date store is kept.
 
     Raises:
-        StoreError: if something else is in its place.
+        StoreError: if the target exists and was not made by invae.
     """
     from invae.storage.location import as_path
     from invae.synthetic.domains import make_receipt
@@ -198,22 +202,22 @@ def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: 
     out = as_path(out)
     key = make_receipt(out, config=config, seed=seed).key
     write = partial(make, out, config=config, seed=seed)
-    return _simulated(out, key, write, console=console)
+    return _write_if_needed(out, key, write, console=console)
 
 
 class _Scene(Protocol):
-    """A room of `invae.synthetic` that makes one set from settings of one kind."""
+    """A module of `invae.synthetic` that simulates one kind of data."""
 
     def simulate(self, target: Path, *, config: Any, seed: int, progress: "Progress" = ...) -> None:
-        """Write the set."""
+        """Write the store."""
         ...
 
     def make_receipt(self, target: Path, *, config: Any, seed: int) -> "Receipt":
-        """What the set will be made from."""
+        """The receipt of the store."""
         ...
 
 
-def _answer_scene(
+def _simulate_scene(
     name: str,
     schema: type["Config"],
     scene: _Scene,
@@ -222,7 +226,7 @@ def _answer_scene(
     seed: int,
     changes: list[str] | None,
 ) -> None:
-    """Make a set from changed settings, and say where it is."""
+    """Simulate with changed settings and print the path of the store."""
     from invae.config import named
     from invae.storage.location import as_path
 
@@ -230,21 +234,21 @@ def _answer_scene(
     settings = named.checked(schema, named.changed({}, changes or []), prefix=name)
     key = scene.make_receipt(out, config=settings, seed=seed).key
     write = partial(scene.simulate, out, config=settings, seed=seed)
-    answer(_simulated(out, key, write, console=progress_console()))
+    print_result(_write_if_needed(out, key, write, console=progress_console()))
 
 
 class _Write(Protocol):
-    """Makes a store."""
+    """Writes a store."""
 
     def __call__(self, *, progress: "Progress") -> None: ...
 
 
-def _simulated(out: Path, key: str, write: _Write, *, console: "Console") -> Path:
-    """The store made under a key, with a bar that says how far it is."""
+def _write_if_needed(out: Path, key: str, write: _Write, *, console: "Console") -> Path:
+    """Write a store and show progress, unless it already has this key."""
     from flows.cli.commands.execute import is_up_to_date
-    from flows.cli.console import shown
+    from flows.cli.console import progress_display
 
-    with shown(console) as listener:
+    with progress_display(console) as listener:
         if is_up_to_date(out, key):
             listener.end("simulate", None)
             return out
@@ -256,5 +260,5 @@ def _simulated(out: Path, key: str, write: _Write, *, console: "Console") -> Pat
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the commands."""
     app.add_typer(simulations, name="simulate")

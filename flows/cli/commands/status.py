@@ -1,4 +1,4 @@
-"""`invae status`: what runs, what waits, what failed and why, what is set aside, and what was finished last."""
+"""`invae status`: states of all recordings, with reasons, and the last finished one of every instrument."""
 
 import json
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import answer
+from flows.cli.terminal import print_result
 
 if TYPE_CHECKING:
-    from flows.service.status import Overview, Standing
+    from flows.service.status import Overview, RecordingStatus
 
 MOST_LINES = 20
-"""Recordings listed of one state; --json has all."""
+"""Recordings listed per state; --json lists all."""
 
 
 def status(
     out: options.Out = Path("results"),
     as_json: Annotated[
-        bool, typer.Option("--json", help="Answer in JSON, with everything.")
+        bool, typer.Option("--json", help="Print JSON with all recordings.")
     ] = False,
 ) -> None:
-    """Show what runs, waits, failed or is set aside, and why, and what was finished last of every instrument.
+    """Show which recordings run, wait, failed or are set aside, and the last finished one of every instrument.
 
-    Works with and without a Prefect server; says which.
+    Works with and without a Prefect server; the second line tells which.
 
     For example:
 
@@ -39,41 +39,41 @@ def status(
     from flows.service.status import overview
     from invae.storage.location import as_path
 
-    found = overview(as_path(out))
+    states = overview(as_path(out))
     if as_json:
-        answer(json.dumps(found.to_json(), indent=1))
+        print_result(json.dumps(states.to_json(), indent=1))
         return
-    for line in lines_of(found):
-        answer(line)
+    for line in lines_of(states):
+        print_result(line)
 
 
-def lines_of(found: "Overview") -> Iterator[str]:
-    """The overview in lines."""
+def lines_of(states: "Overview") -> Iterator[str]:
+    """The overview in lines of text."""
     from flows.service.status import ORDER
 
-    yield f"{found.out}: {len(found.recordings)} recordings"
-    yield f"server: {found.server}" if found.asked_server else f"without a server: {found.server}"
+    yield f"{states.out}: {len(states.recordings)} recordings"
+    yield f"server: {states.server}" if states.asked_server else f"no server: {states.server}"
     for state in ORDER:
-        here = found.of(state)
-        if not here:
+        recordings = states.of(state)
+        if not recordings:
             continue
-        yield f"{state}: {len(here)}"
+        yield f"{state}: {len(recordings)}"
         if state == "done":
             continue
-        yield from map(_line, here[:MOST_LINES])
-        if len(here) > MOST_LINES:
-            yield f"  … and {len(here) - MOST_LINES} more; --json has all"
-    if found.instruments:
+        yield from map(_line, recordings[:MOST_LINES])
+        if len(recordings) > MOST_LINES:
+            yield f"  … and {len(recordings) - MOST_LINES} more; --json lists all"
+    if states.instruments:
         yield "last finished:"
-    for one in found.instruments:
-        yield f"  {one.instrument}: {one.recording}, {one.finished} ({one.n_recordings} in all)"
+    for one in states.instruments:
+        yield f"  {one.instrument}: {one.recording}, {one.finished} ({one.n_recordings} in total)"
 
 
-def _line(one: "Standing") -> str:
-    since = f", since {one.since}" if one.since else ""
-    return f"  {one.recording}{since}{': ' + one.about if one.about else ''}"
+def _line(status: "RecordingStatus") -> str:
+    since = f", since {status.since}" if status.since else ""
+    return f"  {status.recording}{since}{': ' + status.about if status.about else ''}"
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command()(status)

@@ -1,4 +1,4 @@
-"""`invae train-finder`: a network that marks atoms, trained on simulated images."""
+"""`invae train-finder`: train the network that detects atoms on simulated images."""
 
 import time
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import answer, progress_console
+from flows.cli.terminal import print_result, progress_console
 
 if TYPE_CHECKING:
     from invae.config.segment import AtomNetworkConfig
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 
 def train_finder(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to put it.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the network.")
+    ],
     changes: options.Changes = None,
 ) -> None:
-    """Train the network that marks atoms on simulated images, and score it on other simulated images.
+    """Train the network that detects atoms on simulated images, and score it on unseen ones.
 
-    A killed training goes on from its last checkpoint when the command is given again. The network in the package was
-    trained with the default settings.
+    After an interruption, the same command continues from the last checkpoint. The network in the package was trained
+    with the default settings.
 
     For example:
 
@@ -40,15 +42,17 @@ def train_finder(
     network = _trained(config, checkpoints=unfinished(out, config))
     result = scores(network, config)
     save(out, network, config, scores=result)
-    answer(f"{out}: F1 {result['f1']:.3f} on unseen images, {result['rms']:.2f} px off")
+    print_result(
+        f"{out}: F1 {result['f1']:.3f} on unseen images, position error {result['rms']:.2f} px"
+    )
 
 
 def _trained(config: "AtomNetworkConfig", *, checkpoints: Path) -> "AtomNetwork":
-    """The trained network; steps and the held-out score are shown meanwhile."""
-    from flows.cli.console import shown
+    """Train the network and show steps and the held-out score."""
+    from flows.cli.console import progress_display
     from invae.segmentation.train import train
 
-    with shown(progress_console()) as display:
+    with progress_display(progress_console()) as display:
         start, note = time.monotonic(), ""
 
         def on_epoch(epoch: "Epoch") -> None:
@@ -68,5 +72,5 @@ def _trained(config: "AtomNetworkConfig", *, checkpoints: Path) -> "AtomNetwork"
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command("train-finder")(train_finder)

@@ -6,34 +6,34 @@ from typing import Annotated
 import typer
 
 from flows.cli.commands import daemon, options
-from flows.cli.terminal import answer
+from flows.cli.terminal import print_result
 
 
 def watch(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where the instrument writes its recordings.")
+        Path, typer.Argument(metavar="DIR", help="Folder into which the instrument writes.")
     ],
     config: options.ConfigName = options.DEFAULT_CONFIG,
     out: options.Out = Path("results"),
     settings: daemon.Settings = None,
     at_once: daemon.AtOnce = 2,
     once: Annotated[
-        bool, typer.Option("--once", help="Look once, process what is there, and end.")
+        bool, typer.Option("--once", help="Process the recordings in the folder, then exit.")
     ] = False,
     retry: Annotated[
         str | None,
         typer.Option(
             "--retry",
             metavar="NAME",
-            help="Ask that a recording that was set aside be tried again, and end.",
+            help="Queue a recording that was set aside for another attempt, then exit.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Process every new recording in a folder once, until ctrl-C; what cannot be read is set aside with a reason.
+    """Process every new recording in a folder once; unreadable files are set aside with a reason.
 
-    A recording is taken when its files have been still for a while; copies, renamed and touched files get no second run,
-    and what was stopped in the middle goes on. With PREFECT_API_URL set, runs go to that server and whoever works for it.
+    Runs until ctrl-C. A recording starts when its files have not changed for a while. Copies, renamed and touched files
+    are not processed again; interrupted runs continue. If PREFECT_API_URL is set, the workers of that server do the runs.
 
     For example:
 
@@ -47,13 +47,15 @@ def watch(
 
     if retry is not None:
         entry = request_retry(out, retry)
-        answer(f"{entry.recording} is tried again at the next scan (it was: {entry.reason})")
+        print_result(
+            f"{entry.recording} gets another attempt at the next scan (last reason: {entry.reason})"
+        )
         return
-    watched = daemon.watched(folder, out, config, settings)
+    watched = daemon.watch_config(folder, out, config, settings)
     plan = daemon.Plan(watched, out, [watched.config], at_once, port=0, once=once)
-    daemon.stay(plan, alone=True)
+    daemon.run_until_stopped(plan, only_watch=True)
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command."""
+    """Add the command."""
     app.command(rich_help_panel="Operations")(watch)

@@ -1,4 +1,4 @@
-"""Who can reach the server, and whether the UI finds its API."""
+"""Who can access the server, and whether the UI finds its API."""
 
 import ipaddress
 import socket
@@ -12,54 +12,54 @@ ANYBODY = "set PREFECT_SERVER_API_AUTH_STRING=USER:PASSWORD for the server, or b
 
 
 def check_access(address: str, *, own: Sequence[str]) -> list[Check]:
-    """Whether somebody who is not on this machine has to log in.
+    """Whether the server requires a login from other machines.
 
     Args:
-        address: of the API.
-        own: addresses of this machine by which others may reach it.
+        address: address of the API.
+        own: network addresses of this machine.
     """
     host, port = urlsplit(address).hostname or "", urlsplit(address).port
     if not is_loopback(host):
-        if _lets_in(address):
-            return [fail("access", f"{address} lets in anybody who reaches it", ANYBODY)]
+        if _is_open(address):
+            return [fail("access", f"{address} needs no login", ANYBODY)]
         if urlsplit(address).scheme != "https":
-            found = f"{address} wants a login, which travels in the open"
-            return [warn("access", found, "put the proxy of deployments/compose.yaml before it")]
-        return [ok("access", f"{address} wants a login")]
-    open_at = [place for place in own if _lets_in(f"http://{_bracketed(place)}:{port}/api")]
-    if open_at:
-        found = f"the server also listens on {open_at[0]}:{port} and lets in anybody"
+            found = f"{address} needs a login, which is sent without encryption"
+            return [warn("access", found, "use the proxy of deployments/compose.yaml")]
+        return [ok("access", f"{address} needs a login")]
+    exposed = [each for each in own if _is_open(f"http://{_bracketed(each)}:{port}/api")]
+    if exposed:
+        found = f"the server also listens on {exposed[0]}:{port} and needs no login there"
         return [fail("access", found, ANYBODY)]
-    return [ok("access", "only this machine reaches the server without a login")]
+    return [ok("access", "only this machine can reach the server without a login")]
 
 
 def check_page(address: str) -> list[Check]:
-    """Whether the UI asks the API where it is."""
+    """Whether the UI connects to the API of its own server."""
     import httpx
 
     page = address.removesuffix("/api")
     try:
         answer = httpx.get(f"{page}/ui-settings", timeout=SECONDS)
-        told = answer.json()["api_url"] if answer.is_success else None
+        api = answer.json()["api_url"] if answer.is_success else None
     except (httpx.HTTPError, ValueError, KeyError):
-        told = None
-    if told is None:
+        api = None
+    if api is None:
         remedy = "set PREFECT_SERVER_UI_ENABLED=true for the server"
         return [warn("UI", f"no page at {page}", remedy)]
     remedy = "set PREFECT_SERVER_UI_API_URL=/api for the server"
-    if told.startswith("/"):
-        return [ok("UI", f"{page}, with its API at {told}")]
-    if is_loopback(urlsplit(told).hostname or "") != is_loopback(urlsplit(page).hostname or ""):
-        found = f"the page at {page} looks for its API at {told}, on the reader's own machine"
+    if api.startswith("/"):
+        return [ok("UI", f"{page}, with its API at {api}")]
+    if is_loopback(urlsplit(api).hostname or "") != is_loopback(urlsplit(page).hostname or ""):
+        found = f"the page at {page} expects its API at {api}, on the machine of the browser"
         return [fail("UI", found, remedy)]
-    if not _answers(told):
-        found = f"the page at {page} looks for its API at {told}, where nothing answers"
+    if not _answers(api):
+        found = f"the page at {page} expects its API at {api}, where nothing answers"
         return [fail("UI", found, remedy)]
-    return [ok("UI", f"{page}, with its API at {told}")]
+    return [ok("UI", f"{page}, with its API at {api}")]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine as seen by itself alone."""
+    """Whether a host is the loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -67,19 +67,19 @@ def is_loopback(host: str) -> bool:
 
 
 def own_addresses() -> list[str]:
-    """Addresses of this machine by which others may reach it."""
+    """Network addresses of this machine, without the loopback."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None)}
+        hosts = {str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None)}
     except OSError:
         return []
-    return sorted(host for host in found if not is_loopback(host))
+    return sorted(host for host in hosts if not is_loopback(host))
 
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _lets_in(address: str) -> bool:
+def _is_open(address: str) -> bool:
     """Whether the API answers without a login."""
     import httpx
 

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what was found."""
+"""The result of one check."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Verdict = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, in one line, and what helps if it is not well."""
+    """The result of one check in one line, with a remedy if it is not ok."""
 
     name: str
     verdict: Verdict
@@ -21,15 +21,15 @@ class Check:
 
 
 def ok(name: str, found: str) -> Check:
-    """All is well."""
+    """A check without problems."""
     return Check(name, "ok", found)
 
 
 def warn(name: str, found: str, remedy: str) -> Check:
-    """It works, and something would be better."""
+    """It works, but something should be changed."""
     return Check(name, "warn", found, remedy)
 
 
 def fail(name: str, found: str, remedy: str) -> Check:
-    """It does not work, or not for long."""
+    """It does not work, or soon will not."""
     return Check(name, "fail", found, remedy)

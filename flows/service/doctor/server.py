@@ -1,4 +1,4 @@
-"""What is set up on the Prefect server: schedules that produce runs, the GPU's slot, dead runs that are noticed."""
+"""Set-up of the Prefect server: schedules, GPU slot and detection of dead runs."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,30 +16,30 @@ PAGE = 200
 HEARTBEAT = "prefect.flow-run.heartbeat"
 HEARTBEAT_VARIABLE = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 LEAST_BEATS, ENOUGH_BEATS = 2, 3
-"""Heartbeats that must fit into the window of an automation, else it marks healthy runs as crashed."""
+"""Heartbeats per window of an automation: with fewer it marks healthy runs as crashed, or nearly so."""
 LATE = timedelta(minutes=2)
 YOUNG = timedelta(minutes=1)
-"""A deployment younger than this may not have runs yet."""
+"""A younger deployment may not have scheduled runs yet."""
 
 
 def check_schedules(client: "SyncPrefectClient") -> list[Check]:
-    """Whether every active schedule has a run to come, and somebody carries runs out."""
+    """Whether every active schedule has future runs, and a runner or worker executes them."""
     scheduled = [d for d in deployments(client) if _is_active(d)]
     if not scheduled:
         return [ok("schedules", "no deployment has an active schedule"), *_late(client)]
-    dry = [deployment for deployment in scheduled if not _has_runs(client, deployment.id)]
-    checks = [_dry(deployment) for deployment in dry]
-    if not dry:
-        checks.append(ok("schedules", f"{len(scheduled)} active, each with runs to come"))
+    empty = [deployment for deployment in scheduled if not _has_runs(client, deployment.id)]
+    checks = [_without_runs(deployment) for deployment in empty]
+    if not empty:
+        checks.append(ok("schedules", f"{len(scheduled)} active, all with future runs"))
     return checks + _late(client)
 
 
 def deployments(client: "SyncPrefectClient") -> list["DeploymentResponse"]:
     """All deployments of the server."""
-    found: list[DeploymentResponse] = []
-    while page := client.read_deployments(limit=PAGE, offset=len(found)):
-        found += page
-    return found
+    pages: list[DeploymentResponse] = []
+    while page := client.read_deployments(limit=PAGE, offset=len(pages)):
+        pages += page
+    return pages
 
 
 def _is_active(deployment: "DeploymentResponse") -> bool:
@@ -71,16 +71,15 @@ def _scheduled(*, before: datetime | None = None) -> Any:
     return FlowRunFilter(state=state, expected_start_time=expected)
 
 
-def _dry(deployment: "DeploymentResponse") -> Check:
-    name = f"{deployment.name} has an active schedule and no run to come"
+def _without_runs(deployment: "DeploymentResponse") -> Check:
+    name = f"{deployment.name} has an active schedule but no future run"
     age = datetime.now(UTC) - (deployment.updated or deployment.created or datetime.now(UTC))
     if age < YOUNG:
-        return warn("schedules", f"{name}; it is {age.seconds} s old", "look again in a minute")
+        return warn("schedules", f"{name}; it is {age.seconds} s old", "check again in a minute")
     return fail(
         "schedules",
         name,
-        "see the server's log, where alone its scheduler complains; the pins of fastapi and "
-        "sqlalchemy are the usual reason",
+        "see the log of the server; the usual reason are wrong versions of fastapi or sqlalchemy",
     )
 
 
@@ -90,12 +89,12 @@ def _late(client: "SyncPrefectClient") -> list[Check]:
     if not late:
         return []
     found = f"{len(late)} runs are overdue, such as {late[0].name}"
-    remedy = "start what carries them out: `invae serve`, or `prefect worker start --pool invae`"
+    remedy = "start a runner: `invae serve`, or `prefect worker start --pool invae`"
     return [warn("runner", found, remedy)]
 
 
 def check_limit(client: "SyncPrefectClient", *, fix: bool, has_gpu: bool) -> list[Check]:
-    """Whether the GPU's slot is there; made if asked for."""
+    """Whether the GPU slot exists; `fix` creates it."""
     from prefect.exceptions import ObjectNotFound
 
     from tasks.gpu_slot import LIMIT
@@ -105,25 +104,21 @@ def check_limit(client: "SyncPrefectClient", *, fix: bool, has_gpu: bool) -> lis
     except ObjectNotFound:
         if fix:
             make_limit(client)
-            return [ok("GPU slot", f"concurrency limit {LIMIT!r} of 1 was made")]
-        remedy = "`invae doctor --fix` makes it"
+            return [ok("GPU slot", f"concurrency limit {LIMIT!r} of 1 created")]
+        remedy = "run `invae doctor --fix`"
         if has_gpu:
-            found = (
-                f"there is no concurrency limit {LIMIT!r}, and training on the GPU refuses to begin"
-            )
+            found = f"there is no concurrency limit {LIMIT!r}; training on the GPU needs it"
             return [fail("GPU slot", found, remedy)]
         found = f"there is no concurrency limit {LIMIT!r}; workers with a GPU need it"
         return [warn("GPU slot", found, remedy)]
     if not limit.active or limit.limit < 1:
         remedy = f"prefect gcl update {LIMIT} --limit 1 --enable"
-        return [
-            fail("GPU slot", f"concurrency limit {LIMIT!r} lets nobody in, or everybody", remedy)
-        ]
+        return [fail("GPU slot", f"concurrency limit {LIMIT!r} is 0 or not active", remedy)]
     return [ok("GPU slot", f"{limit.active_slots} of {limit.limit} taken")]
 
 
 def make_limit(client: "SyncPrefectClient") -> None:
-    """Make the GPU's slot; one that is there stays as it is, with as many places as somebody gave it."""
+    """Create the GPU slot; an existing one keeps its number of places."""
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
     from prefect.exceptions import ObjectNotFound
 
@@ -136,26 +131,26 @@ def make_limit(client: "SyncPrefectClient") -> None:
 
 
 def check_zombies(client: "SyncPrefectClient", *, own_beat: float | None) -> list[Check]:
-    """Whether runs without a sign of life are noticed, and healthy ones are left alone.
+    """Whether automations detect dead runs and spare healthy ones.
 
     Args:
-        client: of the server.
-        own_beat: seconds between heartbeats where nothing else is set for a deployment; none for no heartbeat.
+        client: client of the server.
+        own_beat: default interval of heartbeats [s]; None for no heartbeats.
     """
     windows = dict(_windows(client.read_automations()))
     pooled = [d for d in deployments(client) if d.work_pool_name]
     if not windows:
         if not pooled:
-            return [ok("zombies", "runs of `invae serve` are looked after by itself")]
-        found = "no automation ends runs whose machine is gone; they would stay Running for ever"
-        return [warn("zombies", found, "bring deployments/automations.yaml to the server")]
+            return [ok("zombies", "`invae serve` restarts its own runs")]
+        found = "no automation ends runs of a lost machine; they would stay Running"
+        return [warn("zombies", found, "add deployments/automations.yaml to the server")]
     beats = {d.name: beat_of(d.job_variables, own_beat) for d in pooled} or {"runs": own_beat}
     name, window = min(windows.items(), key=lambda item: item[1])
-    return [verdict_on(beats, window=window, automation=name)]
+    return [judge_beats(beats, window=window, automation=name)]
 
 
 def _windows(automations: Sequence["Automation"]) -> Iterator[tuple[str, float]]:
-    """Name and window [s] of the automations that wait for a heartbeat which does not come."""
+    """Name and window [s] of the automations that detect missing heartbeats."""
     for automation in automations:
         trigger = automation.trigger
         after, within = getattr(trigger, "after", ()), getattr(trigger, "within", None)
@@ -164,21 +159,21 @@ def _windows(automations: Sequence["Automation"]) -> Iterator[tuple[str, float]]
 
 
 def beat_of(job_variables: dict[str, Any] | None, own: float | None) -> float | None:
-    """Seconds between heartbeats of a deployment's runs: as its environment says, or as here."""
+    """Interval of heartbeats of a deployment [s], from its environment or the default."""
     value = ((job_variables or {}).get("env") or {}).get(HEARTBEAT_VARIABLE)
     return float(value) if value else own
 
 
-def verdict_on(beats: dict[str, float | None], *, window: float, automation: str) -> Check:
-    """Whether enough heartbeats of every deployment fit into the window [s] of an automation."""
+def judge_beats(beats: dict[str, float | None], *, window: float, automation: str) -> Check:
+    """Whether enough heartbeats of every deployment fit in the window [s] of an automation."""
     name, beat = max(beats.items(), key=lambda item: item[1] or float("inf"))
     remedy = f"set {HEARTBEAT_VARIABLE}=30 where {name} runs, or a longer `within` in {automation}"
     if beat is None:
-        found = f"{name} sends no heartbeat, and {automation} ends its runs after {window:.0f} s"
+        found = f"{name} sends no heartbeat, so {automation} ends its runs after {window:.0f} s"
         return fail("zombies", found, remedy)
-    found = f"{automation} waits {window:.0f} s, {name} gives a sign every {beat:.0f} s"
+    found = f"{automation} waits {window:.0f} s, {name} sends a heartbeat every {beat:.0f} s"
     if window < LEAST_BEATS * beat:
         return fail("zombies", f"{found}: healthy runs are marked as crashed", remedy)
     if window < ENOUGH_BEATS * beat:
-        return warn("zombies", f"{found}: two lost signs would end a healthy run", remedy)
+        return warn("zombies", f"{found}: two lost heartbeats would end a healthy run", remedy)
     return ok("zombies", found)

@@ -1,7 +1,4 @@
-"""Whether stores lie as they were laid out: whole shards, published, nothing left behind.
-
-Only the small JSON files of the arrays are read.
-"""
+"""Whether stores have whole shards and nothing is left of interrupted runs; reads only the metadata of arrays."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,44 +10,50 @@ SHARDED = "sharding_indexed"
 
 
 def check_shards(out: Path) -> list[Check]:
-    """Whether every shard holds whole chunks, so that no two writers share a file."""
-    arrays = wrong = 0
+    """Whether every shard holds whole chunks, so that two writers never share a file."""
+    n_arrays = n_wrong = 0
     first = ""
     for store in sorted(out.glob("*/*.zarr")):
         for place, misfit in _misfits(store):
-            arrays += 1
-            wrong += bool(misfit)
+            n_arrays += 1
+            n_wrong += bool(misfit)
             first = first or (f"{place}: {misfit}" if misfit else "")
-    if wrong:
-        remedy = "it was not written by invae; make it again with `invae run`"
-        return [fail("shards", f"{wrong} of {arrays} arrays: {first}", remedy)]
-    return [ok("shards", f"{arrays} arrays, all of whole chunks in whole shards")]
+    if n_wrong:
+        remedy = "it was not written by invae; run `invae run` again"
+        return [fail("shards", f"{n_wrong} of {n_arrays} arrays: {first}", remedy)]
+    return [ok("shards", f"{n_arrays} arrays, all with whole chunks in whole shards")]
 
 
 def check_leftovers(out: Path) -> list[Check]:
-    """What runs that were killed have left, which the same command takes up again."""
-    left = sorted(out.glob("*/.*.partial"))
-    if not left:
-        return [ok("unfinished", "no unfinished store lies about")]
-    names = sorted({path.parent.name for path in left})
-    found = f"{len(left)} unfinished stores, of {', '.join(names[:3])}{' …' * (len(names) > 3)}"
-    return [warn("unfinished", found, "run it again, it goes on; or remove the .partial folders")]
+    """Unfinished stores of interrupted runs, which the same command continues."""
+    partial = sorted(out.glob("*/.*.partial"))
+    if not partial:
+        return [ok("unfinished", "no unfinished stores")]
+    names = sorted({path.parent.name for path in partial})
+    found = f"{len(partial)} unfinished stores of {', '.join(names[:3])}{' …' * (len(names) > 3)}"
+    return [
+        warn(
+            "unfinished",
+            found,
+            "run the same command again to continue, or remove the .partial folders",
+        )
+    ]
 
 
 def _misfits(store: Path) -> Iterator[tuple[Path, str]]:
-    """Every array of a store, and what is wrong with it; nothing if all is well."""
+    """Every array of a store with its problem; empty if there is none."""
     for file in sorted(store.rglob("zarr.json")):
         try:
             values = json.loads(file.read_bytes())
         except (json.JSONDecodeError, OSError) as error:
-            yield file, f"cannot be read ({error})"
+            yield file, f"is not readable ({error})"
             continue
         if values.get("node_type") == "array":
             yield file.parent, misfit(values)
 
 
 def misfit(array: dict) -> str:
-    """What is wrong with the layout of an array, by its metadata; nothing if all is well."""
+    """Problem of the layout of an array, from its metadata; empty if there is none."""
     shard = array["chunk_grid"]["configuration"]["chunk_shape"]
     for codec in array["codecs"]:
         if codec["name"] == SHARDED:

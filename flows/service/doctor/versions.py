@@ -1,4 +1,4 @@
-"""Whether the libraries that are installed are those that this package was tested with."""
+"""Whether the versions of the installed libraries are those that this package supports."""
 
 import importlib.metadata
 import re
@@ -11,20 +11,20 @@ from packaging.requirements import Requirement
 from flows.service.doctor.check import Check, fail, ok, warn
 
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
-"""In a checkout; an installed package carries the same lines in its metadata."""
+"""Exists in a checkout; an installed package has the same lines in its metadata."""
 
 _EXTRA = re.compile(r"""extra\s*==\s*['"](?P<name>[^'"]+)['"]""")
 
 
 def check_pins(pyproject: Path = PYPROJECT) -> list[Check]:
-    """Every library that is missing or outside of its range; one line if there is none."""
-    needed, extras = requirements(pyproject)
-    wrong = [*_wrong(needed), *_wrong_extras(extras)]
-    return wrong or [ok("pins", f"{len(needed)} libraries are within their ranges")]
+    """A check for every library that is missing or outside its range; one line if there is none."""
+    required, extras = requirements(pyproject)
+    problems = [*_wrong(required), *_wrong_extras(extras)]
+    return problems or [ok("pins", f"{len(required)} libraries are within their ranges")]
 
 
 def requirements(pyproject: Path = PYPROJECT) -> tuple[list[Requirement], list[Requirement]]:
-    """What is needed, and what extras add, from `pyproject.toml` or the installed metadata."""
+    """Required libraries and those of the extras, from `pyproject.toml` or the installed metadata."""
     if pyproject.is_file():
         project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
         extras = [line for lines in project["optional-dependencies"].values() for line in lines]
@@ -36,27 +36,27 @@ def requirements(pyproject: Path = PYPROJECT) -> tuple[list[Requirement], list[R
     return plain, [Requirement(line.partition(";")[0]) for line in lines if _EXTRA.search(line)]
 
 
-def _wrong(needed: list[Requirement]) -> Iterator[Check]:
-    for requirement in needed:
+def _wrong(required: list[Requirement]) -> Iterator[Check]:
+    for requirement in required:
         version = installed(requirement.name)
         if version is None:
             yield fail("pins", f"{requirement.name} is not installed", _install(requirement))
         elif not requirement.specifier.contains(version, prereleases=True):
-            found = f"{requirement.name} {version} is outside of {requirement.specifier}"
+            found = f"{requirement.name} {version} is outside {requirement.specifier}"
             yield fail("pins", found, _install(requirement))
 
 
 def _wrong_extras(extras: list[Requirement]) -> Iterator[Check]:
-    """Libraries that need not be there; if they are, their version counts."""
+    """Optional libraries are checked only if they are installed."""
     for requirement in extras:
         version = installed(requirement.name)
         if version and not requirement.specifier.contains(version, prereleases=True):
-            found = f"{requirement.name} {version} is outside of {requirement.specifier}"
+            found = f"{requirement.name} {version} is outside {requirement.specifier}"
             yield warn("pins", found, _install(requirement))
 
 
 def installed(name: str) -> str | None:
-    """The version of a library; none if it is not there."""
+    """Version of a library; None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""A version of a configuration is given once: whoever changes what it says is told to raise it."""
+"""A published version of a configuration never changes; a changed configuration needs a new version."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from flows.cli import config_lock
-from flows.cli.commands.execute import say_if_settings_differ
+from flows.cli.commands.execute import note_changed_settings
 from flows.cli.main import execute
 from invae.config import named
 
@@ -22,7 +22,7 @@ def configs(tmp_path, monkeypatch):
 
 
 def lines(folder) -> list[str]:
-    return config_lock.troubles(named.available(), folder / config_lock.LOCK)
+    return config_lock.violations(named.available(), folder / config_lock.LOCK)
 
 
 def edit(path, old: str, new: str) -> None:
@@ -31,32 +31,32 @@ def edit(path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_every_shipped_version_says_what_it_said_when_it_was_given():
-    told = lines(named.folder())
-    assert not told, "\n".join(told)
+def test_no_shipped_version_has_changed():
+    violations = lines(named.folder())
+    assert not violations, "\n".join(violations)
 
 
-def test_every_file_beside_the_current_one_is_called_what_it_is():
+def test_every_file_has_the_name_of_its_configuration():
     for key in named.available():
         config = named.load(key)
         assert key in (config.name, named.label(config))
 
 
-def test_a_change_without_a_new_version_is_told_with_what_to_do(configs):
+def test_a_change_without_a_new_version_is_reported_with_a_remedy(configs):
     edit(configs / "demo.yaml", "epochs: 30", "epochs: 31")
     (line,) = lines(configs)
-    assert line.startswith("demo@1 has changed: keep what it was as demo@1.yaml")
+    assert line.startswith("demo@1 has changed: restore it as demo@1.yaml")
     assert "give demo.yaml a new version, and run `python -m flows.cli.config_lock`" in line
-    assert config_lock.main() == 1, "what was written down is not written over"
+    assert config_lock.main() == 1, "recorded digests are not overwritten"
 
 
-def test_words_and_comments_are_no_change(configs):
+def test_descriptions_and_comments_are_no_change(configs):
     edit(configs / "demo.yaml", "small and fast", "fast and small")
-    edit(configs / "demo.yaml", "# What", "# That which")
+    edit(configs / "demo.yaml", "name: demo", "# A comment.\nname: demo")
     assert lines(configs) == []
 
 
-def test_a_new_version_is_asked_for_and_then_written_down(configs):
+def test_a_new_version_is_reported_and_then_recorded(configs):
     shutil.copy(configs / "demo.yaml", configs / "demo@1.yaml")
     edit(configs / "demo.yaml", "epochs: 30", "epochs: 31")
     edit(configs / "demo.yaml", 'version: "1"', 'version: "2"')
@@ -80,23 +80,20 @@ def test_both_versions_are_shown_and_can_be_chosen(configs, capsys):
     assert "there is no such version, only 2, 1;" in capsys.readouterr().err
 
 
-def test_results_made_with_other_settings_under_the_same_version_are_told(tmp_path):
-    scan, told = tmp_path / "scan.npy", StringIO()
+def test_results_with_other_settings_of_the_same_version_are_noted(tmp_path):
+    scan, output = tmp_path / "scan.npy", StringIO()
     config = named.load("demo")
     values = config.model_dump(mode="json")
     values["training"] |= {"epochs": 31}
     del values["analyse"], values["model"]["beta"]
 
-    def say(before: dict[str, object]) -> str:
-        told.truncate(0)
+    def note(recorded: dict[str, object]) -> str:
+        output.truncate(0)
         (tmp_path / "scan").mkdir(exist_ok=True)
-        (tmp_path / "scan" / "run.json").write_text(json.dumps({"config": before}))
-        say_if_settings_differ([scan], tmp_path, config, name=None, console=Console(file=told))
-        return told.getvalue().strip("\0\n")
+        (tmp_path / "scan" / "run.json").write_text(json.dumps({"config": recorded}))
+        note_changed_settings([scan], tmp_path, config, name=None, console=Console(file=output))
+        return output.getvalue().strip("\0\n")
 
-    assert say(values) == (
-        f"note: {tmp_path / 'scan'} was made with another demo@1 (training.epochs): with --set, "
-        "or the configuration was changed without a new version"
-    )
-    assert say({**values, "version": "0"}) == "", "it has a version of its own"
-    assert say(config.model_dump(mode="json")) == ""
+    assert "demo@1 (training.epochs)" in note(values)
+    assert note({**values, "version": "0"}) == "", "the version differs as well"
+    assert note(config.model_dump(mode="json")) == ""

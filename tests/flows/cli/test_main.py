@@ -1,4 +1,4 @@
-"""The command line: help with examples, answers, and one line for what is wrong."""
+"""The command line: help with examples, results on standard output, errors in one line."""
 
 import json
 import os
@@ -19,12 +19,12 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch, tmp_path):
-    monkeypatch.setattr(terminal, "MANNER", terminal.Manner())
+    monkeypatch.setattr(terminal, "VERBOSITY", terminal.Verbosity())
     monkeypatch.chdir(tmp_path)
 
 
 def refused(capsys, *arguments: str) -> str:
-    """The one line with which a command line is refused."""
+    """The error line of a refused command line."""
     assert execute(list(arguments)) not in (0, None)
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -63,12 +63,12 @@ def test_the_version_needs_no_command(capsys):
         (["simulate", "domains", "--out", "d.zarr", "--set", "n_frame=3"], "did you mean n_frames?"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_in_one_line(capsys, tmp_path, arguments, message):
+def test_an_error_is_one_line(capsys, tmp_path, arguments, message):
     assert message in refused(capsys, *arguments)
-    assert not list(tmp_path.iterdir()), "nothing is left behind"
+    assert not list(tmp_path.iterdir()), "no file is left"
 
 
-def test_names_that_would_leave_the_folder_are_refused(capsys, tmp_path):
+def test_a_name_outside_the_folder_is_refused(capsys, tmp_path):
     np.save("scan.npy", np.zeros((8, 8)))
     assert "not usable as a folder" in refused(capsys, "run", "scan.npy", "--name", "../up")
     assert [path.name for path in tmp_path.iterdir()] == ["scan.npy"]
@@ -80,12 +80,12 @@ def test_a_broken_recording_is_refused_and_leaves_nothing_visible(capsys, tmp_pa
     assert not [p for p in (tmp_path / "results").iterdir() if not p.name.startswith(".")]
 
 
-def test_an_output_folder_that_cannot_be_made_is_named(capsys):
+def test_an_output_folder_that_cannot_be_created_is_named(capsys):
     np.save("scan.npy", np.zeros((8, 8)))
     assert "scan.npy" in refused(capsys, "ingest", "scan.npy", "--out", "scan.npy")
 
 
-def test_a_store_is_not_put_in_the_place_of_something_else(capsys):
+def test_a_store_does_not_replace_other_files(capsys):
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("do not lose this")
     line = refused(capsys, "simulate", "domains", "--out", "mine")
@@ -106,7 +106,7 @@ def test_a_bug_is_one_line_too():
     )
 
 
-def test_debug_shows_where_it_went_wrong(capsys):
+def test_debug_shows_the_traceback(capsys):
     from invae.errors import InvaeError
 
     with pytest.raises(InvaeError):
@@ -157,4 +157,4 @@ def test_another_file_of_the_same_name_does_not_replace_results(capsys):
     capsys.readouterr()
     assert "results of another recording" in refused(capsys, "ingest", "b/scan.npy")
     np.save("a/scan.npy", np.arange(64.0).reshape(8, 8) * 3)
-    assert execute(["ingest", "a/scan.npy"]) == 0, "the same file, changed, is taken in again"
+    assert execute(["ingest", "a/scan.npy"]) == 0, "a changed file is ingested again"

@@ -1,4 +1,4 @@
-"""The server of a single command: one address, and gone with its command, however that ends."""
+"""The temporary server of a command: one address, and no process left after the command."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ with server.prefect_api(lambda text: print(text, flush=True)) as address:
 
 @pytest.fixture
 def command(tmp_path):
-    """A command that holds a server of its own; its process, and the server's address."""
+    """A command with a temporary server: its process and the address of the server."""
     process = subprocess.Popen(
         [sys.executable, "-c", RUN],
         stdin=subprocess.PIPE,
@@ -34,7 +34,7 @@ def command(tmp_path):
     )
     with process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("watch it at http://127.0.0.1:")
+        assert process.stdout.readline().startswith("Prefect UI at http://127.0.0.1:")
         yield process, process.stdout.readline().strip()
         process.kill()
 
@@ -43,14 +43,14 @@ def _without_prefect() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
 
 
-def test_the_server_of_a_killed_command_goes_with_it(command):
+def test_the_server_of_a_killed_command_ends(command):
     process, address = command
     served_by = psutil.Process(process.pid).children()[0]
     places = {place.laddr.ip for place in served_by.net_connections() if place.status == "LISTEN"}
-    assert places == {"127.0.0.1"}, "nobody else on the network sees it"
+    assert places == {"127.0.0.1"}, "it is not reachable from the network"
     page = httpx.get(address.removesuffix("/api"), follow_redirects=True)
     assert page.is_success
-    assert "<html" in page.text, "there is a page to watch"
+    assert "<html" in page.text, "the UI is served"
     assert httpx.get(f"{address}/health").is_success
     os.kill(process.pid, signal.SIGKILL)
     end = time.monotonic() + 20
@@ -77,7 +77,7 @@ def test_a_server_that_is_set_but_does_not_answer_is_named(tmp_path):
     assert "unset PREFECT_API_URL" in answer.stderr
 
 
-def test_what_the_person_has_set_stays(monkeypatch):
+def test_settings_of_the_user_stay(monkeypatch):
     for name in server.DEFAULTS | server.QUIET:
         monkeypatch.setenv(name, "mine")
     server.prepare_environment(verbose=False)

@@ -1,4 +1,4 @@
-"""How recordings stand, with and without a server."""
+"""States of recordings, with and without a server."""
 
 import json
 import shutil
@@ -47,19 +47,19 @@ def entry(name: str, state: ledger.State, *, reason: str = "") -> ledger.Entry:
 
 
 @pytest.mark.usefixtures("_no_server")
-def test_without_a_server_the_folders_tell_and_it_is_said_so(out):
-    found = status.overview(out)
-    assert not found.asked_server
-    assert [(one.recording, one.state) for one in found.recordings] == [("domains", "done")]
-    assert [(one.instrument, one.recording) for one in found.instruments] == [
+def test_without_a_server_the_states_come_from_the_folders(out):
+    overview = status.overview(out)
+    assert not overview.asked_server
+    assert [(each.recording, each.state) for each in overview.recordings] == [("domains", "done")]
+    assert [(each.instrument, each.recording) for each in overview.instruments] == [
         ("PFM, zarr", "domains")
     ]
-    assert found.instruments[0].finished == status.last_finished(out / "domains")
-    assert "without a server: no Prefect server answers" in "\n".join(lines_of(found))
+    assert overview.instruments[0].finished == status.last_finished(out / "domains")
+    assert "no server: no Prefect server answers" in "\n".join(lines_of(overview))
 
 
 @pytest.mark.usefixtures("_no_server")
-def test_a_recording_without_its_last_stages_is_unfinished_and_at_work_while_it_is_held(out):
+def test_a_recording_without_its_last_stages_is_unfinished_and_while_locked_running(out):
     shutil.rmtree(out / "domains" / stages.STAGES["analyse"].output)
     assert states(out) == {"domains": "unfinished"}
     assert "stopped before analyse" in status.overview(out).recordings[0].about
@@ -68,7 +68,7 @@ def test_a_recording_without_its_last_stages_is_unfinished_and_at_work_while_it_
 
 
 @pytest.mark.usefixtures("_no_server")
-def test_what_the_watcher_knows_stands_beside_what_lies_there(out):
+def test_recordings_of_the_ledger_are_listed_with_those_on_disk(out):
     ledger.write(
         out,
         [
@@ -84,50 +84,50 @@ def test_what_the_watcher_knows_stands_beside_what_lies_there(out):
         "domains": "done",
     }
     broken = status.overview(out).of("set aside")[0]
-    assert broken.about == "not an array: �[2Jtruncated", "it cannot steer the terminal"
+    assert broken.about == "not an array: �[2Jtruncated", "control characters are removed"
 
 
 @pytest.mark.usefixtures("_no_server")
-def test_no_answer_of_a_command_steers_the_terminal(out, capsys):
+def test_no_control_character_reaches_the_terminal(out, capsys):
     hostile = "\x1b]0;title\x07\x1b[2J<b>\0"
     root = zarr.open_group(out / "domains" / "recording.zarr", mode="r+")
     root.attrs.update({"instrument": hostile, "modality": hostile, hostile: hostile})
     root["phase"].attrs.update({"units": hostile, "long_name": hostile})
     for words in (["status", "--out", str(out)], ["info", str(out / "domains" / "recording.zarr")]):
         assert execute(words) == 0
-        told = capsys.readouterr().out
-        assert "�]0;title" in told
-        assert told == visible(told)
+        output = capsys.readouterr().out
+        assert "�]0;title" in output
+        assert output == visible(output)
 
 
 @pytest.fixture
 def run(prefect_server, out):
-    """Makes a run of the flow on the server in some state; gone afterwards."""
-    made = []
+    """Creates a run of the flow with a state on the server; deleted afterwards."""
+    created = []
     with get_client(sync_client=True) as client:
 
         def do(name: str, state, *, folder: Path = out) -> None:
             values = {"sources": [f"/outbox/{name}.ibw"], "out": str(folder), "config": {}}
-            made.append(client.create_flow_run(process, parameters=values, state=state).id)
+            created.append(client.create_flow_run(process, parameters=values, state=state).id)
 
         yield do
-        for flow_run in made:
+        for flow_run in created:
             client.delete_flow_run(flow_run)
 
 
-def test_the_server_tells_what_runs_waits_and_failed_and_why(out, run):
+def test_running_waiting_and_failed_runs_come_from_the_server(out, run):
     run("one", Running())
     run("two", Scheduled(scheduled_time=datetime.now(UTC) + timedelta(hours=1)))
     run("three", Failed(message="InputError: three.ibw is empty at http://me:hunter2@store"))
     run("four", Running(), folder=out / "elsewhere")
-    found = status.overview(out)
-    assert found.asked_server
+    overview = status.overview(out)
+    assert overview.asked_server
     assert states(out) == {"one": "running", "two": "waiting", "three": "failed", "domains": "done"}
-    failed = found.of("failed")[0]
+    failed = overview.of("failed")[0]
     assert failed.about == "Failed: InputError: three.ibw is empty at http://***@store"
 
 
-def test_a_failure_before_the_last_success_is_past(out, run):
+def test_a_failure_before_the_last_success_does_not_count(out, run):
     record = out / "domains" / "run.json"
     run("domains", Failed(message="before"))
     values = json.loads(record.read_text())
@@ -140,7 +140,7 @@ def test_a_failure_before_the_last_success_is_past(out, run):
 
 
 @pytest.mark.usefixtures("_no_server")
-def test_the_command_answers_in_lines_and_in_json(out, capsys):
+def test_the_command_prints_lines_or_json(out, capsys):
     ledger.write(out, [entry(f"scan_{n}", "waiting") for n in range(MOST_LINES + 5)])
     assert execute(["status", "--out", str(out)]) == 0
     text = capsys.readouterr().out
@@ -154,13 +154,13 @@ def test_the_command_answers_in_lines_and_in_json(out, capsys):
 
 
 @pytest.mark.usefixtures("_no_server")
-def test_a_folder_that_is_not_there_holds_nothing(tmp_path, capsys):
+def test_a_missing_folder_has_no_recordings(tmp_path, capsys):
     assert execute(["status", "--out", str(tmp_path / "none")]) == 0
     assert "0 recordings" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_no_server")
-def test_the_doctor_ends_with_a_failure_for_a_server_that_is_set_and_silent(out, capsys):
+def test_the_doctor_fails_if_the_server_that_is_set_does_not_answer(out, capsys):
     assert execute(["doctor", "--out", str(out), "--json"]) == 1
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
     assert checks["server"]["verdict"] == "fail"
@@ -168,8 +168,8 @@ def test_the_doctor_ends_with_a_failure_for_a_server_that_is_set_and_silent(out,
     assert checks["shards"]["verdict"] == "ok"
 
 
-def test_the_doctor_names_every_check_and_what_helps(prefect_server, out, capsys):
-    """The server of the tests is not told where its page finds the API, which is what the doctor finds."""
+def test_the_doctor_prints_every_check_and_its_remedy(prefect_server, out, capsys):
+    """The server of the tests has no setting for the API of its UI; the doctor reports that."""
     assert execute(["doctor", "--out", str(out)]) == 1
     text = capsys.readouterr().out
     assert f"✓ server      answers at {prefect_server}" in text

@@ -1,4 +1,4 @@
-"""Everything on one machine: refused to strangers, schedules that make runs, nothing left behind, nothing run twice."""
+"""`invae serve`: login, schedules, restarts, one run per recording, and no process left at the end."""
 
 import shutil
 import signal
@@ -12,40 +12,38 @@ import pytest
 
 from flows.cli.main import execute
 from flows.service.server import LocalServer
-from flows.service.supervisor import AUTHENTICATION, refuse_strangers
+from flows.service.supervisor import AUTHENTICATION, require_login
 from invae.errors import ConfigError, ServerError
 from tests.flows.station import RUN, Serve, stations
 from tests.flows.watching.conftest import TINY, write_images
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "instrument.example.org"])
-def test_strangers_are_refused_without_a_login(host, monkeypatch):
+def test_a_network_address_needs_a_login(host, monkeypatch):
     monkeypatch.delenv(AUTHENTICATION, raising=False)
-    with pytest.raises(
-        ConfigError, match=r"can be reached by others .* set PREFECT_SERVER_API_AUTH"
-    ):
-        refuse_strangers(host)
+    with pytest.raises(ConfigError, match=f"{host} .* set {AUTHENTICATION}"):
+        require_login(host)
     monkeypatch.setenv(AUTHENTICATION, "me:secret")
-    refuse_strangers(host)
+    require_login(host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.1.1", "localhost", "::1"])
 def test_the_loopback_needs_no_login(host, monkeypatch):
     monkeypatch.delenv(AUTHENTICATION, raising=False)
-    refuse_strangers(host)
+    require_login(host)
 
 
-def test_serving_strangers_is_refused_before_anything_starts(monkeypatch, tmp_path, capsys):
+def test_serving_without_a_login_is_refused_before_anything_starts(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv(AUTHENTICATION, raising=False)
     assert execute(["serve", "--host", "0.0.0.0", "--port", "0", "--out", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "--host 0.0.0.0 can be reached by others" in told
-    assert "to USER:PASSWORD in the environment" in told, "what helps is no secret"
+    error = capsys.readouterr().err
+    assert "--host 0.0.0.0" in error
+    assert "to USER:PASSWORD in the environment" in error, "the remedy is not masked as a secret"
 
 
-def test_a_port_that_is_taken_is_named():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_in_use_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(ServerError, match=rf"port {port} .* give another --port"):
             LocalServer(port=port)
 
@@ -53,21 +51,21 @@ def test_a_port_that_is_taken_is_named():
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["{nowhere}"], "nowhere is not a folder; give the one that recordings arrive in"),
+        (["{nowhere}"], "nowhere is not a folder"),
         (["{box}", "--config", "pfm-wals"], "did you mean pfm-walls"),
         (["{box}", "--set", "setle=3"], "watch.setle: there is no such key; did you mean settle"),
         (["{box}", "--set", "settle=-1"], "watch.settle: Input should be greater than"),
         (["{box}", "--retry", "scan_7"], "'scan_7' is not set aside"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(words, error, tmp_path, capsys):
+def test_an_error_is_one_line(words, error, tmp_path, capsys):
     (tmp_path / "box").mkdir()
     places = {"box": tmp_path / "box", "nowhere": tmp_path / "nowhere"}
     words = [word.format(**places) for word in words]
     assert execute(["watch", *words, "--out", str(tmp_path / "out")]) == 1
-    told = capsys.readouterr().err
-    assert error in told
-    assert len(told.strip().splitlines()) == 1
+    line = capsys.readouterr().err
+    assert error in line
+    assert len(line.strip().splitlines()) == 1
 
 
 @pytest.fixture
@@ -78,7 +76,7 @@ def serve(tmp_path) -> Iterator[Serve]:
 
 
 def drop(path: Path, *, seed: int) -> None:
-    """Write a recording as an instrument does, growing."""
+    """Write a recording in two steps, as an instrument does."""
     hidden = write_images(path.with_name(f".{path.name}"), seed=seed)
     whole = hidden.read_bytes()
     hidden.unlink()
@@ -89,7 +87,7 @@ def drop(path: Path, *, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_what_arrives_is_processed_once_what_is_broken_set_aside_and_ctrl_c_ends_all(
+def test_new_recordings_are_processed_once_broken_ones_set_aside_and_ctrl_c_ends_everything(
     serve, tmp_path
 ):
     served = serve("--set", "settle=1", "--set", "interval=5")
@@ -110,17 +108,17 @@ def test_what_arrives_is_processed_once_what_is_broken_set_aside_and_ctrl_c_ends
     assert scheduled, "the schedule makes runs"
     assert all(run["auto_scheduled"] for run in scheduled)
     assert {run["name"] for run in served.runs("process")} == {"process a", "process broken"}
-    code, told = served.stop()
+    code, output = served.stop()
     assert code == 0
-    assert "stopped; nothing runs any more" in told
-    assert "Traceback" not in told
+    assert "stopped; interrupted runs continue" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "victim", ["flows.service.runner", "flows.service.server", "flows.service.warm", RUN]
 )
-def test_what_is_killed_comes_back_and_the_recording_keeps_its_one_run(serve, victim):
+def test_a_killed_process_is_restarted_and_the_recording_keeps_its_one_run(serve, victim):
     served = serve("--set", "settle=1", "--set", "interval=3600", "--set", "backoff=1")
     drop(served.box / "a.npy", seed=2)
     served.wait_until("a.npy", "running")
@@ -133,7 +131,7 @@ def test_what_is_killed_comes_back_and_the_recording_keeps_its_one_run(serve, vi
 
 
 @pytest.mark.slow
-def test_a_command_that_was_killed_goes_on_where_it_was(serve):
+def test_a_killed_command_continues_its_runs(serve):
     served = serve("--set", "settle=1", "--set", "interval=3600")
     drop(served.box / "a.npy", seed=3)
     first = served.wait_until("a.npy", "running")

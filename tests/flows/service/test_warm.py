@@ -1,4 +1,4 @@
-"""Runs as copies of a process that is there already: they end as they would, and leave nothing behind."""
+"""Runs as forks of the warm process: exit codes, signals, and no process left at the end."""
 
 import inspect
 import os
@@ -13,27 +13,27 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.service.launch import ENGINE, PLACE
+from flows.service.launch import ENGINE, SOCKET
 from flows.service.runner import start_by_launching
-from flows.service.warm import warm as warm_process
+from flows.service.warm import warm_process
 
 PATIENCE = 60.0
 WARM = """
 import os, signal, socket, sys, time
-from flows.service.warm import Nursery
-asked = Nursery(socket.socket(fileno=int(sys.argv[1])), until=0).wait()
-if asked is not None:
-    os.environ.update(asked)
-    exec(asked["DO"])
+from flows.service.warm import ForkServer
+environment = ForkServer(socket.socket(fileno=int(sys.argv[1])), until=0).wait()
+if environment is not None:
+    os.environ.update(environment)
+    exec(environment["DO"])
 """
-STAY = "open(asked['NOTE'], 'w').write(str(os.getpid())); time.sleep(600)"
+STAY = "open(environment['NOTE'], 'w').write(str(os.getpid())); time.sleep(600)"
 
 Launch = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
 def warm(tmp_path) -> Iterator[subprocess.Popen[bytes]]:
-    """A warm process that has imported nothing."""
+    """A warm process without imports."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "warm"))
         listener.listen()
@@ -50,11 +50,11 @@ def warm(tmp_path) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def launch(tmp_path) -> Iterator[Launch]:
-    """Starts the launcher of a run that does something."""
+    """Starts the launcher of a run with some code."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(do: str) -> subprocess.Popen[str]:
-        own = {PLACE: str(tmp_path / "warm"), "DO": do, "NOTE": str(tmp_path / "note")}
+        own = {SOCKET: str(tmp_path / "warm"), "DO": do, "NOTE": str(tmp_path / "note")}
         words = [sys.executable, "-m", "flows.service.launch"]
         started.append(
             subprocess.Popen(words, env={**os.environ, **own}, stderr=subprocess.PIPE, text=True)
@@ -75,7 +75,7 @@ def until(is_so: Callable[[], object]) -> None:
 
 
 def begun(tmp_path: Path) -> psutil.Process:
-    """The run, once it is at work."""
+    """The run, once it is active."""
     note = tmp_path / "note"
     until(lambda: note.is_file() and note.read_text())
     return psutil.Process(int(note.read_text()))
@@ -90,7 +90,7 @@ def begun(tmp_path: Path) -> psutil.Process:
     ],
 )
 @pytest.mark.usefixtures("warm")
-def test_the_launcher_ends_as_the_run_ends(do, code, launch):
+def test_the_launcher_exits_like_the_run(do, code, launch):
     assert launch(do).wait(PATIENCE) == code
 
 
@@ -130,7 +130,7 @@ def test_runs_do_not_outlive_the_warm_process(how, warm, launch, tmp_path):
     until(lambda: not run.is_running() or run.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_what_asks_for_nothing_harms_nobody(warm, launch, tmp_path):
+def test_an_invalid_request_does_no_harm(warm, launch, tmp_path):
     with socket.socket(socket.AF_UNIX) as stranger:
         stranger.connect(str(tmp_path / "warm"))
         stranger.sendall(b"no request\n")
@@ -139,20 +139,20 @@ def test_what_asks_for_nothing_harms_nobody(warm, launch, tmp_path):
     assert warm.poll() is None
 
 
-def test_without_a_warm_process_a_run_begins_as_usual(launch):
+def test_without_a_warm_process_a_run_starts_as_a_normal_process(launch):
     launcher = launch("")
-    _, told = launcher.communicate(timeout=PATIENCE)
+    _, errors = launcher.communicate(timeout=PATIENCE)
     assert launcher.returncode == 1
-    assert "Invalid flow run id" in told, f"{ENGINE} was to be asked for no run at all"
+    assert "Invalid flow run id" in errors, f"{ENGINE} was started without a run"
 
 
-def test_nobody_else_may_ask_for_runs_and_nothing_is_left():
+def test_only_this_user_can_request_runs_and_no_file_is_left():
     with warm_process():
-        place = Path(os.environ[PLACE])
-        assert place.is_socket()
-        assert place.parent.stat().st_mode & 0o077 == 0
-    assert not place.parent.exists()
-    assert PLACE not in os.environ
+        path = Path(os.environ[SOCKET])
+        assert path.is_socket()
+        assert path.parent.stat().st_mode & 0o077 == 0
+    assert not path.parent.exists()
+    assert SOCKET not in os.environ
 
 
 def test_prefect_starts_runs_by_the_launcher(monkeypatch):

@@ -1,4 +1,4 @@
-"""A result is made again from its receipts, and compared value by value."""
+"""A result is run again from its receipts and compared value by value."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from invae.stages.compare import digest_of
 
 @pytest.fixture
 def copy(undisturbed, tmp_path):
-    """A finished run that may be changed."""
+    """A copy of a finished run."""
     return shutil.copytree(undisturbed.folder, tmp_path / "copy" / undisturbed.folder.name)
 
 
@@ -24,13 +24,13 @@ def test_the_same_files_settings_and_code_give_identical_values(prefect_server, 
     assert [line.split() for line in digests] == [[n, digest_of(copy / n)] for n in stores]
 
 
-def test_a_value_that_was_changed_is_named(prefect_server, copy, capsys, tmp_path, undisturbed):
+def test_a_changed_value_is_named(prefect_server, copy, capsys, tmp_path, undisturbed):
     content = zarr.open_group(copy / "embedding.zarr", mode="r+")["content"]
     content[0, 0] = content[0, 0] + 1
     assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 1
     captured = capsys.readouterr()
     first, *digests = captured.out.splitlines()
-    assert first == f"{copy}: not the same; 1 of its arrays and files differ"
+    assert first == f"{copy}: 1 arrays and files differ"
     assert [line.split()[0] for line in digests if "→" in line] == ["embedding.zarr"]
     assert "embedding.zarr/content" in captured.err
     assert "1 of" in captured.err
@@ -43,7 +43,7 @@ def test_another_file_is_refused(copy, capsys, tmp_path):
     assert f"{other} is not the file that {copy} was made from" in capsys.readouterr().err
 
 
-def test_files_that_are_not_known_any_more_are_asked_for(copy, capsys):
+def test_unknown_files_are_asked_for(copy, capsys):
     record = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps({**record, "paths": []}))
     assert execute(["reproduce", str(copy)]) == 1
@@ -55,7 +55,7 @@ def test_a_folder_without_a_result_is_refused(tmp_path, capsys):
     assert "holds no finished result.zarr" in capsys.readouterr().err
 
 
-def test_code_and_libraries_that_changed_since_are_told(copy, capsys, undisturbed):
+def test_changed_code_and_libraries_are_noted(copy, capsys, undisturbed):
     for path in (copy / "result.zarr", copy / "embedding.zarr"):
         root = zarr.open_group(path, mode="r+")
         receipt = dict(root.attrs["receipt"])
@@ -65,6 +65,6 @@ def test_code_and_libraries_that_changed_since_are_told(copy, capsys, undisturbe
             "versions": {**receipt["versions"], "torch": "1.0"},
         }
     assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 0
-    told = " ".join(capsys.readouterr().err.split())
-    assert "note: torch was 1.0, here it is" in told
-    assert "note: the code of embed, analyse has changed since" in told
+    notes = " ".join(capsys.readouterr().err.split())
+    assert "note: torch was 1.0, now " in notes
+    assert "note: the code of embed, analyse has changed since" in notes

@@ -41,7 +41,7 @@ KNOWN = {
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch, tmp_path):
-    monkeypatch.setattr(terminal, "MANNER", terminal.Manner())
+    monkeypatch.setattr(terminal, "VERBOSITY", terminal.Verbosity())
     monkeypatch.chdir(tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (20, 12, 12), np.uint8)
     Path("images").write_bytes(struct.pack(">4i", 2051, *images.shape) + images.tobytes())

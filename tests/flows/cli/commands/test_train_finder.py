@@ -10,7 +10,7 @@ from invae.segmentation.network_folder import load
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch):
-    monkeypatch.setattr(terminal, "MANNER", terminal.Manner())
+    monkeypatch.setattr(terminal, "VERBOSITY", terminal.Verbosity())
 
 
 def test_the_command_trains_and_says_how_well_it_did(tmp_path, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""A server of one's own, with schedules and a login: what doctor and status see of it, and what they give away."""
+"""`doctor` and `status` on a server with schedules and a login: what they report, and that they print no secret."""
 
 import os
 import socket
@@ -35,7 +35,7 @@ def nothing() -> None: ...
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    """A server that schedules and wants a login."""
+    """A server with schedules and a login."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = {
             "PREFECT_HOME": str(tmp_path_factory.mktemp("home")),
@@ -78,16 +78,16 @@ def _logged_in(address):
 
 
 @pytest.mark.usefixtures("_logged_in")
-def test_an_active_schedule_produces_runs_and_the_doctor_is_content(tmp_path, capsys):
-    """With SQLAlchemy 2.1 the server looks healthy, and no run ever comes."""
+def test_an_active_schedule_creates_runs_and_the_doctor_reports_it(tmp_path, capsys):
+    """With SQLAlchemy 2.1 the server looks healthy, but creates no runs."""
     deployment = nothing.to_deployment("hourly", schedule=Interval(timedelta(hours=1))).apply()
     with get_client(sync_client=True) as client:
         end = time.monotonic() + 120
         while checks.check_schedules(client)[0].verdict != "ok" and time.monotonic() < end:
             time.sleep(0.5)
-        assert checks.check_schedules(client)[0].found == "1 active, each with runs to come"
+        assert checks.check_schedules(client)[0].found == "1 active, all with future runs"
         assert execute(["doctor", "--out", str(tmp_path), "--fix"]) == 0
-        assert "concurrency limit 'gpu' of 1 was made" in capsys.readouterr().out
+        assert "concurrency limit 'gpu' of 1 created" in capsys.readouterr().out
         assert execute(["doctor", "--out", str(tmp_path)]) == 0
         assert "0 of 1 taken" in capsys.readouterr().out
         client.delete_deployment(deployment)
@@ -102,7 +102,7 @@ def test_with_the_login_the_status_asks_the_server(address, tmp_path, capsys):
 def test_without_the_login_it_is_asked_for(address, tmp_path, capsys):
     with temporary_settings({PREFECT_API_URL: address}):
         assert execute(["doctor", "--out", str(tmp_path)]) == 1
-    assert "wants a login; set PREFECT_API_AUTH_STRING" in capsys.readouterr().out
+    assert "needs a login; set PREFECT_API_AUTH_STRING" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_logged_in")

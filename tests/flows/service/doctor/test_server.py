@@ -1,4 +1,4 @@
-"""What the doctor sees of a Prefect server: schedules, the GPU's slot, dead runs, the page and who gets in."""
+"""Checks of a Prefect server: schedules, GPU slot, dead runs, UI and access."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ from prefect.states import Scheduled
 from flows.service.doctor import server as checks
 from flows.service.doctor.access import check_access, check_page, is_loopback
 from flows.service.doctor.check import Check
-from flows.service.doctor.reachable import Reached, Silence, reached, without_login
+from flows.service.doctor.reachable import NoServer, Server, reachable_server, without_login
 from tasks.gpu_slot import LIMIT
 
 NEVER = RRule("FREQ=DAILY;UNTIL=20200101T000000Z")
@@ -40,7 +40,7 @@ def client(prefect_server) -> Iterator[SyncPrefectClient]:
 
 @pytest.fixture
 def deploy(client) -> Iterator[Callable]:
-    """Deployments with a schedule, gone afterwards."""
+    """Creates deployments with a schedule; deleted afterwards."""
     made = []
 
     def do(name: str, schedule: Schedule) -> None:
@@ -57,11 +57,11 @@ def test_a_schedule_without_runs_is_named(client, deploy, monkeypatch):
     monkeypatch.setattr(checks, "YOUNG", timedelta(0))
     old = checks.check_schedules(client)
     assert [*verdicts(young), *verdicts(old)] == ["warn", "fail"]
-    assert "never has an active schedule and no run to come" in old[0].found
+    assert "never has an active schedule but no future run" in old[0].found
     assert "sqlalchemy" in old[0].remedy
 
 
-def test_runs_that_nobody_carries_out_are_told(client):
+def test_overdue_runs_are_a_warning(client):
     before = datetime.now(UTC) - timedelta(minutes=10)
     run = client.create_flow_run(nothing, name="left-lying", state=Scheduled(scheduled_time=before))
     try:
@@ -72,7 +72,7 @@ def test_runs_that_nobody_carries_out_are_told(client):
         client.delete_flow_run(run.id)
 
 
-def test_the_slot_of_the_gpu_is_missed_where_there_is_a_gpu_and_made_if_asked_for(client):
+def test_a_missing_gpu_slot_is_a_failure_with_a_gpu_and_created_by_fix(client):
     missed = checks.check_limit(client, fix=False, has_gpu=True)
     elsewhere = checks.check_limit(client, fix=False, has_gpu=False)
     assert [*verdicts(missed), *verdicts(elsewhere)] == ["fail", "warn"]
@@ -114,7 +114,7 @@ def test_the_window_for_dead_runs_holds_three_heartbeats(client, beat, verdict):
         client.delete_automation(automation)
 
 
-def test_without_pools_nobody_needs_an_automation(client):
+def test_without_work_pools_no_automation_is_needed(client):
     assert verdicts(checks.check_zombies(client, own_beat=180)) == ["ok"]
 
 
@@ -126,18 +126,18 @@ def test_without_pools_nobody_needs_an_automation(client):
         ({"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}, 30.0),
     ],
 )
-def test_the_heartbeat_is_that_of_the_deployment_or_the_usual_one(variables, beat):
+def test_the_heartbeat_is_that_of_the_deployment_or_the_default(variables, beat):
     assert checks.beat_of(variables, 180.0) == beat
 
 
-def test_the_page_of_a_server_finds_its_api(prefect_server):
+def test_the_ui_of_a_server_finds_its_api(prefect_server):
     page = check_page(prefect_server)
     assert page[0].name == "UI"
 
 
 @contextmanager
 def answering(status: int, values: object) -> Iterator[str]:
-    """A server that answers everything in the same way, seen from outside; its address."""
+    """Address of a server with one answer to every request."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -167,29 +167,29 @@ def answering(status: int, values: object) -> Iterator[str]:
     ],
     ids=["relative", "the reader's own machine", "silent"],
 )
-def test_a_page_that_looks_for_its_api_elsewhere_is_found(told, verdict):
+def test_a_ui_with_the_wrong_address_of_the_api_is_a_failure(told, verdict):
     with answering(200, {"api_url": told}) as address:
         assert verdicts(check_page(address)) == [verdict]
 
 
-def test_a_server_without_a_page_is_told():
+def test_a_server_without_a_ui_is_a_warning():
     with answering(404, {}) as address:
         assert verdicts(check_page(address)) == ["warn"]
 
 
-def test_a_server_that_others_reach_and_that_lets_everybody_in_is_a_failure():
+def test_a_network_server_without_a_login_is_a_failure():
     with answering(200, []) as address:
         found = check_access(address, own=[])
     assert verdicts(found) == ["fail"]
     assert "PREFECT_SERVER_API_AUTH_STRING" in found[0].remedy
 
 
-def test_a_login_over_a_line_that_others_can_read_is_a_warning():
+def test_a_login_without_encryption_is_a_warning():
     with answering(401, {}) as address:
         assert verdicts(check_access(address, own=[])) == ["warn"]
 
 
-def test_a_server_of_this_machine_that_listens_to_others_as_well_is_found(prefect_server):
+def test_a_server_of_this_machine_that_also_listens_on_the_network_is_a_failure(prefect_server):
     assert verdicts(check_access(prefect_server, own=[])) == ["ok"]
     found = check_access(prefect_server, own=["0.0.0.0"])
     assert verdicts(found) == ["fail"]
@@ -200,33 +200,33 @@ def test_a_server_of_this_machine_that_listens_to_others_as_well_is_found(prefec
     ("host", "alone"),
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("10.0.0.3", False), ("lab", False)],
 )
-def test_loopback_is_known_by_its_address(host, alone):
+def test_the_loopback_is_recognised_by_its_address(host, alone):
     assert is_loopback(host) is alone
 
 
 def test_the_server_that_is_set_is_reached(prefect_server):
-    with reached() as server:
-        assert isinstance(server, Reached)
+    with reachable_server() as server:
+        assert isinstance(server, Server)
         assert server.address == prefect_server
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(401, "wants a login; set PREFECT_API_AUTH_STRING"), (500, "answers 500")]
+    ("status", "words"), [(401, "needs a login; set PREFECT_API_AUTH_STRING"), (500, "answers 500")]
 )
-def test_a_server_that_refuses_is_told_without_the_password(status, words):
+def test_a_refusing_server_is_reported_without_the_password(status, words):
     with answering(status, {}) as address:
         secret = address.replace("//", "//operator:hunter2@")
-        with temporary_settings({PREFECT_API_URL: secret}), reached() as server:
-            assert isinstance(server, Silence)
+        with temporary_settings({PREFECT_API_URL: secret}), reachable_server() as server:
+            assert isinstance(server, NoServer)
             assert words in server.reason
             assert "hunter2" not in server.reason + server.address
 
 
-def test_a_server_that_is_silent_is_told_without_the_password():
+def test_a_silent_server_is_reported_without_the_password():
     with (
         temporary_settings({PREFECT_API_URL: "http://operator:hunter2@127.0.0.1:9/api"}),
-        reached() as server,
+        reachable_server() as server,
     ):
-        assert isinstance(server, Silence)
+        assert isinstance(server, NoServer)
         assert server.address == without_login("http://operator:hunter2@127.0.0.1:9/api")
         assert "hunter2" not in server.reason
