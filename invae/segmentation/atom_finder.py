@@ -1,4 +1,4 @@
-"""Images in, the probability of an atom's centre at every pixel out; tile by tile, so that memory stays bounded."""
+"""Probability of an atom's centre at every pixel of an image, by a network; tile by tile, with bounded memory."""
 
 from functools import cache
 from pathlib import Path
@@ -11,28 +11,28 @@ from invae.errors import InputError
 from invae.models.networks.unet import COARSEST, REACH, AtomNetwork
 from invae.segmentation.network_folder import SHIPPED, load
 
-LEAST = 0.25
+MIN_PROBABILITY = 0.25
 """Least probability of a centre: F1 changes by less than 0.02 from 0.2 to 0.4, and the worst images are best here."""
-APART = 3
-"""Least distance of two atoms along an axis [px]: half the smallest spacing that was learned."""
+MIN_DISTANCE = 3
+"""Least distance of two atoms along an axis [px]: half the smallest spacing of the training."""
 TILE = 256
-"""Side of what is marked at once [px]."""
+"""Side of a tile [px]."""
 
 
 def probability(images: np.ndarray, *, weights: Path | None = None, tile: int = TILE) -> np.ndarray:
-    """How likely the centre of an atom is near every pixel, float32 from 0 to 1, maxima on the atoms.
+    """Probability of an atom's centre near every pixel, float32 from 0 to 1, with maxima on the atoms.
 
-    Each image is standardised by itself: neither dose nor gain matters. Neighbours are 6 to 28 pixels apart in what the network that is
-    shipped was trained on; the answer for a tile is that for the whole.
+    Each image is standardised by itself, so that dose and gain have no influence. Neighbours were 6 to 28 pixels apart in the
+    training of the shipped network. The result does not depend on the tiles.
 
     Args:
-        images: (n, y, x), atoms bright on dark; a value that is not finite counts as the median, and holds no atom.
-        weights: Folder of a network that `invae train-finder` made; the one that is shipped when empty.
-        tile: Side of what is marked at once, a multiple of 8 [px].
+        images: (n, y, x), atoms bright on dark; a value that is not finite counts as the median, and has probability 0.
+        weights: Folder of a network by `invae train-finder`; the shipped network when empty.
+        tile: Side of a tile, a multiple of 8 [px].
 
     Raises:
         InputError: The images are no stack, or the tile is no multiple of 8.
-        StoreError: The folder holds no network.
+        StoreError: The folder has no network.
     """
     if images.ndim != 3:
         raise InputError(f"images have the shape {images.shape}; a stack (n, y, x) is needed")
@@ -42,16 +42,16 @@ def probability(images: np.ndarray, *, weights: Path | None = None, tile: int = 
     return np.stack([mark(image, network, tile=tile) for image in images])
 
 
-def centres(marked: np.ndarray, *, least: float = LEAST) -> np.ndarray:
-    """Pixels (atom, 2) of the maxima of a probability (y, x) that reach `least`, not on the rim and `APART` from higher ones."""
-    top = (marked == maximum_filter(marked, size=2 * APART - 1)) & (marked >= least)
+def centres(marked: np.ndarray, *, least: float = MIN_PROBABILITY) -> np.ndarray:
+    """Pixels (atom, 2) of the maxima of a probability (y, x): at least `least`, off the rim, `MIN_DISTANCE` from higher ones."""
+    top = (marked == maximum_filter(marked, size=2 * MIN_DISTANCE - 1)) & (marked >= least)
     top[[0, -1]] = False
     top[:, [0, -1]] = False
     return np.argwhere(top)
 
 
-def standardised(image: np.ndarray) -> np.ndarray:
-    """An image (y, x) of mean 0 and sd 1; of zeros if it is constant."""
+def standardise(image: np.ndarray) -> np.ndarray:
+    """The image (y, x) with mean 0 and sd 1; zeros if it is constant."""
     sd = image.std()
     return ((image - image.mean()) / (sd if sd > 0 else 1)).astype(np.float32)
 
@@ -63,26 +63,26 @@ def _network(folder: Path) -> AtomNetwork:
 
 @torch.no_grad()
 def mark(image: np.ndarray, network: AtomNetwork, *, tile: int = TILE) -> np.ndarray:
-    """The probability (y, x) for one image (y, x), by a network."""
+    """The probability (y, x) of one image (y, x), by a network."""
     finite = np.isfinite(image)
     if not finite.any():
         return np.zeros(image.shape, np.float32)
     filled = np.where(finite, image, np.median(image[finite]))
-    whole = torch.from_numpy(standardised(filled))
-    beyond = [(-size) % COARSEST for size in image.shape]
-    padded = _mirrored(whole, [(REACH, REACH + more) for more in beyond])
+    whole = torch.from_numpy(standardise(filled))
+    excess = [(-size) % COARSEST for size in image.shape]
+    padded = _mirror(whole, [(REACH, REACH + more) for more in excess])
     marked = np.empty(image.shape, np.float32)
     for top in range(0, image.shape[0], tile):
         for left in range(0, image.shape[1], tile):
             piece = padded[top : top + tile + 2 * REACH, left : left + tile + 2 * REACH]
-            answer = network(piece[None, None])[0, 0, REACH:-REACH, REACH:-REACH].sigmoid().numpy()
+            log_odds = network(piece[None, None])[0, 0, REACH:-REACH, REACH:-REACH]
             place = marked[top : top + tile, left : left + tile]
-            place[...] = answer[: place.shape[0], : place.shape[1]]
+            place[...] = log_odds.sigmoid().numpy()[: place.shape[0], : place.shape[1]]
     return np.where(finite, marked, np.float32(0))
 
 
-def _mirrored(image: torch.Tensor, margins: list[tuple[int, int]]) -> torch.Tensor:
-    """An image (y, x) with its mirror images around it, as often as the margins (before, after) need."""
+def _mirror(image: torch.Tensor, margins: list[tuple[int, int]]) -> torch.Tensor:
+    """An image (y, x) surrounded by its mirror images, within margins (before, after) along each axis."""
     for axis, (before, after) in enumerate(margins):
         size = image.shape[axis]
         index = torch.arange(-before, size + after)

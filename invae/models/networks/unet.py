@@ -1,24 +1,24 @@
-"""A small U-Net: an image in, the log odds of an atom's centre at every pixel out."""
+"""A small U-Net, from an image to the log odds of an atom's centre at every pixel."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 COARSEST = 8
-"""Pixels of the image along the side of a pixel of the lowest level; sizes are multiples of it."""
+"""Pixels of the image along the side of a pixel of the lowest level; image sizes are multiples of it."""
 REACH = 128
-"""No pixel further away than this changes the answer [px]."""
+"""Largest distance at which a pixel influences the output [px]."""
 
 
 class AtomNetwork(nn.Module):
-    """Three levels, at a half, a quarter and an eighth of the resolution; normalised by what the training saw."""
+    """Three levels, at a half, a quarter and an eighth of the resolution; normalised by the statistics of the training."""
 
     def __init__(self, width: int) -> None:
-        """Begin with `width` channels at half the resolution."""
+        """Use `width` channels at half the resolution."""
         super().__init__()
         self.first = _level(4, width)
         self.down = _level(width, 2 * width)
-        self.bottom = _level(2 * width, 3 * width, wider=(1, 2, 4))
+        self.bottom = _level(2 * width, 3 * width, dilations=(1, 2, 4))
         self.up = _level(5 * width, 2 * width)
         self.last = _level(3 * width, width)
         self.mark = nn.Conv2d(width, 4, 1)
@@ -33,10 +33,11 @@ class AtomNetwork(nn.Module):
         return functional.pixel_shuffle(self.mark(half), 2)
 
 
-def _level(n_in: int, n_out: int, *, wider: tuple[int, ...] = (1, 1)) -> nn.Sequential:
-    """A convolution for every dilation in `wider`."""
+def _level(n_in: int, n_out: int, *, dilations: tuple[int, ...] = (1, 1)) -> nn.Sequential:
+    """A convolution for every dilation."""
     parts: list[nn.Module] = []
-    for n_channels, by in zip((n_in, *(n_out for _ in wider[1:])), wider, strict=True):
+    for index, by in enumerate(dilations):
+        n_channels = n_out if index else n_in
         parts.append(nn.Conv2d(n_channels, n_out, 3, padding=by, dilation=by, bias=False))
         parts += [nn.BatchNorm2d(n_out), nn.SiLU()]
     return nn.Sequential(*parts)

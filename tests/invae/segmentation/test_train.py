@@ -8,16 +8,28 @@ import torch
 from pydantic import ValidationError
 
 from invae.config.segment import AtomNetworkConfig
-from invae.segmentation.atom_finder import mark, standardised
+from invae.models.networks.unet import AtomNetwork
+from invae.segmentation.atom_finder import mark, standardise
 from invae.segmentation.atom_images import draw, marks
+from invae.segmentation.learner import ImageBatch
 from invae.segmentation.score import match
-from invae.segmentation.train import TrainingImages, batch_of, begin, train
+from invae.segmentation.train import batch_of, fit_of, train
+from invae.training.fit import Fit
 
 TINY = {"width": 4, "n_steps": 2, "batch_size": 2, "images": {"size": 32}}
 
 
 def tiny(**changes) -> AtomNetworkConfig:
     return AtomNetworkConfig.model_validate({**TINY, **changes})
+
+
+def network(config: AtomNetworkConfig) -> AtomNetwork:
+    torch.manual_seed(config.seed)
+    return AtomNetwork(config.width)
+
+
+def begin(config: AtomNetworkConfig, **options) -> Fit[ImageBatch]:
+    return fit_of(config, network(config), **options)
 
 
 def test_an_image_is_marked_where_its_atoms_are():
@@ -38,7 +50,7 @@ def test_images_are_as_varied_as_the_ranges_and_follow_from_seed_and_number():
     assert spacings.max() > 1.5 * spacings.min()
     np.testing.assert_array_equal(draw(config, seed=2, number=7).image, made[7].image)
     assert not np.array_equal(draw(config, seed=3, number=7).image, made[7].image)
-    assert standardised(made[0].image).std() == pytest.approx(1, rel=1e-3)
+    assert standardise(made[0].image).std() == pytest.approx(1, rel=1e-3)
 
 
 def test_the_seed_decides_the_weights_and_nothing_else_does():
@@ -54,19 +66,19 @@ def test_the_seed_decides_the_weights_and_nothing_else_does():
 def test_the_loop_takes_the_steps_of_plain_adam_under_a_cosine():
     """Bit for bit: the network in the package was trained by such steps."""
     config = tiny(n_steps=6, steps_per_epoch=6)
-    fit, network = begin(config), begin(config).learner.module
+    fit, plain = begin(config), network(config)
     assert len(list(fit.epochs())) == 1
-    optimizer = torch.optim.Adam(network.parameters())
-    network.train()
-    for step, batch in enumerate(TrainingImages(config).epoch(0, seed=config.seed)):
+    optimizer = torch.optim.Adam(plain.parameters())
+    plain.train()
+    for step, batch in enumerate(fit.training.epoch(0, seed=config.seed)):
         done = (step + 1) / 6
         rate = min(1.0, done / 0.05) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
         optimizer.param_groups[0]["lr"] = config.learning_rate * rate
         optimizer.zero_grad()
         loss = torch.nn.functional.binary_cross_entropy_with_logits
-        loss(network(batch.images), batch.marks).backward()
+        loss(plain(batch.images), batch.marks).backward()
         optimizer.step()
-    expected = network.state_dict()
+    expected = plain.state_dict()
     assert all(torch.equal(v, expected[n]) for n, v in fit.learner.module.state_dict().items())
 
 
@@ -80,10 +92,11 @@ def test_the_best_epoch_on_held_out_images_remains():
 
 def test_every_step_has_its_own_images_however_the_epochs_divide():
     seen: list[tuple[int, int]] = []
-    images = TrainingImages(tiny(n_steps=7, steps_per_epoch=3), progress=lambda *d: seen.append(d))
+    config = tiny(n_steps=7, steps_per_epoch=3)
+    images = begin(config, progress=lambda *done: seen.append(done)).training
     batches = [batch for epoch in range(3) for batch in images.epoch(epoch, seed=0)]
     assert seen == [(step, 7) for step in range(1, 8)]
-    expected = batch_of(images.config, range(12, 14), seed=0)
+    expected = batch_of(config, range(12, 14))
     assert torch.equal(batches[6].images, expected.images)
     assert torch.equal(batches[6].marks, expected.marks)
     assert len({batch.images.sum().item() for batch in batches}) == 7
@@ -102,9 +115,9 @@ def test_training_lowers_the_loss():
     wanted = torch.from_numpy(marks(made.places, size=64, sd=config.mark_sd))
 
     def loss(n_steps: int) -> float:
-        network = train(config.model_copy(update={"n_steps": n_steps}))
+        trained = train(config.model_copy(update={"n_steps": n_steps}))
         return float(torch.nn.functional.binary_cross_entropy(
-            torch.from_numpy(mark(made.image, network)), wanted
+            torch.from_numpy(mark(made.image, trained)), wanted
         ))  # fmt: skip
 
     assert loss(25) < 0.8 * loss(1)
