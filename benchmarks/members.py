@@ -16,6 +16,7 @@ from invae.models.batch import Geometry, Patches
 from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.objective import Objective
+from invae.models.signals import Signals
 
 N_MEMBERS, BATCH, SIDE, REPEATS = 8, 64, 48, 15
 FAMILIES = ("VAE", "rVAE", "rtVAE")
@@ -26,10 +27,14 @@ class Loss(nn.Module):
 
     def __init__(self, model: nn.Module, config: ModelConfig, patches: Patches) -> None:
         super().__init__()
-        self.model, self.objective, self.patches = model, Objective.of(config), patches
+        self.model, self.objective, self.batch = (
+            model,
+            Objective.of(config),
+            Signals.of_image(patches),
+        )
 
     def forward(self) -> Tensor:
-        evaluation = evaluate(self.model, self.patches)  # type: ignore[arg-type]
+        evaluation = evaluate(self.model, self.batch)  # type: ignore[arg-type]
         return self.objective.weigh(evaluation, progress=0.5).value
 
 

@@ -234,10 +234,15 @@ LATENTS: dict[str, Latent] = {row.name: row for row in _ROWS}
 def row_of(name: str) -> Latent:
     """The row of a latent; a plain number for a pose of one's own, which has none.
 
-    Discrete latents beyond the first (`class_2`, …) have the first one's row under their own names.
+    Discrete latents beyond the first (`class_2`, …) have the first one's row under their own names, and so have latents of one of several
+    signals (`image.content`), with dimensions of their own.
     """
     if name in LATENTS:
         return LATENTS[name]
+    signal, _, plain = name.rpartition(".")
+    if signal:
+        row = row_of(plain)
+        return replace(row, name=name, dim=None if row.dim is None else f"{signal}.{row.dim}")
     if name.startswith(f"{dims.CLASS}_"):
         return replace(LATENTS[dims.CLASS], name=name)
     return Latent(

@@ -14,7 +14,7 @@ from benchmarks.peak_memory import peak_mb
 from benchmarks.streaming.patches import forget
 from invae.config import ModelConfig, TrainingConfig
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import ArraySource, PatchSource, open_patches
+from invae.training.batches import ArraySource, SignalSource, open_signals
 from invae.training.history import Epoch
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, train_on
@@ -54,15 +54,15 @@ class Answer:
 class InMemory:
     """Patches of a streamed store in memory, in the order of the stream, so that batches are the same."""
 
-    def __init__(self, stream: PatchSource) -> None:
+    def __init__(self, stream: SignalSource) -> None:
         """Read all patches."""
         self.stream, self.patches = stream, stream.load(np.arange(len(stream)))[0]
-        self.geometry, self.known = stream.geometry, stream.known
+        self.geometries, self.known = stream.geometries, stream.known
 
     def __len__(self) -> int:
         return len(self.stream)
 
-    def annotated(self, known: SiteAnnotations) -> PatchSource:
+    def annotated(self, known: SiteAnnotations) -> SignalSource:
         """Never called here: there are no hints."""
         return self.patches.annotated(known)
 
@@ -97,7 +97,7 @@ def measure(run: Run) -> Answer:
     """Train in this process, with the store read from the disk in every epoch."""
     torch.set_num_threads(1)
     path, clocks, elbo = Path(run.path), list[tuple[float, float]](), list[float]()
-    stream = open_patches(path, in_memory=False)
+    stream = open_signals(path, in_memory=False)
     _train(
         stream.load(np.arange(2 * BATCH))[0], run.family
     )  # loads everything that is imported late
@@ -116,7 +116,7 @@ def measure(run: Run) -> Answer:
 
 
 def _train(
-    source: PatchSource, family: str, *, epochs: int = 1, on_epoch: OnEpoch = ignore
+    source: SignalSource, family: str, *, epochs: int = 1, on_epoch: OnEpoch = ignore
 ) -> None:
     train_on(
         source,

@@ -13,8 +13,9 @@ from invae.embedding.embed import settled, unlabelled
 from invae.models.evaluation import evaluate
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal, log_wrapped_normal
 from invae.models.likelihoods import limits_of
+from invae.models.signals import IMAGE
 from invae.storage import store
-from invae.training.batches import Batches, open_patches
+from invae.training.batches import Batches, open_signals
 from invae.training.device import device_of
 from invae.training.model_folder import load
 
@@ -82,7 +83,7 @@ def _densities(patches: Path, model: Path, chosen: np.ndarray, *, device: str) -
     """Posterior densities (example, turn) [1/rad] at equally spaced angles from 0."""
     place = device_of(device)
     trained = load(model, device=place)
-    source = unlabelled(open_patches(patches, limits=limits_of(trained.config.likelihood)))
+    source = unlabelled(open_signals(patches, limits={IMAGE: limits_of(trained.config.likelihood)}))
     batches = Batches(source, chosen, BATCH, place).in_order()
     found = [evaluate(trained.model, batch).posterior.get("angle") for batch in batches]
     tables = [_table(settled(posterior)) for posterior in found if posterior is not None]

@@ -69,7 +69,9 @@ def _scales(
     """What stands for nothing known of every latent, and its unit inside the model, in the units of an embedding."""
     at_rest = {name: np.full(size, row_of(name).at_rest) for name, size in sizes.items()}
     unit = {
-        name: np.full(size, vae.geometry.half_side if row_of(name).measure == "half side" else 1.0)
+        name: np.full(
+            size, vae.main.geometry.half_side if row_of(name).measure == "half side" else 1.0
+        )
         for name, size in sizes.items()
     }
     for name, standard in (

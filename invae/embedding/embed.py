@@ -19,6 +19,7 @@ from invae.latent_table import row_of, variable_of
 from invae.models.batch import Known, Patches
 from invae.models.canvas import ShiftPosterior
 from invae.models.evaluation import Evaluation, evaluate
+from invae.models.generators import Picture
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal
 from invae.models.latents import (
     Categorical,
@@ -31,11 +32,12 @@ from invae.models.latents import (
 )
 from invae.models.likelihoods import limits_of
 from invae.models.pose_search.estimate import Found, FoundAngle
+from invae.models.signals import IMAGE, Signals
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.storage.provenance import Receipt
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import Batches, PatchSource, open_patches
+from invae.training.batches import Batches, SignalSource, open_signals
 from invae.training.device import device_of
 from invae.training.model_folder import Trained, load, load_parts
 
@@ -78,8 +80,8 @@ def embed(
 
     device = device_of(compute.device)
     trained = load(model, device=device)
-    source = unlabelled(open_patches(patches, limits=limits_of(trained.config.likelihood)))
-    trained.refuse_other(source.geometry)
+    source = unlabelled(open_signals(patches, limits={IMAGE: limits_of(trained.config.likelihood)}))
+    trained.refuse_other(source.geometries)
     dataset = store.open_store(patches)
     n_sites = len(source)
     partial = store.begin(target, receipt.key)
@@ -105,22 +107,22 @@ def encode_batches(model: VAE, batches: Batches) -> dict[str, np.ndarray]:
 
 
 @torch.no_grad()
-def encode_batch(model: VAE, patches: Patches) -> dict[str, np.ndarray]:
+def encode_batch(model: VAE, batch: Signals) -> dict[str, np.ndarray]:
     """Posterior means of one batch, their uncertainty and how well they explain it; nothing is drawn by chance."""
-    found = evaluate(model, patches)
+    found = evaluate(model, batch)
     said = {"content": found.latents["content"]}
     content = found.posterior["content"]
     if isinstance(content, Normal):
         said["content_sd"] = content.log_sd.exp()
     for name in model.poses:
-        said |= _said_of_pose(name, settled(found.posterior[name]), model.geometry.half_side)
+        said |= _said_of_pose(name, settled(found.posterior[name]), model.main.geometry.half_side)
     said |= _said_of_classes(model, found) | _said_of_target(model, found)
     said |= {"log_likelihood": found.terms.log_likelihood, "elbo": found.terms.elbo}
-    said["reconstruction_error"] = _reconstruction_error(model, patches, found)
+    said |= _reconstruction_errors(model, found)
     return {name: _as_array(value) for name, value in said.items()}
 
 
-def unlabelled(source: PatchSource) -> PatchSource:
+def unlabelled(source: SignalSource) -> SignalSource:
     """The patches without their labels: what a model says of a site shall be its own."""
     return source.annotated(SiteAnnotations(condition=source.known.condition))
 
@@ -132,7 +134,10 @@ def _as_array(value: Tensor) -> np.ndarray:
 
 def described(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
     """Dimensions and attributes of a variable of the embedding."""
-    return ((dims.SITE,), dims.attrs(SCORES[name])) if name in SCORES else variable_of(name)
+    signal, _, plain = name.rpartition(".")
+    if plain not in SCORES:
+        return variable_of(name)
+    return (dims.SITE,), dims.attrs(SCORES[plain] + (f", of {signal}" if signal else ""))
 
 
 def settled(posterior: Posterior) -> Posterior:
@@ -187,8 +192,18 @@ def _said_of_target(model: VAE, found: Evaluation) -> dict[str, Tensor]:
     return {"target": value.mean * unit.scale + unit.offset, "target_sd": sd}
 
 
-def _reconstruction_error(model: VAE, patches: Patches, found: Evaluation) -> Tensor:
-    picture = model.decode(found.completed)
+def _reconstruction_errors(model: VAE, found: Evaluation) -> dict[str, Tensor]:
+    """Of every explained signal of the batch; with its name where there are several."""
+    names = [name for name in model.explained if name in found.batch]
+    return {
+        "reconstruction_error" if len(model.names) == 1 else f"{name}.reconstruction_error": (
+            _reconstruction_error(found.batch[name], model.decode(found.completed, signal=name))
+        )
+        for name in names
+    }
+
+
+def _reconstruction_error(patches: Patches, picture: Picture) -> Tensor:
     weight = patches.weight * picture.support.unsqueeze(1)
     squares = weight * (patches.values - picture.mean) ** 2
     return (squares.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-9)).sqrt()
@@ -240,12 +255,14 @@ def _layout(trained: Trained, n_sites: int) -> dict[str, store.Variable]:
     """Variables of the embedding, found by encoding one empty patch."""
     from invae.storage import store
 
-    geometry = trained.model.geometry
-    like = trained.model.standardise.offset
-    blank = torch.zeros(1, geometry.n_channels, geometry.height, geometry.width, device=like.device)
+    device = trained.model.main.standardise.offset.device
     n_conditions = trained.config.n_conditions
-    condition = torch.zeros(1, n_conditions, device=like.device) if n_conditions else None
-    said = encode_batch(trained.model, Patches(blank, known=Known(condition=condition)))
+    condition = torch.zeros(1, n_conditions, device=device) if n_conditions else None
+    blank = {
+        name: Patches(torch.zeros(1, g.n_channels, g.height, g.width, device=device))
+        for name, g in trained.model.geometries.items()
+    }
+    said = encode_batch(trained.model, Signals(blank, Known(condition=condition)))
     return {
         name: store.Variable(
             described(name)[0], (n_sites, *value.shape[1:]), value.dtype, described(name)[1]

@@ -1,6 +1,6 @@
 """What a person gives to an estimator: arrays, labelled arrays or stores, made into sources of patches, and checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,8 +10,9 @@ import torch
 from invae import dims
 from invae.errors import InputError
 from invae.models.likelihoods import Limits
+from invae.models.signals import IMAGE
 from invae.training.annotations import places_of
-from invae.training.batches import ArraySource, PatchSource, open_patches
+from invae.training.batches import ArraySource, SignalSource, open_signals
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Data: TypeAlias = "np.ndarray | xr.DataArray | str | Path | Sequence[str | Path]"
 """Patches (site, y, x) or (site, channel, y, x), or the path of a store that holds them, or paths of several."""
 
-IMAGE = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
+PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 
 
 def several(patches: Data) -> list[Path]:
@@ -40,8 +41,8 @@ def refuse_mask(patches: Data, given: Any) -> None:
 
 
 def source_of(
-    patches: Data, valid: np.ndarray | None, *, limits: Limits | None
-) -> tuple[PatchSource, "xr.Dataset | None"]:
+    patches: Data, valid: np.ndarray | None, *, limits: Mapping[str, Limits | None]
+) -> tuple[SignalSource, "xr.Dataset | None"]:
     """Patches to read from, and the labels they came with."""
     import xarray as xr
 
@@ -49,7 +50,7 @@ def source_of(
         refuse_mask(patches, valid)
         from invae.storage import store
 
-        return open_patches(Path(patches), limits=limits), store.open_store(patches)
+        return open_signals(Path(patches), limits=limits), store.open_store(patches)
     values = np.asarray(patches)
     if values.ndim == 2:  # spectra: one row each
         values = values[:, None]
@@ -57,12 +58,12 @@ def source_of(
     if values.ndim == 3:
         values = values[:, None]
         valid = None if valid is None else np.asarray(valid)[:, None]
-    source = ArraySource(values, valid, limits=limits)
+    source = ArraySource(values, valid, limits=limits.get(IMAGE))
     if not isinstance(patches, xr.DataArray):
         return source, None
-    names = (dims.SITE, *IMAGE[4 - patches.ndim :])
+    names = (dims.SITE, *PIXELS[4 - patches.ndim :])
     told = patches.rename(dict(zip(patches.dims, names, strict=True)))
-    missing = IMAGE[: 4 - patches.ndim]
+    missing = PIXELS[: 4 - patches.ndim]
     told = told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(name="patch")
     return source.annotated(places_of(told)), told
 

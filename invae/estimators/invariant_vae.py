@@ -40,10 +40,11 @@ from invae.latent_table import row_of
 from invae.models.families import family_of, refuse_idle
 from invae.models.latents import ClassPrior
 from invae.models.likelihoods import limits_of
+from invae.models.signals import IMAGE
 from invae.progress import Progress, silent
 from invae.training import model_folder
 from invae.training.annotations import checked_annotations
-from invae.training.batches import Batches, PatchSource
+from invae.training.batches import Batches, SignalSource
 from invae.training.dataset import TrainingSet, channels_of, split_store, training_set
 from invae.training.device import device_of
 from invae.training.history import Epoch
@@ -196,14 +197,15 @@ class InvariantVAE:
 
     def _drawn(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
         """The set to train on, with its held-out sites."""
-        limits, share = limits_of(self.config.likelihood), self.training.held_out
+        limits = {IMAGE: limits_of(self.config.likelihood)}
+        share = self.training.held_out
         if paths := several(patches):
             refuse_mask(patches, valid)
             return training_set(paths, limits=limits, share=share, seed=self.seed)
         source, told = source_of(patches, valid, limits=limits)
         if told is None:
             split = split_sites(len(source), share=share, seed=self.seed)
-            channels = tuple(str(n) for n in range(source.geometry.n_channels))
+            channels = tuple(str(n) for n in range(source.geometries[IMAGE].n_channels))
             return TrainingSet(source, split, channels, None, ())
         split, pixel = (
             split_store(told, share=share, seed=self.seed),
@@ -225,9 +227,9 @@ class InvariantVAE:
         if paths := several(patches):
             refuse_mask(patches, valid if condition is None else condition)
             return embed.joined([self.encode(path) for path in paths])
-        source, told = source_of(patches, valid, limits=limits_of(self.config.likelihood))
+        source, told = source_of(patches, valid, limits={IMAGE: limits_of(self.config.likelihood)})
         source = embed.unlabelled(self._telling(source, y=None, condition=condition))
-        self.trained.refuse_other(source.geometry)
+        self.trained.refuse_other(source.geometries)
         batches = Batches(source, np.arange(len(source)), BATCH, self.device)
         values = embed.encode_batches(self.trained.model, batches)
         coords = {} if told is None else embed.site_coordinates(told)
@@ -290,7 +292,7 @@ class InvariantVAE:
             case "logarithm":
                 return {name: latent.log()}
             case "half side":
-                return {name: latent / model.geometry.half_side}
+                return {name: latent / model.main.geometry.half_side}
             case _:
                 return {name: latent}
 
@@ -319,7 +321,7 @@ class InvariantVAE:
         given = numbers_of(name, columns, (n_sites, size))
         return {name: standard(given.to(self.device))}
 
-    def _telling(self, source: PatchSource, *, y: Any, condition: Any) -> PatchSource:
+    def _telling(self, source: SignalSource, *, y: Any, condition: Any) -> SignalSource:
         """A source with what was given beside the patches; a store's own otherwise."""
         family, given = family_of(self.config.family), {}
         if y is not None:

@@ -90,11 +90,16 @@ class Patches:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Shape of the patches a model is made for."""
+    """Shape of a signal at one site: an image, or a spectrum as an image of one row."""
 
     n_channels: int
     height: int
     width: int
+
+    @property
+    def n_values(self) -> int:
+        """Numbers of one patch."""
+        return self.n_channels * self.height * self.width
 
     @property
     def half_side(self) -> float:

@@ -57,6 +57,7 @@ from invae.models.pose_search.gauss_newton import Climber
 from invae.models.pose_search.posed_image import Frame, PlacedGenerator
 from invae.models.pose_search.proposals import WIDTH, Proposer
 from invae.models.pose_search.search import Search
+from invae.models.signals import IMAGE, SignalParts
 from invae.models.vae import VAE
 
 
@@ -81,16 +82,14 @@ def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
         search = _search(made) if made.searched else None
     if made.classes is not None and made.enumerated:
         generator = EveryClass(generator, prior=made.classes, others=made.priors)
+    image = SignalParts(geometry, recogniser=recogniser, generator=generator, search=search)
     return VAE(
-        recogniser,
-        generator,
+        {IMAGE: image},
         priors=made.priors,
         poses=made.poses,
         drawn=made.encoded,
         n_targets=config.n_targets,
         n_conditions=config.n_conditions,
-        geometry=geometry,
-        search=search,
     )
 
 

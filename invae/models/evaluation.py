@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from invae.models.batch import Patches
 from invae.models.canvas import ShiftPosterior
 from invae.models.generators import Picture
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal
 from invae.models.inference import Noise
 from invae.models.latents import Categorical, GivenClass, Latents, Normal, Posterior, Relaxed
+from invae.models.signals import Signals
 from invae.models.vae import VAE
 
 
@@ -36,7 +36,7 @@ class Evaluation:
     terms: Terms
     latents: Latents
     posterior: Mapping[str, Posterior]
-    patches: Patches
+    batch: Signals
     """The batch, in the data's own units."""
     decode: Callable[[Latents], Picture]
     """Expected patches of any latents."""
@@ -62,17 +62,17 @@ class Evaluation:
         return latents
 
 
-def evaluate(model: VAE, patches: Patches, noise: Noise | None = None) -> Evaluation:
+def evaluate(model: VAE, batch: Signals, noise: Noise | None = None) -> Evaluation:
     """The terms of the ELBO with latents drawn by `noise`, or at the posterior means without.
 
     Source: Kingma & Welling 2014, arXiv:1312.6114, eq. 3, summed over the latent variables that are inferred exactly.
     """
-    inference = model.infer(patches, noise)
-    evidence = model.evidence(inference.latents, patches)
+    inference = model.infer(batch, noise)
+    evidence = model.evidence(inference.latents, batch)
     posterior = {**inference.posterior, **evidence.posterior}
     kl = {name: q.kl(model.priors[name]) for name, q in posterior.items()}
     terms = Terms(evidence.log_likelihood, kl)
-    return Evaluation(terms, inference.latents, posterior, patches, model.decode)
+    return Evaluation(terms, inference.latents, posterior, batch, model.decode)
 
 
 def _most_probable(posterior: Posterior) -> Tensor:

@@ -60,7 +60,7 @@ class Objective:
         Source: Kingma et al. 2014, arXiv:1406.5298, eq. 9; Burgess et al. 2018, arXiv:1804.03599, eq. 8; Dupont 2018,
         arXiv:1804.00104, eq. 7.
         """
-        terms, n = evaluation.terms, len(evaluation.patches)
+        terms, n = evaluation.terms, len(evaluation.batch)
         tallies = {"elbo": Tally.of(terms.elbo), "log_likelihood": Tally.of(terms.log_likelihood)}
         cost = -terms.log_likelihood.mean()
         for name, kl in terms.kl.items():
@@ -106,7 +106,7 @@ class Objective:
         if not self.penalties:
             return
         view = PenaltyView(
-            evaluation.completed, evaluation.posterior, evaluation.patches, evaluation.decode
+            evaluation.completed, evaluation.posterior, evaluation.batch, evaluation.decode
         )
         for penalty in self.penalties:
             yield f"penalty_{penalty.name}", penalty.weight, Tally.of(penalty(view))

@@ -35,7 +35,7 @@ def _class_entropy(evaluation: Evaluation, n_classes: tuple[int, ...]) -> Tally 
 
 def _classification(evaluation: Evaluation, n_classes: tuple[int, ...]) -> Tally | None:
     """Labels are of the first discrete latent variable."""
-    log_prob, labels = evaluation.class_log_probability, evaluation.patches.known.labels
+    log_prob, labels = evaluation.class_log_probability, evaluation.batch.known.labels
     if log_prob is None or labels is None:
         return None
     n_first = n_classes[0] if n_classes else log_prob.shape[-1]

@@ -20,6 +20,7 @@ from invae.errors import ConfigError, InputError
 from invae.models.batch import Known, Patches
 from invae.models.generators import Picture
 from invae.models.latents import Latents, Normal, Point, Posterior
+from invae.models.signals import Signals
 
 REACH = 3.0
 """Largest distance of neighbouring sites, in units of `length`."""
@@ -36,7 +37,7 @@ class PenaltyView:
     """Values by name: those drawn for this step, and the most probable ones where inference is exact; in the model's units."""
     posterior: Mapping[str, Posterior]
     """Posteriors by name, from encoders or Bayes' rule."""
-    patches: Patches
+    batch: Signals
     """In the data's own units."""
     decode: Callable[[Latents], Picture]
     """Expected patches of any latents, in the data's own units."""
@@ -44,7 +45,12 @@ class PenaltyView:
     @property
     def known(self) -> Known:
         """Annotations of the patches."""
-        return self.patches.known
+        return self.batch.known
+
+    @property
+    def patches(self) -> Patches:
+        """The first signal: the patches of a model of one signal."""
+        return self.batch[next(iter(self.batch))]
 
     @cached_property
     def content(self) -> Float[Tensor, "batch latent"]:
@@ -77,7 +83,7 @@ class Penalty:
             ConfigError: The function returns something else.
         """
         values = self.function(view, **self.options)
-        shape = (len(view.patches),)
+        shape = (len(view.batch),)
         if not isinstance(values, Tensor) or values.shape != shape:
             result = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise ConfigError(

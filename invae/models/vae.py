@@ -1,4 +1,4 @@
-"""A model: a patch becomes a posterior over named latents, and named latents a likelihood of patches."""
+"""A model: named signals become a posterior over named latents, and named latents a likelihood of signals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,85 +6,144 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from invae.errors import InputError
-from invae.models.batch import Geometry, Known, Patches, Standardise, StandardiseNumbers
-from invae.models.generators import Evidence, Generator, Picture
-from invae.models.inference import Inference, Noise, Recogniser
-from invae.models.latents import Latents, Prior
-from invae.models.pose_search.search import Looking, Search
+from invae.errors import ConfigError, InputError
+from invae.models.batch import Geometry, Known, StandardiseNumbers
+from invae.models.generators import Evidence, Picture
+from invae.models.inference import Inference, Noise
+from invae.models.latents import Latents, Posterior, Prior
+from invae.models.signals import SignalParts, Signals
 
 
 class VAE(nn.Module):
-    """A recogniser and a generator that speak of the same latents; no mathematics of its own."""
+    """Recognisers and generators of some signals that share named latents; no mathematics of its own."""
 
     def __init__(
         self,
-        recogniser: Recogniser,
-        generator: Generator,
+        signals: Mapping[str, SignalParts],
         *,
         priors: Mapping[str, Prior],
         poses: Sequence[str],
         drawn: Mapping[str, int],
-        n_targets: int,
-        n_conditions: int,
-        geometry: Geometry,
-        search: Search | None = None,
+        n_targets: int = 0,
+        n_conditions: int = 0,
     ) -> None:
         """Put the parts together.
 
         Args:
-            recogniser: Patches to posteriors.
-            generator: Latents to likelihoods.
+            signals: Parts by the name of their signal; at least one signal is seen, and one is explained. The first one is the
+                signal that poses place.
             priors: Of every latent, by name.
             poses: Names of the latents that place the pattern (see `invae.latent_table`).
             drawn: Number of components of every latent that is drawn from an encoder's posterior.
-            n_targets: Number of variables that are known for some patches.
-            n_conditions: Number of variables given with every patch.
-            geometry: Shape of the patches.
-            search: For the poses, if the recogniser leaves them out.
+            n_targets: Number of variables that are known for some sites.
+            n_conditions: Number of variables given with every site.
+
+        Raises:
+            ConfigError: No signal is seen, or none is explained.
         """
         super().__init__()
-        self.standardise = Standardise(geometry.n_channels)
+        self.signals = nn.ModuleDict(signals)
         self.standardise_target = StandardiseNumbers(n_targets)
         self.standardise_condition = StandardiseNumbers(n_conditions)
-        self.recogniser, self.generator, self.search = recogniser, generator, search
-        self.priors, self.drawn, self.geometry = dict(priors), dict(drawn), geometry
-        self.poses = tuple(poses)
+        self.priors, self.drawn, self.poses = dict(priors), dict(drawn), tuple(poses)
+        for what, names in (("sees", self.seen), ("explains", self.explained)):
+            if not names:
+                raise ConfigError(f"a model of {', '.join(signals)} {what} none of these signals")
 
-    def infer(self, patches: Patches, noise: Noise | None = None) -> Inference:
-        """Posteriors of the encoded latents, and values drawn with `noise`, or the means without."""
-        known = self._known(patches)
-        standard = self.standardise(patches)
-        seen = replace(self.generator.noise.seen(standard), known=known)
-        if self.search is None:
-            found = self.recogniser(seen, noise)
-        else:
-            found = self.search(Looking(seen, standard, self.recogniser, self.generator), noise)
-        if known.condition is None:
-            return found
-        return Inference(found.posterior, {**found.latents, "condition": known.condition})
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all signals."""
+        return tuple(self.signals)
 
-    def evidence(self, latents: Latents, patches: Patches) -> Evidence:
-        """How well latents explain patches [nats, of densities in the data's own units]."""
-        found = self.generator.likelihood(latents).evidence(self.standardise(patches))
-        volume = self.standardise.log_volume(patches)
-        return Evidence(found.log_likelihood + volume, found.posterior)
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Names of the signals from which latents are inferred."""
+        return tuple(name for name in self.signals if self.parts(name).seen)
 
-    def decode(self, latents: Latents) -> Picture:
-        """Expected patches in the data's own units, and where the decoder speaks."""
-        picture = self.generator.picture(latents)
-        return Picture(self.standardise.undo(picture.mean), picture.support)
+    @property
+    def explained(self) -> tuple[str, ...]:
+        """Names of the signals that have a likelihood."""
+        return tuple(name for name in self.signals if self.parts(name).explained)
 
-    def _known(self, patches: Patches) -> Known:
-        """What is known beside the pixels, as the parts take it."""
-        known, n_conditions = patches.known, len(self.standardise_condition.offset)
+    @property
+    def geometries(self) -> dict[str, Geometry]:
+        """Shapes of all signals, by name."""
+        return {name: self.parts(name).geometry for name in self.names}
+
+    @property
+    def main(self) -> SignalParts:
+        """The parts of the signal that poses place; of the only one in a model of one signal."""
+        return self.parts(self.names[0])
+
+    def parts(self, name: str) -> SignalParts:
+        """The parts of a signal."""
+        parts = self.signals[name]
+        assert isinstance(parts, SignalParts)
+        return parts
+
+    def infer(self, batch: Signals, noise: Noise | None = None) -> Inference:
+        """Posteriors of the encoded latents, and values drawn with `noise`, or the means without.
+
+        Every signal that the model sees and the batch has is used. Latents that only missing signals would say are absent.
+
+        Raises:
+            InputError: The batch has no signal that the model sees.
+        """
+        present = [name for name in self.seen if name in batch]
+        if not present:
+            raise InputError(
+                f"the model sees {', '.join(self.seen)}; the batch has {', '.join(batch)}"
+            )
+        known = self._known(batch.known)
+        posterior: dict[str, Posterior] = {}
+        latents: dict[str, Tensor] = {}
+        for name in present:
+            inference = self.parts(name).infer(batch[name], known, noise)
+            _refuse_overlap(posterior, inference.posterior, name)
+            posterior |= inference.posterior
+            latents |= inference.latents
+        if known.condition is not None:
+            latents["condition"] = known.condition
+        return Inference(posterior, latents)
+
+    def evidence(self, latents: Latents, batch: Signals) -> Evidence:
+        """How well latents explain the signals of a batch, the sum over the explained ones among them [nats, of densities in the data's own units].
+
+        Raises:
+            InputError: The batch has no signal that the model explains.
+        """
+        present = [name for name in self.explained if name in batch]
+        if not present:
+            explained = ", ".join(self.explained)
+            raise InputError(f"the model explains {explained}; the batch has {', '.join(batch)}")
+        first, *others = present
+        total = self.parts(first).evidence(latents, batch[first])
+        for name in others:
+            more = self.parts(name).evidence(latents, batch[name])
+            _refuse_overlap(total.posterior, more.posterior, name)
+            log_likelihood = total.log_likelihood + more.log_likelihood
+            total = Evidence(log_likelihood, {**total.posterior, **more.posterior})
+        return total
+
+    def decode(self, latents: Latents, *, signal: str | None = None) -> Picture:
+        """An expected signal in the data's own units, and where the decoder describes it.
+
+        Args:
+            latents: Values by name.
+            signal: Which; the first one that the model explains when empty.
+        """
+        return self.parts(signal or self.explained[0]).decode(latents)
+
+    def _known(self, known: Known) -> Known:
+        """The annotations, as the parts take them."""
+        n_conditions = len(self.standardise_condition.offset)
         given = 0 if known.condition is None else known.condition.shape[-1]
         if given != n_conditions:
             raise InputError(
                 f"the model takes {n_conditions} conditions with every patch, {given} were given"
             )
         condition = None if not n_conditions else self.standardise_condition(known.condition)
-        # What a family without target variables is told of them is there for penalties.
+        # Penalties may use targets in a family without target variables; the parts do not get them.
         unread = known.target is None or not len(self.standardise_target.offset)
         target = None if unread else self.standardise_target(known.target)
         return replace(known, condition=condition, target=target)
@@ -95,3 +154,14 @@ class VAE(nn.Module):
             name: torch.randn(n_patches, size, generator=generator, device=generator.device)
             for name, size in self.drawn.items()
         }
+
+
+def _refuse_overlap(
+    first: Mapping[str, Posterior], second: Mapping[str, Posterior], signal: str
+) -> None:
+    """Stop a latent from being inferred twice: its posteriors would have to be fused."""
+    if both := sorted(set(first) & set(second)):
+        raise ConfigError(
+            f"{', '.join(both)} would be inferred from {signal} and from another signal; "
+            f"give each signal a latent of its own, such as {signal}.{both[0]}"
+        )

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from invae.models.batch import Patches
 from invae.models.generators import DiscGenerator
 from invae.models.geometry.circle import TURN
+from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.split import thin
 
@@ -43,13 +43,21 @@ AT_ONCE = 512
 """Patches compared with all landmarks at a time."""
 
 
+def disc_of(model: VAE) -> DiscGenerator | None:
+    """The generator that infers all angles of a model at once; none in other models."""
+    generator = model.main.generator
+    disc = None if generator is None else generator.turning
+    return disc if isinstance(disc, DiscGenerator) else None
+
+
 def harmonics(
-    model: VAE, batch: Patches, centre: Float[Tensor, "batch 2"] | None
+    model: VAE, batch: Signals, centre: Float[Tensor, "batch 2"] | None
 ) -> Complex[Tensor, "batch ring frequency"]:
     """Angular harmonics of patches about their centres, without the means over rings; each patch has length 1."""
-    disc = model.generator.turning
-    assert isinstance(disc, DiscGenerator)
-    view = disc.grid.observe(model.standardise(batch), centre).values * disc.grid.area.sqrt()
+    disc, patches = disc_of(model), batch[model.names[0]]
+    assert disc is not None
+    view = disc.grid.observe(model.main.standardise(patches), centre).values
+    view = view * disc.grid.area.sqrt()
     rows = torch.fft.rfft(view.flatten(1, 2))[..., : HARMONICS + 1]
     rows[..., 0] = 0
     return normalise(rows)

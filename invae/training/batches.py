@@ -1,6 +1,6 @@
-"""Batches: a store or an array becomes seeded tensors; unusable values are refused here."""
+"""Batches: a store or arrays become seeded tensors, signal by signal; unusable values are refused here."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.models.batch import Geometry, Patches
 from invae.models.likelihoods import Limits
+from invae.models.signals import IMAGE, Signals
 from invae.training.annotations import SiteAnnotations, of_store
 
 if TYPE_CHECKING:
@@ -28,24 +29,47 @@ patches if they are no larger."""
 SHUFFLING = 2
 """Stream of random numbers for the order of sites; `Fit` has others from the same seed."""
 NO_ANNOTATIONS = SiteAnnotations()
+ANY_VALUE: Mapping[str, Limits | None] = {}
 Source = TypeVar("Source", "ArraySource", "StreamSource")
 Item = TypeVar("Item")
 
 Read = Callable[[slice], tuple[np.ndarray, np.ndarray | None]]
-"""Patches and their masks (none: all valid) of neighbouring sites."""
+"""Values of one signal and their mask (none: all valid) at neighbouring sites."""
+
+
+@dataclass(frozen=True)
+class SignalArray:
+    """One signal in memory."""
+
+    values: np.ndarray
+    """(site, channel, y, x); a spectrum has one row."""
+    valid: np.ndarray | None = None
+    """Mask of the same shape, True where a value counts; all count when empty."""
+
+
+@dataclass(frozen=True)
+class SignalStream:
+    """One signal that is read when it is needed."""
+
+    read: Read
+    shape: tuple[int, ...]
+    """(site, channel, y, x)."""
+    limits: Limits | None = None
+    """Smallest and largest value that the likelihood can take."""
 
 
 @runtime_checkable
-class PatchSource(Protocol):
-    """Patches by site, in NumPy; finite, and zero under the mask."""
+class SignalSource(Protocol):
+    """Signals by site, in NumPy; finite, and zero under the mask."""
 
-    geometry: Geometry
+    geometries: dict[str, Geometry]
+    """Of every signal, by its name."""
     known: SiteAnnotations
 
     def __len__(self) -> int: ...
 
-    def annotated(self, known: SiteAnnotations) -> "PatchSource":
-        """The same patches with other annotations."""
+    def annotated(self, known: SiteAnnotations) -> "SignalSource":
+        """The same signals with other annotations."""
         ...
 
     def groups(self, sites: np.ndarray) -> list[np.ndarray]:
@@ -58,7 +82,7 @@ class PatchSource(Protocol):
 
 
 class ArraySource:
-    """Patches in memory."""
+    """Signals in memory."""
 
     def __init__(
         self,
@@ -68,7 +92,7 @@ class ArraySource:
         known: SiteAnnotations = NO_ANNOTATIONS,
         limits: Limits | None = None,
     ) -> None:
-        """Take patches (site, channel, y, x) and a mask of the same shape, True where a pixel counts.
+        """Take patches, the signal `image`: (site, channel, y, x), and a mask of the same shape, True where a pixel counts.
 
         Args:
             patches: Any real type.
@@ -79,22 +103,54 @@ class ArraySource:
         Raises:
             InputError: A valid value is not finite or out of the limits.
         """
-        self.geometry = geometry_of(patches.shape)
-        self._patches, self._valid = clean(patches, valid, limits=limits)
-        self.known = known
+        image = SignalArray(*clean(patches, valid, limits=limits))
+        self._begin({IMAGE: image}, known)
+
+    @classmethod
+    def of_signals(
+        cls,
+        signals: Mapping[str, SignalArray],
+        *,
+        known: SiteAnnotations = NO_ANNOTATIONS,
+        limits: Mapping[str, Limits | None] = ANY_VALUE,
+    ) -> "ArraySource":
+        """A source of several signals of the same sites.
+
+        Args:
+            signals: By name.
+            known: Annotations of the sites.
+            limits: Values that the likelihood of each signal can take.
+
+        Raises:
+            InputError: A valid value is not finite or out of the limits, or the numbers of sites differ.
+        """
+        lengths = {name: len(signal.values) for name, signal in signals.items()}
+        if len(set(lengths.values())) != 1:
+            counts = ", ".join(f"{n} of {name}" for name, n in lengths.items())
+            raise InputError(f"the signals have {counts or 'no'} sites; give equal numbers")
+        cleaned = {
+            name: SignalArray(
+                *clean(signal.values, signal.valid, limits=limits.get(name), signal=name)
+            )
+            for name, signal in signals.items()
+        }
+        return cls.from_clean(cleaned, known=known)
 
     @classmethod
     def from_clean(
-        cls, patches: np.ndarray, valid: np.ndarray | None, *, known: SiteAnnotations
+        cls, signals: Mapping[str, SignalArray], *, known: SiteAnnotations
     ) -> "ArraySource":
-        """A source of the result of `clean`; checking a buffer again takes as long as reading it."""
+        """A source of arrays that `clean` has returned; checking a buffer again takes as long as reading it."""
         source = cls.__new__(cls)
-        source.geometry, source.known = geometry_of(patches.shape), known
-        source._patches, source._valid = patches, valid
+        source._begin(signals, known)
         return source
 
+    def _begin(self, signals: Mapping[str, SignalArray], known: SiteAnnotations) -> None:
+        self._signals, self.known = dict(signals), known
+        self.geometries = {name: geometry_of(s.values.shape) for name, s in signals.items()}
+
     def __len__(self) -> int:
-        return len(self._patches)
+        return len(next(iter(self._signals.values())).values)
 
     def annotated(self, known: SiteAnnotations) -> "ArraySource":
         return _annotated(self, known)
@@ -105,31 +161,57 @@ class ArraySource:
     def load(self, sites: np.ndarray) -> "tuple[ArraySource, np.ndarray]":
         return self, sites
 
-    def take(self, sites: np.ndarray) -> Patches:
-        """A batch of patches."""
-        valid = None if self._valid is None else torch.from_numpy(self._valid[sites])
-        return Patches(torch.from_numpy(self._patches[sites]), valid, self.known.take(sites))
+    def take(self, sites: np.ndarray) -> Signals:
+        """A batch."""
+        patches = {
+            name: Patches(
+                torch.from_numpy(signal.values[sites]),
+                None if signal.valid is None else torch.from_numpy(signal.valid[sites]),
+            )
+            for name, signal in self._signals.items()
+        }
+        return Signals(patches, self.known.take(sites))
+
+
+class Buffer:
+    """Memory for some sites of one signal, filled piece by piece."""
+
+    def __init__(self, n_sites: int, geometry: Geometry) -> None:
+        shape = (n_sites, geometry.n_channels, geometry.height, geometry.width)
+        self.values, self.valid = np.empty(shape, np.float32), np.empty(shape, bool)
+        self._hides, self._n_filled = False, 0
+
+    def next(self, n_sites: int) -> tuple[np.ndarray, np.ndarray]:
+        """Values and mask of the next sites, to be filled."""
+        part = slice(self._n_filled, self._n_filled + n_sites)
+        self._n_filled = part.stop
+        return self.values[part], self.valid[part]
+
+    def note_mask(self, *, hides: bool) -> None:
+        """Remember whether the mask of a piece hides a value."""
+        self._hides = self._hides or hides
+
+    def filled(self) -> SignalArray:
+        """The signal; without a mask if none has hidden anything."""
+        return SignalArray(self.values, self.valid if self._hides else None)
 
 
 class StreamSource:
-    """Patches that are read from a store when they are needed, whole shards at a time."""
+    """Signals that are read from a store when they are needed, whole shards at a time."""
 
     def __init__(
         self,
-        read: Read,
-        shape: Sequence[int],
+        signals: Mapping[str, SignalStream],
         *,
         shard: int,
         known: SiteAnnotations = NO_ANNOTATIONS,
-        limits: Limits | None = None,
     ) -> None:
-        """Take a function that reads slices of `shape`'s first dimension, most efficiently in multiples of `shard`."""
-        self.geometry = geometry_of(shape)
-        self._read, self._shape, self._shard, self._limits = read, tuple(shape), shard, limits
-        self.known = known
+        """Take signals of the same sites, cheapest to read in multiples of `shard` sites."""
+        self.geometries = {name: geometry_of(signal.shape) for name, signal in signals.items()}
+        self._signals, self._shard, self.known = dict(signals), shard, known
 
     def __len__(self) -> int:
-        return self._shape[0]
+        return next(iter(self._signals.values())).shape[0]
 
     def annotated(self, known: SiteAnnotations) -> "StreamSource":
         return _annotated(self, known)
@@ -139,63 +221,104 @@ class StreamSource:
         return [piece for piece in np.split(sites, cuts) if len(piece)]
 
     def load(self, sites: np.ndarray) -> tuple[ArraySource, np.ndarray]:
-        shape = (len(sites), *self._shape[1:])
-        values, valid, hides, start = np.empty(shape, np.float32), np.empty(shape, bool), False, 0
+        buffers = {name: Buffer(len(sites), g) for name, g in self.geometries.items()}
         for piece in self.groups(sites):
-            part = slice(start, start + len(piece))
-            self._take(piece, values[part], valid[part])
-            _, mask = clean(values[part], valid[part], limits=self._limits, sites=piece, own=True)
-            hides, start = hides or mask is not None, part.stop
-        known = self.known.of(sites)
-        return ArraySource.from_clean(values, valid if hides else None, known=known), np.arange(
-            start
-        )
-
-    def _take(self, sites: np.ndarray, values: np.ndarray, valid: np.ndarray) -> None:
-        """Read sites of one shard into existing memory: allocation takes as long as decompression."""
-        first = int(sites[0])
-        patches, mask = self._read(slice(first, int(sites[-1]) + 1))
-        _refuse_type(patches.dtype)
-        patches, chosen = np.asarray(patches, np.float32), sites - first
-        np.take(patches, chosen, axis=0, out=values, mode="clip")
-        if mask is None:
-            valid[...] = True
-        else:
-            np.take(mask, chosen, axis=0, out=valid, mode="clip")
+            for name, signal in self._signals.items():
+                values, valid = buffers[name].next(len(piece))
+                _read_into(values, valid, signal.read, piece)
+                _, mask = clean(
+                    values, valid, limits=signal.limits, sites=piece, own=True, signal=name
+                )
+                buffers[name].note_mask(hides=mask is not None)
+        held = {name: buffer.filled() for name, buffer in buffers.items()}
+        return ArraySource.from_clean(held, known=self.known.of(sites)), np.arange(len(sites))
 
 
-def bytes_of(dataset: "xr.Dataset") -> int:
-    """Memory of the patches of a descriptor store: 4 bytes per value and 1 for its mask."""
-    return dataset["patch"].size * 5 if "patch" in dataset else 0
+def _read_into(values: np.ndarray, valid: np.ndarray, read: Read, sites: np.ndarray) -> None:
+    """Read sites of one shard into existing memory: allocation takes as long as decompression."""
+    first = int(sites[0])
+    patches, mask = read(slice(first, int(sites[-1]) + 1))
+    _refuse_type(patches.dtype)
+    patches, chosen = np.asarray(patches, np.float32), sites - first
+    np.take(patches, chosen, axis=0, out=values, mode="clip")
+    if mask is None:
+        valid[...] = True
+    else:
+        np.take(mask, chosen, axis=0, out=valid, mode="clip")
 
 
-def open_patches(
-    path: Path, *, limits: Limits | None = None, in_memory: bool = True
-) -> PatchSource:
-    """The patches of a descriptor store; in memory if they are small and `in_memory` allows it.
+def bytes_of(dataset: "xr.Dataset", signals: Sequence[str] = (IMAGE,)) -> int:
+    """Memory that signals of a descriptor store take: 4 bytes of a value and 1 of its mask."""
+    names = [variable_of(signal) for signal in signals]
+    return sum(dataset[name].size * 5 for name in names if name in dataset)
+
+
+def variable_of(signal: str) -> str:
+    """The variable of a descriptor store that holds a signal; `<name>_valid` is its mask, of patches `valid`."""
+    return "patch" if signal == IMAGE else signal
+
+
+def open_signals(
+    path: Path,
+    *,
+    signals: Sequence[str] = (IMAGE,),
+    limits: Mapping[str, Limits | None] = ANY_VALUE,
+    in_memory: bool = True,
+) -> SignalSource:
+    """Signals of a descriptor store; in memory if they are few and may be.
+
+    Args:
+        path: The store.
+        signals: Names of the signals. `image` is the variable `patch` (site, channel, patch_y, patch_x); any other is the variable
+            of its name, (site, channel, …) or (site, …) with one axis of a spectrum or two of an image.
+        limits: Values that the likelihood of each signal can take.
+        in_memory: Whether a small store may be read at once.
 
     Raises:
         StoreError: There is no such store.
-        InputError: It has no patches, or unusable ones.
+        InputError: It lacks a signal, or holds values that cannot be used.
     """
     from invae.storage import store
 
     dataset = store.open_store(path)
-    if "patch" not in dataset or dataset["patch"].dims != dims.PATCH:
-        raise InputError(f"{path} has no patches (site, channel, patch_y, patch_x)")
+    streams = {name: _stream_of(dataset, name, path, limits.get(name)) for name in signals}
     if dataset.sizes[dims.SITE] == 0:
         raise InputError(f"{path} has no sites; nothing to train on or to encode")
-    patches, valid, known = dataset["patch"], dataset.get("valid"), of_store(dataset)
+    known = of_store(dataset)
+    if in_memory and bytes_of(dataset, signals) <= IN_MEMORY_BYTES:
+        held = {name: SignalArray(*stream.read(slice(None))) for name, stream in streams.items()}
+        return ArraySource.of_signals(held, known=known, limits=limits)
+    encoding = dataset[variable_of(signals[0])].encoding
+    shard = (encoding.get("shards") or encoding.get("chunks") or (1,))[0]
+    return StreamSource(streams, shard=int(shard), known=known)
+
+
+def _stream_of(
+    dataset: "xr.Dataset", signal: str, path: Path, limits: Limits | None
+) -> SignalStream:
+    """One signal of a store, read as (site, channel, y, x).
+
+    Raises:
+        InputError: The store lacks it.
+    """
+    name = variable_of(signal)
+    if signal == IMAGE and (name not in dataset or dataset[name].dims != dims.PATCH):
+        raise InputError(f"{path} has no patches (site, channel, patch_y, patch_x)")
+    if name not in dataset or dataset[name].dims[:1] != (dims.SITE,):
+        raise InputError(f"{path} has no signal {name} (site, …)")
+    values = dataset[name]
+    valid = dataset.get("valid" if signal == IMAGE else f"{name}_valid")
+    n_sites, *shape = values.shape
+    if dims.CHANNEL not in values.dims:
+        shape = [1, *shape]
+    shape = (shape[0], 1, shape[1]) if len(shape) == 2 else tuple(shape)
 
     def read(place: slice) -> tuple[np.ndarray, np.ndarray | None]:
-        mask = None if valid is None else valid[place].to_numpy()
-        return patches[place].to_numpy(), mask
+        part = values[place].to_numpy()
+        mask = None if valid is None else valid[place].to_numpy().reshape(-1, *shape)
+        return part.reshape(-1, *shape), mask
 
-    if in_memory and bytes_of(dataset) <= IN_MEMORY_BYTES:
-        return ArraySource(*read(slice(None)), known=known, limits=limits)
-    encoding = patches.encoding
-    shard = (encoding.get("shards") or encoding.get("chunks") or (1,))[0]
-    return StreamSource(read, patches.shape, shard=int(shard), known=known, limits=limits)
+    return SignalStream(read, (n_sites, *shape), limits)
 
 
 def _annotated(source: Source, known: SiteAnnotations) -> Source:
@@ -205,7 +328,7 @@ def _annotated(source: Source, known: SiteAnnotations) -> Source:
 
 
 def geometry_of(shape: Sequence[int]) -> Geometry:
-    """Geometry of patches (site, channel, y, x)."""
+    """Geometry of a signal (site, channel, y, x)."""
     if len(shape) != 4 or min(shape) < 1:
         raise InputError(f"patches have shape {tuple(shape)}; (site, channel, y, x) is needed")
     return Geometry(*(int(n) for n in shape[1:]))
@@ -218,6 +341,7 @@ def clean(
     limits: Limits | None = None,
     sites: np.ndarray | None = None,
     own: bool = False,
+    signal: str = IMAGE,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Patches as float32 with zeros under the mask; no mask if all values are valid.
 
@@ -227,13 +351,16 @@ def clean(
         limits: Smallest and largest value of the likelihood.
         sites: Numbers of the sites, where they do not start at 0.
         own: Whether the patches, float32, may be changed in place.
+        signal: Name, for messages.
 
     Raises:
         InputError: A valid value is not finite or out of the limits.
     """
     _refuse_type(patches.dtype)
     if valid is not None and valid.shape != patches.shape:
-        raise InputError(f"mask has shape {valid.shape}, patches {patches.shape}; make them equal")
+        raise InputError(
+            f"mask{_of(signal)} has shape {valid.shape}, patches {patches.shape}; make them equal"
+        )
     patches = np.ascontiguousarray(patches, dtype=np.float32)
     valid = None if valid is None or valid.all() else np.asarray(valid, dtype=bool)
     if valid is not None and own:
@@ -245,12 +372,17 @@ def clean(
         site = int(np.argwhere(bad)[0, 0])
         site = site if sites is None else int(sites[site])
         raise InputError(
-            f"{int(bad.sum())} values are NaN or infinite, the first in patch {site}; "
+            f"{int(bad.sum())} values{_of(signal)} are NaN or infinite, the first in patch {site}; "
             "mask them with `valid`"
         )
     if limits is not None and (trouble := limits.trouble(patches)):
         raise InputError(trouble)
     return patches, valid
+
+
+def _of(signal: str) -> str:
+    """The name of a signal in a message; none for patches."""
+    return "" if signal == IMAGE else f" of {signal}"
 
 
 def _refuse_type(dtype: np.dtype) -> None:
@@ -262,7 +394,7 @@ def _refuse_type(dtype: np.dtype) -> None:
 class Batches:
     """Batches of some sites of a source, in a new order each epoch or in the order of the source."""
 
-    source: PatchSource
+    source: SignalSource
     sites: np.ndarray
     """Ascending."""
     batch_size: int
@@ -277,7 +409,7 @@ class Batches:
         """Number of sites."""
         return len(self.sites)
 
-    def epoch(self, number: int, *, seed: int) -> Iterator[Patches]:
+    def epoch(self, number: int, *, seed: int) -> Iterator[Signals]:
         """Every site once, in an order that follows from the seed and the epoch."""
         return self.shuffled(seed, SHUFFLING, number)
 
@@ -285,7 +417,7 @@ class Batches:
         """The same patches with other annotations of all sites of the source."""
         return replace(self, source=self.source.annotated(annotations))
 
-    def shuffled(self, *seed: int) -> Iterator[Patches]:
+    def shuffled(self, *seed: int) -> Iterator[Signals]:
         """Every site once, in an order that follows from the seed.
 
         Groups (shards) come in random order; sites are shuffled within the groups that share a buffer.
@@ -294,7 +426,7 @@ class Batches:
         groups = self.source.groups(self.sites)
         return prefetch(self._batches([groups[k] for k in rng.permutation(len(groups))], rng))
 
-    def in_order(self) -> Iterator[Patches]:
+    def in_order(self) -> Iterator[Signals]:
         """Every site once, in the order of the source."""
         return prefetch(self._batches(self.source.groups(self.sites), None))
 
@@ -307,16 +439,16 @@ class Batches:
 
     def _batches(
         self, groups: Sequence[np.ndarray], rng: np.random.Generator | None
-    ) -> Iterator[Patches]:
+    ) -> Iterator[Signals]:
         buffers = (self.source.load(np.sort(sites)) for sites in self._buffers(groups))
         for loaded, places in prefetch(buffers):
             order = places if rng is None else rng.permutation(places)
             # Of equal size: the step on a last batch of three patches would be as large as on a hundred.
             for batch in np.array_split(order, -(-len(order) // self.batch_size)):
-                patches = loaded.take(batch)
+                signals = loaded.take(batch)
                 if self.device.type == "cuda":
-                    patches = patches.pin()
-                yield patches.to(self.device)
+                    signals = signals.pin()
+                yield signals.to(self.device)
 
     def _buffers(self, groups: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
         buffer: list[np.ndarray] = []
@@ -329,9 +461,8 @@ class Batches:
             yield np.concatenate(buffer)
 
     def _item_bytes(self) -> int:
-        """Bytes of a patch in memory, with its mask."""
-        shape = self.source.geometry
-        return 5 * shape.n_channels * shape.height * shape.width
+        """Bytes of a site in memory, with its masks."""
+        return 5 * sum(geometry.n_values for geometry in self.source.geometries.values())
 
 
 @dataclass(frozen=True)
@@ -357,7 +488,7 @@ class HintedBatches:
         """Number of batches."""
         return len(self.batches)
 
-    def epoch(self, number: int, *, seed: int) -> Iterator[Patches]:
+    def epoch(self, number: int, *, seed: int) -> Iterator[Signals]:
         """Every site once, with the hints of this epoch."""
         for n_epochs, annotations in self.hints:
             if number < n_epochs:

@@ -1,6 +1,6 @@
 """The training set of a model, from one store or from several."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +10,16 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.models.likelihoods import Limits
+from invae.models.signals import IMAGE
 from invae.training.annotations import SiteAnnotations, joined
 from invae.training.batches import (
+    ANY_VALUE,
     IN_MEMORY_BYTES,
     ArraySource,
-    PatchSource,
+    Buffer,
+    SignalSource,
     bytes_of,
-    open_patches,
+    open_signals,
 )
 from invae.training.split import Places, Split, split_blocks, split_sites
 
@@ -38,7 +41,7 @@ class Part:
 class TrainingSet:
     """Patches, and their split into training and held-out sites."""
 
-    source: PatchSource
+    source: SignalSource
     split: Split
     channels: tuple[str, ...]
     pixel_size_nm: float | None
@@ -47,11 +50,11 @@ class TrainingSet:
 
 
 class PooledSource:
-    """Patches of several sources in succession; each is read only when its sites are needed."""
+    """Signals of several sources in succession; each is read only when its sites are needed."""
 
-    def __init__(self, parts: Sequence[PatchSource], *, known: SiteAnnotations) -> None:
+    def __init__(self, parts: Sequence[SignalSource], *, known: SiteAnnotations) -> None:
         """Join sources of equal geometry; `known` has the annotations of all their sites."""
-        self.geometry, self.known = parts[0].geometry, known
+        self.geometries, self.known = parts[0].geometries, known
         self._parts = parts
         self._starts = np.cumsum([0, *map(len, parts)])
 
@@ -65,27 +68,24 @@ class PooledSource:
         return [group + start for part, start, own in self._of(sites) for group in part.groups(own)]
 
     def load(self, sites: np.ndarray) -> tuple[ArraySource, np.ndarray]:
-        geometry = self.geometry
-        shape = (len(sites), geometry.n_channels, geometry.height, geometry.width)
-        values, valid, hides, start = np.empty(shape, np.float32), np.empty(shape, bool), False, 0
+        buffers = {name: Buffer(len(sites), g) for name, g in self.geometries.items()}
         # Group by group: apart from the result, memory holds the sites of one group.
         for part, group in self._groups_of(sites):
             loaded, places = part.load(group)
-            piece, into = loaded.take(places), slice(start, start + len(group))
-            values[into] = piece.values.numpy()
-            valid[into] = True if piece.valid is None else piece.valid.numpy()
-            hides, start = hides or piece.valid is not None, into.stop
-        known = self.known.of(sites)
-        return ArraySource.from_clean(values, valid if hides else None, known=known), np.arange(
-            start
-        )
+            for name, piece in loaded.take(places).patches.items():
+                values, valid = buffers[name].next(len(group))
+                values[...] = piece.values.numpy()
+                valid[...] = True if piece.valid is None else piece.valid.numpy()
+                buffers[name].note_mask(hides=piece.valid is not None)
+        filled = {name: buffer.filled() for name, buffer in buffers.items()}
+        return ArraySource.from_clean(filled, known=self.known.of(sites)), np.arange(len(sites))
 
-    def _groups_of(self, sites: np.ndarray) -> Iterator[tuple[PatchSource, np.ndarray]]:
+    def _groups_of(self, sites: np.ndarray) -> Iterator[tuple[SignalSource, np.ndarray]]:
         """Parts, with their own numbers of the sites, in groups that are cheap to read together."""
         for part, _, own in self._of(sites):
             yield from ((part, group) for group in part.groups(own))
 
-    def _of(self, sites: np.ndarray) -> list[tuple[PatchSource, int, np.ndarray]]:
+    def _of(self, sites: np.ndarray) -> list[tuple[SignalSource, int, np.ndarray]]:
         """For parts with some of the ascending sites: the part, its first site, and its own numbers of these sites."""
         cuts = np.searchsorted(sites, self._starts[1:-1])
         parts = zip(self._parts, self._starts[:-1], np.split(sites, cuts), strict=True)
@@ -93,22 +93,28 @@ class PooledSource:
 
 
 def training_set(
-    paths: Sequence[Path], *, limits: Limits | None, share: float, seed: int
+    paths: Sequence[Path],
+    *,
+    share: float,
+    seed: int,
+    signals: Sequence[str] = (IMAGE,),
+    limits: Mapping[str, Limits | None] = ANY_VALUE,
 ) -> TrainingSet:
     """Patches of one or several descriptor stores, with held-out blocks of space and time in each.
 
     Args:
         paths: Finished stores.
-        limits: Smallest and largest value of the likelihood.
         share: Share held out of every store.
         seed: Of the choice of blocks.
+        signals: Names of the signals to read.
+        limits: Smallest and largest value of the likelihood of each signal.
 
     Raises:
         InputError: A store has no usable patches, or patches of another kind than the first store.
     """
     from invae.storage import store
 
-    source = open_pool(paths, limits=limits)
+    source = open_pool(paths, signals=signals, limits=limits)
     datasets = [store.open_store(path) for path in paths]
     splits = [split_store(dataset, share=share, seed=seed) for dataset in datasets]
     starts = np.cumsum([0, *(dataset.sizes[dims.SITE] for dataset in datasets)])
@@ -133,8 +139,13 @@ def training_set(
     )
 
 
-def open_pool(paths: Sequence[Path], *, limits: Limits | None = None) -> PatchSource:
-    """The patches of some stores in succession; in memory if they are small, else streamed.
+def open_pool(
+    paths: Sequence[Path],
+    *,
+    signals: Sequence[str] = (IMAGE,),
+    limits: Mapping[str, Limits | None] = ANY_VALUE,
+) -> SignalSource:
+    """Signals of some stores in succession; in memory if they are small, else streamed.
 
     Raises:
         InputError: A store has no patches, or patches of another kind than the first store.
@@ -142,8 +153,8 @@ def open_pool(paths: Sequence[Path], *, limits: Limits | None = None) -> PatchSo
     from invae.storage import store
 
     datasets = [store.open_store(path) for path in paths]
-    few = sum(map(bytes_of, datasets)) <= IN_MEMORY_BYTES
-    parts = [open_patches(path, limits=limits, in_memory=few) for path in paths]
+    few = sum(bytes_of(dataset, signals) for dataset in datasets) <= IN_MEMORY_BYTES
+    parts = [open_signals(p, signals=signals, limits=limits, in_memory=few) for p in paths]
     for path, dataset in zip(paths[1:], datasets[1:], strict=True):
         refuse_another_kind(path, dataset, paths[0], datasets[0])
     if len(parts) == 1:

@@ -5,8 +5,6 @@ its content. The groups found there are hints for the mixture in its first epoch
 way, from patches compared with each other (`angle_synchronisation`).
 """
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -15,13 +13,12 @@ from torch import Tensor
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.model import PoseName
 from invae.config.objective import ObjectiveConfig
-from invae.models.batch import Patches
 from invae.models.evaluation import evaluate
 from invae.models.families import family_of
-from invae.models.generators import DiscGenerator
 from invae.models.latents import IMPOSSIBLE
+from invae.models.signals import Signals
 from invae.models.vae import VAE
-from invae.training.angle_synchronisation import angles_of, harmonics
+from invae.training.angle_synchronisation import angles_of, disc_of, harmonics
 from invae.training.batches import Batches
 from invae.training.mixture_merging import SITES_PER_PART, merge, parts_of
 from invae.training.split import thin
@@ -90,8 +87,9 @@ def orient_patterns(model: VAE, batches: Batches) -> None:
     """Let a trained model choose which way up its patterns are, from some of the training sites."""
     sample = Batches(batches.source, thin(batches.sites, LANDMARKS), LANDMARKS, batches.device)
     latents = [evaluate(model, batch).completed for batch in sample.in_order()]
-    names = latents[0].keys()
-    model.generator.settle({name: torch.cat([each[name] for each in latents]) for name in names})
+    joined = {name: torch.cat([each[name] for each in latents]) for name in latents[0]}
+    if model.main.generator is not None:
+        model.main.generator.settle(joined)
 
 
 @torch.no_grad()
@@ -152,22 +150,22 @@ def components(
 
 def infers_free_angle(model: VAE) -> bool:
     """Whether the model infers the angle exactly, under a uniform prior."""
-    disc = model.generator.turning
-    return isinstance(disc, DiscGenerator) and disc.prior.sd is None
+    disc = disc_of(model)
+    return disc is not None and disc.prior.sd is None
 
 
 def _sample(model: VAE, batches: Batches) -> Batches:
     """As many of the sites as fit into memory together."""
-    row = 4 * math.prod((model.geometry.n_channels, model.geometry.height, model.geometry.width))
+    row = 4 * model.main.geometry.n_values
     sites = thin(batches.sites, min(GROUPED_SITES, GROUPED_BYTES // row))
     return Batches(batches.source, sites, batches.batch_size, batches.device)
 
 
-def _pattern(model: VAE, batch: Patches) -> Float[Tensor, "batch number"]:
+def _pattern(model: VAE, batch: Signals) -> Float[Tensor, "batch number"]:
     """The decoded pattern of each patch, as one row; on the polar grid weighted by area."""
-    pattern = model.generator.pattern(evaluate(model, batch).completed)
-    disc = model.generator.turning
-    if isinstance(disc, DiscGenerator):
+    assert model.main.generator is not None
+    pattern = model.main.generator.pattern(evaluate(model, batch).completed)
+    if (disc := disc_of(model)) is not None:
         pattern = pattern * disc.grid.area.sqrt()
     return pattern.flatten(1).cpu()
 

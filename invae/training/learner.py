@@ -11,12 +11,12 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from invae.models.batch import Patches
 from invae.models.compilation import compile_function
 from invae.models.evaluation import Evaluation, evaluate
 from invae.models.inference import Noise
 from invae.models.loss import Loss, Tally
 from invae.models.objective import Objective
+from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.angle_histogram import angle_histogram
 
@@ -117,7 +117,7 @@ class VAELearner:
             compiled: Whether the model is compiled by `torch.compile`.
         """
         self.module, self.objective = model, objective
-        self._evaluate: Callable[[VAE, Patches, Noise | None], Evaluation] = (
+        self._evaluate: Callable[[VAE, Signals, Noise | None], Evaluation] = (
             compile_function(evaluate) if compiled else evaluate
         )
 
@@ -130,14 +130,14 @@ class VAELearner:
         """Standard normal values for every latent variable that is drawn."""
         return self.module.noise(n_items, generator)
 
-    def loss(self, batch: Patches, noise: Noise, *, progress: float) -> Loss:
+    def loss(self, batch: Signals, noise: Noise, *, progress: float) -> Loss:
         """The objective, and how many sites have which angle."""
         evaluation = self._evaluate(self.module, batch, noise)
         loss = self.objective.weigh(evaluation, progress=progress)
         angles = angle_histogram(evaluation.posterior)
         return loss if angles is None else replace(loss, histograms={"angle": angles})
 
-    def score(self, batch: Patches, noise: Noise, *, progress: float) -> Mapping[str, Tally]:
+    def score(self, batch: Signals, noise: Noise, *, progress: float) -> Mapping[str, Tally]:
         """The terms of the ELBO and of the objective. The model stays in training mode: its terms are those of training."""
         evaluation = self._evaluate(self.module, batch, noise)
         return self.objective.weigh(evaluation, progress=progress).terms

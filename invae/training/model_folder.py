@@ -1,7 +1,7 @@
 """A trained model as a folder: safetensors for the weights, JSON for the rest; nothing is unpickled."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from invae import dims
 from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError, StoreError
 from invae.models.batch import Geometry
 from invae.models.build import build
+from invae.models.signals import IMAGE, SignalParts
 from invae.models.vae import VAE
 from invae.training.dataset import Part, channels_of
 from invae.training.history import Epoch
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 WEIGHTS_FILE, CARD_FILE = "model.safetensors", "model.json"
+IMAGE_PARTS = f"signals.{IMAGE}."
+"""Prefix of the weights of the image's parts in the module; in folders they have always been without it."""
 HISTORY_FILE, SPLIT_FILE, PARTS_FILE = "history.json", "split.json", "recordings.json"
 
 
@@ -45,28 +49,27 @@ class Trained:
     training: TrainingConfig
     """Configuration of the training."""
 
-    def refuse_other(self, geometry: Geometry) -> None:
-        """Refuse patches of another shape than the model's.
+    def refuse_other(self, geometries: Mapping[str, Geometry]) -> None:
+        """Refuse signals of another shape than the model's.
 
         Raises:
             InputError: The shapes differ.
         """
-        if geometry != (own := self.model.geometry):
-            raise InputError(mismatch(geometry, own))
+        for name, own in self.model.geometries.items():
+            if name in geometries and geometries[name] != own:
+                raise InputError(mismatch(geometries[name], own))
 
     def card(self) -> dict[str, Any]:
-        """Content of `model.json`."""
-        standard, geometry = self.model.standardise, self.model.geometry
+        """Content of `model.json`: shape and scale of the image at the top, those of other signals by name under `signals`."""
+        signals = {name: _signal_card(self.model.parts(name)) for name in self.model.names}
+        image, others = signals.pop(IMAGE, {}), {"signals": signals} if signals else {}
         return {
             "config": self.config.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
-            "geometry": asdict(geometry),
+            **image,
+            **others,
             "channels": list(self.channels),
             "pixel_size_nm": self.pixel_size_nm,
-            "normalisation": {
-                "offset": standard.offset.flatten().tolist(),
-                "scale": standard.scale.flatten().tolist(),
-            },
             "priors": {name: asdict(prior) for name, prior in self.model.priors.items()},
             "content_range": [list(limits) for limits in self.content_range],
             "seed": self.seed,
@@ -74,9 +77,39 @@ class Trained:
         }
 
 
+def _signal_card(parts: SignalParts) -> dict[str, Any]:
+    standard = parts.standardise
+    return {
+        "geometry": asdict(parts.geometry),
+        "normalisation": {
+            "offset": standard.offset.flatten().tolist(),
+            "scale": standard.scale.flatten().tolist(),
+        },
+    }
+
+
+def stored_weights(model: VAE) -> dict[str, Tensor]:
+    """Weights by their names in a folder: those of the image's parts have no prefix."""
+    state = model.state_dict()
+    return {
+        name.removeprefix(IMAGE_PARTS): value.detach().cpu().contiguous()
+        for name, value in state.items()
+    }
+
+
+def load_weights(model: VAE, stored: Mapping[str, Tensor]) -> None:
+    """Take weights by their names in a folder.
+
+    Raises:
+        RuntimeError: Names or shapes differ.
+    """
+    names = {name.removeprefix(IMAGE_PARTS): name for name in model.state_dict()}
+    model.load_state_dict({names.get(name, name): value for name, value in stored.items()})
+
+
 def save(folder: Path, trained: Trained) -> None:
     """Write a model into a folder that exists."""
-    weights = {k: v.detach().cpu().contiguous() for k, v in trained.model.state_dict().items()}
+    weights = stored_weights(trained.model)
     (folder / WEIGHTS_FILE).write_bytes(save_tensors(weights))
     _write(folder / CARD_FILE, trained.card())
     _write(folder / HISTORY_FILE, [epoch.to_json() for epoch in trained.history])
@@ -110,7 +143,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         config = ModelConfig.model_validate(card["config"])
         training = TrainingConfig.model_validate(card["training"])
         model = build(config, Geometry(**card["geometry"]), seed=card["seed"])
-        model.load_state_dict(load_tensors((folder / WEIGHTS_FILE).read_bytes()))
+        load_weights(model, load_tensors((folder / WEIGHTS_FILE).read_bytes()))
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise StoreError(f"{folder} holds no model that can be loaded: {_first(error)}") from error
     return Trained(

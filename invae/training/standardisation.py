@@ -6,39 +6,47 @@ import numpy as np
 import torch
 
 from invae.errors import InputError
-from invae.models.batch import StandardiseNumbers
+from invae.models.batch import Patches, StandardiseNumbers
+from invae.models.signals import IMAGE, SignalParts
 from invae.models.vae import VAE
-from invae.training.batches import PatchSource
+from invae.training.batches import SignalSource
 from invae.training.split import thin
 
 SAMPLED_SITES = 2000
 """Sites from which scales and the range of the content are taken."""
 
 
-def set_scale(model: VAE, source: PatchSource, sites: np.ndarray) -> None:
-    """Set the model's offset and scale of every channel; a likelihood with a unit of its own keeps the values unscaled.
+def set_scale(model: VAE, source: SignalSource, sites: np.ndarray) -> None:
+    """Set the model's offset and scale of every channel of every signal; a likelihood with a unit of its own keeps the values unscaled.
 
     Raises:
-        InputError: All channels are constant.
+        InputError: A signal is constant.
     """
     loaded, places = source.load(thin(sites, SAMPLED_SITES))
-    patches = loaded.take(places)
+    batch = loaded.take(places)
+    for name in model.names:
+        _set_scale_of_signal(model.parts(name), batch[name], name=name)
+    annotations = source.known.of(sites)
+    _set_number_scale(model.standardise_target, annotations.target)
+    _set_number_scale(model.standardise_condition, annotations.condition)
+
+
+def _set_scale_of_signal(parts: SignalParts, patches: Patches, *, name: str) -> None:
     first = float(patches.values.flatten()[0])
     if (patches.values == first).all():
-        raise InputError(f"all patches are constant ({first:g}); there is nothing to learn")
-    noise = model.generator.noise
-    for channel in range(source.geometry.n_channels):
+        what = "patches" if name == IMAGE else f"values of {name}"
+        raise InputError(f"all {what} are constant ({first:g}); there is nothing to learn")
+    noise = None if parts.generator is None else parts.generator.noise
+    for channel in range(parts.geometry.n_channels):
         values = patches.values[:, channel]
         if patches.valid is not None:  # by NumPy: torch makes 24 bytes of indices for every pixel
             values = torch.from_numpy(values.numpy()[patches.valid[:, channel].numpy()])
         if values.numel() == 0:
             continue
-        if noise.standardised:
-            model.standardise.start(values, channel=channel)
-        noise.start(values, channel=channel)
-    annotations = source.known.of(sites)
-    _set_number_scale(model.standardise_target, annotations.target)
-    _set_number_scale(model.standardise_condition, annotations.condition)
+        if noise is None or noise.standardised:
+            parts.standardise.start(values, channel=channel)
+        if noise is not None:
+            noise.start(values, channel=channel)
 
 
 def _set_number_scale(standard: StandardiseNumbers, values: np.ndarray | None) -> None:

@@ -10,10 +10,11 @@ import torch
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
 from invae.models.families import completed
 from invae.models.likelihoods import limits_of
+from invae.models.signals import IMAGE
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.training import distributed
-from invae.training.batches import Batches, PatchSource
+from invae.training.batches import Batches, SignalSource
 from invae.training.checkpoint import OnEpoch, ignore, remove_checkpoint
 from invae.training.dataset import training_set
 from invae.training.device import device_of
@@ -65,7 +66,7 @@ def train(
 
     paths = [patches] if isinstance(patches, Path) else list(patches)
     data = training_set(
-        paths, limits=limits_of(model.likelihood), share=training.held_out, seed=seed
+        paths, limits={IMAGE: limits_of(model.likelihood)}, share=training.held_out, seed=seed
     )
     device = device_of(compute.device)
     with store.writing(target), distributed.team(device) as team:
@@ -102,7 +103,7 @@ def _begin(target: Path, key: str, team: Team) -> Path:
 
 
 def train_on(
-    source: PatchSource,
+    source: SignalSource,
     split: Split,
     *,
     model: ModelConfig,

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from invae.config import ModelConfig, TrainingConfig
-from invae.models.batch import Patches
 from invae.models.build import build
 from invae.models.objective import Objective
+from invae.models.signals import IMAGE, Signals
 from invae.models.vae import VAE
 from invae.progress import Progress
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import Batches, HintedBatches, PatchSource
+from invae.training.batches import Batches, HintedBatches, SignalSource
 from invae.training.checkpoint import START_FOLDER, OnEpoch, ignore, run_epochs, write_checkpoint
 from invae.training.distributed import ALONE, Team
 from invae.training.fit import Fit, Plan
@@ -47,7 +47,7 @@ class Span:
 class VAETraining:
     """Data and settings of a training of one model, or of two in succession."""
 
-    source: PatchSource
+    source: SignalSource
     split: Split
     config: TrainingConfig
     seed: int
@@ -102,7 +102,7 @@ class VAETraining:
         return model
 
     def _fresh(self, config: ModelConfig) -> VAE:
-        model = build(config, self.source.geometry, seed=self.seed).to(self.device)
+        model = build(config, self.source.geometries[IMAGE], seed=self.seed).to(self.device)
         set_scale(model, self.source, self.split.training)
         return model
 
@@ -113,7 +113,7 @@ class VAETraining:
         *,
         n_epochs: int | None,
         of_classes: np.ndarray | None = None,
-    ) -> Fit[Patches]:
+    ) -> Fit[Signals]:
         """A training that begins with hints: of the angles, and of the classes if there are such hints."""
         # Hints of the angles follow from the model: every process takes them from equal weights.
         self.team.copy_weights(model)
@@ -147,7 +147,7 @@ class VAETraining:
         return hints
 
     def _run(
-        self, fit: Fit[Patches], folder: Path | None, span: Span, on_epoch: OnEpoch
+        self, fit: Fit[Signals], folder: Path | None, span: Span, on_epoch: OnEpoch
     ) -> list[Epoch]:
         """All epochs from the last checkpoint on; checkpoints at intervals, and one at the end if another model follows."""
 

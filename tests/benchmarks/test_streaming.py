@@ -9,19 +9,19 @@ import pytest
 from benchmarks.streaming import patches as made
 from benchmarks.streaming.patches import PatchSet
 from benchmarks.streaming.training import InMemory, Run, trained
-from invae.training.batches import StreamSource, open_patches
+from invae.training.batches import StreamSource, open_signals
 
 
 @pytest.mark.parametrize("seed", [2, 9])
 def test_the_set_is_made_from_its_seed_and_lies_in_shards(tmp_path, seed):
     few = PatchSet(n_sites=1200, seed=seed)
     made.write(few, tmp_path / "set.zarr")
-    stream = open_patches(tmp_path / "set.zarr", in_memory=False)
+    stream = open_signals(tmp_path / "set.zarr", in_memory=False)
     assert isinstance(stream, StreamSource)
     sites = np.array([3, 700, 1199])
     assert len(stream.groups(sites)) == 2
     held, places = stream.load(sites)
-    batch = held.take(places)
+    batch = held.take(places)["image"]
     assert batch.valid is not None
     assert not batch.valid[:, :, :8, :8].any()
     np.testing.assert_array_equal(batch.values[0, 0, 8:], made.piece_of(few, 0, 976)[3, 0, 8:])
@@ -29,13 +29,13 @@ def test_the_set_is_made_from_its_seed_and_lies_in_shards(tmp_path, seed):
 
 def test_in_memory_the_same_sites_come_in_the_order_of_the_stream(tmp_path):
     made.write(PatchSet(n_sites=1200), tmp_path / "set.zarr")
-    stream = open_patches(tmp_path / "set.zarr", in_memory=False)
+    stream = open_signals(tmp_path / "set.zarr", in_memory=False)
     held, sites = InMemory(stream), np.arange(0, 1200, 7)
     assert [list(group) for group in held.groups(sites)] == [
         list(group) for group in stream.groups(sites)
     ]
     own, other = (source.load(sites) for source in (held, stream))
-    assert own[0].take(own[1]).values.equal(other[0].take(other[1]).values)
+    assert own[0].take(own[1])["image"].values.equal(other[0].take(other[1])["image"].values)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from invae.models.batch import Geometry, Patches
 from invae.models.build import build
 from invae.models.geometry.circle import AnglePosterior, CirclePrior, circle_grid
 from invae.models.geometry.pose import Rotation, pixel_grid
+from invae.models.signals import Signals
 from invae.training.split import Places, split_blocks
 
 FAMILIES = ["VAE", "rVAE", "rtVAE", "jrVAE"]
@@ -216,8 +217,8 @@ def test_a_standard_deviation_is_not_its_logarithm(family):
     """An encoder that says log sd = log 0.2 everywhere has an sd of 0.2."""
     model = build(config(family), SQUARE, seed=0)
     patches = Patches(torch.rand(6, 1, 12, 12, generator=torch.Generator().manual_seed(0)))
-    posterior = model.infer(patches).posterior["content"]
-    said = encode_batch(model, patches)["content_sd"]
+    posterior = model.infer(Signals.of_image(patches)).posterior["content"]
+    said = encode_batch(model, Signals.of_image(patches))["content_sd"]
     np.testing.assert_allclose(said, posterior.log_sd.exp().detach().numpy(), rtol=1e-5)  # type: ignore[attr-defined]
     assert (said > 0).all()
 
@@ -227,9 +228,9 @@ def test_classes_are_not_drawn_by_chance_when_evaluating(inference):
     model = build(config("jVAE", class_inference=inference), SQUARE, seed=0)
     patches = Patches(torch.rand(40, 1, 12, 12, generator=torch.Generator().manual_seed(0)))
     torch.manual_seed(0)
-    first = encode_batch(model, patches)
+    first = encode_batch(model, Signals.of_image(patches))
     torch.manual_seed(1)
-    again = encode_batch(model, patches)
+    again = encode_batch(model, Signals.of_image(patches))
     for name, values in first.items():
         np.testing.assert_array_equal(values, again[name])
     assert (first["class"] == first["class_probability"].argmax(-1)).all()
@@ -259,7 +260,9 @@ def test_a_full_turn_of_patches_comes_back_as_a_full_turn_of_angles(letters):
     model = build(config("rVAE"), SQUARE, seed=0)
     values = torch.from_numpy(letters[:8])
     angles = [
-        encode_batch(model, Patches(values.rot90(k, (2, 3)).contiguous()))["angle"]
+        encode_batch(model, Signals.of_image(Patches(values.rot90(k, (2, 3)).contiguous())))[
+            "angle"
+        ]
         for k in range(4)
     ]
     steps = np.diff(np.unwrap(np.stack([*angles, angles[0]]), axis=0), axis=0)

@@ -24,6 +24,7 @@ from invae.models.evaluation import evaluate
 from invae.models.fields import Code, WholeField
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise, Poisson, log_prob
+from invae.models.signals import Signals
 
 GEOMETRIES = {
     "image": (Geometry(1, 12, 12), (4, 4)),
@@ -299,10 +300,12 @@ def test_spectra_are_patches_one_pixel_high(asked, masked):
     model = build(ModelConfig.model_validate(asked), geometry, seed=0)
     patches = some(geometry, 3, masked=masked)
     patches = Patches(patches.values.float(), patches.valid)
-    found = evaluate(model, patches, model.noise(3, torch.Generator().manual_seed(0)))
+    found = evaluate(
+        model, Signals.of_image(patches), model.noise(3, torch.Generator().manual_seed(0))
+    )
     (-found.terms.elbo.mean()).backward()
     assert all(w.grad.isfinite().all() for w in model.parameters() if w.grad is not None)
-    said = encode_batch(model, patches)
+    said = encode_batch(model, Signals.of_image(patches))
     if "shift" in said:
         assert said["shift"].shape == (3, 2)
         assert np.isfinite(said["shift_sd"]).all()

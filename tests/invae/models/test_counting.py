@@ -9,6 +9,7 @@ from invae.errors import InputError
 from invae.models.batch import Patches
 from invae.models.evaluation import evaluate
 from invae.models.likelihoods import limits_of
+from invae.models.signals import Signals
 from invae.training.batches import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import train_on
@@ -36,7 +37,7 @@ def test_rates_and_angles_are_found_behind_few_counts(draw_letters):
         channels=("electrons",),
     ).model
     with torch.no_grad():
-        found = evaluate(trained, Patches(torch.from_numpy(counts)))
+        found = evaluate(trained, Signals.of_image(Patches(torch.from_numpy(counts))))
         picture = trained.decode(found.completed)
     inside = picture.support.unsqueeze(1).numpy() == 1
     wrong, noisy = (

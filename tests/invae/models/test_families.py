@@ -8,6 +8,7 @@ from invae.config import ModelConfig
 from invae.config.family import families
 from invae.embedding.embed import encode_batch
 from invae.models.batch import Geometry, Patches
+from invae.models.signals import Signals
 from tests.invae.models.walk import (
     SQUARE,
     WALK,
@@ -156,6 +157,8 @@ def test_drawn_angles_that_sum_to_zero_still_turn(row):
 
 def test_an_autoencoder_of_full_likelihood_is_better_than_no_model():
     trained = train(config("AE"), strokes(), epochs=30, learning_rate=5e-3)
-    said = encode_batch(trained.model, untold(Patches(torch.from_numpy(strokes()))))
+    said = encode_batch(
+        trained.model, Signals.of_image(untold(Patches(torch.from_numpy(strokes()))))
+    )
     assert "content_sd" not in said
     assert np.sqrt((said["reconstruction_error"] ** 2).mean()) < strokes().std()

@@ -14,6 +14,7 @@ from invae.models.evaluation import Evaluation, Terms, evaluate
 from invae.models.latents import Categorical, Normal, PartlyKnown
 from invae.models.objective import Objective
 from invae.models.objective_terms import class_entropy, cross_entropy, surprise
+from invae.models.signals import Signals
 
 N = 6
 
@@ -32,7 +33,9 @@ def looked(**values: object) -> Evaluation:
     kl = {name: torch.full((N,), float(value)) for name, value in values.items()}  # type: ignore[arg-type]
     patches = Patches(torch.zeros(N, 1, 8, 8))
     model = build(model_config(), Geometry(1, 8, 8), seed=0)
-    return Evaluation(Terms(torch.full((N,), -10.0), kl), {}, {}, patches, model.decode)
+    return Evaluation(
+        Terms(torch.full((N,), -10.0), kl), {}, {}, Signals.of_image(patches), model.decode
+    )
 
 
 def cost(asked: Objective, progress: float, **kl: float) -> float:
@@ -64,7 +67,7 @@ def test_a_capacity_holds_the_mean_over_the_batch_and_not_every_patch():
     asked = objective(content_capacity={"maximum": 2.0})
     found = looked(content=2.0)
     spread = Terms(found.terms.log_likelihood, {"content": torch.tensor([0.0, 4.0] * (N // 2))})
-    uneven = Evaluation(spread, {}, {}, found.patches, found.decode)
+    uneven = Evaluation(spread, {}, {}, found.batch, found.decode)
     assert asked.loss(uneven, progress=1.0) == asked.loss(found, progress=1.0)
 
 
@@ -108,7 +111,7 @@ def test_labels_are_of_the_first_discrete_latent():
         Terms(torch.zeros(1), {}),
         {},
         {"class": Categorical(joint, joint)},
-        Patches(torch.zeros(1, 1, 8, 8), known=known),
+        Signals.of_image(Patches(torch.zeros(1, 1, 8, 8), known=known)),
         looked().decode,
     )
     asked = Objective.of(model_config("jVAE", n_classes=(2, 2)))
@@ -128,12 +131,12 @@ def test_labels_teach_the_classes_of_a_model(inference):
     patches = Patches(values, known=Known(labels=labels))
     optimizer, asked = torch.optim.Adam(model.parameters(), lr=3e-3), Objective.of(config)
     for _ in range(60):
-        found = evaluate(model, patches, model.noise(24, generator))
+        found = evaluate(model, Signals.of_image(patches), model.noise(24, generator))
         loss = asked.loss(found, progress=1.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    said = evaluate(model, Patches(values)).class_log_probability
+    said = evaluate(model, Signals.of_image(Patches(values))).class_log_probability
     assert said is not None
     assert torch.equal(said.argmax(-1), labels)
 

@@ -12,6 +12,7 @@ from invae.models.evaluation import evaluate
 from invae.models.generators import DiscGenerator
 from invae.models.geometry.polar import PolarGrid, rolled
 from invae.models.orientation import turned
+from invae.models.signals import Signals
 
 SIZE = 24
 POINTING = ModelConfig.model_validate(
@@ -39,11 +40,11 @@ def patches() -> Patches:
 
 def settle(model, patches: Patches) -> None:
     with torch.no_grad():
-        model.generator.settle(evaluate(model, patches).completed)
+        model.main.generator.settle(evaluate(model, Signals.of_image(patches)).completed)
 
 
 def test_a_turned_field_is_found_turned_by_that(model):
-    disc = model.generator
+    disc = model.main.generator
     assert isinstance(disc, DiscGenerator)
     field = disc.field({"content": torch.randn(4, 2)}).detach()
     angle = torch.tensor([0.3, -2.0, 3.0, 0.0])
@@ -56,21 +57,21 @@ def test_a_turned_field_is_found_turned_by_that(model):
 
 def test_settling_changes_angles_and_neither_pictures_nor_the_elbo(model, patches):
     with torch.no_grad():
-        before = evaluate(model, patches)
+        before = evaluate(model, Signals.of_image(patches))
         picture = model.decode(before.completed).mean
         settle(model, patches)
-        after = evaluate(model, patches)
+        after = evaluate(model, Signals.of_image(patches))
         torch.testing.assert_close(model.decode(after.completed).mean, picture, atol=2e-2, rtol=0)
     torch.testing.assert_close(after.terms.elbo, before.terms.elbo, rtol=1e-3, atol=0.1)
-    assert len(model.generator.gauge.offset) == len(patches)
+    assert len(model.main.generator.gauge.offset) == len(patches)
 
 
 def test_settled_patterns_lie_alike(model, patches):
     """Two fields of the same content, one decoded turned, would be the same; nearest landmarks agree in their angle."""
     settle(model, patches)
-    disc = model.generator
+    disc = model.main.generator
     with torch.no_grad():
-        pattern = disc.pattern(evaluate(model, patches).completed)
+        pattern = disc.pattern(evaluate(model, Signals.of_image(patches)).completed)
         first = pattern[:1].expand_as(pattern)
         offset, likeness = turned(pattern, first, grid=disc.grid)
     alike = likeness > 0.95
@@ -83,7 +84,9 @@ def test_a_settled_model_is_loaded_with_its_landmarks(model, patches):
     other = build(ModelConfig(family="rVAE"), Geometry(1, SIZE, SIZE), seed=1)
     other.load_state_dict(model.state_dict())
     with torch.no_grad():
-        angle, again = (evaluate(m, patches).completed["angle"] for m in (model, other.eval()))
+        angle, again = (
+            evaluate(m, Signals.of_image(patches)).completed["angle"] for m in (model, other.eval())
+        )
     assert torch.equal(angle, again)
 
 
@@ -103,10 +106,10 @@ def pointing():
 
 def test_the_dipole_gauge_changes_angles_and_neither_pictures_nor_the_elbo(pointing, patches):
     with torch.no_grad():
-        before = evaluate(pointing, patches)
+        before = evaluate(pointing, Signals.of_image(patches))
         picture = pointing.decode(before.completed).mean
         settle(pointing, patches)
-        after = evaluate(pointing, patches)
+        after = evaluate(pointing, Signals.of_image(patches))
         torch.testing.assert_close(pointing.decode(after.completed).mean, picture, atol=2e-2, rtol=0)  # fmt: skip
     torch.testing.assert_close(after.terms.elbo, before.terms.elbo, rtol=1e-3, atol=0.1)
 
@@ -120,8 +123,8 @@ def test_in_the_dipole_gauge_the_angle_is_the_direction_of_the_brighter_side(
     content = torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         drawn = pointing.decode({"content": content, "angle": angle}).mean
-        upright = pointing.generator.pattern({"content": content, "angle": angle})
-    grid = pointing.generator.grid
+        upright = pointing.main.generator.pattern({"content": content, "angle": angle})
+    grid = pointing.main.generator.grid
     found = direction(grid.observe(Patches(drawn)).values, grid)
     assert (torch.cos(found - angle[:, 0]) > math.cos(0.1)).all()
     torch.testing.assert_close(direction(upright, grid), torch.zeros(5), atol=1e-4, rtol=0)
@@ -132,7 +135,10 @@ def test_a_model_in_the_dipole_gauge_is_loaded_in_it(pointing, patches):
     other = build(POINTING, Geometry(1, SIZE, SIZE), seed=1)
     other.load_state_dict(pointing.state_dict())
     with torch.no_grad():
-        angle, again = (evaluate(m, patches).completed["angle"] for m in (pointing, other.eval()))
+        angle, again = (
+            evaluate(m, Signals.of_image(patches)).completed["angle"]
+            for m in (pointing, other.eval())
+        )
     assert torch.equal(angle, again)
 
 
@@ -140,4 +146,4 @@ def test_a_prior_about_zero_leaves_nothing_to_settle(patches):
     config = ModelConfig.model_validate({"family": "rVAE", "rotation": {"prior_sd": 1.0}})
     model = build(config, Geometry(1, SIZE, SIZE), seed=0)
     settle(model, patches)
-    assert len(model.generator.turning.gauge.offset) == 0
+    assert len(model.main.generator.turning.gauge.offset) == 0

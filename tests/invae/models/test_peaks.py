@@ -9,6 +9,7 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.config.synthetic import ShiftsConfig
 from invae.embedding.embed import encode_batch
 from invae.models.batch import Patches
+from invae.models.signals import Signals
 from invae.synthetic import shifts
 from invae.training.batches import ArraySource
 from invae.training.split import split_sites
@@ -42,7 +43,7 @@ def scores(n: int, *, epochs: int, seed: int) -> dict[str, float]:
         channels=("signal",),
     )
     seen, truth = signals(1000, seed=seed + 1000)
-    said = encode_batch(trained.model, Patches(torch.from_numpy(seen)))
+    said = encode_batch(trained.model, Signals.of_image(Patches(torch.from_numpy(seen))))
     return {
         "position": explained(said["shift"][:, 1:], truth["position"]),
         "width": explained(said["content"], truth["width"]),

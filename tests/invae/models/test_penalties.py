@@ -21,6 +21,7 @@ from invae.models.evaluation import evaluate
 from invae.models.latents import Point
 from invae.models.objective import Objective
 from invae.models.penalties import PenaltyView, follow, load_penalties, smooth
+from invae.models.signals import Signals
 from invae.training.annotations import SiteAnnotations
 from invae.training.batches import ArraySource
 from invae.training.model_folder import Trained, load, save
@@ -45,7 +46,9 @@ def users_module() -> Iterator[None]:
 def view(content: torch.Tensor, **known: torch.Tensor) -> PenaltyView:
     """A batch with a chosen content."""
     patches = Patches(torch.zeros(len(content), 1, 4, 4), known=Known(**known))
-    return PenaltyView({"content": content}, {"content": Point(content)}, patches, no_picture)
+    return PenaltyView(
+        {"content": content}, {"content": Point(content)}, Signals.of_image(patches), no_picture
+    )
 
 
 def no_picture(latents: object) -> None:
@@ -155,7 +158,9 @@ def train(seed: int, patches: np.ndarray, known: SiteAnnotations, *penalties: ob
 
 
 def content(trained: Trained, patches: np.ndarray) -> np.ndarray:
-    return encode_batch(trained.model, Patches(torch.from_numpy(patches)))["content"]
+    return encode_batch(trained.model, Signals.of_image(Patches(torch.from_numpy(patches))))[
+        "content"
+    ]
 
 
 @pytest.mark.parametrize("by", ["correlation", "difference"])
@@ -211,7 +216,7 @@ def test_a_function_of_a_user_is_found_by_name_and_sees_the_reconstruction():
     free, made = train(3, patches, SiteAnnotations()), train(3, patches, SiteAnnotations(), asked)
     excess = []
     for trained in (free, made):
-        found = evaluate(trained.model, Patches(torch.from_numpy(patches)))
+        found = evaluate(trained.model, Signals.of_image(Patches(torch.from_numpy(patches))))
         picture = trained.model.decode(found.completed).mean
         excess.append(((picture - 0.5).clamp(min=0) ** 2).mean().item())
     assert excess[1] < 0.5 * excess[0]
@@ -245,7 +250,9 @@ def test_a_penalty_sees_every_latent_of_every_family(family):
     )
     model = build(config, Geometry(1, 8, 8), seed=0)
     patches = Patches(torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
-    found = evaluate(model, patches, model.noise(5, torch.Generator().manual_seed(0)))
+    found = evaluate(
+        model, Signals.of_image(patches), model.noise(5, torch.Generator().manual_seed(0))
+    )
     assert set(found.completed) >= set(model.priors)
     loss = Objective.of(config).loss(found, progress=0.5)
     loss.backward()

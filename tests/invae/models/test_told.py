@@ -12,6 +12,7 @@ from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.families import completed, plan
 from invae.models.latents import Categorical, ClassPrior, Relaxed
+from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.annotations import SiteAnnotations, checked_annotations
 from invae.training.batches import ArraySource
@@ -29,7 +30,7 @@ def noise(n: int = 6, **known: torch.Tensor) -> Patches:
 
 
 def class_of(vae: VAE, patches: Patches) -> Categorical:
-    found = evaluate(vae, patches).posterior["class"]
+    found = evaluate(vae, Signals.of_image(patches)).posterior["class"]
     settled = found.settled if isinstance(found, Relaxed) else found
     assert isinstance(settled, Categorical)
     return settled
@@ -64,7 +65,7 @@ def test_a_label_chooses_what_is_reconstructed():
     pictures = []
     for label in range(3):
         patches = noise(labels=torch.full((6,), label))
-        pictures.append(vae.decode(evaluate(vae, patches).completed).mean)
+        pictures.append(vae.decode(evaluate(vae, Signals.of_image(patches)).completed).mean)
     assert (pictures[0] - pictures[1]).abs().amax() > 1e-3
     assert (pictures[1] - pictures[2]).abs().amax() > 1e-3
 
@@ -81,8 +82,8 @@ def test_hints_weigh_the_classes_and_labels_outweigh_hints():
 def test_a_known_target_overrides_what_is_inferred(family):
     vae = model(family, n_targets=2)
     known = torch.tensor([[1.5, torch.nan]]).repeat(6, 1)
-    alone = evaluate(vae, noise()).latents["target"]
-    told = evaluate(vae, noise(target=known)).latents["target"]
+    alone = evaluate(vae, Signals.of_image(noise())).latents["target"]
+    told = evaluate(vae, Signals.of_image(noise(target=known))).latents["target"]
     torch.testing.assert_close(told[:, 0], known[:, 0])
     torch.testing.assert_close(told[:, 1], alone[:, 1])
 
@@ -91,9 +92,11 @@ def test_targets_are_known_in_their_own_units():
     vae = model("ssregVAE", n_targets=1)
     vae.standardise_target.offset.fill_(300.0)
     vae.standardise_target.scale.fill_(20.0)
-    told = evaluate(vae, noise(target=torch.full((6, 1), 340.0))).latents["target"]
+    told = evaluate(vae, Signals.of_image(noise(target=torch.full((6, 1), 340.0)))).latents[
+        "target"
+    ]
     torch.testing.assert_close(told, torch.full((6, 1), 2.0))
-    said = encode_batch(vae, noise())
+    said = encode_batch(vae, Signals.of_image(noise()))
     assert np.abs(said["target"] - 300).max() < 100
     assert (said["target_sd"] > 1).all()
 
@@ -102,7 +105,9 @@ def test_targets_are_known_in_their_own_units():
 def test_a_condition_changes_content_and_picture(family):
     vae = model(family, n_conditions=2)
     conditions = [torch.zeros(6, 2), torch.ones(6, 2)]
-    contents = [evaluate(vae, noise(condition=c)).latents["content"] for c in conditions]
+    contents = [
+        evaluate(vae, Signals.of_image(noise(condition=c))).latents["content"] for c in conditions
+    ]
     assert (contents[0] - contents[1]).abs().amax() > 1e-4
     sizes = {"angle": 1, "shift": 2}
     poses = {name: torch.zeros(6, sizes[name]) for name in vae.poses}
@@ -122,7 +127,7 @@ def test_a_condition_changes_content_and_picture(family):
 def test_conditions_of_another_number_are_refused(given, complaint):
     patches = noise() if given is None else noise(condition=given)
     with pytest.raises(InputError, match=complaint):
-        evaluate(model("crVAE", n_conditions=2), patches)
+        evaluate(model("crVAE", n_conditions=2), Signals.of_image(patches))
 
 
 @pytest.mark.parametrize(

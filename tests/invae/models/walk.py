@@ -17,6 +17,7 @@ from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.generators import DiscGenerator, EveryClass, Generator
 from invae.models.objective import Objective
+from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.annotations import SiteAnnotations
 from invae.training.batches import ArraySource
@@ -96,7 +97,7 @@ def train(config: ModelConfig, values: np.ndarray, *, seed: int = 0, **training:
         training=TrainingConfig.model_validate({"epochs": 4, "batch_size": 16, **training}),
         seed=seed,
         device=torch.device("cpu"),
-        channels=tuple(str(c) for c in range(source.geometry.n_channels)),
+        channels=tuple(str(c) for c in range(source.geometries["image"].n_channels)),
     )
 
 
@@ -115,13 +116,13 @@ def any_shape_and_a_single_patch_will_do(config: ModelConfig) -> None:
     for geometry, masked in SHAPES.values():
         model, patches = made(config, geometry), some(config, geometry, 1, masked=masked)
         noise = model.noise(1, torch.Generator().manual_seed(0))
-        found = evaluate(model, patches, noise)
+        found = evaluate(model, Signals.of_image(patches), noise)
         loss = Objective.of(config).loss(found, progress=1.0)
         loss.backward()
         assert loss.isfinite()
         assert all(w.grad.isfinite().all() for w in model.parameters() if w.grad is not None)
         assert all(float(kl.detach().min()) > -1e-4 for kl in found.terms.kl.values())
-        said = encode_batch(model, untold(patches))
+        said = encode_batch(model, Signals.of_image(untold(patches)))
         assert all(np.isfinite(values).all() for values in said.values())
 
 
@@ -130,15 +131,17 @@ def no_tensor_is_left_behind(config: ModelConfig) -> None:
     model = made(config).to("meta")
     noise = {name: torch.empty(5, size, device="meta") for name, size in model.drawn.items()}
     patches = some(config, masked=True).to("meta")
-    assert evaluate(model, patches, noise).terms.elbo.is_meta
+    assert evaluate(model, Signals.of_image(patches), noise).terms.elbo.is_meta
 
 
 def every_weight_is_used(config: ModelConfig) -> None:
     model, patches = made(config), some(config)
-    found = evaluate(model, patches, model.noise(5, torch.Generator().manual_seed(0)))
+    found = evaluate(
+        model, Signals.of_image(patches), model.noise(5, torch.Generator().manual_seed(0))
+    )
     Objective.of(config).loss(found, progress=1.0).backward()
     # Only a disc has something around it.
-    disc = isinstance(inner(model.generator), DiscGenerator)
+    disc = isinstance(inner(model.main.generator), DiscGenerator)
     spare = () if disc else ("background", "texture")
     for name, weight in model.named_parameters():
         if weight.requires_grad and not name.endswith(spare):
@@ -164,7 +167,7 @@ def a_saved_model_says_the_same(config: ModelConfig) -> None:
         after = load(Path(folder))
         assert {p.suffix for p in Path(folder).iterdir()} == {".json", ".safetensors"}
     patches = untold(some(config, n=20))
-    said = [encode_batch(t.model, patches) for t in (before, after)]
+    said = [encode_batch(t.model, Signals.of_image(patches)) for t in (before, after)]
     assert set(said[0]) == set(said[1])
     for name, values in said[0].items():
         np.testing.assert_array_equal(values, said[1][name])
@@ -176,7 +179,7 @@ def a_saved_model_says_the_same(config: ModelConfig) -> None:
 def evaluating_changes_nothing_and_draws_nothing(config: ModelConfig) -> None:
     model, patches = made(config), some(config)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    first, again = (encode_batch(model, patches) for _ in range(2))
+    first, again = (encode_batch(model, Signals.of_image(patches)) for _ in range(2))
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
@@ -190,7 +193,7 @@ def the_elbo_rises(config: ModelConfig) -> None:
 def what_is_said_has_its_names_and_ranges(config: ModelConfig) -> None:
     """The sd is no log sd, probabilities sum to 1, every pose is told."""
     model = made(config)
-    said = encode_batch(model, untold(some(config)))
+    said = encode_batch(model, Signals.of_image(untold(some(config))))
     if "content_sd" in said:
         assert ((said["content_sd"] > 0) & (said["content_sd"] < 3)).all()
     assert set(model.poses) <= set(said)
@@ -234,7 +237,10 @@ def a_turned_patch_keeps_its_content_and_turns_its_angle(
         None if valid is None else valid.rot90(1, (2, 3)),
         patches.known,
     )
-    before, after = encode_batch(model, upright), encode_batch(model, turned)
+    before, after = (
+        encode_batch(model, Signals.of_image(upright)),
+        encode_batch(model, Signals.of_image(turned)),
+    )
     for name in {"content", "scale", "shear", "target"} & set(before):
         spread = before[name].std(0)
         assert (np.abs(after[name] - before[name]) < 1e-3 * spread + 1e-5).all(), name

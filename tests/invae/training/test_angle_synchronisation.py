@@ -10,6 +10,7 @@ from invae.config import ModelConfig
 from invae.config.synthetic import CardsConfig
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
+from invae.models.signals import Signals
 from invae.synthetic import cards
 from invae.training.angle_synchronisation import angles_of, compare, harmonics, synchronise
 
@@ -29,7 +30,7 @@ def drawn(request):
 def rows(drawn):
     images = torch.from_numpy(drawn["image"].to_numpy()).float().unsqueeze(1)
     model = build(ModelConfig(family="rVAE"), Geometry(1, *images.shape[-2:]), seed=0)
-    return harmonics(model, Patches(images), None)
+    return harmonics(model, Signals.of_image(Patches(images)), None)
 
 
 def test_sheared_suits_are_turned_onto_each_other_without_a_model(drawn, rows):

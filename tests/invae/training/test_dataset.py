@@ -17,7 +17,7 @@ from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training import dataset as module
 from invae.training.annotations import SiteAnnotations, joined
-from invae.training.batches import ArraySource, Batches, StreamSource, open_patches
+from invae.training.batches import ArraySource, Batches, SignalStream, StreamSource, open_signals
 from invae.training.dataset import open_pool, training_set
 from invae.training.model_folder import load, refuse_unfit
 from invae.training.train import train, train_on
@@ -83,8 +83,8 @@ def whole(pair: list[Path]) -> np.ndarray:
 
 
 def test_training_on_two_stores_is_training_on_their_sites_in_one(pair, model):
-    split = training_set(pair, limits=None, share=TRAINING.held_out, seed=0).split
-    places = joined([open_patches(p).known for p in pair], lengths=SITES)
+    split = training_set(pair, share=TRAINING.held_out, seed=0).split
+    places = joined([open_signals(p).known for p in pair], lengths=SITES)
     together = train_on(
         ArraySource(whole(pair), known=places),
         split,
@@ -115,13 +115,15 @@ def test_streamed_from_two_stores_the_batches_are_those_of_one(pair, monkeypatch
     assert len(pool) == len(patches)
     shards = [len(group) for group in pool.groups(np.arange(len(pool)))]
     assert shards == list(SITES), "one file each"
-    one = StreamSource(lambda place: (patches[place], None), patches.shape, shard=16)
+    one = StreamSource(
+        {"image": SignalStream(lambda place: (patches[place], None), patches.shape)}, shard=16
+    )
     monkeypatch.setattr(one, "groups", pool.groups)
     sites = np.sort(np.random.default_rng(0).permutation(len(patches))[:50])
     made, wanted = ([*Batches(s, sites, 8, CPU).shuffled(3, 1)] for s in (pool, one))
     for mine, its in zip(made, wanted, strict=True):
-        assert torch.equal(mine.values, its.values)
-        assert mine.valid is None
+        assert torch.equal(mine["image"].values, its["image"].values)
+        assert mine["image"].valid is None
 
 
 def test_a_model_tells_which_sites_of_which_recording_it_was_not_trained_on(pair, model, tmp_path):
@@ -175,7 +177,7 @@ def test_stores_of_another_kind_are_refused(pair, tmp_path, change, message):
         other = other.isel(change)
     store.write_dataset(tmp_path / "other.zarr", other)
     with pytest.raises(InputError, match=message):
-        training_set([pair[0], tmp_path / "other.zarr"], limits=None, share=0.1, seed=0)
+        training_set([pair[0], tmp_path / "other.zarr"], share=0.1, seed=0)
 
 
 def test_a_model_is_refused_for_patches_of_another_kind_in_one_line(pair, model):

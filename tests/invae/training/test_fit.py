@@ -38,7 +38,7 @@ def begin(
 ) -> Fit:
     source = ArraySource(patches)
     asked = ModelConfig.model_validate({"family": family, "objective": objective or {}})
-    model = build(asked, source.geometry, seed=seed)
+    model = build(asked, source.geometries["image"], seed=seed)
     sites = np.arange(len(source))
     set_scale(model, source, sites)
     n_held_out = min(held_out, len(source) - 1)
@@ -174,7 +174,7 @@ def test_without_held_out_sites_epochs_are_compared_by_their_training(letters):
 def test_divergence_is_named_with_its_epoch_and_a_remedy(letters):
     fit = begin(letters)
     assert isinstance(fit.learner, VAELearner)
-    fit.learner.module.standardise.scale.fill_(math.nan)
+    fit.learner.module.main.standardise.scale.fill_(math.nan)
     with pytest.raises(
         TrainingDiverged,
         match=r"elbo became nan in epoch 0; lower the learning rate \(it is 0\.003\)",
@@ -263,11 +263,11 @@ def test_scales_are_robust_and_known_to_the_model(letters):
     patches = 50 * letters + 7
     patches[0, 0, 0, 0] = 1e6  # a spark
     source = ArraySource(patches)
-    model = build(ModelConfig(family="rVAE"), source.geometry, seed=0)
+    model = build(ModelConfig(family="rVAE"), source.geometries["image"], seed=0)
     set_scale(model, source, np.arange(len(source)))
     calm = 50 * letters + 7
-    assert model.standardise.scale.item() == pytest.approx(calm.std(), rel=0.1)
-    assert model.standardise.offset.item() == pytest.approx(
+    assert model.main.standardise.scale.item() == pytest.approx(calm.std(), rel=0.1)
+    assert model.main.standardise.offset.item() == pytest.approx(
         calm.mean(), abs=0.1 * float(calm.std())
     )
 

@@ -146,7 +146,8 @@ def test_what_both_models_have_is_handed_on():
     same = [name for name in given if not torch.equal(given[name], own[name])]
     assert any("encoder" in name for name in same)
     assert torch.equal(
-        given["recogniser.encoder.last.weight"], before["recogniser.encoder.last.weight"]
+        given["signals.image.recogniser.encoder.last.weight"],
+        before["signals.image.recogniser.encoder.last.weight"],
     )
     assert {name: value.shape for name, value in given.items()} == {
         name: value.shape for name, value in own.items()

@@ -22,6 +22,7 @@ from invae.models.pose_search.estimate import Found, FoundAngle, cost
 from invae.models.pose_search.gauss_newton import Climber
 from invae.models.pose_search.posed_image import Frame, affine
 from invae.models.pose_search.search import Tried
+from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.batches import ArraySource
 from invae.training.split import Split
@@ -192,7 +193,7 @@ def turning() -> VAE:
 
 def test_what_was_learned_upright_is_found_at_any_angle(upright):
     values, angle = batch(200, seed=7)
-    said = encode_batch(upright, Patches(values))
+    said = encode_batch(upright, Signals.of_image(Patches(values)))
     offset = np.angle(np.exp(1j * (said["angle"] - angle.numpy()[:, 0])))
     assert np.abs(offset).max() < 0.15
     assert np.abs(said["angle"]).max() > 3
@@ -200,7 +201,7 @@ def test_what_was_learned_upright_is_found_at_any_angle(upright):
 
 def test_a_model_trained_on_turned_patches_settles_for_one_upright(turning):
     values, angle = batch(200, seed=8)
-    said = encode_batch(turning, Patches(values))
+    said = encode_batch(turning, Signals.of_image(Patches(values)))
     offset = np.exp(1j * (said["angle"] - angle.numpy()[:, 0]))
     assert np.abs(offset.mean()) > 0.98
 
@@ -209,35 +210,39 @@ def test_refined_poses_explain_no_less_than_proposed_ones(upright):
     values, _ = batch(100, seed=9)
     patches = Patches(values)
     with torch.no_grad():
-        refined = evaluate(upright, patches)
-        seen = upright.standardise(patches)
-        search = upright.search
+        refined = evaluate(upright, Signals.of_image(patches))
+        seen = upright.main.standardise(patches)
+        search = upright.main.search
         assert search is not None
         angle = search.proposer(seen).angle.modes(1)[0]
         pull = search.climber.pull(angle)
-        told = upright.recogniser(search.climber.frame.undone(seen, pull), None)
-        amortised = upright.evidence({**told.latents, "angle": angle}, patches).log_likelihood
+        told = upright.main.recogniser(search.climber.frame.undone(seen, pull), None)
+        amortised = upright.evidence(
+            {**told.latents, "angle": angle}, Signals.of_image(patches)
+        ).log_likelihood
         amortised = amortised - told.posterior["content"].kl(NormalPrior())
     assert (refined.terms.elbo >= amortised - 1e-2).all()
 
 
 def test_more_tries_and_steps_explain_no_less(upright):
     patches = Patches(batch(60, seed=10)[0])
-    search = upright.search
+    search = upright.main.search
     assert search is not None
     few = search.config
     with torch.no_grad():
-        before = evaluate(upright, patches).terms.elbo
+        before = evaluate(upright, Signals.of_image(patches)).terms.elbo
         search.config = few.model_copy(update={"scanned": 4, "restarts": 4, "steps": 3})
-        after = evaluate(upright, patches).terms.elbo
+        after = evaluate(upright, Signals.of_image(patches)).terms.elbo
         search.config = few
     assert (after >= before - 1e-2).all()
 
 
 def test_a_patch_is_found_alike_alone_and_in_a_batch(upright):
     values, _ = batch(10, seed=11)
-    together = encode_batch(upright, Patches(values))["angle"]
-    alone = np.concatenate([encode_batch(upright, Patches(v[None]))["angle"] for v in values])
+    together = encode_batch(upright, Signals.of_image(Patches(values)))["angle"]
+    alone = np.concatenate(
+        [encode_batch(upright, Signals.of_image(Patches(v[None])))["angle"] for v in values]
+    )
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
@@ -245,10 +250,10 @@ def test_evaluating_is_pure_with_or_without_gradients(upright):
     patches = Patches(batch(10, seed=12)[0])
     weights = {name: value.clone() for name, value in upright.state_dict().items()}
     torch.manual_seed(0)
-    first = evaluate(upright, patches)
+    first = evaluate(upright, Signals.of_image(patches))
     torch.manual_seed(1)
     with torch.no_grad():
-        again = evaluate(upright, patches)
+        again = evaluate(upright, Signals.of_image(patches))
     assert all(torch.equal(weights[name], value) for name, value in upright.state_dict().items())
     torch.testing.assert_close(first.terms.elbo.detach(), again.terms.elbo)
     assert torch.equal(first.latents["angle"], again.latents["angle"])
@@ -257,10 +262,10 @@ def test_evaluating_is_pure_with_or_without_gradients(upright):
 def test_no_gradient_goes_through_the_search(turning):
     patches = Patches(batch(6, seed=13)[0])
     noise = turning.noise(6, torch.Generator().manual_seed(0))
-    found = evaluate(turning, patches, noise)
+    found = evaluate(turning, Signals.of_image(patches), noise)
     assert not found.latents["angle"].requires_grad
-    assert turning.search is not None
-    weights = list(turning.search.proposer.parameters())
+    assert turning.main.search is not None
+    weights = list(turning.main.search.proposer.parameters())
     gradients = torch.autograd.grad(
         -found.terms.elbo.mean(), weights, allow_unused=True, retain_graph=True
     )
@@ -288,10 +293,13 @@ def test_one_masked_patch_of_any_shape_will_do(config, geometry):
     patches = Patches(values, valid > 0.2)
     if model.standardise_condition.offset.numel():
         patches = replace(patches, known=replace(patches.known, condition=torch.zeros(1, 2)))
-    found = evaluate(model, patches, model.noise(1, generator))
+    found = evaluate(model, Signals.of_image(patches), model.noise(1, generator))
     Objective().loss(found, progress=1.0).backward()
     assert found.terms.elbo.isfinite().all()
-    assert all(np.isfinite(value).all() for value in encode_batch(model, patches).values())
+    assert all(
+        np.isfinite(value).all()
+        for value in encode_batch(model, Signals.of_image(patches)).values()
+    )
 
 
 def test_without_a_pose_there_is_nothing_to_search_for():

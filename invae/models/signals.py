@@ -1,0 +1,150 @@
+"""Named signals: a batch holds several signals of the same sites, and a model has parts of its own for each.
+
+A signal is *seen* if the model has a recogniser for it, *explained* if it has a generator and with it a likelihood, or both. A model of
+patches has one signal, `image`, that is both. An image-to-spectrum model sees `image` and explains `spectrum`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from torch import nn
+
+from invae.errors import InputError
+from invae.models.batch import Geometry, Known, Patches, Standardise
+from invae.models.generators import Evidence, Generator, Picture
+from invae.models.inference import Inference, Noise, Recogniser
+from invae.models.latents import Latents
+from invae.models.pose_search.search import Looking, Search
+
+Value = TypeVar("Value")
+
+IMAGE = "image"
+"""Name of the signal of patches."""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """A batch: signals by name, and annotations of the same sites."""
+
+    patches: Mapping[str, Patches]
+    """Values and mask of every signal, in the data's own units; where a site lacks a signal, all of its mask is False."""
+    known: Known = field(default_factory=Known)
+
+    @classmethod
+    def of_image(cls, patches: Patches) -> "Signals":
+        """A batch of the one signal `image`, with the annotations that its patches carry."""
+        return cls({IMAGE: patches}, patches.known)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.patches.values())))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.patches)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.patches
+
+    def __getitem__(self, name: str) -> Patches:
+        """One signal, with the annotations.
+
+        Raises:
+            InputError: The batch lacks it.
+        """
+        if name not in self.patches:
+            raise InputError(f"the batch has no signal {name!r}, only {', '.join(self.patches)}")
+        return replace(self.patches[name], known=self.known)
+
+    def to(self, place: Any) -> "Signals":
+        """The same batch on another device (a name or a device)."""
+        return Signals({k: v.to(place) for k, v in self.patches.items()}, self.known.to(place))
+
+    def take(self, sites: Any) -> "Signals":
+        """Some of the sites."""
+        return Signals({k: v.take(sites) for k, v in self.patches.items()}, self.known.take(sites))
+
+    def pin(self) -> "Signals":
+        """The same batch in memory from which a GPU can fetch it while it works."""
+        return Signals({k: v.pin() for k, v in self.patches.items()}, self.known.pin())
+
+    def annotated(self, known: Known) -> "Signals":
+        """The same signals with other annotations."""
+        return replace(self, known=known)
+
+
+class SignalParts(nn.Module):
+    """All that a model has for one signal: its scale, its recogniser and its generator."""
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        *,
+        recogniser: Recogniser | None = None,
+        generator: Generator | None = None,
+        search: Search | None = None,
+        private: Mapping[str, str] | None = None,
+    ) -> None:
+        """Put the parts of one signal together.
+
+        Args:
+            geometry: Shape of the signal at one site.
+            recogniser: The signal to posteriors; the signal is not seen without one.
+            generator: Latents to likelihoods of the signal; it is not explained without one.
+            search: For the poses, if the recogniser leaves them out.
+            private: Names that latents of this signal alone have in the model, by their names inside these parts.
+        """
+        super().__init__()
+        self.geometry, self.private = geometry, dict(private or {})
+        self.standardise = Standardise(geometry.n_channels)
+        self.recogniser, self.generator, self.search = recogniser, generator, search
+
+    @property
+    def seen(self) -> bool:
+        """Whether latents are inferred from the signal by an encoder or a search."""
+        return self.recogniser is not None
+
+    @property
+    def explained(self) -> bool:
+        """Whether the signal has a likelihood."""
+        return self.generator is not None
+
+    def infer(self, patches: Patches, known: Known, noise: Noise | None) -> Inference:
+        """Posteriors of the encoded latents, and values drawn with `noise`, or the means without.
+
+        Args:
+            patches: The signal in the data's own units.
+            known: The annotations as the parts take them.
+            noise: Standard normal values by the model's names of latents.
+        """
+        assert self.recogniser is not None
+        standard = self.standardise(patches)
+        shown = standard if self.generator is None else self.generator.noise.seen(standard)
+        shown, own = replace(shown, known=known), None if noise is None else self._inside(noise)
+        if self.search is None or self.generator is None:
+            found = self.recogniser(shown, own)
+        else:
+            found = self.search(Looking(shown, standard, self.recogniser, self.generator), own)
+        return Inference(self._outside(found.posterior), self._outside(found.latents))
+
+    def evidence(self, latents: Latents, patches: Patches) -> Evidence:
+        """How well latents explain the signal [nats, of densities in the data's own units]."""
+        assert self.generator is not None
+        likelihood = self.generator.likelihood(self._inside(latents))
+        found = likelihood.evidence(self.standardise(patches))
+        volume = self.standardise.log_volume(patches)
+        return Evidence(found.log_likelihood + volume, self._outside(found.posterior))
+
+    def decode(self, latents: Latents) -> Picture:
+        """The expected signal in the data's own units, and where the decoder describes it."""
+        assert self.generator is not None
+        picture = self.generator.picture(self._inside(latents))
+        return Picture(self.standardise.undo(picture.mean), picture.support)
+
+    def _inside(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Values by the names that latents have inside these parts; those of other signals stay as they are."""
+        plain = {public: name for name, public in self.private.items()}
+        return {plain.get(name, name): value for name, value in values.items()}
+
+    def _outside(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Values by the names that latents have in the model."""
+        return {self.private.get(name, name): value for name, value in values.items()}
