@@ -1,4 +1,4 @@
-"""A headless Chromium that opens pages, waits for words on them, clicks and takes pictures; for the docs."""
+"""A headless Chromium for the docs: opens pages, waits for text, clicks, and takes pictures."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ from invae.errors import InvaeError
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
-    "--no-sandbox",  # it opens nothing but our own server, and root has no sandbox
+    "--no-sandbox",  # it opens only our own server, and the sandbox does not work for root
     "--disable-gpu",
     "--disable-quic",
     "--disable-sync",
@@ -35,30 +35,30 @@ FLAGS = (
 )
 
 WIDTH = 1200
-"""Of the window and the pictures [px]."""
+"""Width of the window and the pictures [px]."""
 
 PATIENCE = 90.0
-"""Seconds that words on a page are waited for."""
+"""Longest wait for text on a page [s]."""
 
 MIDDLE = """
 (() => {
-    const found = [...document.querySelectorAll('body *')].filter(
+    const elements = [...document.querySelectorAll('body *')].filter(
         element => element.innerText?.trim() === WORDS && element.getClientRects().length);
-    if (!found.length) return null;
-    const box = found.at(-1).getBoundingClientRect();
+    if (!elements.length) return null;
+    const box = elements.at(-1).getBoundingClientRect();
     return [box.x + box.width / 2, box.y + box.height / 2];
 })()
 """
-"""Where the innermost element is that says these words and no others [px]."""
+"""Centre of the innermost element whose text is exactly WORDS [px]."""
 
 
 def program() -> str | None:
-    """The Chromium of this machine, if it has one."""
+    """Path of the Chromium of this machine, if there is one."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Page:
-    """One page of the browser, spoken to in the DevTools protocol."""
+    """One page of the browser, controlled by the DevTools protocol."""
 
     def __init__(self, line: Connection) -> None:
         self._line = line
@@ -81,29 +81,29 @@ class Page:
         self._ask("Page.navigate", url=address)
 
     def wait_for(self, *words: str) -> None:
-        """Wait until all words stand on the page.
+        """Wait until the page shows all texts.
 
         Raises:
-            InvaeError: if one of them does not come.
+            InvaeError: if one of them does not appear.
         """
         end = time.monotonic() + PATIENCE
         for text in words:
-            while not self._says(text):
+            while not self._shows(text):
                 if time.monotonic() > end:
-                    raise InvaeError(f"the page does not say {text!r} after {PATIENCE:.0f} s")
+                    raise InvaeError(f"the page does not show {text!r} after {PATIENCE:.0f} s")
                 time.sleep(0.2)
 
-    def _says(self, text: str) -> bool:
+    def _shows(self, text: str) -> bool:
         return self._evaluate(f"document.body.innerText.includes({json.dumps(text)})")
 
     def click(self, words: str, *, shows: str) -> None:
-        """Click on what carries these words and no others, again if it moves away, until the page shows others.
+        """Click on the element with exactly this text, again if it moves, until the page shows another text.
 
         Raises:
-            InvaeError: if they do not come.
+            InvaeError: if the other text does not appear.
         """
         end = time.monotonic() + PATIENCE
-        while not self._says(shows):
+        while not self._shows(shows):
             if time.monotonic() > end:
                 raise InvaeError(f"a click on {words!r} does not show {shows!r}")
             middle = self._evaluate(MIDDLE.replace("WORDS", json.dumps(words)))
@@ -113,12 +113,12 @@ class Page:
             time.sleep(1.0)
 
     def picture(self, target: Path, *, height: int, settle: float = 2.0) -> None:
-        """Write what the window shows as a PNG of few colours.
+        """Write the content of the window as a PNG with few colours.
 
         Args:
             target: the file.
-            height: of the window [px].
-            settle: seconds for what moves on the page.
+            height: height of the window [px].
+            settle: time for animations on the page [s].
         """
         size = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._ask("Emulation.setDeviceMetricsOverride", **size)
@@ -131,10 +131,10 @@ class Page:
 
 @contextmanager
 def page() -> Iterator[Page]:
-    """A page of a browser that lives as long.
+    """A page of a browser, which is closed at the end.
 
     Raises:
-        InvaeError: if there is no Chromium here, or it does not start.
+        InvaeError: if Chromium is missing or does not start.
     """
     chromium = program()
     if chromium is None:
@@ -153,12 +153,12 @@ def page() -> Iterator[Page]:
 
 
 def _address(folder: Path, process: "subprocess.Popen[bytes]") -> str:
-    """Where a new page of the browser can be spoken to."""
-    said, end = folder / "DevToolsActivePort", time.monotonic() + PATIENCE
-    while not said.is_file() or "\n" not in said.read_text():
+    """Address of a new page of the browser."""
+    port_file, end = folder / "DevToolsActivePort", time.monotonic() + PATIENCE
+    while not port_file.is_file() or "\n" not in port_file.read_text():
         if process.poll() is not None or time.monotonic() > end:
             raise InvaeError("Chromium has not started; try it with --headless by hand")
         time.sleep(0.1)
-    port = said.read_text().splitlines()[0]
+    port = port_file.read_text().splitlines()[0]
     answer = httpx.put(f"http://127.0.0.1:{port}/json/new?about:blank", timeout=PATIENCE)
     return answer.raise_for_status().json()["webSocketDebuggerUrl"]

@@ -1,7 +1,7 @@
-"""The pictures of Prefect's pages in these docs: `python -m docs.pictures_of_ui [FOLDER]`; about two minutes on one core.
+"""Pictures of Prefect's pages for these docs: `python -m docs.pictures_of_ui [FOLDER]`; about two minutes on one core.
 
-A server of its own, a small simulated series, one `invae run` on it and the page of the day, and a headless Chromium that looks
-at the pages while the model trains and afterwards.
+Starts a server, runs `invae run` on a small simulated series, writes the daily page, and takes pictures of the pages by a headless
+Chromium, during training and afterwards.
 """
 
 import os
@@ -20,25 +20,26 @@ from docs.browser import Page, page
 from flows.service.server import LocalServer, prepare_environment
 from flows.watching import ledger
 from invae.errors import InvaeError
+from tasks.runs import RUN_NAMES
 
 INVAE = (sys.executable, "-m", "flows.cli.main")
 FOLDER = Path(__file__).parent / "images" / "ui"
 
 SERIES = ("rows=96", "columns=96", "n_frames=12", "margin=16")
 CHANGES = ("training.epochs=80", "describe.patches.window=16", "report.dpi=80")
-"""Small, but with epochs enough that the training can be watched."""
+"""Small, but with enough epochs to take a picture during training."""
 
 RESULTS = "results"
 
 PATIENCE = 900.0
-"""Seconds that a run is waited for."""
+"""Longest wait for a run [s]."""
 
 
 def take_all(folder: Path = FOLDER) -> None:
     """Run the small series and take every picture.
 
     Raises:
-        InvaeError: if the run fails, or a page does not show what it should.
+        InvaeError: if the run fails, or a page does not show the expected text.
     """
     with tempfile.TemporaryDirectory() as place:
         os.environ["PREFECT_HOME"] = place
@@ -47,18 +48,18 @@ def take_all(folder: Path = FOLDER) -> None:
         try:
             server.wait()
             with page() as browser, _run(Path(place), server.address) as run:
-                _while_it_trains(browser, server.address, folder)
+                _during_training(browser, server.address, folder)
                 if run.wait(PATIENCE):
                     raise InvaeError(f"the run ended with {run.returncode}; see above")
-                _afterwards(browser, server.address, folder)
-                _day(browser, server.address, folder, Path(place))
+                _after_the_run(browser, server.address, folder)
+                _daily_page(browser, server.address, folder, Path(place))
         finally:
             server.stop()
 
 
 @contextmanager
 def _run(place: Path, address: str) -> "Iterator[subprocess.Popen[bytes]]":
-    """`invae run` on a simulated series, under the server."""
+    """`invae run` on a simulated series, on this server."""
     series = str(place / "switching.zarr")
     simulate = ["simulate", "domains", "--out", series, "--seed", "3", *_sets(SERIES)]
     subprocess.run([*INVAE, *simulate], check=True)
@@ -75,12 +76,12 @@ def _sets(changes: tuple[str, ...]) -> list[str]:
     return [word for change in changes for word in ("--set", change)]
 
 
-def _while_it_trains(browser: Page, address: str, folder: Path) -> None:
-    """The list of artifacts of the run with live progress, rate and time left."""
+def _during_training(browser: Page, address: str, folder: Path) -> None:
+    """The list of artifacts of the run with live progress, rate and remaining time."""
     end = time.monotonic() + PATIENCE
     while not any(_halfway(artifact) for artifact in _read(address, "artifacts")):
         if time.monotonic() > end:
-            raise InvaeError("the training was not seen in its middle; give it more epochs")
+            raise InvaeError("the training ended before a picture was taken; set more epochs")
         time.sleep(0.3)
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
@@ -93,13 +94,13 @@ def _halfway(artifact: dict[str, Any]) -> bool:
     return artifact["key"] == "switching-train" and 10 < float(artifact["data"]) < 80
 
 
-def _afterwards(browser: Page, address: str, folder: Path) -> None:
+def _after_the_run(browser: Page, address: str, folder: Path) -> None:
     """The run with its stages, the training curve, a map of the latents, the report and the summary."""
     (run,) = _read(address, "flow_runs")
     browser.open(f"{address}/runs/flow-run/{run['id']}")
     browser.wait_for("Completed")
-    browser.click("Task Runs", shows="ingest switching")
-    browser.wait_for("write the report on switching")
+    browser.click("Task Runs", shows=RUN_NAMES["ingest"].format(recording="switching"))
+    browser.wait_for(RUN_NAMES["report"].format(recording="switching"))
     browser.picture(folder / "run.png", height=1150)
     artifacts = {
         artifact["key"]: artifact["id"]
@@ -117,8 +118,8 @@ def _afterwards(browser: Page, address: str, folder: Path) -> None:
         browser.picture(folder / f"{key}.png", height=height)
 
 
-def _day(browser: Page, address: str, folder: Path, place: Path) -> None:
-    """The page of the day, with one recording done and one set aside."""
+def _daily_page(browser: Page, address: str, folder: Path, place: Path) -> None:
+    """The daily page, with one recording done and one in quarantine."""
     reason = "broken.ibw: is empty (0 bytes); wait until it is written, or copy it again"
     entry = ledger.Entry(
         "broken", ("/outbox/broken.ibw",), "", "set aside", ledger.utc_now(), reason=reason
@@ -127,16 +128,16 @@ def _day(browser: Page, address: str, folder: Path, place: Path) -> None:
     environment = {**os.environ, "PREFECT_API_URL": f"{address}/api"}
     write = f"from flows.day import day; day({str(place / RESULTS)!r})"
     subprocess.run([sys.executable, "-c", write], env=environment, check=True)
-    found = {one["key"]: one["id"] for one in _read(address, "artifacts")}
-    (key,) = (key for key in found if key.startswith("day-"))
-    browser.open(f"{address}/artifacts/artifact/{found[key]}")
+    artifacts = {one["key"]: one["id"] for one in _read(address, "artifacts")}
+    (key,) = (key for key in artifacts if key.startswith("day-"))
+    browser.open(f"{address}/artifacts/artifact/{artifacts[key]}")
     browser.wait_for("recordings in", "broken")
     browser.picture(folder / "day.png", height=760)
 
 
-def _read(address: str, what: str) -> list[dict[str, Any]]:
-    """All things of a kind that the server has."""
-    answer = httpx.post(f"{address}/api/{what}/filter", json={"limit": 200}, timeout=60)
+def _read(address: str, kind: str) -> list[dict[str, Any]]:
+    """All objects of a kind on the server."""
+    answer = httpx.post(f"{address}/api/{kind}/filter", json={"limit": 200}, timeout=60)
     return answer.raise_for_status().json()
 
 
