@@ -41,8 +41,9 @@ lint: venv ## Ruff: rules and layout
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: venv ## Pyright on the packages
+types: venv ## Pyright: the packages in standard mode, the tests in basic mode
 	$(BIN)/pyright
+	$(BIN)/pyright --project tests
 
 format: venv ## Let ruff fix and lay out the code
 	$(BIN)/ruff check --fix .

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import yaml
+from prefect.events.schemas.automations import EventTrigger
 
 from deployments import apply
 
@@ -37,7 +38,9 @@ def test_two_heartbeats_may_be_lost_before_a_run_is_called_dead():
         for d in values["deployments"]
     }
     assert seconds == {SIGN_OF_LIFE}
-    assert zombies().trigger.within.total_seconds() >= max(75, 3 * SIGN_OF_LIFE)
+    trigger = zombies().trigger
+    assert isinstance(trigger, EventTrigger)
+    assert trigger.within.total_seconds() >= max(75, 3 * SIGN_OF_LIFE)
 
 
 def test_names_of_automations_are_unique():
@@ -74,13 +77,13 @@ def test_a_run_killed_with_its_runner_is_crashed_and_a_healthy_one_is_not(
         assert apply.make_automation(client, zombies()) == "updated"
         until(lambda: len(client.read_deployments()) == 2, "both deployments")
         runs = {
-            name: run_deployment(f"wait/{name}", parameters={"seconds": 900}, timeout=0).id
+            name: run_deployment(f"wait/{name}", parameters={"seconds": 900}, timeout=0).id  # pyright: ignore[reportAttributeAccessIssue]
             for name in runners
         }
 
         def state(name: str) -> str:
             found = client.read_flow_run(runs[name]).state
-            return found.name if found else ""
+            return (found.name or "") if found else ""
 
         until(lambda: {state(name) for name in runs} == {"Running"}, "both running")
         time.sleep(SIGN_OF_LIFE / 2)  # the first heartbeats have arrived

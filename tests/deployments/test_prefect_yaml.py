@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ ENVIRONMENT = {
 EVERY = pytest.mark.parametrize("name", DEPLOYMENTS)
 
 
-def filled(value):
+def filled(value: Any) -> Any:
     """The parameters as `prefect deploy` writes them: with the values of the environment."""
     if isinstance(value, dict):
         return {key: filled(inner) for key, inner in value.items()}

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from flows.process import process
 from invae.errors import InputError
@@ -72,7 +72,9 @@ def test_nothing_is_made_again_when_nothing_has_changed(undisturbed, copy):
         [str(undisturbed.source)], str(copy), undisturbed.config, return_state=True
     )
     assert state.is_completed()
-    only = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+    run = state.state_details.flow_run_id
+    assert run is not None
+    only = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
     end = time.monotonic() + 60
     with get_client(sync_client=True) as client:
         runs = client.read_task_runs(flow_run_filter=only)

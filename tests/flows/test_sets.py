@@ -86,7 +86,7 @@ def test_a_set_of_digits_ends_with_a_report(tmp_path):
     images[:, 6:22, 12:16] = 255
     images[::2, 6:10, 12:22] = 255
     settings, target = DigitsConfig(), tmp_path / "digits.zarr"
-    receipt = receipt_of_scene("digits", target, config=settings, seed=3)
+    receipt = receipt_of_scene("digits", target, config=settings, seed=3, module=scene.__module__)
     write_scene(target, scene(images, None, settings, seed=3), receipt=receipt)
     config = named.load("digits-avae", changes=SHORT)
     result = result_of(run(target, tmp_path / "out", config))

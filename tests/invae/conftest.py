@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -103,7 +103,10 @@ class Run:
         from invae.analysis.analyse import analyse
 
         analyse(
-            *(self.store(name) for name in ("ingest", "describe", "train", "embed")),
+            self.store("ingest"),
+            self.store("describe"),
+            self.store("train"),
+            self.store("embed"),
             target,
             config=self.config.analyse.model_copy(update=changes),
             seed=self.config.seed,
@@ -244,7 +247,7 @@ def _through_all_stages(folder: Path, source: Path, config: ProcessConfig) -> Ru
     run = Run(folder / "run", config)
     run.folder.mkdir()
     first = stages.receipt_of_recording(run.folder, stages.sources_of([source]), config)
-    here = {"compute": config.compute}
+    here: dict[str, Any] = {"compute": config.compute}
     ingest([source], run.store("ingest"), config=config.ingest, receipt=first, **here)
     told = {"config": config.describe, "receipt": run.receipt("describe"), **here}
     describe(run.store("ingest"), run.store("describe"), **told)

@@ -6,6 +6,7 @@ Argument: a folder to work in.
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,9 +17,9 @@ from invae.models.geometry import pose
 from tests.docs.blocks import DOCS, python_blocks
 
 POSE, ROW = python_blocks(DOCS / "adding-a-model.md")[-2:]
-exec(compile(POSE, "pose.py", "exec"), vars(pose))
+exec(compile(POSE, "pose.py", "exec"), pose.__dict__)
 pose.POSES["aspect"] = vars(pose)["Aspect"]()  # type: ignore[index]
-row = eval(compile(ROW, "latent_table.py", "eval"), vars(latent_table))
+row = eval(compile(ROW, "latent_table.py", "eval"), latent_table.__dict__)
 latent_table.LATENTS[row.name] = row
 
 
@@ -57,7 +58,8 @@ def in_the_estimator(folder: Path) -> None:
         assert latents["aspect"].attrs["long_name"] == row.label
         assert (latents["aspect_sd"] > 0).all()
         assert abs(np.corrcoef(latents["aspect"], truth.ravel())[0, 1]) > 0.8, inference
-    upright, long = (vae.decode(np.zeros((1, 1)), **p) for p in ({}, {"aspect": np.array([0.5])}))
+    poses: tuple[dict[str, Any], ...] = ({}, {"aspect": np.array([0.5])})
+    upright, long = (vae.decode(np.zeros((1, 1)), **pose) for pose in poses)
     assert float(np.abs(long - upright).max()) > 1e-3
     assert vae.traversal(3).shape == (1, 3, 1, 16, 16)
     vae.save(folder)

@@ -32,7 +32,7 @@ OF_THE_MACHINE = [
     OSError(errno.ENOSPC, "no space left"),
     OSError(errno.EIO, "network folder gone"),
     ConnectionResetError("object store"),
-    KilledWorker("block", None, []),
+    KilledWorker("block", None, []),  # pyright: ignore[reportArgumentType]
 ]
 OF_THE_RECORDING = [
     InputError("truncated"),

@@ -78,7 +78,7 @@ def test_a_server_that_is_set_but_does_not_answer_is_named(tmp_path):
 
 
 def test_settings_of_the_user_stay(monkeypatch):
-    for name in server.DEFAULTS | server.QUIET:
+    for name in {**server.DEFAULTS, **server.QUIET}:
         monkeypatch.setenv(name, "mine")
     server.prepare_environment(verbose=False)
-    assert all(os.environ[name] == "mine" for name in server.DEFAULTS | server.QUIET)
+    assert all(os.environ[name] == "mine" for name in {**server.DEFAULTS, **server.QUIET})

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,10 @@ def deployed(prefect_server) -> str:
     """A deployment of the configuration that nobody carries out."""
     from flows.process import process
 
-    process.to_deployment("tiny", parameters={"sources": [], "out": "", "config": TINY}).apply()
+    deployment: Any = process.to_deployment(
+        "tiny", parameters={"sources": [], "out": "", "config": TINY}
+    )
+    deployment.apply()
     return prefect_server
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, StateType
-from prefect.states import Cancelled, Completed, Crashed, Failed, Running, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import Cancelled, Completed, Crashed, Failed, Running
 
 from flows.process import process
 from flows.watching import ledger, polling, runs
@@ -242,7 +242,7 @@ def test_what_was_set_aside_is_a_table_in_the_ui(watcher, box):
     entries(watcher)
     with get_client(sync_client=True) as client:
         tables = client.read_artifacts(limit=200)
-    latest = max((t for t in tables if t.key == "set-aside-tiny"), key=lambda t: t.created)
+    latest = max((t for t in tables if t.key == "set-aside-tiny"), key=lambda t: str(t.created))
     assert "&lt;script" in str(latest.data)
     assert "<script>" not in str(latest.data)
     assert "<img" not in str(latest.data)
@@ -298,7 +298,7 @@ def test_the_machine_is_given_time_and_the_recording_the_same_run(watcher, box):
     assert waiting.flow_run == entry.flow_run
     assert run.state_name == "AwaitingRetry"
     assert run.next_scheduled_start_time is not None
-    due = (run.next_scheduled_start_time - datetime.now(UTC)).total_seconds()
+    due = run.next_scheduled_start_time.timestamp() - datetime.now(UTC).timestamp()
     assert 0 < due <= watcher.config.backoff
 
 
@@ -311,7 +311,7 @@ def test_waits_double_and_end_in_being_set_aside(deployed, watched, box):
         waiting = entries(watcher)["a.npy"]
         due = run_of(waiting).next_scheduled_start_time
         assert due is not None
-        waits.append((due - datetime.now(UTC)).total_seconds())
+        waits.append(due.timestamp() - datetime.now(UTC).timestamp())
     assert waits == [pytest.approx(1000, abs=60), pytest.approx(2000, abs=60)]
     come_to(entry, Crashed(message="Process exited with status code -9"))
     aside = entries(watcher)["a.npy"]

@@ -1,5 +1,7 @@
 """Methods without invariance."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -140,5 +142,5 @@ def test_umap_where_it_is_installed_tells_pictures_apart(tmp_path):
 
 def test_every_method_of_the_configuration_exists():
     assert set(AnalyseConfig().baselines) <= set(baselines.METHODS)
-    names = AnalyseConfig.model_fields["baselines"].annotation.__args__[0].__args__
+    names = get_args(get_args(AnalyseConfig.model_fields["baselines"].annotation)[0])
     assert set(names) == set(baselines.METHODS)

@@ -21,6 +21,7 @@ def test_the_order_of_found_classes_does_not_matter(seed):
     label = rng.integers(0, 4, 200)
     renamed = rng.permutation(4)[label]
     known = known_classes(sites_of(label))
+    assert known is not None
     scores = compare({"class": renamed}, known)
     assert float(scores["accuracy"][0]) == 1
     assert float(scores["adjusted_rand"][0]) == 1
@@ -53,7 +54,9 @@ def test_sites_of_unknown_class_do_not_count():
 
 def test_labellings_with_other_numbers_of_classes_stand_side_by_side():
     label = np.repeat(np.arange(4), 30)
-    scores = compare({"class": label, "one": 0 * label}, known_classes(sites_of(label)))
+    known = known_classes(sites_of(label))
+    assert known is not None
+    scores = compare({"class": label, "one": 0 * label}, known)
     assert scores["count"].dims == ("labelling", "found", "known")
     assert (scores["count"].sel(labelling="one")[1:] == -1).all()
     assert float(scores["accuracy"].sel(labelling="one")) == 0.25

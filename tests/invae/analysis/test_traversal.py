@@ -5,6 +5,8 @@ import xarray as xr
 
 from invae.analysis.traversal import Member, liveliest, manifold
 
+NOTHING: dict[str, np.ndarray] = {}
+
 
 def content_of(values):
     return xr.DataArray(np.asarray(values, dtype=float), dims=("site", "latent"))
@@ -50,13 +52,13 @@ def test_nothing_is_drawn_where_no_data_live():
     assert empty[0, 6]
     assert empty[6, 0]
     assert not empty[3, 3]
-    drawn = np.isfinite(found["manifold"][0]).all(("channel", "patch_y", "patch_x")).to_numpy()
+    drawn = found["manifold"][0].notnull().all(("channel", "patch_y", "patch_x")).to_numpy()
     np.testing.assert_array_equal(drawn, ~empty)
 
 
 def test_one_dimension_makes_a_row():
     found = manifold(
-        cloud(1), lambda z, _: np.zeros((len(z), 2, 4, 4)), steps=6, channels=["a", "b"]
+        cloud(1), lambda z, given=None: np.zeros((len(z), 2, 4, 4)), steps=6, channels=["a", "b"]
     )
     assert found["manifold"].shape == (1, 6, 1, 2, 4, 4)
 
@@ -66,7 +68,7 @@ def test_the_liveliest_dimensions_are_shown_and_the_others_rest_at_their_median(
     assert liveliest(content) == [1, 3]
     seen = []
 
-    def remember(grid, given):
+    def remember(grid, given=None):
         seen.append(grid)
         return np.zeros((len(grid), 1, 2, 2))
 
@@ -86,7 +88,7 @@ def test_every_class_has_a_manifold_where_its_own_sites_lie():
     first = content[:, 0].to_numpy() > 0
     asked = []
 
-    def remember(grid, given):
+    def remember(grid, given=NOTHING):
         asked.append(int(given["class"][0]))
         return np.full((len(grid), 1, 2, 2), float(given["class"][0]))
 

@@ -7,9 +7,15 @@ import yaml
 
 from flows.process import process
 from invae.config import ProcessConfig, named
+from invae.config.describe import DelayChannels, SignalChannels, WallsConfig
 from invae.errors import ConfigError
 
 NAMES = sorted(named.available())
+
+
+def walls(config: ProcessConfig) -> WallsConfig:
+    assert isinstance(config.describe, WallsConfig)
+    return config.describe
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,7 +52,10 @@ def test_changes_are_yaml_under_dotted_keys():
     )
     assert config.training.epochs == 3
     assert config.training.learning_rate == 1e-3
-    assert config.describe.patches.channels.delays == (-2, 0)
+    channels = walls(config).patches.channels
+    assert isinstance(channels, DelayChannels)
+    assert channels.delays == (-2, 0)
+    assert config.model.encoder is not None
     assert config.model.encoder.kind == "conv"
     assert config.ingest.pixel_size is None
 
@@ -73,7 +82,9 @@ def test_a_scan_has_rows_and_columns(text):
 
 def test_another_kind_forgets_the_settings_of_the_former():
     config = named.load("pfm-walls", changes=["describe.patches.channels.kind=signals"])
-    assert config.describe.patches.channels.names == ("polarization",)
+    channels = walls(config).patches.channels
+    assert isinstance(channels, SignalChannels)
+    assert channels.names == ("polarization",)
 
 
 @pytest.mark.parametrize(

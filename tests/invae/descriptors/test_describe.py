@@ -43,7 +43,10 @@ def growing_disc(
 
 
 def groups(path: Path) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
-    return tuple(store.open_store(path, group=group).load() for group in ("", "maps", "contours"))
+    sites, maps, contours = (
+        store.open_store(path, group=group).load() for group in ("", "maps", "contours")
+    )
+    return sites, maps, contours
 
 
 def test_a_disc_becomes_a_wall_sites_and_patches(record: Record, described: Describe) -> None:

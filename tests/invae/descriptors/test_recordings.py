@@ -54,14 +54,14 @@ def test_walls_drift_and_masks_of_a_simulated_series_are_the_true_ones(
     simulated: Simulated,
 ) -> None:
     truth, maps = simulated.truth, simulated.maps
-    valid = maps["valid"].to_numpy()
+    valid: np.ndarray = maps["valid"].to_numpy()
     walls, true_walls = maps["wall"].to_numpy() == 1, truth["wall"].to_numpy()
     precision, recall = within(walls, true_walls, 2), within(true_walls & valid, walls, 2)
     assert 2 * precision * recall / (precision + recall) >= 0.97  # the mark is 0.95 at SNR 10
     error = np.linalg.norm(maps["drift"].to_numpy() - truth["drift"].to_numpy(), axis=1)
     assert error.max() < 0.2  # the mark is 0.3 px
     lost, scarred = truth["tip_loss"].to_numpy(), truth["scar"].to_numpy()
-    masked = ~valid.any(axis=2)
+    masked = ~np.asarray(valid.any(axis=2))
     assert masked[lost].mean() > 0.95
     assert masked[scarred].mean() > 0.7  # a scar may fall beside another
     assert masked[~lost & ~scarred].mean() < 0.01

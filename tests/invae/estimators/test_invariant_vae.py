@@ -12,6 +12,8 @@ from invae.config import ComputeConfig, WallsConfig
 from invae.config.synthetic import DomainsConfig
 from invae.descriptors.describe import describe
 from invae.errors import ConfigError, InputError, StoreError
+from invae.models.geometry.circle import CirclePrior
+from invae.models.latents import NormalPrior
 from invae.synthetic.domains import make_receipt, simulate
 
 QUICK = {"epochs": 2, "batch_size": 16}
@@ -212,7 +214,7 @@ def test_the_priors_are_saved(noise, tmp_path):
     vae = quick(translation={"prior_sd": 0.3}, rotation={"prior_sd": 0.7}).fit(noise)
     vae.save(tmp_path)
     priors = InvariantVAE.load(tmp_path).trained.model.priors
-    assert (priors["shift"].sd, priors["angle"].sd) == (0.3, 0.7)
+    assert (priors["shift"], priors["angle"]) == (NormalPrior(0.3), CirclePrior(0.7))
 
 
 def test_encoding_is_repeatable_whatever_was_drawn_before(fitted, noise):

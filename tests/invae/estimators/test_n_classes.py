@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from invae import InvariantVAE
-from invae.config.synthetic import CardsConfig
+from invae.config.synthetic import CardsConfig, Suit
 from invae.errors import InputError
 from invae.estimators.n_classes import guide
 from invae.synthetic import cards
 
 
-def drawn(suits: tuple[str, ...], *, seed: int) -> np.ndarray:
+def drawn(suits: tuple[Suit, ...], *, seed: int) -> np.ndarray:
     config = CardsConfig(n_per_suit=120, size=24, angle=180, shear=5, shift=0, suits=suits)
     return cards.draw(config, seed=seed)["image"].to_numpy()
 

@@ -9,7 +9,7 @@ from torch import distributions
 from invae.models.batch import Geometry, Patches
 from invae.models.fields import Code, Field
 from invae.models.generators import FINER, DiscGenerator, OnDisc
-from invae.models.geometry.circle import CirclePrior
+from invae.models.geometry.circle import AnglePosterior, CirclePrior
 from invae.models.geometry.polar import PolarGrid
 from invae.models.latents import Latents
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise, log_prob
@@ -125,9 +125,12 @@ def test_a_turned_patch_gets_the_same_likelihood_and_a_turned_posterior():
     before, after = likelihood.evidence(seen), likelihood.evidence(turned)
     torch.testing.assert_close(before.log_likelihood, after.log_likelihood, rtol=1e-6, atol=1e-4)
     step = FINER * N_ANGLES // 4
+    angle_before, angle_after = before.posterior["angle"], after.posterior["angle"]
+    assert isinstance(angle_before, AnglePosterior)
+    assert isinstance(angle_after, AnglePosterior)
     torch.testing.assert_close(
-        after.posterior["angle"].log_prob.exp(),
-        before.posterior["angle"].log_prob.exp().roll(step, -1),
+        angle_after.log_prob.exp(),
+        angle_before.log_prob.exp().roll(step, -1),
         rtol=1e-3,
         atol=1e-5,
     )
@@ -198,5 +201,6 @@ def test_the_picture_of_the_true_latents_explains_best():
     picture = generator.picture({"content": content, "angle": angle})
     likelihood = generator.likelihood({"content": content})
     posterior = likelihood.evidence(Patches(picture.mean.detach())).posterior["angle"]
+    assert isinstance(posterior, AnglePosterior)
     assert (posterior.angle - angle.squeeze(-1)).cos().min() > 0.9998
     assert log_prob(likelihood.noise, picture.mean, picture.mean).isfinite().all()

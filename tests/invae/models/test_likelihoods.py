@@ -142,8 +142,9 @@ def test_impossible_values_are_told_with_a_remedy(noise, values, complaint):
 
 def test_possible_values_are_no_trouble():
     assert Gaussian(1, sd=None).limits is None
-    assert Bernoulli(1).limits.trouble(np.array([0.0, 0.3, 1.0])) is None
-    assert Poisson(1).limits.trouble(np.array([0.0, 7.0, 1e6])) is None
+    for likelihood, values in ((Bernoulli(1), [0.0, 0.3, 1.0]), (Poisson(1), [0.0, 7.0, 1e6])):
+        assert likelihood.limits is not None
+        assert likelihood.limits.trouble(np.array(values)) is None
 
 
 @pytest.mark.parametrize("noise", [gaussian(0.3), *(n(1).double() for n in CANONICAL)])

@@ -1,6 +1,7 @@
 """The objective: each term has the value of its formula, acts where it should, and nowhere else."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def test_beta_weighs_the_content_alone_and_its_schedule_counts_shares():
 
 @pytest.mark.parametrize("latent", ["content", "class"])
 def test_a_capacity_costs_its_distance_whatever_the_side(latent):
-    capacity = {f"{latent}_capacity": {"maximum": 1.2, "gamma": 5.0, "end": 0.5}}
+    capacity: dict[str, Any] = {f"{latent}_capacity": {"maximum": 1.2, "gamma": 5.0, "end": 0.5}}
     asked = objective("jVAE", **capacity)
     costs = [cost(asked, 1.0, **{latent: kl}) for kl in (0.2, 1.2, 2.2)]
     assert costs == pytest.approx([15.0, 10.0, 15.0])

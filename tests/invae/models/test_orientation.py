@@ -1,6 +1,7 @@
 """Which way up decoded patterns are."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -144,6 +145,6 @@ def test_a_model_in_the_dipole_gauge_is_loaded_in_it(pointing, patches):
 
 def test_a_prior_about_zero_leaves_nothing_to_settle(patches):
     config = ModelConfig.model_validate({"family": "rVAE", "rotation": {"prior_sd": 1.0}})
-    model = build(config, Geometry(1, SIZE, SIZE), seed=0)
+    model: Any = build(config, Geometry(1, SIZE, SIZE), seed=0)
     settle(model, patches)
     assert len(model.main.generator.turning.gauge.offset) == 0

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def view(content: torch.Tensor, **known: torch.Tensor) -> PenaltyView:
     )
 
 
-def no_picture(latents: object) -> None:
+def no_picture(latents: object) -> Any:
     """Fails a penalty that decodes without need."""
     raise AssertionError("nobody asked for a picture")
 

@@ -63,7 +63,7 @@ def write_ibw(path: Path, channels: Channels, *, pixel: float = PIXEL_NM, order:
         head[offset : offset + len(data)] = data
     total = int(np.frombuffer(bytes(head), f"{order}u2").sum())
     head[2:4] = (-total % 65536).to_bytes(2, "little" if order == "<" else "big")
-    pixels = stack.astype(stack.dtype.newbyteorder(order)).tobytes(order="F")
+    pixels = stack.astype(f"{order}{stack.dtype.str[1:]}").tobytes(order="F")
     path.write_bytes(bytes(head) + pixels + note + labels)
 
 

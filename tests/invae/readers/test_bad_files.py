@@ -105,10 +105,12 @@ def main(file: h5py.File, name: str = "height", values: object = IMAGE, axes: st
 
 def scaled(file: h5py.File, positions: np.ndarray, units: str = "m", name: str = "height") -> None:
     main(file, name)
+    dataset = file[f"{name}/data"]
+    assert isinstance(dataset, h5py.Dataset)
     scale = file.create_dataset(f"{name}/x", data=positions)
     scale.attrs["units"] = units
     scale.make_scale("x")
-    file[f"{name}/data"].dims[1].attach_scale(scale)
+    dataset.dims[1].attach_scale(scale)
 
 
 @bad(r"scan.h5: holds no dataset with NSID's dimension scales.*pyNSID")

@@ -11,6 +11,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gwyfile
 import h5netcdf
@@ -210,7 +211,7 @@ def test_a_wave_from_a_big_endian_computer_is_read(
 
 def test_gwyfile_reads_the_same_pixels(shared_data: Path) -> None:
     path = shared_data / "pfm/PTO_110_Virgin0001.gwy"
-    tree = gwyfile.load(str(path))
+    tree: Any = gwyfile.load(str(path))
     recording = open_recording(path)
     assert list(recording) == ["height", "amplitude", "deflection", "phase"]
     for number, variable in enumerate(recording.data_vars.values()):
@@ -218,11 +219,17 @@ def test_gwyfile_reads_the_same_pixels(shared_data: Path) -> None:
     assert recording["x"][1] == pytest.approx(10039.21568627451 / 256)
 
 
+def values_of(file: h5py.File, name: str) -> np.ndarray:
+    dataset = file[name]
+    assert isinstance(dataset, h5py.Dataset)
+    return dataset[()]
+
+
 def test_an_nsid_image_keeps_its_rows_whatever_its_axes_are_called(shared_data: Path) -> None:
     path = shared_data / "pfm/PZT_final0001.h5"
     recording = open_recording(path)
     with h5py.File(path) as file:
-        stored = file["Measurement_000/Channel_4/Channel_4/Channel_4"][()]
+        stored = values_of(file, "Measurement_000/Channel_4/Channel_4/Channel_4")
     np.testing.assert_array_equal(recording["phase"][0], stored)  # the file says (x, y)
     assert recording["phase"].attrs["units"] == "degree"
     assert recording["nap_phase"].attrs["units"] == "degree"  # the file says metres
@@ -235,7 +242,7 @@ def test_grids_of_spectra_keep_their_loop(shared_data: Path) -> None:
     path = shared_data / "spectra/BEPS_PTO_50x50.h5"
     recording = open_recording(path)
     with h5py.File(path) as file:
-        stored = file["Channel_000/generic/generic"][()]
+        stored = values_of(file, "Channel_000/generic/generic")
     np.testing.assert_array_equal(recording["piezoresponse"], stored)
     assert recording["voltage"].attrs["units"] == "V"
     assert recording["voltage"].values.max() == 8.5
@@ -284,9 +291,11 @@ def test_every_kind_of_tiff_is_read(kind: str, tmp_path: Path) -> None:
         both = np.stack([values, values + 1], axis=1)
         tifffile.imwrite(path, both, imagej=True, metadata={"axes": "TCYX"})
     else:
-        more = {"compression": "zlib"} if kind == "zlib" else {}
         order = ">" if kind == "big-endian" else "<"
-        tifffile.imwrite(path, values, photometric="minisblack", byteorder=order, **more)
+        compression = "zlib" if kind == "zlib" else None
+        tifffile.imwrite(
+            path, values, photometric="minisblack", byteorder=order, compression=compression
+        )
     recording = open_recording(path)
     first = next(iter(recording.data_vars.values()))
     np.testing.assert_array_equal(first, values)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -275,7 +276,8 @@ def test_a_recording_that_lies_nowhere_is_taken_in(
     kind: str, receipt_for: ReceiptFor, tmp_path: Path
 ) -> None:
     values = stack()["height"]
-    lazily = da.from_array(values, chunks=(2, 12, 16)) if kind == "dask" else values
+    chunks: Any = (2, 12, 16)
+    lazily = da.from_array(values, chunks=chunks) if kind == "dask" else values
     recording = xr.Dataset({"height": (("frame", "y", "x"), lazily, {"units": "m"})})
     target = tmp_path / "recording.zarr"
     ingest_dataset(recording, target, config=SMALL, receipt=receipt_for(), compute=ONE)

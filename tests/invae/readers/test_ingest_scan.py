@@ -106,12 +106,12 @@ def test_patterns_and_their_maps_arrive(take_in: TakeIn) -> None:
         com = (values * axis).sum(axis=(2, 3)) / values.sum(axis=(2, 3))
         np.testing.assert_allclose(maps[name], com, atol=1e-5)
         assert maps[name].attrs["units"] == arrived[dim].attrs["units"] == "mrad"
-    distance = np.hypot(arrived["k_y"], arrived["k_x"]).to_numpy() / 1.5
+    distance = np.hypot(*np.meshgrid(arrived["k_y"], arrived["k_x"], indexing="ij")) / 1.5
     inside = distance < maps.attrs["disc_radius"]
     np.testing.assert_array_equal(maps["bf"], values[..., inside].sum(axis=-1))
     profile = [values[..., np.rint(distance) == ring].mean(axis=-1) for ring in range(12)]
     np.testing.assert_allclose(
-        maps["radial_profile"][..., :12], np.moveaxis(profile, 0, -1), rtol=1e-6
+        maps["radial_profile"][..., :12], np.stack(profile, axis=-1), rtol=1e-6
     )
     np.testing.assert_allclose(maps["k"][:3], [0, 1.5, 3])
 
@@ -247,7 +247,7 @@ def test_the_convergence_calibrates_a_detector_that_is_not(take_in: TakeIn) -> N
     arrived, maps = store.open_store(target), store.open_store(target, group="maps")
     assert arrived["k_y"].attrs["units"] == maps["com_y"].attrs["units"] == "mrad"
     assert abs(float(np.diff(arrived["k_y"])[0]) - 2) < 0.05
-    beyond = np.hypot(arrived["k_y"], arrived["k_x"]).to_numpy() >= 25
+    beyond = np.hypot(*np.meshgrid(arrived["k_y"], arrived["k_x"], indexing="ij")) >= 25
     np.testing.assert_array_equal(maps["haadf"], patterns()[..., beyond].sum(axis=-1))
 
 

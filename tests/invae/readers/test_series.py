@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_one_file_in_a_list_is_itself(write: Write) -> None:
     ],
 )
 def test_a_file_that_does_not_belong_is_named_with_its_values(
-    other: dict[str, object], message: str, write: Write
+    other: dict[str, Any], message: str, write: Write
 ) -> None:
     channels = frame(1, shape=other.get("shape", (6, 8)))
     if "drop" in other:

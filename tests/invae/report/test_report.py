@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\"'& $x^ 漢"
 def test_what_comes_with_a_recording_cannot_become_a_part_of_the_page(small_run, tmp_path):
     result = shutil.copytree(small_run.store("analyse"), tmp_path / "result.zarr")
     root = zarr.open_group(result, mode="r+")
-    receipt = dict(root.attrs["receipt"])
+    receipt: Any = root.attrs["receipt"]
     receipt |= {"recording": HOSTILE, "config": {"name": HOSTILE, HOSTILE: HOSTILE}}
     receipt["sources"] = [{"name": HOSTILE, "sha256": HOSTILE, "n_bytes": 3}]
     root.attrs.update(

@@ -18,6 +18,18 @@ from invae.results.hyperspy import signals_of
 from invae.storage import store
 
 
+def group(parent: h5py.Group, name: str) -> h5py.Group:
+    member = parent[name]
+    assert isinstance(member, h5py.Group)
+    return member
+
+
+def dataset(parent: h5py.Group, name: str) -> h5py.Dataset:
+    member = parent[name]
+    assert isinstance(member, h5py.Dataset)
+    return member
+
+
 def test_every_signal_has_the_groups_of_the_layout(copied):
     file = results.export(copied, to="hyperspy")
     assert file.suffix == ".hspy"
@@ -25,31 +37,31 @@ def test_every_signal_has_the_groups_of_the_layout(copied):
     with h5py.File(file) as root:
         assert root.attrs["file_format"] == "HyperSpy"
         assert root.attrs["file_format_version"] == "3.3"
-        signal = root["Experiments/maps polarization"]
-        np.testing.assert_array_equal(signal["data"][()], maps["polarization"])
-        axes = [dict(signal[f"axis-{k}"].attrs) for k in range(3)]
+        signal = group(root, "Experiments/maps polarization")
+        np.testing.assert_array_equal(dataset(signal, "data")[()], maps["polarization"])
+        axes = [dict(group(signal, f"axis-{k}").attrs) for k in range(3)]
         assert [axis["name"] for axis in axes] == ["frame", "y", "x"]
         assert [bool(axis["navigate"]) for axis in axes] == [True, False, False]
         assert [axis["size"] for axis in axes] == list(maps["polarization"].shape)
         assert axes[2]["units"] == "nm"
         assert axes[2]["scale"] == pytest.approx(float(maps["x"][1] - maps["x"][0]))
-        assert signal["metadata/General"].attrs["title"] == "maps polarization"
+        assert group(signal, "metadata/General").attrs["title"] == "maps polarization"
         assert {"package", "package_version"} <= set(signal.attrs)
-        assert "signal_type" in signal["metadata/Signal"].attrs
-        assert root["Experiments/traversal manifold/data"].ndim == 6
-        for experiment in root["Experiments"].values():
+        assert "signal_type" in group(signal, "metadata/Signal").attrs
+        assert dataset(root, "Experiments/traversal manifold/data").ndim == 6
+        for experiment in group(root, "Experiments").values():
             assert {"data", "metadata", "original_metadata"} <= set(experiment)
 
 
 def test_patterns_keep_type_chunks_and_order(recording):
     opened = store.open_store(recording)["pattern"]
     with h5py.File(results.export(recording, to="hyperspy")) as root:
-        data = root["Experiments/pattern/data"]
+        data = dataset(root, "Experiments/pattern/data")
         np.testing.assert_array_equal(data[()], opened)
         assert data.dtype == opened.dtype
         assert data.chunks == opened.encoding["chunks"]
         np.testing.assert_array_equal(
-            root["Experiments/maps detector_valid/data"][()],
+            dataset(root, "Experiments/maps detector_valid/data")[()],
             store.open_store(recording, group="maps")["detector_valid"],
         )
 
@@ -66,10 +78,10 @@ def test_the_signal_axes_come_last_whatever_the_order_of_the_variable(tmp_path):
     )
     store.write_dataset(tmp_path / "result.zarr", maps)
     with h5py.File(results.export(tmp_path / "result.zarr", to="hyperspy")) as root:
-        assert list(root["Experiments"]) == ["content_map"]
-        signal = root["Experiments/content_map"]
-        np.testing.assert_array_equal(signal["data"][()], values.transpose(0, 3, 1, 2))
-        axes = [dict(signal[f"axis-{k}"].attrs) for k in range(4)]
+        assert list(group(root, "Experiments")) == ["content_map"]
+        signal = group(root, "Experiments/content_map")
+        np.testing.assert_array_equal(dataset(signal, "data")[()], values.transpose(0, 3, 1, 2))
+        axes = [dict(group(signal, f"axis-{k}").attrs) for k in range(4)]
         assert [axis["name"] for axis in axes] == ["frame", "latent", "grid_y", "grid_x"]
         assert [axis["scale"] for axis in axes] == [1, 1, 1, -2], "uneven ones are numbered"
         assert (axes[3]["offset"], axes[3]["units"]) == (7, "nm")

@@ -159,7 +159,9 @@ class Mutation(ast.NodeTransformer):
         if self.done or isinstance(node, ast.Raise):
             return node
         match node:
-            case ast.Constant(value=value) if self.kind == "number" and type(value) in (int, float):
+            case ast.Constant(value=int() | float() as value) if (
+                self.kind == "number" and not isinstance(value, bool)
+            ):
                 self.done = True
                 return ast.copy_location(ast.Constant(value + 1), node)
             case ast.BinOp(op=operator) if self.kind == "operator":

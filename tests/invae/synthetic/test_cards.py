@@ -1,6 +1,7 @@
 """Cards: what is said of a picture is what it shows."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,8 @@ def test_a_quarter_turn_is_rot90(suit, size):
 @pytest.mark.parametrize("suit", SUITS)
 @pytest.mark.parametrize("shift", [(0.2, -0.1), (-0.137, 0.061)])
 def test_a_shift_moves_the_centre_of_mass_by_itself(suit, shift):
-    for pose in ({}, {"angle": 50.0, "shear": 15.0}):
+    poses: tuple[dict[str, Any], ...] = ({}, {"angle": 50.0, "shear": 15.0})
+    for pose in poses:
         moved = centre(picture(suit, shift=shift, **pose)) - centre(picture(suit, **pose))
         np.testing.assert_allclose(moved, np.array(shift) * 24, atol=0.02)
 

@@ -46,5 +46,5 @@ def test_its_drift_is_what_the_frames_show(recording):
     near = np.flatnonzero(np.abs(drift).max(axis=1) <= 8)[1:40:8]
     for frame in near:
         later = ndimage.gaussian_filter(frames["height"].isel(frame=frame).to_numpy(), 1)
-        found, _, _ = phase_cross_correlation(first, later, normalization=None)
+        found, _, _ = phase_cross_correlation(first, later, normalization=None)  # pyright: ignore[reportArgumentType]
         np.testing.assert_allclose(found, drift[frame], atol=1)

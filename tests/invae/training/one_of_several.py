@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +57,7 @@ def trained(family: str, team: distributed.Team = distributed.ALONE) -> Trained:
     )
 
 
-def told(epochs: list[Epoch]) -> list[dict[str, object]]:
+def told(epochs: Sequence[Epoch]) -> list[dict[str, Any]]:
     """The history as JSON values."""
     return [epoch.to_json() for epoch in epochs]
 

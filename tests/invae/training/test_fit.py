@@ -3,6 +3,8 @@
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def begin(
     family: str = "rtVAE",
     seed: int = 0,
     held_out: int = 16,
-    objective: dict[str, object] | None = None,
+    objective: Mapping[str, object] | None = None,
     **training,
 ) -> Fit:
     source = ArraySource(patches)
@@ -247,7 +249,8 @@ def test_a_gpu_learns_the_same(letters):
     fit = begin(letters, epochs=2, precision="float32")
     gpu = torch.device("cuda")
     fit.learner.module.to(gpu)
-    parts = [Batches(b.source, b.sites, 16, gpu) for b in (fit.training, fit.held_out)]
+    loaders: tuple[Any, ...] = (fit.training, fit.held_out)
+    parts = [Batches(b.source, b.sites, 16, gpu) for b in loaders]
     fit = Fit(fit.learner, *parts, plan=fit.plan, seed=0)
     epochs = list(fit.epochs())
     assert epochs[-1].training["elbo"] > epochs[0].training["elbo"]

@@ -128,8 +128,8 @@ def test_a_killed_training_is_continued_to_identical_files(patches, tmp_path):
 def test_another_seed_holds_out_other_blocks(patches, tmp_path):
     for seed in (0, 1):
         run(patches, tmp_path / f"model{seed}", seed=seed)
-    splits = [load(tmp_path / f"model{seed}").split.held_out for seed in (0, 1)]
-    assert not np.array_equal(*splits)
+    one, other = (load(tmp_path / f"model{seed}").split.held_out for seed in (0, 1))
+    assert not np.array_equal(one, other)
 
 
 def test_a_store_with_a_broken_patch_is_refused_before_anything_is_written(patches, tmp_path):

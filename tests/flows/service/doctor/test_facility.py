@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -73,14 +74,14 @@ def _logged_in(address):
         PREFECT_API_AUTH_STRING: LOGIN,
         PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False,
     }
-    with temporary_settings(settings):
+    with temporary_settings(settings):  # pyright: ignore[reportArgumentType]
         yield
 
 
 @pytest.mark.usefixtures("_logged_in")
 def test_an_active_schedule_creates_runs_and_the_doctor_reports_it(tmp_path, capsys):
     """With SQLAlchemy 2.1 the server looks healthy, but creates no runs."""
-    deployment = nothing.to_deployment("hourly", schedule=Interval(timedelta(hours=1))).apply()
+    deployment: Any = nothing.to_deployment("hourly", schedule=Interval(timedelta(hours=1))).apply()  # pyright: ignore[reportAttributeAccessIssue]
     with get_client(sync_client=True) as client:
         end = time.monotonic() + 120
         while checks.check_schedules(client)[0].verdict != "ok" and time.monotonic() < end:

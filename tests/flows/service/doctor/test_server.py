@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 from prefect import flow
@@ -44,7 +45,8 @@ def deploy(client) -> Iterator[Callable]:
     made = []
 
     def do(name: str, schedule: Schedule) -> None:
-        made.append(nothing.to_deployment(name, schedule=schedule).apply())
+        deployment: Any = nothing.to_deployment(name, schedule=schedule)
+        made.append(deployment.apply())
 
     yield do
     for deployment in made:

@@ -38,7 +38,7 @@ def known_by(patterns: np.ndarray, *, half: int = 3) -> np.ndarray:
 
 
 def likes(places: np.ndarray, *, n_probes: int, reach: int) -> np.ndarray:
-    sites = np.stack(np.indices(places.shape[:2]), axis=-1).reshape(-1, 2)
+    sites = np.moveaxis(np.indices(places.shape[:2]), 0, -1).reshape(-1, 2)
     return similarity.alike(places, sites, first_row=0, n_probes=n_probes, reach=reach)
 
 
@@ -167,5 +167,5 @@ def test_a_killed_description_goes_on_to_the_same_patches(tmp_path, described, m
 
 
 def test_neighbours_and_alike_probes_cannot_both_be_asked_for():
-    with pytest.raises(ValueError, match="set one of them, neighbours=1 or alike=null"):
+    with pytest.raises(ValueError, match="neighbours is 9 and alike is set"):
         patterns_config(neighbours=9, alike={})

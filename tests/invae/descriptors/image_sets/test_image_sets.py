@@ -8,6 +8,7 @@ import xarray as xr
 
 from invae import dims
 from invae.config import CardsConfig, ImagesConfig, IngestConfig, ProcessConfig
+from invae.config.describe import WallsConfig
 from invae.errors import ConfigError, InputError
 from invae.readers.ingest import ingest
 from invae.stages import stages
@@ -215,10 +216,8 @@ def test_a_recording_without_images_is_refused(tmp_path, described):
 
 
 def test_a_missing_kind_means_walls_and_an_unknown_one_is_named():
-    assert (
-        ProcessConfig.model_validate({"describe": {"sites": {"spacing": 9}}}).describe.kind
-        == "walls"
-    )
+    config = ProcessConfig.model_validate({"describe": {"sites": {"spacing": 9}}})
+    assert isinstance(config.describe, WallsConfig)
     config = ProcessConfig.model_validate({"describe": {"kind": "images", "bin": 2}})
     assert config.describe == ImagesConfig(bin=2)
     assert ProcessConfig.model_validate(config.model_dump(mode="json")) == config
