@@ -230,7 +230,9 @@ def test_a_broken_scan_is_refused_in_one_line(
     name: str, write_scan: WriteScan, refused: Callable[[list[Path]], str]
 ) -> None:
     make, message = TABLE[name]
-    line = refused([make(write_scan)])
+    path = make(write_scan)
+    assert isinstance(path, Path)
+    line = refused([path])
     assert re.search(message, line), line
 
 
