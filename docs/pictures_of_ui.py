@@ -131,7 +131,7 @@ def _daily_page(browser: Page, address: str, folder: Path, place: Path) -> None:
     artifacts = {one["key"]: one["id"] for one in _read(address, "artifacts")}
     (key,) = (key for key in artifacts if key.startswith("day-"))
     browser.open(f"{address}/artifacts/artifact/{artifacts[key]}")
-    browser.wait_for("recordings in", "broken")
+    browser.wait_for("received", "broken")
     browser.picture(folder / "day.png", height=760)
 
 

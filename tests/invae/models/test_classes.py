@@ -87,6 +87,7 @@ def test_the_angle_that_is_told_is_that_of_the_most_probable_class():
     assert isinstance(angle, GivenClass)
     assert isinstance(classes, Categorical)
     latents = {**vae.infer(Signals.of_image(seen)).latents, "class": classes.best}
+    assert vae.main.generator is not None
     direct = (
         vae.main.generator.likelihood(latents)
         .evidence(vae.main.standardise(seen))
@@ -110,6 +111,7 @@ def test_a_class_that_is_given_is_not_inferred():
 
 def test_gradients_are_those_of_the_marginal():
     vae, seen = model("jVAE"), patches()
+    assert vae.main.generator is not None
     weights = [w for w in vae.main.generator.parameters() if w.requires_grad]
     found = evaluate(vae, Signals.of_image(seen))
     bound = (found.terms.log_likelihood - found.terms.kl["class"]).sum()

@@ -11,6 +11,7 @@ from invae.models.evaluation import Evaluation, evaluate
 from invae.models.loss import Tally
 from invae.models.objective import Objective
 from invae.models.objective_terms import TERMS, Term
+from invae.models.signals import Signals
 from tests.invae.models.walk import SQUARE, some, strokes, train
 
 MODELS = {
@@ -29,7 +30,7 @@ WEIGHTS = {"class_entropy": -0.5, "classification": 1.0, "regression": 1.0, "pro
 
 def evaluated(model: dict[str, object]) -> tuple[Objective, Evaluation]:
     config = ModelConfig.model_validate(model)
-    patches = some(config)
+    patches = Signals.of_image(some(config))
     vae = build(config, SQUARE, seed=0)
     with torch.no_grad():
         return Objective.of(config), evaluate(vae, patches, vae.noise(5, torch.Generator()))

@@ -225,8 +225,9 @@ def test_a_batch_is_taken_apart_site_by_site_with_its_annotations():
     both = batch().annotated(Known(labels=torch.arange(6)))
     part = both.take(slice(2, 4))
     assert len(part) == 2
-    assert part[SPECTRUM].known.labels is not None
-    assert part[SPECTRUM].known.labels.tolist() == [2, 3]
+    labels = part[SPECTRUM].known.labels
+    assert labels is not None
+    assert labels.tolist() == [2, 3]
     assert torch.equal(part[IMAGE].values, both.patches[IMAGE].values[2:4])
     assert part.to("meta")[IMAGE].values.is_meta
 

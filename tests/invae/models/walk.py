@@ -141,6 +141,7 @@ def every_weight_is_used(config: ModelConfig) -> None:
     )
     Objective.of(config).loss(found, progress=1.0).backward()
     # Only a disc has something around it.
+    assert model.main.generator is not None
     disc = isinstance(inner(model.main.generator), DiscGenerator)
     spare = () if disc else ("background", "texture")
     for name, weight in model.named_parameters():

@@ -156,7 +156,7 @@ def test_streamed_masks_and_values_are_those_of_an_array(monkeypatch):
     held = ArraySource(patches, valid).take(sites)[IMAGE]
     came = list(Batches(stream, sites, 100, CPU).in_order())
     torch.testing.assert_close(torch.cat([batch[IMAGE].values for batch in came]), held.values)
-    masks = [valid for batch in came if (valid := batch[IMAGE].valid) is not None]
+    masks = [mask for batch in came if (mask := batch[IMAGE].valid) is not None]
     assert held.valid is not None
     assert torch.equal(torch.cat(masks), held.valid)
 
