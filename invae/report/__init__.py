@@ -25,7 +25,7 @@ UNDATED: Mapping[str, Mapping[str, None]] = {
     "pdf": {"CreationDate": None},
     "png": {},
 }
-"""Metadata that would make the bytes of equal figures differ."""
+"""Metadata to leave out: dates would make the files of equal figures differ."""
 
 
 def report(
@@ -43,9 +43,9 @@ def report(
         result: a finished result.zarr.
         target: the folder to make.
         config: title, resolution, colours, formats.
-        receipt: what it is made from.
-        compute: not used: one figure is drawn after the other.
-        progress: told of figures.
+        receipt: of the report.
+        compute: not used; figures are drawn one after the other.
+        progress: called with the number of figures drawn.
 
     Raises:
         StoreError: there is no finished result at `result`.
@@ -53,8 +53,8 @@ def report(
     """
     if config.colormap not in matplotlib.colormaps:
         raise ConfigError(f"report.colormap {config.colormap!r} does not exist; viridis does")
-    made = store.read_receipt(result)
-    if made is None:
+    analysed = store.read_receipt(result)
+    if analysed is None:
         raise StoreError(f"{result} is missing or unfinished; run `invae analyse` first")
     groups = open_result(result)
     partial = store.begin(target, receipt.key)
@@ -62,8 +62,8 @@ def report(
         (partial / "figures").mkdir(exist_ok=True)
         figures = partial / "figures"
         sections, left_out = _draw_all(groups, figures, config=config, progress=progress)
-        title = config.title or made.recording
-        text = page(groups, sections, left_out, title=title, receipts=[made, receipt])
+        title = config.title or analysed.recording
+        text = page(groups, sections, left_out, title=title, receipts=[analysed, receipt])
         (partial / "index.html").write_text(text, encoding="utf-8")
     store.publish(partial, target, receipt)
 
@@ -71,7 +71,7 @@ def report(
 def _draw_all(
     groups: Result, folder: Path, *, config: ReportConfig, progress: Progress
 ) -> tuple[dict[str, list[Shown]], list[str]]:
-    """Figures by section, written into the folder, and which are left out."""
+    """Draw and write all figures; returns them by section, and the reasons of those that are left out."""
     expected = figures_of(groups)
     sections: dict[str, list[Shown]] = {name: [] for name in expected}
     left_out: list[str] = []
@@ -89,7 +89,7 @@ def _draw_all(
 
 
 def _write(drawing: Drawing, folder: Path, config: ReportConfig) -> Shown:
-    """The figure as files in the chosen formats, and as it goes into the page."""
+    """Write the figure in the chosen formats; returns it as it goes into the page."""
     png = as_bytes(drawing.figure, "png")
     for suffix in config.formats:
         content = png if suffix == "png" else as_bytes(drawing.figure, suffix)

@@ -19,24 +19,24 @@ MOST_EPOCHS = 6
 
 
 def posterior(result: Result, config: ReportConfig) -> Drawing:
-    """Patches with the posterior over their angle as a curve around a circle."""
-    found = result.get("angles")
-    if found is None:
+    """Patches with the posterior of their angle as a curve around a circle."""
+    examples = result.get("angles")
+    if examples is None:
         raise LeftOut("Posterior of the angle", "the model has no posterior over an angle")
-    n_shown, columns = found.sizes["example"], min(MOST_COLUMNS, found.sizes["example"])
+    n_shown, columns = examples.sizes["example"], min(MOST_COLUMNS, examples.sizes["example"])
     rows = math.ceil(n_shown / columns)
     figure = style.new_figure(rows * 1.75)
     cells = figure.subfigures(rows, columns, squeeze=False).ravel()
-    patches = found["patch"].to_numpy()[:, 0]
+    patches = examples["patch"].to_numpy()[:, 0]
     cmap, bounds = style.patch_colours(patches)
     for number in range(n_shown):
         picture, circle = _pair(cells[number])
         picture.imshow(patches[number], cmap=cmap, vmin=bounds[0], vmax=bounds[1])
         picture.set(xticks=[], yticks=[])
-        certainty = float(result[""]["angle_resultant"][int(found["site"][number])])
+        certainty = float(result[""]["angle_resultant"][int(examples["site"][number])])
         picture.set_title(f"{_name(result, number)}{certainty:.2f}", fontsize=8.5)
         picture.spines[:].set_visible(False)
-        _curve(circle, found.isel(example=number), known=_known(result, number))
+        _curve(circle, examples.isel(example=number), known=_known(result, number))
     return Drawing(
         "posterior",
         "Posterior of the angle",
@@ -50,7 +50,7 @@ def posterior(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _pair(cell: SubFigure) -> tuple[Axes, PolarAxes]:
-    """A place for a patch, and a circle beside it."""
+    """Axes for a patch and for its circle."""
     picture = cell.add_subplot(1, 2, 1)
     circle = cell.add_subplot(1, 2, 2, projection="polar")
     assert isinstance(circle, PolarAxes)
@@ -58,7 +58,7 @@ def _pair(cell: SubFigure) -> tuple[Axes, PolarAxes]:
 
 
 def _name(result: Result, number: int) -> str:
-    """`hearts, ` where classes are known, or `class 2, `."""
+    """`hearts, ` if there are true classes, else `class 2, `."""
     label = int(result["angles"]["label"][number])
     if "confusion" in result:
         return f"{style.short(str(result['confusion']['known'].to_numpy()[label]))}, "
@@ -70,9 +70,9 @@ def _known(result: Result, number: int) -> float | None:
     return float(result[""]["truth_angle"][site]) if "truth_angle" in result[""].variables else None
 
 
-def _curve(axis: PolarAxes, found: xr.Dataset, *, known: float | None) -> None:
-    turn, density = found["turn"].to_numpy(), found["density"].to_numpy()
-    # The root shows a second lobe that is much lower than the first.
+def _curve(axis: PolarAxes, example: xr.Dataset, *, known: float | None) -> None:
+    turn, density = example["turn"].to_numpy(), example["density"].to_numpy()
+    # The square root makes a much lower second lobe visible.
     height = np.sqrt(density / density.max())
     closed = np.append(turn, turn[0] + 2 * np.pi), np.append(height, height[0])
     axis.plot(*closed, color=style.ACCENT, lw=1.2)

@@ -15,20 +15,20 @@ SPACES = {"content": "content, all dimensions", "pca": "PCA, same number"}
 
 def association(result: Result, config: ReportConfig) -> Drawing:
     """Rank correlation of latent variables and descriptors, and R² on held-out strips."""
-    found = result.get("association")
-    if found is None or not np.isfinite(found["rho"].to_numpy()).any():
+    group = result.get("association")
+    if group is None or not np.isfinite(group["rho"].to_numpy()).any():
         raise LeftOut(
             "Latent variables and measured quantities",
             "too few sites have a measured quantity that varies",
         )
-    known = np.isfinite(found["rho"].to_numpy()).any(axis=0)
-    names = [label_of(result, str(name)) for name in found["descriptor"].to_numpy()[known]]
-    rows = [_row_name(str(name)) for name in found["feature"].to_numpy()]
-    spaces = [SPACES.get(str(name), str(name)) for name in found["space"].to_numpy()]
+    known = np.isfinite(group["rho"].to_numpy()).any(axis=0)
+    names = [label_of(result, str(name)) for name in group["descriptor"].to_numpy()[known]]
+    rows = [_row_name(str(name)) for name in group["feature"].to_numpy()]
+    spaces = [SPACES.get(str(name), str(name)) for name in group["space"].to_numpy()]
     figure = style.new_figure(1.3 + 0.42 * (len(rows) + len(spaces)))
     top, bottom = figure.subplots(2, 1, height_ratios=(len(rows), len(spaces)))
     rho, r2 = (
-        [found[name + end].to_numpy()[:, known] for end in ("", "_low", "_high")]
+        [group[name + end].to_numpy()[:, known] for end in ("", "_low", "_high")]
         for name in ("rho", "r2")
     )
     _table(top, rho, rows=rows, columns=names, cmap="RdBu_r", bounds=(-1, 1))
@@ -92,7 +92,7 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 
 def _cell(value: float) -> str:
-    """Two decimals; where a descriptor hardly varies, R² has no lower end, and its size says nothing."""
+    """Two decimals. R² has no lower bound where a descriptor hardly varies, so very low values are cut."""
     return f"{value:.2f}".replace("-", "−") if value > LOWEST else f"< −{abs(LOWEST):.0f}"
 
 

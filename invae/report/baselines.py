@@ -12,18 +12,18 @@ from invae.report.ground_truth import LABELLINGS
 
 MOST_COLUMNS = 5
 SORTING = ("kmeans", "gmm")
-"""Methods that sort sites and have no plane of their own."""
+"""Methods that cluster sites and have no latent plane of their own."""
 
 
 def planes(result: Result, config: ReportConfig) -> Drawing:
     """The latent plane of the model and of each method, coloured by true classes or those of the model."""
-    found = result.get("baselines")
-    if found is None:
+    methods = result.get("baselines")
+    if methods is None:
         raise LeftOut(
             "Comparison with methods without invariance", "none was selected (analyse.baselines)"
         )
     colouring = _colouring(result)
-    names = [str(name) for name in found["baseline"].to_numpy()]
+    names = [str(name) for name in methods["baseline"].to_numpy()]
     x, y, axes_names = latent_plane.place(result)
     keep = images.evenly(len(x), images.MAX_DOTS)
     columns = min(MOST_COLUMNS, 1 + len(names))
@@ -32,7 +32,7 @@ def planes(result: Result, config: ReportConfig) -> Drawing:
     latent_plane.show(axes[0], x[keep], y[keep], colouring, **own)
     axes[0].set(title=_title("model", result, 0), xlabel=axes_names[0], ylabel=axes_names[1])
     for axis, name in zip(axes[1:], names, strict=True):
-        values = found["content"].sel(baseline=name).to_numpy()[keep]
+        values = methods["content"].sel(baseline=name).to_numpy()[keep]
         second = values[:, 1] if values.shape[1] > 1 else np.zeros(len(values))
         shown = _own_classes(result, name, colouring) if name in SORTING else colouring
         latent_plane.show(axis, values[:, 0], second, shown, **own)
@@ -51,7 +51,7 @@ def planes(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _own_classes(result: Result, name: str, like: latent_plane.Colouring) -> latent_plane.Colouring:
-    """The classes of a method, in the colours of the known ones that they are matched with."""
+    """The clusters of a method, in the colours of the true classes that they match."""
     label = result["baselines"]["cluster"].sel(baseline=name).to_numpy()
     if "confusion" in result:
         label = result["confusion"]["match"].sel(labelling=name).to_numpy()[label]
@@ -60,12 +60,12 @@ def _own_classes(result: Result, name: str, like: latent_plane.Colouring) -> lat
 
 def _colouring(result: Result) -> latent_plane.Colouring:
     """The first true class, else the class found by the model."""
-    all_ = latent_plane.colourings(result)
-    return next((c for c in all_ if c.classes and c.is_truth), all_[0])
+    every = latent_plane.colourings(result)
+    return next((c for c in every if c.classes and c.is_truth), every[0])
 
 
 def _title(words: str, result: Result, labelling: str | int) -> str:
-    """The method, and its accuracy where classes are known."""
+    """The method, with its accuracy if there are true classes."""
     if "confusion" not in result:
         return words
     table = result["confusion"]
@@ -75,16 +75,16 @@ def _title(words: str, result: Result, labelling: str | int) -> str:
 
 
 def errors(result: Result) -> str:
-    """Median reconstruction errors of the model and of each method, on the sites held out of the training where there are some."""
-    found, sites = result["baselines"], result[""]
+    """Median reconstruction errors of the model and of each method, on held-out sites if there are any."""
+    methods, sites = result["baselines"], result[""]
     held_out = sites["held_out"].to_numpy() if "held_out" in sites.coords else np.zeros(0, bool)
     judged = held_out if held_out.any() else np.ones(sites.sizes[dims.SITE], bool)
     own = sites["reconstruction_error"].to_numpy()[judged]
     parts = [f"model {style.number(float(np.median(own)))}"]
-    for name in map(str, found["baseline"].to_numpy()):
-        left = found["reconstruction_error"].sel(baseline=name).to_numpy()[judged]
-        if np.isfinite(left).all():
-            parts.append(f"{LABELLINGS[name]} {style.number(float(np.median(left)))}")
+    for name in map(str, methods["baseline"].to_numpy()):
+        errors_of = methods["reconstruction_error"].sel(baseline=name).to_numpy()[judged]
+        if np.isfinite(errors_of).all():
+            parts.append(f"{LABELLINGS[name]} {style.number(float(np.median(errors_of)))}")
     where = ""
     if held_out.any():
         where = (

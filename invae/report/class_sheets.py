@@ -15,14 +15,14 @@ NO_CLASSES = "the model has no classes"
 
 
 def sheets(result: Result, config: ReportConfig) -> Drawing:
-    """Every class: decoded, its mean patch, and some of its patches above their reconstructions."""
-    found = result.get("classes")
-    if found is None:
+    """For every class: decoded class, mean patch, and some patches with their reconstructions."""
+    group = result.get("classes")
+    if group is None:
         raise LeftOut("Model classes", NO_CLASSES)
-    n_classes = min(found.sizes[dims.CLASS], MOST_CLASSES)
-    parts = {name: found[name].to_numpy()[:n_classes] for name in ("patch", "reconstruction")}
+    n_classes = min(group.sizes[dims.CLASS], MOST_CLASSES)
+    parts = {name: group[name].to_numpy()[:n_classes] for name in ("patch", "reconstruction")}
     both = np.stack([part[:, :, 0] for part in parts.values()], axis=1)
-    single = np.stack([found[n].to_numpy()[:n_classes, 0] for n in ("decoded", "mean_patch")], 1)
+    single = np.stack([group[n].to_numpy()[:n_classes, 0] for n in ("decoded", "mean_patch")], 1)
     columns = 2 if n_classes > 1 else 1
     cmap, bounds = style.patch_colours(parts["patch"])
     figure, axes = style.panels(n_classes, columns=columns, panel_height=1.75)
@@ -36,11 +36,11 @@ def sheets(result: Result, config: ReportConfig) -> Drawing:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
         axis.set_facecolor("#eef0f2")
-        count = style.number(float(found["n_sites"][number]))
+        count = style.number(float(group["n_sites"][number]))
         axis.set_title(
             f"{titles[number]} ({count} sites)", color=colours(number), fontweight="bold"
         )
-    counts = found["n_sites"].to_numpy()
+    counts = group["n_sites"].to_numpy()
     empty = int((counts == 0).sum())
     return Drawing(
         "model_classes",

@@ -82,17 +82,17 @@ def _descriptor_table(result: Result) -> Table:
 
 
 def _mean_and_sd(values: np.ndarray) -> str:
-    """Mean ± standard deviation of what is known."""
+    """Mean ± standard deviation of the finite values."""
     values = values[np.isfinite(values)]
     return style.with_sd(float(values.mean()), float(values.std())) if values.size else "–"
 
 
 def patches(result: Result, config: ReportConfig) -> Drawing:
     """Mean upright patch of each cluster, and the decoded mean content."""
-    found = result["clusters"]
-    n_classes = min(found.sizes["cluster_name"], MOST_CLASSES)
-    names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
-    pictures = [found[name].to_numpy() for name in ("mean_patch", "decoded")]
+    clusters = result["clusters"]
+    n_classes = min(clusters.sizes["cluster_name"], MOST_CLASSES)
+    names = [style.short(str(name)) for name in clusters[dims.CHANNEL].to_numpy()]
+    pictures = [clusters[name].to_numpy() for name in ("mean_patch", "decoded")]
     cmap, bounds = style.patch_colours(result["examples"]["patch"].to_numpy())
     columns = min(n_classes, 4 if len(names) > 1 else 8)
     side = 0.86 * style.WIDTH / columns / len(names)
@@ -113,7 +113,7 @@ def patches(result: Result, config: ReportConfig) -> Drawing:
         axis.set_title(f"cluster {number + 1}", color=colours(number), fontweight="bold")
     style.colour_bar(figure, axes, cmap=cmap, bounds=bounds, label="value")
     counts = ", ".join(
-        f"{i + 1}: {style.number(float(n))}" for i, n in enumerate(found["n_sites"].to_numpy())
+        f"{i + 1}: {style.number(float(n))}" for i, n in enumerate(clusters["n_sites"].to_numpy())
     )
     return Drawing(
         "class_patches",

@@ -12,7 +12,7 @@ MOST_COMPONENTS = 6
 
 
 def components(result: Result, config: ReportConfig) -> Drawing:
-    """Components as images, their share of the variance, and the sites in their plane."""
+    """Component images, explained variance, and the sites in the plane of the first two components."""
     baseline, sites = result["baseline"], result[""]
     pictures = baseline["component"].to_numpy()[:MOST_COMPONENTS]
     names = [style.short(str(name)) for name in result["traversal"][dims.CHANNEL].to_numpy()]
@@ -42,7 +42,7 @@ def components(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _sheet(axis: Axes, pictures: np.ndarray, names: list[str]) -> None:
-    """Components side by side, channels below each other."""
+    """Components from left to right, channels from top to bottom."""
     bounds = style.limits(pictures, symmetric=True)
     sheet = images.mosaic(pictures.swapaxes(0, 1), gap=images.GAP)
     axis.imshow(sheet, cmap="PuOr", vmin=bounds[0], vmax=bounds[1])

@@ -12,7 +12,7 @@ from invae.report.figure import Drawing, LeftOut, Result
 
 
 def drift(result: Result, config: ReportConfig) -> Drawing:
-    """Drift over frames with its uncertainty, and its path."""
+    """Drift against the frame with its standard deviation, and the path of the scan window."""
     frames = result["frames"]
     if frames.sizes[dims.FRAME] < 2:
         raise LeftOut("Drift", "only one frame; drift needs two")

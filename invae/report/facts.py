@@ -84,7 +84,7 @@ def field_of_view(maps: xr.Dataset) -> str:
 
 
 def drift_of(result: Result) -> str:
-    """The largest drift, with its standard deviation where that is known."""
+    """The largest drift, with its standard deviation if there is one."""
     summary = result["summary"]
     largest = float(summary["drift_max"])
     if "drift_sd" in summary:
@@ -93,6 +93,6 @@ def drift_of(result: Result) -> str:
 
 
 def value_of(result: Result, name: str, unit: str = "", scale: float = 1.0) -> str:
-    """A number of the summary as text; a dash where it is not known."""
+    """A number of the summary as text; a dash if it is missing."""
     summary = result["summary"]
     return f"{number(scale * float(summary[name]))}{unit}" if name in summary else "–"

@@ -1,4 +1,4 @@
-"""A figure of the report with the words that go with it."""
+"""A figure of the report with its texts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,24 +24,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure and its words."""
+    """One figure and its texts."""
 
     name: str
     """Name of its file, without suffix."""
     title: str
     how_to_read: str
-    """In plain words, for somebody who sees such a figure for the first time."""
+    """For a reader who sees such a figure for the first time."""
     figure: Figure
     numbers: str = ""
-    """The figures in the figure."""
+    """The main numbers of the figure."""
     table: Table | None = None
 
 
 class LeftOut(Exception):
-    """The result does not hold what a figure shows."""
+    """A figure cannot be drawn from this result."""
 
     def __init__(self, title: str, reason: str) -> None:
-        """Say which figure is not there, and why."""
+        """Name the figure and the reason."""
         super().__init__(f"{title}: {reason}")
 
 

@@ -70,7 +70,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _without_the_start(history: xr.Dataset) -> tuple[float, float] | None:
-    """Limits of the ELBO's axis that the first epochs do not set."""
+    """Limits of the ELBO axis without the first tenth of the epochs."""
     curves = [
         history[name].to_numpy() for name in ("elbo_training", "elbo_held_out") if name in history
     ]
@@ -122,7 +122,7 @@ def error(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _error_on_image(result: Result, config: ReportConfig) -> tuple[Figure, Axes]:
-    """The error where the sites are, and a place beside it."""
+    """Draw the error at the sites; returns the figure and empty axes for the histogram."""
     maps = images.frames_of(result)
     values = result[""]["reconstruction_error"].to_numpy()
     bounds = style.limits(values)
@@ -173,12 +173,14 @@ def _histogram(axis: Axes, sites: xr.Dataset, *, label: str) -> str:
 
 
 def examples(result: Result, config: ReportConfig) -> Drawing:
-    """Best, median and worst reconstructed patches."""
-    found = result["examples"]
-    names = [style.short(str(name)) for name in found[dims.CHANNEL].to_numpy()]
+    """Inputs, reconstructions and residuals of the best, median and worst fits."""
+    group = result["examples"]
+    names = [style.short(str(name)) for name in group[dims.CHANNEL].to_numpy()]
     channel = names.index("t") if "t" in names else 0
-    patch, drawn = (found[name].to_numpy()[:, channel] for name in ("patch", "reconstruction"))
-    rows = {"input": patch, "reconstruction": drawn, "residual": patch - drawn}
+    patch, reconstruction = (
+        group[name].to_numpy()[:, channel] for name in ("patch", "reconstruction")
+    )
+    rows = {"input": patch, "reconstruction": reconstruction, "residual": patch - reconstruction}
     cmap, bounds = style.patch_colours(patch)
     figure = style.new_figure(3.6)
     axes = figure.subplots(len(rows), len(patch), squeeze=False)
@@ -189,9 +191,9 @@ def examples(result: Result, config: ReportConfig) -> Drawing:
             axis.set(xticks=[], yticks=[])
             axis.set_facecolor("#c8cdd2")
             if row == 0:
-                rank = RANKS[int(found["rank"][column])]
+                rank = RANKS[int(group["rank"][column])]
                 axis.set_title(
-                    f"{rank}\n{style.number(float(found['error'][column]), 2)}", fontsize=8.5
+                    f"{rank}\n{style.number(float(group['error'][column]), 2)}", fontsize=8.5
                 )
         axes[row, 0].set_ylabel(name)
     label = f"channel {names[channel]}"

@@ -1,4 +1,4 @@
-"""Many models on many sets side by side: latent planes, manifolds, confusion matrices."""
+"""Comparison of many models on many sets: latent planes, manifolds, confusion matrices."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ SIDE = 1.42
 
 @dataclass(frozen=True)
 class Cell:
-    """What one family made of one set."""
+    """Results of one family on one set."""
 
     setting: str
     """The set, a row of the gallery."""
@@ -28,13 +28,13 @@ class Cell:
     content: np.ndarray
     """(site, latent)."""
     known: latent_plane.Colouring
-    """Known class of each site."""
+    """True class of each site."""
     traversal: xr.Dataset
-    """As in a result."""
+    """The group `traversal` of the result."""
     agreement: xr.Dataset
     """One labelling of `invae.analysis.confusion.compare`."""
     has_classes: bool
-    """Whether the labelling is the model's own."""
+    """Whether the model itself finds classes."""
 
 
 def samples(pictures: dict[str, np.ndarray]) -> Figure:
@@ -52,7 +52,7 @@ def samples(pictures: dict[str, np.ndarray]) -> Figure:
 
 
 def latent_spaces(cells: Sequence[Cell]) -> Figure:
-    """The content of every site, in the colour of its known class; accuracy of the classes in the corner."""
+    """Content of every site, coloured by true class; class accuracy in the corner."""
 
     def draw(axis: Axes, cell: Cell) -> None:
         keep = images.evenly(len(cell.content), images.MAX_DOTS)
@@ -69,11 +69,11 @@ def latent_spaces(cells: Sequence[Cell]) -> Figure:
 
 
 def manifolds(cells: Sequence[Cell]) -> Figure:
-    """The manifold of every model; of one with classes or conditions those of all of them in one square."""
+    """The manifold of every model; manifolds of several classes or conditions form one square."""
 
     def draw(axis: Axes, cell: Cell) -> None:
         sheet = sheet_of(cell.traversal)
-        # Ink on paper: what a short training draws below zero is no colour of its own.
+        # Cards are ink on paper: values below zero come from a short training and get no colour.
         cmap, bounds = style.patch_colours(np.clip(sheet, 0, None))
         axis.imshow(sheet, cmap=cmap, vmin=bounds[0], vmax=bounds[1])
         _bare(axis)
@@ -96,7 +96,7 @@ def sheet_of(traversal: xr.Dataset) -> np.ndarray:
 
 
 def confusions(cells: Sequence[Cell]) -> Figure:
-    """Found against known classes, for the models that find classes."""
+    """Found against true classes, for models that find classes."""
 
     def draw(axis: Axes, cell: Cell) -> None:
         show_table(axis, cell.agreement)

@@ -23,34 +23,34 @@ LABELLINGS = {
 """Labellings of the sites, and their names in figures."""
 SPACES = {"latents": "latent variables", "pca": "PCA"}
 DARK = 0.55
-"""Shares above it are written in white."""
+"""Numbers on larger shares are white."""
 MOST_TABLES = 3
 
 
 def confusion(result: Result, config: ReportConfig) -> Drawing:
     """Found against true classes, and the agreement of every labelling."""
-    found = result.get("confusion")
-    if found is None:
+    table = result.get("confusion")
+    if table is None:
         raise LeftOut("Found and true classes", "the recording has no true classes")
-    names = [str(name) for name in found["labelling"].to_numpy()]
+    names = [str(name) for name in table["labelling"].to_numpy()]
     own = [name for name in names if name in ("class", "cluster")]
     shown = [*own, *(name for name in names if name not in own)][:MOST_TABLES]
-    n_found = found.sizes["found"]
+    n_found = table.sizes["found"]
     figure = style.new_figure(1.5 + 0.42 * min(n_found, 12))
     axes = figure.subplots(1, len(shown) + 1, width_ratios=[1.0] * len(shown) + [0.8])
     for axis, name in zip(axes, shown, strict=False):
-        show_table(axis, found.sel(labelling=name))
+        show_table(axis, table.sel(labelling=name))
         axis.set_title(LABELLINGS.get(name, name))
         axis.set_ylabel("found class" if axis is axes[0] else "")
-    _show_agreement(axes[-1], found)
+    _show_agreement(axes[-1], table)
     accuracy = ", ".join(
-        f"{LABELLINGS.get(name, name)} {style.number(float(found['accuracy'].sel(labelling=name)))}"
+        f"{LABELLINGS.get(name, name)} {style.number(float(table['accuracy'].sel(labelling=name)))}"
         for name in names
     )
     return Drawing(
         "confusion",
         "Found and true classes",
-        f"Rows are found classes, columns are true classes ({found.attrs['known']}). Numbers count sites; the shade is the share of "
+        f"Rows are found classes, columns are true classes ({table.attrs['known']}). Numbers count sites; the shade is the share of "
         "the true class. Rows are ordered by their best match, so a perfect result is a dark diagonal. Right: accuracy is the share "
         "of sites on the diagonal; the adjusted Rand index is 1 for identical classes and 0 for chance.",
         figure,
@@ -59,7 +59,7 @@ def confusion(result: Result, config: ReportConfig) -> Drawing:
 
 
 def show_table(axis: Axes, found: xr.Dataset, *, numbers: bool = True) -> None:
-    """One confusion matrix, rows ordered by the known class that they are matched with."""
+    """One confusion matrix; rows are ordered by the true class that they match."""
     count, match = found["count"].to_numpy(), found["match"].to_numpy()
     rows = np.flatnonzero((count >= 0).all(axis=1))
     rows = rows[np.argsort(np.where(match[rows] < 0, count.shape[1], match[rows]), kind="stable")]
@@ -78,14 +78,14 @@ def show_table(axis: Axes, found: xr.Dataset, *, numbers: bool = True) -> None:
             axis.text(place[1], place[0], text, ha="center", va="center", color=colour, fontsize=8)
 
 
-def _show_agreement(axis: Axes, found: xr.Dataset) -> None:
-    names = [LABELLINGS.get(str(name), str(name)) for name in found["labelling"].to_numpy()]
+def _show_agreement(axis: Axes, table: xr.Dataset) -> None:
+    names = [LABELLINGS.get(str(name), str(name)) for name in table["labelling"].to_numpy()]
     height, place = 0.36, np.arange(len(names))
     for offset, name, words, colour in (
         (-0.5, "accuracy", "accuracy", style.ACCENT),
         (0.5, "adjusted_rand", "adjusted Rand index", "#9cc9e6"),
     ):
-        values = np.clip(found[name].to_numpy(), 0, 1)
+        values = np.clip(table[name].to_numpy(), 0, 1)
         axis.barh(place + offset * height, values, height=height, color=colour, label=words)
     axis.set(xlim=(0, 1), title="agreement")
     axis.set_yticks(place, labels=names)
@@ -103,14 +103,14 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
     names = [str(name) for name in scores["known"].to_numpy()]
     label = _known_label(result, len(names))
     figure, axes = style.panels(len(names), columns=min(4, len(names)), panel_height=2.9)
-    found = sites["angle"].to_numpy()
+    inferred = sites["angle"].to_numpy()
     true = sites["truth_angle"].to_numpy()
     joint = sites["joint_class" if "joint_class" in sites.variables else "cluster"].to_numpy()
     colours = style.class_colours(int(joint.max()) + 1)
     for number, axis in enumerate(axes):
         here = np.flatnonzero(label == number)
         here = here[images.evenly(len(here), 2000)]
-        wrapped = [np.angle(np.exp(1j * values[here])) for values in (true, found)]
+        wrapped = [np.angle(np.exp(1j * values[here])) for values in (true, inferred)]
         axis.scatter(*wrapped, c=colours(joint[here]), s=6, lw=0, alpha=0.6, rasterized=True)
         score = style.number(float(scores["angle_by_class"][number]), 3)
         axis.set_title(f"{style.short(names[number])}: {score}")
@@ -132,7 +132,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _known_label(result: Result, n_known: int) -> np.ndarray:
-    """Known class of each site, as the scores count it."""
+    """True class of each site, numbered as in the scores."""
     sites = result[""]
     if "confusion" not in result:
         return np.zeros(sites.sizes[dims.SITE], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Frames as pictures: backgrounds, masks, walls, and values of sites put back on the image."""
+"""Images of frames: backgrounds, masks, walls, and values drawn at their sites."""
 
 import numpy as np
 import xarray as xr
@@ -13,9 +13,9 @@ from invae.report.figure import Result
 from invae.report.kind import page_of
 
 GAP = 2
-"""Between pictures of a sheet [pixel]."""
+"""Gap between the images of a mosaic [pixel]."""
 BREAK = 3.0
-"""Points of a wall further apart are not joined [pixel]."""
+"""Largest distance of points of a wall that are joined [pixel]."""
 MAX_DOTS = 20_000
 """Most sites drawn in one figure, evenly chosen."""
 
@@ -25,7 +25,7 @@ DOT = 0.8
 SMALLEST, LARGEST = 1 / 150, 1 / 25
 """Diameters of dots, as shares of the image's width."""
 PALE = 0.6
-"""How far below the image's values black begins, in their range."""
+"""Black lies this share of the value range below the lowest value."""
 
 
 def has_frames(result: Result) -> bool:
@@ -47,12 +47,12 @@ def pixel_nm(maps: xr.Dataset) -> float | None:
 
 
 def evenly(length: int, most: int) -> np.ndarray:
-    """At most `most` positions, evenly spread over `length`, both ends included."""
+    """At most `most` indices, evenly spread over `length`, including both ends."""
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))
 
 
 def with_sites(result: Result, most: int) -> np.ndarray:
-    """Positions of at most `most` frames along `frames_of`, evenly chosen among those that have sites."""
+    """Indices of at most `most` frames of `frames_of`, evenly chosen among those with sites."""
     frames = frames_of(result)[dims.FRAME].to_numpy()
     have = np.flatnonzero(np.isin(frames, np.unique(result[""][dims.FRAME].to_numpy())))
     return have[evenly(len(have), most)]
@@ -68,13 +68,13 @@ def frame_title(maps: xr.Dataset, index: int) -> str:
 
 
 def panel_height(maps: xr.Dataset, columns: int) -> float:
-    """Height of a panel [inch] that fits an image in a row of so many."""
+    """Height of a panel [inch] for an image in a row of `columns`."""
     ratio = maps.sizes[dims.Y] / maps.sizes[dims.X] * proportion(maps)
     return min(0.92 * style.WIDTH / columns * ratio, 6.5 if columns == 1 else 5.0) + 0.3
 
 
 def prepare(axis: Axes, maps: xr.Dataset, *, title: str, bar: bool) -> None:
-    """An axis in pixels of the frame, y down, true proportions, with a scale bar."""
+    """Set up axes in pixels of the frame: y down, true proportions, optional scale bar."""
     height, width = maps.sizes[dims.Y], maps.sizes[dims.X]
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[], title=title)
     axis.set_aspect(proportion(maps))
@@ -94,24 +94,24 @@ def proportion(maps: xr.Dataset) -> float:
 def show_map(
     axis: Axes, image: np.ndarray, *, cmap: str | Colormap, bounds: tuple[float, float]
 ) -> None:
-    """An image (y, x) in its colours."""
+    """Draw an image (y, x)."""
     axis.imshow(image, cmap=cmap, vmin=bounds[0], vmax=bounds[1], aspect=axis.get_aspect())
 
 
 def show_background(axis: Axes, result: Result, index: int) -> None:
-    """The frame on which values of sites are drawn, in pale colours."""
+    """Draw the frame in pale colours, as background for values of sites."""
     page_of(result).show_background(axis, frames_of(result), index)
 
 
 def show_pale_image(axis: Axes, frames: xr.Dataset, index: int) -> None:
-    """A plain image in pale grey."""
+    """Draw an image in pale grey."""
     image = frames["image"][index].to_numpy()
     low, high = style.limits(image)
     show_map(axis, image, cmap="Greys_r", bounds=(low - PALE * (high - low), high))
 
 
 def hatch(axis: Axes, masked: np.ndarray) -> None:
-    """Diagonal stripes over what is masked."""
+    """Draw diagonal stripes over masked pixels."""
     if not masked.any():
         return
     y, x = np.indices(masked.shape)
@@ -125,13 +125,13 @@ def hatch(axis: Axes, masked: np.ndarray) -> None:
 def show_walls(
     axis: Axes, walls: xr.Dataset, frame: int, *, colour: str, width: float = 1.0
 ) -> None:
-    """The walls of a frame as plain lines."""
+    """Draw the walls of a frame as lines."""
     segments, _ = _segments(walls, frame)
     axis.add_collection(LineCollection(list(segments), colors=colour, linewidths=width, zorder=3))
 
 
 def _segments(walls: xr.Dataset, frame: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pieces of wall between neighbouring points (piece, end, x/y), and the position of each piece's first point."""
+    """Segments between neighbouring wall points (segment, end, x/y), and the index of the first point of each."""
     here = np.flatnonzero(walls[dims.FRAME].to_numpy() == frame)
     if len(here) < 2:
         return np.empty((0, 2, 2)), here[:0]
@@ -151,7 +151,7 @@ def show_sites(
     cmap: str | Colormap,
     bounds: tuple[float, float],
 ) -> None:
-    """Values (site) where their sites are: along walls, as a raster, or as dots.
+    """Draw values (site) at their sites: along walls, as a raster, or as dots.
 
     Args:
         axis: made by `prepare`.
@@ -176,7 +176,7 @@ def show_sites(
 
 
 def places(result: Result, here: np.ndarray) -> np.ndarray:
-    """Where some sites are (site, 2), (x, y) [px]."""
+    """Positions of some sites (site, 2), (x, y) [px]."""
     return np.column_stack([result[""][name].to_numpy()[here] for name in (dims.X, dims.Y)])
 
 
@@ -189,7 +189,7 @@ def show_dots(
     bounds: tuple[float, float],
     size: float = 1.0,
 ) -> None:
-    """Values as discs that nearly touch, as large in the image as the sites are apart, times `size`."""
+    """Draw values as discs that nearly touch; `size` scales their diameter."""
     known = np.isfinite(values)
     width = size * dot_size(centres, width=float(np.ptp(axis.get_xlim())))
     sizes = np.full(int(known.sum()), width)
@@ -218,12 +218,12 @@ def dot_size(centres: np.ndarray, *, width: float) -> float:
 
 
 def on_walls(result: Result) -> bool:
-    """Whether the sites lie on walls, so that values may be drawn along them."""
+    """Whether all sites lie on walls, so that values can be drawn along the walls."""
     return bool((result[""]["kind"] == dims.KINDS.index("wall")).all()) and "walls" in result
 
 
 def _at_points(result: Result, values: np.ndarray) -> np.ndarray:
-    """Values of the sites nearest to the walls' points; NaN where there is none."""
+    """Values of the nearest site of each wall point; NaN if no site is near."""
     nearest = result["walls"]["nearest_site"].to_numpy()
     return np.where(nearest >= 0, values[np.maximum(nearest, 0)].astype(float), np.nan)
 
@@ -237,7 +237,7 @@ def show_along_walls(
     cmap: str | Colormap,
     bounds: tuple[float, float],
 ) -> None:
-    """Values of the walls' points as the colour of the walls; thin grey lines where there is none."""
+    """Draw walls coloured by the values of their points; thin grey lines without a value."""
     segments, first = _segments(walls, frame)
     known = np.isfinite(values[first])
     axis.add_collection(
@@ -277,7 +277,7 @@ def _show_raster(
 
 
 def mosaic(images: np.ndarray, *, gap: int = 1) -> np.ndarray:
-    """Images (row, column, y, x) side by side, NaN between them."""
+    """Images (row, column, y, x) as one image, with NaN between them."""
     rows, columns, height, width = images.shape
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
     for row in range(rows):

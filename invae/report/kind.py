@@ -1,4 +1,4 @@
-"""The part of a report that belongs to one kind of recording: its figures, its facts, its words."""
+"""The part of a report that belongs to one kind of recording: figures, facts, labels."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -18,7 +18,7 @@ from invae.report.kind import Descriptor, page_of
 from invae.results.reading import kind_of
 
 INFERRED = {name: name for name, row in LATENTS.items() if row.colours == "linear"}
-"""Latents of plain numbers and their names in figures."""
+"""Latent variables that are plain numbers, and their names in figures."""
 MOST_NUMBERS = 8
 ANGLE_TICKS = {-np.pi: "−π", -np.pi / 2: "−π/2", 0.0: "0", np.pi / 2: "π/2", np.pi: "π"}
 
@@ -29,28 +29,28 @@ class Colouring:
 
     title: str
     values: np.ndarray
-    """(site); for classes their number, −1 where it is not known."""
+    """(site); for classes their number, −1 if unknown."""
     classes: tuple[str, ...] = ()
-    """Names, where the quantity is a class."""
+    """Names of the classes, if the quantity is a class."""
     units: str | None = None
     cyclic: bool = False
     """Whether it is an angle [rad]."""
     signed: bool = False
     is_truth: bool = False
-    """Whether it comes with the recording, as an answer that the model did not see."""
+    """Whether it is ground truth, which the model did not see."""
 
 
 def colourings(result: Result) -> list[Colouring]:
     """All quantities by which sites can be coloured: found and true classes, angles, numbers, descriptors."""
     sites = result[""]
-    found = [_found_class(result)]
+    shown = [_found_class(result)]
     known = [name for name in map(str, sites.variables) if name.startswith("truth_")]
-    found += [_of_truth(sites[name]) for name in sorted(known, key=_classes_first(sites))]
+    shown += [_of_truth(sites[name]) for name in sorted(known, key=_classes_first(sites))]
     if "angle" in sites.variables:
         values = np.angle(np.exp(1j * sites["angle"].to_numpy()))
-        found.append(Colouring("inferred angle", values, units="rad", cyclic=True))
-    found += list(_numbers(result))
-    return [c for c in found if c.classes or np.isfinite(c.values).any()]
+        shown.append(Colouring("inferred angle", values, units="rad", cyclic=True))
+    shown += list(_numbers(result))
+    return [c for c in shown if c.classes or np.isfinite(c.values).any()]
 
 
 def _found_class(result: Result) -> Colouring:
@@ -94,7 +94,7 @@ def _numbers(result: Result) -> Iterator[Colouring]:
 
 
 def place(result: Result) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """X and y of every site in the plane of the two liveliest content dimensions, and the names of the axes."""
+    """X and y of every site in the plane of the two most variable content dimensions, and names of the axes."""
     sites = result[""]
     chosen = shown_dimensions(result)
     values = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
@@ -148,21 +148,21 @@ def show(
     size: float = 8,
     legend: bool = True,
 ) -> None:
-    """Dots in the colours of a quantity, with its legend or colour bar; pale grey ones where it is not known.
+    """Draw dots coloured by a quantity, with legend or colour bar; pale grey where it is unknown.
 
     Args:
-        axis: where.
-        x: of the dots.
-        y: of the dots.
-        colouring: of all sites.
-        keep: positions of the dots among the sites.
-        cmap: colours of numbers.
+        axis: axes of the plane.
+        x: positions of the dots.
+        y: positions of the dots.
+        colouring: quantity of all sites.
+        keep: indices of the drawn sites.
+        cmap: colour map of numbers.
         size: of a dot [point²].
-        legend: whether colours are explained.
+        legend: whether to draw a legend or colour bar.
     """
     values = colouring.values[keep]
     axis.set_title(colouring.title)
-    # A class drawn last would hide the others: dots come in an order without meaning.
+    # The class drawn last would hide the others: dots are drawn in random order.
     order = np.random.default_rng(0).permutation(len(x))
     x, y, values = x[order], y[order], values[order]
     known = values >= 0 if colouring.classes else np.isfinite(values)
@@ -196,7 +196,7 @@ def show(
 
 
 def explain(figure: Figure, colouring: Colouring) -> None:
-    """The classes' colours beside a whole figure."""
+    """Draw the legend of the classes beside the whole figure."""
     colours = style.class_colours(len(colouring.classes))
     handles = [
         Line2D([], [], marker="o", ls="", ms=5, color=colours(number), label=name)
@@ -206,7 +206,7 @@ def explain(figure: Figure, colouring: Colouring) -> None:
 
 
 def _class_legend(axis: Axes, colouring: Colouring) -> None:
-    """Names of the classes beside the axes, out of the dots' way."""
+    """Draw the legend of the classes beside the axes."""
     colours = style.class_colours(len(colouring.classes))
     for number, name in enumerate(colouring.classes[: len(style.CLASSES)]):
         axis.scatter([], [], color=colours(number), s=18, label=name)

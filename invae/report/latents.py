@@ -58,7 +58,7 @@ def _spread(values: np.ndarray) -> str:
 
 
 def angle(result: Result, config: ReportConfig) -> Drawing:
-    """The angle where the sites are, in cyclic colours."""
+    """The angle at the sites, in cyclic colours."""
     sites, maps = result[""], images.frames_of(result)
     if "angle" not in sites:
         raise LeftOut("Angle on the image", "the model has no angle")
@@ -108,7 +108,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _against_normal(axis: Axes, result: Result, wrapped: np.ndarray) -> None:
-    """Angle of the model against the direction of the wall, coloured by class."""
+    """Inferred angle against the wall direction, coloured by cluster."""
     sites = result[""]
     normal = sites["wall_normal"].to_numpy()
     label = sites["cluster"].to_numpy()
@@ -132,7 +132,7 @@ def _against_normal(axis: Axes, result: Result, wrapped: np.ndarray) -> None:
 
 
 def manifold(result: Result, config: ReportConfig) -> Drawing:
-    """Decoded patches over the latent plane, one sheet for each class and channel."""
+    """Decoded patches over the latent plane, one mosaic per class and channel."""
     traversal = result["traversal"]
     names = [style.short(str(name)) for name in traversal[dims.CHANNEL].to_numpy()]
     classes = class_titles(result)
@@ -172,7 +172,7 @@ def show_manifold(
     bounds: tuple[float, float],
     labels: bool = True,
 ) -> None:
-    """The sheet of decoded patches of one class and one channel; latent 2 grows upwards, as in the scatter plots."""
+    """Draw the decoded patches of one class and channel; latent 2 increases upwards, as in the scatter plots."""
     pictures = result["traversal"]["manifold"].isel({dims.CLASS: number, dims.CHANNEL: channel})
     pictures = pictures.transpose("latent_2", "latent_1", dims.PATCH_Y, dims.PATCH_X)
     axis.imshow(images.mosaic(pictures.to_numpy()[::-1]), cmap=cmap, vmin=bounds[0], vmax=bounds[1])
@@ -187,7 +187,7 @@ def show_manifold(
 
 
 def class_titles(result: Result) -> list[str]:
-    """A title for each manifold: the class with the known one it is matched with, the condition, or nothing."""
+    """A title per manifold: the class with its matching true class, the condition, or nothing."""
     names = [style.short(str(name)) for name in result["traversal"]["class_name"].to_numpy()]
     if "classes" not in result:
         return names if len(names) > 1 else [""]

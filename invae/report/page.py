@@ -1,4 +1,4 @@
-"""The HTML page: one file, nothing loaded from elsewhere, everything that came with a recording escaped."""
+"""The HTML page: one file, which loads nothing else; all texts are escaped."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from invae.report.style import number
 from invae.storage.provenance import Receipt
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The browser loads nothing and runs nothing, whatever a name in a recording says."""
+"""The browser loads and runs nothing, even if a text were taken for HTML."""
 TEMPLATE = "page.jinja"
 
 
@@ -34,7 +34,7 @@ class Shown:
 
     @property
     def base64(self) -> str:
-        """The picture as text."""
+        """The image in base64."""
         return base64.b64encode(self.png).decode()
 
 
@@ -47,7 +47,7 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """What links inside the page call it."""
+        """Target of the link in the table of contents."""
         return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower())
 
 
@@ -64,7 +64,7 @@ def page(
     Args:
         result: groups of the result.
         sections: title of a section → its figures.
-        left_out: which figures are not there, and why.
+        left_out: figures that are not shown, with reasons.
         title: of the page.
         receipts: of the result and of the report.
     """
@@ -86,7 +86,7 @@ def page(
 
 
 def environment() -> Environment:
-    """The templates of the page. Every text is escaped, and letters that cannot be seen are replaced."""
+    """The templates of the page. Every text is escaped, and invisible characters are replaced."""
     return Environment(
         loader=PackageLoader("invae.report", "templates"),
         autoescape=True,
@@ -98,7 +98,7 @@ def environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Text from anywhere but a template, with letters that can be seen."""
+    """The value with invisible characters replaced, unless it is finished HTML."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -22,7 +22,7 @@ def colours_of(content: np.ndarray) -> np.ndarray:
 
 
 def three(result: Result, config: ReportConfig) -> Drawing:
-    """Sites in the colour of their content: on the image where there is one, and in the latent planes."""
+    """Sites coloured by their content, on the image if there is one, and in the latent planes."""
     sites = result[""]
     if sites.sizes[dims.LATENT] != 3:
         raise LeftOut(TITLE, "the content does not have three dimensions")
@@ -55,7 +55,7 @@ def three(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _on_image(part: SubFigure, result: Result, colours: np.ndarray) -> None:
-    """The sites of a few frames in their colours."""
+    """Draw the sites of a few frames in their colours."""
     maps, frames = images.frames_of(result), images.with_sites(result, MOST_COLUMNS)
     axes = part.subplots(1, MOST_COLUMNS)
     for axis in axes[len(frames) :]:

@@ -14,13 +14,13 @@ from invae.report.latent_plane import ANGLE_TICKS
 from invae.results.reading import kind_of
 
 SMALL = 0.45
-"""Dots that leave the atoms below them to be seen, over the usual ones."""
+"""Size of dots relative to the usual ones, so that the atoms below stay visible."""
 NAMED = 20
-"""Outliers that are numbered in the picture and named below it."""
+"""Number of outliers that are numbered in the image and listed in the table."""
 
 
 def overview(result: Result, config: ReportConfig) -> Drawing:
-    """Some frames as recorded, and where the sites are."""
+    """Some frames as recorded, without and with their sites."""
     frames = result["images"]
     shown = images.with_sites(result, min(config.max_frames, 2))
     figure, axes = style.panels(
@@ -32,7 +32,7 @@ def overview(result: Result, config: ReportConfig) -> Drawing:
             title = images.frame_title(frames, int(index))
             images.prepare(axis, frames, title=title, bar=row == column == 0)
             images.show_map(axis, frames["image"][index].to_numpy(), cmap="Greys_r", bounds=bounds)
-        _rings(axes[2 * row + 1], result, int(index))
+        _dots(axes[2 * row + 1], result, int(index))
         axes[2 * row + 1].set_title(
             f"{kind_of(result).sites}, {images.frame_title(frames, int(index))}"
         )
@@ -49,8 +49,8 @@ def overview(result: Result, config: ReportConfig) -> Drawing:
     )
 
 
-def _rings(axis: Axes, result: Result, index: int) -> None:
-    """The sites of a frame as small dots in the colours of their classes."""
+def _dots(axis: Axes, result: Result, index: int) -> None:
+    """Draw the sites of a frame as small dots, coloured by class."""
     label, names = classes_of(result)
     here = _of_frame(result, index)
     centres = images.places(result, here)
@@ -64,7 +64,7 @@ def _of_frame(result: Result, index: int) -> np.ndarray:
 
 
 def classes_of(result: Result) -> tuple[np.ndarray, list[str]]:
-    """The class of every site, the model's own or by its content, and the classes' names."""
+    """Class of every site and names of the classes: model classes if there are any, else clusters."""
     if "classes" in result:
         names = [style.short(str(name)) for name in result["classes"]["class_name"].to_numpy()]
         return result[""]["joint_class"].to_numpy(), names
@@ -73,7 +73,7 @@ def classes_of(result: Result) -> tuple[np.ndarray, list[str]]:
 
 
 def glance(result: Result, config: ReportConfig) -> Drawing:
-    """Image, class, angle, content and error of the last frame side by side."""
+    """Image, class, pose, content and error of the last shown frame."""
     frames, sites = result["images"], result[""]
     index = int(images.with_sites(result, 2)[-1])
     panels = _panels(sites, result, cmap=config.colormap)
@@ -106,45 +106,45 @@ PANEL_WORDS = {
     "content": "Content: what a patch shows, apart from its pose.",
     "error": "Error: how poorly a patch is reconstructed.",
 }
-"""What a panel shows, by the first word of its title."""
+"""Explanation of a panel, by the first word of its title."""
 Panel = tuple[str, np.ndarray, str | Colormap, tuple[float, float], dict[float, str] | None]
-"""Title, values of sites, colours, their bounds, and ticks with names."""
+"""Title, values of the sites, colours, limits, and ticks with names."""
 
 
 def _panels(sites: xr.Dataset, result: Result, *, cmap: str) -> list[Panel]:
-    """What there is to be shown of sites."""
+    """All panels that the family of the model allows."""
     label, names = classes_of(result)
     ticks = {float(number): name for number, name in enumerate(names)}
     count, word = len(names), "class" if "classes" in result else "cluster"
-    found: list[Panel] = [
+    panels: list[Panel] = [
         (word, label.astype(float), style.class_colours(count), (-0.5, count - 0.5), ticks)
     ]
     if "angle" in sites:
         wrapped = np.angle(np.exp(1j * sites["angle"].to_numpy()))
-        found.append(("angle [rad]", wrapped, style.cyclic(), (-np.pi, np.pi), ANGLE_TICKS))
+        panels.append(("angle [rad]", wrapped, style.cyclic(), (-np.pi, np.pi), ANGLE_TICKS))
     if "shift" in sites:
         shift = sites["shift"].transpose(dims.SITE, dims.AXIS).to_numpy()
         bounds = style.limits(shift, symmetric=True)
-        found += [
+        panels += [
             (f"shift in {name} [px]", shift[:, column], "coolwarm", bounds, None)
             for column, name in enumerate(("y", "x"))
         ]
     content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
     for dimension in range(min(content.shape[1], 2)):
         values = content[:, dimension]
-        found.append((f"content {dimension + 1}", values, cmap, style.limits(values), None))
+        panels.append((f"content {dimension + 1}", values, cmap, style.limits(values), None))
     error = sites["reconstruction_error"].to_numpy()
-    found.append(("error", error, "inferno_r", style.limits(error), None))
-    return found
+    panels.append(("error", error, "inferno_r", style.limits(error), None))
+    return panels
 
 
 def outliers(result: Result, config: ReportConfig) -> Drawing:
     """Outliers among the sites, circled and numbered."""
-    found, frames = result["outliers"], result["images"]
-    if not found.sizes["outlier"]:
+    group, frames = result["outliers"], result["images"]
+    if not group.sizes["outlier"]:
         raise LeftOut("Outliers", "no site deviates from its class by more than the threshold")
     shown = images.with_sites(result, 1)
-    busiest = found[dims.FRAME].to_numpy()
+    busiest = group[dims.FRAME].to_numpy()
     here = [
         int(np.sum(busiest == int(frames[dims.FRAME][index])))
         for index in range(frames.sizes[dims.FRAME])
@@ -176,7 +176,7 @@ def outliers(result: Result, config: ReportConfig) -> Drawing:
         f"Every {site} is compared with the nearest ones of its class in {_compared(result)}. Circles mark outliers, which deviate "
         "by more than the threshold for their class; numbers give their rank." + causes,
         figure,
-        _how_many(found, int(frames[dims.FRAME][index])),
+        _how_many(group, int(frames[dims.FRAME][index])),
         _named(result),
     )
 
@@ -189,31 +189,31 @@ def _compared(result: Result) -> str:
 
 
 def _circled(axis: Axes, result: Result, index: int) -> None:
-    """Circles on the outliers of a frame, in a colour for each reason, and numbers on the strongest."""
-    found = result["outliers"]
+    """Draw circles on the outliers of a frame, one colour per reason, with numbers on the strongest."""
+    group = result["outliers"]
     frame = int(result["images"][dims.FRAME][index])
-    reasons = dims.meanings(found["reason"].attrs)
-    drawn: set[int] = set()
-    for place in np.flatnonzero(found[dims.FRAME].to_numpy() == frame)[::-1]:
-        one = found.isel(outlier=place)
-        x, y, reason = float(one[dims.X]), float(one[dims.Y]), int(one["reason"])
+    reasons = dims.meanings(group["reason"].attrs)
+    in_legend: set[int] = set()
+    for place in np.flatnonzero(group[dims.FRAME].to_numpy() == frame)[::-1]:
+        outlier = group.isel(outlier=place)
+        x, y, reason = float(outlier[dims.X]), float(outlier[dims.Y]), int(outlier["reason"])
         colour = style.CLASSES[reason % len(style.CLASSES)]
-        label = None if reason in drawn else reasons[reason].replace("_", " ")
-        drawn.add(reason)
+        label = None if reason in in_legend else reasons[reason].replace("_", " ")
+        in_legend.add(reason)
         axis.plot(x, y, "o", ms=9, mfc="none", mec=colour, mew=1.6, zorder=5, label=label)
         if place < NAMED:
             text = {"xytext": (5, 4), "textcoords": "offset points", "fontsize": 9}
             outline = [withStroke(linewidth=2, foreground="white")]
             axis.annotate(str(place + 1), (x, y), zorder=6, path_effects=outline, **text)
-    if drawn:
+    if in_legend:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=2, handletextpad=0.2)
 
 
-def _how_many(found: xr.Dataset, frame: int) -> str:
-    here = int((found[dims.FRAME].to_numpy() == frame).sum())
-    total = found.sizes["outlier"]
-    reasons = dims.meanings(found["reason"].attrs)
-    counts = np.bincount(found["reason"].to_numpy(), minlength=len(reasons))
+def _how_many(group: xr.Dataset, frame: int) -> str:
+    here = int((group[dims.FRAME].to_numpy() == frame).sum())
+    total = group.sizes["outlier"]
+    reasons = dims.meanings(group["reason"].attrs)
+    counts = np.bincount(group["reason"].to_numpy(), minlength=len(reasons))
     parts = [
         f"{n} {words.replace('_', ' ')}" for n, words in zip(counts, reasons, strict=True) if n
     ]
@@ -221,19 +221,19 @@ def _how_many(found: xr.Dataset, frame: int) -> str:
 
 
 def _named(result: Result) -> Table:
-    """The strongest outliers, numbered as in the picture."""
-    found = result["outliers"]
-    in_nm = bool(np.isfinite(found["y_nm"].to_numpy()).all())
+    """The strongest outliers, numbered as in the image."""
+    group = result["outliers"]
+    in_nm = bool(np.isfinite(group["y_nm"].to_numpy()).all())
     unit, end, digits = ("nm", "_nm", 2) if in_nm else ("px", "", 0)
-    reasons = dims.meanings(found["reason"].attrs)
+    reasons = dims.meanings(group["reason"].attrs)
     _, classes = classes_of(result)
     rows = []
-    for number in range(min(NAMED, found.sizes["outlier"])):
-        one = found.isel(outlier=number)
-        place = [f"{float(one[axis + end]):.{digits}f}" for axis in (dims.Y, dims.X)]
-        reason = reasons[int(one["reason"])].replace("_", " ")
-        own = [classes[int(one["label"])], reason, f"{float(one['score']):.2f}"]
-        rows.append([str(number + 1), str(int(one[dims.FRAME])), *place, *own])
+    for number in range(min(NAMED, group.sizes["outlier"])):
+        outlier = group.isel(outlier=number)
+        place = [f"{float(outlier[axis + end]):.{digits}f}" for axis in (dims.Y, dims.X)]
+        reason = reasons[int(outlier["reason"])].replace("_", " ")
+        own = [classes[int(outlier["label"])], reason, f"{float(outlier['score']):.2f}"]
+        rows.append([str(number + 1), str(int(outlier[dims.FRAME])), *place, *own])
     heads = [
         "",
         "frame",

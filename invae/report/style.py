@@ -1,4 +1,4 @@
-"""How every figure looks: sizes, fonts, colours; and the few pieces that all of them share."""
+"""Style of all figures: sizes, fonts, colours, colour bars, scale bars, numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ INK, MUTED, PAPER = "#1b1f24", "#5b6570", "#ffffff"
 POLARIZATION = "RdBu_r"
 LONGEST_NAME = 18
 FONT_END = 0x500
-"""The font has the letters below: Latin, Greek, Cyrillic."""
+"""The font has the characters below this code point: Latin, Greek, Cyrillic."""
 ACCENT, SECOND = "#0072b2", "#d55e00"
 CLASSES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#a8860b", "#555555")
-"""Colours that stay apart for colour-blind readers; their yellow is darker, so that it can be read on white.
+"""Colours that colour-blind readers can distinguish; the yellow is darker than the original, to be readable on white.
 
 Source: Okabe & Ito 2008, jfly.uni-koeln.de/color.
 """
@@ -58,11 +58,11 @@ RC: Mapping[str, Any] = {
     "svg.hashsalt": "invae",
     "image.interpolation": "nearest",
 }
-"""Applied while figures are drawn and written, never to the whole program."""
+"""Applied only while figures are drawn and written."""
 
 
 def applied(dpi: int) -> AbstractContextManager[None]:
-    """Inside, figures look like those of a report of that resolution [1/inch]."""
+    """A context in which figures have the style of the report, with a resolution in dots per inch."""
     settings: dict[Any, Any] = {**RC, "figure.dpi": dpi, "savefig.dpi": dpi}
     return matplotlib.rc_context(settings)
 
@@ -75,7 +75,7 @@ def new_figure(height: float) -> Figure:
 def panels(
     n_panels: int, *, columns: int, panel_height: float, extra: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `n_panels` axes in rows of `columns`; heights in inches, `extra` for what stands around."""
+    """A figure with `n_panels` axes in rows of `columns`; heights in inches, `extra` for legends."""
     columns = max(1, min(columns, n_panels))
     rows = math.ceil(n_panels / columns)
     figure = new_figure(rows * panel_height + extra)
@@ -92,12 +92,13 @@ def class_colours(n_classes: int) -> ListedColormap:
 
 
 def shades(cmap: str, n_shades: int) -> list[tuple[float, ...]]:
-    """Colours of a map for a few lines, its palest end left out."""
+    """Colours of a colour map for a few lines, without its palest end."""
     return [tuple(map(float, matplotlib.colormaps[cmap](x))) for x in np.linspace(0, 0.9, n_shades)]
 
 
 def cyclic() -> ListedColormap:
-    """A colour circle for angles: hue goes round, lightness rises and falls once, so that grey prints keep half of it.
+    """A cyclic colour map for angles: the hue goes round once, and the lightness rises and falls once, so that grey prints
+    keep half of the information.
 
     Source: Ottosson 2020, bottosson.github.io/posts/oklab (matrices from OKLab to linear sRGB).
     """
@@ -124,7 +125,7 @@ def cyclic() -> ListedColormap:
 
 
 def limits(values: np.ndarray, *, symmetric: bool = False) -> tuple[float, float]:
-    """Colour limits that 1 % outliers at either end do not set."""
+    """Colour limits without the lowest and highest 1 % of values."""
     known = values[np.isfinite(values)]
     if not known.size:
         return 0.0, 1.0
@@ -136,7 +137,7 @@ def limits(values: np.ndarray, *, symmetric: bool = False) -> tuple[float, float
 
 
 def patch_colours(values: np.ndarray) -> tuple[str, tuple[float, float]]:
-    """Colour map and limits of patches: two colours about zero, or shades of one where nothing is negative."""
+    """Colour map and limits of patches: diverging about zero, or shades of one colour if there are no negative values."""
     low, high = limits(values)
     if low < -0.15 * abs(high):
         return POLARIZATION, limits(values, symmetric=True)
@@ -152,7 +153,7 @@ def colour_bar(
     label: str,
     ticks: Mapping[float, str] | None = None,
 ) -> None:
-    """A slim colour bar beside some axes; `ticks` gives position → label."""
+    """Draw a slim colour bar beside some axes; `ticks` maps positions to labels."""
     shown = ScalarMappable(Normalize(*bounds), cmap)
     if isinstance(axes, Axes) or len(axes) == 1:
         alone = axes if isinstance(axes, Axes) else axes[0]
@@ -177,7 +178,7 @@ def _shown(units: str) -> str:
 
 
 def short(name: str) -> str:
-    """A name from a recording as it goes into a figure: not long, and only letters that the font has."""
+    """A name from a recording, shortened, with only the characters that the font has."""
     drawn = "".join(
         letter if letter.isprintable() and ord(letter) < FONT_END else "?" for letter in name
     )
@@ -189,7 +190,7 @@ PREFIXED = ("m", "V", "A", "Hz", "s", "N")
 
 
 def readable(values: np.ndarray, units: str | None) -> tuple[np.ndarray, str | None]:
-    """Values and units with a prefix that keeps the numbers short: metres become pm or nm."""
+    """Values and units with a prefix that keeps the numbers short: m becomes pm or nm."""
     known = np.abs(values[np.isfinite(values)])
     largest = float(np.percentile(known, 99)) if known.size else 0.0
     if units not in PREFIXED or largest == 0 or 0.1 <= largest < 1e4:
@@ -199,7 +200,7 @@ def readable(values: np.ndarray, units: str | None) -> tuple[np.ndarray, str | N
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number as people write it: three digits, thousands set apart, a true minus."""
+    """A number with three digits, thin spaces between thousands and a true minus."""
     if not np.isfinite(value):
         return "–"
     if float(value).is_integer() and abs(value) < 1e9:
@@ -212,7 +213,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def with_sd(mean: float, sd: float) -> str:
-    """`0.594 ± 0.13`, with as many decimals as the spread deserves."""
+    """`0.594 ± 0.13`, with decimals to match the standard deviation."""
     size = sd if sd > 1e-3 * abs(mean) else abs(mean)
     decimals = min(4, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 0
     return f"{mean:.{decimals}f} ± {sd:.{decimals}f}".replace("-", "−")
@@ -232,7 +233,7 @@ def count(n: float, word: str) -> str:
 
 
 def scale_bar(axis: Axes, *, width: int, pixel_nm: float | None, unit: str = "nm") -> None:
-    """A bar of a round length in the lower left corner of an image that is `width` pixels wide.
+    """Draw a scale bar of a round length in the lower left corner of an image that is `width` pixels wide.
 
     `pixel_nm` is the width of a pixel in `unit`, which need not be nm.
     """
@@ -265,7 +266,7 @@ def scale_bar(axis: Axes, *, width: int, pixel_nm: float | None, unit: str = "nm
 
 
 def round_length(most: float) -> float:
-    """The largest of 1, 2, 5 × a power of ten that is not above `most`."""
+    """The largest of 1, 2, 5 × a power of ten that is at most `most`."""
     power = 10 ** math.floor(math.log10(most))
     return max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
 

@@ -10,11 +10,11 @@ from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import ANGLE_TICKS
 
 DIMMER = 0.8
-"""An atom of the dimmer kind is lower than its neighbours by this factor."""
+"""Largest intensity of an atom of the dimmer kind, relative to its neighbours."""
 SHARE = 0.2
-"""Of all atoms that are dimmer, from which on they are a kind of their own."""
+"""Smallest share of dimmer atoms that counts as a kind of its own."""
 ARROW = 0.7
-"""Length of the usual arrow, in distances of neighbouring arrows."""
+"""Length of a median arrow, in distances of neighbouring arrows."""
 TITLE = "Displacement from the nearest neighbours"
 
 
@@ -23,12 +23,12 @@ def displacements(result: Result, config: ReportConfig) -> Drawing:
     sites, frames = result[""], result["images"]
     index = int(images.with_sites(result, 2)[-1])
     here = sites[dims.FRAME].to_numpy() == int(frames[dims.FRAME][index])
-    told, kind = _told(result)
-    size = np.where(told, sites["displacement"].to_numpy(), np.nan)
+    is_shown, kind = _shown_atoms(result)
+    size = np.where(is_shown, sites["displacement"].to_numpy(), np.nan)
     if not np.isfinite(size[here]).any():
         raise LeftOut(TITLE, "no atom has all of its neighbours")
     moved = [sites[f"displacement_{axis}"].to_numpy() for axis in (dims.Y, dims.X)]
-    direction = np.where(told, np.arctan2(-moved[0], moved[1]), np.nan)
+    direction = np.where(is_shown, np.arctan2(-moved[0], moved[1]), np.nan)
     figure, axes = style.panels(2, columns=2, panel_height=images.panel_height(frames, 2))
     unit = sites["displacement"].attrs.get("units")
     far, unit = style.readable(size, unit)
@@ -56,8 +56,8 @@ def displacements(result: Result, config: ReportConfig) -> Drawing:
     )
 
 
-def _told(result: Result) -> tuple[np.ndarray, str]:
-    """Sites whose displacement is drawn (site,), and what they are: the dimmer kind of atom where there are two."""
+def _shown_atoms(result: Result) -> tuple[np.ndarray, str]:
+    """Sites whose displacement is shown (site,), and their name: the dimmer kind of atom if there are two kinds."""
     ratio = result[""]["contrast"].to_numpy()
     dim = ratio < DIMMER
     if dim.sum() < SHARE * np.isfinite(ratio).sum():
@@ -66,7 +66,7 @@ def _told(result: Result) -> tuple[np.ndarray, str]:
 
 
 def _arrows(axis: Axes, result: Result, here: np.ndarray, moved: list[np.ndarray]) -> None:
-    """Displacements of some sites as arrows from where they are."""
+    """Draw displacements of some sites as arrows."""
     centres = images.places(result, here)
     down, right = (part[here] for part in moved)
     usual = max(float(np.median(np.hypot(down, right))), 1e-12)

@@ -10,7 +10,7 @@ from invae.report.sites import classes_of
 
 
 def measured(result: Result, config: ReportConfig) -> Drawing:
-    """What was measured of the atoms, class by class."""
+    """Histograms of measured properties, by class."""
     sites = result[""]
     names = [name for name in ("intensity", "mean_distance", "ellipticity") if name in sites]
     label, classes = classes_of(result)

@@ -12,9 +12,9 @@ from invae.report.sites import classes_of
 
 TITLE = "Latent variables over time"
 MOST_LINES = 6
-"""Atoms whose latents are drawn as lines: those that change most."""
+"""Number of atoms that are drawn as lines: those that change most."""
 MOST_ROWS = 150
-"""Atoms in the sheet of all."""
+"""Largest number of atoms in the left panel."""
 
 
 def over_time(result: Result, config: ReportConfig) -> Drawing:
@@ -29,9 +29,9 @@ def over_time(result: Result, config: ReportConfig) -> Drawing:
     bounds = style.limits(table)
     figure = style.new_figure(3.6)
     sheet, lines, place = figure.subplots(1, 3, width_ratios=(1.2, 1.2, 1))
-    drawn = {"vmin": bounds[0], "vmax": bounds[1], "cmap": config.colormap}
+    style_of_image = {"vmin": bounds[0], "vmax": bounds[1], "cmap": config.colormap}
     edges = (numbers[0] - 0.5, numbers[-1] + 0.5, min(len(table), MOST_ROWS) - 0.5, -0.5)
-    sheet.imshow(table[:MOST_ROWS], aspect="auto", extent=edges, **drawn)
+    sheet.imshow(table[:MOST_ROWS], aspect="auto", extent=edges, **style_of_image)
     sheet.set(xlabel="frame", ylabel="atoms, largest change first", title="all atoms")
     label = f"content {dimension + 1}"
     style.colour_bar(figure, sheet, cmap=config.colormap, bounds=bounds, label=label)
@@ -68,7 +68,7 @@ def _table(result: Result, tracks: np.ndarray, dimension: int) -> tuple[np.ndarr
 
 
 def _places(axis: Axes, result: Result, chosen: np.ndarray) -> None:
-    """The chosen tracks on the first frame, numbered."""
+    """Draw the chosen tracks on the first frame, numbered."""
     frames, tracks = result["images"], result["tracks"]
     images.prepare(axis, frames, title="positions", bar=True)
     images.show_background(axis, result, 0)

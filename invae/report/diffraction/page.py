@@ -19,7 +19,7 @@ from invae.report.style import count
 
 
 def recorded(result: Result) -> Iterator[str]:
-    """The scan and what is surprising in it."""
+    """Size of the scan, and number of surprising regions."""
     yield f"scan of {field_of_view(scan.maps_of(result))}"
     yield count(float(result["summary"]["n_surprises"]), "surprising region")
 
@@ -44,7 +44,7 @@ PAGE = KindPage(
         ),
         **COMPARED,
         "Clusters": CLASSES,
-        "Model quality": (*QUALITY, Expected(scan.beside)),
+        "Model quality": (*QUALITY, Expected(scan.comparison)),
     },
     recorded=recorded,
     facts=facts,

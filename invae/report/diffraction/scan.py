@@ -18,9 +18,9 @@ from invae.report.rgb import NAMES, colours_of
 
 COLUMNS = 5
 LABELLED = 12
-"""Surprising places that get their number."""
+"""Number of surprising regions that are numbered."""
 WIDE = 3
-"""Columns of figures that compare methods."""
+"""Number of columns of figures that compare methods."""
 DETECTED = (("haadf", "HAADF"), ("com_x", "CoM-X"), ("com_y", "CoM-Y"), ("com_r", "CoM-R"))
 
 
@@ -38,14 +38,14 @@ class Panel:
 
 
 def maps_of(result: Result) -> xr.Dataset:
-    """The maps of a scan as those of a frame, (y, x)."""
+    """The maps of a scan with the dims (y, x) of a frame."""
     return result["scan"].rename({dims.SCAN_Y: dims.Y, dims.SCAN_X: dims.X})
 
 
 def panels(result: Result, config: ReportConfig) -> Drawing:
-    """Virtual detectors, centre of mass and latents over the scan, beside each other."""
+    """Maps of virtual detectors, centre of mass and latent variables."""
     maps = maps_of(result)
-    shown = [*_detected(maps), *_latent(result, maps, config)]
+    shown = [*_virtual_detectors(maps), *_latent(result, maps, config)]
     figure, axes = style.panels(
         len(shown), columns=COLUMNS, panel_height=images.panel_height(maps, COLUMNS) + 0.15
     )
@@ -63,46 +63,46 @@ def panels(result: Result, config: ReportConfig) -> Drawing:
     )
 
 
-def _detected(maps: xr.Dataset) -> list[Panel]:
-    found = []
+def _virtual_detectors(maps: xr.Dataset) -> list[Panel]:
+    panels = []
     for name, title in DETECTED:
         values = maps[name].to_numpy()
         signed = name in ("com_x", "com_y")
         cmap = "RdBu_r" if signed else "viridis" if name == "com_r" else "gray"
         label = style.in_units("", maps[name].attrs.get("units")).strip()
-        found.append(Panel(title, values, cmap, style.limits(values, symmetric=signed), label))
-    return found
+        panels.append(Panel(title, values, cmap, style.limits(values, symmetric=signed), label))
+    return panels
 
 
 def _latent(result: Result, maps: xr.Dataset, config: ReportConfig) -> list[Panel]:
-    found = []
+    panels = []
     if "angle_map" in maps:
         turned = np.angle(np.exp(1j * maps["angle_map"].to_numpy()))
         bounds = (-float(np.pi), float(np.pi))
-        found.append(Panel("angle", turned, style.cyclic(), bounds, "[rad]", dict(ANGLE_TICKS)))
+        panels.append(Panel("angle", turned, style.cyclic(), bounds, "[rad]", dict(ANGLE_TICKS)))
     content = maps["content_map"].to_numpy()
-    for number in _liveliest(result)[:2]:
+    for number in _most_variable(result)[:2]:
         values = content[..., number]
         title = f"content {number + 1}"
-        found.append(Panel(title, values, config.colormap, style.limits(values)))
-    found.append(_classes(maps))
+        panels.append(Panel(title, values, config.colormap, style.limits(values)))
+    panels.append(_classes(maps))
     for name, title, cmap in (
         ("error_map", "reconstruction error", "magma"),
         ("surprise_map", "surprise", "inferno"),
     ):
         values = maps[name].to_numpy()
-        found.append(Panel(title, values, cmap, style.limits(values)))
-    return found
+        panels.append(Panel(title, values, cmap, style.limits(values)))
+    return panels
 
 
-def _liveliest(result: Result) -> list[int]:
-    """Content dimensions by how much they vary over the sites, the most first."""
+def _most_variable(result: Result) -> list[int]:
+    """Content dimensions by their standard deviation over the sites, the largest first."""
     sd = result[""]["content"].std(dims.SITE).to_numpy()
     return [int(number) for number in np.argsort(-sd, kind="stable")]
 
 
 def _classes(maps: xr.Dataset) -> Panel:
-    """The model's own classes, or those of the content."""
+    """Model classes if there are any, else clusters."""
     name = "class_map" if "class_map" in maps else "cluster_map"
     values = maps[name].to_numpy().astype(float)
     n_classes = int(values.max()) + 1
@@ -140,7 +140,7 @@ def _numbers(result: Result, maps: xr.Dataset) -> str:
 
 
 def colours(result: Result, config: ReportConfig) -> Drawing:
-    """Three content dimensions as the colours of one image, and each alone."""
+    """Three content dimensions as colours of one image, and each as a map."""
     maps = maps_of(result)
     content = maps["content_map"].to_numpy()
     if content.shape[-1] != 3:
@@ -169,7 +169,7 @@ def colours(result: Result, config: ReportConfig) -> Drawing:
 
 def surprises(result: Result, config: ReportConfig) -> Drawing:
     """Surprising regions, on the map of the surprise and on the dark-field image."""
-    maps, found = maps_of(result), result["surprises"]
+    maps, peaks = maps_of(result), result["surprises"]
     values, haadf = maps["surprise_map"].to_numpy(), maps["haadf"].to_numpy()
     shown = (
         Panel("surprise", values, "inferno", style.limits(values), "robust z"),
@@ -178,7 +178,7 @@ def surprises(result: Result, config: ReportConfig) -> Drawing:
     figure, axes = style.panels(2, columns=2, panel_height=images.panel_height(maps, 2) * 0.8)
     for place, (axis, panel) in enumerate(zip(axes, shown, strict=True)):
         _show(axis, maps, panel, bar=place == 0)
-        _mark(axis, found)
+        _mark(axis, peaks)
     return Drawing(
         "surprises",
         "Surprise map",
@@ -187,13 +187,13 @@ def surprises(result: Result, config: ReportConfig) -> Drawing:
         "periodic lattice has a low surprise. A missing or foreign atom, an edge or a fold has a high surprise. Circles "
         "mark the centres of the surprising regions, numbered by their peak.",
         figure,
-        _places(found),
+        _places(peaks),
     )
 
 
-def _mark(axis: Axes, found: xr.Dataset) -> None:
+def _mark(axis: Axes, peaks: xr.Dataset) -> None:
     """Circles around the peaks, numbered from the highest."""
-    y, x = found["y"].to_numpy(), found["x"].to_numpy()
+    y, x = peaks["y"].to_numpy(), peaks["x"].to_numpy()
     axis.plot(x, y, "o", mfc="none", mec="#39d0ff", mew=1.6, ms=15, zorder=5)
     for number in range(min(len(y), LABELLED)):
         axis.annotate(
@@ -206,21 +206,21 @@ def _mark(axis: Axes, found: xr.Dataset) -> None:
         )
 
 
-def _places(found: xr.Dataset) -> str:
+def _places(peaks: xr.Dataset) -> str:
     """The peaks as text."""
-    if not found.sizes["peak"]:
+    if not peaks.sizes["peak"]:
         return "No region is above the threshold (analyse.surprise_threshold)."
     lines = []
-    for number in range(min(found.sizes["peak"], LABELLED)):
-        at = found.isel(peak=number)
-        nm = np.array([float(at["y_nm"]), float(at["x_nm"])])
-        place = f"{nm[0]:.2f}, {nm[1]:.2f} nm" if np.isfinite(nm).all() else f"{float(at['y']):.0f}, {float(at['x']):.0f} px"  # fmt: skip
-        lines.append(f"{number + 1}: ({place}) {style.number(float(at['surprise']))}")
+    for number in range(min(peaks.sizes["peak"], LABELLED)):
+        peak = peaks.isel(peak=number)
+        nm = np.array([float(peak["y_nm"]), float(peak["x_nm"])])
+        position = f"{nm[0]:.2f}, {nm[1]:.2f} nm" if np.isfinite(nm).all() else f"{float(peak['y']):.0f}, {float(peak['x']):.0f} px"  # fmt: skip
+        lines.append(f"{number + 1}: ({position}) {style.number(float(peak['surprise']))}")
     return f"Centres (y, x) and peak surprise: {'; '.join(lines)}."
 
 
-def beside(result: Result, config: ReportConfig) -> Drawing:
-    """The model's latents over the scan beside those of methods without invariance and the centre of mass."""
+def comparison(result: Result, config: ReportConfig) -> Drawing:
+    """Maps of the model's content, of methods without invariance, and of the centre of mass."""
     maps, rows = maps_of(result), _methods(result)
     figure = style.new_figure(len(rows) * images.panel_height(maps, 4))
     grid = figure.subplots(len(rows), WIDE, squeeze=False)
@@ -244,10 +244,10 @@ def beside(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _methods(result: Result) -> list[dict[str, np.ndarray]]:
-    """A row of maps for each method, by title; latents have the numbers that they have everywhere, the liveliest first."""
+    """A row of maps per method, by title; content dimensions keep their numbers, the most variable first."""
     scan = result["scan"]
     content = scan["content_map"].to_numpy()
-    rows = [{f"content {k + 1}": content[..., k] for k in _liveliest(result)[:WIDE]}]
+    rows = [{f"content {k + 1}": content[..., k] for k in _most_variable(result)[:WIDE]}]
     for method in ("PCA", "NMF"):
         if (name := f"{method.lower()}_map") in scan:
             values = scan[name].to_numpy()[..., :WIDE]
@@ -257,7 +257,7 @@ def _methods(result: Result) -> list[dict[str, np.ndarray]]:
 
 
 def detector(result: Result, config: ReportConfig) -> Drawing:
-    """Mean and largest pattern with axis, disc and masked pixels, and the radial profile."""
+    """Mean and maximum pattern with axis, disc and masked pixels, and the radial profile."""
     scan = result["scan"]
     figure = style.new_figure(3.6)
     axes = list(figure.subplots(1, 3))
@@ -281,7 +281,7 @@ def detector(result: Result, config: ReportConfig) -> Drawing:
 
 
 def _show_pattern(axis: Axes, scan: xr.Dataset, pattern: np.ndarray, title: str) -> None:
-    """A pattern in pixels of the detector, with axis, disc, masks and a bar."""
+    """Draw a pattern with axis, disc, masked pixels and a scale bar."""
     height, width = pattern.shape
     positive = pattern[pattern > 0]
     floor = float(np.percentile(positive, 1)) if positive.size else 1.0

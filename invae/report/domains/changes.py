@@ -1,4 +1,4 @@
-"""What moves: walls from frame to frame, the switched share over time, and where walls stay."""
+"""Changes over time: wall motion, switched share, wall pinning."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ ONE_FRAME = "only one frame; changes need two"
 
 
 def transitions(result: Result, config: ReportConfig) -> Drawing:
-    """Where walls arrive and from where they leave until the next frame."""
+    """Pixels where walls arrive or leave until the next frame."""
     maps = result["maps"]
     if "transition" not in maps:
         raise LeftOut("Wall motion between frames", ONE_FRAME)
@@ -55,7 +55,7 @@ def transitions(result: Result, config: ReportConfig) -> Drawing:
 
 
 def over_time(result: Result, config: ReportConfig) -> Drawing:
-    """Switched share of each frame, and how fast walls move."""
+    """Switched share and wall velocity against the frame."""
     frames, walls = result["frames"], result.get("walls")
     if frames.sizes[dims.FRAME] < 2:
         raise LeftOut("Switching over time", ONE_FRAME)
@@ -101,14 +101,14 @@ def _velocities(axis, walls) -> str:
 
 
 def pinning(result: Result, config: ReportConfig) -> Drawing:
-    """The share of their time near a place that walls spend there."""
+    """Maps of pinning and of the number of frames with a wall nearby."""
     maps = result["maps"]
     if "pinning" not in maps:
         raise LeftOut("Wall pinning", ONE_FRAME)
     share, near = maps["pinning"].to_numpy(), maps["wall_frames"].to_numpy()
     share = np.where(near >= min(2, int(near.max())), share, np.nan)
     known = np.where(near > 0, near.astype(float), np.nan)
-    height = images.panel_height(maps, 2) - 0.55  # colour bars take their share of the width
+    height = images.panel_height(maps, 2) - 0.55  # colour bars use part of the width
     figure, axes = style.panels(2, columns=2, panel_height=height)
     pictures = (
         (share, "pinning", (0.0, 1.0), "magma", "pinning"),

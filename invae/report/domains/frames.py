@@ -1,4 +1,4 @@
-"""What was recorded: frames with their walls and masks, and the signals."""
+"""The recording: frames with walls and masks, and the recorded signals."""
 
 import numpy as np
 
@@ -50,12 +50,12 @@ def _frame_numbers(result: Result, *, n_shown: int) -> str:
 
 
 def signals(result: Result, config: ReportConfig) -> Drawing:
-    """The recording's own channels, first frame shown."""
+    """Recorded channels of the first frame."""
     maps = result["maps"]
     names = [name for name in SIGNAL_COLOURS if name in maps]
     if not names:
         raise LeftOut("Recorded signals", "the recording has no amplitude, phase or height image")
-    height = images.panel_height(maps, 3) - 0.45  # colour bars take their share of the width
+    height = images.panel_height(maps, 3) - 0.45  # colour bars use part of the width
     figure, axes = style.panels(len(names), columns=len(names), panel_height=height)
     for place, (axis, name) in enumerate(zip(axes, names, strict=True)):
         image, units = style.readable(

@@ -48,7 +48,7 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
-    """The polarization in pale grey, masks hatched."""
+    """Draw the polarization in pale grey, with hatched masks."""
     image = maps["polarization"][index].to_numpy()
     axis.imshow(image, cmap="Greys_r", vmin=-4.5, vmax=1.2, aspect=axis.get_aspect())
     images.hatch(axis, ~maps["valid"][index].to_numpy())

@@ -5,7 +5,7 @@ import pytest
 
 from invae import dims
 from invae.config import ReportConfig
-from invae.report.diffraction.scan import beside, panels
+from invae.report.diffraction.scan import comparison, panels
 from invae.results import open_result, validate
 from invae.storage import store
 
@@ -48,7 +48,7 @@ def test_the_linear_methods_have_maps_of_their_own(result):
 def test_errors_of_all_methods_stand_beside_each_other(result):
     sites = result[""]
     held_out = (dims.SITE, np.arange(sites.sizes[dims.SITE]) % 3 == 0)
-    numbers = beside(
+    numbers = comparison(
         {**result, "": sites.assign_coords(held_out=held_out)}, ReportConfig(dpi=50)
     ).numbers
     for words in ("model", "NMF", "33 held-out sites"):
@@ -75,7 +75,7 @@ def test_a_latent_has_the_same_number_in_every_picture_of_the_scan(result):
             for axis in make(result, config).figure.axes
             if axis.images
         }
-        for make in (panels, beside)
+        for make in (panels, comparison)
     ]
     both = [title for title in shown[0] if title.startswith("content")]
     assert len(both) == 2
