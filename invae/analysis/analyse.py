@@ -1,4 +1,4 @@
-"""From latents to an answer: classes, maps, manifold, baselines, descriptors and what they have to do with each other."""
+"""The analyse stage: from the stores of a recording to `result.zarr`."""
 
 import json
 from pathlib import Path
@@ -26,8 +26,8 @@ from invae.progress import Progress, silent
 from invae.storage import store
 from invae.storage.provenance import Receipt
 
-SAME = 0.95
-"""Content dimensions with a larger correlation say the same."""
+REDUNDANT = 0.95
+"""Content dimensions with a larger correlation are redundant."""
 
 
 def analyse(
@@ -43,27 +43,27 @@ def analyse(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> None:
-    """Write `result.zarr`: everything a report shows, one labelled group per question (`invae.results.SCHEMA`).
+    """Write `result.zarr`: all results, in labelled groups (`invae.results.SCHEMA`).
 
     Args:
         recording: the ingested recording.
-        patches: its descriptors.
+        patches: the store of its descriptors.
         model: the trained model.
         embedding: latents of every site.
         target: the store to make.
-        config: how latents become classes and maps.
-        seed: of the mixture's starts, of the components' starts and of the resampling.
-        receipt: what it is made from.
+        config: settings of the stage.
+        seed: of the starts of mixture and components, and of the resampling.
+        receipt: of the result.
         compute: where blocks run.
-        progress: told the percentage done.
+        progress: called with the percentage done.
 
     Raises:
-        InputError: the embedding holds too few sites, or content that is not finite.
+        InputError: there are too few sites, or some content is not finite.
     """
     inputs = Inputs(recording, patches, model, embedding, config, seed, compute, progress)
     partial = store.begin(target, receipt.key)
     own: Analysis = load(inputs.kind.analysis)
-    # One thread: several add up in any order, and values would differ in their last digits from run to run.
+    # One thread: several threads sum in any order, and the last digits of values would differ from run to run.
     with threadpool_limits(1):
         groups = _site_groups(inputs, own)
         own.add_groups(inputs, groups)
@@ -77,7 +77,7 @@ def analyse(
 
 
 def _site_groups(inputs: Inputs, own: Analysis) -> dict[str, xr.Dataset]:
-    """What is known of the sites, and what follows from it: the root group and those without images of frames."""
+    """The root group, and all groups that every kind of recording has."""
     baselines.refuse_missing(inputs.config.baselines)
     sites = _sites(inputs)
     classes = clusters.classify(
@@ -87,7 +87,7 @@ def _site_groups(inputs: Inputs, own: Analysis) -> dict[str, xr.Dataset]:
         inputs.patches,
         n_components=max(inputs.config.pca_components, _numbers_per_patch(sites)),
         n_compared=_numbers_per_patch(sites),
-        judged=_described(inputs, sites),
+        judged=_described_pixels(inputs, sites),
         seed=inputs.seed,
         compute=inputs.compute,
         progress=inputs.part("components"),
@@ -104,12 +104,12 @@ def _site_groups(inputs: Inputs, own: Analysis) -> dict[str, xr.Dataset]:
     described = [name for name in own.measured if name in sites]
     if described:
         groups["association"] = _associations(inputs, sites, described)
-    groups |= _beside(inputs, sites, components)
-    return groups | _against_known(sites, groups.get("baselines")) | _decoded(inputs, sites)
+    groups |= _baseline_group(inputs, sites, components)
+    return groups | _truth_groups(sites, groups.get("baselines")) | _decoded(inputs, sites)
 
 
 def _sites(inputs: Inputs) -> xr.Dataset:
-    """The embedding, with the conditions that the model was given."""
+    """The embedding, with the conditions of the model and the joint class."""
     sites = store.open_store(inputs.embedding).load()
     patches = store.open_store(inputs.patches)
     if "condition" in patches.variables and "condition" not in sites.variables:
@@ -123,13 +123,15 @@ def _sites(inputs: Inputs) -> xr.Dataset:
     return sites
 
 
-def _beside(inputs: Inputs, sites: xr.Dataset, components: xr.Dataset) -> dict[str, xr.Dataset]:
-    """What methods without invariance say of the sites, with as many classes as the model has."""
+def _baseline_group(
+    inputs: Inputs, sites: xr.Dataset, components: xr.Dataset
+) -> dict[str, xr.Dataset]:
+    """Latents and clusters of methods without invariance, with as many clusters as the model has classes."""
     if not inputs.config.baselines:
         return {}
     known, state = known_classes(sites), states_of(sites)
     n_classes = int(sites["cluster"].max()) + 1 if state is None else len(class_names(sites))
-    found = baselines.beside(
+    methods = baselines.compare_methods(
         inputs.patches,
         components,
         methods=inputs.config.baselines,
@@ -137,74 +139,74 @@ def _beside(inputs: Inputs, sites: xr.Dataset, components: xr.Dataset) -> dict[s
         n_classes=len(known.meanings) if known else n_classes,
         seed=inputs.seed,
     )
-    return {"baselines": found}
+    return {"baselines": methods}
 
 
-def _against_known(sites: xr.Dataset, beside: xr.Dataset | None) -> dict[str, xr.Dataset]:
-    """Scores against what is known of the sites: classes, angle, numbers."""
-    known, numbers, label = known_classes(sites), known_numbers(sites), _found(sites)
+def _truth_groups(sites: xr.Dataset, methods: xr.Dataset | None) -> dict[str, xr.Dataset]:
+    """Scores against ground truth: classes, angle, numbers."""
+    known, numbers, label = known_classes(sites), known_numbers(sites), _class_of_sites(sites)
     groups: dict[str, xr.Dataset] = {}
     if known:
         groups["confusion"] = compare(
-            _labellings(sites, beside), known, n_found={"class": len(class_names(sites))}
+            _labellings(sites, methods), known, n_found={"class": len(class_names(sites))}
         )
-    scored = xr.Dataset()
+    scores = xr.Dataset()
     if "angle" in numbers and "angle" in sites:
         certainty = sites["angle_resultant"].to_numpy() if "angle_resultant" in sites else None
-        found, true = sites["angle"].to_numpy(), numbers["angle"]
-        scored = angle_scores(found, true, known=known, label=label, certainty=certainty)
+        inferred, true = sites["angle"].to_numpy(), numbers["angle"]
+        scores = angle_scores(inferred, true, known=known, label=label, certainty=certainty)
     latents = [np.atleast_2d(sites[n].to_numpy().T).T for n in plain_numbers(sites.variables)]
     spaces = {"latents": np.concatenate(latents, axis=1)}
-    if beside is not None and "pca" in beside["baseline"]:
-        spaces["pca"] = beside["content"].sel(baseline="pca").to_numpy()
-    read = linear_scores(spaces, numbers, label=label)
-    if read.sizes["variable"]:
-        scored = scored.merge(read)
-    return {**groups, "known": scored} if scored.data_vars else groups
+    if methods is not None and "pca" in methods["baseline"]:
+        spaces["pca"] = methods["content"].sel(baseline="pca").to_numpy()
+    readout = linear_scores(spaces, numbers, label=label)
+    if readout.sizes["variable"]:
+        scores = scores.merge(readout)
+    return {**groups, "known": scores} if scores.data_vars else groups
 
 
-def _labellings(sites: xr.Dataset, beside: xr.Dataset | None) -> dict[str, np.ndarray]:
-    """All classes that sites were sorted into, by name."""
+def _labellings(sites: xr.Dataset, methods: xr.Dataset | None) -> dict[str, np.ndarray]:
+    """All labellings of the sites, by name."""
     state = states_of(sites)
-    found = {} if state is None else {"class": state}
-    found["cluster"] = sites["cluster"].to_numpy()
-    if beside is not None:
-        methods = map(str, beside["baseline"].to_numpy())
-        found |= {name: beside["cluster"].sel(baseline=name).to_numpy() for name in methods}
-    return found
+    labellings = {} if state is None else {"class": state}
+    labellings["cluster"] = sites["cluster"].to_numpy()
+    if methods is not None:
+        for name in map(str, methods["baseline"].to_numpy()):
+            labellings[name] = methods["cluster"].sel(baseline=name).to_numpy()
+    return labellings
 
 
-def _found(sites: xr.Dataset) -> np.ndarray:
-    """The class of each site: the model's own, or by its content."""
+def _class_of_sites(sites: xr.Dataset) -> np.ndarray:
+    """The class of each site: of the model if it has classes, else the cluster."""
     state = states_of(sites)
     return sites["cluster"].to_numpy() if state is None else state
 
 
 def _numbers_per_patch(sites: xr.Dataset) -> int:
-    """Numbers that the model spends on a patch: content, target and pose."""
+    """Number of latent variables of a patch: content, target and pose."""
     names = [*plain_numbers(sites.variables), *({"angle"} & {*sites.variables})]
     present = [sites[name].shape for name in names]
     return sum(shape[1] if len(shape) > 1 else 1 for shape in present)
 
 
-def _described(inputs: Inputs, sites: xr.Dataset) -> np.ndarray:
-    """Pixels (patch_y, patch_x) of which the decoder speaks, pattern in the middle."""
+def _described_pixels(inputs: Inputs, sites: xr.Dataset) -> np.ndarray:
+    """Pixels (patch_y, patch_x) that the decoder describes for a centred pattern."""
     decode = decoder_of(inputs.model, device=inputs.compute.device)
     middle = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()[:1]
     return np.isfinite(decode(middle)[0, 0])
 
 
 def _origin(inputs: Inputs) -> dict[str, object]:
-    """What the recording says of itself, and the shape of the patches."""
+    """Origin of the recording, shape of the patches, and kind of recording."""
     recording = store.open_store(inputs.recording)
     patches = store.open_store(inputs.patches)
-    kept = {
+    origin = {
         name: recording.attrs[name] for name in ("modality", "format") if name in recording.attrs
     }
     card = json.loads((inputs.model / "model.json").read_text())
     shape = {"window": patches.sizes[dims.PATCH_Y], "channels": [*map(str, card["channels"])]}
     return {
-        **kept,
+        **origin,
         **shape,
         "family": card["config"]["family"],
         "recording_kind": inputs.kind.name,
@@ -213,7 +215,7 @@ def _origin(inputs: Inputs) -> dict[str, object]:
 
 def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
     """Remarks of all stages."""
-    found = [
+    return [
         *store.open_store(inputs.recording).attrs.get("notes", []),
         *store.open_store(inputs.patches).attrs.get("notes", []),
         *filter(None, [store.open_store(inputs.embedding).attrs.get("trained_on")]),
@@ -221,23 +223,22 @@ def _notes(inputs: Inputs, classes: xr.Dataset) -> list[str]:
         *empty_classes(store.open_store(inputs.embedding)),
         *_redundancy(store.open_store(inputs.embedding)["content"].load()),
     ]
-    return found
 
 
 def _redundancy(content: xr.DataArray) -> list[str]:
-    """A line for every pair of content dimensions that say the same."""
+    """A remark on every pair of redundant content dimensions."""
     values = content.transpose(dims.LATENT, dims.SITE).to_numpy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        together = np.abs(np.atleast_2d(np.corrcoef(values)))
+        correlation = np.abs(np.atleast_2d(np.corrcoef(values)))
     return [
         f"content {first + 1} and content {second + 1} are correlated "
-        f"({together[first, second]:.2f}); use one dimension less, or more sites"
-        for first, second in np.argwhere(np.triu(together > SAME, k=1))
+        f"({correlation[first, second]:.2f}); use one dimension less, or more sites"
+        for first, second in np.argwhere(np.triu(correlation > REDUNDANT, k=1))
     ]
 
 
 def _history(model: Path) -> xr.Dataset:
-    """The training's terms over epochs, `<term>_training` and `<term>_held_out`."""
+    """The terms of the training over epochs, `<term>_training` and `<term>_held_out`."""
     epochs = json.loads((model / "history.json").read_text())
     variables = {}
     for part, words in (("training", "on training sites"), ("held_out", "on held-out sites")):
@@ -260,7 +261,7 @@ def _history(model: Path) -> xr.Dataset:
 
 
 def _decoded(inputs: Inputs, sites: xr.Dataset) -> dict[str, xr.Dataset]:
-    """What the decoder draws: the manifold, the classes, examples; and the angle's posterior of some sites."""
+    """Decoded groups: manifold, clusters, classes and examples; and posteriors of the angle of some sites."""
     decode = decoder_of(inputs.model, device=inputs.compute.device)
     names = [str(name) for name in sites["cluster_name"].to_numpy()]
     groups = {
@@ -277,7 +278,7 @@ def _decoded(inputs: Inputs, sites: xr.Dataset) -> dict[str, xr.Dataset]:
         inputs.patches,
         inputs.model,
         sites,
-        label=known.label if known else _found(sites),
+        label=known.label if known else _class_of_sites(sites),
         most=inputs.config.example_angles,
         device=inputs.compute.device,
     )

@@ -1,4 +1,4 @@
-"""The posterior over the angle of some sites: one peak, several, or none."""
+"""Posteriors of the angle of some sites: one peak, several, or none."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,23 +20,23 @@ from invae.training.device import device_of
 from invae.training.model_folder import load
 
 N_ANGLES = 256
-"""Angles at which a posterior that is no table is looked at."""
+"""Number of angles at which an analytic posterior is evaluated."""
 BATCH = 64
 
 
 def angle_examples(
     patches: Path, model: Path, sites: xr.Dataset, *, label: np.ndarray, most: int, device: str
 ) -> xr.Dataset | None:
-    """`density (example, angle)` [1/rad] of some sites with their patches; nothing where the model has no such posterior.
+    """`density (example, turn)` [1/rad] of some sites with their patches; None if the model has no such posterior.
 
-    Of every class the site of middling certainty and the least certain one are shown, as far as there is room.
+    From every class, the site of median certainty and the least certain one are shown, up to `most` sites.
 
     Args:
         patches: the store that the sites' patches lie in.
         model: the trained model.
         sites: with `angle_resultant` (site).
-        label: class of each site, known or found.
-        most: sites shown at most.
+        label: class of each site, true or found.
+        most: largest number of sites.
         device: where the model runs.
     """
     if "angle_resultant" not in sites or most == 0:
@@ -68,7 +68,7 @@ def angle_examples(
 
 
 def typical_and_doubtful(certainty: np.ndarray, label: np.ndarray, *, most: int) -> np.ndarray:
-    """Ascending positions: of each class the middling site by certainty, then the least certain one."""
+    """Ascending indices: of each class the site of median certainty, then the least certain one."""
     ranked = [
         here[np.argsort(certainty[here], kind="stable")]
         for here in (np.flatnonzero(label == number) for number in np.unique(label))

@@ -1,7 +1,7 @@
-"""Which descriptor each latent follows, and how sure that is.
+"""Associations of latent variables and descriptors, with uncertainties.
 
 Neighbouring patches overlap, so they are not independent: uncertainties come from resampling whole tiles of the image, and
-what a latent space predicts is judged on strips of the image that share no pixel with those it learned from.
+predictions are scored on strips of the image that share no pixel with the strips of the fit.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ N_RESAMPLES = 400
 N_STRIPS = 4
 N_NEIGHBOURS = 10
 MAX_SITES = 20_000
-"""Sites looked at, evenly chosen."""
+"""Largest number of sites used, evenly chosen."""
 MIN_SITES = 30
-"""Fewer sites with a finite descriptor, or to learn from, give no answer."""
+"""With fewer sites that have a finite descriptor, or fewer sites of the fit, the result is NaN."""
 MIN_TILES = 5
-"""Fewer tiles give no uncertainty."""
+"""With fewer tiles, the uncertainty is NaN."""
 INTERVAL = (2.5, 97.5)
 """Percentiles of the resampled values."""
 
@@ -37,14 +37,14 @@ def associate(
 ) -> xr.Dataset:
     """Spearman's `rho (feature, descriptor)` and held-out `r2 (space, descriptor)`, with 95 % intervals.
 
-    `r2` is the share of a descriptor's variance that the ten nearest neighbours in a latent space predict.
+    `r2` is the share of the variance of a descriptor that its ten nearest neighbours in a latent space predict.
 
     Args:
         features: one variable (site) per latent.
         descriptors: one variable (site) per descriptor; NaN where unknown.
         spaces: name → (site, …) coordinates in a latent space.
         sites: coords `y`, `x` (site) [pixel].
-        window: side of a patch [pixel]: tiles are so large, strips kept apart by it.
+        window: side of a patch [pixel]; size of the tiles, and gap between strips.
         seed: of the resampling.
     """
     keep = _even(sites.sizes[dims.SITE])
@@ -77,7 +77,7 @@ def _even(length: int) -> np.ndarray:
 
 
 def _strips(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strip of each site, across the longer side of the image, and its place along that side [pixel]."""
+    """Strip of each site, across the longer side of the image, and its position along that side [pixel]."""
     along = y if np.ptp(y) > np.ptp(x) else x
     edges = np.quantile(along, np.linspace(0, 1, N_STRIPS + 1)[1:-1])
     return np.searchsorted(edges, along), along
@@ -86,7 +86,7 @@ def _strips(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _spearman(
     first: np.ndarray, second: np.ndarray, tile: np.ndarray, *, seed: int
 ) -> tuple[float, float, float]:
-    """Spearman's ρ and its interval; ranks are taken once, tiles are resampled."""
+    """Spearman's ρ and its interval; ranks are computed once, tiles are resampled."""
     a, b = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
     sums = _by_tile(tile, np.ones_like(a), a, b, a * a, b * b, a * b)
     draws = _resampled(sums, seed=seed)
@@ -102,7 +102,7 @@ def _correlation(sums: np.ndarray) -> np.ndarray:
 def _predict(
     points: np.ndarray, target: np.ndarray, strip: np.ndarray, along: np.ndarray, *, gap: float
 ) -> np.ndarray:
-    """What the nearest neighbours outside a site's strip, and further than `gap` from it, say of its target."""
+    """Prediction of the target of each site from its nearest neighbours outside its strip and at least `gap` away from it."""
     predicted = np.full(len(target), np.nan)
     for index in range(N_STRIPS):
         here = strip == index
@@ -137,13 +137,13 @@ def _share(sums: np.ndarray) -> np.ndarray:
 
 
 def _by_tile(tile: np.ndarray, *columns: np.ndarray) -> np.ndarray:
-    """Sums over each tile that holds a site, (tile, column)."""
+    """Sums over each tile with sites, (tile, column)."""
     number = np.unique(tile, return_inverse=True)[1]
     return np.column_stack([np.bincount(number, weights=column) for column in columns])
 
 
 def _resampled(sums: np.ndarray, *, seed: int) -> np.ndarray:
-    """Sums over tiles drawn with replacement, (resample, column); none if there are too few tiles."""
+    """Sums over tiles drawn with replacement, (resample, column); none with too few tiles."""
     if len(sums) < MIN_TILES:
         return np.empty((0, sums.shape[1]))
     rng = np.random.default_rng(seed)
@@ -176,9 +176,9 @@ def _labelled(
 
 
 def circular_agreement(first: xr.DataArray, second: xr.DataArray, cluster: xr.DataArray) -> float:
-    """How well two angles [rad] follow each other, 0…1: the resultant of their difference inside each class.
+    """Agreement of two angles [rad], 0…1: mean resultant length of their difference within each class.
 
-    Angles of different classes have different zeros, so each class keeps its own offset; the classes are averaged by size.
+    Angles of different classes have different zeros, so each class has its own offset; classes are weighted by size.
     """
     difference = np.exp(1j * (first.to_numpy() - second.to_numpy()))
     known, label = np.isfinite(difference), cluster.to_numpy()

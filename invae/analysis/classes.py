@@ -1,4 +1,4 @@
-"""Classes and conditions of a model, as sites that have a manifold of their own."""
+"""Model classes and conditions whose sites have their own manifold."""
 
 import numpy as np
 import xarray as xr
@@ -7,17 +7,17 @@ from invae.analysis.decoding import discrete_of, states_of
 from invae.analysis.traversal import Member
 
 MOST_CONDITIONS = 8
-"""Conditions that differ more often than this share one manifold."""
+"""With more distinct conditions, all sites share one manifold."""
 
 
 def class_names(sites: xr.Dataset) -> list[str]:
-    """Names of the joint states of the model's classes, `1·2` the second one's second; none without classes."""
+    """Names of the joint states of the model's classes, such as `1·2` for two discrete latents; none without classes."""
     sizes = discrete_of(sites).values()
     return ["·".join(str(k + 1) for k in state) for state in np.ndindex(*sizes)] if sizes else []
 
 
 def empty_classes(sites: xr.Dataset) -> list[str]:
-    """A line if classes of the model hold no sites."""
+    """A remark if model classes have no sites."""
     state, names = states_of(sites), class_names(sites)
     if state is None:
         return []
@@ -31,7 +31,7 @@ def empty_classes(sites: xr.Dataset) -> list[str]:
 
 
 def members_of(sites: xr.Dataset) -> list[Member]:
-    """Sites that have a manifold of their own: of each class, or of each condition where there are few."""
+    """Sites that share a manifold: those of each class, or of each condition if there are few."""
     state = states_of(sites)
     if state is not None:
         names = class_names(sites)
@@ -49,7 +49,7 @@ def members_of(sites: xr.Dataset) -> list[Member]:
 
 
 def _condition_name(row: np.ndarray, names: list[str]) -> str:
-    """`hearts` of a condition whose column `suit=hearts` alone is 1; else all its numbers."""
+    """`hearts` for a condition in which only the column `suit=hearts` is 1; else all of its numbers."""
     named = [name for name, value in zip(names, row, strict=True) if "=" in name and value == 1]
     if len(named) == 1 and np.count_nonzero(row) == 1:
         return named[0].partition("=")[2]

@@ -1,4 +1,4 @@
-"""Classes of sites: a Gaussian mixture on the standardised content, their number chosen by the BIC."""
+"""Clusters of sites: a Gaussian mixture on the standardised content; the BIC chooses the number of clusters."""
 
 import warnings
 
@@ -13,28 +13,28 @@ from invae import dims
 from invae.errors import InputError
 
 MAX_FITTED = 20_000
-"""Sites that the mixture is fitted to, evenly chosen; the rest is assigned."""
+"""Number of sites that the mixture is fitted to, evenly chosen; the others are assigned."""
 SITES_PER_CLASS = 10
-"""A class must have room for so many sites, or it is not tried."""
+"""Numbers of clusters with fewer sites per cluster are not tested."""
 N_STARTS = 3
-"""Starts of the expectation maximisation; the likeliest is kept."""
+"""Starts of the expectation maximisation; the most likely one is kept."""
 FEWEST = 5
-"""A mixture with a class of fewer sites has explained outliers, not found classes; it is not chosen."""
+"""A mixture with a smaller cluster describes outliers and is not chosen."""
 SPREAD_FLOOR = 1e-3
-"""Added to the variance of every class, in units of the content's: sites on a line are no infinitely thin classes."""
+"""Added to the variance of every cluster, in units of the variance of the content: sites on a line must not become infinitely thin clusters."""
 LOST_SD = 1e-6
-"""A content dimension with a smaller sd, relative to the largest one, carries nothing."""
+"""A content dimension with a smaller sd, relative to the largest one, is unused."""
 
 
 def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Dataset:
-    """`cluster (site)`, `cluster_probability (site, cluster_name)`, `bic (n_classes)` and how far to trust them.
+    """`cluster (site)`, `cluster_probability (site, cluster_name)`, `bic (n_classes)` and their reliability.
 
-    The classes are sorted by size, the largest first. `attrs["turns"]` says whether the BIC has a minimum before the
-    largest number tried; `attrs["agreement"]` is the adjusted Rand index of the classes between two seeds.
+    Clusters are sorted by size, the largest first. `attrs["turns"]`: whether the BIC has a minimum below the largest tested
+    number. `attrs["agreement"]`: adjusted Rand index between two seeds.
 
     Args:
         content: (site, latent) [1].
-        max_clusters: largest number of classes tried.
+        max_clusters: largest tested number of clusters.
         seed: of the starts of the fit.
 
     Raises:
@@ -43,16 +43,16 @@ def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Datas
     values = _checked(content)
     fitted = values[even(len(values), MAX_FITTED)]
     limit = max(1, min(max_clusters, len(fitted) // SITES_PER_CLASS))
-    tried = [mixture(fitted, n_classes=n, seed=seed) for n in range(1, limit + 1)]
-    bic = np.array([made.bic(fitted) for made in tried])
-    accepted = np.array([_smallest(made, fitted) >= FEWEST for made in tried])
+    candidates = [mixture(fitted, n_classes=n, seed=seed) for n in range(1, limit + 1)]
+    bic = np.array([candidate.bic(fitted) for candidate in candidates])
+    accepted = np.array([_smallest(candidate, fitted) >= FEWEST for candidate in candidates])
     accepted[0] = True
     best = int(np.argmin(np.where(accepted, bic, np.inf)))
-    again = mixture(fitted, n_classes=best + 1, seed=seed + 1)
-    probability = tried[best].predict_proba(values)
+    repeated = mixture(fitted, n_classes=best + 1, seed=seed + 1)
+    probability = candidates[best].predict_proba(values)
     sizes = np.bincount(probability.argmax(axis=1), minlength=best + 1)
     order = np.argsort(-sizes, kind="stable")
-    agreement = adjusted_rand_score(tried[best].predict(fitted), again.predict(fitted))
+    agreement = adjusted_rand_score(candidates[best].predict(fitted), repeated.predict(fitted))
     return _labelled(
         probability[:, order],
         bic=bic,
@@ -62,7 +62,7 @@ def classify(content: xr.DataArray, *, max_clusters: int, seed: int) -> xr.Datas
 
 
 def _checked(content: xr.DataArray) -> np.ndarray:
-    """The content, each dimension standardised; dimensions that carry nothing become zero."""
+    """The content, each dimension standardised; unused dimensions become zero."""
     values = np.asarray(content.transpose(dims.SITE, dims.LATENT), dtype=np.float64)
     if len(values) < 2:
         raise InputError(f"the embedding has {len(values)} site(s); clusters need at least 2")
@@ -73,10 +73,10 @@ def _checked(content: xr.DataArray) -> np.ndarray:
 
 
 def standardised(values: np.ndarray) -> np.ndarray:
-    """The same (site, number), each number of mean 0 and sd 1; numbers that carry nothing become zero."""
+    """Values (site, number), each number of mean 0 and sd 1; unused numbers become zero."""
     sd = values.std(axis=0)
-    alive = sd > LOST_SD * max(float(sd.max()), np.finfo(float).tiny)
-    return np.where(alive, (values - values.mean(axis=0)) / np.where(alive, sd, 1.0), 0.0)
+    used = sd > LOST_SD * max(float(sd.max()), np.finfo(float).tiny)
+    return np.where(used, (values - values.mean(axis=0)) / np.where(used, sd, 1.0), 0.0)
 
 
 def even(length: int, most: int) -> np.ndarray:
@@ -85,20 +85,20 @@ def even(length: int, most: int) -> np.ndarray:
 
 
 def mixture(values: np.ndarray, *, n_classes: int, seed: int) -> GaussianMixture:
-    """A Gaussian mixture fitted to values (site, number), the likeliest of a few starts."""
-    made = GaussianMixture(
+    """A Gaussian mixture fitted to values (site, number), the most likely one of a few starts."""
+    model = GaussianMixture(
         n_classes, n_init=N_STARTS, max_iter=300, reg_covar=SPREAD_FLOOR, random_state=seed % 2**32
     )
-    # One thread: k-means adds up in the order in which threads finish, and on busy cores they wait for each other.
+    # One thread: k-means sums in the order in which threads finish, and on busy cores they wait for each other.
     with warnings.catch_warnings(), threadpool_limits(1):
-        # Too many components never settle, and fewer distinct sites than components cannot: the BIC punishes both.
+        # Too many components do not converge, nor do more components than distinct sites: the BIC penalises both.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return made.fit(values)
+        return model.fit(values)
 
 
-def _smallest(made: GaussianMixture, values: np.ndarray) -> int:
-    """Sites of the smallest class."""
-    return int(np.bincount(made.predict(values), minlength=made.n_components).min())
+def _smallest(model: GaussianMixture, values: np.ndarray) -> int:
+    """Number of sites of the smallest cluster."""
+    return int(np.bincount(model.predict(values), minlength=model.n_components).min())
 
 
 def _labelled(
@@ -137,12 +137,12 @@ def _labelled(
 
 
 def remarks(classes: xr.Dataset) -> list[str]:
-    """What a reader of the classes must know, one line each."""
-    tried, chosen = classes.sizes["n_classes"], classes.attrs["n_classes"]
+    """Remarks on the reliability of the clusters."""
+    n_tested, chosen = classes.sizes["n_classes"], classes.attrs["n_classes"]
     lines = []
     if not classes.attrs["turns"]:
         lines.append(
-            f"the BIC still decreases at the largest tested number of clusters ({tried}): "
+            f"the BIC still decreases at the largest tested number of clusters ({n_tested}): "
             "the content is continuous or has more clusters; raise analyse.max_clusters"
         )
     if classes.attrs["agreement"] < 0.8:

@@ -1,4 +1,4 @@
-"""Classes that were found beside classes that are known: who is mistaken for whom, and how well they agree."""
+"""Found classes compared with true classes: confusion matrices and scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from invae import dims
 
 @dataclass(frozen=True)
 class Known:
-    """Classes known beforehand."""
+    """True classes."""
 
     name: str
-    """Of the coordinate, without `truth_`."""
+    """Name of the coordinate, without `truth_`."""
     label: np.ndarray
-    """Class of each site; −1 where it is not known."""
+    """Class of each site; −1 if unknown."""
     meanings: tuple[str, ...]
     symmetry: tuple[int, ...]
-    """Turns that leave the class as it is, by class."""
+    """Rotational symmetry of each class."""
 
 
 def known_classes(sites: xr.Dataset) -> Known | None:
-    """The first of the coordinates `truth_…` whose values are names, or `labels`; nothing if there is none."""
+    """The first coordinate `truth_…` with named values, or `labels`; None if there is neither."""
     for name in (*sorted(map(str, sites.variables)),):
         variable = sites.variables[name]
         if not name.startswith("truth_") or "flag_meanings" not in variable.attrs:
@@ -38,7 +38,7 @@ def known_classes(sites: xr.Dataset) -> Known | None:
 
 
 def cross_table(found: np.ndarray, known: np.ndarray, *, n_found: int, n_known: int) -> np.ndarray:
-    """Sites of each found class (row) that are of each known class (column); sites of unknown class do not count."""
+    """Number of sites per found class (row) and true class (column), without sites of unknown class."""
     counted = (found >= 0) & (known >= 0)
     table = np.zeros((n_found, n_known), dtype=np.int64)
     np.add.at(table, (found[counted], known[counted]), 1)
@@ -46,7 +46,7 @@ def cross_table(found: np.ndarray, known: np.ndarray, *, n_found: int, n_known: 
 
 
 def matched(table: np.ndarray) -> np.ndarray:
-    """The known class of each found one, so that most sites agree; −1 for those left over or without sites.
+    """The true class that matches each found class, for the largest number of agreeing sites; −1 for unmatched classes and classes without sites.
 
     Source: Kuhn 1955, doi:10.1002/nav.3800020109 (the Hungarian method).
     """
@@ -57,9 +57,9 @@ def matched(table: np.ndarray) -> np.ndarray:
 
 
 def accuracy(table: np.ndarray) -> float:
-    """Share of the sites whose found class is matched with their known one; NaN without sites.
+    """Share of the sites whose found class matches their true class; NaN without sites.
 
-    Each known class has one found class at most: what is split in two counts half.
+    Each true class matches at most one found class: if a class is split in two, only one part counts.
     """
     match, total = matched(table), table.sum()
     right = sum(int(table[row, column]) for row, column in enumerate(match) if column >= 0)
@@ -69,14 +69,14 @@ def accuracy(table: np.ndarray) -> float:
 def compare(
     labellings: Mapping[str, np.ndarray], known: Known, *, n_found: Mapping[str, int] = {}
 ) -> xr.Dataset:
-    """Found classes against the known ones: `count (labelling, found, known)`, `match`, `accuracy`, `adjusted_rand`.
+    """Found and true classes: `count (labelling, found, known)`, `match`, `accuracy`, `adjusted_rand`.
 
-    Rows beyond a labelling's own classes hold −1.
+    Rows beyond the classes of a labelling are −1.
 
     Args:
         labellings: name → class of each site, from 0.
-        known: what the sites are.
-        n_found: classes of a labelling; those that have sites when empty.
+        known: the true classes.
+        n_found: number of classes of a labelling; from its sites when empty.
     """
     n_known = len(known.meanings)
     tables = {
@@ -93,8 +93,10 @@ def compare(
     match = np.full((len(tables), n_rows), -1, dtype=np.int64)
     for place, table in enumerate(tables.values()):
         count[place, : len(table)], match[place, : len(table)] = table, matched(table)
-    told = known.label >= 0
-    rand = [adjusted_rand_score(known.label[told], label[told]) for label in labellings.values()]
+    is_known = known.label >= 0
+    rand = [
+        adjusted_rand_score(known.label[is_known], label[is_known]) for label in labellings.values()
+    ]
     return xr.Dataset(
         {
             "count": (

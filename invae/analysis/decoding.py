@@ -1,4 +1,4 @@
-"""Pictures that a trained model draws, empty where its decoder has nothing to say."""
+"""Patches decoded by a trained model, NaN where its decoder describes nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,12 +17,12 @@ from invae.training.model_folder import load
 
 BATCH = 256
 LEAST_SUPPORT = 0.5
-"""A pixel of which the decoder speaks for a smaller share is left empty."""
+"""A pixel with a smaller described share is NaN."""
 MOST_DISCRETE = 9
 
 
 def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
-    """The decoder of a saved model, on arrays; NaN outside of what it describes (the corners around a disc).
+    """The decoder of a saved model, on arrays; NaN outside its domain (the corners around a disc).
 
     Raises:
         StoreError: there is no model at `model`.
@@ -66,7 +66,7 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
 def _scales(
     vae: VAE, sizes: Mapping[str, int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """What stands for nothing known of every latent, and its unit inside the model, in the units of an embedding."""
+    """Neutral value of every latent, and its unit inside the model, in the units of an embedding."""
     at_rest = {name: np.full(size, row_of(name).at_rest) for name, size in sizes.items()}
     unit = {
         name: np.full(
@@ -85,13 +85,13 @@ def _scales(
 
 
 def n_states_of(model: VAE) -> int:
-    """Joint states of the model's classes; 0 where it has none."""
+    """Number of joint states of the model's classes; 0 without classes."""
     prior = model.priors.get("class")
     return prior.n_states if isinstance(prior, ClassPrior) else 0
 
 
 def discrete_of(sites: xr.Dataset) -> dict[str, int]:
-    """The discrete latents of sites, `class`, `class_2`, …, and their numbers of classes."""
+    """The discrete latents of the sites, `class`, `class_2`, …, and their numbers of classes."""
     return {
         name: sites[f"{name}_probability"].shape[1]
         for name in dims.class_names(MOST_DISCRETE)
@@ -100,7 +100,7 @@ def discrete_of(sites: xr.Dataset) -> dict[str, int]:
 
 
 def states_of(sites: xr.Dataset) -> np.ndarray | None:
-    """Joint state (site) of all discrete latents, the last one fastest; none where there is no class."""
+    """Joint state (site) of all discrete latents, the last one varying fastest; None without classes."""
     sizes = discrete_of(sites)
     if not sizes:
         return None
@@ -109,11 +109,11 @@ def states_of(sites: xr.Dataset) -> np.ndarray | None:
 
 
 def latents_of(sites: xr.Dataset) -> dict[str, np.ndarray]:
-    """What a decoder is given beside the content so that it draws these sites as they are."""
-    given = {
+    """Inputs of a decoder, other than the content, with which it reconstructs these sites."""
+    latents = {
         name: sites[name].transpose(dims.SITE, ...).to_numpy()
         for name, row in LATENTS.items()
         if (row.pose is not None or name in ("target", "condition")) and name in sites.variables
     }
     state = states_of(sites)
-    return given if state is None else {**given, "class": state}
+    return latents if state is None else {**latents, "class": state}

@@ -1,4 +1,4 @@
-"""Patches that stand for many: of each class, and the best, middling and worst reconstructed ones."""
+"""Representative patches: of each class, and the best, median and worst fits."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 KINDS = ("best", "median", "worst")
 PER_KIND = 3
 PER_SHEET = 6
-"""Sites of a class that are shown with their reconstructions."""
+"""Number of sites of a class that are shown with their reconstructions."""
 MEAN = "mean of the most typical patches of the class, upright"
 PER_CLASS = 200
-"""Sites of a class, the nearest to its mean content, of which the mean patch is taken."""
+"""Number of sites of a class, nearest to its mean content, in the mean patch."""
 
 
 def reconstructions(patches: Path, sites: xr.Dataset, decode: Decode) -> xr.Dataset:
-    """The best, median and worst reconstructed patches with their reconstructions, (example, channel, …).
+    """The best, median and worst fits with their reconstructions, (example, channel, …).
 
     Args:
         patches: the store that the sites' patches lie in.
@@ -37,18 +37,18 @@ def reconstructions(patches: Path, sites: xr.Dataset, decode: Decode) -> xr.Data
         [order[:n_shown], order[middle : middle + n_shown], order[-n_shown:][::-1]]
     )
     shown = sites.isel({dims.SITE: chosen})
-    drawn = _again(shown, decode)
-    return _labelled(patches, chosen, errors[chosen], drawn, n_shown=n_shown)
+    reconstruction = _reconstruct(shown, decode)
+    return _labelled(patches, chosen, errors[chosen], reconstruction, n_shown=n_shown)
 
 
-def _again(sites: xr.Dataset, decode: Decode) -> np.ndarray:
-    """What the decoder draws for some sites, (site, channel, patch_y, patch_x)."""
+def _reconstruct(sites: xr.Dataset, decode: Decode) -> np.ndarray:
+    """Reconstructions of some sites, (site, channel, patch_y, patch_x)."""
     content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
     return np.asarray(decode(content, latents_of(sites)), dtype=np.float32)
 
 
 def patches_of(patches: Path, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Patches of some sites, in the order given, and where they are valid."""
+    """Patches of some sites, in the order of `chosen`, and their valid pixels."""
     ascending = np.unique(chosen)
     part = store.open_store(patches)[["patch", "valid"]].isel({dims.SITE: ascending}).load()
     back = np.searchsorted(ascending, chosen)
@@ -56,7 +56,12 @@ def patches_of(patches: Path, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _labelled(
-    patches: Path, chosen: np.ndarray, errors: np.ndarray, drawn: np.ndarray, *, n_shown: int
+    patches: Path,
+    chosen: np.ndarray,
+    errors: np.ndarray,
+    reconstruction: np.ndarray,
+    *,
+    n_shown: int,
 ) -> xr.Dataset:
     values, valid = patches_of(patches, chosen)
     kind = np.repeat(np.arange(len(KINDS), dtype=np.int8), n_shown)
@@ -67,7 +72,7 @@ def _labelled(
             "valid": (pixels, valid, {"long_name": "valid pixel"}),
             "reconstruction": (
                 pixels,
-                drawn,
+                reconstruction,
                 dims.attrs("reconstruction of the patch"),
             ),
             "error": (
@@ -85,7 +90,7 @@ def _labelled(
 def of_each_cluster(
     patches: Path, sites: xr.Dataset, decode: Decode, *, names: list[str]
 ) -> xr.Dataset:
-    """What a cluster looks like: the mean of its patches, turned upright, and its mean content decoded.
+    """Mean upright patch and decoded mean content of each cluster.
 
     Args:
         patches: the store that the sites' patches lie in.
@@ -97,12 +102,14 @@ def of_each_cluster(
     members = [np.flatnonzero(label == index) for index in range(len(names))]
     means = [_mean_of(patches, sites, here) for here in members]
     centres = np.stack([content for content, _ in means]).astype(np.float32)
-    given = [_typical(sites.isel({dims.SITE: here})) for here in members]
-    drawn = [decode(np.nan_to_num(c[None]), g)[0] for c, g in zip(centres, given, strict=True)]
+    latents = [_typical(sites.isel({dims.SITE: here})) for here in members]
+    decoded = [decode(np.nan_to_num(c[None]), g)[0] for c, g in zip(centres, latents, strict=True)]
     content = (("cluster_name", dims.LATENT), centres, dims.attrs("mean content of the class"))
     return xr.Dataset(
         {
-            **_look("cluster_name", members, [picture for _, picture in means], np.stack(drawn)),
+            **_appearance(
+                "cluster_name", members, [picture for _, picture in means], np.stack(decoded)
+            ),
             "mean_content": content,
         },
         coords={"cluster_name": names, **_channels(patches)},
@@ -112,9 +119,9 @@ def of_each_cluster(
 def of_each_class(
     patches: Path, sites: xr.Dataset, decode: Decode, *, names: list[str], seed: int
 ) -> xr.Dataset:
-    """What the model's classes look like: mean patch, the class decoded, and some sites with their reconstructions.
+    """Mean patch, decoded class, and some sites with their reconstructions, for each model class.
 
-    Sites are drawn by chance from all of the class; what a class has too few of is NaN, its `site` −1.
+    Sites are a random sample of the class; missing ones are NaN, with `site` −1.
 
     Args:
         patches: the store that the sites' patches lie in.
@@ -131,17 +138,17 @@ def of_each_class(
     decoded[[not len(here) for here in members]] = np.nan
     return xr.Dataset(
         {
-            **_look(dims.CLASS, members, [picture for _, picture in means], decoded),
+            **_appearance(dims.CLASS, members, [picture for _, picture in means], decoded),
             **_sheets(patches, sites, decode, _some_of_each(members, seed=seed)),
         },
         coords={"class_name": (dims.CLASS, names), **_channels(patches)},
     )
 
 
-def _look(
+def _appearance(
     dim: str, members: list[np.ndarray], means: list[np.ndarray], decoded: np.ndarray
 ) -> dict[str, xr.Variable]:
-    """Mean patch and decoded patch of every class, with the number of its sites, along `dim`."""
+    """Mean patch, decoded patch and number of sites of every class, along `dim`."""
     pixels, counts = (dim, *PIXELS), np.array([len(here) for here in members], dtype=np.int64)
     wording = dims.attrs("decoded mean content of the class")
     return {
@@ -152,12 +159,12 @@ def _look(
 
 
 def _some_of_each(members: list[np.ndarray], *, seed: int) -> np.ndarray:
-    """Sites of each class drawn by chance, (class, example); −1 where a class has too few."""
+    """Random sites of each class, (class, example); −1 if a class has too few."""
     rng = np.random.default_rng(seed)
     chosen = np.full((len(members), PER_SHEET), -1)
     for row, here in zip(chosen, members, strict=True):
-        drawn = rng.permutation(here)[:PER_SHEET]
-        row[: len(drawn)] = drawn
+        sample = rng.permutation(here)[:PER_SHEET]
+        row[: len(sample)] = sample
     return chosen
 
 
@@ -169,18 +176,18 @@ def _sheets(
     values, valid = patches_of(patches, shown)
     both = {
         "patch": np.where(valid, values, np.nan),
-        "reconstruction": _again(sites.isel({dims.SITE: shown}), decode),
+        "reconstruction": _reconstruct(sites.isel({dims.SITE: shown}), decode),
     }
     place = np.searchsorted(shown, np.maximum(chosen, 0))
     empty = (chosen < 0)[..., None, None, None]
     sheet = (dims.CLASS, "example")
     position = dims.attrs("position of the patch along `site`; −1: none")
-    found = {"site": xr.Variable(sheet, chosen, position)}
+    sheets = {"site": xr.Variable(sheet, chosen, position)}
     for name, pictures in both.items():
         values = np.where(empty, np.nan, pictures[place]).astype(np.float32)
         wording = dims.attrs(f"{name} of a site of the class")
-        found[name] = xr.Variable((*sheet, *PIXELS), values, wording)
-    return found
+        sheets[name] = xr.Variable((*sheet, *PIXELS), values, wording)
+    return sheets
 
 
 def _channels(patches: Path) -> dict[str, np.ndarray]:
@@ -188,16 +195,16 @@ def _channels(patches: Path) -> dict[str, np.ndarray]:
 
 
 def _typical(sites: xr.Dataset) -> dict[str, np.ndarray]:
-    """What most of some sites have beside content and pose: their class, their mean target and condition."""
-    found = latents_of(sites)
-    given = {k: found[k].mean(axis=0) for k in ("target", "condition") if k in found}
-    if "class" in found and len(found["class"]):
-        given["class"] = np.array([np.bincount(found["class"]).argmax()])
-    return given if sites.sizes[dims.SITE] else {}
+    """Typical latents of some sites without content and pose: the most frequent class, mean target and mean condition."""
+    latents = latents_of(sites)
+    typical = {k: latents[k].mean(axis=0) for k in ("target", "condition") if k in latents}
+    if "class" in latents and len(latents["class"]):
+        typical["class"] = np.array([np.bincount(latents["class"]).argmax()])
+    return typical if sites.sizes[dims.SITE] else {}
 
 
 def _mean_of(patches: Path, sites: xr.Dataset, here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean content of some sites, and the mean upright patch of those nearest to it."""
+    """Mean content of some sites, and the mean upright patch of the sites nearest to it."""
     content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy()
     mean = content[here].mean(axis=0) if len(here) else np.full(content.shape[1], np.nan)
     nearest = here[np.argsort(((content[here] - mean) ** 2).sum(axis=1), kind="stable")]
@@ -205,14 +212,14 @@ def _mean_of(patches: Path, sites: xr.Dataset, here: np.ndarray) -> tuple[np.nda
 
 
 def _mean_upright(patches: Path, sites: xr.Dataset, chosen: np.ndarray) -> np.ndarray:
-    """Mean of some patches over what is valid, each with its pose taken back."""
+    """Mean of some upright patches over valid pixels."""
     opened = store.open_store(patches)["patch"]
     if not len(chosen):
         return np.full(opened.shape[1:], np.nan, dtype=np.float32)
     values, valid = patches_of(patches, chosen)
-    given = latents_of(sites.isel({dims.SITE: chosen}))
-    turned = upright(np.where(valid, values, np.nan), given)
-    known = np.isfinite(turned)
-    total = np.where(known, turned, 0).sum(axis=0)
+    latents = latents_of(sites.isel({dims.SITE: chosen}))
+    rotated = upright(np.where(valid, values, np.nan), latents)
+    known = np.isfinite(rotated)
+    total = np.where(known, rotated, 0).sum(axis=0)
     count = known.sum(axis=0)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

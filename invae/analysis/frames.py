@@ -7,14 +7,14 @@ from invae import dims
 from invae.latent_table import LATENTS
 
 MAX_FRAMES = 64
-"""Frames whose maps a result keeps, evenly chosen over the recording."""
+"""Largest number of frames whose maps a result keeps, evenly chosen."""
 MAX_PIXELS = 8_000_000
-"""Pixels of all frames that a result keeps; about 25 bytes each are in memory at once."""
+"""Largest number of pixels of all kept frames; about 25 bytes of memory per pixel are needed."""
 GRID = (dims.FRAME, "grid_y", "grid_x")
 
 
 def chosen_frames(n_frames: int, *, n_pixels: int) -> np.ndarray:
-    """Frame numbers, evenly spread, the first and the last among them: at most 64, fewer if frames are large."""
+    """Frame numbers, evenly spread, including the first and the last: at most 64, fewer if frames are large."""
     most = min(MAX_FRAMES, max(2, MAX_PIXELS // n_pixels))
     return np.unique(np.linspace(0, n_frames - 1, min(n_frames, most)).round().astype(np.int64))
 

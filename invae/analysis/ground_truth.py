@@ -1,4 +1,4 @@
-"""What the latents say of variables that are known: angles up to a symmetry, and what can be read linearly."""
+"""Latent variables compared with ground truth: angles up to a symmetry, numbers by linear regression."""
 
 from collections.abc import Mapping
 
@@ -13,55 +13,55 @@ from invae.analysis.confusion import Known
 
 FOLDS = 5
 MIN_SITES = 30
-"""Fewer sites give no answer."""
+"""With fewer sites, the result is NaN."""
 CIRCULAR = ("angle",)
-"""Known variables that no line can follow."""
+"""Variables for which linear regression makes no sense."""
 
 
 def known_numbers(sites: xr.Dataset) -> dict[str, np.ndarray]:
-    """The coordinates `truth_…` that are numbers, by name without `truth_`, constants left out."""
-    found = {}
+    """Coordinates `truth_…` that are numbers and not constant, by name without `truth_`."""
+    numbers = {}
     for name, variable in sites.variables.items():
         short = str(name).removeprefix("truth_")
         number = variable.dtype.kind == "f" and variable.dims == (dims.SITE,)
         if short != str(name) and number and np.nanstd(variable.to_numpy()) > 0:
-            found[short] = variable.to_numpy().astype(float)
-    return found
+            numbers[short] = variable.to_numpy().astype(float)
+    return numbers
 
 
-def folded_resultant(found: np.ndarray, known: np.ndarray, *, symmetry: int = 1) -> float:
-    """Agreement of two angles [rad] but for an offset, modulo turns by 2π/symmetry: 1 the same, 0 no relation."""
-    if not len(found):
+def folded_resultant(inferred: np.ndarray, true: np.ndarray, *, symmetry: int = 1) -> float:
+    """Agreement of two angles [rad] up to an offset, modulo 2π/symmetry: 1 is perfect, 0 is no relation."""
+    if not len(inferred):
         return float("nan")
-    return float(np.abs(np.exp(1j * symmetry * (found - known)).mean()))
+    return float(np.abs(np.exp(1j * symmetry * (inferred - true)).mean()))
 
 
 def angle_scores(
-    found: np.ndarray,
+    inferred: np.ndarray,
     true: np.ndarray,
     *,
     known: Known | None,
     label: np.ndarray,
     certainty: np.ndarray | None = None,
 ) -> xr.Dataset:
-    """How well angles [rad] agree with the true ones in every known class, but for an offset.
+    """Agreement of inferred and true angles [rad] in every true class, up to an offset.
 
     Args:
-        found: angle of each site.
-        true: what it should be.
-        known: the classes known, with their symmetry; all sites as one class when empty.
-        label: found class of each site: each has an offset of its own.
-        certainty: resultant of each site's posterior.
+        inferred: angle of each site.
+        true: true angle of each site.
+        known: the true classes with their symmetry; None to treat all sites as one class.
+        label: found class of each site; each has its own offset.
+        certainty: mean resultant length of the posterior of each site.
     """
     names = known.meanings if known else ("all",)
-    of_known = known.label if known else np.zeros(len(found), dtype=np.int64)
+    of_known = known.label if known else np.zeros(len(inferred), dtype=np.int64)
     symmetry = known.symmetry if known else (1,)
     rows: dict[str, list[float]] = {"raw": [], "symmetric": [], "by_class": [], "certainty": []}
     for index, turns in enumerate(symmetry):
         here = of_known == index
-        rows["raw"].append(folded_resultant(found[here], true[here]))
-        rows["symmetric"].append(folded_resultant(found[here], true[here], symmetry=turns))
-        rows["by_class"].append(_by_found(found[here], true[here], label[here], symmetry=turns))
+        rows["raw"].append(folded_resultant(inferred[here], true[here]))
+        rows["symmetric"].append(folded_resultant(inferred[here], true[here], symmetry=turns))
+        rows["by_class"].append(_by_found(inferred[here], true[here], label[here], symmetry=turns))
         mean = np.nan if certainty is None or not here.any() else float(certainty[here].mean())
         rows["certainty"].append(mean)
     words = {
@@ -77,10 +77,10 @@ def angle_scores(
     )
 
 
-def _by_found(found: np.ndarray, true: np.ndarray, label: np.ndarray, *, symmetry: int) -> float:
-    """Mean agreement inside found classes, weighted by their sites."""
+def _by_found(inferred: np.ndarray, true: np.ndarray, label: np.ndarray, *, symmetry: int) -> float:
+    """Mean agreement within found classes, weighted by size."""
     parts = [
-        (here.sum(), folded_resultant(found[here], true[here], symmetry=symmetry))
+        (here.sum(), folded_resultant(inferred[here], true[here], symmetry=symmetry))
         for here in (label == number for number in np.unique(label))
     ]
     total = sum(n for n, _ in parts)
@@ -90,12 +90,12 @@ def _by_found(found: np.ndarray, true: np.ndarray, label: np.ndarray, *, symmetr
 def linear_scores(
     spaces: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray], *, label: np.ndarray
 ) -> xr.Dataset:
-    """R² of known variables read linearly from latents on held-out sites, `r2 (space, variable)` and `r2_by_class`.
+    """R² of linear regressions of true variables on latent variables, on held-out sites: `r2 (space, variable)`, `r2_by_class`.
 
     Args:
         spaces: name → (site, number).
-        known: name → (site), NaN where it is not known; angles are left out.
-        label: found class of each site, inside which `r2_by_class` reads.
+        known: name → (site), NaN if unknown; angles are left out.
+        label: found class of each site; `r2_by_class` fits one regression per class.
     """
     numbers = {name: values for name, values in known.items() if name not in CIRCULAR}
     shape = (len(spaces), len(numbers))
@@ -120,9 +120,9 @@ def linear_scores(
 
 
 def held_out_r2(space: np.ndarray, target: np.ndarray, label: np.ndarray) -> float:
-    """R² of a linear reading, one for each class, on sites that were not learned from; NaN if they are few."""
-    told = np.isfinite(target) & np.isfinite(space).all(axis=1)
-    space, target, label = space[told], target[told], label[told]
+    """R² of one linear regression per class, on held-out sites; NaN with too few sites."""
+    known = np.isfinite(target) & np.isfinite(space).all(axis=1)
+    space, target, label = space[known], target[known], label[known]
     if len(target) < MIN_SITES:
         return float("nan")
     predicted = np.full(len(target), target.mean())

@@ -12,7 +12,7 @@ from invae.storage import store
 
 
 def add_images(inputs: Inputs, groups: dict[str, xr.Dataset]) -> np.ndarray:
-    """Add the groups `images`, `frames` and `outliers` of sites that lie on plain images; returns the frames kept."""
+    """Add the groups `images`, `frames` and `outliers`; returns the numbers of the kept frames."""
     sites, recording = groups[""], store.open_store(inputs.recording)
     n_pixels = recording.sizes[dims.Y] * recording.sizes[dims.X]
     frames = chosen_frames(recording.sizes[dims.FRAME], n_pixels=n_pixels)

@@ -1,4 +1,4 @@
-"""What an analysis reads, and how it is asked to look at it."""
+"""Inputs of an analysis: the stores of earlier stages, and the settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,12 @@ from invae.progress import Progress
 from invae.storage import store
 
 SHARES = {"descriptors": (0, 50), "components": (50, 75), "maps": (75, 90), "rest": (90, 100)}
-"""How far each part takes the work, begin and end [percent]."""
+"""Progress at the begin and end of each part [percent]."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The stores of the stages before, and how they are looked at."""
+    """The stores of earlier stages, and the settings of the analysis."""
 
     recording: Path
     patches: Path
@@ -29,7 +29,7 @@ class Inputs:
 
     @property
     def kind(self) -> Kind:
-        """The kind of the recording that the patches were made of.
+        """The kind of recording, from the receipt of the patches.
 
         Raises:
             StoreError: the patches are unfinished.
@@ -45,14 +45,14 @@ class Inputs:
 
     @property
     def signal(self) -> str:
-        """The signal that patches were cut from, where there is one."""
+        """The signal that the patches were cut from."""
         return str(store.open_store(self.patches)[dims.CHANNEL].to_numpy()[0])
 
     def part(self, name: str) -> Progress:
         """Progress of one part as a percentage of the whole stage."""
         start, stop = SHARES[name]
 
-        def told(done: int, total: int, /) -> None:
+        def report(done: int, total: int, /) -> None:
             self.progress(start + (stop - start) * done // max(total, 1), 100)
 
-        return told
+        return report

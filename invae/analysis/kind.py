@@ -31,12 +31,12 @@ def _no_scalars(groups: Mapping[str, xr.Dataset]) -> Scalars:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The part of an analysis that belongs to one kind of recording; what is left out is not done."""
+    """The part of an analysis that belongs to one kind of recording; all fields are optional."""
 
     describe: Callable[[Inputs, xr.Dataset], xr.Dataset] = _same_sites
     """Returns the sites with more variables over `site`."""
     measured: tuple[str, ...] = ()
-    """Variables of the sites, not from the model, with which the latents are compared in the group `association`."""
+    """Measured variables of the sites that the group `association` compares with the latent variables."""
     add_groups: Callable[[Inputs, Groups], None] = _no_groups
     """Adds groups to the result, and variables to its sites."""
     notes: Callable[[Inputs], list[str]] = _no_notes

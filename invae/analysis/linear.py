@@ -1,4 +1,4 @@
-"""Principal components of the patches: what a model without invariance finds, as a baseline."""
+"""Principal components of the patches, a baseline without invariance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from invae.storage import store
 from invae.storage.blocks import map_blocks
 
 # Not dask.array.linalg.svd_compressed: on 96 000 patches of 1152 pixels (885 MB as float64) with two workers, as one graph
-# it took 11 s of CPU but held 1.1 GB, which grows with the data; computed step by step 0.3 GB, but 33 s, for a fixed number
-# of passes. This takes 17 s and 0.6 GB for any number of patches, and stops once the components have settled.
+# it took 11 s of CPU but 1.1 GB of memory, which grows with the data; step by step it took 0.3 GB but 33 s, for a fixed number
+# of passes. This takes 17 s and 0.6 GB for any number of patches, and stops when the components have converged.
 BLOCK_BYTES = 32 << 20
-"""Patches worked on at once by one worker [B, float64]."""
+"""Size of a block of patches of one worker [B, float64]."""
 OVERSAMPLING = 10
-"""Directions followed beyond those kept."""
+"""Additional directions of the iteration, beyond the components."""
 MAX_PASSES = 12
-"""Most passes over the patches."""
+"""Largest number of passes over the patches."""
 SETTLED = 1e-5
-"""Relative change of the kept eigenvalues below which the components have settled."""
+"""Relative change of the eigenvalues below which the components have converged."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _Patches:
     """Mean of each pixel over the sites where it is valid."""
 
     def read(self, block: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Centred rows (zero where masked), and where they are valid."""
+        """Centred rows (zero if masked), and their valid pixels."""
         opened = store.open_store(self.path)[["patch", "valid"]].isel({dims.SITE: block})
         valid = opened["valid"].to_numpy().reshape(len(opened[dims.SITE]), -1)
         values = opened["patch"].to_numpy().astype(np.float64).reshape(valid.shape)
@@ -55,18 +55,17 @@ def principal_components(
 ) -> xr.Dataset:
     """`component`, `mean_patch`, `explained_variance`, scores `pca (site, component)` and `pca_error (site)`.
 
-    Found by subspace iteration over blocks of the store: memory is bounded, and the components are those of the
-    singular value decomposition of all patches, with masked pixels at the mean patch. Each component's largest weight
-    is positive.
+    Computed by subspace iteration over blocks of the store, in bounded memory. The components are those of the singular value
+    decomposition of all patches, with masked pixels at the mean patch. The largest weight of each component is positive.
 
     Args:
         patches: a store with `patch` and `valid` (site, channel, patch_y, patch_x).
-        n_components: components kept, fewer if the patches have fewer.
-        n_compared: `pca_error` is what so many components leave over (rms over valid pixels).
-        judged: pixels (patch_y, patch_x) that count for `pca_error`; all when empty.
-        seed: of the directions the iteration starts from.
-        compute: how many blocks are worked on at once; it changes no value.
-        progress: told of blocks in the last pass.
+        n_components: number of components, at most the rank of the patches.
+        n_compared: number of components for `pca_error` (rms residual over valid pixels).
+        judged: pixels (patch_y, patch_x) that count for `pca_error`; None for all.
+        seed: of the initial directions.
+        compute: number of parallel blocks; it changes no value.
+        progress: called with the number of blocks of the last pass.
 
     Raises:
         InputError: there are fewer than two patches.
@@ -80,32 +79,32 @@ def principal_components(
     length = max(1, BLOCK_BYTES // (n_pixels * 8))
     blocks = store.blocks(n_sites, length)
     rows = _Patches(patches, _mean(patches, blocks, compute=compute))
-    kept = min(n_components, n_sites - 1, n_pixels)
+    n_kept = min(n_components, n_sites - 1, n_pixels)
     rng = np.random.default_rng(seed)
-    start = rng.standard_normal((n_pixels, min(kept + OVERSAMPLING, n_sites, n_pixels)))
-    values, vectors, total = _iterate(rows, blocks, start, kept=kept, compute=compute)
+    start = rng.standard_normal((n_pixels, min(n_kept + OVERSAMPLING, n_sites, n_pixels)))
+    values, vectors, total = _iterate(rows, blocks, start, n_kept=n_kept, compute=compute)
     components = _signed(vectors)
     counts = np.broadcast_to(True if judged is None else judged, shape[1:]).reshape(-1)
     scored = map_blocks(
-        _scores(rows, components, n_compared=min(n_compared, kept), counts=counts),
+        _scores(rows, components, n_compared=min(n_compared, n_kept), counts=counts),
         blocks,
         compute=compute,
         progress=progress,
     )
-    scores, errors = (np.concatenate([answer[i] for answer in scored]) for i in (0, 1))
+    scores, errors = (np.concatenate([part[i] for part in scored]) for i in (0, 1))
     return _labelled(
-        components.T.reshape(kept, *shape[1:]),
+        components.T.reshape(n_kept, *shape[1:]),
         rows.mean.reshape(shape[1:]),
         scores=scores,
         errors=errors,
         variance=values / (n_sites - 1),
         total=total / (n_sites - 1),
-        n_compared=min(n_compared, kept),
+        n_compared=min(n_compared, n_kept),
     )
 
 
 def _mean(patches: Path, blocks: list[slice], *, compute: ComputeConfig) -> np.ndarray:
-    """Mean of each pixel over the sites where it is valid; zero where it never is."""
+    """Mean of each pixel over the sites where it is valid; zero if it never is."""
     raw = _Patches(patches, np.zeros(()))
 
     def sums(block: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -122,20 +121,20 @@ def _iterate(
     blocks: list[slice],
     start: np.ndarray,
     *,
-    kept: int,
+    n_kept: int,
     compute: ComputeConfig,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Largest eigenvalues and eigenvectors of the scatter matrix, and its trace."""
-    basis, values, total = np.linalg.qr(start)[0], np.zeros(kept), 0.0
-    vectors = basis[:, :kept]
+    basis, values, total = np.linalg.qr(start)[0], np.zeros(n_kept), 0.0
+    vectors = basis[:, :n_kept]
     for _ in range(MAX_PASSES):
         answers = map_blocks(_scatter(rows, basis), blocks, compute=compute)
         image, total = sum(a[0] for a in answers), float(sum(a[1] for a in answers))
         small, turn = np.linalg.eigh(basis.T @ image)
-        found, vectors = small[::-1][:kept], (basis @ turn[:, ::-1])[:, :kept]
-        if np.abs(found - values).max() <= SETTLED * max(total, np.finfo(float).tiny):
-            return np.maximum(found, 0.0), vectors, total
-        values, basis = found, np.linalg.qr(np.asarray(image))[0]
+        eigenvalues, vectors = small[::-1][:n_kept], (basis @ turn[:, ::-1])[:, :n_kept]
+        if np.abs(eigenvalues - values).max() <= SETTLED * max(total, np.finfo(float).tiny):
+            return np.maximum(eigenvalues, 0.0), vectors, total
+        values, basis = eigenvalues, np.linalg.qr(np.asarray(image))[0]
     return np.maximum(values, 0.0), vectors, total
 
 
@@ -162,7 +161,7 @@ def _scores(
 
 
 def _signed(vectors: np.ndarray) -> np.ndarray:
-    """The same columns, each with its largest weight positive: signs do not depend on the machine."""
+    """The columns, each with its largest weight positive, so that signs do not depend on the machine."""
     largest = np.abs(vectors).argmax(axis=0)
     return vectors * np.sign(vectors[largest, np.arange(vectors.shape[1])])
 

@@ -1,4 +1,4 @@
-"""Sites unlike the others of their class: brighter or dimmer, elsewhere, or not explained by the model."""
+"""Outliers: sites that deviate from their class in intensity, distance, content or reconstruction error."""
 
 from collections.abc import Mapping
 
@@ -9,22 +9,22 @@ from scipy.spatial import KDTree
 from invae import dims
 
 NEIGHBOURS = 24
-"""Sites of the same class, the nearest ones, whose median is the usual value: dirt and thickness change slowly."""
+"""Number of nearest sites of the same class whose median is the expected value: contamination and thickness change slowly."""
 FEWEST = 12
-"""A class of fewer sites has no usual value."""
+"""A class with fewer sites has no expected value."""
 ALONE = 10
-"""A content is unlike others if so many of its class are far away."""
+"""Isolation of a content is the distance of its neighbour of this rank."""
 USUAL: Mapping[str, float] = {
     "intensity": 3.0,
     "width": 4.5,
     "mean_distance": 5.0,
-    "unlikeness": 5.0,
+    "isolation": 5.0,
     "reconstruction_error": 4.0,
 }
-"""Deviation that is still usual, in robust standard deviations of the class: heights are as good as normal, the
-others have tails of their own."""
+"""Thresholds, in robust standard deviations of the class: intensities are nearly normally distributed, the other
+quantities have heavier tails."""
 MOST = 200
-"""Outliers that are kept, the strongest first."""
+"""Largest number of outliers, the strongest first."""
 NORMAL = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
 REASONS = (
@@ -41,26 +41,28 @@ MEASURES: Mapping[str, tuple[str, str | None]] = {
     "intensity": (REASONS[0], REASONS[1]),
     "width": (REASONS[2], REASONS[3]),
     "mean_distance": (REASONS[4], REASONS[5]),
-    "unlikeness": (REASONS[6], None),
+    "isolation": (REASONS[6], None),
     "reconstruction_error": (REASONS[7], None),
 }
-"""What is looked at → what it is called when it is too large, and when it is too small."""
+"""Quantity → reason if it is too large, and if it is too small."""
 
 
 def find_outliers(sites: xr.Dataset, *, label: np.ndarray) -> tuple[xr.DataArray, xr.Dataset]:
-    """How unusual every site is among its likes near by `(site)`, and the unusual ones, strongest first.
+    """Outlier score of every site `(site)`, and the table of outliers, the strongest first.
 
-    Usual is the median of the nearest sites of the same class and frame; what deviates from it is measured in
-    robust standard deviations of the class. A definition of ours.
+    The expected value is the median of the nearest sites of the same class and frame; deviations are measured in robust
+    standard deviations of the class. The definition is this project's own.
 
     Args:
-        sites: `content`, `reconstruction_error`, coords `frame`, `y`, `x`, and of atoms what was measured.
+        sites: `content`, `reconstruction_error`, coords `frame`, `y`, `x`, and measured properties of atoms.
         label: class of each site.
     """
     values = {name: sites[name].to_numpy().astype(float) for name in MEASURES if name in sites}
-    values["unlikeness"] = _unlikeness(sites, label)
-    near = _likes(sites, label)
-    signed = np.stack([_deviation(v, near, label) / USUAL[name] for name, v in values.items()])
+    values["isolation"] = _isolation(sites, label)
+    neighbours = _neighbours(sites, label)
+    signed = np.stack(
+        [_deviation(v, neighbours, label) / USUAL[name] for name, v in values.items()]
+    )
     both = np.array([[MEASURES[name][1] is not None] for name in values])
     size = np.where(both, np.abs(signed), np.maximum(signed, 0))
     worst, every = size.argmax(axis=0), np.arange(len(label))
@@ -80,7 +82,7 @@ def find_outliers(sites: xr.Dataset, *, label: np.ndarray) -> tuple[xr.DataArray
 def _table(
     sites: xr.Dataset, chosen: np.ndarray, score: np.ndarray, reason: np.ndarray, label: np.ndarray
 ) -> xr.Dataset:
-    """The unusual sites: which, where, how much and why."""
+    """The table of outliers: site, position, score and reason."""
     where = {
         name: ("outlier", sites[name].to_numpy()[chosen], sites[name].attrs)
         for name in (dims.FRAME, "y", "x", "y_nm", "x_nm")
@@ -100,9 +102,9 @@ def _table(
     )
 
 
-def _unlikeness(sites: xr.Dataset, label: np.ndarray) -> np.ndarray:
-    """Logarithm of the distance of the tenth nearest content of the class (site,): large where a site stands alone;
-    NaN in small classes.
+def _isolation(sites: xr.Dataset, label: np.ndarray) -> np.ndarray:
+    """Logarithm of the distance to the tenth nearest content of the class (site,): large for isolated sites; NaN in small
+    classes.
     """
     content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy().astype(float)
     content = content / np.maximum(content.std(axis=0), 1e-9)
@@ -110,14 +112,14 @@ def _unlikeness(sites: xr.Dataset, label: np.ndarray) -> np.ndarray:
     for number in np.unique(label):
         here = label == number
         if here.sum() > FEWEST:
-            apart = np.asarray(KDTree(content[here]).query(content[here], k=ALONE + 1)[0])[:, -1]
-            distance[here] = np.log(np.maximum(apart, 1e-9))
+            far = np.asarray(KDTree(content[here]).query(content[here], k=ALONE + 1)[0])[:, -1]
+            distance[here] = np.log(np.maximum(far, 1e-9))
     return distance
 
 
-def _likes(sites: xr.Dataset, label: np.ndarray) -> np.ndarray:
-    """Positions (site, neighbour) of the nearest sites of the same class and frame; the site itself where there are
-    too few.
+def _neighbours(sites: xr.Dataset, label: np.ndarray) -> np.ndarray:
+    """Indices (site, neighbour) of the nearest sites of the same class and frame; the site itself if there are too
+    few.
     """
     y, x, frame = (sites[name].to_numpy() for name in (dims.Y, dims.X, dims.FRAME))
     near = np.tile(np.arange(len(label))[:, None], (1, NEIGHBOURS))
@@ -128,18 +130,18 @@ def _likes(sites: xr.Dataset, label: np.ndarray) -> np.ndarray:
             continue
         places = np.column_stack([y[here], x[here]])
         count = min(NEIGHBOURS, len(here) - 1)
-        found = np.asarray(KDTree(places).query(places, k=count + 1)[1])[:, 1:]
-        near[here] = here[np.resize(found.T, (NEIGHBOURS, len(here))).T]
+        neighbours = np.asarray(KDTree(places).query(places, k=count + 1)[1])[:, 1:]
+        near[here] = here[np.resize(neighbours.T, (NEIGHBOURS, len(here))).T]
     return near
 
 
-def _deviation(values: np.ndarray, near: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """How far each value is from the median of its likes, in robust spreads of its class; 0 where that is unknown."""
-    apart = values - np.median(values[near], axis=1)
-    answer = np.zeros(len(values))
+def _deviation(values: np.ndarray, neighbours: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Deviation of each value from the median of its neighbours, in robust standard deviations of its class; 0 if unknown."""
+    deviation = values - np.median(values[neighbours], axis=1)
+    scaled = np.zeros(len(values))
     for number in np.unique(label):
-        here = (label == number) & np.isfinite(apart)
+        here = (label == number) & np.isfinite(deviation)
         if here.sum() >= FEWEST:
-            spread = NORMAL * np.median(np.abs(apart[here]))
-            answer[here] = apart[here] / spread if spread > 0 else 0
-    return answer
+            spread = NORMAL * np.median(np.abs(deviation[here]))
+            scaled[here] = deviation[here] / spread if spread > 0 else 0
+    return scaled

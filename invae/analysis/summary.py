@@ -1,4 +1,4 @@
-"""The numbers at the top of a report."""
+"""Scalars of the group `summary`."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from invae.analysis.kind import Scalars
 
 
 def summarise(groups: Mapping[str, xr.Dataset], *, own: Scalars) -> xr.Dataset:
-    """Scalars that say what was found, each with units and a long name; absent where there is no answer.
+    """The group `summary`: scalars with units and long names; scalars that are not finite are left out.
 
     Args:
         groups: groups of the result by name; the sites are "".
@@ -21,7 +21,7 @@ def summarise(groups: Mapping[str, xr.Dataset], *, own: Scalars) -> xr.Dataset:
         "n_sites": (sites.sizes[dims.SITE], "sites", "1"),
         **_of_sites(sites),
         **_of_training(groups["training"]),
-        **_of_known(groups),
+        **_of_truth(groups),
         **own,
         **_of_components(sites, groups["baseline"]),
         "n_clusters": (sites.sizes["cluster_name"], "clusters, chosen by the BIC", "1"),
@@ -46,7 +46,7 @@ def _of_components(sites: xr.Dataset, baseline: xr.Dataset) -> Scalars:
 
 
 def frame_scalars(groups: Mapping[str, xr.Dataset]) -> Scalars:
-    """Scalars of recordings that are series of frames: their number, the outliers among the sites, the drift."""
+    """Scalars of series of frames: number of frames and outliers, drift."""
     frames = groups["frames"]
     scalars: Scalars = {"n_frames": (frames.sizes[dims.FRAME], "frames", "1")}
     if "outliers" in groups:
@@ -56,7 +56,7 @@ def frame_scalars(groups: Mapping[str, xr.Dataset]) -> Scalars:
 
 
 def _of_sites(sites: xr.Dataset) -> Scalars:
-    found = {
+    scalars = {
         "reconstruction_error": (
             float(sites["reconstruction_error"].median()),
             "median reconstruction error",
@@ -69,16 +69,16 @@ def _of_sites(sites: xr.Dataset) -> Scalars:
         ),
     }
     if "angle_resultant" in sites:
-        found["angle_resultant"] = (
+        scalars["angle_resultant"] = (
             float(sites["angle_resultant"].median()),
             "median resultant length of the posterior of the angle (1: certain)",
             "1",
         )
-    return found
+    return scalars
 
 
 def _of_training(history: xr.Dataset) -> Scalars:
-    """The ELBO of the epoch that was kept."""
+    """The ELBO of the best epoch."""
     best = np.flatnonzero(history["best"].to_numpy())
     if not len(best):
         return {}
@@ -93,27 +93,29 @@ def _of_training(history: xr.Dataset) -> Scalars:
     }
 
 
-def _of_known(groups: Mapping[str, xr.Dataset]) -> Scalars:
-    """How well the model's own answer, the first labelling, agrees with what is known."""
-    found = {}
+def _of_truth(groups: Mapping[str, xr.Dataset]) -> Scalars:
+    """Scores of the first labelling, which is the model's own, against ground truth."""
+    scalars = {}
     if "confusion" in groups:
         first = groups["confusion"].isel(labelling=0)
         for name, words in (("accuracy", "accuracy"), ("adjusted_rand", "adjusted Rand index")):
-            found[name] = (float(first[name]), f"{words} of the found classes", "1")
+            scalars[name] = (float(first[name]), f"{words} of the found classes", "1")
     known = groups.get("known", xr.Dataset())
     if "angle_by_class" in known:
         worst = float(known["angle_by_class"].min())
         words = "agreement of inferred and true angle up to symmetry, worst class (1: perfect)"
-        found["angle_score"] = (worst, words, "1")
-    return found
+        scalars["angle_score"] = (worst, words, "1")
+    return scalars
 
 
 def _of_drift(frames: xr.Dataset) -> Scalars:
     if "drift" not in frames or frames.sizes[dims.FRAME] < 2:
         return {}
     length = np.hypot(*frames["drift"].transpose(dims.AXIS, dims.FRAME).to_numpy())
-    found = {"drift_max": (float(np.nanmax(length)), "largest drift relative to frame 0", "pixel")}
+    scalars = {
+        "drift_max": (float(np.nanmax(length)), "largest drift relative to frame 0", "pixel")
+    }
     if "drift_sd" in frames:
         sd = float(frames["drift_sd"].isel({dims.FRAME: slice(1, None)}).median())
-        found["drift_sd"] = (sd, "median standard deviation of the drift", "pixel")
-    return found
+        scalars["drift_sd"] = (sd, "median standard deviation of the drift", "pixel")
+    return scalars

@@ -1,4 +1,4 @@
-"""The latent manifold: what the decoder draws where the data live."""
+"""The latent manifold: decoded patches over the range of the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,33 +10,33 @@ import xarray as xr
 from invae import dims
 
 OUTER = 0.025
-"""Share of the sites left outside the traversal at either end of a dimension."""
+"""Share of the sites beyond the traversal at either end of a dimension."""
 AXES = ("latent_1", "latent_2")
 
 
 class Decode(Protocol):
-    """Content (n, latent) to images (n, channel, y, x); upright, centred and of the first class unless said otherwise."""
+    """Content (n, latent) to images (n, channel, y, x); upright, centred and of the first class by default."""
 
     def __call__(self, content: np.ndarray, /, given: Mapping[str, np.ndarray] = ...) -> np.ndarray:
-        """Draw; `given` holds `angle` [rad], `shift` [pixel], `scale`, `shear`, `class` (joint state), `target`, `condition`."""
+        """Decode; other latents may be given: `angle` [rad], `shift` [pixel], `scale`, `shear`, `class` (joint state), `target`, `condition`."""
         ...
 
 
 @dataclass(frozen=True)
 class Member:
-    """Sites that share a class or a condition, and have a manifold of their own."""
+    """Sites of one class or condition, which share a manifold."""
 
     name: str
     sites: np.ndarray
-    """Which they are (site), bool."""
+    """Whether a site belongs to them (site), bool."""
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """What the decoder is told: `class` or `condition`, one row."""
+    """Input of the decoder: `class` or `condition`, one row."""
 
 
-def liveliest(content: xr.DataArray, content_sd: xr.DataArray | None = None) -> list[int]:
-    """The (at most two) content dimensions that say most, in their own order.
+def most_informative(content: xr.DataArray, content_sd: xr.DataArray | None = None) -> list[int]:
+    """The (at most two) most informative content dimensions, in ascending order.
 
-    A dimension says much if it varies more between sites than it is uncertain at one.
+    A dimension is informative if its variance over sites is large compared with its posterior variance.
     """
     spread = content.var(dims.SITE).to_numpy()
     if content_sd is not None:
@@ -53,22 +53,22 @@ def manifold(
     content_sd: xr.DataArray | None = None,
     members: Sequence[Member] = (),
 ) -> xr.Dataset:
-    """Decoded images on a grid over the quantiles of the two liveliest content dimensions, for every class.
+    """Decoded images on a grid over the quantiles of the two most informative content dimensions, for every class.
 
-    Images are NaN where no site of the class lies nearest to the node; `n_sites (class, latent_1, latent_2)` counts them.
+    `n_sites (class, latent_1, latent_2)` counts the sites of the class nearest to each node; images of nodes without sites are NaN.
     The other dimensions stay at their median.
 
     Args:
         content: (site, latent) [1].
         decode: the model's decoder, without pose.
         steps: images along each axis.
-        channels: names of the channels that come back from the decoder.
-        content_sd: (site, latent), the posterior's uncertainty; used to find the liveliest dimensions.
-        members: classes or conditions; all sites as one when empty.
+        channels: names of the channels of decoded images.
+        content_sd: (site, latent), standard deviation of the posterior; used to choose the dimensions.
+        members: classes or conditions; empty for all sites together.
     """
     values = np.asarray(content.transpose(dims.SITE, dims.LATENT), dtype=np.float64)
     members = members or [Member("all", np.ones(len(values), dtype=bool))]
-    shown = liveliest(content, content_sd)
+    shown = most_informative(content, content_sd)
     levels = np.linspace(OUTER, 1 - OUTER, steps)
     nodes = [np.quantile(values[:, d], levels) for d in shown]
     full = [*nodes, np.zeros(1)][: len(AXES)]
@@ -77,8 +77,8 @@ def manifold(
     grid = np.tile(np.median(values, axis=0), (shape[0] * shape[1], 1))
     for column, mesh in zip(shown, np.meshgrid(*full, indexing="ij"), strict=False):
         grid[:, column] = mesh.ravel()
-    drawn = [np.asarray(decode(grid.astype(np.float32), member.given)) for member in members]
-    images = np.stack([picture.reshape(*shape, *picture.shape[1:]) for picture in drawn])
+    decoded = [np.asarray(decode(grid.astype(np.float32), member.given)) for member in members]
+    images = np.stack([picture.reshape(*shape, *picture.shape[1:]) for picture in decoded])
     census = np.stack([count.reshape(shape) for count in counts])
     images = images.astype(np.float32)
     images[census == 0] = np.nan
@@ -87,7 +87,7 @@ def manifold(
 
 
 def _census(values: np.ndarray, nodes: Sequence[np.ndarray]) -> np.ndarray:
-    """How many sites lie nearest to each node of the grid, axis by axis."""
+    """Number of sites nearest to each node of the grid, axis by axis."""
     nearest = [
         np.abs(values[:, [axis]] - levels[None]).argmin(axis=1) for axis, levels in enumerate(nodes)
     ]

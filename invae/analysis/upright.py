@@ -11,18 +11,18 @@ from invae.models.geometry.pose import POSES
 
 
 def upright(patches: np.ndarray, reported: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Patches (site, channel, y, x) with their pose taken back; pixels that lay outside become NaN.
+    """Patches (site, channel, y, x) with their pose undone; pixels from outside the patch become NaN.
 
     Args:
         patches: (site, channel, y, x).
-        reported: latents (site, …) as an embedding has them; those that are no poses are passed over.
+        reported: latents (site, …) as in an embedding; those that are not poses are ignored.
     """
     middle = [(length - 1) / 2 for length in patches.shape[-2:]]
     # In pixels: a site without a pose is read at its own pixels, exactly, beside masked ones. Every pose is an affine map,
     # so that lengths alone depend on the unit.
     grid = np.stack(centred(*patches.shape[-2:]), axis=-1).reshape(1, -1, 2)
     places = torch.from_numpy(grid).expand(len(patches), -1, -1)
-    # From the upright pattern outwards: where each of its points lies in the patch.
+    # For each point of the upright pattern: its position in the patch.
     for name in reversed(list(POSES)):
         if name in reported:
             params = _params(name, reported[name])

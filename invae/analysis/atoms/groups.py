@@ -1,4 +1,4 @@
-"""The part of an analysis that belongs to atoms: vacancies, and what happens to an atom in time."""
+"""The part of an analysis that belongs to atoms: vacancies, and tracks of atoms over time."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ MEASURED = (
     "displacement",
     "contrast",
 )
-"""Measured on the image by the describe stage, one number per atom."""
+"""Properties measured on the image by the describe stage, one number per atom."""
 
 
 def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:

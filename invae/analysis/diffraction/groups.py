@@ -1,4 +1,4 @@
-"""The part of an analysis that belongs to 4D-STEM scans: maps of the latents, and where the model is surprised."""
+"""The part of an analysis that belongs to 4D-STEM scans: maps of the latents, and surprising regions."""
 
 from collections.abc import Mapping
 
@@ -25,9 +25,9 @@ MAPPED = {
     "reconstruction_error": "error_map",
     "surprise": "surprise_map",
 }
-"""Values of sites and the maps they become."""
+"""Variable of the sites → name of its map."""
 WHERE = ("y", "x", "y_nm", "x_nm")
-BESIDE = ("pca", "nmf")
+LINEAR = ("pca", "nmf")
 """Methods without invariance whose coordinates become maps."""
 
 
@@ -35,20 +35,20 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     """Add `surprise` to the sites, and the groups `scan` and `surprises`.
 
     Args:
-        inputs: the stores; the recording with its group `maps`.
+        inputs: the stores; the recording has a group `maps`.
         groups: groups of the result so far; the sites are "".
     """
     shape = _shape(inputs)
     sites = groups[""]
     recorded = store.open_store(inputs.recording, group="maps").load()
-    told = surprise(
+    scores = surprise(
         sites,
         shape,
         radius=inputs.config.surprise_radius,
         maps=recorded if inputs.config.surprise_lattice == "find" else None,
     )
-    groups[""] = sites.assign(surprise=told)
-    latents = latent_maps(groups[""], shape) | _beside(groups, sites, shape)
+    groups[""] = sites.assign(surprise=scores)
+    latents = latent_maps(groups[""], shape) | _baseline_maps(groups, sites, shape)
     groups["scan"] = recorded.assign(latents)
     groups["surprises"] = surprising(groups[""], shape, config=inputs.config)
 
@@ -59,7 +59,7 @@ def _shape(inputs: Inputs) -> tuple[int, int]:
 
 
 def latent_maps(sites: xr.Dataset, shape: tuple[int, int]) -> dict[str, xr.Variable]:
-    """What is said of sites as maps over the scan (scan_y, scan_x, …); NaN, or −1, where there is no site."""
+    """Variables of the sites as maps over the scan (scan_y, scan_x, …); NaN, or −1, without a site."""
     return {
         name: raster(sites[source], sites, shape)
         for source, name in MAPPED.items()
@@ -68,32 +68,32 @@ def latent_maps(sites: xr.Dataset, shape: tuple[int, int]) -> dict[str, xr.Varia
 
 
 def raster(values: xr.DataArray, sites: xr.Dataset, shape: tuple[int, int]) -> xr.Variable:
-    """Values of sites (site, …) where their probes are (scan_y, scan_x, …)."""
+    """Values of sites (site, …) at their probes (scan_y, scan_x, …)."""
     more = [str(dim) for dim in values.dims if dim != dims.SITE]
     empty = -1 if values.dtype.kind == "i" else np.nan
-    found = np.full((*shape, *(values.sizes[dim] for dim in more)), empty, dtype=values.dtype)
-    found[places(sites)] = values.transpose(dims.SITE, *more).to_numpy()
-    return xr.Variable((*SCAN, *more), found, values.attrs)
+    image = np.full((*shape, *(values.sizes[dim] for dim in more)), empty, dtype=values.dtype)
+    image[places(sites)] = values.transpose(dims.SITE, *more).to_numpy()
+    return xr.Variable((*SCAN, *more), image, values.attrs)
 
 
-def _beside(
+def _baseline_maps(
     groups: Mapping[str, xr.Dataset], sites: xr.Dataset, shape: tuple[int, int]
 ) -> dict[str, xr.Variable]:
-    """Maps of methods without invariance, as many coordinates as the model has."""
-    beside = groups.get("baselines")
-    if beside is None:
+    """Maps of methods without invariance, with as many coordinates as the model has."""
+    baselines = groups.get("baselines")
+    if baselines is None:
         return {}
-    methods = {str(name) for name in beside["baseline"].to_numpy()}
-    found = {}
-    for name in sorted(methods & set(BESIDE)):
-        content = beside["content"].sel(baseline=name, drop=True)
+    methods = {str(name) for name in baselines["baseline"].to_numpy()}
+    maps = {}
+    for name in sorted(methods & set(LINEAR)):
+        content = baselines["content"].sel(baseline=name, drop=True)
         content = content.rename({dims.LATENT: f"{name}_index"})
-        found[f"{name}_map"] = raster(content, sites, shape)
-    return found
+        maps[f"{name}_map"] = raster(content, sites, shape)
+    return maps
 
 
 def surprising(sites: xr.Dataset, shape: tuple[int, int], *, config: AnalyseConfig) -> xr.Dataset:
-    """The peaks of the surprise above the threshold, the highest first: `site`, `surprise`, and the middle of what is surprising."""
+    """Peaks of the surprise above the threshold, the highest first: `site`, `surprise`, and the centre of the surprising region."""
     values = raster(sites["surprise"], sites, shape).to_numpy()
     known = np.nan_to_num(values, nan=-np.inf)
     known = np.where(np.isfinite(known), known, known[np.isfinite(known)].min())
@@ -106,27 +106,27 @@ def surprising(sites: xr.Dataset, shape: tuple[int, int], *, config: AnalyseConf
     number = np.full(shape, -1)
     number[places(sites)] = np.arange(sites.sizes[dims.SITE])
     peaks = peaks[number[tuple(peaks.T)] >= 0]
-    found = number[tuple(peaks.T)]
-    share = _shares(known * (number >= 0), peaks)[:, *places(sites)]
-    at = sites.isel({dims.SITE: found})
+    at_peaks = number[tuple(peaks.T)]
+    shares = _shares(known * (number >= 0), peaks)[:, *places(sites)]
+    at = sites.isel({dims.SITE: at_peaks})
     columns = {
-        "site": (found, dims.attrs("position of the peak along `site`")),
+        "site": (at_peaks, dims.attrs("position of the peak along `site`")),
         "surprise": (at["surprise"].to_numpy(), at["surprise"].attrs),
-        **{name: (share @ sites[name].to_numpy(), sites[name].attrs) for name in WHERE},
+        **{name: (shares @ sites[name].to_numpy(), sites[name].attrs) for name in WHERE},
     }
     return xr.Dataset({name: ("peak", *column) for name, column in columns.items()})
 
 
 def _shares(surprise: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """What every probe has of the surprise around each peak, (peak, scan_y, scan_x); each peak's add up to 1.
+    """Share of every probe in the surprise around each peak, (peak, scan_y, scan_x); shares of a peak sum to 1.
 
-    Around a peak is what is connected with it, at least half as high, and on its own side of the valley to other peaks. Its
-    middle says better where a defect is than the peak: the surroundings of a missing atom differ along three arms, and noise says which
+    The region of a peak is connected with it, at least half as high, and on its own side of the valleys to other peaks. The centre of
+    the region locates a defect better than the peak: the surroundings of a missing atom differ along three arms, and noise decides which
     of them is the highest.
 
     Args:
-        surprise: (scan_y, scan_x), finite, 0 where there is no site.
-        peaks: their places (peak, 2), where the surprise is above 0.
+        surprise: (scan_y, scan_x), finite, 0 without a site.
+        peaks: positions (peak, 2), with a surprise above 0.
     """
     marker = np.zeros(surprise.shape, np.int32)
     marker[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
@@ -140,7 +140,7 @@ def _shares(surprise: np.ndarray, peaks: np.ndarray) -> np.ndarray:
 
 
 def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
-    """Number of surprising places, and the largest surprise."""
+    """Number of surprising regions, and the largest surprise."""
     strongest = float(groups[""]["surprise"].max())
     return {
         "n_surprises": (groups["surprises"].sizes["peak"], "surprising regions of the scan", "1"),

@@ -1,11 +1,11 @@
-"""How much is left of a scan's lattice around every probe.
+"""Deviations of a scan from its lattice, around every probe.
 
-One pattern of few electrons says next to nothing, but a crystal repeats itself all over the scan: the lattice that maps of a scan share is
-found in their spectra, every map is folded onto its cell, and the folded maps say what is to be expected under each probe. What a
-neighbourhood shows of that, of all fields together and weighed as a matched filter does, falls short where an atom is missing, where the
+One pattern of few electrons has little information, but a crystal repeats itself over the whole scan. The lattice that the maps of a scan
+share is detected in their spectra. Every map is folded onto the unit cell, and the folded maps give the expected value at each probe. A
+matched filter over all maps measures how much of the expected signal each neighbourhood shows: less where an atom is missing, where the
 lattice is destroyed, and where it ends.
 
-Source: Turin 1960, doi:10.1109/TIT.1960.1057571 (matched filters); the statistic is our own.
+Source: Turin 1960, doi:10.1109/TIT.1960.1057571 (matched filters); the statistic is this project's own.
 """
 
 from collections.abc import Iterator
@@ -19,45 +19,45 @@ from scipy.optimize import minimize
 LEAST_SIDE = 16
 """Scans with a shorter side show too few cells [probe]."""
 FINER = 4
-"""Samples of the spectrum along each axis for one of the scan's own."""
+"""Zero padding: samples of the spectrum along each axis per sample of the scan."""
 SLOWEST = 1.5
-"""What varies in fewer periods over the shorter side is no lattice."""
+"""A lattice has at least so many periods over the shorter side."""
 FASTEST = 0.45
-"""Highest frequency that counts as the lattice's [1/scan step]."""
+"""Highest frequency of a lattice [1/scan step]."""
 N_PEAKS = 10
-"""Strongest peaks of the spectrum; two of them span the lattice."""
+"""Number of strongest peaks of the spectrum; two of them span the lattice."""
 LEAST_ANGLE = 0.3
-"""Sine of the angle between two directions of a lattice, at least."""
+"""Smallest sine of the angle between two directions of a lattice."""
 ORDERS_SOUGHT, ORDERS_KEPT = 2, 3
-"""Harmonics along each direction by which a lattice is found, and by which maps are folded."""
+"""Harmonics along each direction that detect a lattice, and that fold maps."""
 SIGNIFICANT = 10.0
 """Standard deviations of noise by which the spectrum must exceed its surroundings at the frequencies of a lattice: the best of white noise stays
 below 8.5."""
 FLOOR = 0.05
-"""Least surroundings of a frequency, as a share of the mean power: where there is next to no noise everything stands out of it."""
+"""Lower limit of the background at a frequency, as a share of the mean power: with nearly no noise, everything would exceed it."""
 LEAST_SHARE = 0.3
-"""Of what neighbouring probes have in common, at least so much is the lattice: edges and domains, too, have peaks in their spectra."""
+"""Smallest share of the lattice in the common signal of neighbouring probes: edges and domains also have peaks in their spectra."""
 PLACE = 0.3
 """Sd of a neighbourhood, in spacings of the lattice's lines: about half the distance of neighbouring atoms."""
 MAD_TO_SD = 1.4826
 
 
 @dataclass(frozen=True)
-class Left:
-    """What a scan keeps of its lattice."""
+class Deviation:
+    """Deviations of a scan from its lattice."""
 
     missing: np.ndarray
-    """By how much the neighbourhood of a probe falls short of the lattice, as a robust z-score (row, column)."""
-    told: float
-    """Share of the variance of single probes that is the lattice: how much one pattern says, from 0 to 1."""
+    """Missing signal of the lattice in the neighbourhood of each probe, as a robust z-score (row, column)."""
+    information: float
+    """Share of the lattice in the variance of single probes, from 0 to 1: the information of one pattern."""
 
 
-def left_of_lattice(fields: np.ndarray, *, from_zero: np.ndarray) -> Left | None:
-    """What neighbourhoods of probes show of the lattice that fields share; nothing where there is no lattice.
+def deviations_from_lattice(fields: np.ndarray, *, from_zero: np.ndarray) -> Deviation | None:
+    """Deviations of the neighbourhoods of probes from the common lattice of some fields; None without a lattice.
 
     Args:
         fields: values of every probe (row, column, field).
-        from_zero: (field,) bool: where 0 means that nothing is there, so that the mean belongs to the lattice too.
+        from_zero: (field,) bool: whether 0 means vacuum, so that the mean belongs to the lattice too.
     """
     if min(fields.shape[:2]) < LEAST_SIDE:
         return None
@@ -71,23 +71,23 @@ def left_of_lattice(fields: np.ndarray, *, from_zero: np.ndarray) -> Left | None
     if directions is None:
         return None
     folded, noise = _folded(values, directions)
-    told = float(np.mean(folded.var((0, 1)) / (folded.var((0, 1)) + noise)))
-    if told <= LEAST_SHARE * _in_common(values):
+    information = float(np.mean(folded.var((0, 1)) / (folded.var((0, 1)) + noise)))
+    if information <= LEAST_SHARE * _in_common(values):
         return None
     mean = np.where(from_zero, middle / spread, 0.0)
-    expected, found = ((each + mean) / np.sqrt(noise) for each in (folded, values))
+    expected, measured = ((each + mean) / np.sqrt(noise) for each in (folded, values))
     sd = PLACE / np.linalg.norm(directions, axis=1).max()
-    return Left(_missing(found, expected, sd=sd), told)
+    return Deviation(_missing(measured, expected, sd=sd), information)
 
 
 def _in_common(values: np.ndarray) -> float:
-    """Mean product of neighbouring probes' values (row, column, field), below zero counting as 0: their variance without noise, nearly."""
+    """Mean product of the values of neighbouring probes (row, column, field), at least 0: approximately their variance without noise."""
     down, right = (values[1:] * values[:-1]).mean(), (values[:, 1:] * values[:, :-1]).mean()
     return max(float(down + right) / 2, 0.0)
 
 
 def find_lattice(values: np.ndarray) -> np.ndarray | None:
-    """Two frequencies (direction, axis) [1/scan step] whose harmonics stand out of the spectrum most; nothing where none do.
+    """Two frequencies (direction, axis) [1/scan step] whose harmonics exceed the spectrum most; None if none do.
 
     Args:
         values: fields of mean 0 and sd 1 (row, column, field).
@@ -113,13 +113,13 @@ def find_lattice(values: np.ndarray) -> np.ndarray | None:
 
 
 def _spectrum(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Power per probe, all fields together (k_y, k_x), and what is usual at that frequency's distance from 0."""
+    """Power per probe, summed over fields (k_y, k_x), and the typical power at that distance from frequency 0."""
     n_y, n_x, n_fields = values.shape
     waves = np.fft.fft2(values, s=(FINER * n_y, FINER * n_x), axes=(0, 1))
     power = (np.abs(waves) ** 2).sum(-1) / (n_y * n_x * n_fields)
     ring = np.rint(_distance(values.shape) * min(n_y, n_x) / 2).astype(int)
     usual = ndi.median(power, ring, np.arange(ring.max() + 1))
-    # the median of a mean over n fields of exponential variables lies below the mean
+    # the median of a mean of n exponential variables lies below its mean
     return power, np.maximum(np.asarray(usual)[ring] / (1 - 1 / (3 * n_fields)), FLOOR)
 
 
@@ -148,7 +148,7 @@ def _spans(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _harmonics(directions: np.ndarray, *, orders: int, fastest: float) -> Iterator[np.ndarray]:
-    """Sums of multiples of two frequencies, one of each pair with opposite signs (axis,)."""
+    """Sums of multiples of two frequencies, one per pair of opposite signs (axis,)."""
     steps = range(-orders, orders + 1)
     for first, second in product(steps, steps):
         frequency = first * directions[0] + second * directions[1]
@@ -157,9 +157,9 @@ def _harmonics(directions: np.ndarray, *, orders: int, fastest: float) -> Iterat
 
 
 def _excess(values: np.ndarray, background: np.ndarray, directions: np.ndarray) -> float:
-    """Standard deviations of noise by which the spectrum exceeds its surroundings at a lattice's frequencies."""
+    """Excess of the spectrum over its background at the frequencies of a lattice, in standard deviations of noise."""
     n_y, n_x, n_fields = values.shape
-    found, number = 0.0, 0
+    excess, number = 0.0, 0
     for frequency in _harmonics(directions, orders=ORDERS_SOUGHT, fastest=FASTEST):
         row, column = (
             np.exp(-2j * np.pi * part * np.arange(n))
@@ -168,15 +168,15 @@ def _excess(values: np.ndarray, background: np.ndarray, directions: np.ndarray) 
         wave = np.tensordot(column, np.tensordot(row, values, axes=(0, 0)), axes=(0, 0))
         power = (np.abs(wave) ** 2).sum() / (n_y * n_x * n_fields)
         place = np.rint(frequency * FINER * np.array([n_y, n_x])).astype(int)
-        found += power / background[place[0], place[1]] - 1
+        excess += power / background[place[0], place[1]] - 1
         number += 1
-    return float(found * np.sqrt(n_fields / max(number, 1)))
+    return float(excess * np.sqrt(n_fields / max(number, 1)))
 
 
 def _folded(values: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fields as the lattice repeats them (row, column, field), and the variance of the rest (field,).
+    """Periodic part of the fields (row, column, field), and variance of the residual (field,).
 
-    Every harmonic is shrunk by the share of it that noise makes, as Wiener does.
+    Every harmonic is shrunk by its share of noise, as in a Wiener filter.
     """
     n_y, n_x, n_fields = values.shape
     y, x = np.indices((n_y, n_x)).reshape(2, -1)
@@ -190,22 +190,22 @@ def _folded(values: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.
     noise = np.maximum(noise, 1e-9)
     pairs = weights[1:].reshape(-1, 2, n_fields)
     by_chance = 4 * noise / len(flat) / np.maximum((pairs**2).sum(1), 1e-30)
-    kept = pairs * np.maximum(1 - by_chance, 0)[:, None]
-    return (basis[:, 1:] @ kept.reshape(-1, n_fields)).reshape(values.shape), noise
+    shrunk = pairs * np.maximum(1 - by_chance, 0)[:, None]
+    return (basis[:, 1:] @ shrunk.reshape(-1, n_fields)).reshape(values.shape), noise
 
 
-def _missing(found: np.ndarray, expected: np.ndarray, *, sd: float) -> np.ndarray:
-    """Robust z-score of what Gaussian neighbourhoods lack of what is expected (row, column).
+def _missing(measured: np.ndarray, expected: np.ndarray, *, sd: float) -> np.ndarray:
+    """Robust z-score of the missing signal in Gaussian neighbourhoods (row, column).
 
     Args:
-        found: fields in units of their noise (row, column, field).
-        expected: the same as the lattice repeats them.
+        measured: fields in units of their noise (row, column, field).
+        expected: the periodic part of the fields.
         sd: of a neighbourhood [scan step].
     """
-    shown, whole = (found * expected).sum(-1), (expected**2).sum(-1)
+    shown, whole = (measured * expected).sum(-1), (expected**2).sum(-1)
     usual = shown.sum() / max(float(whole.sum()), 1e-12)
     lacking = ndi.gaussian_filter(usual * whole - shown, sd, mode="constant")
-    # the square of a Gaussian of this sd is one of sd/√2: the variance of the sum, but for a factor
+    # the square of a Gaussian of this sd is a Gaussian of sd/√2: the variance of the sum, up to a factor
     scale = np.sqrt(ndi.gaussian_filter(whole, sd / np.sqrt(2), mode="constant"))
     lacking /= np.maximum(scale, 1e-12 * scale.max())
     middle = np.median(lacking)

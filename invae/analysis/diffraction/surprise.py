@@ -1,9 +1,9 @@
-"""How unusual what is found around a probe is, given all the others.
+"""Surprise: how unusual the neighbourhood of a probe is, compared with all others.
 
-One pattern of few electrons says little. What a model says of neighbouring probes is therefore averaged, as are the products of its
-contents: where a lattice repeats itself these averages are the same everywhere, whatever the place in the cell and the turn of the
-lattice; where an atom is missing they are not. Beside it stands what the neighbourhood lacks of the lattice that the maps of the scan show
-(`scan_lattice`), which fewer electrons tell. What single probes tell of the lattice says how far the model's word is taken.
+One pattern of few electrons has little information. The content of neighbouring probes, and its products, are therefore averaged: in a
+periodic lattice these averages are equal everywhere, for any position in the cell and any orientation of the lattice; at a missing atom
+they differ. A second score is the missing signal of the lattice in the maps of the scan (`lattice.py`), which needs fewer electrons. The
+information of single probes about the lattice is the weight of the model's score.
 """
 
 import numpy as np
@@ -13,66 +13,66 @@ from sklearn.covariance import MinCovDet
 
 from invae import dims
 from invae.analysis.clusters import even, standardised
-from invae.analysis.diffraction.lattice import MAD_TO_SD, Left, left_of_lattice
+from invae.analysis.diffraction.lattice import MAD_TO_SD, Deviation, deviations_from_lattice
 
 FITTED = 1000
-"""Probes from which the usual is learned, evenly chosen."""
+"""Number of probes that define the normal state, evenly chosen."""
 USUAL_SHARE = 0.8
-"""Least share of probes that are taken to be usual."""
-LEAST_TOLD = 0.1
-"""Share of a content's variance that must be differences between sites rather than doubt about each."""
+"""Smallest share of probes that count as normal."""
+LEAST_INFORMATIVE = 0.1
+"""Smallest share of the variance between sites in the total variance of a content dimension, posterior variance included."""
 FEWEST = 50
-"""Of fewer probes nothing is known to be usual; none is surprising."""
+"""With fewer probes, no probe is surprising."""
 
 
 FIELDS = {"com_y": False, "com_x": False, "haadf": True}
-"""Maps of a scan in which a lattice is looked for, and whether they are 0 where nothing is."""
+"""Maps of a scan in which a lattice is searched, and whether they are 0 in vacuum."""
 
 
 def surprise(
     sites: xr.Dataset, shape: tuple[int, int], *, radius: float, maps: xr.Dataset | None = None
 ) -> xr.DataArray:
-    """How unusual the neighbourhood of each probe is (site), as a robust z-score.
+    """Surprise of each probe (site), as a robust z-score.
 
-    Two scores, each with its median at 0 and its spread among all probes, from the median absolute deviation, at 1: what the lattice of
-    the maps lacks around the probe, and the distance of Mahalanobis of what the model says from the usual. Their squares are
-    added, the model's (and that of more than the usual lattice) in the measure in which single probes tell of the lattice. Without
-    maps, or where these have no lattice, the model's alone.
+    Two scores, each with median 0 and a spread (from the median absolute deviation) of 1 over all probes: the missing signal of the
+    lattice of the maps, and the Mahalanobis distance of the model's averages from the normal state. Their squares are added; the
+    model's score (and that of more lattice signal than normal) is weighted by the information of single probes about the lattice.
+    Without maps, or without a lattice in them, the surprise is the model's score.
 
     Args:
-        sites: `content`, `log_likelihood`, and the probes' places `y` and `x` [scan step].
+        sites: `content`, `log_likelihood`, and positions of the probes `y` and `x` [scan step].
         shape: probes of the scan, (y, x).
-        radius: sd of the Gaussian over which what the model says is averaged [scan step].
+        radius: sd of the Gaussian average over neighbouring probes [scan step].
         maps: some of `com_y`, `com_x` and `haadf` (scan_y, scan_x).
     """
-    unlike = unlike_usual(sites, shape, radius=radius)
-    left = None if maps is None else _left_of(maps)
-    if left is not None and unlike.any():
-        missing = left.missing[places(sites)]
-        others = np.maximum(unlike, 0) ** 2 + np.minimum(missing, 0) ** 2
-        unlike = np.sqrt(np.maximum(missing, 0) ** 2 + left.told**2 * others)
+    unusual = model_surprise(sites, shape, radius=radius)
+    lattice = None if maps is None else _deviations(maps)
+    if lattice is not None and unusual.any():
+        missing = lattice.missing[places(sites)]
+        others = np.maximum(unusual, 0) ** 2 + np.minimum(missing, 0) ** 2
+        unusual = np.sqrt(np.maximum(missing, 0) ** 2 + lattice.information**2 * others)
     words = "surprise: how unusual the neighbourhood of the probe is (robust z-score)"
-    return xr.DataArray(unlike.astype(np.float32), dims=dims.SITE, attrs=dims.attrs(words))
+    return xr.DataArray(unusual.astype(np.float32), dims=dims.SITE, attrs=dims.attrs(words))
 
 
 def places(sites: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of every site's probe."""
+    """Row and column of the probe of every site."""
     y, x = (np.rint(sites[name].to_numpy()).astype(int) for name in (dims.Y, dims.X))
     return y, x
 
 
-def _left_of(maps: xr.Dataset) -> Left | None:
-    """What neighbourhoods show of the lattice of those maps that may have one."""
+def _deviations(maps: xr.Dataset) -> Deviation | None:
+    """Deviations from the lattice of those maps that may have one."""
     names = [name for name in FIELDS if name in maps]
     values = [maps[name].transpose(dims.SCAN_Y, dims.SCAN_X).to_numpy() for name in names]
     from_zero = np.array([FIELDS[name] for name in names])
-    return left_of_lattice(np.stack(values, axis=-1), from_zero=from_zero)
+    return deviations_from_lattice(np.stack(values, axis=-1), from_zero=from_zero)
 
 
-def unlike_usual(sites: xr.Dataset, shape: tuple[int, int], *, radius: float) -> np.ndarray:
-    """How far what a model says of each neighbourhood lies from the usual (site,), as a robust z-score; 0 of too few.
+def model_surprise(sites: xr.Dataset, shape: tuple[int, int], *, radius: float) -> np.ndarray:
+    """Distance of the averaged features of each neighbourhood from the normal state (site,), as a robust z-score; 0 with too few probes.
 
-    The distance is that of Mahalanobis under the covariance of the usual probes.
+    It is the Mahalanobis distance under the covariance of normal probes.
 
     Source: Rousseeuw & Van Driessen 1999, doi:10.1080/00401706.1999.10485670 (minimum covariance determinant).
     """
@@ -81,17 +81,17 @@ def unlike_usual(sites: xr.Dataset, shape: tuple[int, int], *, radius: float) ->
     if len(features) < FEWEST or features.shape[1] == 0:
         return np.zeros(len(features))
     features = _independent(features)
-    usual = MinCovDet(support_fraction=USUAL_SHARE, random_state=0)
-    usual.fit(features[even(len(features), FITTED)])
-    distance = np.sqrt(usual.mahalanobis(features))
+    normal = MinCovDet(support_fraction=USUAL_SHARE, random_state=0)
+    normal.fit(features[even(len(features), FITTED)])
+    distance = np.sqrt(normal.mahalanobis(features))
     middle = np.median(distance)
     spread = MAD_TO_SD * np.median(np.abs(distance - middle))
     return (distance - middle) / max(float(spread), 1e-12)
 
 
 def _features(sites: xr.Dataset) -> np.ndarray:
-    """Content, its products, and how well the pattern is explained, each of mean 0 (site, feature)."""
-    lively = _lively(sites)
+    """Content, its products, and the log-likelihood, each of mean 0 (site, feature)."""
+    lively = _informative(sites)
     content = standardised(lively) if lively.shape[1] else lively
     first, second = np.triu_indices(content.shape[1])
     explained = sites["log_likelihood"].to_numpy().astype(np.float64)[:, None]
@@ -100,20 +100,20 @@ def _features(sites: xr.Dataset) -> np.ndarray:
     )
 
 
-def _lively(sites: xr.Dataset) -> np.ndarray:
-    """The contents that tell sites apart: the others are noise, which must not count like a signal."""
+def _informative(sites: xr.Dataset) -> np.ndarray:
+    """Content dimensions that distinguish sites: the others are noise and must not count as a signal."""
     content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy().astype(np.float64)
     if "content_sd" not in sites:
         return content
     doubt = sites["content_sd"].transpose(dims.SITE, dims.LATENT).to_numpy()
-    lively = content.var(0) > LEAST_TOLD * (content.var(0) + (doubt**2).mean(0))
+    lively = content.var(0) > LEAST_INFORMATIVE * (content.var(0) + (doubt**2).mean(0))
     return content[:, lively]
 
 
 def _averaged(
     values: np.ndarray, sites: xr.Dataset, shape: tuple[int, int], *, radius: float
 ) -> np.ndarray:
-    """Values (site, feature) averaged over neighbouring probes; what lies beyond the scan counts as usual."""
+    """Values (site, feature) averaged over neighbouring probes; probes beyond the scan count as normal."""
     y, x = places(sites)
     columns = []
     for column in values.T:
@@ -124,7 +124,7 @@ def _averaged(
 
 
 def _independent(features: np.ndarray) -> np.ndarray:
-    """The features' principal directions, those without any spread left out."""
+    """Principal directions of the features, without those of zero variance."""
     scaled = standardised(features)
     values, vectors = np.linalg.eigh(np.cov(scaled.T, ddof=0).reshape(scaled.shape[1], -1))
     kept = values > 1e-9 * values.max()

@@ -1,4 +1,4 @@
-"""Maps and walls of the frames that a result keeps, and what is known of every frame."""
+"""Maps and walls of the kept frames, and the table of all frames."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from invae.storage import store
 from invae.storage.blocks import map_blocks
 
 SHOWN_SIGNALS = ("amplitude", "phase", "height")
-"""Signals of the recording that a result keeps beside the polarization."""
+"""Signals of the recording that a result keeps, in addition to the polarization."""
 
 
 def image_maps(recording: Path, patches: Path, *, frames: np.ndarray) -> xr.Dataset:
-    """The maps of the chosen frames, with the recording's own amplitude, phase and height beside them."""
+    """Maps of the chosen frames, with the recorded amplitude, phase and height."""
     kept = ("polarization", "wall", "valid", "invalid_reason")
     maps = store.open_store(patches, group="maps").isel({dims.FRAME: frames})
     signals = store.open_store(recording).isel({dims.FRAME: frames})
@@ -32,7 +32,7 @@ def image_maps(recording: Path, patches: Path, *, frames: np.ndarray) -> xr.Data
 
 
 def _first_of(recording: xr.Dataset, quantity: str) -> str | None:
-    """Name of the first channel that holds a quantity: `amplitude`, `amplitude_1`, …"""
+    """Name of the first channel of a quantity: `amplitude`, `amplitude_1`, …"""
     names = [
         str(name)
         for name, variable in recording.data_vars.items()
@@ -50,14 +50,14 @@ def frame_table(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> xr.Dataset:
-    """What is known of every frame: drift with its sd, time, masked and switched share, sites.
+    """One row per frame: drift with its sd, time, masked and switched share, number of sites.
 
     Args:
         patches: the store of descriptors, with the group `maps`.
         site_frames: frame of each site.
         config: sign of the field.
-        compute: how many frames are read at once.
-        progress: told of frames.
+        compute: number of frames in parallel.
+        progress: called with the number of frames.
     """
     maps = store.open_store(patches, group="maps")
     n_frames = maps.sizes[dims.FRAME]
@@ -87,10 +87,10 @@ def frame_table(
 def wall_points(
     patches: Path, sites: xr.Dataset, *, frames: np.ndarray, reach: float
 ) -> xr.Dataset:
-    """The sub-pixel wall points of the chosen frames, each with the site nearest to it.
+    """Sub-pixel wall points of the chosen frames, each with its nearest site.
 
-    `nearest_site (point)` is a position along `site`, −1 where none lies within `reach` [pixel]: by it a latent,
-    a class or an error is drawn along the walls.
+    `nearest_site (point)` is an index along `site`, −1 if no site lies within `reach` [pixel]. A report uses it to draw
+    values of sites along the walls.
     """
     points = store.open_store(patches, group="contours").load()
     points = points.isel(point=np.isin(points[dims.FRAME].to_numpy(), frames))

@@ -1,4 +1,4 @@
-"""The part of an analysis that belongs to domains and their walls: maps, walls, descriptors of switching, pinning."""
+"""The part of an analysis that belongs to domains: maps, walls, descriptors of switching, pinning."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,11 @@ from invae.analysis.summary import frame_scalars
 from invae.storage import store
 
 REACH = 12.0
-"""A wall point takes the value of the nearest site if that lies within this distance [pixel]."""
+"""Largest distance of a wall point from the site whose value it takes [pixel]."""
 
 
 def describe(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
-    """The sites with the descriptors of switching, and the direction of the wall."""
+    """The sites with the descriptors of switching and the wall direction."""
     described = describe_sites(
         _maps_of(inputs),
         sites,
@@ -35,12 +35,12 @@ def describe(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
 
 
 def _maps_of(inputs: Inputs) -> xr.Dataset:
-    """Maps of all frames, unread."""
+    """Maps of all frames, lazily."""
     return store.open_store(inputs.patches, group="maps")
 
 
 def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
-    """Add the groups that show frames: `frames` of all, `maps`, `walls` and `grid` of the chosen ones."""
+    """Add `frames` of all frames, and `maps`, `walls` and `grid` of the kept frames."""
     sites, everything = groups[""], _maps_of(inputs)
     n_frames = everything.sizes[dims.FRAME]
     size = everything.sizes[dims.Y] * everything.sizes[dims.X]
@@ -66,7 +66,7 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
 
 
 def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
-    """How walls move and where they stay, on the grid of the maps."""
+    """Wall motion and pinning, on the grid of the maps."""
     everything = _maps_of(inputs)
     contours = store.open_store(inputs.patches, group="contours").load()
     numbers = frames.tolist()
@@ -84,14 +84,14 @@ def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
 
 
 def notes(inputs: Inputs) -> list[str]:
-    """A remark if there is no second frame to compare with."""
+    """A remark if there is only one frame."""
     if _maps_of(inputs).sizes[dims.FRAME] < 2:
         return ["only one frame: no wall motion and no pinning"]
     return []
 
 
 def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
-    """Counts of frames and walls, the masked share, the drift, and how the angle follows the wall."""
+    """Number of frames and walls, masked share, drift, and agreement of angle and wall direction."""
     scalars = frame_scalars(groups)
     scalars["n_walls"] = (_walls_per_frame(groups["walls"]), "mean number of walls per frame", "1")
     masked = float(groups["frames"]["masked_share"].mean())

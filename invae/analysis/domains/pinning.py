@@ -1,6 +1,6 @@
-"""How walls move between frames, drift removed, and where they stay.
+"""Wall motion between frames after drift correction, and wall pinning.
 
-Source: definitions of this project; no public ones exist.
+Source: definitions of this project; there are no published ones.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from invae.storage import store
 from invae.storage.blocks import map_blocks
 
 TRANSITIONS = ("none", "forward", "reverse")
-"""Meanings of `transition`: a wall arrives, a wall has left."""
+"""Meanings of `transition`: a wall arrives, a wall leaves."""
 FORWARD, REVERSE = 1, 2
 FRAMES_PER_BLOCK = 32
 
 
 def evolution(maps: xr.Dataset, *, frames: Sequence[int], config: AnalyseConfig) -> xr.Dataset:
-    """Where walls arrive (forward) and from where they leave (reverse) until the next frame, (frame, y, x).
+    """Pixels where walls arrive (forward) or leave (reverse) until the next frame, (frame, y, x).
 
     forward = wall(t+1) ∖ wall(t), reverse = wall(t) ∖ wall(t+1), each beyond `config.wall_tolerance`; in pixels of frame t.
-    Nothing changes in the last frame, and where either frame is masked.
+    There are no changes in the last frame, nor where either frame is masked.
 
     Args:
         maps: `wall`, `valid` (frame, y, x) and `drift` (frame, axis).
-        frames: numbers t of the frames wanted.
+        frames: numbers t of the frames.
         config: the tolerance.
     """
     size = (maps.sizes[dims.Y], maps.sizes[dims.X])
@@ -69,7 +69,7 @@ def _transition(maps: xr.Dataset, frame: int, *, tolerance: float) -> np.ndarray
 
 
 def _move_pixels(mask: np.ndarray, drift: np.ndarray) -> np.ndarray:
-    """The pixels of a mask at their nearest places after the drift; those that leave the frame are lost."""
+    """The pixels of a mask moved by the drift, to the nearest pixel; pixels that leave the frame are lost."""
     moved = np.zeros_like(mask)
     places = np.rint(np.argwhere(mask) + drift).astype(int)
     inside = ((places >= 0) & (places < mask.shape)).all(axis=1)
@@ -89,14 +89,14 @@ def wall_motion(
 ) -> xr.Dataset:
     """Signed normal velocity of every wall point until the next frame, (point) [pixel per frame].
 
-    + into the unswitched side. NaN in the last frame, where the next frame is masked, and where no wall lies within
-    `config.disc_radius` on the side to which the polarization says that the wall went.
+    Positive into the unswitched side. NaN in the last frame, where the next frame is masked, and where no wall lies within
+    `config.disc_radius` on the side into which the wall moved according to the polarization.
 
     Args:
         maps: `polarization`, `valid` (frame, y, x) and `drift` (frame, axis).
         contours: sub-pixel wall points `frame`, `y`, `x` (point) [pixel].
-        frames: numbers of the frames wanted.
-        config: sign of the field, farthest wall, tolerance.
+        frames: numbers of the frames.
+        config: sign of the field, largest distance, tolerance.
     """
     chosen = contours.isel(point=np.isin(contours[dims.FRAME].to_numpy(), frames))
     number = chosen[dims.FRAME].to_numpy()
@@ -140,16 +140,16 @@ def pinning(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> xr.Dataset:
-    """How long walls stay where they are, (y, x) in pixels of frame 0: 1 if a wall that is near is always there.
+    """Pinning of walls, (y, x) in pixels of frame 0: 1 if a nearby wall is always at the pixel.
 
-    `pinning` is the frames in which a wall is at the pixel (within `config.wall_tolerance`) over the frames in which one
-    is near it (within `config.disc_radius`), NaN where none ever was; `wall_frames` counts the latter.
+    `pinning` is the number of frames with a wall at the pixel (within `config.wall_tolerance`) over the number of frames with a
+    wall nearby (within `config.disc_radius`), NaN if there are none; `wall_frames` is the latter number.
 
     Args:
         maps: `wall`, `valid` (frame, y, x) and `drift` (frame, axis).
         config: the two distances.
-        compute: how many blocks of frames at once.
-        progress: told of blocks of frames.
+        compute: number of blocks of frames in parallel.
+        progress: called with the number of blocks of frames.
     """
 
     def count(frames: slice) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How near a result comes to a truth: walls, drift, masks, and descriptors read from latents."""
+"""Scores of a result against ground truth: walls, drift, masks, and descriptors predicted from latents."""
 
 import json
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ from invae.errors import InputError
 from invae.storage import store
 
 WALL_TOLERANCE = 2.0
-"""Walls nearer than this are the same wall [px]."""
+"""Largest distance between two detections of the same wall [px]."""
 N_NEIGHBOURS = 10
 N_STRIPS = 4
 MIN_SITES = 30
-"""Fewer sites to learn from, or to judge by, give no answer."""
+"""With fewer sites to fit or to score, the result is NaN."""
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,23 @@ class Score:
 
     name: str
     value: float
-    """NaN where there is no answer."""
+    """NaN if it cannot be computed."""
     wanted: str
-    """What a good value is, in words."""
+    """A good value, in words."""
 
 
 def scoreboard(folder: Path, recording: Path) -> list[Score]:
-    """How near the stores of a run come to the truth that a simulated recording carries.
+    """Scores of the stores of a run against the ground truth of a simulated recording.
 
-    Descriptors are those of the true polarization at the run's own sites; the latents are the run's.
+    True descriptors are those of the true polarization at the sites of the run.
 
     Args:
-        folder: `<out>/<recording>`, with descriptors.zarr and result.zarr.
+        folder: `<out>/<recording>`, with `descriptors.zarr` and `result.zarr`.
         recording: the simulated store, with a group `truth`.
 
     Raises:
         StoreError: a store is missing or has no truth.
-        InputError: the frames of the run are not those of the truth.
+        InputError: the frames of the run and of the truth differ.
     """
     truth = store.open_store(recording, group="truth")
     maps = store.open_store(folder / "descriptors.zarr", group="maps")
@@ -73,7 +73,7 @@ def scoreboard(folder: Path, recording: Path) -> list[Score]:
 
 
 def _latent_scores(folder: Path, truth: xr.Dataset) -> Iterator[Score]:
-    """R² of the true descriptors from the latents of a run."""
+    """R² of the true descriptors, predicted from the latents of a run."""
     sites = store.open_store(folder / "result.zarr")
     window = store.open_store(folder / "descriptors.zarr").sizes[dims.PATCH_Y]
     answers = describe_sites(
@@ -94,7 +94,7 @@ def _latent_scores(folder: Path, truth: xr.Dataset) -> Iterator[Score]:
 
 
 def truth_maps(truth: xr.Dataset) -> xr.Dataset:
-    """The truth of a simulated recording, labelled as the maps of the describe stage are."""
+    """The truth of a simulated recording, labelled as the maps of the describe stage."""
     bad = truth["scar"] | truth["tip_loss"]
     return xr.Dataset(
         {
@@ -109,13 +109,13 @@ def truth_maps(truth: xr.Dataset) -> xr.Dataset:
 def wall_f1(
     found: np.ndarray, true: np.ndarray, *, tolerance: float, judged: np.ndarray | None = None
 ) -> float:
-    """F1 of wall pixels, each right if one of the other kind lies within `tolerance` [px]; 1 without any wall.
+    """F1 of wall pixels: a pixel is correct if a pixel of the other mask lies within `tolerance` [px]; 1 without walls.
 
     Args:
         found: (frame, y, x), bool.
         true: (frame, y, x), bool.
         tolerance: [px].
-        judged: pixels that are counted; all if empty.
+        judged: pixels that count; None for all.
     """
     judged = np.ones(true.shape, bool) if judged is None else judged
     right_found = right_true = n_found = n_true = 0
@@ -138,7 +138,7 @@ def _within(mask: np.ndarray, distance: float) -> np.ndarray:
 
 
 def wall_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
-    """F1 of the 180-degree walls at 2 px, over lines that were recorded."""
+    """F1 of the 180-degree walls at 2 px, over valid scan lines."""
     return wall_f1(
         maps["wall"].to_numpy() == WALL_180,
         truth["wall"].to_numpy(),
@@ -148,7 +148,7 @@ def wall_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
 
 
 def drift_error(found: xr.DataArray, true: xr.DataArray) -> np.ndarray:
-    """Distance of the drift found from the true one in every frame but the first, (frame) [px]."""
+    """Error of the drift in every frame but the first, (frame) [px]."""
     found, true = (drift.transpose(dims.FRAME, dims.AXIS) for drift in (found, true))
     difference = found.to_numpy() - true.to_numpy()
     length = np.hypot(*difference.T)
@@ -156,14 +156,14 @@ def drift_error(found: xr.DataArray, true: xr.DataArray) -> np.ndarray:
 
 
 def lines_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
-    """IoU of the pixels that were masked and those of lost lines."""
+    """IoU of masked pixels and pixels of lost lines."""
     return mask_iou(~maps["valid"].to_numpy(), ~truth_maps(truth)["valid"].to_numpy())
 
 
 def lamella_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
-    """IoU of lamellae, widened from the middle lines found to the true width; NaN without lamellae.
+    """IoU of lamellae; detected centre lines are widened to the true width; NaN without lamellae.
 
-    Not judged: lost lines, and the neighbourhood of 180-degree walls, where the response is low as well.
+    Lost lines do not count, nor the neighbourhood of 180-degree walls, where the response is low as well.
     """
     true = truth["non180"].to_numpy()
     if not true.any():
@@ -198,17 +198,17 @@ def held_out_r2(
     gap: float,
     group: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """R² of a descriptor from latents, by nearest neighbours and linearly, on strips that were not learned from.
+    """R² of a descriptor predicted from latents, by nearest neighbours and by linear regression, on held-out strips.
 
-    A strip of the image is judged in all frames at once, and what is learned from keeps `gap` away from it, so that no
-    patch shares a pixel with one it is judged by, at any time. Given groups (movies), whole groups are held out instead.
+    A strip of the image is held out in all frames, and sites of the fit keep a distance of `gap` from it, so that patches of
+    the fit share no pixel with held-out patches. With groups (movies), whole groups are held out instead.
 
     Args:
         latents: (site, latent).
         target: (site), NaN where unknown.
         places: (site, axis) [px].
         gap: side of a patch [px].
-        group: (site), the movie that a site is from.
+        group: (site), the movie of a site.
     """
     known = np.isfinite(target) & np.isfinite(latents).all(axis=1)
     latents, target, places = latents[known], target[known], places[known]
@@ -230,7 +230,7 @@ def held_out_r2(
 
 
 def _strips(places: np.ndarray, *, gap: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Sites to learn from and sites to judge, for strips across the longer side of the image."""
+    """Sites of the fit and held-out sites, for strips across the longer side of the image."""
     if not len(places):
         return
     along = places[:, int(np.argmax(np.ptp(places, axis=0)))]

@@ -1,7 +1,7 @@
-"""What happens at a site: walls, switched share, curvature, convexity, and what flips until the next frame.
+"""Descriptors of switching at a site: walls, switched share, curvature, convexity, switching until the next frame.
 
-Source: definitions of this project; no public ones exist. `p` is the signed polarization smoothed by a Gaussian of
-`SMOOTHING`, so that noise makes no domains; Ω the square window around a site, from which masked pixels are left out.
+Source: definitions of this project; there are no published ones. `p` is the signed polarization, smoothed by a Gaussian of
+`SMOOTHING` so that noise forms no domains; Ω is the square window around a site without masked pixels.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from invae.storage.blocks import map_blocks
 SMOOTHING = 1.5
 """Sd of the Gaussian before signs and curvatures are taken [px]."""
 MIN_WALL = 5
-"""Pieces of a wall with fewer pixels in the window are no walls."""
+"""Smallest number of pixels of a wall in the window."""
 SITES_AT_ONCE = 256
 
 LABELS = {
@@ -37,12 +37,12 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Frame:
-    """What is needed of one frame, (y, x) each."""
+    """Maps of one frame, (y, x) each."""
 
     sign: np.ndarray
     """+1 switched, −1 not, 0 unknown."""
     flips: np.ndarray
-    """1 where the sign differs in the next frame, 0 where not, NaN where unknown."""
+    """1 if the sign differs in the next frame, 0 if not, NaN if unknown."""
     wall: np.ndarray
     """Skeleton of the 180-degree walls, bool."""
     curvature: np.ndarray
@@ -58,15 +58,15 @@ def describe_sites(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> xr.Dataset:
-    """The five descriptors of every site, (site); NaN where there is nothing to take a mean of.
+    """The five descriptors of every site, (site); NaN if no pixel contributes.
 
     Args:
         maps: `polarization`, `wall`, `valid` (frame, y, x) and `drift` (frame, axis), read frame by frame.
         sites: `frame`, `y`, `x` (site), in pixels of the site's frame.
         window: side of Ω [pixel].
         config: sign of the field, radius of the disc of the convexity.
-        compute: how many frames at once.
-        progress: told of frames.
+        compute: number of frames in parallel.
+        progress: called with the number of frames.
     """
     places = np.column_stack([sites[name].to_numpy() for name in (dims.Y, dims.X)])
     number = sites[dims.FRAME].to_numpy()
@@ -97,14 +97,14 @@ def describe_sites(
 
 
 def switched_polarization(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> np.ndarray:
-    """Smoothed polarization (y, x), positive where switched, NaN where unknown."""
+    """Smoothed polarization (y, x), positive if switched, NaN if unknown."""
     here = maps.isel({dims.FRAME: frame})
     smooth = smoothed(here["polarization"].to_numpy(), here["valid"].to_numpy(), sd=SMOOTHING)
     return smooth if config.field == "positive" else -smooth
 
 
 def read_frame(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> Frame:
-    """One frame, and the next one brought onto it."""
+    """Maps of one frame, compared with the next frame after drift correction."""
     p = switched_polarization(maps, frame, config=config)
     known = np.isfinite(p)
     flips = np.full(p.shape, np.nan)
@@ -120,20 +120,20 @@ def read_frame(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> Frame:
 
 
 def drift_between(maps: xr.Dataset, first: int, second: int) -> np.ndarray:
-    """What brings the second frame onto the first, (y, x) [pixel]."""
+    """Drift between the two frames, (y, x) [pixel]."""
     drift = maps["drift"].isel({dims.FRAME: [first, second]}).to_numpy()
     return drift[1] - drift[0]
 
 
 def onto(image: np.ndarray, drift: np.ndarray) -> np.ndarray:
-    """An image (y, x) moved by its drift [pixel]; NaN where it shows nothing."""
+    """An image (y, x) moved by a drift [pixel]; NaN outside the image."""
     return ndi.shift(image, drift, order=1, cval=np.nan)
 
 
 def curvature(p: np.ndarray) -> np.ndarray:
     """Curvature of the level lines of p (y, x) [1/pixel]: 1/R around a switched disc of radius R.
 
-    −∇·(∇p/|∇p|) by central differences; NaN next to unknown pixels and where it is not resolved.
+    −∇·(∇p/|∇p|) by central differences; NaN next to unknown pixels and if it is not resolved.
     """
     d_y, d_x = np.gradient(p.astype(np.float64))
     d_yy, d_yx = np.gradient(d_y)
@@ -147,8 +147,8 @@ def curvature(p: np.ndarray) -> np.ndarray:
 def around(frame: Frame, places: np.ndarray, *, window: float, disc_radius: float) -> np.ndarray:
     """Descriptors of the sites of one frame (site, descriptor), in the order of `LABELS`.
 
-    Wall count, switching degree and switch significance are taken over Ω; convexity and curvature, the mean over the
-    wall's pixels, over the disc, so that convexity ≈ −(2/3π)·radius·curvature for an arc.
+    Wall count, switching degree and switch significance are computed over Ω, convexity and curvature over the disc. Curvature
+    is the mean over wall pixels, so that convexity ≈ −(2/3π)·radius·curvature for an arc.
     """
     reach = int(np.ceil(max(window / 2, disc_radius))) + 1
     cuts = [slice(i, i + SITES_AT_ONCE) for i in range(0, len(places), SITES_AT_ONCE)]
@@ -188,7 +188,7 @@ def _measure(tiles: dict[str, np.ndarray], square: np.ndarray, disc: np.ndarray)
 
 
 def _mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Mean of each tile over some of its pixels; NaN over none."""
+    """Mean of each tile over some of its pixels; NaN without pixels."""
     count = where.sum(axis=(1, 2))
     total = np.where(where, values, 0).sum(axis=(1, 2), dtype=np.float64)
     return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)

@@ -1,4 +1,4 @@
-"""The direction in which the wall of a patch faces."""
+"""The direction of the wall normal in a patch."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from invae.storage import store
 
 BLOCK_SITES = 2048
 POLARIZATION = ("polarization", "t")
-"""Channels that hold the signed polarization of the site's own frame."""
+"""Channels with the signed polarization of the frame of the site."""
 
 
 def wall_normal(patches: Path) -> xr.DataArray:
     """Direction from the negative to the positive domain of each patch [rad], positive as `np.rot90`.
 
     The direction of the patch's dipole moment, weighted by a Gaussian a quarter of the patch wide; 0 is towards +x.
-    NaN where no channel holds the polarization.
+    NaN if no channel is the polarization.
     """
     opened = store.open_store(patches)
     names = [str(name) for name in opened[dims.CHANNEL].to_numpy()]

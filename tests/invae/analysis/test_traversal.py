@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from invae.analysis.traversal import Member, liveliest, manifold
+from invae.analysis.traversal import Member, manifold, most_informative
 
 NOTHING: dict[str, np.ndarray] = {}
 
@@ -65,7 +65,7 @@ def test_one_dimension_makes_a_row():
 
 def test_the_liveliest_dimensions_are_shown_and_the_others_rest_at_their_median():
     content = cloud(4) * xr.DataArray([0.1, 3.0, 0.2, 5.0], dims="latent") + 2
-    assert liveliest(content) == [1, 3]
+    assert most_informative(content) == [1, 3]
     seen = []
 
     def remember(grid, given=None):
@@ -80,7 +80,7 @@ def test_the_liveliest_dimensions_are_shown_and_the_others_rest_at_their_median(
 def test_a_dimension_that_varies_less_than_its_uncertainty_is_not_lively():
     content = cloud(3) * xr.DataArray([1.0, 1.0, 2.0], dims="latent")
     sd = content * 0 + xr.DataArray([0.1, 0.2, 10.0], dims="latent")
-    assert liveliest(content, sd) == [0, 1]
+    assert most_informative(content, sd) == [0, 1]
 
 
 def test_every_class_has_a_manifold_where_its_own_sites_lie():

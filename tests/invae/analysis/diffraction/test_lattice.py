@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.ndimage as ndi
 
-from invae.analysis.diffraction.lattice import Left, find_lattice, left_of_lattice
+from invae.analysis.diffraction.lattice import Deviation, deviations_from_lattice, find_lattice
 
 SHAPE = (40, 44)
 FREQUENCIES = np.array([[0.094, 0.011], [0.038, 0.087]])
@@ -32,14 +32,14 @@ def whitened(fields: np.ndarray) -> np.ndarray:
     return (fields - fields.mean((0, 1))) / fields.std((0, 1))
 
 
-def left_of(fields: np.ndarray, *, from_zero: np.ndarray) -> Left:
-    found = left_of_lattice(fields, from_zero=from_zero)
+def deviation_of(fields: np.ndarray, *, from_zero: np.ndarray) -> Deviation:
+    found = deviations_from_lattice(fields, from_zero=from_zero)
     assert found is not None
     return found
 
 
-def peak(left: Left) -> tuple[int, ...]:
-    return tuple(map(int, np.unravel_index(left.missing.argmax(), left.missing.shape)))
+def peak(deviation: Deviation) -> tuple[int, ...]:
+    return tuple(map(int, np.unravel_index(deviation.missing.argmax(), deviation.missing.shape)))
 
 
 def test_the_directions_of_a_lattice_are_found_in_noise():
@@ -57,28 +57,30 @@ def test_noise_has_no_lattice(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_missing_atom_is_where_the_lattice_lacks_most_even_if_single_probes_say_nothing(seed):
-    left = left_of(atoms(seed, noise=2.5), from_zero=np.array([False, False, True]))
-    assert left.told < 0.2
-    assert np.hypot(*np.subtract(peak(left), WHERE)) <= 3
+    deviation = deviation_of(atoms(seed, noise=2.5), from_zero=np.array([False, False, True]))
+    assert deviation.information < 0.2
+    assert np.hypot(*np.subtract(peak(deviation), WHERE)) <= 3
 
 
 def test_a_whole_lattice_lacks_less():
     broken, whole = (
-        left_of(atoms(1, missing=missing, noise=1.0), from_zero=NO_ZERO)
+        deviation_of(atoms(1, missing=missing, noise=1.0), from_zero=NO_ZERO)
         for missing in (True, False)
     )
     assert whole.missing.max() < 0.7 * broken.missing.max()
 
 
 def test_clear_patterns_tell_more_than_noisy_ones():
-    told = [left_of(atoms(2, noise=n), from_zero=NO_ZERO).told for n in (0.2, 1.0, 3.0)]
-    assert told[0] > 0.7 > 0.6 > told[1] > 0.3 > 0.2 > told[2]
+    information = [
+        deviation_of(atoms(2, noise=n), from_zero=NO_ZERO).information for n in (0.2, 1.0, 3.0)
+    ]
+    assert information[0] > 0.7 > 0.6 > information[1] > 0.3 > 0.2 > information[2]
 
 
 def test_units_and_offsets_of_fields_without_a_zero_do_not_count():
     fields = atoms(3, noise=1.0)
     one, other = (
-        left_of(each, from_zero=NO_ZERO) for each in (fields, fields * [3, 0.1, 7] + [5, 0, 1])
+        deviation_of(each, from_zero=NO_ZERO) for each in (fields, fields * [3, 0.1, 7] + [5, 0, 1])
     )
     np.testing.assert_allclose(one.missing, other.missing, atol=1e-4)
 
@@ -86,10 +88,10 @@ def test_units_and_offsets_of_fields_without_a_zero_do_not_count():
 def test_probes_without_a_value_and_fields_without_any_contrast_are_passed_over():
     fields = np.concatenate((atoms(0, noise=1.0), np.ones((*SHAPE, 1))), axis=-1)
     fields[3, 5, 0] = np.nan
-    left = left_of(fields, from_zero=np.zeros(4, bool))
-    assert np.isfinite(left.missing).all()
-    assert np.hypot(*np.subtract(peak(left), WHERE)) <= 3
-    assert left_of_lattice(np.ones((*SHAPE, 2)), from_zero=NO_ZERO[:2]) is None
+    deviation = deviation_of(fields, from_zero=np.zeros(4, bool))
+    assert np.isfinite(deviation.missing).all()
+    assert np.hypot(*np.subtract(peak(deviation), WHERE)) <= 3
+    assert deviations_from_lattice(np.ones((*SHAPE, 2)), from_zero=NO_ZERO[:2]) is None
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])
@@ -103,14 +105,14 @@ def test_what_does_not_repeat_itself_has_no_lattice(scene, noise):
     }[scene].astype(float)
     fields = np.stack((*np.gradient(image), image), axis=-1) / image.std()
     fields += noise * rng.standard_normal(fields.shape)
-    assert left_of_lattice(fields, from_zero=np.array([False, False, True])) is None
+    assert deviations_from_lattice(fields, from_zero=np.array([False, False, True])) is None
 
 
 def test_a_lattice_is_found_without_any_noise():
-    left = left_of(atoms(0, noise=0.0), from_zero=NO_ZERO)
-    assert left.told > 0.7
-    assert np.hypot(*np.subtract(peak(left), WHERE)) <= 3
+    deviation = deviation_of(atoms(0, noise=0.0), from_zero=NO_ZERO)
+    assert deviation.information > 0.7
+    assert np.hypot(*np.subtract(peak(deviation), WHERE)) <= 3
 
 
 def test_a_scan_of_a_few_cells_has_no_lattice():
-    assert left_of_lattice(atoms(0, noise=0.1)[:15], from_zero=NO_ZERO) is None
+    assert deviations_from_lattice(atoms(0, noise=0.1)[:15], from_zero=NO_ZERO) is None
