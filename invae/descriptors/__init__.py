@@ -1,1 +1,1 @@
-"""Recordings to patches and descriptors: where to look, what to cut out, what to measure there."""
+"""The describe stage: from recordings to patches and descriptors."""

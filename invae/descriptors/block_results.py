@@ -1,6 +1,6 @@
-"""What a block found that has no fixed size, kept in small files until all blocks are done.
+"""Results of blocks that have no fixed size, stored in small files until all blocks are done.
 
-A file is there whole or not at all; so a resumed run knows which blocks are finished.
+A file is complete or absent, so a resumed run knows which blocks are finished.
 """
 
 import io
@@ -12,21 +12,21 @@ import numpy as np
 from invae.storage import store
 
 FOLDER = "pieces"
-"""A group inside the store while it grows; removed before it is published."""
+"""A group of the unfinished store; removed before the store is published."""
 
 
 def begin(partial: Path) -> None:
-    """Make the place for pieces; as a group, or Zarr would wonder at it when it lists the store."""
+    """Make the folder for pieces; it is a group, because Zarr warns of unknown folders when it lists the store."""
     store.open_group(partial, mode="a").require_group(FOLDER)
 
 
 def path_of(partial: Path, stage: str, start: int) -> Path:
-    """Where the block of `stage` that begins at `start` keeps what it found."""
+    """File with the results of the block of `stage` that begins at `start`."""
     return partial / FOLDER / f"{stage}-{start:09d}.npz"
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:
-    """Write named arrays, whole or not at all."""
+    """Write named arrays; the file is complete or absent."""
     unfinished = path.with_suffix(".unfinished")
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
@@ -46,7 +46,7 @@ def gather(paths: Sequence[Path], name: str) -> np.ndarray:
 
 
 def gather_range(paths: Sequence[Path], name: str, starts: np.ndarray, wanted: slice) -> np.ndarray:
-    """Items `wanted` of what `gather` would return, reading only the pieces that hold them.
+    """A range of items of the result of `gather`; reads only the pieces that contain them.
 
     Args:
         paths: pieces, in order.

@@ -1,4 +1,4 @@
-"""The describe stage: recording.zarr → descriptors.zarr, as the kind of its configuration says."""
+"""The describe stage: recording.zarr → descriptors.zarr, by the kind of its configuration."""
 
 from pathlib import Path
 
@@ -17,21 +17,21 @@ def describe(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> None:
-    """The patches of a recording, as a store; beside them what else its kind finds.
+    """Write the patches of a recording, and further groups of its kind, as a store.
 
-    Root group: `patch` and `valid (site, channel, patch_y, patch_x)`, and coordinates that say
-    where every site is. Walls add the groups `maps` and `contours`, atoms the group `atoms`.
+    Root group: `patch` and `valid (site, channel, patch_y, patch_x)`, and the coordinates of every
+    site. Walls add the groups `maps` and `contours`, atoms the group `atoms`.
 
     Args:
         recording: the ingested recording, a Zarr store.
         target: the store to make.
         config: what to extract.
-        receipt: what it is made from.
+        receipt: of the store.
         compute: where blocks run.
-        progress: told the percentage done.
+        progress: called with the percentage done.
 
     Raises:
-        InputError: the recording does not have what is to be described.
+        InputError: the recording lacks the signals that the configuration needs.
         ConfigError: the configuration does not fit the recording.
     """
     make_patches = load(kind_of(config).describe)

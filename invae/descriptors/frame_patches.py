@@ -1,4 +1,4 @@
-"""Patches around places in the frames of one signal: which signal, how large, and how they are cut."""
+"""Patches around sites in the frames of one signal."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from invae.storage.blocks import map_blocks
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one signal, and the store that grows."""
+    """The frames of one signal, and the unfinished store."""
 
     recording: Path
     partial: Path
@@ -38,20 +38,20 @@ class Frames:
 
     @property
     def steps(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of a patch's rows and columns relative to its middle [px]."""
+        """Positions of the rows and columns of a patch relative to its centre [px]."""
         return offsets(self.window), offsets(self.window)
 
     def read(self, number: int) -> np.ndarray:
-        """One frame as recorded (y, x), NaN where it is not known."""
+        """One frame as recorded (y, x), NaN if unknown."""
         dataset = store.open_store(self.recording)
         return read_frames(dataset, self.signal, slice(number, number + 1))[0]
 
 
 def survey(recording: Path, partial_store: Path, *, config: FramesConfig) -> Frames:
-    """Which signal is looked at, and how large the patches are.
+    """The signal to use, and the size of the patches.
 
     Raises:
-        InputError: the recording holds no images, several without a choice, or no size in nm where one is needed.
+        InputError: the recording has no images, several without a choice, or no pixel size where one is needed.
         ConfigError: the signal does not exist, or the patch does not fit into a frame.
     """
     dataset = store.open_store(recording)
@@ -94,7 +94,7 @@ def _pixels(dataset: xr.Dataset, length: float, *, name: str, instead: str) -> f
 
 
 def whole_share(valid: np.ndarray, places: np.ndarray, *, window: int) -> np.ndarray:
-    """Share of each patch (place,) for which all pixels that it is interpolated from are valid."""
+    """Share of each patch (site,) whose interpolated pixels depend on valid pixels only."""
     half = (window - 1) / 2
     first = places - half
     ends = [half + whole(first) for whole in (np.floor, np.ceil)]
@@ -102,7 +102,7 @@ def whole_share(valid: np.ndarray, places: np.ndarray, *, window: int) -> np.nda
 
 
 def normalised(image: np.ndarray, *, frames: Frames) -> np.ndarray:
-    """A frame as its patches show it: without background, in its own standard deviations."""
+    """A frame without background, in units of its standard deviation."""
     known = np.isfinite(image)
     if not known.any():
         return image
@@ -118,7 +118,7 @@ def normalised(image: np.ndarray, *, frames: Frames) -> np.ndarray:
 def write_patches(
     sites: xr.Dataset, *, frames: Frames, compute: ComputeConfig, progress: Progress
 ) -> None:
-    """Lay out and write the patches of all sites, shard by shard; one frame in memory at a time."""
+    """Lay out and write the patches of all sites, shard by shard, with one frame in memory at a time."""
     shard = lay_out_patches(frames.partial, sites)
     map_blocks(
         partial(_write, frames=frames, sites=sites, shard=shard),
@@ -129,7 +129,7 @@ def write_patches(
 
 
 def _write(block: slice, *, frames: Frames, sites: xr.Dataset, shard: int) -> None:
-    """Write one shard of patches, unless it is there."""
+    """Write one shard of patches, unless it is written already."""
     if store.block_is_written(frames.partial, ("patch", "valid"), start=block.start, shard=shard):
         return
     here = sites.isel({SITE: block})

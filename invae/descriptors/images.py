@@ -1,4 +1,4 @@
-"""Images of a recording: which signals they are, and their frames as plain arrays."""
+"""Images of a recording: names of the signals, and frames as arrays."""
 
 import numpy as np
 import xarray as xr

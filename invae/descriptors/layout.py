@@ -1,4 +1,4 @@
-"""How patches lie in a store, and what is said of their sites."""
+"""Layout of patches in a store, and the coordinates of their sites."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ from invae.dims import CHANNEL, KINDS, PATCH, PATCH_X, PATCH_Y, SITE, X, Y, attr
 from invae.storage import store
 
 INDEPENDENT = "independent_frames"
-"""Attribute of a patch store: nothing says that its frames follow each other, so each stands for itself."""
+"""Attribute of a patch store: whether its frames are independent images, not a series in time."""
 EMPTY = "empty"
-"""Group of a patch store with `empty_patch`, the patch of a pattern without electrons, above which all others lie."""
+"""Group of a patch store with `empty_patch`, the patch of a pattern without electrons, a lower bound of all patches."""
 PATCH_BYTES = 16e6
 """Size of a shard of patches [byte]."""
 
 
 def lay_out_patches(partial: Path, coords: xr.Dataset) -> int:
-    """Make the patches' arrays, unwritten, with the coordinates of every site; returns the sites per shard."""
+    """Make the arrays of the patches, unwritten, and write the coordinates of the sites; returns the sites per shard."""
     shape = tuple(coords.sizes[dim] for dim in PATCH)
     variables = {
         "patch": store.Variable(PATCH, shape, np.float32, attrs("patch around a site")),
@@ -40,16 +40,16 @@ def site_coordinates(
     steps: tuple[np.ndarray, np.ndarray],
     notes: Sequence[str] = (),
 ) -> xr.Dataset:
-    """Where every site is: frame, (y, x) in pixels of that frame and in nm, kind and source.
+    """Coordinates of every site: frame, (y, x) in pixels of that frame and in nm, kind and source.
 
     Args:
-        recording: what the sites lie in.
+        recording: the recording of the sites.
         sites: (site, 2), (y, x) [px].
         site_frames: (site,).
         kind: of the sites, one of `KINDS` or a name of the kind's own.
-        channels: names of the patches' channels.
-        steps: positions of a patch's rows and columns relative to its site [px].
-        notes: remarks beside the recording's own.
+        channels: names of the channels.
+        steps: positions of the rows and columns of a patch relative to its site [px].
+        notes: remarks, in addition to those of the recording.
     """
     source = np.zeros(len(sites), np.int32)
     if "source" in recording.variables:
@@ -78,7 +78,7 @@ def site_coordinates(
 def _origin(
     recording: xr.Dataset, size: tuple[float, float] | None, steps: np.ndarray
 ) -> dict[str, Any]:
-    """What the recording says of itself, and the size of a patch's pixel."""
+    """Origin of the recording, and the pixel size of a patch."""
     kept = {
         "sources": recording.attrs.get("sources", []),
         "modality": recording.attrs.get("modality", "unknown"),
@@ -90,7 +90,7 @@ def _origin(
 
 
 def pixel_sizes(recording: xr.Dataset) -> tuple[float, float] | None:
-    """Height and width of a pixel [nm]; none if the recording is not calibrated."""
+    """Height and width of a pixel [nm]; None if the recording is not calibrated."""
     sizes = []
     for axis in (Y, X):
         calibrated = axis in recording.variables and recording[axis].attrs.get("units") == "nm"

@@ -1,11 +1,11 @@
-"""Square patches around sites, cut between the pixels."""
+"""Square patches around sites, with sub-pixel interpolation."""
 
 import numpy as np
 import scipy.ndimage as ndi
 
 CUBIC = 3
 INSIDE = 1 - 1e-3
-"""A patch pixel is valid if the valid pixels around it make up all of it, but for rounding."""
+"""Smallest interpolated share of valid pixels of a valid patch pixel: 1 up to rounding."""
 
 
 def offsets(window: int) -> np.ndarray:
@@ -25,7 +25,7 @@ def cut(
     by `np.rot90` is the patch turned.
 
     Args:
-        values: (y, x); what is invalid is not looked at.
+        values: (y, x); invalid pixels are ignored.
         valid: bool (y, x).
         centres: sites (site, 2), (y, x) [px].
         window: side of the patch [px].

@@ -1,4 +1,4 @@
-"""Sites on a square grid, and how many sites are kept."""
+"""Sites on a square grid, and limits on the number of sites."""
 
 import numpy as np
 
@@ -24,5 +24,5 @@ def evenly(n_sites: int, *, most: int) -> np.ndarray:
 
 
 def per_frame(n_frames: int, *, config: SiteConfig | DenseConfig) -> int:
-    """The most sites that one frame may have."""
+    """Largest number of sites of one frame."""
     return max(1, min(config.max_per_frame, config.max_sites // max(1, n_frames)))

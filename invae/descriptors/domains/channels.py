@@ -1,4 +1,4 @@
-"""What the channels of a patch are: one frame's signals, several frames, or layers of walls."""
+"""Channels of a patch: signals of one frame, several frames, or layers of walls."""
 
 from dataclasses import dataclass
 
@@ -23,12 +23,12 @@ LAYERS = {
     "wall_non180": (WALL_NON180,),
 }
 LAYER_SD = 1.0
-"""A wall of a layer is drawn as a ridge exp(−d²/2·sd²) over the distance d from it [px]."""
+"""Sd of the ridge exp(−d²/2·sd²) that represents a wall in a layer, d being the distance from the wall [px]."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of a patch: a signal, `delay` frames after the site's own."""
+    """One channel of a patch: a signal, `delay` frames after the frame of the site."""
 
     name: str
     signal: str
@@ -37,7 +37,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the signals of a frame are read from."""
+    """The stores from which signals are read."""
 
     recording: xr.Dataset
     maps: xr.Dataset
@@ -49,7 +49,7 @@ class Sources:
 def plan(
     config: SignalChannels | DelayChannels | LayerChannels, *, n_frames: int
 ) -> tuple[list[Channel], str]:
-    """The channels of a patch, and a remark where they are not what was asked for.
+    """The channels of a patch, and a remark if they differ from the configuration.
 
     Raises:
         ConfigError: the series is too short for the delays.
@@ -72,10 +72,10 @@ def plan(
 
 
 def check(channels: list[Channel], recording: xr.Dataset, signals: Signals) -> None:
-    """See that the recording has what the channels need.
+    """Check that the recording has the signals of the channels.
 
     Raises:
-        ConfigError: a signal is asked for that the recording does not have.
+        ConfigError: the recording lacks a configured signal.
     """
     there = {str(name) for name in recording.data_vars} | {"polarization", *LAYERS}
     if not signals.polarization:
@@ -89,11 +89,11 @@ def check(channels: list[Channel], recording: xr.Dataset, signals: Signals) -> N
 
 
 def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray, np.ndarray]:
-    """One signal of one frame (y, x) and where it is valid; the phase as the complex number
+    """One signal of one frame (y, x) and its valid pixels; the phase is the complex number
     exp(iφ).
 
-    Polarization and amplitude are in units of the frame's usual amplitude, the phase is relative to
-    the offset [rad], height and deflection are in robust sd from their median.
+    Polarization and amplitude are in units of the typical amplitude of the frame, the phase is
+    relative to the offset [rad], height and deflection are in robust sd from their median.
     """
     one = slice(frame, frame + 1)
     maps = sources.maps.isel({FRAME: frame})
@@ -122,7 +122,7 @@ def _standard(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def ridge(walls: np.ndarray) -> np.ndarray:
-    """Walls (y, x) as smooth ridges of height 1, which can be cut between the pixels."""
+    """Walls (y, x) as smooth ridges of height 1, which can be interpolated."""
     if not walls.any():
         return np.zeros(walls.shape, np.float32)
     distance = np.asarray(ndi.distance_transform_edt(~walls))

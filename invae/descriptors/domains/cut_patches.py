@@ -1,4 +1,4 @@
-"""The patches of all chosen sites, shard by shard."""
+"""Patches of all selected sites, shard by shard."""
 
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ from invae.descriptors.patches import cut
 from invae.storage import store
 
 KEPT = 8
-"""Frames of one signal that a worker keeps."""
+"""Number of frames of one signal that a worker caches."""
 
 
 def cut_block(
@@ -22,8 +22,8 @@ def cut_block(
     site_frames: np.ndarray,
     shard: int,
 ) -> None:
-    """Write one shard of patches: every site's, from its own frame and, drift removed, from the
-    others it needs.
+    """Write one shard of patches, each from the frame of its site and, after drift correction, from the
+    other frames of its channels.
     """
     if store.block_is_written(series.partial, ("patch", "valid"), start=block.start, shard=shard):
         return
@@ -59,7 +59,7 @@ def cut_block(
 def _cut_signal(
     values: np.ndarray, valid: np.ndarray, centres: np.ndarray, *, window: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Patches of one signal; a complex one is cut by its parts and gives its angle [rad]."""
+    """Patches of one signal; of a complex signal, real and imaginary part are interpolated, and the angle [rad] is returned."""
     if not np.iscomplexobj(values):
         return cut(values, valid, centres, window=window)
     real, believed = cut(np.real(values), valid, centres, window=window)

@@ -1,7 +1,7 @@
-"""Drift of every frame against the first, from the shifts of many pairs of frames.
+"""Drift of every frame relative to the first, from the shifts of many pairs of frames.
 
-`drift[k]` is where the scan window of frame k lies on the sample relative to frame 0 [pixel, (y,
-x)]: features move by −drift inside the frames, and a point (y, x) of frame k is at (y, x) +
+`drift[k]` is the position of the scan window of frame k on the sample relative to frame 0 [pixel,
+(y, x)]: features move by −drift inside the frames, and a point (y, x) of frame k is at (y, x) +
 drift[k] of frame 0.
 """
 
@@ -13,9 +13,9 @@ N_ROUNDS = 10
 LEAST_SCALE = 0.2
 """Residuals smaller than this are never suspicious [px]."""
 TUKEY = 4.0
-"""Pairs whose residual exceeds so many robust sd count nothing."""
+"""Pairs whose residual exceeds so many robust sd have no weight."""
 FAINT = 1e-6
-"""Weight of "equal steps", which decides only for frames that no pair holds."""
+"""Weight of "equal steps", which matters only for frames without pairs."""
 
 
 def lags(n_frames: int) -> list[int]:
@@ -24,10 +24,10 @@ def lags(n_frames: int) -> list[int]:
 
 
 def partners(first: int, n_frames: int) -> list[int]:
-    """Frames that `first` is registered with: all near ones, far ones from ever fewer frames.
+    """Frames that `first` is registered with: all near ones, and far ones with decreasing density.
 
-    The far ones keep errors from adding up along a long series; in all there are about two pairs
-    per frame.
+    Far frames prevent the accumulation of errors along a long series; there are about two pairs
+    per frame in total.
     """
     return [first + lag for lag in lags(n_frames) if first % lag == 0 and first + lag < n_frames]
 
@@ -35,17 +35,17 @@ def partners(first: int, n_frames: int) -> list[int]:
 def solve(
     pairs: np.ndarray, shifts: np.ndarray, weights: np.ndarray, *, n_frames: int
 ) -> np.ndarray:
-    """Drift (frame, axis) [px] that fits the shifts of all pairs, wrong ones left out; zero for the
+    """Drift (frame, axis) [px] that fits the shifts of all pairs except wrong ones; zero for the
     first frame.
 
-    Least absolute deviations first, in which pairs count the less the farther apart they are (a
-    wrong match is then more likely); then least squares with Tukey's biweight on the residuals,
-    which leaves wrong pairs out altogether.
+    First least absolute deviations, with lower weights for pairs that are farther apart (wrong
+    matches are more likely there); then least squares with Tukey's biweight on the residuals,
+    which gives wrong pairs no weight.
 
     Args:
         pairs: indices of first and second frame (pair, 2).
         shifts: shift from first to second (pair, 2) [px].
-        weights: trust in each pair, ≥ 0.
+        weights: weight of each pair, ≥ 0.
         n_frames: length of the series.
     """
     lag = np.ptp(pairs, axis=1).astype(np.float64)
@@ -58,7 +58,7 @@ def solve(
     for _ in range(N_ROUNDS):
         residual = _residual(pairs, shifts, drift)
         scale = max(LEAST_SCALE, float(np.median(residual)) if residual.size else 0.0)
-        # the first guess errs the more the longer the way is
+        # the error of the first estimate grows with the distance
         allowed = TUKEY * scale * np.sqrt(lag)
         trust = weights * np.clip(1 - (residual / allowed) ** 2, 0, None) ** 2
         drift = _least_squares(pairs, shifts, trust, n_frames=n_frames)
@@ -96,17 +96,17 @@ def uncertainty(
     *,
     n_frames: int,
 ) -> np.ndarray:
-    """Sd of each frame's drift (frame, axis) [px]: spread among regions and disagreement among
-    pairs; NaN where no pair holds.
+    """Sd of the drift of each frame (frame, axis) [px]: spread among regions and disagreement among
+    pairs; NaN without a valid pair.
 
-    The displacement inside a frame need not be the same everywhere (the scanner drifts while it
-    scans); the spread among its regions says how far one number is from describing it.
+    The displacement may vary inside a frame (the scanner drifts while it scans); the spread among
+    regions measures how well one number describes it.
 
     Args:
         pairs: indices of first and second frame (pair, 2).
         spreads: sd among regions of each pair (pair, 2) [px].
-        residuals: shift found minus shift fitted (pair, 2) [px].
-        weights: trust in each pair after the fit, ≥ 0.
+        residuals: measured minus fitted shift (pair, 2) [px].
+        weights: weight of each pair after the fit, ≥ 0.
         n_frames: length of the series.
     """
     total = np.zeros((n_frames, 1))

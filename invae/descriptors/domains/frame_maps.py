@@ -29,18 +29,18 @@ STAGE = "frames"
 
 @dataclass(frozen=True)
 class FrameDescription:
-    """What is found in one frame."""
+    """Maps and candidate sites of one frame."""
 
     maps: dict[str, np.ndarray]
     contours: list[Contour]
     sites: np.ndarray
     """Candidates (site, 2), (y, x) [px]."""
     scale: float
-    """Usual amplitude, in the amplitude's unit."""
+    """Typical amplitude, in the unit of the amplitude."""
 
 
 def lay_out_maps(series: Series) -> None:
-    """Make the maps' arrays, unwritten."""
+    """Make the arrays of the maps, unwritten."""
     shape = (series.n_frames, *series.shape)
     kinds = {
         "polarization": (
@@ -66,7 +66,7 @@ def describe_frame(response: np.ndarray, *, series: Series) -> FrameDescription:
 
     Args:
         response: A·exp(iφ), complex (y, x).
-        series: what holds for all frames.
+        series: settings and calibration of the series.
     """
     config = series.config
     offset, flip = series.phase_offset, config.phase_offset.flip
@@ -103,7 +103,7 @@ def describe_frame(response: np.ndarray, *, series: Series) -> FrameDescription:
 
 
 def describe_block(frames: slice, *, series: Series) -> None:
-    """Write the maps of a block of frames, and keep its contours and candidate sites as a piece."""
+    """Write the maps of a block of frames, and save its contours and candidate sites as a piece."""
     piece = block_results.path_of(series.partial, STAGE, frames.start)
     if piece.exists():
         return

@@ -1,8 +1,7 @@
-"""Shift between two frames: each channel and region registered by itself, then brought to
-agreement.
+"""Shift between two frames: channels and regions are registered separately and then combined.
 
-Sign: the shift from frame i to frame j is where the scan window of j lies relative to that of i,
-(y, x), so that `frame_j[p] == frame_i[p + shift]`; it is what brings frame j onto frame i.
+Sign: the shift from frame i to frame j is the position of the scan window of j relative to that of
+i, (y, x), so that `frame_j[p] == frame_i[p + shift]`; it maps frame j onto frame i.
 """
 
 from dataclasses import dataclass
@@ -13,25 +12,25 @@ import scipy.ndimage as ndi
 from scipy.signal.windows import tukey
 
 LONGEST_SIDE = 400
-"""Larger frames are averaged over whole pixels down to this before they are registered [px]."""
+"""Larger frames are binned down to this size before registration [px]."""
 FLATTEN = 20
 """Features longer than the frame divided by this are background."""
 CLIP = 4.0
-"""Values beyond so many robust sd are clipped, or one dust particle decides [sd]."""
+"""Values beyond so many robust sd are clipped, so that a single dust particle does not dominate [sd]."""
 BLUR = 1.0
 """Sd of the smoothing before correlation [px]."""
 MOST_REGIONS = 3
 """Parts into which each axis is cut. They do not overlap, so every part of the frame counts the
 same."""
 LEAST_REGION = 32
-"""Smaller regions do not hold enough to be registered by themselves [px]."""
+"""Smallest side of a region that is registered separately [px]."""
 FLAT_TOP = 0.5
-"""Share of a region over which its window falls off."""
+"""Share of a region over which its window function decreases."""
 AGREE = 4
-"""Channels whose correlation is good within so many pixels of each other agree [px]."""
+"""Largest distance of correlation peaks of channels that agree [px]."""
 REACH = 6
-"""A region's own shift is looked for so far from the whole frame's: scanners drift while they scan
-[px]."""
+"""Largest difference between the shift of a region and of the whole frame: scanners drift while they
+scan [px]."""
 REFINE = 1.5
 """Width around the highest pixel over which the correlation is upsampled [px]."""
 
@@ -41,36 +40,34 @@ class Shift:
     """The shift from one frame to another [px], (y, x)."""
 
     shift: np.ndarray
-    """Mean over the regions, each region's being the median of the channels."""
+    """Mean over regions of the median over channels."""
     spread: np.ndarray
-    """Sd among regions: how far the displacement is from one and the same everywhere."""
+    """Sd among regions, a measure of the distortion."""
     quality: float
     """Mean correlation of regions and channels, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A frame made ready for correlation."""
+    """A frame prepared for correlation."""
 
     flat: np.ndarray
     """Channels without background and line offsets, float32 (channel, y, x)."""
     spectrum: np.ndarray
     """Fourier transforms of the windowed whole frame, of unit energy or zero (channel, y, x)."""
     factor: int
-    """Pixels of the recording per pixel here."""
+    """Binning: pixels of the recording per pixel."""
 
 
 def prepare(channels: np.ndarray) -> Prepared:
-    """What `shift_between` needs to know of a frame, from its non-switching channels (channel, y,
-    x).
-    """
+    """Prepare a frame for `shift_between`, from its non-switching channels (channel, y, x)."""
     factor = int(np.ceil(max(channels.shape[1:]) / LONGEST_SIDE))
     flat = np.stack([_flatten(_reduce(image, factor)) for image in channels])
     return Prepared(flat, _spectra(flat), factor)
 
 
 def _reduce(image: np.ndarray, factor: int) -> np.ndarray:
-    """Means over squares of `factor` pixels; the remainder at the end is left out."""
+    """Means over squares of `factor` pixels; the remainder at the end is dropped."""
     if factor == 1:
         return image
     height, width = (length // factor for length in image.shape)
@@ -86,9 +83,9 @@ def _flatten(image: np.ndarray) -> np.ndarray:
     if not finite.any():
         return np.zeros(image.shape, np.float32)
     image = np.where(finite, image, np.median(image[finite])).astype(np.float64)
-    image = image - np.median(image)  # heights of 1e-7 m in float32 would lose their digits
+    image = image - np.median(image)  # heights of 1e-7 m would lose digits in float32
     image = image - ndi.gaussian_filter(image, min(image.shape) / FLATTEN, truncate=3)
-    for axis in (0, 1):  # scan lines may lie either way
+    for axis in (0, 1):  # scan lines may be rows or columns
         image = image - np.median(image, axis=axis, keepdims=True)
     spread = 1.4826 * np.median(np.abs(image))
     if not spread > 0:
@@ -113,19 +110,18 @@ def _spectra(images: np.ndarray) -> np.ndarray:
 def shift_between(
     first: Prepared, second: Prepared, *, max_shift: float, upsample: int
 ) -> Shift | None:
-    """Shift from the first frame to the second; none if no channel correlates.
+    """Shift from the first frame to the second; None if no channel correlates.
 
-    Over the whole frame each channel proposes the highest point of its correlation, and the
-    proposal that all channels together support most is taken: an artefact that one channel locks
-    onto is outvoted. Then the part of the sample that both frames show is cut into regions, the
-    same places of the sample in both, and every channel and region is refined by itself. Without
-    the second cut the estimate is drawn towards zero, because the windows lie on different
-    features.
+    On the whole frame, each channel proposes the peak of its correlation, and the proposal with the
+    largest support of all channels wins: an artefact in one channel is outvoted. Then the common
+    part of the sample is divided into regions, at the same sample positions in both frames, and the
+    shift is refined in every channel and region. Without the second step the estimate is biased
+    towards zero, because the windows contain different features.
 
     Args:
         first: the first frame.
         second: the second frame.
-        max_shift: largest believable shift [px].
+        max_shift: largest plausible shift [px].
         upsample: steps per pixel.
     """
     reach = np.minimum(int(max_shift / first.factor), np.array(first.flat.shape[1:]) // 2 - 1)
@@ -150,8 +146,8 @@ def _centred(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
 
 def _consensus(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray | None:
-    """The whole-pixel shift (y, x) that the channels (channel, y, x) support together; none if
-    nothing correlates.
+    """The whole-pixel shift (y, x) with the largest common support of the channels (channel, y, x);
+    None if nothing correlates.
     """
     size = 2 * AGREE + 1
     support = ndi.maximum_filter(surfaces, size=(1, size, size)).sum(axis=0)
@@ -162,8 +158,8 @@ def _consensus(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray | None:
 
 
 def _regions(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Regions of what both frames show, (channel, region, y, x), for the frame from which the other
-    is at `shift`.
+    """Regions of the common part of both frames, (channel, region, y, x), in the frame from which the
+    other one has the given `shift`.
     """
     rows, columns = (
         _windows(length, offset) for length, offset in zip(flat.shape[1:], shift, strict=True)
@@ -172,7 +168,7 @@ def _regions(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
 
 
 def _windows(length: int, offset: int) -> list[slice]:
-    """Equal parts of a side, spread over its overlap with a frame at `offset`."""
+    """Equal parts of a side, distributed over its overlap with a frame at `offset`."""
     start, shared = max(0, int(offset)), length - abs(int(offset))
     n_parts = max(1, min(MOST_REGIONS, length // LEAST_REGION))
     size = min(length // n_parts, shared)
@@ -210,8 +206,8 @@ def _refine(product: np.ndarray, peaks: np.ndarray, *, upsample: int) -> np.ndar
 
 
 def _agree(shifts: np.ndarray, weights: np.ndarray) -> Shift | None:
-    """The regions' median over channels, then their weighted mean; from (channel, region, 2) and
-    (channel, region).
+    """Median over channels for each region, then the weighted mean over regions; from (channel,
+    region, 2) and (channel, region).
     """
     totals = weights.sum(axis=0)
     used = totals > 0
@@ -230,7 +226,7 @@ def _agree(shifts: np.ndarray, weights: np.ndarray) -> Shift | None:
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value at half the total weight, interpolated, so that two equal values give their
+    """The value at half the total weight, interpolated, so that two values of equal weight give their
     mean.
     """
     order = np.argsort(values)

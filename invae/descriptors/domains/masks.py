@@ -1,4 +1,4 @@
-"""Where a frame is not to be believed: bad lines, lost contact, values that are no numbers."""
+"""Invalid pixels of a frame: bad lines, lost contact, values that are not finite."""
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -9,19 +9,18 @@ REASONS = ("none", "bad_line", "tip_loss", "not_finite")
 """Why a pixel is invalid; `invalid_reason` holds the index."""
 BAD_LINE, TIP_LOSS, NOT_FINITE = 1, 2, 3
 NEIGHBOURS = 5
-"""Lines over which a line is compared with the median of its surroundings: finds scars of one and
-two lines."""
+"""Number of lines of the median with which a line is compared: detects scars of one and two lines."""
 LEAST_SPREAD = 0.02
-"""Spread of the line statistic below which it counts as this much: a noiseless frame has no bad
-lines [frame's median]."""
+"""Lower limit of the spread of the line statistic, so that a noiseless frame has no bad lines [median
+of the frame]."""
 
 
 def line_coherence(frame: np.ndarray) -> np.ndarray:
-    """How much rows, and columns, jump as a whole: second difference of their medians over that of
-    the pixels, (2,).
+    """Jumps of whole rows and columns: second difference of their medians, relative to that of the
+    pixels, (2,).
 
-    It is near 0 where pixels change independently of their line and 1 where whole lines jump, as
-    scan lines do.
+    It is near 0 if pixels change independently of their line, and 1 if whole lines jump, as scan
+    lines do.
     """
     coherence = np.zeros(2)
     finite = np.isfinite(frame)
@@ -44,7 +43,7 @@ def invalid_reason(
     scan_lines: str,
     config: MaskConfig,
 ) -> np.ndarray:
-    """Why each pixel of one frame is invalid: an index into `REASONS`, uint8 (y, x); 0 where it is
+    """Reason why each pixel of one frame is invalid: an index into `REASONS`, uint8 (y, x); 0 if it is
     valid.
 
     Args:
@@ -72,10 +71,10 @@ def invalid_reason(
 def lost_lines(
     aligned: np.ndarray, amplitude: np.ndarray, finite: np.ndarray, *, config: MaskConfig
 ) -> np.ndarray:
-    """Rows recorded without contact, bool (y,): in bands of several rows, the phase is off the axis
-    up-down or the amplitude is gone.
+    """Rows recorded without contact, bool (y,): bands of several rows in which the phase is off the
+    up-down axis, or the amplitude is lost.
 
-    A row that holds one value only was not recorded, whatever its neighbours are.
+    A row with a single value was not recorded, whatever its neighbours are.
     """
     count = np.maximum(finite.sum(axis=1), 1)
     on_axis = np.where(finite & np.isfinite(aligned), aligned, 0).sum(axis=1) / count
@@ -104,15 +103,15 @@ def _runs(flagged: np.ndarray, *, least: int, ends: bool = False) -> np.ndarray:
 
 
 def bad_lines(polarization: np.ndarray, believed: np.ndarray, *, config: MaskConfig) -> np.ndarray:
-    """Rows that differ from the rows around them far more than rows usually do, bool (y,).
+    """Rows that differ from their neighbours far more than typical rows, bool (y,).
 
-    Each pixel is compared with the median of five rows, which keeps walls (also those along the
-    rows) and removes scars; beyond the first and the last row it sees the rows mirrored, so that
-    these can be scars too.
+    Each pixel is compared with the median of five rows, which preserves walls (also those along
+    rows) and removes scars. Rows are mirrored at the border, so that the first and the last row can
+    be scars too.
 
     Args:
         polarization: signed response (y, x), finite.
-        believed: rows to judge by, bool (y,).
+        believed: rows that define the typical difference, bool (y,).
         config: threshold.
     """
     if not believed.any():

@@ -1,7 +1,7 @@
 """Walls of a PFM series and patches around them, in passes over blocks of whole shards.
 
 Passes: survey (phase offset, scan lines), registration, frames (maps, walls, candidate sites),
-choice of sites, patches. Whatever a block has finished is not done again after an interruption.
+selection of sites, patches. After an interruption, finished blocks are not repeated.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ from invae.storage.blocks import map_blocks
 from invae.storage.provenance import Receipt
 
 SHARES = {"register": (0, 40), "frames": (40, 80), "choice": (80, 82), "patches": (82, 100)}
-"""How far each pass takes the work, begin and end [percent]."""
+"""Progress at the begin and end of each pass [percent]."""
 POINT_BYTES = 4e6
 """Size of a shard of the contours' coordinates [byte]."""
 
@@ -41,21 +41,21 @@ def describe_walls(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> None:
-    """Maps, walls and patches of a recording, as a store.
+    """Write maps, walls and patches of a recording, as a store.
 
     Root group: patches. Group `maps`: signed polarization, walls, masks, drift. Group `contours`:
-    walls to a fraction of a pixel.
+    sub-pixel walls.
 
     Args:
         recording: the ingested recording, a Zarr store.
         target: the store to make.
         config: what to extract.
-        receipt: what it is made from.
+        receipt: of the store.
         compute: where blocks run.
-        progress: told the percentage done.
+        progress: called with the percentage done.
 
     Raises:
-        InputError: channels are missing, frames are too small, or no site is found.
+        InputError: channels are missing, frames are too small, or there are no sites.
         ConfigError: the configuration does not fit the recording.
     """
     grown = store.begin(target, receipt.key)
@@ -97,7 +97,7 @@ def _choose(
     compute: ComputeConfig,
     progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The chosen sites (site, 2), (y, x) [px], and their frames (site,)."""
+    """The selected sites (site, 2), (y, x) [px], and their frames (site,)."""
     blocks = series.blocks()
     map_blocks(
         partial(choose_block, series=series, drift=drift),
@@ -113,7 +113,7 @@ def _choose(
 
 
 def _where(series: Series, sites: np.ndarray, site_frames: np.ndarray) -> xr.Dataset:
-    """The coordinates of the chosen sites and of their patches' pixels."""
+    """The coordinates of the selected sites and of the pixels of their patches."""
     steps = offsets(series.config.patches.window)
     return site_coordinates(
         series.open(),
@@ -139,7 +139,7 @@ def _part(name: str, progress: Progress) -> Progress:
 def _write_frame_values(
     series: Series, drift: np.ndarray, drift_sd: np.ndarray, *, scale: np.ndarray
 ) -> None:
-    """What is one number, or one vector, per frame."""
+    """Write the variables with one number or vector per frame."""
     unit = series.open()[series.signals.polarization or series.signals.amplitude].attrs.get(
         "units", "1"
     )
@@ -169,7 +169,7 @@ def _write_frame_values(
 
 
 def _write_contours(series: Series, found: list[Path]) -> None:
-    """The group `contours`: all walls' points, numbered wall by wall over the whole series."""
+    """Write the group `contours`: points of all walls, numbered wall by wall over the whole series."""
     counts = [len(block_results.load(path, "point_frame")[0]) for path in found]
     starts = np.concatenate([[0], np.cumsum(counts)])
     first = np.concatenate([[0], np.cumsum(block_results.gather(found, "n_contours"))]).astype(

@@ -1,22 +1,22 @@
-"""The lock-in's phase to the sign of the polarization."""
+"""From the lock-in phase to the sign of the polarization."""
 
 import numpy as np
 import scipy.ndimage as ndi
 
 N_BINS = 720
 MODE_SD = 10.0
-"""Sd of the smoothing under which the mode of the doubled angle is looked for [degree]."""
+"""Sd of the smoothing before the mode of the doubled angle is determined [degree]."""
 REACH = np.deg2rad(60.0)
-"""The doubled angle is averaged so far around its mode [rad]: lost stripes lie elsewhere."""
+"""Range around the mode over which the doubled angle is averaged [rad]: lost stripes lie outside."""
 
 
 def doubled_angle_histogram(response: np.ndarray) -> np.ndarray:
-    """Amplitude found at each doubled phase angle 2φ, over 720 bins of the circle.
+    """Summed amplitude at each doubled phase angle 2φ, in 720 bins of the circle.
 
-    Histograms of several frames add up.
+    Histograms of several frames can be added.
 
     Args:
-        response: complex response A·exp(iφ), any shape; what is not finite is left out.
+        response: complex response A·exp(iφ), any shape; values that are not finite are left out.
     """
     response = response[np.isfinite(response)]
     turns = np.angle(response.astype(np.complex128) ** 2) / (2 * np.pi) % 1.0
@@ -28,8 +28,8 @@ def phase_offset(histogram: np.ndarray) -> float:
     """The instrumental phase φ₀ of the up and down domains, in (−π/2, π/2] [rad].
 
     Up and down lie at φ₀ and φ₀ + π, so the doubled angle has one mode; it is averaged around that
-    mode. Which of the two is up cannot be told from the phase: the branch within a quarter turn of
-    zero is taken.
+    mode. The phase does not determine which of the two is up: the branch within a quarter turn of
+    zero is chosen.
     """
     if not histogram.any():
         return 0.0
@@ -43,13 +43,13 @@ def phase_offset(histogram: np.ndarray) -> float:
 
 
 def in_phase(response: np.ndarray, *, offset: float, flip: bool = False) -> np.ndarray:
-    """The signed response A·cos(φ − φ₀), in the amplitude's unit, float32."""
+    """The signed response A·cos(φ − φ₀), in the unit of the amplitude, float32."""
     turned = response * np.exp(-1j * np.complex64(offset))
     return -turned.real if flip else turned.real
 
 
 def alignment(response: np.ndarray, *, offset: float) -> np.ndarray:
-    """Alignment cos 2(φ − φ₀) of every pixel: 1 on the axis up-down, −1 across it, NaN where nothing was
+    """Alignment cos 2(φ − φ₀) of every pixel: 1 on the up-down axis, −1 across it, NaN if not
     measured.
     """
     size = np.abs(response)
@@ -59,8 +59,8 @@ def alignment(response: np.ndarray, *, offset: float) -> np.ndarray:
 
 
 def amplitude_scale(polarization: np.ndarray, valid: np.ndarray) -> float:
-    """The usual size of the signed response over valid pixels: its median absolute value; NaN
-    without any.
+    """Typical amplitude of the signed response: median absolute value over valid pixels; NaN without
+    any.
     """
     believed = np.abs(polarization[valid])
     return float(np.median(believed)) if believed.size else float("nan")

@@ -1,4 +1,4 @@
-"""Registration of a series: pairs of frames in blocks, then one drift that fits them all."""
+"""Registration of a series: shifts of pairs of frames, block by block, then the drift that fits all pairs."""
 
 from functools import lru_cache, partial
 
@@ -15,14 +15,14 @@ from invae.storage.blocks import map_blocks
 
 STAGE = "register"
 KEPT = 16
-"""Prepared frames that a worker keeps: those that the next frames are paired with."""
+"""Number of prepared frames that a worker caches for pairs with the next frames."""
 
 
 def register(
     series: Series, *, compute: ComputeConfig, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Drift of every frame and its sd (frame, axis) [px]; zero and NaN if there is nothing to
-    register on.
+    """Drift of every frame and its sd (frame, axis) [px]; zero and NaN if there are no channels to
+    register.
     """
     n_frames = series.n_frames
     if n_frames == 1 or not series.register_on or not series.config.registration.enabled:
@@ -42,7 +42,7 @@ def register(
 
 
 def register_block(frames: slice, *, series: Series) -> None:
-    """Register every frame of a block with its partners, and keep the shifts as a piece."""
+    """Register every frame of a block with its partners, and save the shifts as a piece."""
     piece = block_results.path_of(series.partial, STAGE, frames.start)
     if piece.exists():
         return

@@ -1,4 +1,4 @@
-"""What is known of a whole recording before its frames are worked on one by one."""
+"""Settings and calibration of a series, before its frames are processed one by one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,26 +18,26 @@ from invae.errors import InputError
 from invae.storage import store
 
 MOST_FRAMES = 256
-"""The phase offset and the direction of the scan lines are found from at most so many frames,
-evenly chosen."""
+"""Largest number of frames, evenly chosen, from which the phase offset and the direction of the scan
+lines are estimated."""
 SLOPE = "deflection"
-"""The error of the height feedback is the slope along the scan line: its columns jump although they
-are no scan lines."""
+"""The deflection (error of the height feedback) is the slope along the scan line: its columns jump
+although they are not scan lines."""
 CLEARLY = 1.5
-"""Scan lines are taken for columns only if these jump so much more than the rows."""
+"""Scan lines are columns only if columns jump so many times more than rows."""
 MAP_BYTES = 16e6
-"""Size of a shard of one map, the unit of work: a worker holds about ten of them [byte]."""
+"""Size of a shard of one map, the unit of work: a worker has about ten of them in memory [byte]."""
 MOST_BLOCKS = 8
-"""Short series are cut into so many blocks, to have something for every worker."""
+"""Short series are divided into so many blocks, so that every worker has one."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A recording and what holds for all its frames."""
+    """A recording with its settings and calibration."""
 
     recording: Path
     partial: Path
-    """Where the descriptors grow."""
+    """The unfinished store."""
     config: WallsConfig
     signals: Signals
     register_on: tuple[str, ...]
@@ -59,7 +59,7 @@ class Series:
         return store.open_store(self.recording)
 
     def maps(self) -> xr.Dataset:
-        """The maps made so far, lazily."""
+        """The maps written so far, lazily."""
         return store.open_store(self.partial, group="maps")
 
     def blocks(self) -> list[slice]:
@@ -68,7 +68,7 @@ class Series:
 
 
 def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
-    """What holds for all frames of a recording.
+    """Settings and calibration of a recording.
 
     Raises:
         InputError: no frames, frames smaller than the patches, or channels that are missing.
@@ -99,8 +99,8 @@ def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
 
 
 def still_channels(recording: xr.Dataset, wanted: Sequence[str]) -> tuple[str, ...]:
-    """The channels to register on: those of these names, or of a name with a number, `amplitude_1`
-    for `amplitude`.
+    """The channels to register: those with these names, or numbered ones, such as `amplitude_1` for
+    `amplitude`.
     """
     images = sorted(
         str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE
@@ -164,7 +164,7 @@ def _remarks(
 
 
 def coordinates(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
-    """The recording's coordinates that the maps share."""
+    """Coordinates of the recording that the maps share."""
     return {
         name: dataset[name].reset_coords(drop=True)
         for name in (FRAME, "time", "source", Y, X)

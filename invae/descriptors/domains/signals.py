@@ -1,4 +1,4 @@
-"""Which channels of a recording carry the polarization, and their frames as plain arrays."""
+"""Channels of a recording that determine the polarization, and their frames as arrays."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ RADIANS = ("rad", "radian", "radians")
 
 @dataclass(frozen=True)
 class Signals:
-    """Names of the channels from which the signed polarization is made.
+    """Names of the channels from which the signed polarization is computed.
 
     Either amplitude and phase, or one bipolar channel that is the polarization already.
     """
@@ -29,12 +29,12 @@ class Signals:
 
 
 def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
-    """The channels that the configuration names, or the first amplitude and phase there are.
+    """The configured channels, or the first amplitude and phase.
 
     Raises:
         InputError: the recording has no image channels, no amplitude or no phase, or a phase in an
             unknown unit.
-        ConfigError: the configuration names a channel that is not there.
+        ConfigError: a configured channel does not exist.
     """
     images = images_of(recording)
     if not images:
@@ -48,7 +48,7 @@ def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
 
 
 def _choose(images: list[str], *, wanted: str | None, kind: str, twin: str | None) -> str:
-    """The channel asked for; else the one numbered like its twin; else the first of its kind."""
+    """The configured channel; else the one with the number of its twin; else the first of its kind."""
     if wanted is not None:
         if wanted not in images:
             raise ConfigError(
@@ -77,7 +77,7 @@ def _radians_per_unit(phase: xr.DataArray) -> float:
 
 
 def read_complex(recording: xr.Dataset, signals: Signals, frames: slice) -> np.ndarray:
-    """The response A·exp(iφ) of some frames, complex64 (frame, y, x); not-a-number stays so."""
+    """The response A·exp(iφ) of some frames, complex64 (frame, y, x); NaN stays NaN."""
     if signals.polarization:
         return read_frames(recording, signals.polarization, frames).astype(np.complex64)
     amplitude = read_frames(recording, signals.amplitude, frames)

@@ -1,6 +1,4 @@
-"""Which candidate sites get a patch: those whose surroundings are valid in every frame that the
-patch needs.
-"""
+"""Selection of sites: candidates whose surroundings are valid in every frame of the patch."""
 
 from functools import lru_cache
 
@@ -18,7 +16,7 @@ STAGE = "choice"
 
 
 def choose_block(frames: slice, *, series: Series, drift: np.ndarray) -> None:
-    """Choose among the candidates of a block of frames, and keep the chosen as a piece, sorted by
+    """Select sites among the candidates of a block of frames, and save them as a piece, sorted by
     frame, y, x.
     """
     piece = block_results.path_of(series.partial, STAGE, frames.start)

@@ -1,4 +1,4 @@
-"""Where patches are centred: along the walls, or on a grid."""
+"""Candidate sites: along walls, or on a grid."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from invae.descriptors.sites import grid_sites
 def along_contour(contour: Contour, *, spacing: float) -> np.ndarray:
     """Points (site, 2) at equal distances along a wall, at least `spacing` apart [px].
 
-    Half a step is left at both ends of an open line. A closed line begins at its point farthest
-    from its centre, so that the points turn with the image.
+    Open lines have half a step at both ends. A closed line begins at the point farthest from its
+    centre, so that the points rotate with the image.
     """
     points = _begun_farthest(contour.points) if contour.closed else contour.points
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
@@ -37,7 +37,7 @@ def wall_sites(contours: list[Contour], *, spacing: float) -> np.ndarray:
 def candidates(
     contours: list[Contour], shape: tuple[int, int], *, config: SiteConfig
 ) -> np.ndarray:
-    """Sites (site, 2) of one frame before their surroundings are looked at."""
+    """Sites (site, 2) of one frame, before their surroundings are checked."""
     if config.kind == "grid":
         return grid_sites(shape, spacing=config.spacing)
     return wall_sites(contours, spacing=config.spacing)

@@ -11,15 +11,15 @@ from invae.config.describe import WallConfig
 from invae.descriptors.domains.walls import EIGHT, islands, smoothed
 
 N_DIRECTIONS = 8
-"""Directions across a stripe that are tried, over half a turn."""
+"""Number of tested directions across a stripe, over half a turn."""
 BRIGHTEST = 2.0
-"""Dust shines: amplitudes are cut off at so many times the usual one."""
+"""Amplitudes are clipped at so many times the typical one: dust is bright."""
 SMOOTHING = 0.75
-"""Sd of the Gaussian before depths are looked at, in half widths of a stripe."""
+"""Sd of the Gaussian before depths are measured, in half widths of a stripe."""
 SURROUNDINGS = 25
-"""Scan lines over which the usual amplitude is taken."""
+"""Number of scan lines over which the typical amplitude is taken."""
 WEAK = 0.6
-"""A stripe may fade to this share of the depth that it must reach somewhere."""
+"""A stripe may fade to this share of its required largest depth."""
 
 
 def find_stripes(
@@ -30,16 +30,15 @@ def find_stripes(
     scan_lines: str,
     config: WallConfig,
 ) -> np.ndarray:
-    """Middle lines of the stripes of low out-of-plane amplitude, one pixel wide, bool (y, x).
+    """Centre lines of stripes of low out-of-plane amplitude, one pixel wide, bool (y, x).
 
-    The amplitude also dips at every 180-degree wall, so the neighbourhood of those is left out.
+    The amplitude is also low at every 180-degree wall, so the neighbourhood of those is excluded.
 
     Args:
         polarization: signed, domains near ±1 (y, x).
         valid: bool (y, x).
         wall_180: skeleton of the 180-degree walls, bool (y, x).
-        scan_lines: "rows" or "columns"; a line on which the amplitude is low as a whole is no
-            stripe.
+        scan_lines: "rows" or "columns"; a scan line with a low amplitude is not a stripe.
         config: scale and depth of the stripes, least length.
     """
     scale = config.non180_scale
@@ -55,9 +54,7 @@ def find_stripes(
 
 
 def line_gain(size: np.ndarray, valid: np.ndarray, *, scan_lines: str) -> np.ndarray:
-    """How the amplitude of each scan line compares with that of its surroundings, (y, 1) or (1, x);
-    1 is usual.
-    """
+    """Amplitude of each scan line relative to its surroundings, (y, 1) or (1, x); 1 is typical."""
     if scan_lines == "columns":
         return line_gain(size.T, valid.T, scan_lines="rows").T
     level = np.array(
@@ -69,15 +66,15 @@ def line_gain(size: np.ndarray, valid: np.ndarray, *, scan_lines: str) -> np.nda
 
 
 def depth(size: np.ndarray, *, reach: float) -> np.ndarray:
-    """How far the amplitude lies below that on both sides, as a share of the lower side; the
-    largest over all directions.
+    """Depth of the amplitude below both sides, relative to the lower side; the largest over all
+    directions.
 
-    Both sides are asked for, so that a step (a line that jumped) and the foot of a bright spot are
-    no stripes.
+    Both sides count, so that a step (a line that jumped) and the edge of a bright spot are not
+    stripes.
 
     Args:
         size: amplitude (y, x), NaN where unknown.
-        reach: distance at which the sides are looked up [px].
+        reach: distance of the two sides [px].
     """
     pad = int(np.ceil(reach))
     wide = np.pad(size, pad, constant_values=np.nan)

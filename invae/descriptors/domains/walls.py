@@ -1,6 +1,4 @@
-"""180-degree domain walls: zero lines of the smoothed signed polarization, to a fraction of a
-pixel.
-"""
+"""180-degree domain walls: sub-pixel zero lines of the smoothed signed polarization."""
 
 from dataclasses import dataclass
 
@@ -13,14 +11,13 @@ from skimage.morphology import skeletonize
 from invae.config.describe import WallConfig
 
 WALL_KINDS = ("none", "wall_180", "wall_non180")
-"""What the map `wall` holds; the index is the value."""
+"""Meanings of the values of the map `wall`."""
 WALL_180, WALL_NON180 = 1, 2
 LEAST_SUPPORT = 0.5
-"""Share of the Gaussian's weight that must lie on valid pixels for the smoothed value to be
-believed."""
+"""Smallest share of the Gaussian weight on valid pixels for a valid smoothed value."""
 EIGHT = np.ones((3, 3), bool)
 SOBEL = 8.0
-"""skimage's Canny does not normalise its Sobel filter: a slope of 1 per pixel reads 8."""
+"""skimage's Canny does not normalise its Sobel filter: a slope of 1 per pixel gives 8."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Contour:
 
     @property
     def closed(self) -> bool:
-        """Whether the line returns to where it began."""
+        """Whether the line returns to its first point."""
         return len(self.points) > 2 and bool(np.array_equal(self.points[0], self.points[-1]))
 
     @property
@@ -43,11 +40,11 @@ class Contour:
 
 
 def smoothed(values: np.ndarray, valid: np.ndarray, *, sd: float) -> np.ndarray:
-    """Gaussian mean over valid pixels only, NaN where too few of them are near, float32 (y, x).
+    """Gaussian mean over valid pixels only, NaN if too few of them are near, float32 (y, x).
 
     Args:
         values: (y, x).
-        valid: bool (y, x); values elsewhere are not looked at.
+        valid: bool (y, x); other values are ignored.
         sd: of the Gaussian [px].
     """
     share = ndi.gaussian_filter(valid.astype(np.float32), sd, mode="nearest")
@@ -57,18 +54,18 @@ def smoothed(values: np.ndarray, valid: np.ndarray, *, sd: float) -> np.ndarray:
 
 
 def islands(mask: np.ndarray, *, structure: np.ndarray | None = None) -> tuple[np.ndarray, int]:
-    """Connected areas, numbered from 1 (y, x), and their number; four neighbours unless a structure
-    says otherwise.
+    """Connected areas, numbered from 1 (y, x), and their number; by four neighbours, unless a
+    structure is given.
     """
     label = np.zeros(mask.shape, np.int32)
     return label, int(ndi.label(mask, structure, output=label))  # type: ignore[arg-type]
 
 
 def without_faint_domains(field: np.ndarray, *, min_contrast: float) -> np.ndarray:
-    """The smoothed polarization with the sign of faint islands turned, so that noise in a weak area
-    makes no wall.
+    """The smoothed polarization with the sign of faint islands inverted, so that noise in a weak area
+    gives no wall.
 
-    An island is a connected area of one sign; it is faint if it nowhere reaches `min_contrast`.
+    An island is a connected area of one sign; it is faint if it never reaches `min_contrast`.
 
     Args:
         field: smoothed signed polarization (y, x), domains near ±1; NaN where unknown.
@@ -86,8 +83,8 @@ def without_faint_domains(field: np.ndarray, *, min_contrast: float) -> np.ndarr
 
 
 def trace(field: np.ndarray, *, min_length: float) -> list[Contour]:
-    """The zero lines of a field (y, x) in which NaN ends a line; those shorter than `min_length`
-    [px] are left out.
+    """The zero lines of a field (y, x), without those shorter than `min_length` [px]; lines end at
+    NaN.
     """
     known = np.isfinite(field)
     found = find_contours(np.where(known, field, 0), 0.0, mask=known)
@@ -96,20 +93,20 @@ def trace(field: np.ndarray, *, min_length: float) -> list[Contour]:
 
 
 def _without_repeats(points: np.ndarray) -> np.ndarray:
-    """Points without immediate repetitions, which a zero exactly on a pixel makes."""
+    """Points without immediate repetitions, which occur if a pixel is exactly zero."""
     moved = np.any(np.diff(points, axis=0) != 0, axis=1)
     return points[np.concatenate([[True], moved])]
 
 
 def find_walls(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> list[Contour]:
-    """The 180-degree walls of one frame, where both their sides are valid.
+    """The 180-degree walls of one frame, where both sides are valid.
 
-    The polarization is cut off at ±1 first: a domain, or dust, that responds more strongly than
-    usual would push the zero line of the smoothed field away from itself.
+    The polarization is clipped at ±1 first: a domain, or dust, with a strong response would repel
+    the zero line of the smoothed field.
 
     Args:
         polarization: signed, domains near ±1 (y, x).
-        valid: bool (y, x); lines end where it does.
+        valid: bool (y, x); lines end at invalid pixels.
         config: smoothing, contrast and length.
     """
     field = smoothed(np.clip(polarization, -1, 1), valid, sd=config.smoothing)
@@ -129,11 +126,11 @@ def rasterize(contours: list[Contour], shape: tuple[int, int]) -> np.ndarray:
 
 
 def canny_edges(aligned_cosine: np.ndarray, valid: np.ndarray, *, sigma: float) -> np.ndarray:
-    """Edges of cos(φ − φ₀) by Canny's detector, bool (y, x); never the wrapped phase, whose jumps
-    are no walls.
+    """Edges of cos(φ − φ₀) by Canny's detector, bool (y, x). The wrapped phase is not used, because
+    its jumps are not walls.
 
-    A step from −1 to 1 has the slope 2/(σ√2π) after smoothing; edges reach half of it somewhere and
-    a quarter everywhere.
+    A step from −1 to 1 has the slope 2/(σ√2π) after smoothing; edges reach half of it at least once
+    and a quarter everywhere.
 
     Args:
         aligned_cosine: cos(φ − φ₀) (y, x).

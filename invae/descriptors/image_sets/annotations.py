@@ -1,4 +1,4 @@
-"""What is known beside the images of a set: labels, conditions, targets, truth; one value per frame."""
+"""Annotations of a set of images: labels, conditions, targets, ground truth; one value per frame."""
 
 from collections.abc import Iterator
 
@@ -10,18 +10,18 @@ from invae.dims import FRAME, SITE, attrs, meanings
 from invae.errors import ConfigError
 
 OWN = {FRAME, "source", "y", "x", "y_nm", "x_nm", "kind", "labels", "condition", "target"}
-"""Coordinates of a site that mean something else."""
+"""Coordinates of a site with another meaning."""
 TRUTH = "truth_"
 
 
 def known_of(recording: xr.Dataset, *, config: ImagesConfig) -> dict[str, xr.Variable]:
-    """Coordinates over sites, each frame being one: all that is known of frames, by its own name.
+    """Coordinates over sites, one per frame: all annotations of frames, by name.
 
-    Beside them `labels` (−1 unknown), `condition (site, condition_name)` and
-    `target (site, target_name)` (NaN unknown), as the configuration chooses them.
+    And, as configured: `labels` (−1 if unknown), `condition (site, condition_name)` and
+    `target (site, target_name)` (NaN if unknown).
 
     Raises:
-        ConfigError: a variable that is asked for does not exist, or its values do not serve.
+        ConfigError: a configured variable does not exist, or has unsuitable values.
     """
     found = {
         str(name): coordinate.variable
@@ -56,7 +56,7 @@ def _find(name: str, found: dict[str, xr.Variable], *, key: str) -> xr.Variable:
 
 
 def _kept(n_frames: int, *, config: ImagesConfig) -> np.ndarray:
-    """Frames whose labels and targets are given to the training."""
+    """Frames whose labels and targets the training may use."""
     order = np.random.default_rng(config.label_seed).permutation(n_frames)
     return np.isin(np.arange(n_frames), order[: round(config.label_share * n_frames)])
 
@@ -76,7 +76,7 @@ def _labels(variable: xr.Variable, kept: np.ndarray, name: str) -> xr.Variable:
 def _columns(
     names: tuple[str, ...], found: dict[str, xr.Variable]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Numbers given as a condition: a variable's own, or 0 and 1 for each of its named values."""
+    """Columns of the condition: the values of a variable, or one-hot columns of its named values."""
     for name in names:
         variable = _find(name, found, key="condition")
         values = variable.to_numpy().astype(np.float64)
@@ -95,7 +95,7 @@ def _columns(
 
 
 def _table(dim: str, columns: dict[str, np.ndarray]) -> dict[str, xr.Variable]:
-    """Columns as one coordinate over sites, and their names."""
+    """Columns as one coordinate over sites, with their names."""
     values = np.stack(list(columns.values()), axis=1).astype(np.float32)
     long_name = f"{dim} given to the training, by column"
     return {

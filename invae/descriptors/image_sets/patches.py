@@ -1,4 +1,4 @@
-"""Patches of a set of images: every frame is one, cropped and binned as asked for."""
+"""Patches of a set of images: every frame is one patch, cropped and binned as configured."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ KIND = "image"
 
 @dataclass(frozen=True)
 class Part:
-    """The pixels of one axis that are kept: `n` groups of `bin` pixels from `start` on."""
+    """The kept pixels of one axis: `n` groups of `bin` pixels from `start`."""
 
     start: int
     n: int
@@ -31,23 +31,23 @@ class Part:
 
     @property
     def pixels(self) -> slice:
-        """In the frame."""
+        """Slice of the frame."""
         return slice(self.start, self.start + self.n * self.bin)
 
     @property
     def steps(self) -> np.ndarray:
-        """Positions of the groups relative to their middle [px]."""
+        """Positions of the groups relative to their centre [px]."""
         return (np.arange(self.n) - (self.n - 1) / 2) * self.bin
 
     @property
     def centre(self) -> float:
-        """The middle of the part in the frame [px]."""
+        """Centre of the part in the frame [px]."""
         return self.start + (self.n * self.bin - 1) / 2
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A recording of which every frame is a patch."""
+    """A recording in which every frame is a patch."""
 
     recording: Path
     signals: tuple[str, ...]
@@ -64,11 +64,11 @@ def describe_images(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> None:
-    """The frames of a recording as patches, with what is known of each (see `known_of`).
+    """Write the frames of a recording as patches, with their annotations.
 
     Raises:
-        InputError: the recording holds no images, or too small ones.
-        ConfigError: it lacks a signal or a variable that is asked for.
+        InputError: the recording has no images, or they are too small.
+        ConfigError: the recording lacks a configured signal or variable.
     """
     dataset = store.open_store(recording)
     images = survey(dataset, recording, config=config)
@@ -86,7 +86,7 @@ def describe_images(
 
 
 def survey(dataset: xr.Dataset, recording: Path, *, config: ImagesConfig) -> ImageSet:
-    """Which signals and which part of the frames become patches."""
+    """The signals and the part of the frames that become patches."""
     there = tuple(need_images(dataset, recording.parent.name))
     missing = [name for name in config.signals or () if name not in there]
     if missing:
@@ -105,7 +105,7 @@ def survey(dataset: xr.Dataset, recording: Path, *, config: ImagesConfig) -> Ima
 
 
 def part_of(length: int, *, crop: int | None, n_bin: int) -> Part:
-    """The middle of an axis in whole bins; an axis of one pixel is kept as it is."""
+    """The central part of an axis in whole bins; an axis of one pixel stays unchanged."""
     n_bin = min(n_bin, length) if length == 1 else n_bin
     n = min(crop or length, length) // n_bin
     return Part((length - n * n_bin) // 2, n, n_bin)
@@ -125,7 +125,7 @@ def _where(dataset: xr.Dataset, images: ImageSet) -> xr.Dataset:
 
 
 def _write(block: slice, *, images: ImageSet, partial_store: Path, shard: int) -> None:
-    """Write one shard of patches, unless it is there."""
+    """Write one shard of patches, unless it is written already."""
     names = ("patch", "valid")
     if store.block_is_written(partial_store, names, start=block.start, shard=shard):
         return
@@ -137,7 +137,7 @@ def _write(block: slice, *, images: ImageSet, partial_store: Path, shard: int) -
 
 
 def binned(images: np.ndarray, rows: Part, columns: Part) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the finite pixels of every bin of (…, y, x), and whether there is one; zero where not."""
+    """Mean of the finite pixels of every bin of (…, y, x), zero without any, and whether there are any."""
     kept = images[..., rows.pixels, columns.pixels]
     shape = (*images.shape[:-2], rows.n, rows.bin, columns.n, columns.bin)
     finite = np.isfinite(kept)

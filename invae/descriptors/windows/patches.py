@@ -1,4 +1,4 @@
-"""Windows side by side or overlapping, over all frames, whatever is in them."""
+"""Windows on a square grid over all frames, adjacent or overlapping."""
 
 from pathlib import Path
 
@@ -25,10 +25,10 @@ def describe_dense(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> None:
-    """Windows of a recording on a square grid, the same in every frame.
+    """Write windows of a recording on a square grid, the same in every frame.
 
     Raises:
-        InputError: the recording holds no images, or no window that is known.
+        InputError: the recording has no images, or no window with enough finite pixels.
         ConfigError: the configuration does not fit the recording.
     """
     grown = store.begin(target, receipt.key)
@@ -58,7 +58,7 @@ def describe_dense(
 
 
 def _places(number: int, frames: Frames, *, config: DenseConfig) -> np.ndarray:
-    """Middles (site, 2), (y, x) [px], of the windows of one frame."""
+    """Centres (site, 2), (y, x) [px], of the windows of one frame."""
     places = grid_sites(frames.shape, spacing=config.spacing)
     known = np.isfinite(frames.read(number))
     places = places[whole_share(known, places, window=frames.window) >= config.min_valid]
