@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.ideal import ideal
 from benchmarks.trial import Goal, Scores, Trial, shortened, train
 from invae import InvariantVAE, dims
-from invae.analysis.diffraction.lattice import left_of_lattice
+from invae.analysis.diffraction.lattice import deviations_from_lattice
 from invae.analysis.diffraction.surprise import FIELDS, surprise, unlike_usual
 from invae.config import GrapheneConfig, PatternsConfig, ProcessConfig
 from invae.config.named import load
@@ -120,7 +120,7 @@ def _vacancy(
         for name, method in sites.items()
     }
     fields = np.stack([maps[name].to_numpy() for name in names], axis=-1)
-    residual = left_of_lattice(fields, from_zero=np.array(list(FIELDS.values())))
+    residual = deviations_from_lattice(fields, from_zero=np.array(list(FIELDS.values())))
     auc["auc_lattice"] = np.zeros(shape) if residual is None else residual.missing
     return {name: float(roc_auc_score(near, score.ravel())) for name, score in auc.items()}
 

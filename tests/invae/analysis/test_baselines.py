@@ -37,7 +37,7 @@ def answers(path, methods=METHODS, **more):
     components = principal_components(
         path, n_components=6, n_compared=2, seed=0, compute=ComputeConfig(workers=1)
     )
-    return baselines.beside(path, components, methods=methods, **asked), components
+    return baselines.compare_methods(path, components, methods=methods, **asked), components
 
 
 @pytest.mark.parametrize("seed", [0, 4])
