@@ -13,7 +13,7 @@ from benchmarks.ideal import ideal
 from benchmarks.trial import Goal, Scores, Trial, shortened, train
 from invae import InvariantVAE, dims
 from invae.analysis.diffraction.lattice import deviations_from_lattice
-from invae.analysis.diffraction.surprise import FIELDS, surprise, unlike_usual
+from invae.analysis.diffraction.surprise import FIELDS, model_surprise, surprise
 from invae.config import GrapheneConfig, PatternsConfig, ProcessConfig
 from invae.config.named import load
 from invae.descriptors.describe import describe
@@ -116,7 +116,7 @@ def _vacancy(
         for name, method in sites.items()
     }
     auc |= {
-        f"auc_{name}_alone": unlike_usual(method, shape, radius=radius)
+        f"auc_{name}_alone": model_surprise(method, shape, radius=radius)
         for name, method in sites.items()
     }
     fields = np.stack([maps[name].to_numpy() for name in names], axis=-1)
