@@ -1,9 +1,8 @@
 """result.zarr → report/."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 
 from prefect import task
@@ -13,7 +12,7 @@ from invae.config import ProcessConfig
 from invae.storage.location import as_path
 from tasks import artifacts, runs
 
-MAPS = "what-the-model-sees"
+MAPS = "latent-variables"
 """Section of the report whose figures are also shown one by one: the latent maps."""
 MOST_BYTES = 4_000_000
 """Size of all pictures in the report that the UI shows; the page on disk has all of them."""
@@ -70,28 +69,57 @@ def show_report(report: Path) -> None:
     )
 
 
+class _Page(HTMLParser):
+    """The headline and the figures of a report's page."""
+
+    def __init__(self, report: Path) -> None:
+        """Read the page of a report."""
+        super().__init__()
+        self.headline = ""
+        self.figures: list[tuple[str, str, str]] = []
+        """Section, name and title."""
+        self._section, self._figure, self._words = "", "", list[str]()
+        self.feed((report / "index.html").read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember where a heading stands."""
+        name = dict(attrs).get("id") or ""
+        if tag == "section":
+            self._section = name
+        elif tag == "figure":
+            self._figure = name
+        elif tag in ("h3", "p"):
+            self._words = []
+
+    def handle_data(self, data: str) -> None:
+        """Collect the words of a heading."""
+        self._words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Keep a title, and the first paragraph, which is the headline."""
+        words = " ".join("".join(self._words).split())
+        if tag == "h3" and self._figure:
+            self.figures.append((self._section, self._figure, words))
+            self._figure = ""
+        elif tag == "p" and not self.headline:
+            self.headline = words
+
+
 def figures_of(report: Path) -> Iterator[Figure]:
     """The figures of a page, in order, that also exist as PNG files."""
-    text = (report / "index.html").read_text(encoding="utf-8")
-    for part in text.split("<section id='")[1:]:
-        section = part.partition("'")[0]
-        for name, title in _FIGURE.findall(part):
-            path = report / "figures" / f"{name}.png"
-            if path.is_file():
-                yield Figure(section, unescape(title), path)
-
-
-_FIGURE = re.compile(r"<figure id='([\w-]+)'><h3>(.*?)</h3>", re.S)
-_LEAD = re.compile(r"<p class='lead'>(.*?)</p>", re.S)
+    for section, name, title in _Page(report).figures:
+        path = report / "figures" / f"{name}.png"
+        if path.is_file():
+            yield Figure(section, title, path)
 
 
 def as_markdown(report: Path, figures: list[Figure]) -> str:
     """The report for the UI: its summary, its pictures up to `MOST_BYTES`, and the path of the whole page."""
     page = report / "index.html"
-    lead = _LEAD.search(page.read_text(encoding="utf-8"))
+    headline = _Page(report).headline
     parts = [f"# {artifacts.one_line_escaped(report.parent.name)}"]
-    if lead:
-        parts.append(artifacts.one_line_escaped(unescape(lead[1])))
+    if headline:
+        parts.append(artifacts.one_line_escaped(headline))
     parts.append(f"The whole report is at {artifacts.one_line_escaped(str(page.absolute()))}.")
     room = MOST_BYTES
     # latent maps first: they matter most to whoever looks at a run

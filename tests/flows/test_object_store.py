@@ -125,7 +125,7 @@ def test_watching_into_an_object_store_is_refused(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     assert execute(["watch", str(tmp_path), "--out", "s3://bucket/results"]) == 1
     assert (
-        "s3://bucket/results: what is watched, and its ledger, can only go into a folder"
+        "s3://bucket/results: the ledger of a watched folder can only go into a folder"
         in capsys.readouterr().err
     )
     assert list(tmp_path.iterdir()) == []

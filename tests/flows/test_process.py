@@ -133,7 +133,7 @@ def test_tables_progress_and_pictures_are_in_the_ui(undisturbed):
     assert (progress.description or "").startswith("train a model on domains: 3 of 3")
     page = str(found["domains-page"].data)
     assert page.count("](data:image/png;base64,") >= 10, "the report needs no other file"
-    assert 0 < page.index("## Content on the image") < page.index("## Signals"), (
+    assert 0 < page.index("## Content on the image") < page.index("## Recorded signals"), (
         "latent maps come first"
     )
     table = json.loads(str(found["domains-recording"].data))
