@@ -48,12 +48,18 @@ Environment = dict[str, str]
 
 def load() -> None:
     """Import what runs need, and fix the code digests now, so that later changes of files do not count."""
-    for name in EVERYTHING:
-        import_module(name)
+    from invae.config.kinds import KINDS
+    from invae.readers.registry import ROWS
     from invae.stages import stages
+    from invae.storage.code_digest import code_digest
 
+    readers = {row.partition(":")[0] for row in ROWS}
+    of_kinds = {m for kind in KINDS.values() for name in stages.STAGES for m in kind.modules(name)}
+    for name in (*EVERYTHING, *sorted(readers | of_kinds)):
+        import_module(name)
     for stage in stages.STAGES.values():
         stages.code_of(stage)
+    code_digest(*sorted(readers))
     gc.collect()
     gc.freeze()  # garbage collections of the runs do not write to shared memory
 

@@ -164,3 +164,28 @@ def test_prefect_starts_runs_by_the_launcher(monkeypatch):
     start_by_launching()
     starter = getattr(runner, "EngineCommandStarter")()  # noqa: B009 (Prefect does not export it)
     assert starter._command.endswith("-m flows.service.launch")
+
+
+LOADED = """
+import sys
+from flows.service.warm import load
+from invae.config.kinds import KINDS
+from invae.readers.registry import ROWS
+from invae.storage import code_digest
+
+load()
+names = {row.partition(":")[0] for row in ROWS}
+names |= {m for kind in KINDS.values() for stage in ("describe", "analyse", "report") for m in kind.modules(stage)}
+print(sorted(names - sys.modules.keys()))
+reads = code_digest.own_digest.cache_info().misses
+code_digest.code_digest.cache_clear()
+code_digest.code_digest(*sorted(names))
+print(code_digest.own_digest.cache_info().misses - reads)
+"""
+
+
+def test_the_warm_process_has_imported_and_digested_the_code_of_all_kinds_and_readers():
+    answer = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOADED], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.splitlines() == ["[]", "0"]
