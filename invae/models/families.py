@@ -29,7 +29,7 @@ class OwnPose:
 
 @dataclass(frozen=True)
 class Family:
-    """What a family's name says."""
+    """The latent variables and options of a family."""
 
     poses: tuple[PoseName, ...] = ()
     classes: bool = False

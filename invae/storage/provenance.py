@@ -26,7 +26,7 @@ class Source:
     sha256: str
     n_bytes: int
     reader: str = ""
-    """Module of this package that reads it; empty for what is no recording, or was made before this was kept."""
+    """Module of this package that reads it; empty if no reader recognises it, or in receipts of version 0.1.0."""
 
 
 @dataclass(frozen=True)

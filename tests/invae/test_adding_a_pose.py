@@ -1,4 +1,4 @@
-"""A pose is a class in `pose.py` and a row of the latent table: nothing else has to be told of it."""
+"""A pose is a class in `pose.py` and a row of the latent table: nothing else changes."""
 
 import os
 import re
