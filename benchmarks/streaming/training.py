@@ -14,8 +14,8 @@ from benchmarks.peak_memory import peak_mb
 from benchmarks.streaming.patches import forget
 from invae.config import ModelConfig, TrainingConfig
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import ArraySource, SignalSource, open_signals
 from invae.training.history import Epoch
+from invae.training.signal_sources import ArraySource, SignalSource, open_signals
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, train_on
 

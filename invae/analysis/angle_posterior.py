@@ -15,9 +15,10 @@ from invae.models.geometry.circle import AnglePosterior, WrappedNormal, log_wrap
 from invae.models.likelihoods import limits_of
 from invae.models.signals import IMAGE
 from invae.storage import store
-from invae.training.batches import Batches, open_signals
+from invae.training.batches import Batches
 from invae.training.device import device_of
 from invae.training.model_folder import load
+from invae.training.signal_sources import open_signals
 
 N_ANGLES = 256
 """Number of angles at which an analytic posterior is evaluated."""

@@ -54,6 +54,10 @@ class Kind:
         """The plural of `site`."""
         return f"{self.site}s"
 
+    def words(self, stage: str) -> dict[str, str]:
+        """Words of this row that a stage writes into its output."""
+        return {"site": self.site} if stage == "report" else {}
+
     def modules(self, stage: str) -> tuple[str, ...]:
         """Modules of this kind that a stage imports by name; none where the stage is the same for all kinds."""
         references = (getattr(self, column) for column in USED_BY.get(stage, ()))

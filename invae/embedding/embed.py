@@ -37,9 +37,10 @@ from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.storage.provenance import Receipt
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import Batches, SignalSource, open_signals
+from invae.training.batches import Batches
 from invae.training.device import device_of
 from invae.training.model_folder import Trained, load, load_parts
+from invae.training.signal_sources import SignalSource, open_signals
 
 if TYPE_CHECKING:
     import xarray as xr

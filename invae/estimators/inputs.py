@@ -12,7 +12,7 @@ from invae.errors import InputError
 from invae.models.likelihoods import Limits
 from invae.models.signals import IMAGE
 from invae.training.annotations import places_of
-from invae.training.batches import ArraySource, SignalSource, open_signals
+from invae.training.signal_sources import ArraySource, SignalSource, open_signals
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -44,11 +44,12 @@ from invae.models.signals import IMAGE
 from invae.progress import Progress, silent
 from invae.training import model_folder
 from invae.training.annotations import checked_annotations
-from invae.training.batches import Batches, SignalSource
+from invae.training.batches import Batches
 from invae.training.dataset import TrainingSet, channels_of, split_store, training_set
 from invae.training.device import device_of
 from invae.training.history import Epoch
 from invae.training.model_folder import Trained
+from invae.training.signal_sources import SignalSource
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, train_on
 

@@ -9,9 +9,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from invae import dims
 from invae.estimators.invariant_vae import InvariantVAE
-from invae.training.batches import ArraySource, Batches
+from invae.training.batches import Batches
 from invae.training.initialisation import patterns_of
 from invae.training.mixture_merging import merge, parts_of
+from invae.training.signal_sources import ArraySource
 
 AT_ONCE = 512
 """Patches encoded at a time."""

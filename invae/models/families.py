@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from invae.config.family import PoseInference, PoseName, families
+from invae.config.family import FamilyName, PoseInference, families
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
 from invae.latent_table import LATENTS, Latent, poses, row_of
@@ -28,16 +28,9 @@ class OwnPose:
 
 
 @dataclass(frozen=True)
-class Family:
-    """The latent variables and options of a family."""
+class Family(FamilyName):
+    """The latent variables and options of a family: what a name can say, and poses that have no name."""
 
-    poses: tuple[PoseName, ...] = ()
-    classes: bool = False
-    target: bool = False
-    condition: bool = False
-    deterministic: bool = False
-    skip: bool = False
-    pose_inference: PoseInference = "exact"
     own_poses: Mapping[str, OwnPose] = field(default_factory=dict)
     """Further poses by the name of their latent; they act on the upright pattern first."""
 

@@ -232,11 +232,12 @@ def key_of(
         config: Under which it runs.
         sources: Of the recording; only ingest reads them.
     """
+    kind = kind_of(config.describe)
     return provenance.stage_key(
         stage.name,
         inputs=inputs,
-        config=settings_of(config, stage.sections),
-        code=code_of(stage, sources, reader=config.ingest.format, kind=kind_of(config.describe)),
+        config={**settings_of(config, stage.sections), **kind.words(stage.name)},
+        code=code_of(stage, sources, reader=config.ingest.format, kind=kind),
         seed=config.seed if stage.seeded else 0,
     )
 

@@ -12,7 +12,7 @@ from invae.errors import InputError
 from invae.models.likelihoods import Limits
 from invae.models.signals import IMAGE
 from invae.training.annotations import SiteAnnotations, joined
-from invae.training.batches import (
+from invae.training.signal_sources import (
     ANY_VALUE,
     IN_MEMORY_BYTES,
     ArraySource,

@@ -9,7 +9,7 @@ from invae.errors import InputError
 from invae.models.batch import Patches, StandardiseNumbers
 from invae.models.signals import IMAGE, SignalParts
 from invae.models.vae import VAE
-from invae.training.batches import SignalSource
+from invae.training.signal_sources import SignalSource
 from invae.training.split import thin
 
 SAMPLED_SITES = 2000

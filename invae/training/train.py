@@ -14,13 +14,14 @@ from invae.models.signals import IMAGE
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.training import distributed
-from invae.training.batches import Batches, SignalSource
+from invae.training.batches import Batches
 from invae.training.checkpoint import OnEpoch, ignore, remove_checkpoint
 from invae.training.dataset import training_set
 from invae.training.device import device_of
 from invae.training.distributed import ALONE, Team
 from invae.training.initialisation import begins_from_groups
 from invae.training.model_folder import Trained, save, save_parts
+from invae.training.signal_sources import SignalSource
 from invae.training.split import Split, thin
 from invae.training.standardisation import SAMPLED_SITES
 from invae.training.vae_training import VAETraining

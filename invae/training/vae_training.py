@@ -13,7 +13,7 @@ from invae.models.signals import IMAGE, Signals
 from invae.models.vae import VAE
 from invae.progress import Progress
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import Batches, HintedBatches, SignalSource
+from invae.training.batches import Batches, HintedBatches
 from invae.training.checkpoint import START_FOLDER, OnEpoch, ignore, run_epochs, write_checkpoint
 from invae.training.distributed import ALONE, Team
 from invae.training.fit import Fit, Plan
@@ -30,6 +30,7 @@ from invae.training.initialisation import (
     without_classes,
 )
 from invae.training.learner import VAELearner
+from invae.training.signal_sources import SignalSource
 from invae.training.split import Split
 from invae.training.standardisation import set_scale
 

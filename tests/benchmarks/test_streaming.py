@@ -9,7 +9,7 @@ import pytest
 from benchmarks.streaming import patches as made
 from benchmarks.streaming.patches import PatchSet
 from benchmarks.streaming.training import InMemory, Run, trained
-from invae.training.batches import StreamSource, open_signals
+from invae.training.signal_sources import StreamSource, open_signals
 
 
 @pytest.mark.parametrize("seed", [2, 9])

@@ -10,7 +10,7 @@ from invae.models.batch import Patches
 from invae.models.evaluation import evaluate
 from invae.models.likelihoods import limits_of
 from invae.models.signals import Signals
-from invae.training.batches import ArraySource
+from invae.training.signal_sources import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import train_on
 

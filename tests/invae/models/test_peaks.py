@@ -11,7 +11,7 @@ from invae.embedding.embed import encode_batch
 from invae.models.batch import Patches
 from invae.models.signals import Signals
 from invae.synthetic import shifts
-from invae.training.batches import ArraySource
+from invae.training.signal_sources import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import train_on
 

@@ -24,8 +24,8 @@ from invae.models.objective import Objective
 from invae.models.penalties import PenaltyView, follow, load_penalties, smooth
 from invae.models.signals import Signals
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import ArraySource
 from invae.training.model_folder import Trained, load, save
+from invae.training.signal_sources import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import train_on
 

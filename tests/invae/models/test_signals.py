@@ -21,10 +21,11 @@ from invae.models.networks.encoders import ContentHead, ConvEncoder, DenseEncode
 from invae.models.objective import Objective
 from invae.models.signals import IMAGE, SignalParts, Signals
 from invae.models.vae import VAE
-from invae.training.batches import ArraySource, Batches, HintedBatches, SignalArray
+from invae.training.batches import Batches, HintedBatches
 from invae.training.fit import Fit, Plan
 from invae.training.learner import VAELearner
 from invae.training.model_folder import load_weights, stored_weights
+from invae.training.signal_sources import ArraySource, SignalArray
 from invae.training.standardisation import set_scale
 
 SPECTRUM = "spectrum"

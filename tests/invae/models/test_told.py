@@ -15,7 +15,7 @@ from invae.models.latents import Categorical, ClassPrior, Relaxed
 from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.annotations import SiteAnnotations, checked_annotations
-from invae.training.batches import ArraySource
+from invae.training.signal_sources import ArraySource
 
 SQUARE = Geometry(1, 16, 16)
 

@@ -20,8 +20,8 @@ from invae.models.objective import Objective
 from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import ArraySource
 from invae.training.model_folder import Trained, load, save
+from invae.training.signal_sources import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import train_on
 

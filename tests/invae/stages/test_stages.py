@@ -3,12 +3,13 @@
 import ast
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from invae.config import ComputeConfig, ProcessConfig
+from invae.config import ComputeConfig, ProcessConfig, kinds
 from invae.config.kinds import KINDS
 from invae.errors import InputError, StoreError
 from invae.stages import stages
@@ -196,6 +197,14 @@ def test_the_key_of_a_stage_holds_the_code_of_its_own_kind(monkeypatch, stage, m
     with_code(monkeypatch, module)
     after = codes()
     assert {name for name in KINDS if before[name] != after[name]} == changed
+
+
+def test_the_key_of_a_report_holds_the_words_that_it_writes(monkeypatch):
+    before = keys(ProcessConfig())
+    row = replace(KINDS["walls"], site="point of a wall")
+    monkeypatch.setattr(kinds, "KINDS", {**KINDS, "walls": row})
+    after = keys(ProcessConfig())
+    assert {name for name in before if before[name] != after[name]} == {"report"}
 
 
 def test_the_receipt_of_a_recording_names_its_reader(image):

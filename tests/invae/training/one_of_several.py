@@ -19,9 +19,9 @@ from torch.overrides import TorchFunctionMode
 from invae.config import ModelConfig, TrainingConfig
 from invae.errors import WorkerLost
 from invae.training import distributed
-from invae.training.batches import ArraySource
 from invae.training.history import Epoch
 from invae.training.model_folder import Trained
+from invae.training.signal_sources import ArraySource
 from invae.training.split import Split
 from invae.training.train import train_on
 

@@ -13,9 +13,9 @@ from invae.models.likelihoods import Bernoulli, Limits, Poisson
 from invae.models.signals import IMAGE
 from invae.storage import store
 from invae.training import batches as module
-from invae.training.batches import (
+from invae.training.batches import Batches
+from invae.training.signal_sources import (
     ArraySource,
-    Batches,
     Read,
     SignalArray,
     SignalSource,

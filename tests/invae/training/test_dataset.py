@@ -17,9 +17,10 @@ from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training import dataset as module
 from invae.training.annotations import SiteAnnotations, joined
-from invae.training.batches import ArraySource, Batches, SignalStream, StreamSource, open_signals
+from invae.training.batches import Batches
 from invae.training.dataset import open_pool, training_set
 from invae.training.model_folder import load, refuse_unfit
+from invae.training.signal_sources import ArraySource, SignalStream, StreamSource, open_signals
 from invae.training.train import train, train_on
 
 ON_CPU = ComputeConfig(device="cpu")

@@ -14,11 +14,12 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError, TrainingDiverged
 from invae.models.build import build
 from invae.models.objective import Objective
-from invae.training.batches import ArraySource, Batches
+from invae.training.batches import Batches
 from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
 from invae.training.fit import Fit, GradientClip, Plan
 from invae.training.history import Epoch
 from invae.training.learner import VAELearner
+from invae.training.signal_sources import ArraySource
 from invae.training.standardisation import set_scale
 
 CPU = torch.device("cpu")

@@ -11,7 +11,6 @@ from invae.models.build import build
 from invae.synthetic import cards
 from invae.training import vae_training
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import ArraySource
 from invae.training.history import Epoch
 from invae.training.initialisation import (
     hinted_epochs,
@@ -20,6 +19,7 @@ from invae.training.initialisation import (
     without_classes,
 )
 from invae.training.model_folder import Trained
+from invae.training.signal_sources import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import train_on
 

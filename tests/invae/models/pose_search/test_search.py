@@ -24,7 +24,7 @@ from invae.models.pose_search.posed_image import Frame, affine
 from invae.models.pose_search.search import Tried
 from invae.models.signals import Signals
 from invae.models.vae import VAE
-from invae.training.batches import ArraySource
+from invae.training.signal_sources import ArraySource
 from invae.training.split import Split
 from invae.training.train import train_on
 
