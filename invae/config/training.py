@@ -25,6 +25,8 @@ class TrainingConfig(Config):
     """Fraction of space-time blocks held out for validation; patches that overlap them are not used for training."""
     patience: Annotated[int, Field(ge=1)] = 15
     """Epochs without a better held-out ELBO before the training stops; counted once the schedules of the objective have ended."""
+    averaging: Annotated[float, Field(ge=0, lt=1, exclude_if=lambda decay: decay == 0)] = 0.0
+    """Decay per step of a running mean of the weights, which then is the model; 0 keeps the weights of the last step."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the networks; auto is bfloat16 on a GPU that supports it, otherwise float32."""
     compile: bool = False

@@ -61,8 +61,13 @@ def write_checkpoint(folder: Path, fit: Fit[Any]) -> None:
     tensors |= {f"best/{name}": value for name, value in fit.best.items()}
     for index, state in fit.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}
+    tensors |= {f"average/{index}": mean for index, mean in enumerate(fit.average.means)}
     tensors["norms"] = fit.clip.norms
-    metadata = {"history": [e.to_json() for e in fit.history], "n_norms": fit.clip.count}
+    metadata = {
+        "history": [e.to_json() for e in fit.history],
+        "n_norms": fit.clip.count,
+        "n_averaged": fit.average.count,
+    }
     partial = folder / f".{CHECKPOINT_FILE}"
     copies = {name: value.detach().cpu().clone() for name, value in tensors.items()}
     partial.write_bytes(save(copies, metadata={"fit": json.dumps(metadata)}))
@@ -86,6 +91,9 @@ def read_checkpoint(folder: Path, fit: Fit[Any]) -> bool:
         state.setdefault(int(index), {})[key] = value.cpu() if key == "step" else value
     fit.optimizer.load_state_dict({**fit.optimizer.state_dict(), "state": state})
     fit.clip.norms, fit.clip.count = tensors["norms"], int(metadata["n_norms"])
+    for index, mean in _under("average/", tensors).items():
+        fit.average.means[int(index)].copy_(mean)
+    fit.average.count = int(metadata.get("n_averaged", 0))
     fit.history = [Epoch(**values) for values in metadata["history"]]
     return True
 

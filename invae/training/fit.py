@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Literal
 
@@ -63,6 +63,8 @@ class Plan:
     """Largest norm of the gradient, relative to the running median norm; not clipped when empty."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Arithmetic of the networks; auto is bfloat16 on a GPU that has it, else float32."""
+    averaging: float = 0.0
+    """Decay of the running mean of the weights per step; 0 keeps the weights of the last step."""
 
     @classmethod
     def of(cls, config: TrainingConfig, *, n_steps: int) -> "Plan":
@@ -78,6 +80,7 @@ class Plan:
             schedule=SCHEDULES[config.schedule],
             gradient_clip=config.gradient_clip,
             precision=config.precision,
+            averaging=config.averaging,
         )
 
 
@@ -111,6 +114,7 @@ class Fit(Generic[Batch]):
         weights = [p for p in module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(weights, lr=plan.learning_rate, foreach=True)
         self.clip = GradientClip(weights, ratio=plan.gradient_clip)
+        self.average = WeightAverage(weights, decay=plan.averaging)
         self.history: list[Epoch] = []
         self.best = _copy(module)
 
@@ -127,7 +131,8 @@ class Fit(Generic[Batch]):
         while len(self.history) < self.plan.n_epochs and not self._has_stopped():
             epoch = self._epoch(len(self.history))
             if epoch.best:
-                self.best = _copy(self.learner.module)
+                with self.average.in_use():
+                    self.best = _copy(self.learner.module)
             self.history.append(epoch)
             yield epoch
         self.learner.module.load_state_dict(self.best)
@@ -136,7 +141,8 @@ class Fit(Generic[Batch]):
         start = time.perf_counter()
         terms, histograms = self._train(number)
         seconds = time.perf_counter() - start
-        held_out = self.validate()
+        with self.average.in_use():
+            held_out = self.validate()
         score = (held_out or terms)[self.learner.measure]
         return Epoch(
             epoch=number,
@@ -187,6 +193,7 @@ class Fit(Generic[Batch]):
         self.team.sum_gradients(self.clip.weights)
         self.clip()
         self.optimizer.step()
+        self.average.update()
         return loss
 
     def _progress(self, epoch: int, n_steps: int) -> float:
@@ -261,6 +268,43 @@ class GradientClip:
             gradient.mul_(scale)
         self.norms[self.count % NORMS] = torch.minimum(norm, norm * scale)
         self.count += 1
+
+
+class WeightAverage:
+    """Running mean of the weights over the steps: single steps scatter about it.
+
+    Source: Polyak & Juditsky 1992, doi:10.1137/0330046; an exponential mean instead of the plain one.
+    """
+
+    def __init__(self, weights: list[nn.Parameter], *, decay: float) -> None:
+        """Begin with the present weights; with a decay of 0 nothing is kept or exchanged."""
+        self.weights, self.decay, self.count = weights, decay, 0
+        self.means = [w.detach().clone() for w in weights] if decay else []
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Take in the weights after a step; the first steps count more, so that the start is forgotten."""
+        if not self.decay:
+            return
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        torch._foreach_lerp_(self.means, [w.detach() for w in self.weights], 1 - decay)
+        self.count += 1
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """The module computes with the means inside, and with its own weights afterwards."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for weight, mean in zip(self.weights, self.means, strict=bool(self.decay)):
+            own = weight.clone()
+            weight.copy_(mean)
+            mean.copy_(own)
 
 
 class Means:

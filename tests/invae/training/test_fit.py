@@ -16,7 +16,7 @@ from invae.models.build import build
 from invae.models.objective import Objective
 from invae.training.batches import Batches
 from invae.training.checkpoint import CHECKPOINT_FILE, read_checkpoint, write_checkpoint
-from invae.training.fit import Fit, GradientClip, Plan
+from invae.training.fit import Fit, GradientClip, Plan, WeightAverage
 from invae.training.history import Epoch
 from invae.training.learner import VAELearner
 from invae.training.signal_sources import ArraySource
@@ -96,18 +96,22 @@ def test_validation_changes_nothing_and_repeats_itself(letters):
 RISING = {"content_capacity": {"maximum": 3.0, "end": 0.6}}
 
 
-@pytest.mark.parametrize("objective", [{}, RISING], ids=["plain", "rising"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"objective": RISING}, {"averaging": 0.9}],
+    ids=["plain", "rising", "averaging"],
+)
 @pytest.mark.parametrize("killed_after", [1, 3])
-def test_a_killed_training_goes_on_to_the_same_bits(letters, tmp_path, killed_after, objective):
-    undisturbed = begin(letters, objective=objective)
+def test_a_killed_training_goes_on_to_the_same_bits(letters, tmp_path, killed_after, settings):
+    undisturbed = begin(letters, **settings)
     list(undisturbed.epochs())
-    killed = begin(letters, objective=objective)
+    killed = begin(letters, **settings)
     for epoch in killed.epochs():
         write_checkpoint(tmp_path, killed)
         if epoch.epoch + 1 == killed_after:
             break
     torch.manual_seed(123)  # what was drawn meanwhile does not matter
-    resumed = begin(letters, objective=objective)
+    resumed = begin(letters, **settings)
     assert read_checkpoint(tmp_path, resumed)
     list(resumed.epochs())
     assert resumed.history == undisturbed.history
@@ -204,6 +208,19 @@ def test_a_jump_of_the_gradient_is_clipped_to_the_usual_length():
     weight.grad = torch.full((4,), 1000.0)
     clip()
     assert float(weight.grad.norm()) == pytest.approx(4.0)
+
+
+def test_the_running_mean_forgets_the_start_and_is_the_model_only_while_it_is_in_use():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    average = WeightAverage([weight], decay=0.5)
+    expected = 0.0
+    for step, decay in enumerate((0.1, 2 / 11, 3 / 12, 4 / 13)):
+        weight.data.fill_(step + 1.0)
+        average.update()
+        expected = decay * expected + (1 - decay) * (step + 1)
+    with average.in_use():
+        assert weight.item() == pytest.approx(expected)
+    assert weight.item() == 4.0
 
 
 def test_without_a_ratio_no_gradient_is_clipped():
