@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from invae.config.model import AnyModelConfig as AnyModelConfig
     from invae.config.model import ModelConfig as ModelConfig
     from invae.config.patterns import PatternsConfig as PatternsConfig
+    from invae.config.plasmons import PlasmonsConfig as PlasmonsConfig
     from invae.config.process import ProcessConfig as ProcessConfig
     from invae.config.results import AnalyseConfig as AnalyseConfig
     from invae.config.results import EmbedConfig as EmbedConfig
@@ -57,6 +58,7 @@ _MODULES = {
     "LatticeConfig": "scenes",
     "ModelConfig": "model",
     "PatternsConfig": "patterns",
+    "PlasmonsConfig": "plasmons",
     "ProcessConfig": "process",
     "ReportConfig": "results",
     "ScanConfig": "scan",
