@@ -189,6 +189,24 @@ def lattice(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
     _simulate_scene("lattice", LatticeConfig, scene, out, seed=seed, changes=changes)
 
 
+@simulations.command()
+def plasmons(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """Images and spectra of plasmonic nanoparticles at the same places; all particles are known.
+
+    For example:
+
+      invae simulate plasmons --out plasmons.zarr --seed 1 --set sample.n_assemblies=16 --set sample.material=two
+
+      invae simulate plasmons --out map.zarr --set sample.n_assemblies=1 --set sample.grid=40
+
+      invae simulate plasmons --out clusters.zarr --set sample.kind=clusters --set sample.n_clusters=2800
+    """
+    from invae.config.plasmons import PlasmonsConfig
+    from invae.synthetic import plasmons as scene
+
+    _simulate_scene("plasmons", PlasmonsConfig, scene, out, seed=seed, changes=changes)
+
+
 def simulate_domains(out: Path, config: "DomainsConfig", *, seed: int, console: "Console") -> Path:
     """Simulate a PFM series; an up-to-date store is kept.
 

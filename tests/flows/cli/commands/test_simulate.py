@@ -26,6 +26,7 @@ SETS = {
     "graphene movie": ["--movie", *FRAMES],
     "atoms": FRAMES,
     "lattice": FRAMES,
+    "plasmons": ["--set", "sample.kind=clusters", "--set", "sample.n_clusters=20"],
 }
 KNOWN = {
     "cards": "suit",
@@ -35,6 +36,7 @@ KNOWN = {
     "graphene movie": "occupied",
     "atoms": "foreign",
     "lattice": "u",
+    "plasmons": "plasma_energy",
 }
 """A variable of the truth of every set."""
 
@@ -74,6 +76,8 @@ def test_a_set_is_made_once_with_its_truth(name, capsys):
         (["graphene", "--movie", "--set", "dose=20"], "graphene.dose: there is no such key"),
         (["atoms", "--set", "elements=[Mo,S2]"], "a hexagonal lattice has one sublattice"),
         (["lattice", "--set", "cell=0"], "lattice.cell"),
+        (["plasmons", "--set", "sample.pitch=20"], "it must be at least 22 nm"),
+        (["plasmons", "--set", "sample.n_clusters=9"], "plasmons.sample.n_clusters: there is no"),
         (["shifts", "--set", "width=[3,1]"], "width runs from 3 to 1"),
         (["digits", "--from", "labels"], "begins with 2049"),
         (["digits", "--from", "images", "--labels", "images"], "labels begins with 2049"),
