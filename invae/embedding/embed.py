@@ -16,7 +16,7 @@ from torch import Tensor
 from invae import dims
 from invae.config import ComputeConfig, EmbedConfig
 from invae.latent_table import row_of, variable_of
-from invae.models.batch import Known, Patches
+from invae.models.batch import Annotations, Patches
 from invae.models.canvas import ShiftPosterior
 from invae.models.evaluation import Evaluation, evaluate
 from invae.models.generators import Picture
@@ -31,7 +31,7 @@ from invae.models.latents import (
     Relaxed,
 )
 from invae.models.likelihoods import limits_of
-from invae.models.pose_search.estimate import Found, FoundAngle
+from invae.models.pose_search.estimate import AngleEstimate, PoseEstimate
 from invae.models.signals import IMAGE, Signals
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
@@ -58,7 +58,7 @@ SCORES: Mapping[str, str] = {
     "elbo": "lower bound of the patch's log evidence [nat]",
     "reconstruction_error": "rms difference of patch and reconstruction, over pixels that both know",
 }
-"""How well a model explains each site, by name; the latents stand in `invae.latent_table`."""
+"""Scores of each site, by name; `invae.latent_table` has the latent variables."""
 
 
 def embed(
@@ -102,29 +102,31 @@ def embed(
 
 
 def encode_batches(model: VAE, batches: Batches) -> dict[str, np.ndarray]:
-    """What the model says of every site, by the names of latents and `SCORES`; only a batch is on the device."""
+    """Latents and scores of every site, by the names of `invae.latent_table` and `SCORES`; only a batch is on the device."""
     pieces = [encode_batch(model, batch) for batch in batches.in_order()]
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 @torch.no_grad()
 def encode_batch(model: VAE, batch: Signals) -> dict[str, np.ndarray]:
-    """Posterior means of one batch, their uncertainty and how well they explain it; nothing is drawn by chance."""
-    found = evaluate(model, batch)
-    said = {"content": found.latents["content"]}
-    content = found.posterior["content"]
+    """Posterior means of one batch, their uncertainty and scores, without random draws."""
+    evaluation = evaluate(model, batch)
+    values = {"content": evaluation.latents["content"]}
+    content = evaluation.posterior["content"]
     if isinstance(content, Normal):
-        said["content_sd"] = content.log_sd.exp()
+        values["content_sd"] = content.log_sd.exp()
     for name in model.poses:
-        said |= _said_of_pose(name, settled(found.posterior[name]), model.main.geometry.half_side)
-    said |= _said_of_classes(model, found) | _said_of_target(model, found)
-    said |= {"log_likelihood": found.terms.log_likelihood, "elbo": found.terms.elbo}
-    said |= _reconstruction_errors(model, found)
-    return {name: _as_array(value) for name, value in said.items()}
+        posterior = settled(evaluation.posterior[name])
+        values |= _pose_values(name, posterior, model.main.geometry.half_side)
+    values |= _class_values(model, evaluation) | _target_values(model, evaluation)
+    terms = evaluation.terms
+    values |= {"log_likelihood": terms.log_likelihood, "elbo": terms.elbo}
+    values |= _reconstruction_errors(model, evaluation)
+    return {name: _as_array(value) for name, value in values.items()}
 
 
 def unlabelled(source: SignalSource) -> SignalSource:
-    """The patches without their labels: what a model says of a site shall be its own."""
+    """The patches without their labels, so that the latents come from the patches alone."""
     return source.annotated(SiteAnnotations(condition=source.known.condition))
 
 
@@ -146,18 +148,18 @@ def settled(posterior: Posterior) -> Posterior:
     return posterior.best if isinstance(posterior, GivenClass) else posterior
 
 
-def _said_of_pose(name: str, posterior: Posterior, half_side: float) -> dict[str, Tensor]:
+def _pose_values(name: str, posterior: Posterior, half_side: float) -> dict[str, Tensor]:
     match posterior:
-        case AnglePosterior() | WrappedNormal() | FoundAngle():
+        case AnglePosterior() | WrappedNormal() | AngleEstimate():
             return {name: posterior.angle, f"{name}_resultant": posterior.resultant}
         case ShiftPosterior():
             return {name: posterior.shift * half_side, f"{name}_sd": posterior.sd * half_side}
         case Normal():
             return _measured(name, posterior.mean, posterior.log_sd.exp(), half_side)
-        case Found():
+        case PoseEstimate():
             return _measured(name, posterior.value, posterior.sd, half_side)
         case _:
-            raise AssertionError(f"nothing is said of a {type(posterior).__name__}")
+            raise AssertionError(f"no values of a {type(posterior).__name__}")
 
 
 def _measured(name: str, value: Tensor, sd: Tensor, half_side: float) -> dict[str, Tensor]:
@@ -170,22 +172,22 @@ def _measured(name: str, value: Tensor, sd: Tensor, half_side: float) -> dict[st
     return {name: value.exp() if row.measure == "logarithm" else value, f"{name}_sd": sd}
 
 
-def _said_of_classes(model: VAE, found: Evaluation) -> dict[str, Tensor]:
+def _class_values(model: VAE, evaluation: Evaluation) -> dict[str, Tensor]:
     """The most probable class and all probabilities, of every discrete latent."""
-    posterior, prior = found.posterior.get("class"), model.priors.get("class")
+    posterior, prior = evaluation.posterior.get("class"), model.priors.get("class")
     if isinstance(posterior, Relaxed):
         posterior = posterior.settled
     if not isinstance(posterior, Categorical) or not isinstance(prior, ClassPrior):
         return {}
-    said: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
     for index, name in enumerate(dims.class_names(len(prior.n_classes))):
         probability = posterior.marginal(index, prior)
-        said |= {name: probability.argmax(-1), f"{name}_probability": probability}
-    return said
+        values |= {name: probability.argmax(-1), f"{name}_probability": probability}
+    return values
 
 
-def _said_of_target(model: VAE, found: Evaluation) -> dict[str, Tensor]:
-    posterior = found.posterior.get("target")
+def _target_values(model: VAE, evaluation: Evaluation) -> dict[str, Tensor]:
+    posterior = evaluation.posterior.get("target")
     if not isinstance(posterior, PartlyKnown):
         return {}
     unit, value = model.standardise_target, posterior.inferred
@@ -193,12 +195,14 @@ def _said_of_target(model: VAE, found: Evaluation) -> dict[str, Tensor]:
     return {"target": value.mean * unit.scale + unit.offset, "target_sd": sd}
 
 
-def _reconstruction_errors(model: VAE, found: Evaluation) -> dict[str, Tensor]:
-    """Of every explained signal of the batch; with its name where there are several."""
-    names = [name for name in model.explained if name in found.batch]
+def _reconstruction_errors(model: VAE, evaluation: Evaluation) -> dict[str, Tensor]:
+    """Reconstruction errors of every explained signal of the batch; named after the signal if there are several."""
+    names = [name for name in model.explained if name in evaluation.batch]
     return {
         "reconstruction_error" if len(model.names) == 1 else f"{name}.reconstruction_error": (
-            _reconstruction_error(found.batch[name], model.decode(found.completed, signal=name))
+            _reconstruction_error(
+                evaluation.batch[name], model.decode(evaluation.completed, signal=name)
+            )
         )
         for name in names
     }
@@ -213,7 +217,7 @@ def _reconstruction_error(patches: Patches, picture: Picture) -> Tensor:
 def dataset_of(
     values: Mapping[str, np.ndarray], *, coords: Mapping[str, xr.DataArray]
 ) -> xr.Dataset:
-    """What was said of every site, labelled."""
+    """Values of every site, labelled."""
     import xarray as xr
 
     variables = {
@@ -224,7 +228,7 @@ def dataset_of(
 
 
 def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
-    """The sites of several recordings after each other; `source` counts on, so that it says from which one each came."""
+    """The sites of several recordings in succession; `source` continues from one to the next, so that it identifies the recording."""
     import xarray as xr
 
     moved, first = [], 0
@@ -236,15 +240,15 @@ def joined(parts: Sequence[xr.Dataset]) -> xr.Dataset:
         )
         moved.append(part.assign_coords(source=counted))
         first = int(counted.max()) + 1
-    made = xr.concat(
+    dataset = xr.concat(
         moved, dims.SITE, data_vars="minimal", coords="minimal", compat="override", join="override"
     )
-    assert isinstance(made, xr.Dataset)
-    return made
+    assert isinstance(dataset, xr.Dataset)
+    return dataset
 
 
 def site_coordinates(patches: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArray]:
-    """The coordinates that belong to sites: frame, y, x, kind, source and whatever else there is."""
+    """The coordinates of sites: frame, y, x, kind, source and any others."""
     return {
         str(name): coord.load().drop_vars([n for n in coord.coords if n != name])
         for name, coord in patches.coords.items()
@@ -253,7 +257,7 @@ def site_coordinates(patches: xr.Dataset | xr.DataArray) -> dict[str, xr.DataArr
 
 
 def _layout(trained: Trained, n_sites: int) -> dict[str, store.Variable]:
-    """Variables of the embedding, found by encoding one empty patch."""
+    """Variables of the embedding, from the encoding of one empty patch."""
     from invae.storage import store
 
     device = trained.model.main.standardise.offset.device
@@ -263,23 +267,23 @@ def _layout(trained: Trained, n_sites: int) -> dict[str, store.Variable]:
         name: Patches(torch.zeros(1, g.n_channels, g.height, g.width, device=device))
         for name, g in trained.model.geometries.items()
     }
-    said = encode_batch(trained.model, Signals(blank, Known(condition=condition)))
+    values = encode_batch(trained.model, Signals(blank, Annotations(condition=condition)))
     return {
         name: store.Variable(
             described(name)[0], (n_sites, *value.shape[1:]), value.dtype, described(name)[1]
         )
-        for name, value in said.items()
+        for name, value in values.items()
     }
 
 
 def held_out_of(trained: Trained, model: Path, key: str, *, n_sites: int) -> np.ndarray:
-    """Which sites of a descriptor store a model was not trained on: all of them, if it comes from other recordings.
+    """Sites of a descriptor store on which a model was not trained; all of them if it was trained on other recordings.
 
     Args:
         trained: The model.
         model: Its folder.
-        key: Of the descriptor store.
-        n_sites: In the store.
+        key: Key of the descriptor store.
+        n_sites: Number of sites in the store.
     """
     from invae.storage import store
 
@@ -308,10 +312,10 @@ def _origin_of(model: Path, receipt: Receipt) -> dict[str, object]:
     ):
         return {}
     names = [part.recording for part in parts] or [made.recording if made else ""]
-    told = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
+    listed = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
     among = any(part.key == receipt.inputs.get("describe") for part in parts)
     words = "with this one among them" if among else "not on this one"
-    return {"trained_on": f"the model was trained on {told}, {words}"}
+    return {"trained_on": f"the model was trained on {listed}, {words}"}
 
 
 def _coordinates(dataset: xr.Dataset, trained: Trained, held_out: np.ndarray) -> xr.Dataset:

@@ -1,4 +1,4 @@
-"""`Ensemble`: an estimator trained from several seeds; means, dispersions and the classes that do not hold."""
+"""`Ensemble`: an estimator trained from several seeds; means, dispersions and unstable classes."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from invae import dims
 from invae.errors import InputError, StoreError
-from invae.estimators.alignment import Words, class_names, learn, translate
+from invae.estimators.alignment import Alignment, aligned, class_names, fit_alignment
 from invae.estimators.inputs import Data
 from invae.estimators.invariant_vae import InvariantVAE
 from invae.latent_table import plain_numbers
@@ -26,19 +26,19 @@ class Ensemble:
     """The same model from several seeds.
 
     Members differ in weights, order of the patches, noise and held-out sites. They are trained one after the other. The member
-    with the best held-out ELBO is the reference, into whose words the others are translated (`alignment`).
+    with the best held-out ELBO is the reference; the latent variables of the others are aligned with it (`alignment`).
 
     Example:
         >>> import numpy as np
         >>> patches = np.random.default_rng(0).normal(size=(60, 16, 16))
         >>> template = InvariantVAE("jVAE", n_classes=2, training={"epochs": 1})
-        >>> said = Ensemble(template, n_members=2).fit(patches).encode(patches)
-        >>> said["class_entropy"].dims
+        >>> latents = Ensemble(template, n_members=2).fit(patches).encode(patches)
+        >>> latents["class_entropy"].dims
         ('site',)
     """
 
     def __init__(self, template: InvariantVAE, *, n_members: int = 8) -> None:
-        """Make members of an estimator that need not be trained; their seeds follow on the template's.
+        """Make members from an estimator, which need not be trained; their seeds are the template's and the numbers after it.
 
         Raises:
             InputError: There are fewer than two members.
@@ -48,7 +48,7 @@ class Ensemble:
                 f"an ensemble of {n_members} member(s) disagrees on nothing; take 2 or more"
             )
         self.members = [_with_seed(template, template.seed + k) for k in range(n_members)]
-        self._words: list[Words] = []
+        self._alignments: list[Alignment] = []
         self._reference = 0
 
     def fit(
@@ -60,22 +60,22 @@ class Ensemble:
         condition: np.ndarray | xr.DataArray | None = None,
         progress: Progress = silent,
     ) -> "Ensemble":
-        """Train every member (see `InvariantVAE.fit`), and learn from the same patches how to translate them.
+        """Train every member (see `InvariantVAE.fit`), and align the members on the same patches.
 
         Args:
             patches: As for one estimator.
             valid: As for one estimator.
             y: As for one estimator.
             condition: As for one estimator.
-            progress: Told the epochs done of all members.
+            progress: Called with the finished epochs of all members.
         """
         for number, member in enumerate(self.members):
-            told = _Later(progress, number, len(self.members))
-            member.fit(patches, valid=valid, y=y, condition=condition, progress=told)
+            part = _PartOfProgress(progress, number, len(self.members))
+            member.fit(patches, valid=valid, y=y, condition=condition, progress=part)
         scores = [max(epoch.score for epoch in member.history) for member in self.members]
         self._reference = int(np.argmax(scores))
-        said = [m.encode(patches, valid=valid, condition=condition) for m in self.members]
-        self._words = [learn(each, said[self._reference]) for each in said]
+        latents = [m.encode(patches, valid=valid, condition=condition) for m in self.members]
+        self._alignments = [fit_alignment(each, latents[self._reference]) for each in latents]
         return self
 
     def encode(
@@ -85,27 +85,28 @@ class Ensemble:
         valid: np.ndarray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
     ) -> xr.Dataset:
-        """What the members say together, in the words of the reference.
+        """Latents of all members together, aligned with the reference.
 
-        Of content, target and all poses but the angle the mean, and as `<name>_dispersion` the sd between members; of `angle`
-        the circular mean and sd [rad]; `class` is the class of highest mean `class_probability`, `class_entropy` the entropy of
-        that mean [nats], `agreement` the share of members whose own class it is. `attrs["unstable_classes"]` names the classes
-        on whose sites members agree too little.
+        Content, target and all poses but the angle have the mean, and as `<name>_dispersion` the sd between members. `angle`
+        has the circular mean and sd [rad]. `class` is the class of highest mean `class_probability`, `class_entropy` is the
+        entropy of that mean [nats], and `agreement` is the share of members with this class. `attrs["unstable_classes"]` lists
+        the classes whose sites have too little agreement.
 
         Raises:
             InputError: The ensemble has not been trained.
         """
-        if not self._words:
+        if not self._alignments:
             raise InputError("this ensemble has seen no data; call fit or load first")
-        said = [m.encode(patches, valid=valid, condition=condition) for m in self.members]
-        return together([translate(s, w) for s, w in zip(said, self._words, strict=True)])
+        latents = [m.encode(patches, valid=valid, condition=condition) for m in self.members]
+        pairs = zip(latents, self._alignments, strict=True)
+        return combined([aligned(each, alignment) for each, alignment in pairs])
 
     def save(self, path: str | Path) -> None:
-        """Write every member into a folder of its own, and how they are translated."""
+        """Write every member into its own folder, and the alignments."""
         folder = Path(path)
         for number, member in enumerate(self.members):
             member.save(folder / _name(number))
-        words = [
+        alignments = [
             {
                 "classes": {name: names.tolist() for name, names in each.classes.items()},
                 "rotation": each.rotation.tolist(),
@@ -113,9 +114,9 @@ class Ensemble:
                 "reference_centre": each.reference_centre.tolist(),
                 "angle": each.angle.tolist(),
             }
-            for each in self._words
+            for each in self._alignments
         ]
-        card = {"reference": self._reference, "words": words}
+        card = {"reference": self._reference, "words": alignments}
         (folder / CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
 
     @classmethod
@@ -128,8 +129,8 @@ class Ensemble:
         folder = Path(path)
         try:
             card = json.loads((folder / CARD_FILE).read_text())
-            words = [
-                Words(
+            alignments = [
+                Alignment(
                     {name: np.array(names) for name, names in each["classes"].items()},
                     *(
                         np.array(each[k])
@@ -140,14 +141,17 @@ class Ensemble:
             ]
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise StoreError(f"{folder} holds no ensemble: {error}") from error
-        members = [InvariantVAE.load(folder / _name(k), device=device) for k in range(len(words))]
-        made = cls(members[0], n_members=len(members))
-        made.members, made._words, made._reference = members, words, int(card["reference"])
-        return made
+        members = [
+            InvariantVAE.load(folder / _name(k), device=device) for k in range(len(alignments))
+        ]
+        ensemble = cls(members[0], n_members=len(members))
+        ensemble.members, ensemble._alignments = members, alignments
+        ensemble._reference = int(card["reference"])
+        return ensemble
 
 
-class _Later:
-    """Progress of one member as part of all."""
+class _PartOfProgress:
+    """Progress of one member as a part of all."""
 
     def __init__(self, progress: Progress, number: int, n_members: int) -> None:
         self._progress, self._number, self._n_members = progress, number, n_members
@@ -156,26 +160,26 @@ class _Later:
         self._progress(self._number * total + done, self._n_members * total)
 
 
-def together(members: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Means and dispersions of members that use the same words; see `Ensemble.encode`."""
+def combined(members: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Means and dispersions of aligned members; see `Ensemble.encode`."""
     first = members[0]
-    said: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, object]]] = {}
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, object]]] = {}
     for name in plain_numbers(first.variables):
         values = np.stack([each[name].values for each in members])
         where = tuple(map(str, first[name].dims))
         attrs = dict(first[name].attrs)
-        said[name] = (where, values.mean(0), attrs)
-        said[f"{name}_dispersion"] = (where, values.std(0), _between(attrs))
+        variables[name] = (where, values.mean(0), attrs)
+        variables[f"{name}_dispersion"] = (where, values.std(0), _between(attrs))
     if "angle" in first:
         mean = np.exp(1j * np.stack([each["angle"].values for each in members])).mean(0)
         attrs = dict(first["angle"].attrs)
-        said["angle"] = ((dims.SITE,), np.angle(mean), attrs)
+        variables["angle"] = ((dims.SITE,), np.angle(mean), attrs)
         spread = np.sqrt(-2 * np.log(np.abs(mean).clip(1e-9, 1)))
-        said["angle_dispersion"] = ((dims.SITE,), spread, _between(attrs))
-    found = xr.Dataset(said, coords=_site_coords(first))
+        variables["angle_dispersion"] = ((dims.SITE,), spread, _between(attrs))
+    dataset = xr.Dataset(variables, coords=_site_coords(first))
     for name in class_names(first):
-        found = found.assign(_consensus(members, name))
-    return found.assign_attrs(n_members=len(members), unstable_classes=_unstable(found))
+        dataset = dataset.assign(_consensus(members, name))
+    return dataset.assign_attrs(n_members=len(members), unstable_classes=_unstable(dataset))
 
 
 def _consensus(
@@ -206,14 +210,14 @@ def entropy(probability: Float[np.ndarray, "site class"]) -> Float[np.ndarray, "
     return -(probability * np.log(probability.clip(1e-30))).sum(-1)
 
 
-def _unstable(found: xr.Dataset) -> list[int]:
-    """Classes on whose sites members agree too little, or that hold no site."""
-    if "agreement" not in found:
+def _unstable(dataset: xr.Dataset) -> list[int]:
+    """Classes whose sites have too little agreement, or that have no site."""
+    if "agreement" not in dataset:
         return []
-    state, agreement = found[dims.CLASS].values, found["agreement"].values
+    state, agreement = dataset[dims.CLASS].values, dataset["agreement"].values
     return [
         k
-        for k in range(found.sizes[dims.CLASS])
+        for k in range(dataset.sizes[dims.CLASS])
         if not (state == k).any() or agreement[state == k].mean() < STABLE
     ]
 
@@ -222,9 +226,9 @@ def _between(attrs: dict[str, object]) -> dict[str, object]:
     return {**attrs, "long_name": f"sd between members of the {attrs.get('long_name', 'value')}"}
 
 
-def _site_coords(said: xr.Dataset) -> dict[str, xr.DataArray]:
-    own = set(class_names(said))
-    return {str(n): c for n, c in said.coords.items() if n not in own and n not in said.dims}
+def _site_coords(latents: xr.Dataset) -> dict[str, xr.DataArray]:
+    own = set(class_names(latents))
+    return {str(n): c for n, c in latents.coords.items() if n not in own and n not in latents.dims}
 
 
 def _with_seed(template: InvariantVAE, seed: int) -> InvariantVAE:

@@ -1,4 +1,4 @@
-"""What a person gives to an estimator: arrays, labelled arrays or stores, made into sources of patches, and checked."""
+"""Inputs of an estimator: arrays, labelled arrays or stores are checked and become sources of patches."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,17 +24,17 @@ PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 
 
 def several(patches: Data) -> list[Path]:
-    """Paths of several stores; none if what was given is something else."""
+    """Paths of several stores; an empty list for other inputs."""
     if not isinstance(patches, list | tuple):
         return []
     return [Path(path) for path in patches if isinstance(path, str | Path)]
 
 
 def refuse_mask(patches: Data, given: Any) -> None:
-    """Stop a mask, or a condition, from being given beside stores that have their own.
+    """Refuse a mask or a condition for stores, which have their own.
 
     Raises:
-        InputError: There is one.
+        InputError: One is given.
     """
     if given is not None:
         raise InputError(f"{patches} has its own mask and condition; leave `valid` and others out")
@@ -43,7 +43,7 @@ def refuse_mask(patches: Data, given: Any) -> None:
 def source_of(
     patches: Data, valid: np.ndarray | None, *, limits: Mapping[str, Limits | None]
 ) -> tuple[SignalSource, "xr.Dataset | None"]:
-    """Patches to read from, and the labels they came with."""
+    """A source of patches, and the Dataset with their coordinates, if there is one."""
     import xarray as xr
 
     if isinstance(patches, str | Path):
@@ -62,10 +62,10 @@ def source_of(
     if not isinstance(patches, xr.DataArray):
         return source, None
     names = (dims.SITE, *PIXELS[4 - patches.ndim :])
-    told = patches.rename(dict(zip(patches.dims, names, strict=True)))
+    dataset = patches.rename(dict(zip(patches.dims, names, strict=True)))
     missing = PIXELS[: 4 - patches.ndim]
-    told = told.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(name="patch")
-    return source.annotated(places_of(told)), told
+    dataset = dataset.expand_dims(missing, axis=range(1, 1 + len(missing))).to_dataset(name="patch")
+    return source.annotated(places_of(dataset)), dataset
 
 
 def condition_columns(condition: Any, n_conditions: int) -> np.ndarray:
@@ -83,7 +83,7 @@ def numbers_of(name: str, values: np.ndarray, shape: tuple[int, ...]) -> torch.T
     """Finite values of a shape as a tensor.
 
     Raises:
-        InputError: They are not, or are too many or too few.
+        InputError: A value is not finite, or their number is wrong.
     """
     values = np.asarray(values, dtype=np.float32)
     if values.size != np.prod(shape) or not np.isfinite(values).all():

@@ -1,4 +1,4 @@
-"""`InvariantVAE`: arrays in, labelled latents out; thin, the flows use the same parts."""
+"""`InvariantVAE`: arrays in, labelled latents out. The flows use the same parts without it."""
 
 from __future__ import annotations
 
@@ -171,48 +171,48 @@ class InvariantVAE:
             patches: (site, y, x), (site, channel, y, x), spectra (site, x), or the path of a store; a list of
                 paths is one training set, streamed where it is large, with blocks held out of every store.
             valid: Mask of the same shape, True where a pixel counts; a store has its own.
-            y: What families ss… learn from: classes (site,), −1 unknown; or, for ssreg… and for penalties, values (site,) or
+            y: Labels of families ss…: classes (site,), −1 unknown; or, for ssreg… and for penalties, values (site,) or
                 (site, target), NaN unknown. A store may have its own `labels` and `target`.
             condition: For families c…: values (site,) or (site, condition), or classes as whole numbers.
-            progress: Told the epochs done.
-            on_epoch: Told every epoch.
+            progress: Called with the finished epochs.
+            on_epoch: Called with every epoch.
 
         Raises:
             InputError: The patches cannot be trained on.
             TrainingDiverged: The loss became infinite or not a number.
         """
-        drawn = self._drawn(patches, valid)
+        data = self._training_set(patches, valid)
         self._trained = train_on(
-            self._telling(drawn.source, y=y, condition=condition),
-            drawn.split,
+            self._annotated(data.source, y=y, condition=condition),
+            data.split,
             model=self.config,
             training=self.training,
             seed=self.seed,
             device=self.device,
-            channels=drawn.channels,
-            pixel_size_nm=drawn.pixel_size_nm,
+            channels=data.channels,
+            pixel_size_nm=data.pixel_size_nm,
             progress=progress,
             on_epoch=on_epoch,
         )
         return self
 
-    def _drawn(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
-        """The set to train on, with its held-out sites."""
+    def _training_set(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
+        """The training set, with its held-out sites."""
         limits = {IMAGE: limits_of(self.config.likelihood)}
         share = self.training.held_out
         if paths := several(patches):
             refuse_mask(patches, valid)
             return training_set(paths, limits=limits, share=share, seed=self.seed)
-        source, told = source_of(patches, valid, limits=limits)
-        if told is None:
+        source, dataset = source_of(patches, valid, limits=limits)
+        if dataset is None:
             split = split_sites(len(source), share=share, seed=self.seed)
             channels = tuple(str(n) for n in range(source.geometries[IMAGE].n_channels))
             return TrainingSet(source, split, channels, None, ())
         split, pixel = (
-            split_store(told, share=share, seed=self.seed),
-            told.attrs.get("pixel_size_nm"),
+            split_store(dataset, share=share, seed=self.seed),
+            dataset.attrs.get("pixel_size_nm"),
         )
-        return TrainingSet(source, split, channels_of(told), pixel, ())
+        return TrainingSet(source, split, channels_of(dataset), pixel, ())
 
     def encode(
         self,
@@ -228,12 +228,13 @@ class InvariantVAE:
         if paths := several(patches):
             refuse_mask(patches, valid if condition is None else condition)
             return embed.joined([self.encode(path) for path in paths])
-        source, told = source_of(patches, valid, limits={IMAGE: limits_of(self.config.likelihood)})
-        source = embed.unlabelled(self._telling(source, y=None, condition=condition))
+        limits = {IMAGE: limits_of(self.config.likelihood)}
+        source, dataset = source_of(patches, valid, limits=limits)
+        source = embed.unlabelled(self._annotated(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometries)
         batches = Batches(source, np.arange(len(source)), BATCH, self.device)
         values = embed.encode_batches(self.trained.model, batches)
-        coords = {} if told is None else embed.site_coordinates(told)
+        coords = {} if dataset is None else embed.site_coordinates(dataset)
         return embed.dataset_of(values, coords=coords)
 
     @torch.no_grad()
@@ -263,16 +264,16 @@ class InvariantVAE:
         """
         import xarray as xr
 
-        known = np.atleast_2d(np.asarray(content, dtype=np.float32))
-        latents = {"content": numbers_of("content", known, (len(known), self.config.latent_dim))}
+        rows = np.atleast_2d(np.asarray(content, dtype=np.float32))
+        latents = {"content": numbers_of("content", rows, (len(rows), self.config.latent_dim))}
         every = {**dict.fromkeys(self.trained.model.poses), **poses, **(own_poses or {})}
         for name, value in every.items():
-            latents |= self._pose(name, value, n_sites=len(known))
-        latents |= self._class(class_, n_sites=len(known))
-        latents |= self._numbers("target", target, n_sites=len(known))
-        latents |= self._numbers("condition", condition, n_sites=len(known))
-        placed = {name: value.to(self.device) for name, value in latents.items()}
-        images = self.trained.model.decode(placed).mean.cpu().numpy()
+            latents |= self._pose(name, value, n_sites=len(rows))
+        latents |= self._class(class_, n_sites=len(rows))
+        latents |= self._numbers("target", target, n_sites=len(rows))
+        latents |= self._numbers("condition", condition, n_sites=len(rows))
+        on_device = {name: value.to(self.device) for name, value in latents.items()}
+        images = self.trained.model.decode(on_device).mean.cpu().numpy()
         return xr.DataArray(
             images, dims=dims.PATCH, coords={dims.CHANNEL: list(self.trained.channels)}
         )
@@ -322,8 +323,8 @@ class InvariantVAE:
         given = numbers_of(name, columns, (n_sites, size))
         return {name: standard(given.to(self.device))}
 
-    def _telling(self, source: SignalSource, *, y: Any, condition: Any) -> SignalSource:
-        """A source with what was given beside the patches; a store's own otherwise."""
+    def _annotated(self, source: SignalSource, *, y: Any, condition: Any) -> SignalSource:
+        """A source with the given annotations; the annotations of a store where none are given."""
         family, given = family_of(self.config.family), {}
         if y is not None:
             if not (family.classes or family.target or self.config.objective.penalties):
@@ -338,8 +339,8 @@ class InvariantVAE:
             given["condition"] = condition_columns(condition, n_conditions)
         if not given:
             return source
-        told = checked_annotations(len(source), **given)
-        return source.annotated(replace(source.known, **{k: getattr(told, k) for k in given}))
+        checked = checked_annotations(len(source), **given)
+        return source.annotated(replace(source.known, **{k: getattr(checked, k) for k in given}))
 
     def traversal(self, steps: int = 9) -> xr.DataArray:
         """Upright, centred patches over the content's range: (class, latent_1, latent_2, channel, y, x).
@@ -388,7 +389,7 @@ class InvariantVAE:
 
     @property
     def history(self) -> list[Epoch]:
-        """What every epoch came to."""
+        """Metrics of every epoch."""
         return list(self.trained.history)
 
     @property

@@ -13,33 +13,33 @@ OUTLIERS = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of every patch beside its pixels; what is not known of any is absent."""
+class Annotations:
+    """Annotations of every patch beside its pixels; an annotation that no patch has is absent."""
 
     labels: Int[Tensor, " batch"] | None = None
-    """Class in the first discrete latent; −1 where it is not known."""
+    """Class in the first discrete latent variable; −1 where it is unknown."""
     target: Float[Tensor, "batch target"] | None = None
-    """Variables that the model also infers; NaN where they are not known."""
+    """Variables that the model also infers; NaN where they are unknown."""
     condition: Float[Tensor, "batch condition"] | None = None
     """Variables given to the encoder and to the decoder."""
     hint: Float[Tensor, "batch state"] | None = None
-    """Log weights of the classes, beside what the patch itself says."""
+    """Log weights of the classes, added to those from the pixels."""
     turn: Float[Tensor, " batch"] | None = None
-    """Angle near which that of the patch is sought [rad]; NaN where it is free."""
+    """Approximate angle; the angle is inferred near it [rad]; NaN where it is free."""
     place: Float[Tensor, "batch 3"] | None = None
     """Where the patch was cut: frame, y and x [pixel]."""
 
-    def to(self, place: Any) -> "Known":
-        """The same on another device."""
-        return Known(**{k: v.to(place, non_blocking=True) for k, v in self._present()})
+    def to(self, place: Any) -> "Annotations":
+        """The same annotations on another device."""
+        return Annotations(**{k: v.to(place, non_blocking=True) for k, v in self._present()})
 
-    def pin(self) -> "Known":
-        """The same in memory from which a GPU can fetch it."""
-        return Known(**{k: v.pin_memory() for k, v in self._present()})
+    def pin(self) -> "Annotations":
+        """The same annotations in memory from which a GPU can fetch them."""
+        return Annotations(**{k: v.pin_memory() for k, v in self._present()})
 
-    def take(self, sites: Any) -> "Known":
-        """The same of some of the patches."""
-        return Known(**{k: v[sites] for k, v in self._present()})
+    def take(self, sites: Any) -> "Annotations":
+        """The annotations of some patches."""
+        return Annotations(**{k: v[sites] for k, v in self._present()})
 
     def _present(self) -> list[tuple[str, Tensor]]:
         return [(f.name, v) for f in fields(self) if (v := getattr(self, f.name)) is not None]
@@ -47,13 +47,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Patches:
-    """A batch of patches in the data's own units; what is not valid may hold anything finite."""
+    """A batch of patches in the data's own units; pixels that are not valid may hold any finite value."""
 
     values: Float[Tensor, "batch channel y x"]
     valid: Bool[Tensor, "batch channel y x"] | None = None
     """Pixels that count; all of them when there is no mask."""
-    known: Known = Known()
-    """What is known beside the pixels."""
+    known: Annotations = Annotations()
+    """Annotations beside the pixels."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -74,7 +74,7 @@ class Patches:
         return Patches(self.values.pin_memory(), valid, self.known.pin())
 
     def repeat(self, times: int) -> "Patches":
-        """Every patch several times in a row, without what is known beside."""
+        """Every patch several times in a row, without annotations."""
         if times == 1:
             return self
         valid = None if self.valid is None else self.valid.repeat_interleave(times, dim=0)

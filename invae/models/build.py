@@ -53,7 +53,7 @@ from invae.models.networks.encoders import (
     TargetHead,
 )
 from invae.models.orientation import Dipole, Landmarks
-from invae.models.pose_search.gauss_newton import Climber
+from invae.models.pose_search.gauss_newton import GaussNewton
 from invae.models.pose_search.posed_image import Frame, PlacedGenerator
 from invae.models.pose_search.proposals import WIDTH, Proposer
 from invae.models.pose_search.search import Search
@@ -194,7 +194,7 @@ def _search(made: Plan) -> Search:
     poses = {
         name: prior for name in made.poses if not isinstance(prior := priors[name], ClassPrior)
     }
-    return Search(proposer, Climber(poses, Frame(made.geometry)), priors=priors, config=config)
+    return Search(proposer, GaussNewton(poses, Frame(made.geometry)), priors=priors, config=config)
 
 
 def _polar_grid(made: Plan, *, circumscribed: bool) -> PolarGrid:

@@ -1,8 +1,8 @@
-"""The centre finder: where the pattern of a patch lies, as the centre of gravity of what stands out.
+"""The centre finder: the position of the pattern in a patch, as the centre of gravity of salient pixels.
 
-A network that looks at a patch as a whole must learn every position by itself, and with a free angle it may settle for a centre
-beside the pattern that turns with it: half of the trainings on cards did. A centre of gravity moves with the pattern from
-the first step.
+A network on the whole patch must learn every position separately. With a free angle it may converge to a centre outside the
+pattern that turns with it: half of the trainings on cards did. A centre of gravity moves with the pattern from the first
+step.
 """
 
 import math
@@ -20,22 +20,22 @@ from invae.models.latents import Normal
 from invae.models.networks.encoders import POSE_LOG_SD, bounded
 
 BLURS = (0.6, 1.2, 2.4)
-"""Sds of the Gaussians through which a patch is seen [cell]."""
+"""Sds of the Gaussians that blur a patch [cell]."""
 CELLS = 20
-"""Least number of cells along the longer side; several pixels make a cell where there are enough of them."""
+"""Minimum number of cells along the longer side; a cell has several pixels if the patch is large enough."""
 FAINT = 1e-4
-"""Energy of the gradient, in units of the patch's own spread per pixel, below which nothing stands out."""
+"""Energy of the gradient below which nothing is salient [(standardised value per pixel)²]."""
 EDGE = 8
-"""Sharpness of the limit on the shift: below half of it nothing changes."""
+"""Sharpness of the limit on the shift: shifts below half the limit do not change."""
 
 
 class CentreFinder(nn.Module):
-    """Weights for every pixel from what does not change when the patch turns; their centre of gravity is the shift."""
+    """Weights of every pixel from features that do not change when the patch turns; their centre of gravity is the shift."""
 
     grid: Tensor
 
     def __init__(self, geometry: Geometry, *, prior_sd: float, n_hidden: int = 16) -> None:
-        """Begin with weights proportional to the energy of the gradient."""
+        """Start from weights proportional to the energy of the gradient."""
         super().__init__()
         self.prior_sd, self.limit = prior_sd, min(1.0, 4 * prior_sd)
         self.cell = cell_of(geometry)
@@ -51,7 +51,7 @@ class CentreFinder(nn.Module):
     def forward(self, patches: Patches, noise: Noise | None) -> Inference:
         """The posterior of `shift`, and a value drawn from it."""
         values, share = self._cells(patches)
-        signal, energy = self._seen(values, share)
+        signal, energy = self._features(values, share)
         hidden = functional.gelu(self.mix(torch.cat((signal, energy.log()), dim=-1)))
         middle = energy[..., len(BLURS) // 2 :: len(BLURS)].mean(-1)
         score = self.power * middle.log() + self.say(hidden).squeeze(-1)
@@ -67,15 +67,15 @@ class CentreFinder(nn.Module):
         return Inference({"shift": posterior}, {"shift": drawn})
 
     def _cells(self, patches: Patches) -> tuple[Tensor, Tensor | None]:
-        """Mean values of the cells, and the share of each that is known; none if that is all of it."""
+        """Mean values of the cells, and the valid share of each; None without a mask."""
         values = functional.avg_pool2d(patches.values, self.cell)
         if patches.valid is None:
             return values, None
         share = functional.avg_pool2d(patches.weight, self.cell)
-        known = functional.avg_pool2d(patches.values * patches.weight, self.cell)
-        return known / share.clamp(min=1e-3), share
+        weighted = functional.avg_pool2d(patches.values * patches.weight, self.cell)
+        return weighted / share.clamp(min=1e-3), share
 
-    def _seen(
+    def _features(
         self, values: Float[Tensor, "batch channel y x"], share: Tensor | None
     ) -> tuple[Float[Tensor, "batch cell number"], Float[Tensor, "batch cell number"]]:
         """Blurred values and energies of their gradients; channel by channel, blur by blur."""
@@ -98,15 +98,15 @@ def cell_of(geometry: Geometry) -> int:
 
 
 def _counts(share: Float[Tensor, "batch channel y x"]) -> Bool[Tensor, "batch cell"]:
-    """Cells that may be the centre: with something known in them, or all of a patch that has none."""
-    known = (share > 0).any(1).flatten(1)
-    return known | ~known.any(1, keepdim=True)
+    """Cells that may be the centre: those with valid pixels, or all cells of a patch without valid pixels."""
+    valid = (share > 0).any(1).flatten(1)
+    return valid | ~valid.any(1, keepdim=True)
 
 
 def blurred(
     images: Float[Tensor, "batch channel y x"], sd: float
 ) -> Float[Tensor, "batch channel y x"]:
-    """Images through a Gaussian of an sd [pixel], edge pixels continued; axes of one pixel stay."""
+    """Images blurred by a Gaussian of an sd [pixel], edge pixels continued; axes of one pixel stay."""
     reach = max(1, round(2.5 * sd))
     offset = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
     kernel = torch.softmax(-0.5 * (offset / sd) ** 2, dim=0)

@@ -1,6 +1,7 @@
 """Generators: named latents become a likelihood of whole patches.
 
-A likelihood answers `evidence(patches)`: the log-likelihood of each patch, and the posterior of what it infers exactly.
+The method `evidence(patches)` of a likelihood gives the log-likelihood of each patch, and the posteriors of the latent variables
+that are inferred exactly.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.fields import Field
 from invae.models.geometry.circle import AnglePosterior, CirclePrior, circle_grid
 from invae.models.geometry.polar import PolarGrid, correlate, rolled
@@ -31,17 +32,17 @@ from invae.models.likelihoods import Noise, log_prob
 from invae.models.orientation import Gauge
 
 FINER = 4  # angles scored for each direction of the grid
-WINDOW = 0.85  # cosine of the farthest angle from where one is sought: 32 degrees, well below the 60 of a wrong lobe
+WINDOW = 0.85  # cosine of the largest offset from an approximate angle: 32 degrees, well below the 60 of a wrong lobe
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How well latents explain patches."""
+    """The log-likelihood of patches, and posteriors of latent variables inferred exactly."""
 
     log_likelihood: Float[Tensor, " batch"]
-    """Expected over what is inferred exactly [nats per patch]."""
+    """Expectation over the exact posteriors [nats per patch]."""
     posterior: Mapping[str, Posterior] = field(default_factory=dict)
-    """Of the latents inferred exactly, by name."""
+    """Of the latent variables inferred exactly, by name."""
 
 
 @runtime_checkable
@@ -49,9 +50,9 @@ class Likelihood(Protocol):
     """A distribution over whole patches."""
 
     def evidence(self, patches: Patches) -> Evidence:
-        """How well the latents behind this likelihood explain patches.
+        """The log-likelihood of patches, and exact posteriors.
 
-        There may be several sets of latents for every patch, in a row; the answer then has as many for every patch.
+        Every patch may have several sets of latents, in a row; the evidence then has one row per set.
         """
         ...
 
@@ -62,20 +63,20 @@ class Picture:
 
     mean: Float[Tensor, "batch channel y x"]
     support: Float[Tensor, "batch y x"]
-    """Share of a pixel that the decoder speaks of, 0–1; elsewhere stands a constant level."""
+    """Share of a pixel that the decoder covers, 0–1; the rest has a constant level."""
 
 
 def at_rest(latents: Latents) -> dict[str, Tensor]:
-    """The same latents with every pose undone."""
+    """The same latents with every pose at rest."""
     return {k: torch.zeros_like(v) if k in POSES else v for k, v in latents.items()}
 
 
 class Generator(nn.Module, ABC):
-    """From named latents to likelihoods and to pictures."""
+    """From named latents to likelihoods and to expected patches."""
 
     noise: Noise
     once: frozenset[str] = frozenset()
-    """Latents by which the patch itself is looked at: one set of them goes with several of the others."""
+    """Latents that act on the patch, not on the decoded image: they have one set per patch, not one per class."""
 
     @abstractmethod
     def likelihood(self, latents: Latents) -> Likelihood:
@@ -83,19 +84,19 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def pattern(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
-        """What is decoded, before it is placed; alike for alike patterns once the gauge is settled."""
+        """The decoded pattern before its pose; the same for equal patterns once the gauge is fixed."""
 
     @property
     def turning(self) -> "Generator":
-        """The generator that places patterns: itself, or the one asked for every class."""
+        """The generator that poses patterns: itself, or the one inside `EveryClass`."""
         return self
 
     def settle(self, latents: Latents) -> None:
-        """Choose what the likelihood leaves open so that alike patterns lie alike; nothing is open in most generators."""
+        """Fix what the likelihood leaves undetermined, so that equal patterns have equal poses; most generators leave nothing undetermined."""
 
     @abstractmethod
     def picture(self, latents: Latents) -> Picture:
-        """Expected patches; needs every latent, the exactly inferred too."""
+        """Expected patches; needs every latent variable, also those inferred exactly."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class OnPixels:
 
 
 class PixelGenerator(Generator):
-    """A field on the pixels, posed or not, and noise about it."""
+    """A field on the pixels, with or without poses, and noise about it."""
 
     def __init__(self, field: Field, noise: Noise) -> None:
         super().__init__()
@@ -135,7 +136,7 @@ class OnDisc:
     """A disc that may lie at any angle, on a background of constant level.
 
     log p(x | angle) = Σ_frame log b(x) + Σ_disc [log p(x | turned field) − log b(x)], so that every pixel of the frame counts
-    once, wherever the disc lies; a sample outside the frame weighs nothing, and moving the disc off the frame never pays.
+    once for every position of the disc. A sample outside the frame has weight 0, so moving the disc off the frame gains nothing.
     """
 
     grid: PolarGrid
@@ -144,12 +145,14 @@ class OnDisc:
     field: Float[Tensor, "batch channel radius angle"]
     centre: Float[Tensor, "patch 2"] | None
     turn: Float[Tensor, " batch"] | None = None
-    """By how much the field is turned from the upright one [rad]; 0 when empty."""
+    """Angle of the field from the upright one [rad]; 0 when empty."""
 
     def evidence(self, patches: Patches) -> Evidence:
         """Bayes' rule over all angles: the expected log-likelihood, and the posterior of `angle`."""
         scores = self.scores(patches)
-        posterior = AnglePosterior.from_scores(scores + sought(patches.known, scores), self.prior)
+        posterior = AnglePosterior.from_scores(
+            scores + angle_weights(patches.known, scores), self.prior
+        )
         expected = (posterior.log_prob.exp() * scores).sum(-1)
         return Evidence(expected, {"angle": posterior})
 
@@ -177,8 +180,8 @@ class OnDisc:
         return scores if self.turn is None else rolled(scores, self.turn)
 
 
-def sought(known: Known, scores: Float[Tensor, "batch turn"]) -> Tensor:
-    """Log weights of angles: those far from where the patch's is sought are ruled out; 0 where it is free."""
+def angle_weights(known: Annotations, scores: Float[Tensor, "batch turn"]) -> Tensor:
+    """Log weights of angles: angles far from the approximate angle are excluded; 0 where it is free."""
     if known.turn is None:
         return scores.new_zeros(())
     offset = circle_grid(scores.shape[-1], like=scores) - known.turn.unsqueeze(-1)
@@ -188,7 +191,7 @@ def sought(known: Known, scores: Float[Tensor, "batch turn"]) -> Tensor:
 
 
 class DiscGenerator(Generator):
-    """A field on the polar grid; shift moves its centre, and the angle is inferred exactly."""
+    """A field on the polar grid; the shift moves its centre, and the angle is inferred exactly."""
 
     once = frozenset({"shift"})
     pixels: Tensor
@@ -225,7 +228,7 @@ class DiscGenerator(Generator):
         return rolled(field.flatten(0, 2), -turn.repeat_interleave(times)).view_as(field)
 
     def settle(self, latents: Latents) -> None:
-        if self.prior.sd is None:  # a prior about 0 has chosen already
+        if self.prior.sd is None:  # otherwise the prior about 0 determines the gauge
             self.gauge.settle(latents, painter=self.field, grid=self.grid)
 
     def picture(self, latents: Latents) -> Picture:
@@ -244,36 +247,36 @@ class DiscGenerator(Generator):
 
 @dataclass(frozen=True)
 class OneOfSeveral:
-    """A likelihood for every state of the classes; which state it was is inferred exactly."""
+    """A likelihood for every state of the classes; the state is inferred exactly."""
 
     members: Likelihood
     prior: ClassPrior
     others: Mapping[str, Prior]
-    """Priors of what the members infer exactly themselves."""
+    """Priors of the latent variables that the members infer exactly."""
 
     def evidence(self, patches: Patches) -> Evidence:
         """Bayes' rule over all states: the expected log-likelihood, and the posterior of `class`.
 
         Labels and hints move the posterior, not the prior: the ELBO stays a bound, of the joint density where a label is given.
         """
-        found = self.members.evidence(patches)
+        evidence = self.members.evidence(patches)
         shape = (len(patches), self.prior.n_states)
-        log_likelihood = found.log_likelihood.view(shape)
-        spent = sum(q.kl(self.others[name]) for name, q in found.posterior.items())
-        bound = log_likelihood - (spent.view(shape) if isinstance(spent, Tensor) else 0.0)
+        log_likelihood = evidence.log_likelihood.view(shape)
+        kl = sum(q.kl(self.others[name]) for name, q in evidence.posterior.items())
+        bound = log_likelihood - (kl.view(shape) if isinstance(kl, Tensor) else 0.0)
         unaided = torch.log_softmax(bound, dim=-1)
-        told = class_weights(patches.known, self.prior, like=bound)
-        settled = unaided if told is None else torch.log_softmax(bound + told, dim=-1)
-        probability = settled.exp()
+        weights = class_weights(patches.known, self.prior, like=bound)
+        log_prob = unaided if weights is None else torch.log_softmax(bound + weights, dim=-1)
+        probability = log_prob.exp()
         posterior: dict[str, Posterior] = {
-            name: GivenClass(q, probability) for name, q in found.posterior.items()
+            name: GivenClass(q, probability) for name, q in evidence.posterior.items()
         }
         expected = (probability * log_likelihood).sum(-1)
-        return Evidence(expected, {**posterior, "class": Categorical(settled, unaided)})
+        return Evidence(expected, {**posterior, "class": Categorical(log_prob, unaided)})
 
 
 class EveryClass(Generator):
-    """A generator asked for all classes at once when nothing has said which it is."""
+    """A generator that is evaluated for all classes where the class is not given."""
 
     def __init__(
         self, generator: Generator, *, prior: ClassPrior, others: Mapping[str, Prior]
@@ -283,7 +286,7 @@ class EveryClass(Generator):
 
     @property
     def noise(self) -> Noise:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Of the generator inside."""
+        """The noise of the inner generator."""
         return self.generator.noise
 
     @property

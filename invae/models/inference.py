@@ -1,4 +1,4 @@
-"""Recognisers: patches become posteriors over named latents, and values drawn from them."""
+"""Recognisers: patches to posteriors over named latent variables, and values drawn from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from invae.models.latents import Encoded, Latents, Posterior
 from invae.models.networks.encoders import Encoder, Features
 
 Noise = Mapping[str, Tensor]
-"""Standard normal values for every latent that is drawn, by its name."""
+"""Standard normal values for every drawn latent variable, by name."""
 
 
 @dataclass(frozen=True)
 class Inference:
-    """What encoders and searches say about a batch, and the values drawn from it."""
+    """Posteriors of a batch from encoders and searches, and values drawn from them."""
 
     posterior: Mapping[str, Posterior]
     latents: Latents
 
 
 class OnePass(nn.Module):
-    """All latents from one look at the patch."""
+    """All latent variables from one pass of an encoder."""
 
     def __init__(self, encoder: Encoder, heads: Mapping[str, nn.Module]) -> None:
         super().__init__()
@@ -41,17 +41,19 @@ class OnePass(nn.Module):
 
 
 class TwoPass(nn.Module):
-    """First where the pattern is, then, seen from there, what it is."""
+    """Two passes: the first infers the shift, the second infers the other latent variables from the patch centred by it."""
 
     def __init__(self, localiser: nn.Module, describer: OnePass) -> None:
         super().__init__()
         self.localiser, self.describer = localiser, describer
 
     def forward(self, patches: Patches, noise: Noise | None) -> Inference:
-        where = self.localiser(patches, noise)
-        # What the patch shows must not pull the centre about; and the look back through the patch is dear.
-        what = self.describer(patches, noise, centre=where.latents["shift"].detach())
-        return Inference({**where.posterior, **what.posterior}, {**where.latents, **what.latents})
+        first = self.localiser(patches, noise)
+        # The second pass must not move the centre, and gradients through the sampling of the patch are expensive.
+        second = self.describer(patches, noise, centre=first.latents["shift"].detach())
+        return Inference(
+            {**first.posterior, **second.posterior}, {**first.latents, **second.latents}
+        )
 
 
 Recogniser = OnePass | TwoPass

@@ -1,4 +1,4 @@
-"""Posteriors over named latents, as encoders give them, and the priors they are held against."""
+"""Posteriors over named latent variables, as encoders give them, and their priors."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from invae.models.batch import Known
+from invae.models.batch import Annotations
 from invae.models.geometry.circle import CirclePrior
 
 IMPOSSIBLE = -1e9
@@ -44,7 +44,7 @@ Prior = NormalPrior | CirclePrior | ClassPrior
 
 @runtime_checkable
 class Posterior(Protocol):
-    """What is known about one latent of every patch of a batch."""
+    """The posterior of one latent variable, for every patch of a batch."""
 
     def kl(self, prior: Any) -> Tensor:
         """Kullback-Leibler divergence from a prior of the same kind, one value per patch [nats]."""
@@ -53,7 +53,7 @@ class Posterior(Protocol):
 
 @runtime_checkable
 class Encoded(Posterior, Protocol):
-    """A posterior that can be drawn from with gradients."""
+    """A posterior whose samples have gradients."""
 
     def draw(self, noise: Tensor | None) -> Tensor:
         """A sample made from standard normal noise; the mean without noise."""
@@ -96,7 +96,7 @@ class Point:
         return self.mean
 
     def kl(self, prior: NormalPrior) -> Float[Tensor, " batch"]:
-        """Zero: a code is not held against any prior."""
+        """Zero: a code has no prior."""
         return torch.zeros_like(self.mean[:, 0])
 
 
@@ -135,15 +135,17 @@ class Relaxed:
 
     log_prob: Float[Tensor, "batch state"]
     temperature: float
-    told: Float[Tensor, "batch state"] | None = None
+    log_weights: Float[Tensor, "batch state"] | None = None
     """Log weights from labels and hints."""
 
     @property
     def settled(self) -> Categorical:
-        """The same as probabilities, with what is told."""
-        if self.told is None:
+        """The probabilities, with labels and hints."""
+        if self.log_weights is None:
             return Categorical(self.log_prob, self.log_prob)
-        return Categorical(torch.log_softmax(self.log_prob + self.told, dim=-1), self.log_prob)
+        return Categorical(
+            torch.log_softmax(self.log_prob + self.log_weights, dim=-1), self.log_prob
+        )
 
     def draw(self, noise: Float[Tensor, "batch state"] | None) -> Float[Tensor, "batch state"]:
         """Weights made from standard normal noise; the most probable state without noise."""
@@ -159,18 +161,18 @@ class Relaxed:
 
 @dataclass(frozen=True)
 class PartlyKnown:
-    """A Normal whose value is known for some patches, where nothing is left to infer."""
+    """A Normal for patches whose value is unknown, and the values of the others."""
 
     inferred: Normal
     known: Float[Tensor, "batch event"]
-    """NaN where it is not known."""
+    """NaN where it is unknown."""
 
     def draw(self, noise: Float[Tensor, "batch event"] | None) -> Float[Tensor, "batch event"]:
         """The known value; a sample elsewhere."""
         return torch.where(self.known.isnan(), self.inferred.draw(noise), self.known.nan_to_num())
 
     def kl(self, prior: NormalPrior) -> Float[Tensor, " batch"]:
-        """Divergence where the value is inferred; minus its log prior density where it is known [nats]."""
+        """Divergence where the value is inferred; negative log prior density where it is known [nats]."""
         value = self.known.nan_to_num()
         density = 0.5 * (value / prior.sd) ** 2 + math.log(prior.sd) + 0.5 * math.log(2 * math.pi)
         return torch.where(self.known.isnan(), self.inferred.kl_parts(prior), density).sum(-1)
@@ -181,7 +183,7 @@ class GivenClass:
     """Posteriors of one latent given each class, and the probabilities of the classes."""
 
     members: Posterior
-    """Of every state of every patch, the states of a patch in a row."""
+    """One row for every state of every patch; the states of a patch are adjacent."""
     probability: Float[Tensor, "batch state"]
 
     def kl(self, prior: Any) -> Float[Tensor, " batch"]:
@@ -206,14 +208,14 @@ def gumbel(noise: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def class_weights(
-    known: Known, prior: ClassPrior, *, like: Tensor
+    known: Annotations, prior: ClassPrior, *, like: Tensor
 ) -> Float[Tensor, "batch state"] | None:
-    """Log weights of the joint states from labels and hints; nothing if there are none."""
+    """Log weights of the joint states from labels and hints; None without them."""
     weights = known.hint
     if known.labels is None:
         return weights
     n_first = prior.n_classes[0]
     state = torch.arange(prior.n_states, device=like.device) // (prior.n_states // n_first)
     wrong = (known.labels >= 0).unsqueeze(-1) & (state != known.labels.unsqueeze(-1))
-    told = wrong.to(like.dtype) * IMPOSSIBLE
-    return told if weights is None else told + weights
+    from_labels = wrong.to(like.dtype) * IMPOSSIBLE
+    return from_labels if weights is None else from_labels + weights

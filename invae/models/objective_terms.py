@@ -13,7 +13,7 @@ from invae.config.objective import ObjectiveConfig
 from invae.models.evaluation import Evaluation
 from invae.models.latents import PartlyKnown
 from invae.models.loss import Tally
-from invae.models.pose_search.estimate import Found
+from invae.models.pose_search.estimate import PoseEstimate
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _regression(evaluation: Evaluation, n_classes: tuple[int, ...]) -> Tally | N
 
 def _proposal(evaluation: Evaluation, n_classes: tuple[int, ...]) -> Tally | None:
     """Trains only the proposals of a pose search."""
-    searched = [q for q in evaluation.posterior.values() if isinstance(q, Found)]
+    searched = [q for q in evaluation.posterior.values() if isinstance(q, PoseEstimate)]
     if not searched:
         return None
     nothing = torch.zeros_like(evaluation.terms.log_likelihood)

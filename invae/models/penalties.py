@@ -17,7 +17,7 @@ from torch import Tensor
 
 from invae.config.objective import Option, PenaltyConfig
 from invae.errors import ConfigError, InputError
-from invae.models.batch import Known, Patches
+from invae.models.batch import Annotations, Patches
 from invae.models.generators import Picture
 from invae.models.latents import Latents, Normal, Point, Posterior
 from invae.models.signals import Signals
@@ -43,7 +43,7 @@ class PenaltyView:
     """Expected patches of any latents, in the data's own units."""
 
     @property
-    def known(self) -> Known:
+    def known(self) -> Annotations:
         """Annotations of the patches."""
         return self.batch.known
 
@@ -213,7 +213,7 @@ def _refuse_options(config: PenaltyConfig, function: Function) -> None:
         ) from error
 
 
-def _variable(known: Known, name: str) -> Float[Tensor, "batch number"]:
+def _variable(known: Annotations, name: str) -> Float[Tensor, "batch number"]:
     if name not in ("target", "condition", "place"):
         raise ConfigError(f"variable {name!r} is unknown; choose 'target', 'condition' or 'place'")
     value: Tensor | None = getattr(known, name)

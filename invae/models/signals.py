@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from torch import nn
 
 from invae.errors import InputError
-from invae.models.batch import Geometry, Known, Patches, Standardise
+from invae.models.batch import Annotations, Geometry, Patches, Standardise
 from invae.models.generators import Evidence, Generator, Picture
 from invae.models.inference import Inference, Noise, Recogniser
 from invae.models.latents import Latents
-from invae.models.pose_search.search import Looking, Search
+from invae.models.pose_search.search import Search, SearchInput
 
 Value = TypeVar("Value")
 
@@ -29,7 +29,7 @@ class Signals:
 
     patches: Mapping[str, Patches]
     """Values and mask of every signal, in the data's own units; where a site lacks a signal, all of its mask is False."""
-    known: Known = field(default_factory=Known)
+    known: Annotations = field(default_factory=Annotations)
 
     @classmethod
     def of_image(cls, patches: Patches) -> "Signals":
@@ -67,7 +67,7 @@ class Signals:
         """The same batch in memory from which a GPU can fetch it while it works."""
         return Signals({k: v.pin() for k, v in self.patches.items()}, self.known.pin())
 
-    def annotated(self, known: Known) -> "Signals":
+    def annotated(self, known: Annotations) -> "Signals":
         """The same signals with other annotations."""
         return replace(self, known=known)
 
@@ -108,7 +108,7 @@ class SignalParts(nn.Module):
         """Whether the signal has a likelihood."""
         return self.generator is not None
 
-    def infer(self, patches: Patches, known: Known, noise: Noise | None) -> Inference:
+    def infer(self, patches: Patches, known: Annotations, noise: Noise | None) -> Inference:
         """Posteriors of the encoded latents, and values drawn with `noise`, or the means without.
 
         Args:
@@ -121,18 +121,19 @@ class SignalParts(nn.Module):
         shown = standard if self.generator is None else self.generator.noise.seen(standard)
         shown, own = replace(shown, known=known), None if noise is None else self._inside(noise)
         if self.search is None or self.generator is None:
-            found = self.recogniser(shown, own)
+            inference = self.recogniser(shown, own)
         else:
-            found = self.search(Looking(shown, standard, self.recogniser, self.generator), own)
-        return Inference(self._outside(found.posterior), self._outside(found.latents))
+            batch = SearchInput(shown, standard, self.recogniser, self.generator)
+            inference = self.search(batch, own)
+        return Inference(self._outside(inference.posterior), self._outside(inference.latents))
 
     def evidence(self, latents: Latents, patches: Patches) -> Evidence:
         """How well latents explain the signal [nats, of densities in the data's own units]."""
         assert self.generator is not None
         likelihood = self.generator.likelihood(self._inside(latents))
-        found = likelihood.evidence(self.standardise(patches))
+        evidence = likelihood.evidence(self.standardise(patches))
         volume = self.standardise.log_volume(patches)
-        return Evidence(found.log_likelihood + volume, self._outside(found.posterior))
+        return Evidence(evidence.log_likelihood + volume, self._outside(evidence.posterior))
 
     def decode(self, latents: Latents) -> Picture:
         """The expected signal in the data's own units, and where the decoder describes it."""

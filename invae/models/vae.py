@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from invae.errors import ConfigError, InputError
-from invae.models.batch import Geometry, Known, StandardiseNumbers
+from invae.models.batch import Annotations, Geometry, StandardiseNumbers
 from invae.models.generators import Evidence, Picture
 from invae.models.inference import Inference, Noise
 from invae.models.latents import Latents, Posterior, Prior
@@ -134,7 +134,7 @@ class VAE(nn.Module):
         """
         return self.parts(signal or self.explained[0]).decode(latents)
 
-    def _known(self, known: Known) -> Known:
+    def _known(self, known: Annotations) -> Annotations:
         """The annotations, as the parts take them."""
         n_conditions = len(self.standardise_condition.offset)
         given = 0 if known.condition is None else known.condition.shape[-1]

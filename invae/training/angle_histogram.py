@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal
 from invae.models.latents import GivenClass, Posterior
-from invae.models.pose_search.estimate import FoundAngle
+from invae.models.pose_search.estimate import AngleEstimate
 
 N_BINS = 36
 """Equal bins from −π to π."""
@@ -20,7 +20,7 @@ def angle_histogram(posterior: Mapping[str, Posterior]) -> Float[Tensor, " bin"]
     angle = posterior.get("angle")
     if isinstance(angle, GivenClass):
         angle = angle.best
-    if not isinstance(angle, AnglePosterior | WrappedNormal | FoundAngle):
+    if not isinstance(angle, AnglePosterior | WrappedNormal | AngleEstimate):
         return None
     values = angle.angle.detach().float()
     return torch.histc(values, bins=N_BINS, min=-math.pi, max=math.pi)

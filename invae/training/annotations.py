@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from invae.errors import InputError
-from invae.models.batch import Known
+from invae.models.batch import Annotations
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +18,7 @@ PLACE = ("frame", "y", "x")
 
 @dataclass(frozen=True)
 class SiteAnnotations:
-    """One row per site; an annotation that no site has is absent. The names are those of `Known`."""
+    """One row per site; an annotation that no site has is absent. The names are those of `Annotations`."""
 
     labels: np.ndarray | None = None
     """Class of the site (site); −1 where it is not known."""
@@ -33,9 +33,11 @@ class SiteAnnotations:
     place: np.ndarray | None = None
     """Frame, y and x [pixel] (site, 3)."""
 
-    def take(self, sites: np.ndarray) -> Known:
+    def take(self, sites: np.ndarray) -> Annotations:
         """The annotations of some sites, as tensors."""
-        return Known(**{name: torch.from_numpy(values[sites]) for name, values in self._present()})
+        return Annotations(
+            **{name: torch.from_numpy(values[sites]) for name, values in self._present()}
+        )
 
     def of(self, sites: np.ndarray) -> "SiteAnnotations":
         """The annotations of some sites."""

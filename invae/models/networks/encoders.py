@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.geometry.circle import TURN, WrappedNormal
 from invae.models.geometry.polar import PolarGrid
 from invae.models.latents import ClassPrior, Normal, PartlyKnown, Point, Relaxed, class_weights
@@ -23,7 +23,7 @@ POSE_LOG_SD = (-7.0, 1.0)
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder found in every patch."""
+    """Features of every patch."""
 
     plain: Float[Tensor, "batch feature"]
     """From a polar encoder: the same for a turned patch."""
@@ -32,7 +32,7 @@ class Features:
 
 
 class Encoder(nn.Module, ABC):
-    """Patches to features, seen from a centre."""
+    """Patches to features, about a centre."""
 
     n_features: int
 
@@ -56,7 +56,7 @@ class DenseEncoder(Encoder):
 
 
 class ConvEncoder(Encoder):
-    """Convolutions that halve the image, then one dense layer that still knows where things are."""
+    """Convolutions that halve the image, then one dense layer that keeps positions."""
 
     def __init__(self, geometry: Geometry, *, channels: Sequence[int], n_vectors: int) -> None:
         super().__init__()
@@ -79,9 +79,9 @@ class ConvEncoder(Encoder):
 
 
 class PooledConvEncoder(Encoder):
-    """Convolutions pooled over the image: what it shows, and hardly where.
+    """Convolutions pooled over the image: features that depend little on position.
 
-    The first two layers halve the image and are wide enough to lose little by it; the others look far around.
+    The first two layers halve the image and are wide enough to lose little information; the others have a wide field of view.
     """
 
     def __init__(
@@ -146,8 +146,8 @@ class PolarEncoder(Encoder):
 
     def forward(self, patches: Patches, centre: Float[Tensor, "batch 2"] | None) -> Features:
         view = self.grid.observe(patches, centre)
-        known = torch.ones_like(view.values) if view.fraction is None else view.fraction
-        signal = torch.cat((view.values, known.mean(1, keepdim=True)), dim=1).flatten(1, 2)
+        valid = torch.ones_like(view.values) if view.fraction is None else view.fraction
+        signal = torch.cat((view.values, valid.mean(1, keepdim=True)), dim=1).flatten(1, 2)
         for layer in self.layers:
             signal = functional.gelu(layer(signal))
         signal = signal + functional.gelu(self.across(signal))
@@ -165,7 +165,7 @@ class ContentHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(n_features, 2 * latent_dim)
 
-    def forward(self, features: Features, known: Known) -> Normal:
+    def forward(self, features: Features, known: Annotations) -> Normal:
         mean, raw = self.linear(features.plain).to(features.plain.dtype).chunk(2, dim=-1)
         return Normal(mean, bounded(raw, *CONTENT_LOG_SD))
 
@@ -177,7 +177,7 @@ class CodeHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(n_features, latent_dim)
 
-    def forward(self, features: Features, known: Known) -> Point:
+    def forward(self, features: Features, known: Annotations) -> Point:
         return Point(self.linear(features.plain).to(features.plain.dtype))
 
 
@@ -191,7 +191,7 @@ class ShiftHead(nn.Module):
         self.vector, self.prior_sd = vector, prior_sd
         self.limit = min(1.0, 4 * prior_sd)
 
-    def forward(self, features: Features, known: Known) -> Normal:
+    def forward(self, features: Features, known: Annotations) -> Normal:
         mean = self.prior_sd * features.vectors[:, self.vector]
         length = (mean**2).sum(-1, keepdim=True)
         raw = self.linear(features.plain).to(mean.dtype)
@@ -207,7 +207,7 @@ class AngleHead(nn.Module):
         self.linear = nn.Linear(n_features, 1)
         self.vector = vector
 
-    def forward(self, features: Features, known: Known) -> WrappedNormal:
+    def forward(self, features: Features, known: Annotations) -> WrappedNormal:
         y, x = features.vectors[:, self.vector].unbind(-1)
         mean = torch.atan2(-y, x).unsqueeze(-1)
         raw = self.linear(features.plain).to(mean.dtype)
@@ -222,7 +222,7 @@ class ScalarHead(nn.Module):
         self.linear = nn.Linear(n_features, 2)
         self.prior_sd = prior_sd
 
-    def forward(self, features: Features, known: Known) -> Normal:
+    def forward(self, features: Features, known: Annotations) -> Normal:
         mean, raw = self.linear(features.plain).to(features.plain.dtype).chunk(2, dim=-1)
         # Within four sd of the prior: beyond, the pattern would leave the patch.
         mean = self.prior_sd * mean / (1 + (mean / 4) ** 2).sqrt()
@@ -237,10 +237,10 @@ class ClassHead(nn.Module):
         self.linear = nn.Linear(n_features, prior.n_states)
         self.prior, self.temperature = prior, temperature
 
-    def forward(self, features: Features, known: Known) -> Relaxed:
+    def forward(self, features: Features, known: Annotations) -> Relaxed:
         log_prob = torch.log_softmax(self.linear(features.plain).to(features.plain.dtype), dim=-1)
-        told = class_weights(known, self.prior, like=log_prob)
-        return Relaxed(log_prob, self.temperature, told)
+        log_weights = class_weights(known, self.prior, like=log_prob)
+        return Relaxed(log_prob, self.temperature, log_weights)
 
 
 class TargetHead(nn.Module):
@@ -250,7 +250,7 @@ class TargetHead(nn.Module):
         super().__init__()
         self.linear = nn.Linear(n_features, 2 * n_targets)
 
-    def forward(self, features: Features, known: Known) -> PartlyKnown:
+    def forward(self, features: Features, known: Annotations) -> PartlyKnown:
         mean, raw = self.linear(features.plain).to(features.plain.dtype).chunk(2, dim=-1)
         value = torch.full_like(mean, math.nan) if known.target is None else known.target
         return PartlyKnown(Normal(mean, bounded(raw, *CONTENT_LOG_SD)), value)

@@ -1,7 +1,7 @@
-"""One Gauss-Newton step of a pose towards a higher likelihood, from the patch seen upright and the image decoded for it.
+"""One Gauss-Newton step of a pose towards a higher likelihood, from the upright patch and the image decoded for it.
 
-The gradient is taken in the upright frame: there the image's slopes need no interpolation, every pose moves points along an
-affine field (a matrix times the place, and an offset), and so six slopes of the likelihood give those along any pose.
+The gradient is taken in the upright frame. The image's slopes need no interpolation there, and every pose moves points along
+an affine field (a matrix times the position, plus an offset). So six slopes of the likelihood give the slopes along any pose.
 Source: Baker & Matthews 2004, doi:10.1023/B:VISI.0000011205.11775.fd, section 3.2 (inverse compositional alignment), with the
 curvature of an exponential family, Fisher's, in place of the sum of squares.
 """
@@ -21,25 +21,25 @@ from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Noise
 from invae.models.pose_search.posed_image import Affine, Frame, affine
 
-NEAR = 0.01
-"""Distance over which the poses' maps are differentiated [their units]."""
+DIFFERENCE = 0.01
+"""Half the interval of the central differences of the poses' maps [units of the pose]."""
 DAMPING = 1e-3
-"""Share of the curvature added to it: some poses hardly change some patches."""
+"""Relative damping of the curvature: some poses hardly change some patches."""
 
 
-class Climber(nn.Module):
-    """The poses of a model as rows of numbers, and where their likelihood rises."""
+class GaussNewton(nn.Module):
+    """The poses of a model as rows of numbers, and steps that raise their likelihood."""
 
     place: Tensor
     squares: Tensor
 
     def __init__(self, priors: Mapping[str, NormalPrior | CirclePrior], frame: Frame) -> None:
-        """Take the priors of all poses, the one applied to the pattern last first."""
+        """Take the priors of all poses, in the reverse order of their application to the pattern."""
         super().__init__()
         self.priors, self.frame = dict(priors), frame
         self.maps = {name: POSES[name] for name in priors}
         self.sizes = [row_of(name).size or 1 for name in priors]
-        self.farthest = [
+        self.longest_step = [
             row_of(n).placed.longest_step
             for n, k in zip(priors, self.sizes, strict=True)
             for _ in range(k)
@@ -50,11 +50,11 @@ class Climber(nn.Module):
         self.register_buffer("squares", squares, persistent=False)
 
     def named(self, numbers: Float[Tensor, "batch number"]) -> dict[str, Tensor]:
-        """Rows of numbers as latents."""
+        """Rows of numbers as latent variables by name."""
         return dict(zip(self.maps, numbers.split(self.sizes, dim=-1), strict=True))
 
     def pull(self, numbers: Float[Tensor, "batch number"]) -> Affine:
-        """The map from where a patch is seen to where its upright image is read."""
+        """The map from points of a patch to points of its upright image."""
         return affine(self.maps, self.named(numbers))
 
     def step(
@@ -64,27 +64,27 @@ class Climber(nn.Module):
         noise: Noise,
         pose: Float[Tensor, "batch number"],
     ) -> tuple[Float[Tensor, "batch number"], Float[Tensor, "batch number"]]:
-        """The step to the top of the parabola that touches the likelihood here, and the sd of its Normal.
+        """The step to the maximum of the local parabola of the likelihood, and the sd of the matching Normal.
 
         Args:
-            upright: Patches with the pose undone.
-            image: Decoded for them, on a canvas that holds the frame.
-            noise: How pixels scatter about it.
-            pose: The poses in rows.
+            upright: Patches with their pose removed.
+            image: The decoded images, on a canvas that holds the frame.
+            noise: The distribution of pixels about the image.
+            pose: The poses, one row each.
         """
         pull = self.pull(pose)
         slopes, curvature = self._moments(upright, image, noise, pull)
-        ways = self._ways(pose, pull)
-        gradient = (ways @ slopes.unsqueeze(-1)).squeeze(-1)
+        derivatives = self._derivatives(pose, pull)
+        gradient = (derivatives @ slopes.unsqueeze(-1)).squeeze(-1)
         prior_gradient, precision = self._prior(pose)
-        curvature = ways @ curvature @ ways.mT
+        curvature = derivatives @ curvature @ derivatives.mT
         curvature = 0.5 * (curvature + curvature.mT)
-        held = precision + DAMPING * curvature.diagonal(dim1=-2, dim2=-1) + 1e-6
-        curvature = curvature + torch.diag_embed(held)
-        # A division where it will do: the factorisation of small matrices takes as long as all the rest.
+        damping = precision + DAMPING * curvature.diagonal(dim1=-2, dim2=-1) + 1e-6
+        curvature = curvature + torch.diag_embed(damping)
+        # A division where it suffices: the factorisation of small matrices takes as long as everything else.
         inverse = torch.linalg.inv(curvature) if curvature.shape[-1] > 1 else 1 / curvature
         step = (inverse @ (gradient + prior_gradient).unsqueeze(-1)).squeeze(-1)
-        limit = step.new_tensor(self.farthest)
+        limit = step.new_tensor(self.longest_step)
         excess = (step.abs() / limit).amax(-1, keepdim=True).clamp(min=1)
         return step / excess, inverse.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
 
@@ -100,7 +100,7 @@ class Climber(nn.Module):
         natural_y, natural_x = self._slopes(natural)
         mean_y, mean_x = (weight * slope for slope in self._slopes(mean))
         slopes = [_summed(residual * slope, self.place) for slope in (natural_y, natural_x)]
-        # The curvature is symmetric: what belongs to y and x is what belongs to x and y.
+        # The curvature is symmetric: the block of y and x is the transpose of the block of x and y.
         down, across, right = (
             _summed(product, self.squares).unflatten(-1, (3, 3))
             for product in (mean_y * natural_y, mean_y * natural_x, mean_x * natural_x)
@@ -111,7 +111,7 @@ class Climber(nn.Module):
     def _cropped(
         self, image: Float[Tensor, "batch channel row column"]
     ) -> Float[Tensor, "batch channel row_and_2 column_and_2"]:
-        """The frame's part of an image on a canvas, and one pixel around it."""
+        """The part of an image on a canvas inside the frame, with a border of one pixel."""
         top, left = ((n - m) // 2 for n, m in zip(image.shape[-2:], self.frame.size, strict=True))
         height, width = self.frame.size
         wide = functional.pad(image, (1, 1, 1, 1), mode="replicate")
@@ -126,16 +126,18 @@ class Climber(nn.Module):
         right = half * wide[..., 1:-1, :]
         return down[..., 2:, :] - down[..., :-2, :], right[..., 2:] - right[..., :-2]
 
-    def _ways(
+    def _derivatives(
         self, pose: Float[Tensor, "batch number"], pull: Affine
     ) -> Float[Tensor, "batch number six"]:
-        """How the upright image's points move when a number of the pose grows, as affine fields."""
+        """Derivatives of the upright image's points with respect to the numbers of the pose, as affine fields."""
         n, count = pose.shape
-        aside = NEAR * torch.eye(count, dtype=pose.dtype, device=pose.device)
-        ends = torch.cat([(pose.unsqueeze(1) + sign * aside).flatten(0, 1) for sign in (1, -1)])
+        offsets = DIFFERENCE * torch.eye(count, dtype=pose.dtype, device=pose.device)
+        ends = torch.cat([(pose.unsqueeze(1) + sign * offsets).flatten(0, 1) for sign in (1, -1)])
         moved = self.pull(ends)
         matrix, offset = (
-            ((values[: n * count] - values[n * count :]) / (2 * NEAR)).unflatten(0, (n, count))
+            ((values[: n * count] - values[n * count :]) / (2 * DIFFERENCE)).unflatten(
+                0, (n, count)
+            )
             for values in (moved.matrix, moved.offset)
         )
         matrix = matrix @ pull.inverse.matrix.unsqueeze(1)
@@ -145,22 +147,22 @@ class Climber(nn.Module):
     def _prior(
         self, pose: Float[Tensor, "batch number"]
     ) -> tuple[Float[Tensor, "batch number"], Float[Tensor, " number"]]:
-        """Slope of the log prior, and minus its curvature."""
-        precision = [
+        """Slope of the log prior, and its negative curvature."""
+        precisions = [
             0.0 if prior.sd is None else prior.sd**-2
             for prior, size in zip(self.priors.values(), self.sizes, strict=True)
             for _ in range(size)
         ]
-        told = pose.new_tensor(precision)
+        precision = pose.new_tensor(precisions)
         values = self.named(pose)
         values = {
             k: wrap(v) if isinstance(self.priors[k], CirclePrior) else v for k, v in values.items()
         }
-        return -told * torch.cat(list(values.values()), dim=-1), told
+        return -precision * torch.cat(list(values.values()), dim=-1), precision
 
 
 def _summed(
     images: Float[Tensor, "batch channel y x"], weights: Float[Tensor, "pixel number"]
 ) -> Float[Tensor, "batch number"]:
-    """Sums over the pixels, each with weights of its own, and over channels."""
+    """Weighted sums over pixels and channels, one per column of weights."""
     return (images.flatten(2) @ weights).sum(1)

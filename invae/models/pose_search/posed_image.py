@@ -1,4 +1,4 @@
-"""Placed images: decoded once, read under any pose; and patches seen with their pose undone."""
+"""Posed images: decoded once and read under any pose; and patches with their pose removed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,14 +40,14 @@ class Affine:
 
     @property
     def numbers(self) -> Float[Tensor, "batch 6"]:
-        """The matrix row by row, then the offset; those that are not numbers as 0."""
-        found = torch.cat((self.matrix.flatten(1), self.offset), dim=-1)
-        # PyTorch's sampling crashes the process on places that are not numbers (see `polar.bilinear`).
-        return found.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        """The matrix row by row, then the offset; values that are not finite as 0."""
+        numbers = torch.cat((self.matrix.flatten(1), self.offset), dim=-1)
+        # PyTorch's sampling crashes the process on positions that are not finite (see `polar.bilinear`).
+        return numbers.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def affine(poses: Mapping[str, Pose], latents: Mapping[str, Tensor]) -> Affine:
-    """All poses as one map, from the upright image's points to be read to where they are pulled back."""
+    """All poses as one map from points of a patch to points of its upright image."""
     like = next(latents[name] for name in poses)
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], device=like.device)
     origin, down, right = pull_back(
@@ -57,7 +57,7 @@ def affine(poses: Mapping[str, Pose], latents: Mapping[str, Tensor]) -> Affine:
 
 
 class Frame(nn.Module):
-    """The pixels of a patch, and reading images there under a map."""
+    """The pixels of a patch; images are read there under a map."""
 
     pixels: Tensor
     basis: Tensor
@@ -68,14 +68,14 @@ class Frame(nn.Module):
         pixels = pixel_grid(geometry)
         y, x = pixels.unbind(-1)
         one, none = torch.ones_like(y), torch.zeros_like(y)
-        ways = [(y, none), (x, none), (none, y), (none, x), (one, none), (none, one)]
-        basis = torch.stack([torch.stack(way, dim=-1).flatten() for way in ways])
+        fields = [(y, none), (x, none), (none, y), (none, x), (one, none), (none, one)]
+        basis = torch.stack([torch.stack(pair, dim=-1).flatten() for pair in fields])
         # Not in the state dict: both follow from the geometry.
         self.register_buffer("pixels", pixels, persistent=False)
         self.register_buffer("basis", basis, persistent=False)
 
     def mapped(self, where: Affine) -> Float[Tensor, "batch y x 2"]:
-        """Where the pixels go: a map's six numbers times six fields, in one product."""
+        """The mapped positions of the pixels: a map's six numbers times six fields, in one product."""
         numbers = where.numbers
         with full_precision(numbers):
             return (numbers @ self.basis).unflatten(-1, (*self.size, 2))
@@ -83,7 +83,7 @@ class Frame(nn.Module):
     def read(
         self, images: Float[Tensor, "batch channel row column"], where: Affine
     ) -> Float[Tensor, "batch channel y x"]:
-        """Images about the origin at the mapped pixels, bilinear; the outermost pixels are continued."""
+        """Images centred on the origin, read at the mapped pixels, bilinear; edge pixels are continued outwards."""
         half = [max(n - 1, 1) / 2 / self.half_side for n in reversed(images.shape[-2:])]
         unit = where.offset.new_tensor(half)
         place = Affine(where.matrix.flip(1) / unit.unsqueeze(-1), where.offset.flip(1) / unit)
@@ -99,7 +99,7 @@ class Frame(nn.Module):
         return (share[..., 0] * share[..., 1]).unsqueeze(1)
 
     def undone(self, patches: Patches, pull: Affine) -> Patches:
-        """Patches as they were before their pose, edges continued outwards; pixels from outside are no longer valid."""
+        """Patches with their pose removed, edges continued outwards; pixels from outside the frame are not valid."""
         push = pull.inverse
         if patches.valid is None:
             return Patches(self.read(patches.values, push), None, patches.known)
@@ -111,7 +111,7 @@ class Frame(nn.Module):
 
 @dataclass(frozen=True)
 class Placed:
-    """Independent pixels about an image that was decoded upright and read under a pose."""
+    """Independent pixels about an image that is decoded upright and read under a pose."""
 
     noise: Noise
     image: Float[Tensor, "batch channel row column"]
@@ -135,7 +135,7 @@ class PlacedGenerator(Generator):
         poses: Mapping[str, Pose],
         frame: Frame,
     ) -> None:
-        """Ask `decoder(code)` for an image around the frame's middle, on the frame's pixels, and read it in the frame."""
+        """Decode an image with `decoder(code)` around the middle of the frame, at its pixel size, and read it in the frame."""
         super().__init__()
         self.decoder, self.code, self.noise = decoder, code, noise
         self.poses, self.frame = dict(poses), frame

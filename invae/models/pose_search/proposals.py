@@ -1,4 +1,4 @@
-"""Proposals: where a search for the pose begins, from one cheap look at all directions of a patch."""
+"""Proposals: starting points of a pose search, from a small network on all directions of a patch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invae.models.batch import Known, Patches
+from invae.models.batch import Annotations, Patches
 from invae.models.compilation import uncompiled
 from invae.models.geometry.circle import TURN, AnglePosterior
 from invae.models.geometry.polar import PolarGrid
@@ -27,9 +27,9 @@ class Proposal:
     others: Mapping[str, Normal]
 
     def surprise(self, name: str, value: Float[Tensor, "batch event"]) -> Float[Tensor, " batch"]:
-        """Minus the log probability of what a search has found [nats, up to a constant].
+        """Negative log probability of the estimate of a search [nats, up to a constant].
 
-        A search teaches its own start: Bornschein & Bengio 2015, arXiv:1406.2751, eq. 6, with one sample.
+        The estimate trains the proposal: Bornschein & Bengio 2015, arXiv:1406.2751, eq. 6, with one sample.
         """
         if name != "angle":
             proposed = self.others[name]
@@ -47,7 +47,7 @@ class Proposal:
 
 
 class Around(nn.Module):
-    """A circular convolution with a kernel as long as the circle, by Fourier transforms: five times as fast as one of nine."""
+    """A circular convolution with a kernel as long as the circle, by Fourier transforms: five times as fast as a kernel of nine."""
 
     def __init__(self, before: int, after: int, *, n_angles: int) -> None:
         super().__init__()
@@ -65,13 +65,13 @@ class Around(nn.Module):
 def convolved(
     signal: Float[Tensor, "batch before angle"], kernel: Float[Tensor, "after before angle"]
 ) -> Float[Tensor, "batch after angle"]:
-    """Circular convolutions along the angle, summed over what comes before."""
+    """Circular convolutions along the angle, summed over the input channels."""
     across = torch.fft.rfft(signal).permute(2, 0, 1) @ torch.fft.rfft(kernel).permute(2, 1, 0)
     return torch.fft.irfft(across.permute(1, 2, 0), n=signal.shape[-1])
 
 
 class Proposer(nn.Module):
-    """Circular convolutions along the angle that keep every direction: a turned patch has its answer turned."""
+    """Circular convolutions along the angle that keep every direction: the output turns with the patch."""
 
     directions: Tensor
 
@@ -84,13 +84,13 @@ class Proposer(nn.Module):
         vectors: Sequence[str],
         turns: bool,
     ) -> None:
-        """Look at patches on a polar grid.
+        """Take patches on a polar grid.
 
         Args:
-            grid: On which; its directions are the angles proposed.
-            n_channels: Of the patches.
-            heads: For the poses other than the angle, on `WIDTH` features.
-            vectors: Those of them that read a direction, in the order of their vectors.
+            grid: The polar grid; its directions are the proposed angles.
+            n_channels: Number of channels of the patches.
+            heads: Heads of the poses other than the angle, on `WIDTH` features.
+            vectors: Names of the heads that read a direction, in the order of their vectors.
             turns: Whether an angle is proposed.
         """
         super().__init__()
@@ -117,12 +117,12 @@ class Proposer(nn.Module):
         if self.plain is None:
             return Proposal(angle, {})
         features = self._features(signal, self.plain)
-        return Proposal(angle, {k: head(features, Known()) for k, head in self.heads.items()})
+        return Proposal(angle, {k: head(features, Annotations()) for k, head in self.heads.items()})
 
     def _features(self, signal: Float[Tensor, "batch width angle"], plain: nn.Linear) -> Features:
         pooled = torch.cat((signal.mean(-1), (signal**2).mean(-1).add(1e-6).sqrt()), dim=-1)
         dtype = self.directions.dtype
-        found = functional.gelu(plain(pooled)).to(dtype)
+        features = functional.gelu(plain(pooled)).to(dtype)
         if self.vectors is None:
-            return Features(found, found.new_zeros(len(found), 0, 2))
-        return Features(found, self.vectors(signal).to(dtype) @ self.directions)
+            return Features(features, features.new_zeros(len(features), 0, 2))
+        return Features(features, self.vectors(signal).to(dtype) @ self.directions)

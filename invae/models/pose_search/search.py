@@ -1,8 +1,9 @@
-"""Refined poses: every patch has its own found by a search, and the model then sees the patch upright.
+"""Refined poses: a search estimates the pose of every patch, and the model then takes the upright patch.
 
-A proposer looks at all directions at once; the best poses it names are tried in full (upright patch encoded, image decoded,
-likelihood of the whole patch); Gauss-Newton steps take the best of them further; the best of all that was tried is kept,
-patch by patch. No gradient goes through the search: the ELBO at the found pose trains the model, the found pose the proposer.
+A proposer scores all directions at once. The best proposed poses are evaluated in full: the upright patch is encoded, an image
+is decoded, and the likelihood of the whole patch is computed. Gauss-Newton steps refine the best of them. The best of all trials
+is kept, patch by patch. No gradient goes through the search: the ELBO at the estimate trains the model, and the estimate trains
+the proposer.
 
 Source: Bidart & Wong 2019, arXiv:1909.02720 (affine VAE), where random restarts and Adam steps find one pose for the batch.
 """
@@ -21,34 +22,34 @@ from invae.models.generators import Generator, Likelihood, OneOfSeveral
 from invae.models.geometry.circle import AnglePosterior
 from invae.models.inference import Inference, Noise, Recogniser
 from invae.models.latents import Categorical, Encoded, Prior, gumbel
-from invae.models.pose_search.estimate import Found, FoundAngle, cost
-from invae.models.pose_search.gauss_newton import Climber
+from invae.models.pose_search.estimate import AngleEstimate, PoseEstimate, cost
+from invae.models.pose_search.gauss_newton import GaussNewton
 from invae.models.pose_search.posed_image import Placed, affine
 from invae.models.pose_search.proposals import Proposal, Proposer
 from invae.models.precision import full_precision
 
 SHORTER = 0.3
-"""Factor on a step after one that made things worse."""
+"""Factor on the step length after a step that lowered the ELBO."""
 Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
-class Tried:
-    """Poses tried in full, the same number for every patch, in a row."""
+class Trials:
+    """Poses evaluated in full; the trials of a patch are adjacent, and every patch has the same number of them."""
 
     pose: Float[Tensor, "trial number"]
     elbo: Float[Tensor, " trial"]
-    """Up to what depends on no pose [nats]."""
-    told: Mapping[str, Encoded]
-    """What encoders say of the upright patches."""
+    """Up to terms that depend on no pose [nats]."""
+    posterior: Mapping[str, Encoded]
+    """Posteriors that encoders give for the upright patches."""
     upright: Patches
     image: Float[Tensor, "trial channel row column"]
-    """Decoded for them."""
+    """The decoded images."""
     sd: Float[Tensor, "trial number"]
-    """Of the Normal as sharp as the likelihood is where the last step began; 0 before the first."""
+    """Of the Normal with the curvature of the likelihood where the last step began; 0 before the first step."""
 
-    def best(self, count: int, *, of: int) -> "Tried":
-        """The best `count` of every patch's own `of`."""
+    def best(self, count: int, *, of: int) -> "Trials":
+        """The best `count` of the `of` trials of every patch."""
         if count == of:
             return self
         best = self.elbo.view(-1, of).topk(count, dim=-1).indices
@@ -56,8 +57,8 @@ class Tried:
         rows = (first + best).flatten()
         return mapped(lambda values: values[rows], self)
 
-    def improved(self, other: "Tried") -> tuple["Tried", Bool[Tensor, " trial"]]:
-        """The better of two, trial by trial, and where it is the other one."""
+    def improved(self, other: "Trials") -> tuple["Trials", Bool[Tensor, " trial"]]:
+        """The better of two trials, one by one, and where it is the one of `other`."""
         better = other.elbo > self.elbo
 
         def chosen(new: Tensor, old: Tensor) -> Tensor:
@@ -67,25 +68,25 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Looking:
-    """A batch, and what tries poses on it."""
+class SearchInput:
+    """A batch, and the parts of the model that evaluate poses on it."""
 
-    seen: Patches
-    """As encoders get it."""
-    standard: Patches
-    """As the likelihood takes it."""
+    encoder_input: Patches
+    """The batch as encoders take it."""
+    standardised: Patches
+    """The batch as the likelihood takes it."""
     recogniser: Recogniser
-    """Of everything but the poses."""
+    """Infers all latent variables but the poses."""
     generator: Generator
 
 
 class Search(nn.Module):
-    """Finds every patch's own pose, for a recogniser and a generator that know upright patches."""
+    """Estimates the pose of every patch, for a recogniser and a generator of upright patches."""
 
     def __init__(
         self,
         proposer: Proposer,
-        climber: Climber,
+        gauss_newton: GaussNewton,
         *,
         priors: Mapping[str, Prior],
         config: SearchConfig,
@@ -93,153 +94,160 @@ class Search(nn.Module):
         """Prepare a search.
 
         Args:
-            proposer: Says where to begin.
-            climber: Says where to go from there.
-            priors: Of all latents.
-            config: How much is tried.
+            proposer: Gives the starting points.
+            gauss_newton: Gives the steps.
+            priors: Of all latent variables.
+            config: Numbers of trials and steps.
         """
         super().__init__()
-        self.proposer, self.climber = proposer, climber
+        self.proposer, self.gauss_newton = proposer, gauss_newton
         self.priors, self.config = dict(priors), config
 
-    def forward(self, looking: Looking, noise: Noise | None) -> Inference:
-        """Posteriors and values of all encoded latents, the poses found among them.
+    def forward(self, batch: SearchInput, noise: Noise | None) -> Inference:
+        """Posteriors and values of all encoded latent variables, the estimated poses among them.
 
-        With noise, under the name `search`, chance decides which angles are tried: the likelier, the more often.
+        With noise, under the name `search`, the tried angles are drawn from the proposal.
         """
-        proposal = self.proposer(looking.seen)
+        proposal = self.proposer(batch.encoder_input)
         with torch.no_grad():
             if self.training and not self.config.training:
-                none = looking.standard.values.new_zeros(
-                    len(looking.seen), len(self.climber.farthest)
+                zero = batch.standardised.values.new_zeros(
+                    len(batch.encoder_input), len(self.gauss_newton.longest_step)
                 )
-                found, told = self._named(none, none, torch.ones_like(none[:, 0])), None
+                estimates = self._estimates(zero, zero, torch.ones_like(zero[:, 0]))
+                others = None
             else:
-                found, told = self._found(looking, self._starts(proposal, noise), proposal)
-        poses = {name: q.value for name, q in found.items()}
-        posterior = {name: q.told_by(proposal.surprise(name, q.value)) for name, q in found.items()}
-        # Once more where there are gradients to follow or draws to make.
-        if told is None or noise is not None or torch.is_grad_enabled():
-            told = looking.recogniser(self._upright(looking.seen, poses), noise)
-        return Inference({**posterior, **told.posterior}, {**poses, **told.latents})
+                estimates, others = self._search(batch, self._starts(proposal, noise), proposal)
+        poses = {name: q.value for name, q in estimates.items()}
+        posterior = {
+            name: q.with_surprise(proposal.surprise(name, q.value)) for name, q in estimates.items()
+        }
+        # The search runs without gradients and draws; where either is needed, the upright patch is encoded again.
+        if others is None or noise is not None or torch.is_grad_enabled():
+            others = batch.recogniser(self._upright(batch.encoder_input, poses), noise)
+        return Inference({**posterior, **others.posterior}, {**poses, **others.latents})
 
     def _starts(
         self, proposal: Proposal, noise: Noise | None
     ) -> Float[Tensor, "batch trial number"]:
-        """Poses to try first: the likeliest angles; without an angle, the proposal and no pose at all."""
+        """First poses to try: the most probable angles; without an angle, the proposal and the pose at rest."""
         means = {name: q.mean.unsqueeze(1) for name, q in proposal.others.items()}
         if proposal.angle is None:
-            start = torch.cat([means[name] for name in self.climber.maps], dim=-1)
+            start = torch.cat([means[name] for name in self.gauss_newton.maps], dim=-1)
             return torch.cat((start, torch.zeros_like(start)), dim=1)
         count, log_prob = self.config.scanned, proposal.angle.log_prob
         if noise is not None:
             count, log_prob = self.config.explored, log_prob + gumbel(noise["search"])
         means["angle"] = AnglePosterior(log_prob).modes(count)[0].unsqueeze(-1)
-        return torch.cat([means[name].expand(-1, count, -1) for name in self.climber.maps], dim=-1)
+        return torch.cat(
+            [means[name].expand(-1, count, -1) for name in self.gauss_newton.maps], dim=-1
+        )
 
-    def _found(
-        self, looking: Looking, starts: Float[Tensor, "batch trial number"], proposal: Proposal
-    ) -> tuple[dict[str, Found], Inference]:
-        """The best pose of every patch, and what encoders say of the patch in it."""
+    def _search(
+        self, batch: SearchInput, starts: Float[Tensor, "batch trial number"], proposal: Proposal
+    ) -> tuple[dict[str, PoseEstimate], Inference]:
+        """The best pose of every patch, and the other latent variables inferred with it."""
         count = starts.shape[1]
         restarts = min(self.config.restarts, count)
-        first = self._try(looking, starts.flatten(0, 1))
+        first = self._evaluate(batch, starts.flatten(0, 1))
         best = first.best(restarts, of=count)
         reach = torch.ones_like(best.elbo)
         for _ in range(self.config.steps):
             with full_precision(best.pose):
-                step, sd = self.climber.step(
-                    best.upright, best.image, looking.generator.noise, best.pose
+                step, sd = self.gauss_newton.step(
+                    best.upright, best.image, batch.generator.noise, best.pose
                 )
             best = replace(best, sd=sd)
             next_pose = best.pose + reach.unsqueeze(-1) * step
-            best, better = best.improved(replace(self._try(looking, next_pose), sd=sd))
+            best, better = best.improved(replace(self._evaluate(batch, next_pose), sd=sd))
             reach = torch.where(better, 1.0, SHORTER * reach)
         chosen = best.best(1, of=restarts)
-        latents = {name: q.draw(None) for name, q in chosen.told.items()}
+        latents = {name: q.draw(None) for name, q in chosen.posterior.items()}
         certainty = self._certainty([first, best], proposal, n_patches=len(starts))
-        return self._named(chosen.pose, chosen.sd, certainty), Inference(chosen.told, latents)
+        return self._estimates(chosen.pose, chosen.sd, certainty), Inference(
+            chosen.posterior, latents
+        )
 
     def _certainty(
-        self, tried: Sequence[Tried], proposal: Proposal, *, n_patches: int
+        self, trials: Sequence[Trials], proposal: Proposal, *, n_patches: int
     ) -> Float[Tensor, " batch"]:
-        """Length of the mean direction of all that was tried, weighted as the ELBO says; 1 without an angle.
+        """Length of the mean direction of all trials, weighted by their ELBO; 1 without an angle.
 
-        Where one direction alone was tried the proposal says how many there are.
+        If only one direction was tried, it is that of the proposal.
         """
         if proposal.angle is None:
-            return torch.ones_like(tried[-1].elbo[:n_patches])
-        if len(tried[0].elbo) == n_patches:
+            return torch.ones_like(trials[-1].elbo[:n_patches])
+        if len(trials[0].elbo) == n_patches:
             return proposal.angle.resultant
-        elbo = torch.cat([t.elbo.view(n_patches, -1) for t in tried], dim=-1)
+        elbo = torch.cat([t.elbo.view(n_patches, -1) for t in trials], dim=-1)
         angle = torch.cat(
-            [self.climber.named(t.pose)["angle"].view(n_patches, -1) for t in tried], dim=-1
+            [self.gauss_newton.named(t.pose)["angle"].view(n_patches, -1) for t in trials], dim=-1
         )
         weight = torch.softmax(elbo, dim=-1)
         return torch.hypot((weight * angle.cos()).sum(-1), (weight * angle.sin()).sum(-1))
 
-    def _named(
+    def _estimates(
         self,
         pose: Float[Tensor, "batch number"],
         sd: Float[Tensor, "batch number"],
         certainty: Float[Tensor, " batch"],
-    ) -> dict[str, Found]:
-        """Rows of numbers as what was found of every pose."""
-        spreads = self.climber.named(sd)
-        said: dict[str, Found] = {}
-        for name, value in self.climber.named(pose).items():
-            said[name] = Found(value, spreads[name])
+    ) -> dict[str, PoseEstimate]:
+        """Rows of numbers as estimates of every pose."""
+        sds = self.gauss_newton.named(sd)
+        estimates: dict[str, PoseEstimate] = {}
+        for name, value in self.gauss_newton.named(pose).items():
+            estimates[name] = PoseEstimate(value, sds[name])
             if name == "angle":
-                resultant = certainty * torch.exp(-0.5 * spreads[name].squeeze(-1) ** 2)
-                said[name] = FoundAngle(value, spreads[name], resultant=resultant)
-        return said
+                resultant = certainty * torch.exp(-0.5 * sds[name].squeeze(-1) ** 2)
+                estimates[name] = AngleEstimate(value, sds[name], resultant=resultant)
+        return estimates
 
     def _upright(self, patches: Patches, poses: Mapping[str, Tensor]) -> Patches:
-        return self.climber.frame.undone(patches, affine(self.climber.maps, poses))
+        return self.gauss_newton.frame.undone(patches, affine(self.gauss_newton.maps, poses))
 
-    def _try(self, looking: Looking, pose: Float[Tensor, "trial number"]) -> Tried:
-        """Poses tried in full."""
-        seen, standard = looking.seen, looking.standard
-        if len(pose) > len(seen):
-            rows = torch.arange(len(seen), device=pose.device)
-            rows = rows.repeat_interleave(len(pose) // len(seen))
-            seen, standard = mapped(lambda values: values[rows], (seen, standard))
-        poses = self.climber.named(pose)
-        upright = self._upright(seen, poses)
-        told = looking.recogniser(upright, None)
-        latents = {**told.latents, **poses}
-        if seen.known.condition is not None:
-            latents["condition"] = seen.known.condition
-        likelihood = looking.generator.likelihood(latents)
-        evidence = likelihood.evidence(standard)
-        posterior = {**told.posterior, **evidence.posterior}
-        spent = sum(q.kl(self.priors[name]) for name, q in posterior.items())
-        spent = spent + sum(cost(poses[name], prior) for name, prior in self.climber.priors.items())
+    def _evaluate(self, batch: SearchInput, pose: Float[Tensor, "trial number"]) -> Trials:
+        """Poses evaluated in full."""
+        patches, standardised = batch.encoder_input, batch.standardised
+        if len(pose) > len(patches):
+            rows = torch.arange(len(patches), device=pose.device)
+            rows = rows.repeat_interleave(len(pose) // len(patches))
+            patches, standardised = mapped(lambda values: values[rows], (patches, standardised))
+        poses = self.gauss_newton.named(pose)
+        upright = self._upright(patches, poses)
+        others = batch.recogniser(upright, None)
+        latents = {**others.latents, **poses}
+        if patches.known.condition is not None:
+            latents["condition"] = patches.known.condition
+        likelihood = batch.generator.likelihood(latents)
+        evidence = likelihood.evidence(standardised)
+        posterior = {**others.posterior, **evidence.posterior}
+        kl = sum(q.kl(self.priors[name]) for name, q in posterior.items())
+        kl = kl + sum(cost(poses[name], prior) for name, prior in self.gauss_newton.priors.items())
         image = _image(likelihood, posterior.get("class"))
-        nothing = torch.zeros_like(pose)
-        return Tried(pose, evidence.log_likelihood - spent, told.posterior, upright, image, nothing)
+        elbo, no_sd = evidence.log_likelihood - kl, torch.zeros_like(pose)
+        return Trials(pose, elbo, others.posterior, upright, image, no_sd)
 
 
 def mapped(function: Callable[..., Tensor], first: Part, *others: Part) -> Part:
-    """The same record with a function of its tensors in their place, and in place of those in records inside."""
-    found: Any = first
+    """A record with the function applied to every tensor in it, also in nested records."""
+    result: Any = first
     match first:
         case Tensor():
-            found = function(first, *others)
+            result = function(first, *others)
         case Mapping():
-            found = {k: mapped(function, v, *(o[k] for o in others)) for k, v in first.items()}  # pyright: ignore[reportIndexIssue]
+            result = {k: mapped(function, v, *(o[k] for o in others)) for k, v in first.items()}  # pyright: ignore[reportIndexIssue]
         case tuple():
-            found = tuple(mapped(function, *parts) for parts in zip(first, *others, strict=True))  # pyright: ignore[reportArgumentType]
+            result = tuple(mapped(function, *parts) for parts in zip(first, *others, strict=True))  # pyright: ignore[reportArgumentType]
         case _ if is_dataclass(first) and not isinstance(first, type):
             named = {
                 f.name: [getattr(one, f.name) for one in (first, *others)] for f in fields(first)
             }
-            found = replace(first, **{k: mapped(function, *v) for k, v in named.items()})
-    return found
+            result = replace(first, **{k: mapped(function, *v) for k, v in named.items()})
+    return result
 
 
 def _image(likelihood: Likelihood, classes: object) -> Float[Tensor, "trial channel row column"]:
-    """The decoded image of every trial; that of the most probable class, if all were tried."""
+    """The decoded image of every trial; if all classes were decoded, that of the most probable class."""
     if not isinstance(likelihood, OneOfSeveral):
         assert isinstance(likelihood, Placed)
         return likelihood.image

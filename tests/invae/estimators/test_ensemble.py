@@ -28,11 +28,11 @@ def drawn():
 def ensemble(drawn) -> Ensemble:
     training = {"epochs": 16, "batch_size": 32}
     template = InvariantVAE("jVAE", n_classes=3, seed=1, training=training)
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     made = Ensemble(template, n_members=N_MEMBERS)
-    made.fit(drawn["image"].to_numpy(), progress=lambda *done: told.append(done))
-    assert told[-1] == (N_MEMBERS * 16, N_MEMBERS * 16)
-    assert all(first[0] <= second[0] for first, second in pairwise(told))
+    made.fit(drawn["image"].to_numpy(), progress=lambda *done: calls.append(done))
+    assert calls[-1] == (N_MEMBERS * 16, N_MEMBERS * 16)
+    assert all(first[0] <= second[0] for first, second in pairwise(calls))
     return made
 
 
@@ -40,15 +40,15 @@ def test_members_differ_and_their_words_do_not(ensemble, drawn):
     weights = [next(iter(m.trained.model.state_dict().values())) for m in ensemble.members]
     assert len({m.seed for m in ensemble.members}) == N_MEMBERS
     assert len(weights) == N_MEMBERS
-    said, suit = ensemble.encode(drawn["image"].to_numpy()), drawn["suit"].to_numpy()
-    assert said["agreement"].mean() > 0.9
+    latents, suit = ensemble.encode(drawn["image"].to_numpy()), drawn["suit"].to_numpy()
+    assert latents["agreement"].mean() > 0.9
     for name in np.unique(suit):
-        found = said["class"].values[suit == name]
-        assert (found == np.bincount(found).argmax()).mean() > 0.9
-    assert said["content_dispersion"].dims == said["content"].dims
-    assert set(said["class_probability"].dims) == {"site", "class"}
-    np.testing.assert_allclose(said["class_probability"].sum("class"), 1, atol=1e-5)
-    assert said.attrs["n_members"] == N_MEMBERS
+        classes = latents["class"].values[suit == name]
+        assert (classes == np.bincount(classes).argmax()).mean() > 0.9
+    assert latents["content_dispersion"].dims == latents["content"].dims
+    assert set(latents["class_probability"].dims) == {"site", "class"}
+    np.testing.assert_allclose(latents["class_probability"].sum("class"), 1, atol=1e-5)
+    assert latents.attrs["n_members"] == N_MEMBERS
 
 
 def test_a_saved_ensemble_says_the_same(ensemble, drawn, tmp_path):

@@ -42,7 +42,7 @@ def test_classes_are_told_with_their_probabilities(classes, noise):
     np.testing.assert_array_equal(found["class"], found["class_probability"].argmax("class"))
 
 
-def test_two_discrete_latents_are_told_by_name(noise):
+def test_two_discrete_latents_have_names_of_their_own(noise):
     vae = quick("jVAE", n_classes=(3, 2), **PLAIN).fit(noise)
     found = vae.encode(noise)
     assert found["class_probability"].shape == (N, 3)

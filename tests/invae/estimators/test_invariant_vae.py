@@ -1,4 +1,4 @@
-"""The estimator: known angles and shifts are found, wrong use is told in one line."""
+"""The estimator: known angles and shifts are recovered, and wrong use raises an error of one line."""
 
 from pathlib import Path
 
@@ -230,11 +230,11 @@ def test_small_patches_of_any_shape_work(shape):
     assert np.isfinite(quick().fit(patches).encode(patches)["content"]).all()
 
 
-def test_epochs_are_told(noise):
-    told, seen = [], []
-    quick("rVAE").fit(noise, progress=lambda *at: told.append(at), on_epoch=seen.append)
-    assert told[-1] == (2, 2)
-    assert [epoch.epoch for epoch in seen] == [0, 1]
+def test_epochs_are_reported(noise):
+    calls, epochs = [], []
+    quick("rVAE").fit(noise, progress=lambda *at: calls.append(at), on_epoch=epochs.append)
+    assert calls[-1] == (2, 2)
+    assert [epoch.epoch for epoch in epochs] == [0, 1]
 
 
 @pytest.mark.parametrize(

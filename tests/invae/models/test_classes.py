@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from invae.config import ModelConfig
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.generators import EveryClass
@@ -28,7 +28,7 @@ def model(family: str) -> VAE:
 def patches(**known: torch.Tensor) -> Patches:
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(N, 1, 12, 12, generator=generator, dtype=torch.float64)
-    return Patches(values, known=Known(**known))
+    return Patches(values, known=Annotations(**known))
 
 
 def alone(vae: VAE, seen: Patches) -> torch.Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import distributions
 
-from invae.models.batch import Known
+from invae.models.batch import Annotations
 from invae.models.geometry.circle import AnglePosterior, CirclePrior
 from invae.models.latents import (
     IMPOSSIBLE,
@@ -159,8 +159,8 @@ def test_given_the_class_divergences_are_averaged_over_it():
 
 def test_labels_rule_out_every_joint_state_of_another_class():
     prior, like = ClassPrior((3, 2)), torch.zeros(1)
-    weights = class_weights(Known(labels=torch.tensor([1, -1])), prior, like=like)
+    weights = class_weights(Annotations(labels=torch.tensor([1, -1])), prior, like=like)
     assert weights is not None
     assert weights[0].tolist() == [IMPOSSIBLE, IMPOSSIBLE, 0, 0, IMPOSSIBLE, IMPOSSIBLE]
     assert weights[1].tolist() == [0] * 6
-    assert class_weights(Known(), prior, like=like) is None
+    assert class_weights(Annotations(), prior, like=like) is None

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from invae.config import ModelConfig
 from invae.errors import ConfigError
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
 from invae.models.evaluation import Evaluation, Terms, evaluate
 from invae.models.latents import Categorical, Normal, PartlyKnown
@@ -107,7 +107,7 @@ def test_only_known_targets_have_a_surprise():
 def test_labels_are_of_the_first_discrete_latent():
     """Four joint states of 2 × 2 classes, the last latent fastest: label 1 is the third and the fourth."""
     joint = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.4]]))
-    known = Known(labels=torch.tensor([1]))
+    known = Annotations(labels=torch.tensor([1]))
     found = Evaluation(
         Terms(torch.zeros(1), {}),
         {},
@@ -129,7 +129,7 @@ def test_labels_teach_the_classes_of_a_model(inference):
     labels = torch.randint(3, (24,), generator=generator)
     values = torch.rand(24, 1, 8, 8, generator=generator) * 0.3
     values[torch.arange(24), 0, 2 * labels] += 1  # a bright line whose place is the class
-    patches = Patches(values, known=Known(labels=labels))
+    patches = Patches(values, known=Annotations(labels=labels))
     optimizer, asked = torch.optim.Adam(model.parameters(), lr=3e-3), Objective.of(config)
     for _ in range(60):
         found = evaluate(model, Signals.of_image(patches), model.noise(24, generator))

@@ -16,7 +16,7 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.config.objective import PenaltyConfig
 from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.latents import Point
@@ -46,7 +46,7 @@ def users_module() -> Iterator[None]:
 
 def view(content: torch.Tensor, **known: torch.Tensor) -> PenaltyView:
     """A batch with a chosen content."""
-    patches = Patches(torch.zeros(len(content), 1, 4, 4), known=Known(**known))
+    patches = Patches(torch.zeros(len(content), 1, 4, 4), known=Annotations(**known))
     return PenaltyView(
         {"content": content}, {"content": Point(content)}, Signals.of_image(patches), no_picture
     )

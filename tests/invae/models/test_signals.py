@@ -8,7 +8,7 @@ from invae.config import ModelConfig, TrainingConfig
 from invae.config.objective import ObjectiveConfig
 from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.fields import Code, WholeField
@@ -223,7 +223,7 @@ def test_a_batch_without_what_the_model_needs_is_refused():
 
 
 def test_a_batch_is_taken_apart_site_by_site_with_its_annotations():
-    both = batch().annotated(Known(labels=torch.arange(6)))
+    both = batch().annotated(Annotations(labels=torch.arange(6)))
     part = both.take(slice(2, 4))
     assert len(part) == 2
     labels = part[SPECTRUM].known.labels

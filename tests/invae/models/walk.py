@@ -12,7 +12,7 @@ import torch
 from invae.config import ModelConfig, TrainingConfig
 from invae.embedding.embed import encode_batch
 from invae.latent_table import LATENTS
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.generators import DiscGenerator, EveryClass, Generator
@@ -41,7 +41,7 @@ def made(config: ModelConfig, geometry: Geometry = SQUARE, *, seed: int = 0) -> 
 
 
 def known_of(config: ModelConfig, n: int, *, seed: int = 0) -> SiteAnnotations:
-    """All that the model may be told: every other label and target is unknown."""
+    """All annotations that the model takes; every other label and target is unknown."""
     rng = np.random.default_rng(seed)
     labels = target = condition = None
     if config.n_classes:
@@ -57,7 +57,7 @@ def known_of(config: ModelConfig, n: int, *, seed: int = 0) -> SiteAnnotations:
 def some(
     config: ModelConfig, geometry: Geometry = SQUARE, n: int = 5, *, masked: bool = False
 ) -> Patches:
-    """Patches of probabilities, so that every likelihood takes them, with all that the model may be told."""
+    """Patches of probabilities, so that every likelihood takes them, with all annotations that the model takes."""
     generator = torch.Generator().manual_seed(0)
     shape = (n, geometry.n_channels, geometry.height, geometry.width)
     values = torch.rand(shape, generator=generator)
@@ -70,7 +70,7 @@ def some(
 
 def untold(patches: Patches) -> Patches:
     """The same patches, of which nothing but the condition is known."""
-    return Patches(patches.values, patches.valid, Known(condition=patches.known.condition))
+    return Patches(patches.values, patches.valid, Annotations(condition=patches.known.condition))
 
 
 @cache
@@ -88,7 +88,7 @@ def strokes(n: int = 60, *, size: int = 16) -> np.ndarray:
 
 
 def train(config: ModelConfig, values: np.ndarray, *, seed: int = 0, **training: object) -> Trained:
-    """A model trained on patches and on all that it may be told of them."""
+    """A model trained on patches with all annotations that it takes."""
     source = ArraySource(values, known=known_of(config, len(values)))
     return train_on(
         source,
@@ -116,14 +116,14 @@ def any_shape_and_a_single_patch_will_do(config: ModelConfig) -> None:
     for geometry, masked in SHAPES.values():
         model, patches = made(config, geometry), some(config, geometry, 1, masked=masked)
         noise = model.noise(1, torch.Generator().manual_seed(0))
-        found = evaluate(model, Signals.of_image(patches), noise)
-        loss = Objective.of(config).loss(found, progress=1.0)
+        evaluation = evaluate(model, Signals.of_image(patches), noise)
+        loss = Objective.of(config).loss(evaluation, progress=1.0)
         loss.backward()
         assert loss.isfinite()
         assert all(w.grad.isfinite().all() for w in model.parameters() if w.grad is not None)
-        assert all(float(kl.detach().min()) > -1e-4 for kl in found.terms.kl.values())
-        said = encode_batch(model, Signals.of_image(untold(patches)))
-        assert all(np.isfinite(values).all() for values in said.values())
+        assert all(float(kl.detach().min()) > -1e-4 for kl in evaluation.terms.kl.values())
+        latents = encode_batch(model, Signals.of_image(untold(patches)))
+        assert all(np.isfinite(values).all() for values in latents.values())
 
 
 def no_tensor_is_left_behind(config: ModelConfig) -> None:
@@ -136,10 +136,10 @@ def no_tensor_is_left_behind(config: ModelConfig) -> None:
 
 def every_weight_is_used(config: ModelConfig) -> None:
     model, patches = made(config), some(config)
-    found = evaluate(
+    evaluation = evaluate(
         model, Signals.of_image(patches), model.noise(5, torch.Generator().manual_seed(0))
     )
-    Objective.of(config).loss(found, progress=1.0).backward()
+    Objective.of(config).loss(evaluation, progress=1.0).backward()
     # Only a disc has something around it.
     assert model.main.generator is not None
     disc = isinstance(inner(model.main.generator), DiscGenerator)
@@ -168,10 +168,10 @@ def a_saved_model_says_the_same(config: ModelConfig) -> None:
         after = load(Path(folder))
         assert {p.suffix for p in Path(folder).iterdir()} == {".json", ".safetensors"}
     patches = untold(some(config, n=20))
-    said = [encode_batch(t.model, Signals.of_image(patches)) for t in (before, after)]
-    assert set(said[0]) == set(said[1])
-    for name, values in said[0].items():
-        np.testing.assert_array_equal(values, said[1][name])
+    latents = [encode_batch(t.model, Signals.of_image(patches)) for t in (before, after)]
+    assert set(latents[0]) == set(latents[1])
+    for name, values in latents[0].items():
+        np.testing.assert_array_equal(values, latents[1][name])
     assert after.model.priors == before.model.priors
     assert after.card() == before.card()
     assert np.array_equal(after.split.held_out, before.split.held_out)
@@ -192,21 +192,21 @@ def the_elbo_rises(config: ModelConfig) -> None:
 
 
 def what_is_said_has_its_names_and_ranges(config: ModelConfig) -> None:
-    """The sd is no log sd, probabilities sum to 1, every pose is told."""
+    """The sd is no log sd, probabilities sum to 1, every pose is reported."""
     model = made(config)
-    said = encode_batch(model, Signals.of_image(untold(some(config))))
-    if "content_sd" in said:
-        assert ((said["content_sd"] > 0) & (said["content_sd"] < 3)).all()
-    assert set(model.poses) <= set(said)
-    for name in set(LATENTS) & set(said):
+    latents = encode_batch(model, Signals.of_image(untold(some(config))))
+    if "content_sd" in latents:
+        assert ((latents["content_sd"] > 0) & (latents["content_sd"] < 3)).all()
+    assert set(model.poses) <= set(latents)
+    for name in set(LATENTS) & set(latents):
         low, high = LATENTS[name].interval
-        assert ((said[name] >= low) & (said[name] <= high + 1e-6)).all(), name
-    if "angle" in said:
-        assert ((said["angle_resultant"] >= 0) & (said["angle_resultant"] <= 1)).all()
-    for name in (n for n in said if n.endswith("_probability")):
-        np.testing.assert_allclose(said[name].sum(-1), 1, rtol=1e-5)
+        assert ((latents[name] >= low) & (latents[name] <= high + 1e-6)).all(), name
+    if "angle" in latents:
+        assert ((latents["angle_resultant"] >= 0) & (latents["angle_resultant"] <= 1)).all()
+    for name in (n for n in latents if n.endswith("_probability")):
+        np.testing.assert_allclose(latents[name].sum(-1), 1, rtol=1e-5)
         np.testing.assert_array_equal(
-            said[name.removesuffix("_probability")], said[name].argmax(-1)
+            latents[name.removesuffix("_probability")], latents[name].argmax(-1)
         )
 
 

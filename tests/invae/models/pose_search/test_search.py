@@ -18,10 +18,10 @@ from invae.models.geometry.pose import POSES, pixel_grid, pull_back
 from invae.models.latents import NormalPrior
 from invae.models.likelihoods import Bernoulli, Gaussian, Noise
 from invae.models.objective import Objective
-from invae.models.pose_search.estimate import Found, FoundAngle, cost
-from invae.models.pose_search.gauss_newton import Climber
+from invae.models.pose_search.estimate import AngleEstimate, PoseEstimate, cost
+from invae.models.pose_search.gauss_newton import GaussNewton
 from invae.models.pose_search.posed_image import Frame, affine
-from invae.models.pose_search.search import Tried
+from invae.models.pose_search.search import Trials
 from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.signal_sources import ArraySource
@@ -68,14 +68,14 @@ def row(pose: dict[str, list[float]]) -> torch.Tensor:
     )
 
 
-def climbed(noise: Noise, patches: Patches, geometry: Geometry, *, steps: int) -> torch.Tensor:
-    """Where Gauss-Newton steps from no pose end, the image being known."""
-    climber = Climber(PRIORS, Frame(geometry))
+def refined_pose(noise: Noise, patches: Patches, geometry: Geometry, *, steps: int) -> torch.Tensor:
+    """The pose after Gauss-Newton steps from rest, for the true image."""
+    gauss_newton = GaussNewton(PRIORS, Frame(geometry))
     image = hooks({"angle": torch.zeros(len(patches), 1)}, geometry)
     pose = torch.zeros(len(patches), 5)
     for _ in range(steps):
-        upright = climber.frame.undone(patches, climber.pull(pose))
-        pose = pose + climber.step(upright, image, noise, pose)[0]
+        upright = gauss_newton.frame.undone(patches, gauss_newton.pull(pose))
+        pose = pose + gauss_newton.step(upright, image, noise, pose)[0]
     return pose
 
 
@@ -85,30 +85,30 @@ def climbed(noise: Noise, patches: Patches, geometry: Geometry, *, steps: int) -
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
 @pytest.mark.parametrize("name", POSE)
 def test_steps_lead_to_the_known_pose(name, masked, geometry):
-    known = {name: torch.tensor([POSE[name]])}
-    values = hooks(known, geometry)
+    poses = {name: torch.tensor([POSE[name]])}
+    values = hooks(poses, geometry)
     valid = torch.rand(values.shape, generator=torch.Generator().manual_seed(1)) > 0.15
     patches = Patches(values * valid, valid) if masked else Patches(values)
     noise = Gaussian(geometry.n_channels, sd=0.02)
-    found = climbed(noise, patches, geometry, steps=8)
+    pose = refined_pose(noise, patches, geometry, steps=8)
     torch.testing.assert_close(
-        found, row({name: POSE[name]}), atol=0.03 if masked else 0.015, rtol=0
+        pose, row({name: POSE[name]}), atol=0.03 if masked else 0.015, rtol=0
     )
 
 
 def test_steps_lead_to_four_poses_at_once():
     values = hooks({name: torch.tensor([value]) for name, value in POSE.items()})
-    found = climbed(Gaussian(1, sd=0.02), Patches(values), SHAPE, steps=12)
-    torch.testing.assert_close(found, row(POSE), atol=0.02, rtol=0)
+    pose = refined_pose(Gaussian(1, sd=0.02), Patches(values), SHAPE, steps=12)
+    torch.testing.assert_close(pose, row(POSE), atol=0.02, rtol=0)
 
 
 def test_steps_climb_the_likelihood_of_counts_and_probabilities_too():
     geometry, angle = SHAPE, torch.tensor([[0.2]])
     noise = Bernoulli(1)
     values = noise.mean(hooks({"angle": angle}))
-    found = climbed(noise, Patches(values), geometry, steps=10)
+    pose = refined_pose(noise, Patches(values), geometry, steps=10)
     # The priors of the other poses hold; the angle has none.
-    assert float(found[0, 2]) == pytest.approx(0.2, abs=0.03)
+    assert float(pose[0, 2]) == pytest.approx(0.2, abs=0.03)
 
 
 def test_a_pose_undone_gives_the_upright_patch_back():
@@ -133,26 +133,26 @@ def test_the_best_restart_is_each_images_own():
     elbo = torch.tensor([1.0, 5.0, 0.0, 9.0, 2.0, 3.0])  # three patches, two restarts each
     pose = torch.arange(6.0).unsqueeze(-1)
     blank = Patches(torch.zeros(6, 1, 2, 2))
-    tried = Tried(pose, elbo, {}, blank, blank.values, pose)
-    assert tried.best(1, of=2).pose.flatten().tolist() == [1, 3, 5]
-    other = replace(tried, pose=pose + 10, elbo=elbo.flip(0))
-    better, where = tried.improved(other)
+    trials = Trials(pose, elbo, {}, blank, blank.values, pose)
+    assert trials.best(1, of=2).pose.flatten().tolist() == [1, 3, 5]
+    other = replace(trials, pose=pose + 10, elbo=elbo.flip(0))
+    better, where = trials.improved(other)
     assert where.tolist() == [True, False, True, False, True, False]
     assert better.pose.flatten().tolist() == [10, 1, 12, 3, 14, 5]
 
 
-def test_a_found_pose_costs_its_log_prior_density():
+def test_an_estimated_pose_costs_its_log_prior_density():
     value = torch.tensor([[0.0], [0.3]])
     assert cost(value, CirclePrior()).tolist() == [0, 0]
     assert cost(value, NormalPrior(0.1)).tolist() == pytest.approx([0, 4.5])
     assert cost(value, CirclePrior(0.1)).tolist() == pytest.approx([0, 4.5], abs=1e-4)
-    assert Found(value, value).kl(NormalPrior(0.3)).tolist() == pytest.approx([0, 0.5])
+    assert PoseEstimate(value, value).kl(NormalPrior(0.3)).tolist() == pytest.approx([0, 0.5])
 
 
 def test_angles_beyond_half_a_turn_are_not_folded():
     value = torch.tensor([[math.radians(200)], [math.radians(-170)]])
-    found = FoundAngle(value, value, resultant=torch.ones(2)).angle
-    assert torch.rad2deg(found).tolist() == pytest.approx([-160, -170], abs=1e-3)
+    angle = AngleEstimate(value, value, resultant=torch.ones(2)).angle
+    assert torch.rad2deg(angle).tolist() == pytest.approx([-160, -170], abs=1e-3)
 
 
 def batch(n: int, *, seed: int, largest: float = math.pi) -> tuple[torch.Tensor, torch.Tensor]:
@@ -180,29 +180,29 @@ TURNING = {"family": "AVAE", "poses": ("rotation",), "encoder": {"kind": "dense"
 
 @pytest.fixture(scope="module")
 def upright() -> VAE:
-    """A model that has seen upright hooks alone."""
+    """A model trained on upright hooks only."""
     config = {**TURNING, "search": {"training": False}}
     return trained(config, batch(400, seed=5, largest=0.05)[0], epochs=20)
 
 
 @pytest.fixture(scope="module")
 def turning() -> VAE:
-    """A model that has seen turned hooks alone, and searched while training."""
+    """A model trained with the search on turned hooks only."""
     return trained(TURNING, batch(600, seed=6)[0], epochs=25)
 
 
 def test_what_was_learned_upright_is_found_at_any_angle(upright):
     values, angle = batch(200, seed=7)
-    said = encode_batch(upright, Signals.of_image(Patches(values)))
-    offset = np.angle(np.exp(1j * (said["angle"] - angle.numpy()[:, 0])))
+    latents = encode_batch(upright, Signals.of_image(Patches(values)))
+    offset = np.angle(np.exp(1j * (latents["angle"] - angle.numpy()[:, 0])))
     assert np.abs(offset).max() < 0.15
-    assert np.abs(said["angle"]).max() > 3
+    assert np.abs(latents["angle"]).max() > 3
 
 
 def test_a_model_trained_on_turned_patches_settles_for_one_upright(turning):
     values, angle = batch(200, seed=8)
-    said = encode_batch(turning, Signals.of_image(Patches(values)))
-    offset = np.exp(1j * (said["angle"] - angle.numpy()[:, 0]))
+    latents = encode_batch(turning, Signals.of_image(Patches(values)))
+    offset = np.exp(1j * (latents["angle"] - angle.numpy()[:, 0]))
     assert np.abs(offset.mean()) > 0.98
 
 
@@ -211,16 +211,18 @@ def test_refined_poses_explain_no_less_than_proposed_ones(upright):
     patches = Patches(values)
     with torch.no_grad():
         refined = evaluate(upright, Signals.of_image(patches))
-        seen = upright.main.standardise(patches)
+        standardised = upright.main.standardise(patches)
         search = upright.main.search
         assert search is not None
-        angle = search.proposer(seen).angle.modes(1)[0]
-        pull = search.climber.pull(angle)
-        told = upright.main.recogniser(search.climber.frame.undone(seen, pull), None)
+        angle = search.proposer(standardised).angle.modes(1)[0]
+        pull = search.gauss_newton.pull(angle)
+        inference = upright.main.recogniser(
+            search.gauss_newton.frame.undone(standardised, pull), None
+        )
         amortised = upright.evidence(
-            {**told.latents, "angle": angle}, Signals.of_image(patches)
+            {**inference.latents, "angle": angle}, Signals.of_image(patches)
         ).log_likelihood
-        amortised = amortised - told.posterior["content"].kl(NormalPrior())
+        amortised = amortised - inference.posterior["content"].kl(NormalPrior())
     assert (refined.terms.elbo >= amortised - 1e-2).all()
 
 
@@ -262,15 +264,15 @@ def test_evaluating_is_pure_with_or_without_gradients(upright):
 def test_no_gradient_goes_through_the_search(turning):
     patches = Patches(batch(6, seed=13)[0])
     noise = turning.noise(6, torch.Generator().manual_seed(0))
-    found = evaluate(turning, Signals.of_image(patches), noise)
-    assert not found.latents["angle"].requires_grad
+    evaluation = evaluate(turning, Signals.of_image(patches), noise)
+    assert not evaluation.latents["angle"].requires_grad
     assert turning.main.search is not None
     weights = list(turning.main.search.proposer.parameters())
     gradients = torch.autograd.grad(
-        -found.terms.elbo.mean(), weights, allow_unused=True, retain_graph=True
+        -evaluation.terms.elbo.mean(), weights, allow_unused=True, retain_graph=True
     )
     assert all(gradient is None for gradient in gradients)
-    Objective().loss(found, progress=1.0).backward()
+    Objective().loss(evaluation, progress=1.0).backward()
     assert all(weight.grad is not None for weight in weights)
 
 
@@ -293,9 +295,9 @@ def test_one_masked_patch_of_any_shape_will_do(config, geometry):
     patches = Patches(values, valid > 0.2)
     if model.standardise_condition.offset.numel():
         patches = replace(patches, known=replace(patches.known, condition=torch.zeros(1, 2)))
-    found = evaluate(model, Signals.of_image(patches), model.noise(1, generator))
-    Objective().loss(found, progress=1.0).backward()
-    assert found.terms.elbo.isfinite().all()
+    evaluation = evaluate(model, Signals.of_image(patches), model.noise(1, generator))
+    Objective().loss(evaluation, progress=1.0).backward()
+    assert evaluation.terms.elbo.isfinite().all()
     assert all(
         np.isfinite(value).all()
         for value in encode_batch(model, Signals.of_image(patches)).values()

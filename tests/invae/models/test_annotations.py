@@ -1,4 +1,4 @@
-"""What a model is told beside the pixels: labels, targets and conditions change what they should, and wrong use is one line."""
+"""Annotations beside the pixels: labels, targets and conditions have their effect, and wrong use raises an error of one line."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from invae.config import ModelConfig
 from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
-from invae.models.batch import Geometry, Known, Patches
+from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
 from invae.models.evaluation import evaluate
 from invae.models.families import completed, plan
@@ -26,14 +26,14 @@ def model(family: str, **options: object) -> VAE:
 
 def noise(n: int = 6, **known: torch.Tensor) -> Patches:
     generator = torch.Generator().manual_seed(0)
-    return Patches(torch.randn(n, 1, 16, 16, generator=generator), known=Known(**known))
+    return Patches(torch.randn(n, 1, 16, 16, generator=generator), known=Annotations(**known))
 
 
 def class_of(vae: VAE, patches: Patches) -> Categorical:
-    found = evaluate(vae, Signals.of_image(patches)).posterior["class"]
-    settled = found.settled if isinstance(found, Relaxed) else found
-    assert isinstance(settled, Categorical)
-    return settled
+    posterior = evaluate(vae, Signals.of_image(patches)).posterior["class"]
+    classes = posterior.settled if isinstance(posterior, Relaxed) else posterior
+    assert isinstance(classes, Categorical)
+    return classes
 
 
 @pytest.mark.parametrize("n_classes", [(3,), (3, 2)], ids=["one latent", "two latents"])
@@ -42,25 +42,25 @@ def class_of(vae: VAE, patches: Patches) -> Categorical:
 def test_a_label_overrides_the_class_and_an_unknown_one_does_nothing(family, way, n_classes):
     vae = model(family, n_classes=n_classes, class_inference=way)
     labels = torch.tensor([2, 0, 1, -1, -1, -1])
-    alone, told = class_of(vae, noise()), class_of(vae, noise(labels=labels))
-    first = told.marginal(0, ClassPrior(n_classes))
+    unlabelled, labelled = class_of(vae, noise()), class_of(vae, noise(labels=labels))
+    first = labelled.marginal(0, ClassPrior(n_classes))
     torch.testing.assert_close(
         first[:3], torch.eye(3)[labels[:3]], atol=1e-6, rtol=0, check_dtype=False
     )
-    torch.testing.assert_close(told.log_prob[3:], alone.log_prob[3:])
-    torch.testing.assert_close(told.unaided, alone.unaided)
+    torch.testing.assert_close(labelled.log_prob[3:], unlabelled.log_prob[3:])
+    torch.testing.assert_close(labelled.unaided, unlabelled.unaided)
 
 
 @pytest.mark.parametrize("way", ["exact", "gumbel"])
 def test_a_label_leaves_the_second_latent_to_the_patch(way):
     vae = model("ssVAE", n_classes=(3, 2), class_inference=way)
     labels = torch.full((6,), 1)
-    alone, told = (class_of(vae, patches) for patches in (noise(), noise(labels=labels)))
-    given = alone.log_prob.unflatten(-1, (3, 2))[:, 1].softmax(-1)
-    torch.testing.assert_close(told.marginal(1, ClassPrior((3, 2))), given)
+    unlabelled, labelled = (class_of(vae, patches) for patches in (noise(), noise(labels=labels)))
+    expected = unlabelled.log_prob.unflatten(-1, (3, 2))[:, 1].softmax(-1)
+    torch.testing.assert_close(labelled.marginal(1, ClassPrior((3, 2))), expected)
 
 
-def test_a_label_chooses_what_is_reconstructed():
+def test_a_label_determines_the_reconstruction():
     vae = model("ssVAE", n_classes=3)
     pictures = []
     for label in range(3):
@@ -72,33 +72,32 @@ def test_a_label_chooses_what_is_reconstructed():
 
 def test_hints_weigh_the_classes_and_labels_outweigh_hints():
     vae, hint = model("jrVAE", n_classes=3), torch.tensor([[0.0, 2.0, 0.0]]).expand(6, -1)
-    alone, hinted = class_of(vae, noise()), class_of(vae, noise(hint=hint))
-    torch.testing.assert_close(hinted.log_prob, (alone.log_prob + hint).log_softmax(-1))
+    unaided, hinted = class_of(vae, noise()), class_of(vae, noise(hint=hint))
+    torch.testing.assert_close(hinted.log_prob, (unaided.log_prob + hint).log_softmax(-1))
     both = class_of(vae, noise(hint=hint, labels=torch.full((6,), 2)))
     assert both.log_prob.exp()[:, 2].min() > 1 - 1e-6
 
 
 @pytest.mark.parametrize("family", ["ssregVAE", "ssregrVAE", "ssregtVAE", "ssregrtVAE"])
-def test_a_known_target_overrides_what_is_inferred(family):
+def test_a_known_target_replaces_the_inferred_one(family):
     vae = model(family, n_targets=2)
     known = torch.tensor([[1.5, torch.nan]]).repeat(6, 1)
-    alone = evaluate(vae, Signals.of_image(noise())).latents["target"]
-    told = evaluate(vae, Signals.of_image(noise(target=known))).latents["target"]
-    torch.testing.assert_close(told[:, 0], known[:, 0])
-    torch.testing.assert_close(told[:, 1], alone[:, 1])
+    inferred = evaluate(vae, Signals.of_image(noise())).latents["target"]
+    given = evaluate(vae, Signals.of_image(noise(target=known))).latents["target"]
+    torch.testing.assert_close(given[:, 0], known[:, 0])
+    torch.testing.assert_close(given[:, 1], inferred[:, 1])
 
 
 def test_targets_are_known_in_their_own_units():
     vae = model("ssregVAE", n_targets=1)
     vae.standardise_target.offset.fill_(300.0)
     vae.standardise_target.scale.fill_(20.0)
-    told = evaluate(vae, Signals.of_image(noise(target=torch.full((6, 1), 340.0)))).latents[
-        "target"
-    ]
-    torch.testing.assert_close(told, torch.full((6, 1), 2.0))
-    said = encode_batch(vae, Signals.of_image(noise()))
-    assert np.abs(said["target"] - 300).max() < 100
-    assert (said["target_sd"] > 1).all()
+    patches = noise(target=torch.full((6, 1), 340.0))
+    target = evaluate(vae, Signals.of_image(patches)).latents["target"]
+    torch.testing.assert_close(target, torch.full((6, 1), 2.0))
+    latents = encode_batch(vae, Signals.of_image(noise()))
+    assert np.abs(latents["target"] - 300).max() < 100
+    assert (latents["target_sd"] > 1).all()
 
 
 @pytest.mark.parametrize("family", ["cVAE", "crVAE", "ctVAE", "crtVAE"])
@@ -143,7 +142,7 @@ def test_conditions_of_another_number_are_refused(given, complaint):
         ({"condition": np.array([0, np.nan, 0, 0])}, "1 conditions are NaN or infinite"),
     ],
 )
-def test_what_cannot_be_known_is_refused(given, complaint):
+def test_impossible_annotations_are_refused(given, complaint):
     with pytest.raises(InputError, match=complaint) as caught:
         checked_annotations(4, **given)
     assert "\n" not in str(caught.value)
@@ -198,7 +197,7 @@ def test_parts_that_do_not_fit_are_refused(asked, complaint):
         build(ModelConfig.model_validate(asked), SQUARE, seed=0)
 
 
-def test_numbers_that_are_left_out_come_from_what_is_known():
+def test_missing_numbers_of_variables_come_from_the_annotations():
     config = ModelConfig.model_validate({"family": "ssVAE"})
     assert completed(config, n_classes=4, n_targets=0, n_conditions=0).n_classes == (4,)
     given = ModelConfig.model_validate({"family": "ssVAE", "n_classes": 6})
