@@ -1,4 +1,4 @@
-"""Atoms of an image: found as maxima, placed between the pixels by a centroid or a Gaussian."""
+"""Atoms of an image: detection as maxima, sub-pixel positions from a centroid or a Gaussian fit."""
 
 from dataclasses import dataclass, fields, replace
 
@@ -12,42 +12,44 @@ from invae.descriptors.atoms.heights import heights_together
 from invae.descriptors.atoms.refine import Shapes, centroid, draw, fit, heights
 from invae.descriptors.atoms.scan_jitter import lines_of, shift_of
 
-SURROUNDINGS = 1.6
-"""Sd of the surroundings that an atom is compared with, in sds of the smoothing."""
+BACKGROUND = 1.6
+"""Sd of the Gaussian that gives the local background, in sds of the smoothing."""
 NEAR = 25
-"""Maxima that say how strong the strong atoms near by are."""
+"""Number of nearest maxima that determine the local height of strong atoms."""
 STRONG = 0.9
-"""Quantile of their heights that is called strong."""
-WIDER = 1.2
-"""The low frequencies left out of the spectrum make atoms look narrower by about this (measured)."""
-HELD = 1e-3
-"""Freedom of positions that the centroid has settled, in sds of an atom."""
+"""Quantile of their heights that counts as strong."""
+SD_FACTOR = 1.2
+"""Correction of the sd: without the low frequencies of the spectrum atoms appear narrower by about this factor (measured)."""
+CENTROID_FREEDOM = 1e-3
+"""Sd of the prior on positions from the centroid, in sds of an atom."""
 DRAWN = 4.0
-"""Radius in which an atom is taken away from the image, in its sds."""
+"""Radius in which an atom is subtracted from the image, in its sds."""
 BRIGHT = 0.6
-"""Of the height of the strong atoms near by: what the network marks and is lower is of a fainter kind."""
+"""Minimum height of strong atoms marked by the network, relative to the local height of strong atoms; lower ones are of a fainter
+kind."""
 PRESENT = 0.2
-"""Of the height of its likes around it: an atom that is lower is not there."""
+"""Minimum height of a faint atom, relative to equivalent atoms around it; below it the atom is absent."""
 LIKE = 0.65
-"""Least mean rise of the strong atoms' neighbours where all of them see the same ones around them, as a share of their own: between a
-half, for a honeycomb of equal atoms, and what the pixels of the average and a few weak atoms leave of 1."""
+"""Minimum mean rise at the neighbours of strong atoms, relative to their own rise, if all of them have the same surroundings. It lies
+between one half, for a honeycomb of equal atoms, and a little below 1, because of the pixels of the average and a few weak
+atoms."""
 LAPLACE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6
-"""Keeps the sd of white noise and removes all that is linear. Source: Immerkær 1996,
+"""Keeps the sd of white noise and removes linear background. Source: Immerkær 1996,
 doi:10.1006/cviu.1996.0060."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large atoms are and how near each other [px]."""
+    """Size and minimum distance of atoms [px]."""
 
     sd: float
     min_distance: float
 
 
 def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
-    """Atoms of one frame (y, x), bright on dark; NaN is not known and holds none.
+    """Atoms of one frame (y, x), bright on dark; NaN pixels are masked and have no atoms.
 
-    Neither a slow change of background nor one of dose over the frame matters.
+    Slow changes of background and dose over the frame have no effect.
     """
     known = np.isfinite(image)
     if not known.any() or np.ptp(image[known]) == 0:
@@ -56,39 +58,39 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     scale = scale_of(filled, config=config)
     by_network = config.method == "network"
     places = _marked(filled, known) if by_network else _strong(filled, known, scale, config=config)
-    found = _shapes(filled, places, scale.sd, config=config)
+    atoms = _shapes(filled, places, scale.sd, config=config)
     if config.faint is not None:
-        strong = _bright(found) if by_network else found
-        faint = _faint(filled, known, found, strong, scale, config=config)
+        strong = _bright(atoms) if by_network else atoms
+        faint = _faint(filled, known, atoms, strong, scale, config=config)
         if len(faint):
-            places = np.concatenate([found.position, faint])
-            found = _shapes(filled, places, scale.sd, config=config)
-    inside = ((found.position >= 0) & (found.position <= np.array(image.shape) - 1)).all(axis=1)
-    kept = inside & (found.height > 0)
-    found = Shapes(*(getattr(found, part.name)[kept] for part in fields(Shapes)))
-    height = heights_together(filled, found)
+            places = np.concatenate([atoms.position, faint])
+            atoms = _shapes(filled, places, scale.sd, config=config)
+    inside = ((atoms.position >= 0) & (atoms.position <= np.array(image.shape) - 1)).all(axis=1)
+    kept = inside & (atoms.height > 0)
+    atoms = Shapes(*(getattr(atoms, part.name)[kept] for part in fields(Shapes)))
+    height = heights_together(filled, atoms)
     if config.lines == "straighten":
-        found = _straightened(found, scale.sd, len(image))
-    return replace(found, height=height)
+        atoms = _straightened(atoms, scale.sd, len(image))
+    return replace(atoms, height=height)
 
 
-def _straightened(found: Shapes, sd: float, n_lines: int) -> Shapes:
-    """The atoms with what their lines moved them along x taken off."""
-    lines = lines_of(found.position, found.height, sd=sd, n_lines=n_lines)
-    moved = shift_of(lines, found.position[:, 0], sd=sd)
-    return replace(found, position=found.position - moved[:, None] * np.array([0, 1]))
+def _straightened(atoms: Shapes, sd: float, n_lines: int) -> Shapes:
+    """The atoms after subtraction of the shifts of their scan lines along x."""
+    lines = lines_of(atoms.position, atoms.height, sd=sd, n_lines=n_lines)
+    moved = shift_of(lines, atoms.position[:, 0], sd=sd)
+    return replace(atoms, position=atoms.position - moved[:, None] * np.array([0, 1]))
 
 
 def _shapes(image: np.ndarray, places: np.ndarray, sd: float, *, config: FindConfig) -> Shapes:
-    """Atoms placed and measured as the configuration says."""
+    """Atoms located and measured by the configured method."""
     if config.refine == "gaussian" or not len(places):
         return fit(image, places, sd=sd)
-    return fit(image, centroid(image, places, sd=sd), sd=sd, free=HELD)
+    return fit(image, centroid(image, places, sd=sd), sd=sd, free=CENTROID_FREEDOM)
 
 
 def _marked(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Pixels (atom, 2) of atoms that the network marks."""
-    from invae.segmentation.atom_finder import (  # torch, which the other methods need not
+    from invae.segmentation.atom_finder import (  # imports torch; the other methods do not need it
         centres,
         probability,
     )
@@ -99,60 +101,62 @@ def _marked(image: np.ndarray, known: np.ndarray) -> np.ndarray:
 def _strong(
     image: np.ndarray, known: np.ndarray, scale: Scale, *, config: FindConfig
 ) -> np.ndarray:
-    """Pixels (atom, 2) of atoms that rise above noise and surroundings one by one."""
+    """Pixels (atom, 2) of atoms that each exceed noise and local background."""
     rise = _rise(image, scale.sd, method=config.method)
     places, height = _maxima(rise, known)
     noise = config.noise * _noise(image, scale.sd, method=config.method)
-    sure = height > np.maximum(noise[tuple(places.T)], 0)
-    places, height = places[sure], height[sure]
-    alone = _strongest(places, height, distance=scale.min_distance)
-    places, height = places[alone], height[alone]
+    significant = height > np.maximum(noise[tuple(places.T)], 0)
+    places, height = places[significant], height[significant]
+    isolated = _strongest(places, height, distance=scale.min_distance)
+    places, height = places[isolated], height[isolated]
     return places[height > config.contrast * _strong_near(places, height)]
 
 
-def _bright(found: Shapes) -> Shapes:
-    """The atoms that are not much weaker than the strong ones near by."""
-    kept = found.height > BRIGHT * _strong_near(found.position, found.height)
-    return Shapes(*(getattr(found, part.name)[kept] for part in fields(Shapes)))
+def _bright(atoms: Shapes) -> Shapes:
+    """The atoms that are not much weaker than the strong atoms around them."""
+    kept = atoms.height > BRIGHT * _strong_near(atoms.position, atoms.height)
+    return Shapes(*(getattr(atoms, part.name)[kept] for part in fields(Shapes)))
 
 
 def _faint(
     image: np.ndarray,
     known: np.ndarray,
-    found: Shapes,
+    atoms: Shapes,
     strong: Shapes,
     scale: Scale,
     *,
     config: FindConfig,
 ) -> np.ndarray:
-    """Places (atom, 2) [px] of atoms that the lattice repeats: a fainter kind beside the strong ones, and
-    weak ones in place of strong ones.
+    """Positions (atom, 2) [px] of atoms that the lattice repeats: a fainter kind beside the strong ones, and
+    weak atoms on sites of strong ones.
 
-    One that is lower than a share of what its likes are is missing.
+    A site below a share of the height of equivalent atoms counts as empty.
     """
     if not len(strong.height):
         return strong.position
     drawn = np.column_stack([strong.height, strong.position, np.log(strong.sd)])
-    left = image - draw(image.shape, drawn, radius=DRAWN * scale.sd)
-    rise, rest = (_rise(part, scale.sd, method=config.method) for part in (image, left))
-    pixels = tuple(np.rint(strong.position).astype(int).clip(0, np.array(image.shape) - 1).T)
-    usual = float(np.median(rise[pixels]))
-    least, here = (config.faint or 0.0) * usual, strong.position
-    beside, mean = repeated(rest, here, least=least, distance=scale.min_distance)
-    instead, same = repeated(
-        rise, here, least=LIKE * usual, distance=scale.min_distance, between=NEXT
+    residual = image - draw(image.shape, drawn, radius=DRAWN * scale.sd)
+    rise, residual_rise = (
+        _rise(part, scale.sd, method=config.method) for part in (image, residual)
     )
-    places, likes = np.concatenate([beside, instead]), np.concatenate([mean, same])
-    height = float(np.median(heights(image, here, sd=scale.sd))) / usual
-    there = heights(left, places, sd=scale.sd) > PRESENT * height * likes
-    new = np.asarray(KDTree(found.position).query(places)[0]) > scale.min_distance
-    kept = there & new & known[tuple(np.rint(places).astype(int).T)]
-    places, likes = places[kept], likes[kept]
-    return places[_strongest(places, likes, distance=scale.min_distance)]
+    pixels = tuple(np.rint(strong.position).astype(int).clip(0, np.array(image.shape) - 1).T)
+    typical = float(np.median(rise[pixels]))
+    least, here = (config.faint or 0.0) * typical, strong.position
+    faint_sites, mean = repeated(residual_rise, here, least=least, distance=scale.min_distance)
+    weak_sites, same = repeated(
+        rise, here, least=LIKE * typical, distance=scale.min_distance, between=NEXT
+    )
+    places, equivalent = np.concatenate([faint_sites, weak_sites]), np.concatenate([mean, same])
+    height = float(np.median(heights(image, here, sd=scale.sd))) / typical
+    occupied = heights(residual, places, sd=scale.sd) > PRESENT * height * equivalent
+    new = np.asarray(KDTree(atoms.position).query(places)[0]) > scale.min_distance
+    kept = occupied & new & known[tuple(np.rint(places).astype(int).T)]
+    places, equivalent = places[kept], equivalent[kept]
+    return places[_strongest(places, equivalent, distance=scale.min_distance)]
 
 
 def scale_of(image: np.ndarray, *, config: FindConfig) -> Scale:
-    """Smoothing and least distance, as configured or else from the spectrum of the image.
+    """Smoothing and minimum distance, from the configuration or else from the spectrum of the image.
 
     Gaussian atoms of sd s have the power exp(−4π²s²q²), so s = 1/(2π·rms q) over all frequencies q
     that rise above the noise. The strongest frequency is that of the lattice planes; neighbours of
@@ -172,35 +176,35 @@ def scale_of(image: np.ndarray, *, config: FindConfig) -> Scale:
     planes = frequency.flat[np.argmax(excess * frequency)]
     excess = np.where(frequency > 0.7 * planes, excess, 0)
     rms = np.sqrt(np.average(frequency**2, weights=excess))
-    sd = config.scale or float(np.clip(WIDER / (2 * np.pi * rms), 0.7, max(0.7, 0.2 / planes)))
+    sd = config.scale or float(np.clip(SD_FACTOR / (2 * np.pi * rms), 0.7, max(0.7, 0.2 / planes)))
     return Scale(sd, config.min_distance or float(max(2 * sd, 0.4 / planes)))
 
 
 def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The image, float64, with the usual value where it is not known."""
+    """The image, float64, with the median value at masked pixels."""
     return np.where(known, image, np.median(image[known])).astype(np.float64)
 
 
 def _rise(image: np.ndarray, sd: float, *, method: str) -> np.ndarray:
-    """How far every pixel, smoothed, rises above its surroundings."""
+    """Rise of every smoothed pixel above the local background."""
     if method == "log":
         return -(sd**2) * ndi.gaussian_laplace(image, sd, mode="mirror")
     smooth = ndi.gaussian_filter(image, sd, mode="mirror")
-    return smooth - ndi.gaussian_filter(image, SURROUNDINGS * sd, mode="mirror")
+    return smooth - ndi.gaussian_filter(image, BACKGROUND * sd, mode="mirror")
 
 
 def _noise(image: np.ndarray, sd: float, *, method: str) -> np.ndarray:
-    """Sd of the white noise left in the rise, everywhere."""
+    """Sd of the white noise in the rise, at every pixel."""
     variance = ndi.convolve(image, LAPLACE, mode="mirror") ** 2
     local = ndi.uniform_filter(variance, size=int(12 * sd) | 1, mode="mirror")
-    half = int(np.ceil(5 * SURROUNDINGS * sd))
+    half = int(np.ceil(5 * BACKGROUND * sd))
     point = np.zeros((2 * half + 1, 2 * half + 1))
     point[half, half] = 1
     return np.sqrt(local * (_rise(point, sd, method=method) ** 2).sum())
 
 
 def _maxima(rise: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels (maximum, 2) higher than those around them, not on the rim, and their heights."""
+    """Pixels (maximum, 2) higher than those around them, without the rim, and their heights."""
     top = (rise == ndi.maximum_filter(rise, size=3)) & known
     top[[0, -1]] = False
     top[:, [0, -1]] = False
@@ -209,7 +213,7 @@ def _maxima(rise: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _strongest(places: np.ndarray, height: np.ndarray, *, distance: float) -> np.ndarray:
-    """Which of the places have none higher within the distance."""
+    """Mask of the positions without a higher one within the distance."""
     keep = np.ones(len(places), bool)
     if len(places) < 2:
         return keep
@@ -219,7 +223,7 @@ def _strongest(places: np.ndarray, height: np.ndarray, *, distance: float) -> np
 
 
 def _strong_near(places: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """Height of the strong atoms around every place."""
+    """Height of the strong atoms around every position."""
     if not len(places):
         return height
     _, near = KDTree(places).query(places, k=min(NEAR, len(places)))

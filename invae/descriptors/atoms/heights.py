@@ -1,4 +1,4 @@
-"""Heights of atoms whose places are known: all of a frame together, of one width."""
+"""Heights of atoms at fixed positions: a joint fit of all atoms of a frame with one width."""
 
 import numpy as np
 from scipy.sparse import csc_array, eye_array
@@ -7,20 +7,20 @@ from scipy.sparse.linalg import spsolve
 from invae.descriptors.atoms.refine import DRAWN, Shapes, around, slow
 
 ROUNDS = 4
-"""How often the background is made again from what the atoms leave over."""
+"""Number of updates of the background from the residual of the atoms."""
 TOGETHER = 1e-3
-"""Added to the diagonal, which is about 1: keeps two atoms in one place solvable."""
+"""Added to the diagonal, which is about 1: keeps the equations of two atoms at one position solvable."""
 
 
 def heights_together(image: np.ndarray, atoms: Shapes) -> np.ndarray:
-    """Heights (atom,) of Gaussians at the atoms' places, all of the frame's usual width, none below 0.
+    """Heights (atom,) of Gaussians at the positions of the atoms, all of the median width of the frame, none below 0.
 
-    An atom that is fitted by itself pays for the freedom of its width, place and floor with the noise of its height;
-    together and of one width heights scatter by a fifth to a third less, and a foreign atom stands out.
+    In a fit of single atoms the free width, position and constant add noise to the height. In a joint fit with one width
+    heights scatter by a fifth to a third less, and an atom of another element is easier to distinguish.
 
     Args:
         image: (y, x), finite.
-        atoms: as fitted to it.
+        atoms: the atoms fitted to it.
     """
     if not len(atoms.height):
         return atoms.height
@@ -32,10 +32,10 @@ def heights_together(image: np.ndarray, atoms: Shapes) -> np.ndarray:
     rows = np.ravel_multi_index((pixels[..., 0], pixels[..., 1]), image.shape)
     columns = np.repeat(np.arange(len(shape)), shape.shape[1])
     drawn = csc_array((shape.ravel(), (rows.ravel(), columns)), (image.size, len(shape)))
-    alone = np.pi * sd**2
-    normal = (drawn.T @ drawn + TOGETHER * alone * eye_array(len(shape))).tocsc()
+    norm = np.pi * sd**2
+    normal = (drawn.T @ drawn + TOGETHER * norm * eye_array(len(shape))).tocsc()
     height = atoms.height
     for _ in range(ROUNDS):
-        left = image - (drawn @ height).reshape(image.shape)
-        height = np.asarray(spsolve(normal, drawn.T @ (image - slow(left, sd=sd)).ravel()))
+        residual = image - (drawn @ height).reshape(image.shape)
+        height = np.asarray(spsolve(normal, drawn.T @ (image - slow(residual, sd=sd)).ravel()))
     return np.maximum(height, 0)

@@ -27,12 +27,12 @@ from invae.storage.provenance import Receipt
 KIND = "atom"
 STAGE = "atoms"
 GROUP, MOVED, EMPTY = "atoms", "frames", "vacancies"
-"""All atoms, how all of them together moved from frame to frame, and sites of the lattice without an atom."""
-FOUND = 60
-"""How far finding atoms takes the work [percent]."""
+"""Groups of all atoms, of the drift from frame to frame, and of lattice sites without an atom."""
+DETECTION_SHARE = 60
+"""Share of the detection of atoms in the progress [%]."""
 NEIGHBOURS = 3
-"""Atoms, the nearest, whose mean distance is told."""
-FOUND_NAMES = ("position", "height", "sd", "ellipticity", "share", "frame")
+"""Number of nearest atoms in `mean_distance`."""
+SAVED_NAMES = ("position", "height", "sd", "ellipticity", "share", "frame")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Atoms:
     sd: np.ndarray
     ellipticity: np.ndarray
     share: np.ndarray
-    """Of an atom's patch that is inside the frame and finite (atom,)."""
+    """Share of an atom's patch that is inside the frame and finite (atom,)."""
     frame: np.ndarray
 
     def by_frame(self, n_frames: int) -> list[np.ndarray]:
@@ -63,40 +63,44 @@ def describe_atoms(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> None:
-    """Patches centred on the atoms of a recording; the group `atoms` holds all atoms found, `frames` the drift.
+    """Patches centred on the atoms of a recording; the group `atoms` holds all detected atoms, `frames` the drift.
 
-    Atoms whose patch leaves the frame are in the group, and have no patch.
+    Atoms whose patch extends beyond the frame are in the group, but have no patch.
 
     Raises:
         InputError: the recording holds no images, or no atom with a whole patch.
         ConfigError: the configuration does not fit the recording.
     """
-    grown = store.begin(target, receipt.key)
-    frames = survey(recording, grown, config=config)
-    block_results.begin(grown)
+    partial_store = store.begin(target, receipt.key)
+    frames = survey(recording, partial_store, config=config)
+    block_results.begin(partial_store)
     map_blocks(
         partial(_find, frames=frames, config=config),
         range(frames.n_frames),
         compute=compute,
-        progress=lambda done, total: progress(FOUND * done // total, 100),
+        progress=lambda done, total: progress(DETECTION_SHARE * done // total, 100),
     )
-    paths = [block_results.path_of(grown, STAGE, number) for number in range(frames.n_frames)]
-    atoms = Atoms(*(block_results.gather(paths, name) for name in FOUND_NAMES))
+    paths = [
+        block_results.path_of(partial_store, STAGE, number) for number in range(frames.n_frames)
+    ]
+    atoms = Atoms(*(block_results.gather(paths, name) for name in SAVED_NAMES))
     sites = _gather(atoms, frames, config=config)
     empty, frame = (block_results.gather(paths, name) for name in ("empty", "empty_frame"))
-    store.write_dataset(grown, _vacancies(empty, frame, frames), group=EMPTY)
+    store.write_dataset(partial_store, _vacancies(empty, frame, frames), group=EMPTY)
     write_patches(
         sites,
         frames=frames,
         compute=compute,
-        progress=lambda done, total: progress(FOUND + (100 - FOUND) * done // total, 100),
+        progress=lambda done, total: progress(
+            DETECTION_SHARE + (100 - DETECTION_SHARE) * done // total, 100
+        ),
     )
-    store.remove(grown / block_results.FOLDER)
-    store.publish(grown, target, receipt)
+    store.remove(partial_store / block_results.FOLDER)
+    store.publish(partial_store, target, receipt)
 
 
 def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:
-    """Keep the atoms of one frame as a piece, unless they are there."""
+    """Save the atoms of one frame as a block result, unless it exists."""
     path = block_results.path_of(frames.partial, STAGE, number)
     if path.exists():
         return
@@ -118,7 +122,7 @@ def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:
 
 
 def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
-    """Write the group `atoms`; returns the coordinates of those that get a patch."""
+    """Write the group `atoms`, and return the coordinates of the atoms with a patch."""
     dataset = store.open_store(frames.recording)
     kept = atoms.share >= config.min_valid
     if not kept.any():
@@ -127,7 +131,7 @@ def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
             f"{frames.window} px inside the frame; lower describe.find.contrast or describe.window"
         )
     links = link(atoms.by_frame(frames.n_frames), config=config.link)
-    every = site_coordinates(
+    coords = site_coordinates(
         dataset,
         atoms.position,
         atoms.frame,
@@ -136,32 +140,34 @@ def _gather(atoms: Atoms, frames: Frames, *, config: AtomsConfig) -> xr.Dataset:
         steps=frames.steps,
     ).assign_coords(_numbers(atoms, frames, dataset))
     track = attrs("number of the atom, the same in every frame")
-    every = every.assign_coords(track=(SITE, links.track.astype(np.int32), track))
-    every = every.assign_coords(_within(atoms, frames, dataset, neighbours=config.neighbours))
-    of_atoms = [name for name, values in every.coords.items() if values.dims == (SITE,)]
-    found = xr.Dataset({name: ("atom", every[name].values, every[name].attrs) for name in of_atoms})
+    coords = coords.assign_coords(track=(SITE, links.track.astype(np.int32), track))
+    coords = coords.assign_coords(_within(atoms, frames, dataset, neighbours=config.neighbours))
+    site_names = [name for name, values in coords.coords.items() if values.dims == (SITE,)]
+    of_group = xr.Dataset(
+        {name: ("atom", coords[name].values, coords[name].attrs) for name in site_names}
+    )
     has_patch = ("atom", kept, attrs("the atom is the centre of a patch"))
-    store.write_dataset(frames.partial, found.assign(has_patch=has_patch), group=GROUP)
+    store.write_dataset(frames.partial, of_group.assign(has_patch=has_patch), group=GROUP)
     drift = attrs("place of the frame on the sample relative to the first frame", "pixel")
     moved = xr.Dataset({"drift": ((FRAME, AXIS), links.drift, drift)}, {AXIS: ["y", "x"]})
     store.write_dataset(frames.partial, moved, group=MOVED)
-    return every.isel({SITE: kept}).assign_attrs({INDEPENDENT: False})
+    return coords.isel({SITE: kept}).assign_attrs({INDEPENDENT: False})
 
 
 def _vacancies(empty: np.ndarray, frame: np.ndarray, frames: Frames) -> xr.Dataset:
-    """Empty sites: where, and what height is there and would be.
+    """Positions of empty sites, the height there and the expected height.
 
     Args:
         empty: (vacancy; y, x, height, expected height).
-        frame: of each (vacancy,).
-        frames: what they lie in.
+        frame: frame of each vacancy (vacancy,).
+        frames: the frames of the recording.
     """
     dataset = store.open_store(frames.recording)
     size = pixel_sizes(dataset)
     in_nm = empty[:, :2] * np.array([np.nan, np.nan] if size is None else size)
     own = dataset[frames.signal].attrs.get("units", "1")
     words = "empty site of the lattice in its frame"
-    told = {
+    columns = {
         "frame": (frame, attrs("frame of the site")),
         "y": (empty[:, 0], attrs(f"{words}, down", "pixel")),
         "x": (empty[:, 1], attrs(f"{words}, right", "pixel")),
@@ -170,11 +176,11 @@ def _vacancies(empty: np.ndarray, frame: np.ndarray, frames: Frames) -> xr.Datas
         "height": (empty[:, 2], attrs("height of a Gaussian fitted there", own)),
         "expected": (empty[:, 3], attrs("height of the atoms on such sites around", own)),
     }
-    return xr.Dataset({name: ("vacancy", *rest) for name, rest in told.items()})
+    return xr.Dataset({name: ("vacancy", *rest) for name, rest in columns.items()})
 
 
 def _numbers(atoms: Atoms, frames: Frames, dataset: xr.Dataset) -> dict[str, tuple]:
-    """What is known of atoms beside their patches, as coordinates of sites."""
+    """Quantities of the atoms beside their patches, as coordinates of sites."""
     unit, step = _step(dataset)
     near = np.concatenate(
         [_distances(here * step) for here in atoms.by_frame(frames.n_frames)] or [np.zeros((0, 2))]
@@ -200,7 +206,7 @@ def _step(dataset: xr.Dataset) -> tuple[str, np.ndarray]:
 def _within(
     atoms: Atoms, frames: Frames, dataset: xr.Dataset, *, neighbours: int | None
 ) -> dict[str, tuple]:
-    """Where atoms are within their nearest neighbours, and how bright beside them, as coordinates of sites."""
+    """Displacement from the nearest neighbours and relative height, as coordinates of sites."""
     unit, step = _step(dataset)
     places = [here * step for here in atoms.by_frame(frames.n_frames)]
     around = [shells(here, count=neighbours) for here in places]
@@ -217,7 +223,7 @@ def _within(
 
 
 def _distances(places: np.ndarray) -> np.ndarray:
-    """Distance of the nearest and mean distance of some nearest (atom, 2); NaN where there are too few."""
+    """Distance of the nearest atom, and mean distance of the nearest atoms (atom, 2); NaN if there are too few."""
     if len(places) < 2:
         return np.full((len(places), 2), np.nan)
     count = min(NEIGHBOURS, len(places) - 1)

@@ -1,4 +1,4 @@
-"""Sites of a lattice where no atom was found: a step that carries the atoms around onto atoms carries these there, and there is none."""
+"""Vacancies: lattice positions predicted from neighbouring atoms but not occupied."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ from scipy.spatial import KDTree
 from invae.descriptors.atoms.refine import Shapes, heights
 
 NEAR = 14
-"""Atoms, the nearest, to which steps of the lattice may lead."""
+"""Number of nearest atoms that give candidate lattice vectors."""
 AROUND = 14
-"""Atoms, the nearest, that a step must carry onto atoms."""
-CARRIED = 0.7
-"""Share of them that it must carry, of those that it does not carry out of the frame."""
+"""Number of nearest atoms on which a lattice vector is tested."""
+MIN_SHARE = 0.7
+"""Minimum share of them that the vector translates onto atoms, without those translated out of the frame."""
 SAME = 0.3
-"""Distance within which places are the same, in distances of nearest atoms."""
+"""Distance within which positions are the same, in distances of nearest atoms."""
 AGREEING = 4
-"""Atoms from which a step leads to one empty site at least."""
+"""Minimum number of atoms that predict the same empty site."""
 OPEN = np.deg2rad(175)
-"""Angle at a site in which none of them lies at most: beyond the edge of a crystal nothing is missing."""
+"""Largest angle at a site without any of these atoms: there are no vacancies beyond the edge of a crystal."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Vacancies:
     position: np.ndarray
     """(vacancy, 2), (y, x) [px]."""
     height: np.ndarray
-    """Of a Gaussian fitted there (vacancy,), in the image's unit."""
+    """Height of a Gaussian fitted there (vacancy,), in the image's unit."""
     expected: np.ndarray
-    """Height of the atoms that belong on such sites (vacancy,)."""
+    """Median height of the atoms on equivalent sites (vacancy,)."""
 
 
 def vacancies(image: np.ndarray, atoms: Shapes) -> Vacancies:
-    """Empty sites among the atoms of a frame (y, x); only the lattice's own steps are used, so any kind of it will do."""
+    """Empty sites among the atoms of a frame (y, x). Only lattice vectors from the atoms themselves are used, so any lattice is possible."""
     places = atoms.position
     none = Vacancies(np.zeros((0, 2)), np.zeros(0), np.zeros(0))
     if len(places) <= max(NEAR, AROUND):
@@ -51,37 +51,38 @@ def vacancies(image: np.ndarray, atoms: Shapes) -> Vacancies:
         return none
     middle, expected = _agreed(proposed, owner, atoms, within=SAME * spacing)
     filled = np.where(np.isfinite(image), image, np.nanmedian(image))
-    there = heights(filled, middle, sd=rim)
-    return Vacancies(middle, there, expected)
+    height = heights(filled, middle, sd=rim)
+    return Vacancies(middle, height, expected)
 
 
 def _steps(tree: KDTree, *, shape: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray]:
-    """Steps of the lattice around every atom: which (step,), and how far they go (step, 2) [px].
+    """Lattice vectors around every atom: index of the atom (step,), and the vector (step, 2) [px].
 
-    A way from one atom to another is a step of the lattice if it carries the atoms around onto atoms too.
+    A vector from one atom to another is a lattice vector if it translates the surrounding atoms onto atoms too.
     """
     places = np.asarray(tree.data)
     near = np.asarray(tree.query(places, k=max(NEAR, AROUND) + 1)[1])
-    ways = places[near[:, 1 : NEAR + 1]] - places[:, None]
-    carried = places[near[:, : AROUND + 1]][:, None] + ways[:, :, None]
-    inside = ((carried >= 0) & (carried <= shape - 1)).all(-1)
-    onto = np.asarray(tree.query(carried.reshape(-1, 2), distance_upper_bound=within)[0])
+    vectors = places[near[:, 1 : NEAR + 1]] - places[:, None]
+    translated = places[near[:, : AROUND + 1]][:, None] + vectors[:, :, None]
+    inside = ((translated >= 0) & (translated <= shape - 1)).all(-1)
+    onto = np.asarray(tree.query(translated.reshape(-1, 2), distance_upper_bound=within)[0])
     hits = (np.isfinite(onto).reshape(inside.shape) & inside).sum(-1)
-    enough = (hits >= CARRIED * inside.sum(-1)) & (inside.sum(-1) >= AROUND / 2)
+    enough = (hits >= MIN_SHARE * inside.sum(-1)) & (inside.sum(-1) >= AROUND / 2)
     owner, which = np.nonzero(enough)
-    return owner, ways[owner, which]
+    return owner, vectors[owner, which]
 
 
 def _agreed(
     proposed: np.ndarray, owner: np.ndarray, atoms: Shapes, *, within: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means (vacancy, 2) of proposals that agree and lie all around, those of most first, and the height of their atoms.
+    """Means (vacancy, 2) of proposals that agree and come from all directions, the most frequent first, and the height of
+    their atoms.
 
     Args:
-        proposed: places (proposal, 2) [px].
-        owner: the atom that each comes from (proposal,).
-        atoms: all of the frame.
-        within: distance of places that are the same [px].
+        proposed: positions (proposal, 2) [px].
+        owner: the atom that gives each of them (proposal,).
+        atoms: all atoms of the frame.
+        within: distance below which positions are the same [px].
     """
     near = KDTree(proposed).query_ball_point(proposed, within)
     taken = np.zeros(len(proposed), bool)
@@ -99,6 +100,6 @@ def _agreed(
 
 
 def _surrounded(apart: np.ndarray) -> bool:
-    """Whether ways (…, 2) lead in all directions."""
+    """Whether vectors (…, 2) cover all directions."""
     bearing = np.sort(np.arctan2(apart[:, 0], apart[:, 1]))
     return bool(np.diff(bearing, append=bearing[0] + 2 * np.pi).max() <= OPEN)
