@@ -1,4 +1,4 @@
-"""What a result holds of atoms."""
+"""Variables and groups of results of atoms."""
 
 from invae import dims
 from invae.results.frames import FRAMES, IMAGES, OUTLIERS

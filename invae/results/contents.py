@@ -1,4 +1,4 @@
-"""What a path holds, told in lines of text."""
+"""The contents of a path as lines of text."""
 
 import json
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from invae.storage.provenance import Receipt
 
 
 def info(path: Path) -> str:
-    """What a file, store, model or result holds: dims, units and provenance, as lines of text.
+    """The contents of a file, store, model or result as lines of text: dims, units and provenance.
 
     Raises:
-        InputError: there is nothing at `path`, or no reader knows it.
+        InputError: `path` does not exist, or no reader reads it.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path")

@@ -1,4 +1,4 @@
-"""What a result holds of a 4D-STEM scan."""
+"""Variables and groups of results of 4D-STEM scans."""
 
 from invae import dims
 from invae.results.kind import Field, Schema, of_site, pose_maps

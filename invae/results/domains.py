@@ -1,4 +1,4 @@
-"""What a result holds of domains and their walls."""
+"""Variables and groups of results of domains and their walls."""
 
 from invae import dims
 from invae.results.frames import FRAMES, GRID

@@ -1,4 +1,4 @@
-"""Stores for other people's tools."""
+"""Export of stores for other tools."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ SUFFIXES: Mapping[str, str] = {"netcdf": ".nc", "hyperspy": ".hspy", "csv": ".cs
 
 
 class Write(Protocol):
-    """Writes groups of a store into a new file, and tells the bytes done."""
+    """Writes groups of a store into a new file, and reports the written bytes."""
 
     def __call__(self, groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> None: ...
 
@@ -43,26 +43,26 @@ def export(
     groups: Sequence[str] = (),
     progress: Progress = silent,
 ) -> Path:
-    """Write a result, a recording or another store for other tools; the path of the file comes back.
+    """Write a result, a recording or another store for other tools, and return the path of the file.
 
     `netcdf`: NetCDF-4, with the store's groups. `hyperspy`: images, patterns and spectra as signals. `csv`: one line per site.
-    What is larger than memory passes in pieces.
+    Arrays larger than memory are written in pieces.
 
     Args:
         path: a finished store.
-        to: the tool.
-        target: the file, or an object; beside the store when empty.
-        groups: names of the groups to write, the root being `root`; all of them when empty.
-        progress: told of bytes.
+        to: the format.
+        target: a file or an object; next to the store when empty.
+        groups: names of the groups to write, `root` for the root group; all of them when empty.
+        progress: called with bytes.
 
     Raises:
         StoreError: there is no finished store at `path`.
-        InputError: the file cannot be written, a group does not exist, or there is nothing for that tool.
+        InputError: the file cannot be written, a group does not exist, or the store has no data for that format.
     """
     opened = _with_origin(open_groups(path, groups), path)
     total = sum(v.nbytes for each in opened.values() for v in each.data_vars.values())
     file = target or path.with_suffix(SUFFIXES[to])
-    write = partial(WRITERS[to], opened, tell=_telling(total, progress))
+    write = partial(WRITERS[to], opened, tell=_byte_counter(total, progress))
     if isinstance(file, ObjectPath):
         with tempfile.TemporaryDirectory(prefix="invae-export-") as folder:
             upload(_written(Path(folder) / file.name, write), file)
@@ -73,7 +73,7 @@ def export(
 
 
 def _written(file: Path, write: Callable[[Path], None]) -> Path:
-    """The file, whole or not at all."""
+    """Write the file atomically, and return its path."""
     hidden = file.with_name(f".{file.name}.partial")
     try:
         hidden.unlink(missing_ok=True)
@@ -87,15 +87,15 @@ def _written(file: Path, write: Callable[[Path], None]) -> Path:
 
 
 def _with_origin(groups: Mapping[str, xr.Dataset], path: Path) -> Mapping[str, xr.Dataset]:
-    """The groups; where the root is not among them, each with its attributes: provenance, beam energy."""
+    """The groups; without the root group, each gets its attributes: provenance, beam energy."""
     if "" in groups:
         return groups
     root = open_store(path).attrs
     return {name: each.assign_attrs({**root, **each.attrs}) for name, each in groups.items()}
 
 
-def _telling(total: int, progress: Progress) -> Tell:
-    """Adds up the bytes that are done."""
+def _byte_counter(total: int, progress: Progress) -> Tell:
+    """A function that adds up written bytes and reports them."""
     done = 0
 
     def tell(n_bytes: int) -> None:

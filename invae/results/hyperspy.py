@@ -30,13 +30,13 @@ SIGNAL_DIMS = (
     ("grid_y", "grid_x"),
     (dims.SCAN_Y, dims.SCAN_X),
 )
-"""The first of these that an array has are its signal axes; the others navigate."""
+"""The first entry whose dims an array has gives its signal axes; the other axes navigate."""
 INSTRUMENT = {"beam_energy_keV": "beam_energy", "convergence_mrad": "convergence_angle"}
-"""Attribute of a recording → HyperSpy's word in `Acquisition_instrument.TEM`, in the same units [keV], [mrad]."""
+"""Attribute of a recording → HyperSpy's name in `Acquisition_instrument.TEM`, in the same units [keV], [mrad]."""
 
 
 def signals_of(groups: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
-    """What becomes a signal, by its title: the group and the variable's name."""
+    """Arrays to write as signals, by title: the group and the variable's name."""
     return {
         " ".join(filter(None, (group, str(name)))): values
         for group, dataset in groups.items()
@@ -46,14 +46,14 @@ def signals_of(groups: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
 
 
 def _signal_dims(values: xr.DataArray) -> tuple[str, ...]:
-    return next((found for found in SIGNAL_DIMS if set(found) <= {*values.dims}), ())
+    return next((pair for pair in SIGNAL_DIMS if set(pair) <= {*values.dims}), ())
 
 
 def write_hyperspy(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> None:
     """Write every signal as an experiment of the file, with its axes, metadata and provenance.
 
     Raises:
-        InputError: there is nothing to see in these groups.
+        InputError: the groups have no image, pattern or spectrum.
     """
     signals = signals_of(groups)
     if not signals:
@@ -88,7 +88,7 @@ def _write_signal(
 def _write_values(
     place: h5py.Group, values: xr.DataArray, *, order: Sequence[int], tell: Tell
 ) -> None:
-    """The array with its axes in another order, never whole in memory; masks as 0 and 1."""
+    """Write the array with its axes in another order, piece by piece; masks as 0 and 1."""
     chunks, dtype = chunks_of(values), values.dtype
     target = place.create_dataset(
         "data",
@@ -102,7 +102,7 @@ def _write_values(
 
 
 def _axis(values: xr.DataArray, dim: str, *, navigate: bool) -> dict[str, Any]:
-    """An axis as HyperSpy describes it; positions that are not evenly spaced are numbered."""
+    """HyperSpy's description of an axis; unevenly spaced positions are numbered."""
     units, offset, scale = "", 0.0, 1.0
     if dim in values.coords and values[dim].dtype.kind in "iuf":
         at = values[dim].to_numpy().astype(float)
@@ -124,21 +124,21 @@ def _axis(values: xr.DataArray, dim: str, *, navigate: bool) -> dict[str, Any]:
 
 
 def _metadata(title: str, values: xr.DataArray, attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """What HyperSpy shows and its functions ask for."""
+    """Metadata that HyperSpy shows and uses."""
     units = values.attrs.get("units", "1")
     long_name = str(values.attrs.get("long_name", values.name))
-    found: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "General": {"title": title, "original_filename": str(attrs.get("source", ""))},
         "Signal": {"signal_type": "", "quantity": f"{long_name} ({'' if units == '1' else units})"},
     }
     beam = {word: float(attrs[name]) for name, word in INSTRUMENT.items() if name in attrs}
     if beam:
-        found["Acquisition_instrument"] = {"TEM": {**beam, "acquisition_mode": "STEM"}}
-    return found
+        metadata["Acquisition_instrument"] = {"TEM": {**beam, "acquisition_mode": "STEM"}}
+    return metadata
 
 
 def _original(values: xr.DataArray, attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Where it comes from: receipt, attributes of store and variable, and labels of the axes that have some."""
+    """Provenance: receipt, attributes of store and variable, and labels of axes."""
     labels = {
         str(name): [str(label) for label in coord.to_numpy()]
         for name, coord in values.coords.items()
@@ -154,13 +154,13 @@ def _original(values: xr.DataArray, attrs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# --- nested values as HyperSpy keeps them -----------------------------------------------------------
+# --- nested values in HyperSpy's layout -----------------------------------------------------------
 
 
 def _write_tree(place: h5py.Group, values: Mapping[str, Any]) -> None:
-    """Nested mappings as groups, values as attributes, lists under names that say that they are lists."""
+    """Write nested mappings as groups, values as attributes, lists under names that mark them as lists."""
     for key, value in values.items():
-        name = str(key).replace("/", "|")  # HDF5 would make a group of what stands before a slash
+        name = str(key).replace("/", "|")  # HDF5 would create a group for the part before a slash
         if isinstance(value, Mapping):
             _write_tree(place.require_group(name), value)
         elif isinstance(value, list | tuple | np.ndarray):

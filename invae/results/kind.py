@@ -13,13 +13,13 @@ class Field:
 
     dims: tuple[str, ...]
     units: str | None = None
-    """CF units; not checked when empty: flags, and what keeps the recording's own units."""
+    """CF units; not checked when empty: flags, and variables in the recording's own units."""
     required: bool = False
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What a kind of recording adds to the schema of every result."""
+    """Additions of a kind of recording to the schema of every result."""
 
     sites: Mapping[str, Field] = field(default_factory=dict)
     """Variables of the root group, over `site`."""
@@ -27,11 +27,11 @@ class Schema:
 
 
 PLAIN = Schema()
-"""Nothing beyond what every result has."""
+"""No additions."""
 
 
 def pose_maps(where: tuple[str, ...]) -> dict[str, Field]:
-    """Maps of the poses of one number."""
+    """Maps of the poses with one component."""
     return {f"{name}_map": Field(where, row.unit) for name, row in LATENTS.items() if row.mapped}
 
 

@@ -1,4 +1,4 @@
-"""A store as NetCDF-4: its groups as they are."""
+"""A store as NetCDF-4, with the same groups."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def write_netcdf(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) ->
 
 
 def _append(place: h5netcdf.Group, name: str, values: xr.DataArray, *, tell: Tell) -> None:
-    """Write an array that is larger than a slab; a mask as xarray writes masks."""
+    """Write an array larger than a slab; masks in the encoding of xarray."""
     for dim, size in values.sizes.items():
         if dim not in place.dimensions:
             place.dimensions[str(dim)] = size
@@ -47,7 +47,7 @@ def _append(place: h5netcdf.Group, name: str, values: xr.DataArray, *, tell: Tel
 
 
 def _with_plain_text(dataset: xr.Dataset) -> xr.Dataset:
-    """The same values; text as Python strings, no encoding left from Zarr."""
+    """The same values, with text as Python strings and without the encoding of Zarr."""
     dataset = dataset.drop_encoding()
     for name, variable in dataset.variables.items():
         if variable.dtype.kind == "T":

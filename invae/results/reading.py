@@ -30,13 +30,13 @@ def open_result(path: Path) -> dict[str, xr.Dataset]:
 
 
 def kind_of(groups: Mapping[str, xr.Dataset]) -> Kind:
-    """The kind of recording that a result is of.
+    """The kind of recording of a result.
 
     Args:
         groups: groups of the result by name; the root group is "".
 
     Raises:
-        ConfigError: the result names a kind that does not exist here.
+        ConfigError: the kind in the result does not exist in this version.
     """
     attrs = groups[""].attrs
     if "recording_kind" in attrs:
@@ -45,11 +45,11 @@ def kind_of(groups: Mapping[str, xr.Dataset]) -> Kind:
 
 
 def open_groups(path: Path, names: Sequence[str] = ()) -> dict[str, xr.Dataset]:
-    """Some groups of any store by name, lazily, all of them when no name is given; the root group is "".
+    """Groups of any store by name, lazily; all of them when no name is given. The root group is "".
 
     Raises:
         StoreError: there is no store at `path`.
-        InputError: it lacks one of the groups.
+        InputError: the store lacks one of the groups.
     """
     there = groups_of(path)
     wanted = ["" if name == "root" else name for name in names]
@@ -82,7 +82,7 @@ def validate(path: Path) -> None:
     """Check a result against `SCHEMA`.
 
     Raises:
-        StoreError: on the first variable that is missing, or has other dims or units than it should.
+        StoreError: a variable is missing, or has other dims or units than in the schema.
     """
     for group, dataset in open_result(path).items():
         for name, field in SCHEMA[group].items():

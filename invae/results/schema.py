@@ -15,7 +15,7 @@ BY_KNOWN = ("angle_raw", "angle_symmetric", "angle_by_class", "angle_certainty",
 
 
 def _latents() -> dict[str, Field]:
-    """Every latent, and how certain it is."""
+    """Every latent variable and its uncertainty."""
     fields: dict[str, Field] = {}
     for name, row in LATENTS.items():
         fields[name] = Field(row.dims, _checked_unit(row), required=name == "content")
@@ -25,7 +25,7 @@ def _latents() -> dict[str, Field]:
 
 
 def _checked_unit(row: Latent) -> str | None:
-    """Classes are flags, and conditions keep the recording's own units."""
+    """The unit to check; None for classes, which are flags, and for conditions, which have the recording's own units."""
     return None if row.prior in ("classes", None) else row.unit
 
 
@@ -107,7 +107,7 @@ SHARED: Mapping[str, Mapping[str, Field]] = {
         "n_clusters": Field((), "1", required=True),
     },
 }
-"""Group → variable → dims and units, of every kind of recording. A result may hold more."""
+"""Group → variable → dims and units, of every kind of recording. A result may have more."""
 
 REQUIRED_GROUPS = ("", "traversal", "clusters", "examples", "baseline", "summary")
 """Groups of every result."""
@@ -117,16 +117,16 @@ def schema_of(kinds: Iterable[Kind]) -> dict[str, dict[str, Field]]:
     """Group → variable → dims and units of the results of some kinds of recordings.
 
     Raises:
-        ValueError: two kinds give the same variable other dims or units.
+        ValueError: two kinds define the same variable with different dims or units.
     """
     schema = {group: dict(fields) for group, fields in SHARED.items()}
     for kind in kinds:
         own: Schema = load(kind.schema)
         for group, fields in {"": own.sites, **own.groups}.items():
-            known = schema.setdefault(group, {})
+            merged = schema.setdefault(group, {})
             for name, field in fields.items():
-                if known.setdefault(name, field) != field:
-                    raise ValueError(f"{kind.schema}: {group}/{name} is {known[name]} elsewhere")
+                if merged.setdefault(name, field) != field:
+                    raise ValueError(f"{kind.schema}: {group}/{name} is {merged[name]} elsewhere")
     return schema
 
 

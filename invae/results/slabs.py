@@ -1,4 +1,4 @@
-"""Arrays of a store larger than memory, piece by piece."""
+"""Arrays larger than memory, piece by piece."""
 
 import itertools
 import math
@@ -9,21 +9,21 @@ import numpy as np
 import xarray as xr
 
 SLAB_BYTES = 1 << 26
-"""Largest piece held in memory, where the store's chunks allow it."""
+"""Largest piece in memory, if the store's chunks allow it [byte]."""
 
 COMPRESSION: Mapping[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-"""Of what HDF5 has everywhere."""
+"""Compression that every HDF5 library has."""
 
 Tell = Callable[[int], None]
-"""Told the bytes of each piece when it is done."""
+"""Called with the bytes of each finished piece."""
 
 
 def slabs(
     values: xr.DataArray, *, tell: Tell, limit: int = SLAB_BYTES
 ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
-    """Where each piece lies, and the piece; the pieces cover the array once and split no chunk of its store.
+    """The index of each piece, and the piece; the pieces cover the array once and split no chunk of its store.
 
-    A piece has at most `limit` bytes, or those of one chunk where that is larger.
+    A piece has at most `limit` bytes, or the size of one chunk if that is larger.
     """
     steps = _steps(values.shape, chunks_of(values), limit=limit // values.dtype.itemsize)
     ranges = (range(0, n, step) for n, step in zip(values.shape, steps, strict=True))
@@ -38,7 +38,7 @@ def slabs(
 
 
 def chunks_of(values: xr.DataArray) -> tuple[int, ...]:
-    """The chunks in which the store keeps an array; the whole array where it does not say."""
+    """The chunks of an array in its store; the whole array if it has none."""
     chunks = values.encoding.get("chunks") or values.shape
     return tuple(max(1, min(chunk, n)) for chunk, n in zip(chunks, values.shape, strict=True))
 

@@ -14,15 +14,15 @@ from invae.results.slabs import Tell
 
 
 def write_csv(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> None:
-    """Write one line per site, with units in the head.
+    """Write one line per site, with units in the header.
 
     Raises:
-        InputError: there are no sites.
+        InputError: the store has no sites.
     """
     root = groups.get("", xr.Dataset())
     if dims.SITE not in root.dims:
         raise InputError(
-            "a table needs sites, and there are none here; export a result, an embedding or descriptors, or "
+            "the store has no sites for a table; export a result, an embedding or descriptors, or "
             "choose --to netcdf"
         )
     narrow = [name for name, variable in root.variables.items() if _is_column(variable)]
@@ -36,12 +36,12 @@ def write_csv(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> No
 
 
 def _is_column(variable: xr.Variable) -> bool:
-    """Whether it is a number or a few per site, or names them."""
+    """Whether a variable has one or a few values per site, or labels them."""
     return variable.ndim == 1 or (variable.dims[:1] == (dims.SITE,) and variable.ndim == 2)
 
 
 def _columns(sites: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
-    """Header with units, and values, of everything that is known of each site."""
+    """Header with units, and values, of every column."""
     leading = [name for name in dims.SITE_COORDS if name in sites.variables]
     order = [*leading, *(name for name in SCHEMA[""] if name in sites.variables)]
     order += sorted({str(name) for name in sites.variables} - set(order))

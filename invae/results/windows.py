@@ -1,4 +1,4 @@
-"""What a result holds of windows on a grid."""
+"""Variables and groups of results of windows on a grid."""
 
 from invae.results.frames import FRAMES, GRID, IMAGES, OUTLIERS
 from invae.results.kind import Schema, of_site

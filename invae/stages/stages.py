@@ -1,7 +1,7 @@
 """The stages of a run, without Prefect: what each reads, which settings and code it depends on, its key and receipt.
 
-A key is known before anything is computed: from the content of the sources, the settings and the code. So a run whose
-keys are all on the stores has nothing to do, and knows it without opening a server, a cluster or a model.
+A key follows from the content of the sources, the settings and the code, before anything is computed. So a run whose outputs all
+have their current keys is complete, and this needs no server, cluster or model.
 """
 
 import re
@@ -29,13 +29,13 @@ class Stage:
 
     name: str
     output: str
-    """Name of what it makes, in the recording's folder."""
+    """Name of its output in the recording's folder."""
     inputs: tuple[str, ...]
-    """Stages whose output it reads; the first one also hands on the recording's name and sources."""
+    """Stages whose output it reads; the first one also gives the recording's name and sources."""
     sections: tuple[str, ...]
     """Sections of the configuration that it depends on."""
     module: str
-    """Where its function is. The code of the stage is this module, the modules that the kind of recording names for the stage,
+    """Module of its function. The code of the stage is this module, the modules that the kind of recording names for the stage,
     and all that these import."""
     seeded: bool = False
 
@@ -82,16 +82,16 @@ STAGES: Mapping[str, Stage] = {
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of a run that is about to start."""
+    """One stage of a planned run."""
 
     stage: Stage
     key: str
     current: bool
-    """Whether its output is there already, under this key."""
+    """Whether its output exists under this key."""
 
 
 def in_order(paths: Sequence[Path], order: str) -> list[Path]:
-    """The files of a series as they follow each other: by name, numbers as numbers, or as given."""
+    """The files of a series in order: by name with numbers in numerical order, or as given."""
     return sorted(paths, key=natural) if order == "name" else list(paths)
 
 
@@ -107,12 +107,12 @@ def name_of(paths: Sequence[Path]) -> str:
     if len(stems) == 1:
         return safe_name(stems[0])
     numbers = [re.search(r"\d+$", stem) for stem in stems]
-    found = [match.group() for match in numbers if match]
-    if len(found) < len(stems):
+    digits = [match.group() for match in numbers if match]
+    if len(digits) < len(stems):
         return safe_name(f"{stems[0]}+{len(stems) - 1}")
-    if all(int(second) - int(first) == 1 for first, second in pairwise(found)):
-        return safe_name(f"{stems[0]}-{found[-1]}")
-    return safe_name("+".join([stems[0], *found[1:]]))
+    if all(int(second) - int(first) == 1 for first, second in pairwise(digits)):
+        return safe_name(f"{stems[0]}-{digits[-1]}")
+    return safe_name("+".join([stems[0], *digits[1:]]))
 
 
 def safe_name(text: str) -> str:
@@ -122,10 +122,10 @@ def safe_name(text: str) -> str:
 
 
 def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
-    """Where the stores of a recording go.
+    """The folder for the stores of a recording.
 
     Raises:
-        InputError: if there is no source, `name` is no name of a folder, or an address has a password in it.
+        InputError: if there is no source, `name` is not valid for a folder, or an address has a password in it.
     """
     if not paths:
         raise InputError("no recording was given; name at least one file")
@@ -139,7 +139,7 @@ def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
 
 
 def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
-    """Digest of each source file or store; a file that was not touched meanwhile is read once per process.
+    """Digest of each source file or store; an unchanged file is read once per process.
 
     Raises:
         InputError: if a source does not exist or cannot be read.
@@ -151,7 +151,7 @@ def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
 
 
 def _digest(path: Path) -> Source:
-    from invae.readers.registry import files_of  # libraries of formats: only when asked
+    from invae.readers.registry import files_of  # imports libraries of formats
 
     _, *beside = files_of(path)
     files = [*(path.rglob("*") if path.is_dir() else [path]), *beside]
@@ -168,7 +168,7 @@ def _digest_of_state(
 
     try:
         reader = module_of(path)
-    except InputError:  # ingest itself refuses what no reader knows, and says why
+    except InputError:  # ingest refuses files without a reader, and gives the reason
         reader = ""
     return replace(provenance.digest_path(path, beside=beside), reader=reader)
 
@@ -179,7 +179,7 @@ def settings_of(config: ProcessConfig, sections: Sequence[str]) -> dict[str, obj
 
 
 def config_hash(config: ProcessConfig) -> str:
-    """Hash of everything in a configuration that can change a value; its name and where it runs cannot."""
+    """Hash of all settings that can change a value: without name, version, description and compute."""
     return provenance.digest_json(
         config.model_dump(mode="json", exclude={"name", "version", "description", "compute"})
     )
@@ -192,13 +192,13 @@ def code_of(
     reader: str | None = None,
     kind: Kind | None = None,
 ) -> str:
-    """Digest of the code of a stage: that of ingest with the readers of the sources, of others with the kind's own modules.
+    """Digest of the code of a stage: for ingest with the readers of the sources, for others with the modules of the kind.
 
     Args:
         stage: The stage.
-        sources: Of the recording; only ingest reads them.
-        reader: Name of the format that is used whatever the sources are.
-        kind: Of the recording; all kinds when empty.
+        sources: Sources of the recording; only ingest reads them.
+        reader: Name of a configured format; from the sources when empty.
+        kind: Kind of recording; all kinds when empty.
     """
     if stage.inputs:
         rows = KINDS.values() if kind is None else [kind]
@@ -215,7 +215,7 @@ def code_of(
 
 
 def code_of_receipt(receipt: Receipt) -> str:
-    """Digest of the present code of the stage that a receipt is of."""
+    """Digest of the current code of the stage of a receipt."""
     reader = receipt.config.get("ingest", {}).get("format")
     kind = recorded_kind(receipt.config)
     return code_of(STAGES[receipt.stage], receipt.sources, reader=reader, kind=kind)
@@ -228,9 +228,9 @@ def key_of(
 
     Args:
         stage: The stage.
-        inputs: Keys of the outputs that it reads; of ingest, digests of the sources.
-        config: Under which it runs.
-        sources: Of the recording; only ingest reads them.
+        inputs: Keys of the outputs that it reads; for ingest, digests of the sources.
+        config: Configuration of the run.
+        sources: Sources of the recording; only ingest reads them.
     """
     kind = kind_of(config.describe)
     return provenance.stage_key(
@@ -249,13 +249,13 @@ def find(
     *,
     given: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, str], dict[str, Path]]:
-    """Keys of the output of every stage, and those outputs that are there already in one of the places, by stage.
+    """Keys of the output of every stage, and the outputs that exist under them in one of the folders, by stage.
 
     Args:
-        places: Folders of the recording; the first one that has an output gives it.
-        sources: What the recording was made from.
-        config: What is done in every stage.
-        given: Keys by stage that are settled already, as that of a model from elsewhere.
+        places: Folders of the recording; the first one with an output counts.
+        sources: Sources of the recording.
+        config: Configuration of the run.
+        given: Fixed keys by stage, such as the key of a model from elsewhere.
     """
     keys, held = dict[str, str](), dict[str, Path]()
     digests = [source.sha256 for source in sources]
@@ -278,7 +278,7 @@ def plan(
     *,
     given: Mapping[str, str] | None = None,
 ) -> list[Step]:
-    """Every stage with the key that it will have, and whether that is already there."""
+    """Every stage with its key, and whether its output exists."""
     keys, held = find([folder], sources, config, given=given)
     return [Step(stage, keys[name], name in held) for name, stage in STAGES.items()]
 
@@ -286,7 +286,7 @@ def plan(
 def receipt_of_recording(
     folder: Path, sources: tuple[Source, ...], config: ProcessConfig, *, flow_run: str = ""
 ) -> Receipt:
-    """The receipt under which sources are ingested."""
+    """The receipt of an ingested recording."""
     stage = STAGES["ingest"]
     key = key_of(stage, [source.sha256 for source in sources], config, sources=sources)
     return _receipt(stage, key, folder.name, sources, {}, config, flow_run)
@@ -295,14 +295,14 @@ def receipt_of_recording(
 def receipt_of(
     stage: Stage, folder: Path, config: ProcessConfig, *, flow_run: str = "", asked: str = ""
 ) -> Receipt:
-    """The receipt of a later stage, from those on the stores that it reads.
+    """The receipt of a later stage, from the receipts of its inputs.
 
     Args:
         stage: The stage.
-        folder: Of the recording.
-        config: Under which it runs.
-        flow_run: In which it runs.
-        asked: The key of what was asked for, where `config` has a smaller batch.
+        folder: Folder of the recording.
+        config: Configuration of the run.
+        flow_run: Id of the flow run.
+        asked: The key for the requested configuration, if `config` has a smaller batch.
 
     Raises:
         StoreError: if an input is missing or unfinished.
@@ -318,11 +318,11 @@ def receipt_of(
 def receipt_of_several(
     patches: Sequence[Path], name: str, config: ProcessConfig, *, flow_run: str = ""
 ) -> Receipt:
-    """The receipt of a model trained on several descriptor stores; its inputs are called `describe/RECORDING`.
+    """The receipt of a model trained on several descriptor stores; its inputs have the names `describe/RECORDING`.
 
     Raises:
         StoreError: if a store is missing or unfinished.
-        InputError: if one is given twice.
+        InputError: if a store is given twice.
     """
     stage, inputs, sources = STAGES["train"], dict[str, str](), list[Source]()
     for path in patches:
@@ -332,7 +332,7 @@ def receipt_of_several(
                 f"{path} holds the patches of a recording already given; name each once"
             )
         label = "describe" if len(patches) == 1 else f"describe/{receipt.recording}"
-        number = sum(known.partition("#")[0] == label for known in inputs)
+        number = sum(each.partition("#")[0] == label for each in inputs)
         inputs[f"{label}#{number + 1}" if number else label] = receipt.key
         sources += receipt.sources
     key = key_of(stage, list(inputs.values()), config)

@@ -1,4 +1,4 @@
-"""Sums over probes that look alike, of a scan in a store: first what every probe is known by, then the sums, a few rows at a time."""
+"""Non-local sums over similar probes of a stored scan: first the features of every probe, then the sums, a few rows at a time."""
 
 from functools import partial
 from pathlib import Path
@@ -17,41 +17,41 @@ from invae.storage import store
 from invae.storage.blocks import map_blocks
 
 GROUP = "alike"
-"""Of the store of patches, where it stands what probes are known by."""
+"""Group of the patch store with the features of the probes."""
 NUMBERS, KNOWN_BY = "numbers", "known_by"
 SHARD_BYTES = 4e6
-"""Of the rows of a scan that are reduced at once, once they are."""
+"""Size of the reduced rows of one shard [byte]."""
 TILE = 32
-"""Columns of sites whose likes are looked for together."""
+"""Columns of sites whose similar probes are searched together."""
 SUMMED_AT_ONCE = 128
 
 
-def look_for_alike(
-    scan: Scan, grown: Path, *, compute: ComputeConfig, progress: Progress = silent
+def write_features(
+    scan: Scan, partial_store: Path, *, compute: ComputeConfig, progress: Progress = silent
 ) -> None:
-    """Write what every probe is known by into the group `alike` of a growing store, unless it is there."""
+    """Write the features of every probe into the group `alike` of an unfinished store, unless they exist."""
     height = scan.shape[0]
     maps = store.open_store(scan.recording, group="maps")
     weights = _weights(scan, maps)
     layout = _layout(scan, NUMBERS, len(weights), "template", "rings and harmonics of the pattern")
     shard = store.shard_length(layout, shard_bytes=SHARD_BYTES)
-    store.lay_out(grown, layout, shard=shard, group=GROUP)
+    store.lay_out(partial_store, layout, shard=shard, group=GROUP)
     map_blocks(
-        partial(_reduce, scan=scan, grown=grown, shard=shard, weights=weights),
+        partial(_reduce, scan=scan, partial_store=partial_store, shard=shard, weights=weights),
         store.blocks(height, shard),
         compute=compute,
         progress=progress,
     )
-    if _is_there(grown, KNOWN_BY, shard=height):
+    if _is_written(partial_store, KNOWN_BY, shard=height):
         return
-    numbers = store.open_store(grown, group=GROUP)[NUMBERS].to_numpy()
-    with threadpool_limits(1):  # several threads add up in another order
+    numbers = store.open_store(partial_store, group=GROUP)[NUMBERS].to_numpy()
+    with threadpool_limits(1):  # several threads sum in another order
         noise = _noise(scan, maps, numbers, weights)
-        found = similarity.known_by(numbers, noise, half=_settings(scan).surroundings)
+        features = similarity.features_of(numbers, noise, half=_settings(scan).surroundings)
     words = "what the probe and its surroundings are known by: alike ones lie close together"
-    layout = _layout(scan, KNOWN_BY, found.shape[-1], "direction", words)
-    store.lay_out(grown, layout, shard=height, group=GROUP)
-    store.write_block(grown, {KNOWN_BY: found}, start=0, shard=height, group=GROUP)
+    layout = _layout(scan, KNOWN_BY, features.shape[-1], "direction", words)
+    store.lay_out(partial_store, layout, shard=height, group=GROUP)
+    store.write_block(partial_store, {KNOWN_BY: features}, start=0, shard=height, group=GROUP)
 
 
 def _layout(
@@ -61,24 +61,26 @@ def _layout(
     return {name: store.Variable((SCAN_Y, SCAN_X, over), shape, np.float32, attrs(words))}
 
 
-def _is_there(grown: Path, name: str, *, shard: int) -> bool:
-    """Whether a variable that is one shard has been written."""
-    laid_out = (grown / GROUP / name / "zarr.json").is_file()
-    return laid_out and store.block_is_written(grown, (name,), start=0, shard=shard, group=GROUP)
+def _is_written(partial_store: Path, name: str, *, shard: int) -> bool:
+    """Whether a variable of one shard has been written."""
+    laid_out = (partial_store / GROUP / name / "zarr.json").is_file()
+    return laid_out and store.block_is_written(
+        partial_store, (name,), start=0, shard=shard, group=GROUP
+    )
 
 
 def _noise(scan: Scan, maps: xr.Dataset, numbers: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Covariance of the numbers of a pattern by noise: of counting, where values are counts."""
+    """Noise covariance of the numbers of a pattern; from counting statistics if values are counts."""
     if store.open_store(scan.recording)["pattern"].dtype.kind in "iu":
         return similarity.noise_of_counts(maps["mean_pattern"].to_numpy(), weights)
     return similarity.noise_between(numbers)
 
 
-def sums_of_alike(scan: Scan, grown: Path, rows: slice) -> np.ndarray:
-    """Sums of the patterns that look alike, for every probe of some rows (row, column, channel, y, x)."""
+def sums_of_similar(scan: Scan, partial_store: Path, rows: slice) -> np.ndarray:
+    """Sums of similar patterns for every probe of some rows (row, column, channel, y, x)."""
     settings, (height, width) = _settings(scan), scan.shape
     around = slice(max(rows.start - settings.reach, 0), min(rows.stop + settings.reach, height))
-    known_by = store.open_store(grown, group=GROUP)[KNOWN_BY][around].to_numpy()
+    features = store.open_store(partial_store, group=GROUP)[KNOWN_BY][around].to_numpy()
     small = np.concatenate(
         [resampled(scan, piece) for piece in pieces(scan, around.start, around.stop)]
     )
@@ -88,19 +90,19 @@ def sums_of_alike(scan: Scan, grown: Path, rows: slice) -> np.ndarray:
         columns = np.arange(left, min(left + TILE, width))
         for row in range(rows.start, rows.stop):
             sites = np.stack((np.full(len(columns), row), columns), axis=1)
-            chosen = similarity.alike(
-                known_by,
+            chosen = similarity.most_similar(
+                features,
                 sites,
                 first_row=around.start,
                 n_probes=scan.n_added[0],
                 reach=settings.reach,
             )
-            sums[row - rows.start, columns] = _added(flat, chosen)
+            sums[row - rows.start, columns] = _sums(flat, chosen)
     return sums[:, :, None]
 
 
-def _added(patterns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Sums of chosen patterns (site, y, x)."""
+def _sums(patterns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Sums of the chosen patterns (site, y, x)."""
     parts = range(0, len(chosen), SUMMED_AT_ONCE)
     return np.concatenate(
         [patterns[chosen[i : i + SUMMED_AT_ONCE]].sum(1, dtype=patterns.dtype) for i in parts]
@@ -117,13 +119,17 @@ def _weights(scan: Scan, maps: xr.Dataset) -> np.ndarray:
     return similarity.templates(scan.resampling.working, centre=middle, radius=scan.disc)
 
 
-def _reduce(block: slice, *, scan: Scan, grown: Path, shard: int, weights: np.ndarray) -> None:
-    """Write the numbers of some rows, unless they are there."""
-    if store.block_is_written(grown, (NUMBERS,), start=block.start, shard=shard, group=GROUP):
+def _reduce(
+    block: slice, *, scan: Scan, partial_store: Path, shard: int, weights: np.ndarray
+) -> None:
+    """Write the numbers of some rows, unless they exist."""
+    if store.block_is_written(
+        partial_store, (NUMBERS,), start=block.start, shard=shard, group=GROUP
+    ):
         return
     patterns = store.open_store(scan.recording)["pattern"]
-    found = [
+    numbers = [
         similarity.reduced(patterns[rows].to_numpy(), weights)
         for rows in pieces(scan, block.start, block.stop)
     ]
-    store.write_block(grown, {NUMBERS: np.concatenate(found)}, start=block.start, shard=shard, group=GROUP)  # fmt: skip
+    store.write_block(partial_store, {NUMBERS: np.concatenate(numbers)}, start=block.start, shard=shard, group=GROUP)  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from invae.config import ComputeConfig, PatternsConfig
-from invae.descriptors.diffraction.averaging import look_for_alike, sums_of_alike
+from invae.descriptors.diffraction.averaging import sums_of_similar, write_features
 from invae.descriptors.diffraction.neighbours import channels, combined
 from invae.descriptors.diffraction.scan import Scan, pieces, resampled, survey
 from invae.descriptors.layout import EMPTY, lay_out_patches, site_coordinates
@@ -20,11 +20,11 @@ from invae.storage.provenance import Receipt
 
 KIND = "pattern"
 FOOTPRINT = "footprint"
-"""Attribute of a patch store: side of the square of its frame that one patch tells of [pixel], where that is not its window."""
-LOOKING = 30
-"""Share of the work that goes into looking for alike probes [%]."""
-LEAST_COUNT = 0.1
-"""Expected count of a pixel below which one electron there is no more surprising, in the unit of the values."""
+"""Attribute of a patch store: side of the square of probes behind one patch [pixel], if it is not the window."""
+SEARCH_SHARE = 30
+"""Share of the search for similar probes in the progress [%]."""
+MIN_COUNT = 0.1
+"""Minimum expected count of a pixel in `pearson`: below it the weight of one electron stays constant, in the unit of the values."""
 
 
 def describe_patterns(
@@ -39,36 +39,36 @@ def describe_patterns(
     """The patterns of a scan as patches, one for each probe that has all its neighbours.
 
     Raises:
-        InputError: the recording is no scan of patterns, or too small a one.
-        ConfigError: the radius that is asked for cannot be told from the recording, or leaves no pixel.
+        InputError: the recording is no scan of patterns, or it is too small.
+        ConfigError: the recording lacks the calibration for the radius, or the radius leaves no pixel.
     """
     dataset = store.open_store(recording)
     scan, radius = survey(dataset, recording, config=config)
-    grown = store.begin(target, receipt.key)
-    shard = lay_out_patches(grown, _where(dataset, scan, radius))
-    store.write_dataset(grown, _empty(scan), group=EMPTY)
+    partial_store = store.begin(target, receipt.key)
+    shard = lay_out_patches(partial_store, _coordinates(dataset, scan, radius))
+    store.write_dataset(partial_store, _empty(scan), group=EMPTY)
     first = 0
     if config.alike is not None:
-        first = LOOKING
-        look_for_alike(scan, grown, compute=compute, progress=lambda done, total: progress(first * done // total, 100))  # fmt: skip
+        first = SEARCH_SHARE
+        write_features(scan, partial_store, compute=compute, progress=lambda done, total: progress(first * done // total, 100))  # fmt: skip
     n_sites = scan.inner[0] * scan.inner[1]
     map_blocks(
-        partial(_write, scan=scan, grown=grown, shard=shard),
+        partial(_write, scan=scan, partial_store=partial_store, shard=shard),
         store.blocks(n_sites, shard),
         compute=compute,
         progress=lambda done, total: progress(first + (100 - first) * done // total, 100),
     )
-    store.publish(grown, target, receipt)
+    store.publish(partial_store, target, receipt)
 
 
 def _empty(scan: Scan) -> xr.Dataset:
-    """`empty_patch`: what a pattern without electrons becomes."""
-    nothing = on_scale(scan, np.zeros_like(_mean_sum(scan)))[0].astype(np.float32)
-    told = attrs("patch of a pattern without electrons")
-    return xr.Dataset({"empty_patch": (PATCH[1:], nothing, told)})
+    """`empty_patch`: the patch of a pattern without electrons."""
+    zero = on_scale(scan, np.zeros_like(_mean_sum(scan)))[0].astype(np.float32)
+    words = attrs("patch of a pattern without electrons")
+    return xr.Dataset({"empty_patch": (PATCH[1:], zero, words)})
 
 
-def _where(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -> xr.Dataset:
+def _coordinates(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -> xr.Dataset:
     """Coordinates of the sites and of the patch's pixels."""
     config, margin = scan.config, scan.margin
     rows, columns = np.indices(scan.inner).reshape(2, -1) + margin
@@ -89,14 +89,14 @@ def _where(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -> xr.D
     for name, places, axis in zip((PATCH_Y, PATCH_X), steps, axes, strict=True):
         coords[name] = (name, places, axis)
     coords.attrs.pop("pixel_size_nm", None)
-    told = {FOOTPRINT: 2 * margin + 1, "scan_shape": list(scan.shape), "window": config.window}
-    return coords.assign_attrs(told)
+    layout = {FOOTPRINT: 2 * margin + 1, "scan_shape": list(scan.shape), "window": config.window}
+    return coords.assign_attrs(layout)
 
 
 def _pixels(
     config: PatternsConfig, radius: tuple[float, float], units: str
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[dict[str, str], dict[str, str]]]:
-    """Middles of the patch's rows and columns, and what is said of them."""
+    """Centres of the patch's rows and columns, and their attributes."""
     if config.grid == "polar":
         share = (np.arange(config.window) + 0.5) / config.window
         ring, turn = attrs("scattering angle", units), attrs("direction from +x, as np.rot90", "rad")  # fmt: skip
@@ -116,42 +116,42 @@ def _remarks(dataset: xr.Dataset, scan: Scan) -> list[str]:
     config, remarks = scan.config, []
     if config.transform == "anscombe" and dataset["pattern"].dtype.kind not in "iu":
         remarks.append(
-            "patterns are no counts: anscombe, made for counts, bends them in an arbitrary place; "
+            "patterns are no counts, but the transform anscombe is made for counts; "
             "set describe.transform sqrt or log"
         )
     if config.combine == "apart" and config.neighbours > 1:
         remarks.append(
-            "every neighbour is a channel of its own: neighbours do not turn with the pattern, so "
-            "partners by symmetry get different contents; describe.combine sum or rings keeps them alike"
+            "every neighbour is a separate channel: neighbours do not turn with the pattern, so "
+            "equivalent sites get different contents; describe.combine sum or rings keeps them equal"
         )
     if config.alike is not None:
         remarks.append(
-            f"each patch adds up {scan.n_added[0]} probes that look alike, wherever they lie: patches share electrons, "
-            "so held-out ones are not quite unseen"
+            f"each patch is the sum of {scan.n_added[0]} similar probes from the whole scan: patches share electrons, "
+            "so held-out patches are not independent of the others"
         )
     if scan.margin:
         remarks.append(
-            f"{config.neighbours} probes are looked at together: those within {scan.margin} of the "
-            "edge of the scan lack some and are no sites"
+            f"each site combines {config.neighbours} probes: probes within {scan.margin} of the "
+            "edge of the scan lack neighbours and are no sites"
         )
     return remarks
 
 
-def _write(block: slice, *, scan: Scan, grown: Path, shard: int) -> None:
-    """Write one shard of patches, unless it is there."""
-    if store.block_is_written(grown, ("patch", "valid"), start=block.start, shard=shard):
+def _write(block: slice, *, scan: Scan, partial_store: Path, shard: int) -> None:
+    """Write one shard of patches, unless it exists."""
+    if store.block_is_written(partial_store, ("patch", "valid"), start=block.start, shard=shard):
         return
     width = scan.inner[1]
     first, last = block.start // width, -(-block.stop // width)
     if scan.config.alike is None:
         rows = np.concatenate([_rows(scan, piece) for piece in pieces(scan, first, last)])
     else:
-        rows = on_scale(scan, sums_of_alike(scan, grown, slice(first, last)))
+        rows = on_scale(scan, sums_of_similar(scan, partial_store, slice(first, last)))
     patch = rows[block.start - first * width : block.stop - first * width]
     valid = np.broadcast_to(scan.resampling.valid(counts=scan.counts), patch.shape)
-    known = valid & np.isfinite(patch)
-    arrays = {"patch": np.where(known, patch, 0).astype(np.float32), "valid": known}
-    store.write_block(grown, arrays, start=block.start, shard=shard)
+    valid_pixels = valid & np.isfinite(patch)
+    arrays = {"patch": np.where(valid_pixels, patch, 0).astype(np.float32), "valid": valid_pixels}
+    store.write_block(partial_store, arrays, start=block.start, shard=shard)
 
 
 def _rows(scan: Scan, rows: slice) -> np.ndarray:
@@ -163,28 +163,30 @@ def _rows(scan: Scan, rows: slice) -> np.ndarray:
 def on_scale(scan: Scan, summed: np.ndarray) -> np.ndarray:
     """Sums of patterns (…, channel, y, x) on the scale of the transform (site, channel, y, x)."""
     if scan.config.transform == "pearson":
-        expected = _whichever_way(_mean_sum(scan), scan.config)
-        told = (summed - expected) / np.sqrt(np.maximum(expected, LEAST_COUNT * scan.unit))
+        expected = _isotropic(_mean_sum(scan), scan.config)
+        scaled = (summed - expected) / np.sqrt(np.maximum(expected, MIN_COUNT * scan.unit))
     else:
-        told = transformed(summed, scan.config.transform, unit=scan.unit) - common(scan)
-    return told.reshape(-1, *summed.shape[-3:])
+        scaled = transformed(summed, scan.config.transform, unit=scan.unit) - common(scan)
+    return scaled.reshape(-1, *summed.shape[-3:])
 
 
 def common(scan: Scan) -> np.ndarray:
-    """What is taken off every patch (channel, y, x): the transform of the mean pattern, or nothing."""
+    """The values subtracted from every patch (channel, y, x): the transform of the mean pattern, or 0."""
     summed = _mean_sum(scan)
     if scan.config.common == "keep" or scan.config.transform == "none":
         return np.zeros_like(summed)
-    return _whichever_way(transformed(summed, scan.config.transform, unit=scan.unit), scan.config)
+    return _isotropic(transformed(summed, scan.config.transform, unit=scan.unit), scan.config)
 
 
 def _mean_sum(scan: Scan) -> np.ndarray:
-    """The mean over the scan of what is added up (channel, y, x)."""
+    """The mean over the scan of the summed patterns (channel, y, x)."""
     return np.stack([number * scan.mean for number in scan.n_added])
 
 
-def _whichever_way(images: np.ndarray, config: PatternsConfig) -> np.ndarray:
-    """Means over turns (quarters of a square patch) and mirror images: they prefer no direction, so that what is left of a pattern turns with it."""
+def _isotropic(images: np.ndarray, config: PatternsConfig) -> np.ndarray:
+    """Means over rotations (quarter turns of a square patch) and mirror images: they have no direction, so the difference turns with
+    the pattern.
+    """
     if config.grid == "polar":
         return np.broadcast_to(images.mean(-1, keepdims=True), images.shape)
     both = (images, np.flip(images, axis=-1))
@@ -192,7 +194,7 @@ def _whichever_way(images: np.ndarray, config: PatternsConfig) -> np.ndarray:
 
 
 def transformed(values: np.ndarray, transform: str, *, unit: float = 1.0) -> np.ndarray:
-    """Values on the scale of a transform; what is below zero counts as zero, but for `none`.
+    """Values on the scale of a transform; values below zero count as zero, except for `none`.
 
     Source: Anscombe 1948, doi:10.1093/biomet/35.3-4.246, for `anscombe`, 2·√(n + ⅜).
     """

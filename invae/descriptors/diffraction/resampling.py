@@ -1,21 +1,22 @@
-"""A detector's pattern onto the pixels of a patch: what falls into each of them, to any fraction of a pixel.
+"""Resampling of a detector's pattern to the pixels of a patch, by exact overlap of pixels.
 
-Rows and columns are apart, so resampling is two small matrices. Counts are dealt out electron by electron instead of being cut
-into fractions: a Poisson number of electrons, each sent one way or the other by chance, is two independent Poisson numbers.
+Rows and columns are separable, so resampling is two small matrices. Counts are distributed electron by electron, not divided into
+fractions: if each of a Poisson number of electrons is assigned at random to one of two pixels, both have independent Poisson
+numbers.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-LEAST_KNOWN = 0.5
-"""Share of a patch pixel that must be covered by working detector pixels."""
+MIN_COVER = 0.5
+"""Minimum share of a patch pixel that working detector pixels cover."""
 WHOLE = 1 - 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Resampling:
-    """Where every detector pixel goes, along both axes."""
+    """Shares of detector pixels in patch pixels, along both axes."""
 
     rows: np.ndarray
     """(window, k_y): share of a detector row that falls into a row of the patch."""
@@ -27,16 +28,16 @@ class Resampling:
     """bool (k_y, k_x)."""
 
     def valid(self, *, counts: bool) -> np.ndarray:
-        """Pixels of the patch that are to be believed: inside the inscribed circle, and covered."""
+        """Valid pixels of the patch: inside the inscribed circle, and covered."""
         steps = np.arange(len(self.rows)) - (len(self.rows) - 1) / 2
         inside = np.hypot(steps[:, None], steps) <= len(steps) / 2
-        return inside & (self.share > (WHOLE if counts else LEAST_KNOWN))
+        return inside & (self.share > (WHOLE if counts else MIN_COVER))
 
     def of(self, patterns: np.ndarray) -> np.ndarray:
-        """Sums of patterns (…, k_y, k_x) over the patch's pixels, made up for what is not covered, float32."""
+        """Sums of patterns (…, k_y, k_x) over the patch's pixels, scaled to full cover, float32."""
         patterns = np.where(self.working, patterns, 0).astype(np.float32)
         sums = self.rows @ patterns @ self.columns.T
-        return sums / np.maximum(self.share, LEAST_KNOWN).astype(np.float32)
+        return sums / np.maximum(self.share, MIN_COVER).astype(np.float32)
 
     def dealt(self, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Counts (…, k_y, k_x) over the patch's pixels as whole numbers: Poisson if the counts are, int64."""
@@ -48,12 +49,12 @@ class Resampling:
 def resampling(
     working: np.ndarray, *, centre: tuple[float, float], radius: tuple[float, float], window: int
 ) -> Resampling:
-    """Patches of `window` pixels whose middle is at `centre` and whose sides are `radius` away.
+    """Patches of `window` pixels with their middle at `centre` and their sides at a distance of `radius`.
 
     Args:
         working: bool (k_y, k_x), false for hot and dead pixels.
-        centre: of the pattern, (k_y, k_x) [detector pixel].
-        radius: (k_y, k_x) [detector pixel].
+        centre: centre of the pattern, (k_y, k_x) [detector pixel].
+        radius: half the side of the patch (k_y, k_x) [detector pixel].
         window: side of the patch [px].
     """
     rows, columns = (
@@ -75,16 +76,16 @@ def overlap(n_pixels: int, *, centre: float, radius: float, window: int) -> np.n
 
 
 def _deal(counts: np.ndarray, shares: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Counts (…, n) sent to the parts of the last axis, each electron by chance, (…, part)."""
+    """Counts (…, n) distributed at random to the parts of the last axis, electron by electron (…, part)."""
     dealt = np.zeros((*counts.shape[:-1], len(shares)), np.int64)
-    left, gone = counts.copy(), np.zeros(counts.shape[-1])
+    remaining, used = counts.copy(), np.zeros(counts.shape[-1])
     for part, share in enumerate(shares.astype(np.float64)):
         here = np.flatnonzero(share)
-        chance = np.clip(share[here] / np.maximum(1 - gone[here], share[here]), 0, 1)
-        # float32 shares of a pixel that is all in one part may add up to a little less than 1
+        chance = np.clip(share[here] / np.maximum(1 - used[here], share[here]), 0, 1)
+        # float32 shares of a pixel inside one part may sum to a little less than 1
         chance[chance > 1 - 1e-6] = 1.0
-        sent = generator.binomial(left[..., here], chance)
-        dealt[..., part] = sent.sum(-1)
-        left[..., here] -= sent
-        gone[here] += share[here]
+        moved = generator.binomial(remaining[..., here], chance)
+        dealt[..., part] = moved.sum(-1)
+        remaining[..., here] -= moved
+        used[here] += share[here]
     return dealt

@@ -1,4 +1,4 @@
-"""A scan of patterns as a descriptor sees it: its probes, where its patterns go, and how they are read."""
+"""A scan of patterns for the descriptor: its probes, the geometry of their patches, and how they are read."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PATTERN = (SCAN_Y, SCAN_X, K_Y, K_X)
 PIECE_BYTES = 32e6
 """Patterns read at once by one worker [byte]."""
 FLOOR = 0.01
-"""Unit of the logarithm of values that are no counts, as a share of their mean."""
+"""Unit of the logarithm for values that are no counts, as a share of their mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +31,22 @@ class Scan:
     shape: tuple[int, int]
     """Probes, (y, x)."""
     counts: bool
-    """Whether patterns are whole numbers, and stay so."""
+    """Whether patterns are whole numbers and stay whole in patches."""
     disc: tuple[float, float]
     """Radius of the bright-field disc, (k_y, k_x) [detector pixel]."""
     resampling: Resampling | Warping
     groups: tuple[Offsets, ...]
-    """Neighbours that are added up in each channel."""
+    """Neighbours summed in each channel."""
     n_added: tuple[int, ...]
-    """Patterns that are added up in each channel."""
+    """Number of patterns summed in each channel."""
     unit: float
-    """Of the logarithm."""
+    """Unit of the logarithm."""
     mean: np.ndarray
     """The mean pattern of the scan on the pixels of a patch (y, x)."""
 
     @property
     def margin(self) -> int:
-        """Probes at the edge of the scan that lack a neighbour."""
+        """Width of the edge of the scan where probes lack a neighbour [scan step]."""
         return reach(self.config.neighbours)
 
     @property
@@ -58,11 +58,11 @@ class Scan:
 def survey(
     dataset: xr.Dataset, recording: Path, *, config: PatternsConfig
 ) -> tuple[Scan, tuple[float, float]]:
-    """What holds for all patterns, and the patch's radius along both axes [units of k].
+    """The scan for all patterns, and the patch's radius along both axes [units of k].
 
     Raises:
-        InputError: the recording is no scan of patterns, or too small a one.
-        ConfigError: the radius that is asked for cannot be told from the recording, or leaves no pixel.
+        InputError: the recording is no scan of patterns, or it is too small.
+        ConfigError: the recording lacks the calibration for the radius, or the radius leaves no pixel.
     """
     name = recording.parent.name
     if "pattern" not in dataset or dataset["pattern"].dims != PATTERN:
@@ -75,31 +75,31 @@ def survey(
     if min(shape) < needed:
         raise InputError(
             f"{name}: {shape[0]}×{shape[1]} probes, describe.neighbours {config.neighbours} "
-            f"needs {needed}×{needed}; ask for fewer"
+            f"needs {needed}×{needed}; choose fewer"
         )
     maps = store.open_store(recording, group="maps")
     if maps.attrs["disc_radius"] == 0 and (config.radius_units == "disc" or config.alike):
         raise ConfigError(
-            f"{name}: no bright-field disc was found in the mean pattern, which patches are measured "
-            "by; set describe.radius_units=mrad, describe.radius and describe.alike=null"
+            f"{name}: the mean pattern has no bright-field disc as the unit of the radius; "
+            "set describe.radius_units=mrad, describe.radius and describe.alike=null"
         )
     steps = tuple(_step(dataset, axis) for axis in (K_Y, K_X))
     pixels = _radius(maps, steps, str(dataset[K_X].attrs.get("units")), config=config)
-    found = _onto_patches(maps, pixels, config=config)
+    mapping = _onto_patches(maps, pixels, config=config)
     counts = config.transform == "none" and pattern.dtype.kind in "iu"
-    if not found.valid(counts=counts).any():
+    if not mapping.valid(counts=counts).any():
         raise ConfigError(
             f"describe.radius {config.radius:g} {config.radius_units} and describe.window "
             f"{config.window} leave no pixel of {name}; choose a smaller radius or window"
         )
     groups = tuple(channels(config.neighbours, config.combine).values())
-    mean = found.of(maps["mean_pattern"].to_numpy())
+    mean = mapping.of(maps["mean_pattern"].to_numpy())
     unit = 1.0 if pattern.dtype.kind in "iu" else max(FLOOR * float(mean.mean()), 1e-30)
     n_added = tuple(len(group) for group in groups)
     if config.alike is not None:
         n_added = (min(config.alike.n_probes, _within_reach(shape, config.alike.reach) // 2),)
     scan = Scan(
-        recording, config, shape, counts, _disc(maps, steps), found, groups, n_added, unit, mean
+        recording, config, shape, counts, _disc(maps, steps), mapping, groups, n_added, unit, mean
     )
     return scan, (pixels[0] * steps[0], pixels[1] * steps[1])
 
@@ -107,7 +107,7 @@ def survey(
 def _onto_patches(
     maps: xr.Dataset, radius: tuple[float, float], *, config: PatternsConfig
 ) -> Resampling | Warping:
-    """How detector pixels go onto those of a patch."""
+    """The map from detector pixels to patch pixels."""
     working = maps["detector_valid"].to_numpy().astype(bool)
     centre = (float(maps.attrs["centre"][0]), float(maps.attrs["centre"][1]))
     if config.grid == "cartesian" and config.ellipse == "keep":
@@ -122,7 +122,7 @@ def _onto_patches(
 
 
 def _within_reach(shape: tuple[int, int], reach: int) -> int:
-    """Probes that even the one in the corner has within reach, itself counted twice so that half of them is one at least."""
+    """Number of probes within reach of a corner; at least 2, so that half of it is at least 1."""
     return max(2, min(shape[0], reach + 1) * min(shape[1], reach + 1))
 
 
@@ -150,14 +150,14 @@ def _radius(
 def _disc(maps: xr.Dataset, steps: Sequence[float]) -> tuple[float, float]:
     """Radius of the bright-field disc along both axes [detector pixel].
 
-    It is round on the sample's side; pixels that are not square make it an ellipse along the axes.
+    The disc is round in units of k; on pixels that are not square it is an ellipse along the axes.
     """
     radius, mean = float(maps.attrs["disc_radius"]), float(np.sqrt(steps[0] * steps[1]))
     return radius * mean / steps[0], radius * mean / steps[1]
 
 
 def pieces(scan: Scan, first: int, last: int) -> Iterator[slice]:
-    """Rows of sites, few enough to be read at once."""
+    """Blocks of rows of sites that are small enough to read at once."""
     shape = store.open_store(scan.recording)["pattern"]
     row_bytes = shape.nbytes / scan.shape[0]
     n_rows = max(1, int(PIECE_BYTES / row_bytes) - 2 * scan.margin)

@@ -1,6 +1,7 @@
-"""A detector's pattern onto a patch by any map: an ellipse made round, or the polar grid, on which a turn is a shift.
+"""Resampling of a detector's pattern by any map: an ellipse becomes round, or the patch is a polar grid, on which a turn is a shift.
 
-Every detector pixel is cut into small squares, each of which goes where its middle does. Counts are dealt out electron by electron.
+Every detector pixel is divided into small squares; each is assigned to the patch pixel of its centre. Counts are distributed
+electron by electron.
 """
 
 from collections.abc import Callable
@@ -9,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from invae.descriptors.diffraction.resampling import LEAST_KNOWN, WHOLE
+from invae.descriptors.diffraction.resampling import MIN_COVER, WHOLE
 
 CUTS = 8
-"""Squares along the side of a detector pixel."""
+"""Number of squares along the side of a detector pixel."""
 
 Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From (y, x) relative to the optic axis [detector pixel] to row and column of the patch, 0 at the outer edge of the first."""
@@ -20,7 +21,7 @@ Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, eq=False)
 class Warping:
-    """Where every detector pixel goes."""
+    """Shares of detector pixels in patch pixels."""
 
     shares: sparse.csr_array
     """(patch pixel, detector pixel): share of the detector pixel that falls into the patch pixel."""
@@ -32,15 +33,15 @@ class Warping:
     """bool (k_y, k_x)."""
 
     def valid(self, *, counts: bool) -> np.ndarray:
-        """Pixels of the patch that are to be believed: inside it, and covered."""
-        return self.inside & (self.share > (WHOLE if counts else LEAST_KNOWN))
+        """Valid pixels of the patch: inside it, and covered."""
+        return self.inside & (self.share > (WHOLE if counts else MIN_COVER))
 
     def of(self, patterns: np.ndarray) -> np.ndarray:
-        """Sums of patterns (…, k_y, k_x) over the patch's pixels, made up for what is not covered, float32."""
+        """Sums of patterns (…, k_y, k_x) over the patch's pixels, scaled to full cover, float32."""
         flat = np.where(self.working, patterns, 0).astype(np.float32)
         sums = (self.shares @ flat.reshape(-1, self.working.size).T).T
         patches = sums.reshape(*patterns.shape[:-2], *self.share.shape)
-        return (patches / np.maximum(self.share, LEAST_KNOWN)).astype(np.float32)
+        return (patches / np.maximum(self.share, MIN_COVER)).astype(np.float32)
 
     def dealt(self, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """Counts (…, k_y, k_x) over the patch's pixels as whole numbers: Poisson if the counts are, int64."""
@@ -53,18 +54,18 @@ class Warping:
         chance[:, -1] = np.maximum(1 - chance.sum(1), 0)
         chance /= chance.sum(1, keepdims=True)
         flat = np.where(self.working, counts, 0).astype(np.int64).reshape(-1, self.working.size)
-        sent = generator.multinomial(flat, chance)[..., :-1]
+        moved = generator.multinomial(flat, chance)[..., :-1]
         target = np.zeros((self.working.size, n_parts), np.int64)
         target[slot] = by_pixel.indices
-        found = np.zeros((len(flat), self.share.size), np.int64)
+        counts_out = np.zeros((len(flat), self.share.size), np.int64)
         pixel = np.arange(self.working.size)
         for part in range(n_parts):
             one = np.ones(len(pixel), np.int64)
             sort = sparse.csr_array(
                 (one, (pixel, target[:, part])), shape=(len(pixel), self.share.size)
             )
-            found += sent[..., part] @ sort
-        return found.reshape(*counts.shape[:-2], *self.share.shape)
+            counts_out += moved[..., part] @ sort
+        return counts_out.reshape(*counts.shape[:-2], *self.share.shape)
 
 
 def rounded(
@@ -74,12 +75,12 @@ def rounded(
 
     Args:
         window: side of the patch [px].
-        radius: half of it, (k_y, k_x) [detector pixel].
-        ratio: longer over shorter half-axis of what is to be round.
+        radius: half its side, (k_y, k_x) [detector pixel].
+        ratio: longer over shorter half-axis of the ellipse.
         angle: direction of the longer one from k_x [rad], positive as `np.rot90`.
 
     Returns:
-        Where a place goes, areas of the patch's pixels [detector pixel²], and which of them lie in the inscribed circle.
+        The map of positions, areas of the patch's pixels [detector pixel²], and the mask of the inscribed circle.
     """
     along = np.array([-np.sin(angle), np.cos(angle)])
     longer, shorter = ratio**-0.5 - 1, ratio**0.5 - 1
@@ -100,7 +101,7 @@ def rounded(
 def polar(
     window: int, radius: tuple[float, float], *, ratio: float = 1.0, angle: float = 0.0
 ) -> tuple[Place, np.ndarray, np.ndarray]:
-    """Rings from the middle out as rows, directions from +x as np.rot90 as columns; arguments and answer as `rounded`."""
+    """Rings from the centre outwards as rows, directions from +x as np.rot90 as columns; arguments and results as in `rounded`."""
     square, _, _ = rounded(window, radius, ratio=ratio, angle=angle)
 
     def place(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,23 +125,26 @@ def warping(
 
     Args:
         working: bool (k_y, k_x), false for hot and dead pixels.
-        centre: of the pattern, (k_y, k_x) [detector pixel].
+        centre: centre of the pattern, (k_y, k_x) [detector pixel].
         window: side of the patch [px].
-        onto: what `rounded` or `polar` say.
+        onto: result of `rounded` or `polar`.
     """
     place, area, inside = onto
     fine = [(np.arange(n * CUTS) + 0.5) / CUTS - 0.5 - c for n, c in zip(working.shape, centre, strict=True)]  # fmt: skip
     y, x = (grid.ravel() for grid in np.meshgrid(*fine, indexing="ij"))
-    # what lies on an edge in exact numbers shall go one way, however it is rounded
+    # points exactly on an edge go to the same side whatever the rounding
     row, column = (np.floor(k + 1e-9).astype(int) for k in place(y, x))
     index = np.arange(working.size).reshape(working.shape)
     pixel = np.repeat(np.repeat(index, CUTS, axis=0), CUTS, axis=1).ravel()
-    met = (row >= 0) & (row < window) & (column >= 0) & (column < window)
+    inside_patch = (row >= 0) & (row < window) & (column >= 0) & (column < window)
     shares = sparse.coo_array(
-        (np.full(met.sum(), CUTS**-2.0), (row[met] * window + column[met], pixel[met])),
+        (
+            np.full(inside_patch.sum(), CUTS**-2.0),
+            (row[inside_patch] * window + column[inside_patch], pixel[inside_patch]),
+        ),
         shape=(window * window, working.size),
     ).tocsr()
     covered = (shares @ working.ravel().astype(float)).reshape(window, window)
-    # cutting into squares leaves areas a little uneven: what is met at all of a pixel decides, not its exact area
+    # the squares make areas slightly uneven: the number of squares in a pixel counts, not its exact area
     whole = np.maximum((shares @ np.ones(working.size)).reshape(window, window), 0.9 * area)
     return Warping(sparse.csr_array(shares, dtype=np.float32), covered / whole, inside, working)

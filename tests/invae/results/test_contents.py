@@ -1,4 +1,4 @@
-"""What a path holds is told in words."""
+"""The contents of a path as text."""
 
 import numpy as np
 import pytest
@@ -8,16 +8,16 @@ from invae.errors import InputError
 
 
 def test_info_tells_dims_units_and_provenance_of_every_kind_of_thing(small_run):
-    told = results.info(small_run.store("analyse"))
-    assert "[maps]" in told
-    assert "angle (site) float32 [rad]" in told
-    assert "made by: analyse of run" in told
-    assert "sha256" in told
-    assert "seed: 0" in told
+    text = results.info(small_run.store("analyse"))
+    assert "[maps]" in text
+    assert "angle (site) float32 [rad]" in text
+    assert "made by: analyse of run" in text
+    assert "sha256" in text
+    assert "seed: 0" in text
     assert "y (y) float64 [nm]" in results.info(small_run.store("ingest"))
-    told = results.info(small_run.store("train"))
-    assert "model.safetensors" in told
-    assert "made by: train" in told
+    text = results.info(small_run.store("train"))
+    assert "model.safetensors" in text
+    assert "made by: train" in text
 
 
 def test_info_reads_files_of_the_instrument(tmp_path):

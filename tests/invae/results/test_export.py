@@ -35,9 +35,9 @@ def test_a_recording_is_no_table(recording):
 
 @pytest.mark.parametrize("to", ["netcdf", "hyperspy"])
 def test_progress_ends_with_everything_done(recording, to):
-    told = []
-    results.export(recording, to=to, progress=lambda done, total: told.append((done, total)))
-    done, totals = zip(*told, strict=True)
+    calls = []
+    results.export(recording, to=to, progress=lambda done, total: calls.append((done, total)))
+    done, totals = zip(*calls, strict=True)
     assert list(done) == sorted(done)
     assert len(set(totals)) == 1
     assert done[-1] == totals[-1]

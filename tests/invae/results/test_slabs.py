@@ -29,10 +29,10 @@ def array(shape: tuple[int, ...], chunks: tuple[int, ...] | None) -> xr.DataArra
 )
 @pytest.mark.parametrize("limit", [100, 1000, 100_000])
 def test_pieces_cover_the_array_once_within_the_limit(shape, chunks, limit):
-    values, told = array(shape, chunks), []
+    values, sizes = array(shape, chunks), []
     seen, found = np.zeros(shape, int), np.zeros(shape, int)
     one_chunk = np.prod(chunks if chunks is not None else shape) * 8
-    for place, piece in slabs(values, tell=told.append, limit=limit):
+    for place, piece in slabs(values, tell=sizes.append, limit=limit):
         seen[place] += 1
         found[place] = piece
         assert piece.nbytes <= max(limit, one_chunk)
@@ -40,7 +40,7 @@ def test_pieces_cover_the_array_once_within_the_limit(shape, chunks, limit):
             assert part.start % chunk == 0
     assert (seen == 1).all()
     np.testing.assert_array_equal(found, values)
-    assert sum(told) == values.nbytes
+    assert sum(sizes) == values.nbytes
 
 
 def test_pieces_are_as_large_as_the_limit_allows():

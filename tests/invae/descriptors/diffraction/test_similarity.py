@@ -29,22 +29,22 @@ def counted(n_y: int, n_x: int, *, dose: float, seed: int, defect: bool = False)
     return np.random.default_rng(seed).poisson(dose * patterns / 250).astype(np.uint16)
 
 
-def known_by(patterns: np.ndarray, *, half: int = 3) -> np.ndarray:
+def features_of(patterns: np.ndarray, *, half: int = 3) -> np.ndarray:
     working = np.ones(patterns.shape[2:], bool)
     weights = similarity.templates(working, centre=CENTRE, radius=(RADIUS, RADIUS))
     numbers = similarity.reduced(patterns, weights)
     noise = similarity.noise_of_counts(patterns.mean((0, 1)), weights)
-    return similarity.known_by(numbers, noise, half=half)
+    return similarity.features_of(numbers, noise, half=half)
 
 
 def likes(places: np.ndarray, *, n_probes: int, reach: int) -> np.ndarray:
     sites = np.moveaxis(np.indices(places.shape[:2]), 0, -1).reshape(-1, 2)
-    return similarity.alike(places, sites, first_row=0, n_probes=n_probes, reach=reach)
+    return similarity.most_similar(places, sites, first_row=0, n_probes=n_probes, reach=reach)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_alike_probes_lie_at_the_same_place_of_the_lattice(seed):
-    places = known_by(counted(24, 30, dose=2000, seed=seed))
+    places = features_of(counted(24, 30, dose=2000, seed=seed))
     chosen = likes(places, n_probes=6, reach=30)
     y, x = np.divmod(np.arange(24 * 30), 30)
     phase = np.exp(2j * np.pi * np.stack((y, x)) / PERIOD)
@@ -56,7 +56,7 @@ def test_alike_probes_lie_at_the_same_place_of_the_lattice(seed):
 
 
 def test_every_probe_is_among_those_like_it_and_all_lie_within_reach():
-    places = known_by(counted(12, 14, dose=300, seed=2))
+    places = features_of(counted(12, 14, dose=300, seed=2))
     chosen = likes(places, n_probes=5, reach=4)
     own = np.arange(12 * 14)
     assert (chosen == own[:, None]).any(1).all()
@@ -66,17 +66,17 @@ def test_every_probe_is_among_those_like_it_and_all_lie_within_reach():
 
 
 def test_which_are_alike_does_not_depend_on_the_rows_that_are_looked_at():
-    places = known_by(counted(20, 12, dose=1000, seed=3)).astype(np.float64)
+    places = features_of(counted(20, 12, dose=1000, seed=3)).astype(np.float64)
     whole = likes(places, n_probes=4, reach=5)
     sites = np.array([[9, 3], [10, 11]])
-    part = similarity.alike(places[4:16], sites, first_row=4, n_probes=4, reach=5)
+    part = similarity.most_similar(places[4:16], sites, first_row=4, n_probes=4, reach=5)
     np.testing.assert_array_equal(part + 4 * 12, whole[sites[:, 0] * 12 + sites[:, 1]])
 
 
 def test_a_turned_and_shifted_pattern_of_noise_alone_has_no_likes():
     """Without structure the principal directions are noise, and whoever is chosen is chosen by chance, near or far."""
     patterns = np.random.default_rng(4).poisson(3.0, (20, 20, 24, 24)).astype(np.uint16)
-    chosen = likes(known_by(patterns), n_probes=8, reach=20)
+    chosen = likes(features_of(patterns), n_probes=8, reach=20)
     y, x = np.divmod(chosen, 20)
     assert 5 < np.hypot(y - y.mean(1, keepdims=True), x - x.mean(1, keepdims=True)).mean() < 11
 
