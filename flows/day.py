@@ -20,7 +20,7 @@ def sentence() -> str:
 
 @flow(flow_run_name=sentence)
 def day(out: str, days_ago: Annotated[int, Field(ge=0, le=3650)] = 0) -> str:
-    """Write the page of one day to the UI: recordings received, done and set aside, GPU hours, reports.
+    """Write the page of one day to the UI: recordings received, done and quarantined, GPU hours, reports.
 
     Args:
         out: output folder of the recordings.

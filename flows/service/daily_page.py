@@ -1,4 +1,4 @@
-"""The page of one day: recordings received, done and set aside, GPU hours, and links to the reports."""
+"""The page of one day: recordings received, done and quarantined, GPU hours, and links to the reports."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class Day:
 
     day: date
     processed: Sequence[DayRecording]
-    set_aside: Sequence[ledger.Entry]
-    """Set aside on this day."""
+    quarantined: Sequence[ledger.Entry]
+    """Quarantined on this day."""
     unresolved: Sequence[RecordingStatus]
     """Failed or unfinished, from any day."""
 
@@ -52,7 +52,7 @@ class Day:
     @property
     def received(self) -> int:
         """Number of recordings that arrived on this day, readable or not."""
-        return sum(one.is_new for one in self.processed) + len(self.set_aside)
+        return sum(one.is_new for one in self.processed) + len(self.quarantined)
 
     @property
     def gpu_hours(self) -> float:
@@ -69,14 +69,14 @@ def summarise(out: Path, day: date) -> Day:
     """What happened in an output folder on a day, in local time."""
     recordings = overview(out).recordings
     unresolved = [each for each in recordings if each.state in ("failed", "unfinished")]
-    set_aside = [
+    quarantined = [
         entry
         for entry in ledger.read(out)
         if entry.state == "set aside" and is_on(entry.since, day)
     ]
     folders = sorted(path for path in out.glob("*") if (path / "run.json").is_file())
     processed = [each for folder in folders if (each := processed_on(folder, day)) is not None]
-    return Day(day, processed, set_aside, unresolved)
+    return Day(day, processed, quarantined, unresolved)
 
 
 def processed_on(folder: Path, day: date) -> DayRecording | None:
@@ -108,17 +108,22 @@ def is_on(instant: str, day: date) -> bool:
 
 def page_of(summary: Day) -> str:
     """The day as markdown; text from recordings is escaped."""
-    sections = (_heading(summary), _recordings(summary), _set_aside(summary), _unresolved(summary))
+    sections = (
+        _heading(summary),
+        _recordings(summary),
+        _quarantined(summary),
+        _unresolved(summary),
+    )
     return "\n".join(line for section in sections for line in section)
 
 
 def _heading(summary: Day) -> Iterator[str]:
     yield f"# {summary.day.isoformat()}"
     yield ""
-    yield "| received | done | set aside | GPU | all stages |"
+    yield "| received | done | quarantined | GPU | all stages |"
     yield "| ---: | ---: | ---: | ---: | ---: |"
     yield (
-        f"| {summary.received} | {summary.done} | {len(summary.set_aside)} "
+        f"| {summary.received} | {summary.done} | {len(summary.quarantined)} "
         f"| {summary.gpu_hours:.2f} h | {summary.hours:.2f} h |"
     )
 
@@ -142,11 +147,12 @@ def _recordings(summary: Day) -> Iterator[str]:
         yield f"\nand {len(summary.processed) - MOST_ROWS} more"
 
 
-def _set_aside(summary: Day) -> Iterator[str]:
+def _quarantined(summary: Day) -> Iterator[str]:
     rows = (
-        (one_line_escaped(one.recording), one_line_escaped(one.reason)) for one in summary.set_aside
+        (one_line_escaped(one.recording), one_line_escaped(one.reason))
+        for one in summary.quarantined
     )
-    yield from _table("Set aside", ("recording", "reason"), rows)
+    yield from _table("Quarantined", ("recording", "reason"), rows)
 
 
 def _unresolved(summary: Day) -> Iterator[str]:

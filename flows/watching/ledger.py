@@ -23,6 +23,7 @@ SMALLEST_REWRITE = 1 << 20
 """The file is rewritten without its history if it is larger than this [bytes] and half of it is history."""
 
 State = Literal["settling", "waiting", "running", "done", "set aside"]
+"""`set aside` is the stored name of quarantined recordings, see `word_of`."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Entry:
     flow_run: str = ""
     """Id of its last run."""
     reason: str = ""
-    """Why it is set aside or waits, or which recording it is a copy of."""
+    """Why it is in quarantine or waits, or which recording it is a copy of."""
     fingerprint: str = ""
     """Sizes, times and sampled content of the files, to see whether they have changed."""
     attempts: int = 0
@@ -53,6 +54,11 @@ class Entry:
     def key(self) -> str:
         """Identifies the recording: its first file."""
         return self.files[0]
+
+
+def word_of(state: str) -> str:
+    """The word for a state in messages."""
+    return "quarantined" if state == "set aside" else state
 
 
 def utc_now() -> str:

@@ -1,4 +1,4 @@
-"""The outcome of a run for its recording: done, set aside, or tried again later."""
+"""The outcome of a run for its recording: done, quarantined, or tried again later."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ def outcome_of(entry: Entry, run: "FlowRun", config: WatchConfig) -> Entry:
     if state.is_completed():
         return replace(in_state(entry, "done"), attempts=0)
     if state.is_cancelled():
-        return _set_aside(entry, f"its run was cancelled ({state.message or 'in the UI'})")
+        return _quarantined(entry, f"its run was cancelled ({state.message or 'in the UI'})")
     if state.is_failed() or state.is_crashed():
         return _failed(entry, run, config)
     return in_state(entry, "running")
@@ -39,11 +39,11 @@ def _failed(entry: Entry, run: "FlowRun", config: WatchConfig) -> Entry:
     if failure.fault == "missing" and not all(Path(file).exists() for file in entry.files):
         return replace(in_state(entry, "settling"), flow_run="", reason=failure.reason)
     if failure.fault == "recording":
-        return _set_aside(entry, failure.reason)
+        return _quarantined(entry, failure.reason)
     attempts = entry.attempts + 1
     if attempts >= config.attempts:
         reason = f"given up after {attempts} attempts: {failure.reason}"
-        return replace(_set_aside(entry, reason), attempts=attempts)
+        return replace(_quarantined(entry, reason), attempts=attempts)
     wait = min(config.backoff * 2 ** (attempts - 1), LONGEST_WAIT)
     runs.reschedule(run.id, why=f"attempt {attempts + 1}, after {failure.reason}", seconds=wait)
     return replace(
@@ -53,5 +53,5 @@ def _failed(entry: Entry, run: "FlowRun", config: WatchConfig) -> Entry:
     )
 
 
-def _set_aside(entry: Entry, reason: str) -> Entry:
+def _quarantined(entry: Entry, reason: str) -> Entry:
     return replace(in_state(entry, "set aside"), reason=reason)

@@ -24,13 +24,13 @@ def updated_entries(here: Mapping[str, Arrival], before: Mapping[str, Entry]) ->
             continue  # vanished during the scan; the next scan decides
         except OSError as error:
             fault = f"{arrival.key} cannot be read ({error.strerror}); check its permissions"
-            entries[key] = set_aside_entry(arrival, before.get(key), fault)
+            entries[key] = quarantined_entry(arrival, before.get(key), fault)
     return entries
 
 
 def _updated(arrival: Arrival, before: Entry | None) -> Entry:
     if arrival.fault:
-        return set_aside_entry(arrival, before, arrival.fault)
+        return quarantined_entry(arrival, before, arrival.fault)
     files = tuple(str(file) for file in arrival.files)
     if before is not None and before.files == files and before.fingerprint:
         settling = before.state == "settling"
@@ -44,8 +44,8 @@ def _updated(arrival: Arrival, before: Entry | None) -> Entry:
     return Entry(arrival.name, files, "", "settling", utc_now(), fingerprint=mark)
 
 
-def set_aside_entry(arrival: Arrival, before: Entry | None, fault: str) -> Entry:
-    """The entry of a recording that is set aside without a run, because it must not or cannot be opened."""
+def quarantined_entry(arrival: Arrival, before: Entry | None, fault: str) -> Entry:
+    """The entry of a recording that is quarantined without a run, because it must not or cannot be opened."""
     if before is not None and (before.state, before.reason) == ("set aside", fault):
         return before
     files = tuple(str(file) for file in arrival.files)

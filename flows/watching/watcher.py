@@ -84,8 +84,8 @@ class Watcher:
             known |= started
         self._forget(known, here)
         changed = tuple(e for k, e in known.items() if _status(before.get(k)) != _status(e))
-        if _set_aside(before) != _set_aside(known):
-            self._show(_set_aside(known))
+        if _quarantined(before) != _quarantined(known):
+            self._show(_quarantined(known))
         settled_in = settling.seconds_until_settled(here, known, self.config)
         return Scan(tuple(known.values()), changed, settled_in)
 
@@ -169,10 +169,11 @@ class Watcher:
         ledger.write(self._out, changed)
         for entry in changed:
             if _status(before.get(entry.key)) != _status(entry):
-                say(f"{entry.recording}: {entry.state}{': ' if entry.reason else ''}{entry.reason}")
+                state = ledger.word_of(entry.state)
+                say(f"{entry.recording}: {state}{': ' if entry.reason else ''}{entry.reason}")
 
     def _forget(self, known: Entries, here: Mapping[str, Arrival]) -> None:
-        """Remove missing recordings that were renamed, had no run yet, or were set aside."""
+        """Remove missing recordings that were renamed, had no run yet, or were quarantined."""
         present = {entry.digest for key, entry in known.items() if key in here} - {""}
         gone = [
             key
@@ -195,7 +196,7 @@ class Watcher:
             for e in entries
         ]
         runs.show_table(
-            key_of("set-aside", self._process.name), rows, description="Recordings set aside"
+            key_of("set-aside", self._process.name), rows, description="Quarantined recordings"
         )
 
 
@@ -203,7 +204,7 @@ def _status(entry: Entry | None) -> tuple[str, str] | None:
     return None if entry is None else (entry.state, entry.reason)
 
 
-def _set_aside(entries: Mapping[str, Entry]) -> list[Entry]:
+def _quarantined(entries: Mapping[str, Entry]) -> list[Entry]:
     return [entry for entry in entries.values() if entry.state == "set aside"]
 
 
@@ -216,7 +217,7 @@ def request_retry(out: Path, name: str) -> Entry:
     """Request that a recording be tried again at the next scan, by its name or the name of a file.
 
     Raises:
-        InputError: if no recording of that name is set aside.
+        InputError: if no recording of that name is in quarantine.
     """
     entries = [entry for entry in ledger.read(out) if entry.state == "set aside"]
     for entry in entries:
@@ -227,4 +228,4 @@ def request_retry(out: Path, name: str) -> Entry:
             ledger.write(out, [requested])
             return entry
     names = ", ".join(entry.recording for entry in entries) or "none"
-    raise InputError(f"{name!r} is not set aside in {out}; set aside: {names}")
+    raise InputError(f"{name!r} is not in quarantine in {out}; in quarantine: {names}")

@@ -74,7 +74,7 @@ def merge(
     """The components in `n_classes` groups, some empty if there are fewer; where labels are known, group k has label k.
 
     A few sites far from all others are components of their own that are never mistaken for others. Groups much smaller than a
-    class are set aside, and join the class that they are most often mistaken for in the end.
+    class are excluded at first, and finally join the class that they are most often confused with.
 
     Args:
         parts: Probabilities of the components.

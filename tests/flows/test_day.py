@@ -1,4 +1,4 @@
-"""The page of one day: recordings received, done and set aside, and GPU hours."""
+"""The page of one day: recordings received, done and quarantined, and GPU hours."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ TODAY = datetime.now().astimezone().date()
 
 @pytest.fixture
 def out(undisturbed, tmp_path) -> Path:
-    """A recording of today, its model trained on a GPU for two hours, and one that was set aside."""
+    """A recording of today, its model trained on a GPU for two hours, and one that was quarantined."""
     out = tmp_path / "results"
     shutil.copytree(undisturbed.out, out)
     record = read_record(out / "domains")
@@ -36,7 +36,7 @@ def out(undisturbed, tmp_path) -> Path:
 
 def test_a_day_counts_recordings_received_and_done_and_gpu_hours(prefect_server, out):
     summary = summarise(out, TODAY)
-    assert (summary.received, summary.done, len(summary.set_aside)) == (2, 1, 1)
+    assert (summary.received, summary.done, len(summary.quarantined)) == (2, 1, 1)
     assert summary.gpu_hours == 2.0
     assert summary.hours * 3600 == pytest.approx(
         sum(stage["seconds"] for stage in read_record(out / "domains")["stages"].values())

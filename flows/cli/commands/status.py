@@ -23,7 +23,7 @@ def status(
         bool, typer.Option("--json", help="Print JSON with all recordings.")
     ] = False,
 ) -> None:
-    """Show which recordings run, wait, failed or are set aside, and the last finished one of every instrument.
+    """Show which recordings run, wait, failed or are quarantined, and the last finished one of every instrument.
 
     Works with and without a Prefect server; the second line tells which.
 
@@ -50,6 +50,7 @@ def status(
 def lines_of(states: "Overview") -> Iterator[str]:
     """The overview in lines of text."""
     from flows.service.status import ORDER
+    from flows.watching.ledger import word_of
 
     yield f"{states.out}: {len(states.recordings)} recordings"
     yield f"server: {states.server}" if states.asked_server else f"no server: {states.server}"
@@ -57,7 +58,7 @@ def lines_of(states: "Overview") -> Iterator[str]:
         recordings = states.of(state)
         if not recordings:
             continue
-        yield f"{state}: {len(recordings)}"
+        yield f"{word_of(state)}: {len(recordings)}"
         if state == "done":
             continue
         yield from map(_line, recordings[:MOST_LINES])

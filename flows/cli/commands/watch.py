@@ -25,12 +25,12 @@ def watch(
         typer.Option(
             "--retry",
             metavar="NAME",
-            help="Queue a recording that was set aside for another attempt, then exit.",
+            help="Queue a quarantined recording for another attempt, then exit.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Process every new recording in a folder once; unreadable files are set aside with a reason.
+    """Process every new recording in a folder once; unreadable files are quarantined with a reason.
 
     Runs until ctrl-C. A recording starts when its files have not changed for a while. Copies, renamed and touched files
     are not processed again; interrupted runs continue. If PREFECT_API_URL is set, the workers of that server do the runs.

@@ -55,7 +55,7 @@ def test_a_port_in_use_is_named():
         (["{box}", "--config", "pfm-wals"], "did you mean pfm-walls"),
         (["{box}", "--set", "setle=3"], "watch.setle: there is no such key; did you mean settle"),
         (["{box}", "--set", "settle=-1"], "watch.settle: Input should be greater than"),
-        (["{box}", "--retry", "scan_7"], "'scan_7' is not set aside"),
+        (["{box}", "--retry", "scan_7"], "'scan_7' is not in quarantine"),
     ],
 )
 def test_an_error_is_one_line(words, error, tmp_path, capsys):
@@ -87,7 +87,7 @@ def drop(path: Path, *, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_new_recordings_are_processed_once_broken_ones_set_aside_and_ctrl_c_ends_everything(
+def test_new_recordings_are_processed_once_broken_ones_quarantined_and_ctrl_c_ends_everything(
     serve, tmp_path
 ):
     served = serve("--set", "settle=1", "--set", "interval=5")

@@ -225,7 +225,7 @@ def test_equal_names_of_two_recordings_are_told_apart(watcher, box):
     assert all(name.startswith("a") for name in names)
 
 
-def test_a_recording_that_cannot_be_read_is_set_aside_with_reason_and_traceback(watcher, box):
+def test_a_recording_that_cannot_be_read_is_quarantined_with_reason_and_traceback(watcher, box):
     entry = entries_of_one(watcher, box, seed=25)
     fail(entry, InputError("a.npy: is not what .npy stands for; copy it again"))
     aside = entries(watcher)["a.npy"]
@@ -235,7 +235,7 @@ def test_a_recording_that_cannot_be_read_is_set_aside_with_reason_and_traceback(
     assert entries(watcher)["a.npy"] == aside, "and stays there"
 
 
-def test_what_was_set_aside_is_a_table_in_the_ui(watcher, box):
+def test_quarantined_recordings_are_a_table_in_the_ui(watcher, box):
     write_images(box / "<img src=x>.npy", seed=26)
     (entry,) = entries(watcher).values()
     fail(entry, InputError("<script>alert(1)</script> is wrong"))
@@ -248,7 +248,7 @@ def test_what_was_set_aside_is_a_table_in_the_ui(watcher, box):
     assert "<img" not in str(latest.data)
 
 
-def test_one_that_is_set_aside_does_not_stop_the_others(watcher, box):
+def test_a_quarantined_recording_does_not_stop_the_others(watcher, box):
     (box / "link.npy").symlink_to("/etc/hostname")
     write_images(box / "a.npy", seed=27)
     found = entries(watcher)
@@ -282,9 +282,9 @@ def test_it_is_tried_again_on_request_as_the_same_run(watcher, box):
     assert entries(watcher)["a.npy"].state == "done"
 
 
-def test_only_what_was_set_aside_is_tried_again(watcher, box):
+def test_only_quarantined_recordings_are_tried_again(watcher, box):
     entries_of_one(watcher, box, seed=31)
-    with pytest.raises(InputError, match=r"'a' is not set aside in .*out; set aside: none"):
+    with pytest.raises(InputError, match=r"'a' is not in quarantine in .*out; in quarantine: none"):
         request_retry(Path(watcher.config.out), "a")
 
 
@@ -302,7 +302,7 @@ def test_the_machine_is_given_time_and_the_recording_the_same_run(watcher, box):
     assert 0 < due <= watcher.config.backoff
 
 
-def test_waits_double_and_end_in_being_set_aside(deployed, watched, box):
+def test_waits_double_and_end_in_quarantine(deployed, watched, box):
     watcher = Watcher(watched(attempts=3, backoff=1000))
     entry = entries_of_one(watcher, box, seed=33)
     waits = []
@@ -338,7 +338,7 @@ def test_a_run_that_the_server_has_lost_is_made_again(watcher, box):
     assert made.flow_run not in ("", entry.flow_run)
 
 
-def test_a_file_of_which_the_rights_are_missing_is_set_aside(deployed, watched, box):
+def test_a_file_of_which_the_rights_are_missing_is_quarantined(deployed, watched, box):
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
     path = write_images(box / "a.npy", seed=36)
