@@ -1,4 +1,4 @@
-"""The latent variables: one row each. Configuration, models, embedding, analysis, results and report ask this table.
+"""The latent variables: one row each. Configuration, models, embedding, analysis, results and report use this table.
 
 A new pose is a class in `invae/models/geometry/pose.py`, named in its `POSES`, and one row here. Nothing here imports torch or xarray,
 since the configuration reads the table too.
@@ -16,9 +16,9 @@ Head = Literal["content", "class", "target", "position", "direction", "number"]
 Prior = Literal["normal", "circle", "classes"]
 Uncertainty = Literal["sd", "resultant", "probability"]
 Measure = Literal["plain", "logarithm", "half side"]
-"""What the model's own number is of the reported one: the same, its logarithm, or a fraction of half the patch's longer side."""
+"""Relation of the model's value to the reported one: equal, its logarithm, or in units of half the patch's longer side."""
 Widening = Callable[[float, float | None], float]
-"""The largest extent of the pattern [1, of the frame] and the sd of the prior become the extent under the pose."""
+"""From the extent of the pattern [1, of the frame] and the sd of the prior to the extent under the pose."""
 
 REAL = (-math.inf, math.inf)
 
@@ -29,22 +29,22 @@ def _unchanged(extent: float, sd: float | None) -> float:
 
 @dataclass(frozen=True)
 class PoseRow:
-    """What the table says of a latent that places the pattern."""
+    """Properties of a latent that is a pose."""
 
     option: str
     """Name in `poses` of the configuration."""
     section: str | None = None
     """Section of the model's configuration with its `prior_sd`; without one, the sd is set in `pose_priors`."""
     prior_sd: float = 0.2
-    """Sd of the prior where no section holds it, in the model's own unit."""
+    """Sd of the prior if no section has it, in the model's unit."""
     letter: str = ""
-    """In names of families; a pose without a letter has a family of its own, `<option>VAE`."""
+    """Letter in names of families; a pose without one has its own family, `<option>VAE`."""
     affine: bool = False
     """Whether affineVAE and AVAE infer it."""
     longest_step: float = 0.2
-    """Longest Gauss-Newton step along each number, in the model's own unit: farther away, slopes say nothing."""
+    """Longest Gauss-Newton step along each component, in the model's unit: slopes are valid only near the current pose."""
     widened: Widening = _unchanged
-    """How much of the surroundings the pose brings into the frame within two sds of its prior."""
+    """Extent of the surroundings that the pose brings into the frame within two sds of its prior."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,27 @@ class Latent:
     """One latent variable."""
 
     name: str
-    """In every Dataset, and inside the models."""
+    """Name in every Dataset, and inside the models."""
     label: str
     """`long_name` in every Dataset."""
     symbol: str
     unit: str = "1"
-    """As reported; units as in `dims.attrs`."""
+    """Unit of the reported value; as in `dims.attrs`."""
     dim: str | None = None
-    """Dimension beside the site; none for one number per site."""
+    """Dimension in addition to the site; None for one number per site."""
     size: int | None = 1
-    """Numbers per site; none where the configuration decides."""
+    """Numbers per site; None if it depends on the configuration."""
     interval: tuple[float, float] = REAL
-    """Reported values lie in it."""
+    """Range of reported values."""
     measure: Measure = "plain"
     head: Head | None = "number"
-    """None for a variable that is given, not inferred."""
+    """None for a given variable, which is not inferred."""
     prior: Prior | None = "normal"
     uncertainty: Uncertainty | None = "sd"
     uncertainty_label: str = ""
     pose: PoseRow | None = None
     colours: Literal["linear", "cyclic"] | None = None
-    """How the report colours sites by it in the latent plane; not at all when empty."""
+    """Colour scale of sites in the report's latent plane; None for no such figure."""
     mapped: bool = False
     """Whether scans and grids of sites have a map of it."""
 
@@ -88,10 +88,10 @@ class Latent:
 
     @property
     def placed(self) -> PoseRow:
-        """What the table says of it as a pose.
+        """Its properties as a pose.
 
         Raises:
-            LookupError: It places no pattern.
+            LookupError: It is no pose.
         """
         if self.pose is None:
             raise LookupError(f"{self.name} is no pose")
@@ -99,12 +99,12 @@ class Latent:
 
     @property
     def at_rest(self) -> float:
-        """The reported value that leaves the pattern as it is."""
+        """The reported value without effect on the pattern."""
         return 1.0 if self.measure == "logarithm" else 0.0
 
     @property
     def uncertainty_name(self) -> str | None:
-        """Variable that says how certain it is."""
+        """Name of the variable of its uncertainty."""
         return None if self.uncertainty is None else f"{self.name}_{self.uncertainty}"
 
     @property
@@ -114,7 +114,7 @@ class Latent:
 
     @property
     def uncertainty_unit(self) -> str:
-        """Unit of that variable: an sd is in the latent's own unit, or in that of its logarithm."""
+        """Unit of that variable: an sd is in the latent's unit, or in that of its logarithm."""
         return self.unit if self.uncertainty == "sd" else "1"
 
 
@@ -228,14 +228,14 @@ _ROWS = (
 )
 
 LATENTS: dict[str, Latent] = {row.name: row for row in _ROWS}
-"""Every latent by its name, in the order in which tables and pictures show them."""
+"""Every latent by its name, in the order of tables and figures."""
 
 
 def row_of(name: str) -> Latent:
-    """The row of a latent; a plain number for a pose of one's own, which has none.
+    """The row of a latent; for a user's own pose, which has no row, that of a plain number.
 
-    Discrete latents beyond the first (`class_2`, …) have the first one's row under their own names, and so have latents of one of several
-    signals (`image.content`), with dimensions of their own.
+    Further discrete latents (`class_2`, …) have the row of the first one under their own names. So do latents of one of several
+    signals (`image.content`), with their own dimensions.
     """
     if name in LATENTS:
         return LATENTS[name]
@@ -257,7 +257,7 @@ def row_of(name: str) -> Latent:
 
 
 def variable_of(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
-    """Dimensions and attributes of the variable of a latent, or of the one that says how certain it is."""
+    """Dimensions and attributes of the variable of a latent, or of its uncertainty."""
     ending = next((e for e in ("sd", "resultant", "probability") if name.endswith(f"_{e}")), None)
     row = row_of(name if ending is None else name.removesuffix(f"_{ending}"))
     if ending is None:
@@ -266,11 +266,11 @@ def variable_of(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
 
 
 def poses() -> dict[str, Latent]:
-    """The latents that place the pattern, by their names in the configuration."""
+    """The poses, by their names in the configuration."""
     return {row.pose.option: row for row in LATENTS.values() if row.pose is not None}
 
 
 def plain_numbers(names: Container[object]) -> list[str]:
-    """Those of some variables that are inferred latents with plain numbers as values, neither angles nor classes."""
+    """The names that belong to inferred latents with plain numbers as values, neither angles nor classes."""
     rows = (row for row in LATENTS.values() if row.head is not None and row.prior == "normal")
     return [row.name for row in rows if row.name in names]

@@ -1,4 +1,4 @@
-"""How many classes: where groups of sites stop to overlap as they are joined one by one."""
+"""A guide to the number of classes, from the overlap of groups of sites that are merged one by one."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,10 @@ from invae.training.initialisation import patterns_of
 from invae.training.mixture_merging import merge, parts_of
 from invae.training.signal_sources import ArraySource
 
-AT_ONCE = 512
+BATCH = 512
 """Patches encoded at a time."""
 FLOOR = 1e-4
-"""Overlap below which two groups are apart; how far apart does not matter."""
+"""Overlap below which two groups count as separate."""
 
 
 def guide(
@@ -27,26 +27,26 @@ def guide(
     most: int = 10,
     seeds: Sequence[int] = (0, 1, 2),
 ) -> xr.Dataset:
-    """`overlap (n_classes)` and `stability (n_classes)`, and in `attrs["recommended"]` the number they speak for.
+    """`overlap (n_classes)`, `stability (n_classes)`, and the recommended number in `attrs["recommended"]`.
 
-    The overlap at n is the probability that a site of one of the two groups joined on the way from n to n − 1 classes is taken
-    for the other's: high while parts of one class are joined, low where separate classes would be. The recommended number is that
-    where it falls by the largest factor. The stability is the adjusted Rand index of the classes between mixtures of different seeds.
+    The overlap at n is the probability that a site is assigned to the wrong one of the two groups that are merged from n to n − 1
+    classes. It is high while parts of one class are merged, and low if separate classes would be merged. The recommended number is
+    the one at which it falls by the largest factor. The stability is the adjusted Rand index of the classes between mixtures of different seeds.
 
     Args:
         vae: A trained model without classes, whose content has room for them (four dimensions are enough for most).
         patches: (site, y, x) or (site, channel, y, x).
         most: Largest number of classes considered.
-        seeds: Of the mixtures; the overlap is the geometric mean over them.
+        seeds: Seeds of the mixtures; the overlap is the geometric mean over them.
 
     Raises:
         InputError: There are too few patches.
     """
     values = np.asarray(patches)
     source = ArraySource(values[:, None] if values.ndim == 3 else values)
-    batches = Batches(source, np.arange(len(source)), AT_ONCE, torch.device(vae.device))
-    seen = patterns_of(vae.trained.model, batches, seed=seeds[0])
-    parts = [parts_of(seen, seed=seed) for seed in seeds]
+    batches = Batches(source, np.arange(len(source)), BATCH, torch.device(vae.device))
+    patterns = patterns_of(vae.trained.model, batches, seed=seeds[0])
+    parts = [parts_of(patterns, seed=seed) for seed in seeds]
     numbers = np.arange(2, min(most, *(p.shape[1] - 1 for p in parts)) + 1)
     # The last merge of a mixture joined down to one class goes from 2 to 1, the one before from 3 to 2.
     curves = [merge(p, 1).overlap[::-1] for p in parts]

@@ -1,4 +1,4 @@
-"""Building: a plan of latents becomes a model.
+"""Construction of a model from the plan of its latents.
 
 | the plan has | encoder | pose | decoder |
 |---|---|---|---|
@@ -62,10 +62,10 @@ from invae.models.vae import VAE
 
 
 def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
-    """A model with fresh weights; the same seed gives the same weights, whatever was drawn before.
+    """A model with fresh weights; the same seed gives the same weights, whatever random numbers were drawn before.
 
     Raises:
-        ConfigError: If the parts asked for do not fit each other.
+        ConfigError: The requested parts do not fit each other.
     """
     made = plan(config, geometry)
     with torch.random.fork_rng(devices=[]):
@@ -94,7 +94,7 @@ def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
 
 
 def _turning_disc(made: Plan) -> tuple[Recogniser, Generator]:
-    """Rotation inferred exactly on the polar grid; shift, if any, moves the grid's centre."""
+    """Rotation is inferred exactly on the polar grid; a shift moves the grid's centre."""
     config = made.config
     grid = _polar_grid(made, circumscribed=config.rotation.disc == "circumscribed")
     generator = DiscGenerator(
@@ -107,14 +107,14 @@ def _turning_disc(made: Plan) -> tuple[Recogniser, Generator]:
     )
     chosen = config.encoder or parts.PolarEncoder()
     if "shift" in made.poses and isinstance(chosen, parts.PolarEncoder):
-        where = CentreFinder(made.geometry, prior_sd=config.translation.prior_sd)
+        localiser = CentreFinder(made.geometry, prior_sd=config.translation.prior_sd)
         described = [name for name in made.encoded if name != "shift"]
-        return TwoPass(where, _one_pass(made, chosen, described, grid)), generator
+        return TwoPass(localiser, _one_pass(made, chosen, described, grid)), generator
     return _one_pass(made, chosen, list(made.encoded), grid), generator
 
 
 def _moving_canvas(made: Plan) -> tuple[Recogniser, Generator]:
-    """Shift inferred exactly on a canvas larger than the frame; nothing turns."""
+    """Shift is inferred exactly on a canvas larger than the frame, without rotation."""
     config, prior_sd = made.config, made.config.translation.prior_sd
     canvas = Canvas(
         made.geometry,
@@ -134,7 +134,7 @@ def _moving_canvas(made: Plan) -> tuple[Recogniser, Generator]:
 
 
 def _canvas_decoder(made: Plan, canvas: Canvas) -> nn.Module:
-    """Code to an image on a canvas."""
+    """A decoder from a code to an image on a canvas."""
     match made.config.decoder or parts.DenseDecoder():
         case parts.SpatialDecoder() | parts.PolarDecoder():
             grid = _polar_grid(made, circumscribed=True)
@@ -144,7 +144,7 @@ def _canvas_decoder(made: Plan, canvas: Canvas) -> nn.Module:
 
 
 def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
-    """All latents from encoders; the poses pull the decoder's grid back."""
+    """All latents come from encoders; poses act on the grid of the decoder."""
     grid = _polar_grid(made, circumscribed=True)
     encoder = made.config.encoder or parts.ConvEncoder()
     recogniser = _one_pass(made, encoder, list(made.encoded), grid)
@@ -162,8 +162,8 @@ def _pixels(made: Plan) -> tuple[Recogniser, Generator]:
 
 
 def _placed(made: Plan) -> tuple[OnePass, PlacedGenerator]:
-    """Everything but the poses from the upright patch; an image decoded once and placed by them."""
-    # Patches that are never turned while training teach nothing of what lies around the frame.
+    """All latents but the poses come from the upright patch; an image is decoded once and posed."""
+    # Without poses in the training nothing is learned about the surroundings of the frame.
     margin = _pose_margin(made) if made.config.search.training else (0, 0)
     canvas = Canvas(made.geometry, margin=margin)
     generator = PlacedGenerator(
@@ -180,7 +180,7 @@ def _placed(made: Plan) -> tuple[OnePass, PlacedGenerator]:
 
 
 def _search(made: Plan) -> Search:
-    """What finds the poses of a plan."""
+    """The pose search of a plan."""
     config, priors = made.config.search, made.priors
     others = [name for name in made.poses if name != "angle"]
     vectors = [name for name in others if row_of(name).reads_vector]
@@ -205,11 +205,13 @@ def _polar_grid(made: Plan, *, circumscribed: bool) -> PolarGrid:
 def _one_pass(
     made: Plan, encoder: parts.EncoderConfig, latents: Sequence[str], grid: PolarGrid
 ) -> OnePass:
-    """An encoder with one head for each latent; every direction reads a vector of its own."""
+    """An encoder with one head per latent; every position and direction has its own vector."""
     vectors = [name for name in latents if row_of(name).reads_vector]
-    seen = _encoder(encoder, made.geometry, grid, n_vectors=len(vectors))
-    n_features = seen.n_features + made.config.n_conditions
-    return OnePass(seen, {name: _head(made, name, n_features, vectors=vectors) for name in latents})
+    chosen = _encoder(encoder, made.geometry, grid, n_vectors=len(vectors))
+    n_features = chosen.n_features + made.config.n_conditions
+    return OnePass(
+        chosen, {name: _head(made, name, n_features, vectors=vectors) for name in latents}
+    )
 
 
 def _head(made: Plan, latent: str, n_features: int, *, vectors: Sequence[str]) -> nn.Module:
@@ -256,7 +258,7 @@ def _encoder(
 
 
 def _disc_field(made: Plan, grid: PolarGrid) -> Field:
-    """Latents to a field on the polar grid; other poses than turns and shifts bend the points at which it is asked."""
+    """Latents to a field on the polar grid; poses other than rotation and shift act on its points."""
     bending = {name: pose for name, pose in made.maps.items() if not row_of(name).reads_vector}
     if bending:
         decoder = _coordinate_decoder(made, grid)
@@ -274,7 +276,7 @@ def _disc_field(made: Plan, grid: PolarGrid) -> Field:
 
 
 def _coordinate_decoder(made: Plan, grid: PolarGrid) -> nn.Module:
-    """Code and coordinates to the field there."""
+    """A decoder from a code and coordinates to the field there."""
     exact = made.exact is not None
     match made.config.decoder or (parts.PolarDecoder() if exact else parts.SpatialDecoder()):
         case parts.PolarDecoder() as chosen:
@@ -292,7 +294,7 @@ def _coordinate_decoder(made: Plan, grid: PolarGrid) -> nn.Module:
 
 
 def _pose_margin(made: Plan) -> list[int]:
-    """Pixels around the frame that poses within two sd of their priors bring into it, at most half a frame."""
+    """Margin around the frame that poses within two sds of their priors bring into it, at most half a frame [pixel]."""
     config, sides = made.config, (made.geometry.height, made.geometry.width)
     margins = shift_margin(made.geometry, prior_sd=config.translation.prior_sd)
     extent = 1.0
@@ -305,7 +307,7 @@ def _pose_margin(made: Plan) -> list[int]:
 
 
 def _image_decoder(made: Plan, chosen: parts.DecoderConfig, geometry: Geometry) -> nn.Module:
-    """Code to an image."""
+    """A decoder from a code to an image."""
     match chosen:
         case parts.DenseDecoder():
             skip = chosen.skip or made.family.skip

@@ -1,4 +1,4 @@
-"""The canvas: a field larger than the frame, so that patches can be compared with all its shifts at once."""
+"""The canvas: a field larger than the frame, for the likelihood of patches at all shifts at once."""
 
 import math
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from invae.models.geometry.pose import pixel_grid
 from invae.models.latents import Latents, NormalPrior
 from invae.models.likelihoods import Noise
 
-REACH = 3.0  # sd of the prior that the margin holds
-WIDEST = 0.5  # margin, as a share of the frame
+REACH = 3.0  # margin, in sds of the prior
+WIDEST = 0.5  # largest margin, as a share of the frame
 
 
 def shift_margin(geometry: Geometry, *, prior_sd: float) -> tuple[int, int]:
@@ -27,7 +27,7 @@ def shift_margin(geometry: Geometry, *, prior_sd: float) -> tuple[int, int]:
 
     Args:
         geometry: The patches' shape.
-        prior_sd: Of the shift [half the longer side].
+        prior_sd: Sd of the prior of the shift [half the longer side].
     """
     reach = math.ceil(round(REACH * prior_sd * geometry.half_side, 6))
     sides = (geometry.height, geometry.width)
@@ -35,7 +35,7 @@ def shift_margin(geometry: Geometry, *, prior_sd: float) -> tuple[int, int]:
 
 
 def cubic(place: Float[Tensor, "*batch point"], size: int) -> Float[Tensor, "*batch point size"]:
-    """Weights of `size` pixels at places between them [pixel]; the outermost pixels are continued.
+    """Weights of `size` pixels at positions between them [pixel]; edge pixels are continued.
 
     Source: Keys 1981, doi:10.1109/TASSP.1981.1163711, eq. 15 (a = −½).
     """
@@ -60,7 +60,7 @@ class Canvas(nn.Module):
         Args:
             geometry: The patches' shape.
             margin: Pixels on each side, along y and along x.
-            finer: Shifts tried for each pixel, along every axis with a margin.
+            finer: Number of shifts per pixel, along every axis with a margin.
         """
         super().__init__()
         self.frame, self.margin = (geometry.height, geometry.width), tuple(margin)
@@ -91,7 +91,7 @@ class Canvas(nn.Module):
         field: Float[Tensor, "batch channel row column"],
         coords: Float[Tensor, "batch point 2"],
     ) -> Float[Tensor, "batch channel point"]:
-        """A field on the canvas at any coordinates, bilinear; the outermost pixels are continued."""
+        """A field on the canvas at any coordinates, bilinear; edge pixels are continued."""
         half = [max(n - 1, 1) / 2 / self.half_side for n in field.shape[-2:]]
         place = torch.stack((coords[..., 1] / half[1], coords[..., 0] / half[0]), dim=-1)
         return bilinear(field, place.unsqueeze(1)).squeeze(2)
@@ -101,7 +101,7 @@ class Canvas(nn.Module):
         field: Float[Tensor, "batch channel row column"],
         shift: Float[Tensor, "batch 2"],
     ) -> Float[Tensor, "batch channel y x"]:
-        """What the frame shows of a field that is shifted [half the longer side]."""
+        """The part in the frame of a field that is shifted [half the longer side]."""
         rows, columns = (
             cubic(self._pixels(axis, shift) - shift[:, axis, None] * self.half_side, n)
             for axis, n in enumerate(field.shape[-2:])
@@ -111,7 +111,7 @@ class Canvas(nn.Module):
     def between(
         self, field: Float[Tensor, "batch channel row column"]
     ) -> Float[Tensor, "batch part_y part_x channel row column"]:
-        """A field read at its pixels, and at equal parts of a pixel further down and to the right."""
+        """A field at its pixels, and at equal fractions of a pixel further down and to the right."""
         if self.finer == (1, 1):
             return field.unsqueeze(1).unsqueeze(1)
         along = torch.einsum("bcrk,qlk->bqcrl", field, self.between_x)
@@ -120,9 +120,10 @@ class Canvas(nn.Module):
     def shifts(
         self, correlation: Float[Tensor, "batch part_y part_x row column"]
     ) -> Float[Tensor, "batch shift_y shift_x"]:
-        """Correlations by where the frame begins on the canvas, sorted by shift from −margin to +margin.
+        """Correlations, sorted by shift from −margin to +margin.
 
-        The frame begins at margin − shift: the parts of a pixel go between the pixels, and the order is turned round.
+        The origin of the frame is at margin − shift on the canvas: fractions of a pixel go between the pixels, and the order is
+        reversed.
         """
         n_y, n_x = (2 * m * n + 1 for m, n in zip(self.margin, self.finer, strict=True))
         merged = correlation.permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
@@ -140,9 +141,9 @@ def correlate_shifts(
     *,
     n_patches: int,
 ) -> Float[Tensor, "batch part_y part_x row column"]:
-    """Sum over the frame of pattern × field, wherever on the canvas the frame begins, by one FFT.
+    """Sum over the frame of pattern × field, for every origin of the frame on the canvas, by one FFT.
 
-    There may be several fields for every patch, in a row. Where the frame would leave the canvas the field is periodic.
+    Every patch may have several fields, in a row. The field is periodic beyond the canvas.
     """
     size = field.shape[-2:]
     frames = torch.fft.rfft2(pattern, s=size).conj()
@@ -153,14 +154,14 @@ def correlate_shifts(
 
 @dataclass(frozen=True)
 class ShiftPosterior:
-    """Exact posterior over equally spaced places on the canvas, as normalised log probabilities.
+    """Exact posterior over equally spaced positions on the canvas, as normalised log probabilities.
 
-    A shift is counted from `home`, where a decoder draws this content when nothing is shifted.
+    Shifts are relative to `home`, the position at which a decoder draws this content.
     """
 
     log_prob: Float[Tensor, "batch row column"]
     home: Float[Tensor, "batch 2"]
-    """Of every content, from the middle of the canvas [half the longer side]."""
+    """Position for every content, from the middle of the canvas [half the longer side]."""
     step: tuple[float, float]
     """Distance of neighbours along y and x [half the longer side]."""
 
@@ -212,20 +213,20 @@ class ShiftPosterior:
 
     @property
     def shift(self) -> Float[Tensor, "batch 2"]:
-        """The most probable shift, between the grid's by a parabola along each axis [half the longer side].
+        """The most probable shift, refined by a parabola along each axis [half the longer side].
 
-        The mean would fall between the equal peaks of a pattern that repeats itself.
+        The mean would lie between the equal peaks of a periodic pattern.
         """
         n_x = self.log_prob.shape[2]
         best = self.log_prob.flatten(1).argmax(-1)
         place = (torch.div(best, n_x, rounding_mode="floor"), best % n_x)
         every = torch.arange(len(best), device=best.device)
         lines = (self.log_prob[every, :, place[1]], self.log_prob[every, place[0]])
-        found = [
+        peaks = [
             axis[every, index] + step * _vertex(line, index)
             for axis, step, line, index in zip(self.axes, self.step, lines, place, strict=True)
         ]
-        return torch.stack(found, dim=-1)
+        return torch.stack(peaks, dim=-1)
 
     def _marginals(self) -> list[tuple[Tensor, Tensor]]:
         probability = self.log_prob.exp()
@@ -233,7 +234,7 @@ class ShiftPosterior:
 
 
 def _vertex(line: Float[Tensor, "batch point"], best: Tensor) -> Float[Tensor, " batch"]:
-    """Where the parabola through a maximum and its neighbours peaks, in steps from the maximum; 0 at an edge."""
+    """Peak of the parabola through a maximum and its neighbours, in steps from the maximum; 0 at an edge."""
     last = line.shape[-1] - 1
     low, top, high = (
         line.gather(-1, (best + k).clamp(0, last).unsqueeze(-1)).squeeze(-1) for k in (-1, 0, 1)
@@ -244,14 +245,14 @@ def _vertex(line: Float[Tensor, "batch point"], best: Tensor) -> Float[Tensor, "
 
 @dataclass(frozen=True)
 class OnCanvas:
-    """A field that may lie at any shift behind the frame."""
+    """A field at any shift behind the frame."""
 
     canvas: Canvas
     noise: Noise
     prior: NormalPrior
     field: Float[Tensor, "batch channel row column"]
     home: Float[Tensor, "batch 2"]
-    """Where the field has its pattern, from the middle of the canvas [half the longer side]."""
+    """Position of the pattern in the field, from the middle of the canvas [half the longer side]."""
 
     def evidence(self, patches: Patches) -> Evidence:
         """Bayes' rule over all shifts: the expected log-likelihood, and the posterior of `shift`."""
@@ -270,21 +271,22 @@ class OnCanvas:
         weight, natural = patches.weight, self.canvas.between(self.noise.natural(self.field))
         partition = self.noise.log_partition(natural)
         counted = weight
-        if patches.valid is None:  # every frame counts alike, and so do all channels
+        if patches.valid is None:  # all frames and channels have the same weight
             partition, counted = partition.sum(3, keepdim=True), weight[:, :1]
         pattern = torch.cat((patches.values * weight, -counted), dim=1)
         fields = torch.cat((natural, partition), dim=3)
-        found = correlate_shifts(pattern, fields, n_patches=len(patches))
-        alone = (self.noise.log_base(patches.values) * weight).sum((1, 2, 3))
+        correlation = correlate_shifts(pattern, fields, n_patches=len(patches))
+        base = (self.noise.log_base(patches.values) * weight).sum((1, 2, 3))
         times = len(self.field) // len(patches)
-        return self.canvas.shifts(found) + alone.repeat_interleave(times)[:, None, None]
+        return self.canvas.shifts(correlation) + base.repeat_interleave(times)[:, None, None]
 
 
 class Home(nn.Module):
-    """Where on the canvas a decoder draws each content.
+    """Position on the canvas at which a decoder draws each content.
 
-    The likelihood does not care, and the prior on the shift is too weak to move what is drawn: decoders put one suit of cards
-    2 pixels beside another, and the shifts found differed by that. Told apart, the prior centres the shifts of every content.
+    The likelihood does not determine it, and the prior on the shift is too weak to move the drawn pattern: decoders drew one suit
+    of cards 2 pixels away from another, and the inferred shifts differed by that. With this position separate, the prior centres
+    the shifts of every content.
     """
 
     moves: Tensor
@@ -305,7 +307,7 @@ class Home(nn.Module):
 
 
 class CanvasGenerator(Generator):
-    """A field on the canvas; where behind the frame it lies is inferred exactly."""
+    """A field on the canvas; its shift behind the frame is inferred exactly."""
 
     def __init__(
         self, field: Field, noise: Noise, *, home: Home, canvas: Canvas, prior: NormalPrior

@@ -1,4 +1,4 @@
-"""`torch.compile`, and the functions that stay out of what it compiles.
+"""`torch.compile`, and functions that are excluded from it.
 
 `torch.compiler.disable` loads the compiler (torch._dynamo, 1.0 s of CPU), so it is called only when something is compiled.
 """
@@ -28,10 +28,10 @@ class Uncompiled(Generic[P, R]):
 
 
 def uncompiled(function: Callable[P, R]) -> Uncompiled[P, R]:
-    """The same function, left out by `compile_function`.
+    """The same function, excluded by `compile_function`.
 
     Inductor computes wrong gradients where its graph has complex numbers (torch 2.13: gradients of the disc's likelihood are off
-    by up to twice their size, without a warning), so Fourier transforms stay out of what it compiles.
+    by up to twice their size, without a warning), so Fourier transforms are excluded.
     """
     return Uncompiled(function)
 

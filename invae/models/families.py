@@ -1,6 +1,6 @@
-"""Families: a name says which latents there are; `arrangements` puts the parts together for them.
+"""Families: a name determines the latent variables of a model.
 
-What a name says stands in `invae/config/family.py`. Any family may be given other poses.
+`invae/config/family.py` defines the names. Any family may have other poses by configuration.
 """
 
 import math
@@ -21,7 +21,7 @@ from invae.models.latents import ClassPrior, NormalPrior, Prior
 
 @dataclass(frozen=True)
 class OwnPose:
-    """A pose of one number that a family brings along; an encoder infers it, under a Normal prior about 0."""
+    """A pose with one component that a family defines; an encoder infers it, with a Normal prior about 0."""
 
     pose: Pose
     prior_sd: float
@@ -37,19 +37,19 @@ class Family(FamilyName):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a configuration comes to: the latents of a model, and how each is inferred."""
+    """The plan of a configuration: the latents of a model, and how each is inferred."""
 
     config: ModelConfig
     geometry: Geometry
     family: Family
     poses: tuple[str, ...]
-    """Latents that place the pattern, the one applied last first."""
+    """Poses of the pattern, in reverse order of application."""
     inference: PoseInference
     classes: ClassPrior | None
 
     @property
     def exact(self) -> str | None:
-        """The one pose inferred exactly: the angle if there is one, else a shift alone."""
+        """The pose that is inferred exactly: the angle if there is one, or a shift without other poses."""
         if self.inference != "exact":
             return None
         if "angle" in self.poses:
@@ -58,12 +58,12 @@ class Plan:
 
     @property
     def searched(self) -> bool:
-        """Whether the poses are found by a search."""
+        """Whether the poses are inferred by a search."""
         return self.inference == "refined" and bool(self.poses)
 
     @property
     def enumerated(self) -> bool:
-        """Whether all classes are tried for every patch."""
+        """Whether all classes are evaluated for every patch."""
         return self.classes is not None and self.config.class_inference == "exact"
 
     @property
@@ -131,24 +131,24 @@ class Plan:
 
 
 def family_of(name: str) -> Family:
-    """What a name says: one of `families()`, or `module:NAME` of a module that has been imported.
+    """The family of a name: one of `families()`, or `module:NAME` of an imported module.
 
     Nothing is imported here: a saved model must not run code that nobody asked for.
 
     Raises:
         ConfigError: There is no such family.
     """
-    if (said := families().get(name)) is not None:
-        return Family(**asdict(said))
+    if (built_in := families().get(name)) is not None:
+        return Family(**asdict(built_in))
     module, _, attribute = name.partition(":")
     if module not in sys.modules:
         raise ConfigError(
             f"family {name!r} is of a module that is not imported; import {module} first"
         )
-    found = getattr(sys.modules[module], attribute, None)
-    if not isinstance(found, Family):
+    family = getattr(sys.modules[module], attribute, None)
+    if not isinstance(family, Family):
         raise ConfigError(f"{module} has no family {attribute!r}; give it a `Family` of that name")
-    return found
+    return family
 
 
 def plan(config: ModelConfig, geometry: Geometry) -> Plan:
@@ -184,20 +184,20 @@ def plan(config: ModelConfig, geometry: Geometry) -> Plan:
 def completed(
     config: ModelConfig, *, n_classes: int, n_targets: int, n_conditions: int
 ) -> ModelConfig:
-    """A configuration with the numbers that it leaves to what is known beside the patches."""
+    """A configuration completed with the numbers from the annotations."""
     family = family_of(config.family)
-    found: dict[str, object] = {}
+    changes: dict[str, object] = {}
     if family.classes and not config.n_classes and n_classes > 1:
-        found["n_classes"] = (n_classes,)
+        changes["n_classes"] = (n_classes,)
     if family.target and not config.n_targets:
-        found["n_targets"] = n_targets
+        changes["n_targets"] = n_targets
     if family.condition and not config.n_conditions:
-        found["n_conditions"] = n_conditions
-    return config.model_copy(update=found)
+        changes["n_conditions"] = n_conditions
+    return config.model_copy(update=changes)
 
 
 def refuse_idle(config: ModelConfig) -> None:
-    """Stop numbers of classes, targets and conditions that the family has no use for.
+    """Refuse numbers of classes, targets and conditions that the family does not use.
 
     Raises:
         ConfigError: One is given.
@@ -216,7 +216,7 @@ def _refuse_missing(config: ModelConfig, family: Family) -> None:
 
 
 def _numbers(config: ModelConfig, family: Family) -> dict[str, tuple[bool, int]]:
-    """By option: whether the family needs it, and the number that is given."""
+    """For each option: whether the family needs it, and the given number."""
     return {
         "n_classes": (family.classes, math.prod(config.n_classes) if config.n_classes else 0),
         "n_targets": (family.target, config.n_targets),

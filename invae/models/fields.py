@@ -1,4 +1,4 @@
-"""Fields: named latents become what a likelihood reads, on the pixels or on the polar grid."""
+"""Fields: from named latents to the parameters of a likelihood, on the pixels or on the polar grid."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from invae.models.latents import Latents
 
 @dataclass(frozen=True)
 class Code:
-    """The one input of a decoder, made of all latents that say what a patch shows."""
+    """The input of a decoder: all latents except the poses."""
 
     latent_dim: int
     n_states: int = 0
-    """Joint states of the classes; every one has first weights of its own."""
+    """Number of joint states of the classes; each has separate weights in the first layer."""
     n_targets: int = 0
     n_conditions: int = 0
 
     @property
     def size(self) -> int:
-        """Numbers in the code."""
+        """Length of the code."""
         content = self.latent_dim * max(self.n_states, 1)
         return content + self.n_states + self.n_targets + self.n_conditions
 
@@ -42,7 +42,7 @@ class Code:
 
 
 class Field(nn.Module, ABC):
-    """Latents to a field with rows and columns."""
+    """A map from latents to a field with rows and columns."""
 
     @abstractmethod
     def forward(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
@@ -50,7 +50,7 @@ class Field(nn.Module, ABC):
 
 
 class WholeField(Field):
-    """A decoder that knows the grid."""
+    """A decoder with a fixed grid."""
 
     def __init__(self, decoder: nn.Module, code: Code) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class WholeField(Field):
 
 
 class PosedField(Field):
-    """A decoder asked at the points of a grid, pulled back through poses."""
+    """A decoder evaluated at the points of a grid, pulled back through poses."""
 
     grid: Tensor
 
@@ -73,7 +73,7 @@ class PosedField(Field):
         poses: Mapping[str, Pose],
         grid: Float[Tensor, "row column 2"],
     ) -> None:
-        """Ask `decoder(coordinates, code)` for the field at the points of `grid`."""
+        """Evaluate `decoder(coordinates, code)` at the points of `grid`."""
         super().__init__()
         self.decoder, self.code = decoder, code
         self.poses, self.size = dict(poses), grid.shape[:2]

@@ -1,7 +1,7 @@
 """Likelihoods of a pixel as exponential families, log p(x|η) = x·η − A(η) + log h(x).
 
-Written so, the data enter through x·η alone, and the likelihood at every angle is a correlation (SCIENCE 2). All methods take
-images with dims (…, channel, row, column), on pixels or on a polar grid alike.
+In this form the data enter only through x·η, and the likelihood at every angle is a correlation. All methods take images with dims
+(…, channel, row, column), on pixels or on a polar grid.
 """
 
 import math
@@ -19,32 +19,32 @@ from invae.config import model as parts
 from invae.models.batch import Patches, Standardise
 
 LOG_SD_RANGE = (-5.0, 3.0)  # of the noise, in units of the channel's spread
-# Adam moves any weight by about one learning rate a step, and the log of an sd has whole units to go: without this the noise
-# of clean patches was overestimated twofold after 600 steps.
+# Adam moves a weight by about one learning rate per step, but the log of an sd must change by whole units: without this factor
+# the noise of clean patches was overestimated twofold after 600 steps.
 SPEED = 20.0
-FLAT = -3.0  # log of the texture around a disc at the start
+FLAT = -3.0  # initial log of the texture around a disc
 NATURAL_RANGE = (
     -30.0,
     30.0,
-)  # e³⁰ electrons are more than any detector counts, and far from overflow
-NEAR_HALF = 1.0  # of |η|, below which a series replaces differences of nearly equal numbers
+)  # e³⁰ electrons exceed the counts of any detector and are far from overflow
+NEAR_HALF = 1.0  # |η| below which a series replaces differences of nearly equal numbers
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Values that a likelihood takes."""
+    """Valid values of a likelihood."""
 
     likelihood: str
     """Its name, for messages."""
     low: float
     high: float
     remedy: str
-    """What to do with other values."""
+    """Remedy for other values."""
     whole: bool = False
-    """Whether only whole numbers will do."""
+    """Whether values must be whole numbers."""
 
     def trouble(self, values: np.ndarray) -> str | None:
-        """What is wrong with values and what to do about it; nothing if all are possible."""
+        """The problem of invalid values and its remedy; None if all are valid."""
         low, high = values.min(), values.max()
         if low < self.low or high > self.high:
             wrong = f"values span {low:g} to {high:g}"
@@ -58,12 +58,12 @@ class Limits:
 
 
 class Noise(nn.Module, ABC):
-    """How pixels scatter about a decoded field."""
+    """The distribution of pixels given a decoded field."""
 
     limits: ClassVar[Limits | None] = None
-    """What values are possible; any when empty."""
+    """Valid values; all when empty."""
     standardised: ClassVar[bool] = False
-    """Whether the values' origin and unit may be chosen; else they mean something as they are."""
+    """Whether the values may be standardised; otherwise their origin and unit have a meaning."""
 
     @abstractmethod
     def natural(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -75,7 +75,7 @@ class Noise(nn.Module, ABC):
 
     @abstractmethod
     def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """The part of the log density that knows no field, log h(x) [nats]."""
+        """The part of the log density that does not depend on the field, log h(x) [nats]."""
 
     @abstractmethod
     def mean(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -83,7 +83,7 @@ class Noise(nn.Module, ABC):
 
     @abstractmethod
     def log_background(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Log density of pixels about which only the channel's level is known [nats]."""
+        """Log density of pixels given only the level of the channel [nats]."""
 
     @property
     @abstractmethod
@@ -92,11 +92,11 @@ class Noise(nn.Module, ABC):
 
     @abstractmethod
     def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
-        """Begin a training from what a channel of the data looks like."""
+        """Initialise a channel from its data before a training."""
 
     @abstractmethod
     def seen(self, patches: Patches) -> Patches:
-        """Patches as an encoder should get them: of about unit spread."""
+        """Patches as input of an encoder, with a spread of about 1."""
 
 
 def log_prob(
@@ -113,13 +113,13 @@ class Gaussian(Noise):
     standardised = True
 
     def __init__(self, n_channels: int, *, sd: float | None) -> None:
-        """Start from `sd`, in units of the channel's spread, and keep it; learn it when empty."""
+        """Fix the sd at `sd`, in units of the channel's spread; learn it when empty."""
         super().__init__()
         start = torch.full((n_channels, 1, 1), math.log(1.0 if sd is None else sd) / SPEED)
         self.raw_log_sd = nn.Parameter(start, requires_grad=sd is None)
         self.background = nn.Parameter(torch.zeros(n_channels, 1, 1))
-        # Before anything is explained the disc must look no sharper than its surroundings: else it pays to turn it away from
-        # the pattern, and trainings ended there.
+        # At the start the disc must not be sharper than its surroundings: otherwise moving it away from the pattern raises the
+        # likelihood, and trainings ended there.
         self.raw_log_texture = nn.Parameter(torch.full((n_channels, 1, 1), FLAT / SPEED))
 
     @property
@@ -140,7 +140,7 @@ class Gaussian(Noise):
         return field
 
     def log_background(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        # Never sharper than the noise: else a pixel would be worth more outside the disc than inside it.
+        # Never sharper than the noise: otherwise a pixel would be more probable outside the disc than inside it.
         texture = (SPEED * self.raw_log_texture).clamp(*LOG_SD_RANGE)
         variance = (2 * self.log_sd).exp() + (2 * texture).exp()
         return _log_normal(values - self.background, variance)
@@ -150,16 +150,16 @@ class Gaussian(Noise):
         return self.background
 
     def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
-        """Nothing: the values are standardised."""
+        """Do nothing: the values are standardised."""
 
     def seen(self, patches: Patches) -> Patches:
         return patches
 
 
 class Canonical(Noise):
-    """Likelihoods without a scale: the field is η itself, counted from that of the data's mean.
+    """Likelihoods without a scale: the field is η, relative to that of the data's mean.
 
-    So a field of zeros is the best constant picture, whatever the data's level: rates of counts range over decades.
+    So a field of zeros is the best constant picture for any level of the data: rates of counts range over decades.
     """
 
     origin: Tensor
@@ -176,7 +176,7 @@ class Canonical(Noise):
 
     @abstractmethod
     def stabilised(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Values on a scale on which their noise is about the same everywhere."""
+        """Values on a scale on which the noise is approximately constant."""
 
     def natural(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return (field + self.origin).clamp(*NATURAL_RANGE)
@@ -194,7 +194,7 @@ class Canonical(Noise):
 
     @torch.no_grad()
     def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
-        """Count η from that of the values' mean, by bisection."""
+        """Set the origin of η to that of the values' mean, by bisection."""
         mean = values.double().mean().to(self.origin.device)
         low, high = (mean.new_tensor(end) for end in NATURAL_RANGE)
         for _ in range(50):
@@ -227,7 +227,7 @@ class Bernoulli(Canonical):
 
 
 class ContinuousBernoulli(Canonical):
-    """Grey values between 0 and 1 with density e^(xη) up to its norm; the field is η.
+    """Grey values between 0 and 1 with density proportional to e^(xη); the field is η.
 
     Source: Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, with λ = sigmoid(η).
     """
@@ -280,7 +280,7 @@ class Poisson(Canonical):
         return natural.exp()
 
     def stabilised(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Twice the root of the counts and ⅜: of sd 1 at any rate that is not small.
+        """2·√(counts + ⅜), which has an sd of 1 at any rate that is not small.
 
         Source: Anscombe 1948, doi:10.1093/biomet/35.3-4.246.
         """
@@ -288,7 +288,7 @@ class Poisson(Canonical):
 
 
 def noise_of(config: parts.NoiseConfig, *, n_channels: int) -> Noise:
-    """The likelihood that a configuration asks for."""
+    """The likelihood of a configuration."""
     match config:
         case parts.GaussianNoise():
             return Gaussian(n_channels, sd=config.sd)
@@ -301,7 +301,7 @@ def noise_of(config: parts.NoiseConfig, *, n_channels: int) -> Noise:
 
 
 def limits_of(config: parts.NoiseConfig) -> Limits | None:
-    """Values that a likelihood can take; all values when empty."""
+    """Valid values of a likelihood; all values when empty."""
     return noise_of(config, n_channels=1).limits
 
 

@@ -1,4 +1,4 @@
-"""What a batch costs, and the terms that the cost is made of."""
+"""The loss of a batch, and its terms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,10 +28,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimised on a batch, and its terms."""
+    """The loss of a batch, and its terms."""
 
     value: Float[Tensor, ""]
-    """To minimise; the mean over the batch."""
+    """The minimised value, a mean over the batch."""
     terms: Mapping[str, Tally]
     """By the names that the history has, without their weights."""
     histograms: Mapping[str, Float[Tensor, " bin"]] = field(default_factory=dict)

@@ -1,13 +1,13 @@
-"""The gauge: which way up decoded patterns are.
+"""The gauge: the zero of the angle of decoded patterns.
 
-A model is free to decode each pattern turned by an angle of its own, if it infers all angles turned back by as much; only
-differences of angles between alike patterns mean something, and not even these if the angle of free choice jumps somewhere in
-the content. Two ways to settle it once a model is trained; nothing else changes: the turned field with the turned angle is the
-same picture.
+The likelihood does not determine this zero: a model may decode a pattern turned by any angle if it infers all angles turned back by
+the same amount. Only differences of angles between similar patterns have a meaning, and not even these if the zero jumps somewhere
+in the content. A gauge fixes the zero after the training. Reconstructions do not change: a turned field with the angle turned back
+gives the same picture.
 
-`Landmarks`: patterns of landmarks are each linked to the one most like it, and turned so that linked ones agree; every other
-pattern is turned onto its nearest landmark's. `Dipole`: every pattern is upright when its brighter side lies at +x, so that the
-angle is the direction of the brighter side, as that of a centre of mass.
+`Landmarks`: each landmark's pattern is linked to the most similar one and turned to agree with it. Every other pattern is turned
+onto the pattern of its nearest landmark. `Dipole`: a pattern is upright if its brighter side lies at +x, so the angle is the
+direction of the brighter side, as for a centre of mass.
 """
 
 import math
@@ -26,13 +26,13 @@ from invae.models.geometry.polar import PolarGrid, correlate
 from invae.models.latents import Latents
 
 FINER = 4
-"""Turns tried for each direction of the grid when two patterns are held against each other."""
+"""Turns per direction of the grid in a comparison of two patterns."""
 APART = 1e3
 """Distance between landmarks of different classes, in units of the content."""
 
 
 class Gauge(nn.Module, ABC):
-    """Which way up a decoded field is."""
+    """The zero of the angle of decoded fields."""
 
     @abstractmethod
     def forward(
@@ -43,20 +43,20 @@ class Gauge(nn.Module, ABC):
         painter: Field,
         grid: PolarGrid,
     ) -> Float[Tensor, " batch"] | None:
-        """Turn of every decoded field from the upright one [rad]; none before the gauge is settled."""
+        """Turn of every decoded field from the upright one [rad]; None before the gauge is fixed."""
 
     @abstractmethod
     def settle(self, latents: Latents, *, painter: Field, grid: PolarGrid) -> None:
-        """Choose, once the model is trained, by what it says of some patches."""
+        """Fix the gauge of a trained model from the latents of some patches."""
 
 
 class Dipole(Gauge):
-    """Upright is a field whose brighter side lies at +x."""
+    """A field is upright if its brighter side lies at +x."""
 
     settled: Tensor
 
     def __init__(self) -> None:
-        """A gauge that turns nothing before it is settled: a training does not need it."""
+        """A gauge without effect until it is fixed; the training does not need it."""
         super().__init__()
         self.register_buffer("settled", torch.zeros(0))
         self.register_load_state_dict_pre_hook(_make_room_for("settled"))
@@ -69,9 +69,9 @@ class Dipole(Gauge):
         painter: Field,
         grid: PolarGrid,
     ) -> Float[Tensor, " batch"] | None:
-        """Direction of the first harmonic of every field, all rings counted alike [rad].
+        """Direction of the first harmonic of every field, with equal weights of all rings [rad].
 
-        Outer rings have more pixels, but in diffraction patterns hold little of the deflection and most of the noise.
+        Outer rings have more pixels, but in diffraction patterns they have little of the deflection and most of the noise.
         """
         if len(self.settled) == 0:
             return None
@@ -80,17 +80,17 @@ class Dipole(Gauge):
         return torch.atan2(ring @ directions.sin(), ring @ directions.cos())
 
     def settle(self, latents: Latents, *, painter: Field, grid: PolarGrid) -> None:
-        """From now on."""
+        """Apply the gauge from now on."""
         self.settled = torch.ones(1).to(self.settled)
 
 
 class Landmarks(Gauge):
-    """Landmarks in the latents that say what a patch shows, and how far each one's pattern is to be turned."""
+    """Landmarks in the latents of the decoder's code, and the turn of the pattern of each."""
 
     offset: Tensor
 
     def __init__(self, code: Code) -> None:
-        """A gauge without landmarks, which turns nothing."""
+        """A gauge without landmarks, which has no effect."""
         super().__init__()
         sizes = {
             "content": code.latent_dim,
@@ -114,7 +114,7 @@ class Landmarks(Gauge):
         painter: Field,
         grid: PolarGrid,
     ) -> Float[Tensor, " batch"] | None:
-        """Turn of every decoded field from the upright one [rad]; none without landmarks."""
+        """Turn of every decoded field from the upright one [rad]; None without landmarks."""
         if len(self.offset) == 0:
             return None
         own, marks = (_place(values) for values in (self._of(latents), self.landmarks))
@@ -130,7 +130,7 @@ class Landmarks(Gauge):
 
     @torch.no_grad()
     def settle(self, latents: Latents, *, painter: Field, grid: PolarGrid) -> None:
-        """Take landmarks, and turn their patterns onto each other along the tree of the most alike."""
+        """Take the latents as landmarks, and align their patterns along the minimum spanning tree of their dissimilarity."""
         marks = self._of(latents)
         field = painter(latents)
         turn, likeness = (
@@ -154,7 +154,7 @@ class Landmarks(Gauge):
 
 
 def _make_room_for(*names: str) -> Callable[..., None]:
-    """Before weights are loaded: buffers of a module become as long as those stored."""
+    """A hook before weights are loaded: buffers of the module get the length of the stored ones."""
 
     def make_room(module: nn.Module, state_dict: Mapping[str, Any], prefix: str, *_: Any) -> None:
         for name in names:
@@ -172,9 +172,9 @@ def turned(
     *,
     grid: PolarGrid,
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """By which angle fields are turned from others at the best match [rad], and how alike they are then, up to 1.
+    """Angle of fields relative to others at the best match [rad], and their correlation there, at most 1.
 
-    Means over every ring are left out: they match at any angle.
+    The mean of every ring is subtracted: it matches at any angle.
     """
     first, second = (f - f.mean(-1, keepdim=True) for f in (field, other))
     score = correlate(grid.area * first, second, n_turns=FINER * grid.n_angles)
@@ -193,7 +193,7 @@ def turned(
 def _along_tree(
     apart: Float[np.ndarray, "mark mark"], turn: Float[np.ndarray, "mark mark"]
 ) -> Float[np.ndarray, " mark"]:
-    """Turn of every landmark from the first of its tree; `turn[i, j]` is how far j is turned from i."""
+    """Turn of every landmark from the first of its tree; `turn[i, j]` is the turn of j from i."""
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
     tree = minimum_spanning_tree(np.maximum(apart, 1e-9))
@@ -205,6 +205,6 @@ def _along_tree(
 
 
 def _place(latents: Mapping[str, Tensor]) -> Float[Tensor, "batch number"]:
-    """Latents as points: classes far from each other."""
+    """Latents as points; different classes are far apart."""
     parts = [APART * v if name == "class" else v for name, v in latents.items()]
     return torch.cat(parts, dim=-1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[Any]:
-    """A context without automatic casts on the device of a tensor; tensors without numbers (`meta`) have none anyway."""
+    """A context without automatic casts on the device of a tensor; tensors without data (`meta`) have none."""
     if like.is_meta:
         return nullcontext()
     return torch.autocast(like.device.type, enabled=False)

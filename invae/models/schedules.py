@@ -1,4 +1,4 @@
-"""Weights and capacities as functions of the share of the training done; nothing here counts iterations."""
+"""Weights and capacities as functions of the completed share of the training, not of iterations."""
 
 from invae.config.objective import (
     CapacityConfig,
@@ -26,7 +26,7 @@ def factor(schedule: ScheduleConfig, progress: float) -> float:
 
 
 def settled_from(schedule: ScheduleConfig) -> float:
-    """Share of the training after which the factor stays as it is."""
+    """Share of the training after which the factor is constant."""
     match schedule:
         case ConstantSchedule():
             return 0.0
@@ -37,7 +37,7 @@ def settled_from(schedule: ScheduleConfig) -> float:
 
 
 def capacity(config: CapacityConfig, progress: float) -> float:
-    """KL divergence aimed at after a share of the training [nats per patch].
+    """Target of the KL divergence after a share of the training [nats per patch].
 
     Source: Burgess et al. 2018, arXiv:1804.03599, section 4.2; theirs rises with iterations.
     """

@@ -1,4 +1,4 @@
-"""Named signals: a batch holds several signals of the same sites, and a model has parts of its own for each.
+"""Named signals: a batch has several signals of the same sites, and a model has separate parts for each.
 
 A signal is *seen* if the model has a recogniser for it, *explained* if it has a generator and with it a likelihood, or both. A model of
 patches has one signal, `image`, that is both. An image-to-spectrum model sees `image` and explains `spectrum`.
@@ -73,7 +73,7 @@ class Signals:
 
 
 class SignalParts(nn.Module):
-    """All that a model has for one signal: its scale, its recogniser and its generator."""
+    """The parts of a model for one signal: its scale, its recogniser and its generator."""
 
     def __init__(
         self,
@@ -84,14 +84,14 @@ class SignalParts(nn.Module):
         search: Search | None = None,
         private: Mapping[str, str] | None = None,
     ) -> None:
-        """Put the parts of one signal together.
+        """Combine the parts of one signal.
 
         Args:
             geometry: Shape of the signal at one site.
-            recogniser: The signal to posteriors; the signal is not seen without one.
-            generator: Latents to likelihoods of the signal; it is not explained without one.
-            search: For the poses, if the recogniser leaves them out.
-            private: Names that latents of this signal alone have in the model, by their names inside these parts.
+            recogniser: From the signal to posteriors; without one the signal is not seen.
+            generator: From latents to likelihoods of the signal; without one it is not explained.
+            search: Infers the poses if the recogniser does not.
+            private: Names in the model of latents that belong to this signal alone, by their names inside these parts.
         """
         super().__init__()
         self.geometry, self.private = geometry, dict(private or {})
@@ -128,7 +128,7 @@ class SignalParts(nn.Module):
         return Inference(self._outside(inference.posterior), self._outside(inference.latents))
 
     def evidence(self, latents: Latents, patches: Patches) -> Evidence:
-        """How well latents explain the signal [nats, of densities in the data's own units]."""
+        """Log-likelihood of the signal given latents [nats, of densities in the data's own units]."""
         assert self.generator is not None
         likelihood = self.generator.likelihood(self._inside(latents))
         evidence = likelihood.evidence(self.standardise(patches))
@@ -142,10 +142,10 @@ class SignalParts(nn.Module):
         return Picture(self.standardise.undo(picture.mean), picture.support)
 
     def _inside(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Values by the names that latents have inside these parts; those of other signals stay as they are."""
+        """Values by the names of latents inside these parts; names of other signals do not change."""
         plain = {public: name for name, public in self.private.items()}
         return {plain.get(name, name): value for name, value in values.items()}
 
     def _outside(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Values by the names that latents have in the model."""
+        """Values by the names of latents in the model."""
         return {self.private.get(name, name): value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""A model: named signals become a posterior over named latents, and named latents a likelihood of signals."""
+"""A model: from named signals to a posterior over named latents, and from named latents to a likelihood of signals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from invae.models.signals import SignalParts, Signals
 
 
 class VAE(nn.Module):
-    """Recognisers and generators of some signals that share named latents; no mathematics of its own."""
+    """Recognisers and generators of signals with common named latents."""
 
     def __init__(
         self,
@@ -27,13 +27,13 @@ class VAE(nn.Module):
         n_targets: int = 0,
         n_conditions: int = 0,
     ) -> None:
-        """Put the parts together.
+        """Combine the parts.
 
         Args:
-            signals: Parts by the name of their signal; at least one signal is seen, and one is explained. The first one is the
-                signal that poses place.
-            priors: Of every latent, by name.
-            poses: Names of the latents that place the pattern (see `invae.latent_table`).
+            signals: Parts by the name of their signal; at least one signal is seen, and one is explained. Poses belong
+                to the first one.
+            priors: Prior of every latent, by name.
+            poses: Names of the poses (see `invae.latent_table`).
             drawn: Number of components of every latent that is drawn from an encoder's posterior.
             n_targets: Number of variables that are known for some sites.
             n_conditions: Number of variables given with every site.
@@ -72,7 +72,7 @@ class VAE(nn.Module):
 
     @property
     def main(self) -> SignalParts:
-        """The parts of the signal that poses place; of the only one in a model of one signal."""
+        """The parts of the signal to which poses belong; in a model of one signal, of that one."""
         return self.parts(self.names[0])
 
     def parts(self, name: str) -> SignalParts:
@@ -84,7 +84,7 @@ class VAE(nn.Module):
     def infer(self, batch: Signals, noise: Noise | None = None) -> Inference:
         """Posteriors of the encoded latents, and values drawn with `noise`, or the means without.
 
-        Every signal that the model sees and the batch has is used. Latents that only missing signals would say are absent.
+        Every signal that the model sees and the batch has is used. Latents that come only from missing signals are absent.
 
         Raises:
             InputError: The batch has no signal that the model sees.
@@ -107,7 +107,7 @@ class VAE(nn.Module):
         return Inference(posterior, latents)
 
     def evidence(self, latents: Latents, batch: Signals) -> Evidence:
-        """How well latents explain the signals of a batch, the sum over the explained ones among them [nats, of densities in the data's own units].
+        """Log-likelihood of the explained signals of a batch, summed over them [nats, of densities in the data's own units].
 
         Raises:
             InputError: The batch has no signal that the model explains.
@@ -130,12 +130,12 @@ class VAE(nn.Module):
 
         Args:
             latents: Values by name.
-            signal: Which; the first one that the model explains when empty.
+            signal: Name of the signal; the first explained one when empty.
         """
         return self.parts(signal or self.explained[0]).decode(latents)
 
     def _known(self, known: Annotations) -> Annotations:
-        """The annotations, as the parts take them."""
+        """Annotations standardised for the parts."""
         n_conditions = len(self.standardise_condition.offset)
         given = 0 if known.condition is None else known.condition.shape[-1]
         if given != n_conditions:
@@ -159,7 +159,7 @@ class VAE(nn.Module):
 def _refuse_overlap(
     first: Mapping[str, Posterior], second: Mapping[str, Posterior], signal: str
 ) -> None:
-    """Stop a latent from being inferred twice: its posteriors would have to be fused."""
+    """Refuse a latent that is inferred twice: its posteriors would have to be fused."""
     if both := sorted(set(first) & set(second)):
         raise ConfigError(
             f"{', '.join(both)} would be inferred from {signal} and from another signal; "

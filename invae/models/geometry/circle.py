@@ -1,4 +1,4 @@
-"""Distributions of an angle [rad], on the whole circle: nothing is folded, and ±180 degrees is no edge."""
+"""Distributions of an angle [rad] on the whole circle, without an edge at ±180 degrees."""
 
 import math
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class CirclePrior:
 
 @dataclass(frozen=True)
 class WrappedNormal:
-    """What an encoder says about the angle: a direction and an sd [rad]."""
+    """The posterior of an angle from an encoder: a direction and an sd [rad]."""
 
     mean: Float[Tensor, "batch 1"]
     log_sd: Float[Tensor, "batch 1"]
@@ -97,7 +97,7 @@ class AnglePosterior:
 
     @property
     def mean(self) -> Float[Tensor, " batch"]:
-        """Circular mean [rad]; says nothing when the resultant is near 0."""
+        """Circular mean [rad]; without meaning if the resultant is near 0."""
         cos, sin = self.moment()
         return torch.atan2(sin, cos)
 
@@ -108,19 +108,19 @@ class AnglePosterior:
 
     @property
     def angle(self) -> Float[Tensor, " batch"]:
-        """The most probable angle [rad], in (−π, π], between the grid's angles by a parabola.
+        """The most probable angle [rad], in (−π, π], refined by a parabola.
 
-        The mean would fall between the two peaks of an object that looks the same after half a turn.
+        The mean would lie between the two peaks of an object with twofold symmetry.
         """
         return self.modes(1)[0].squeeze(-1)
 
     def modes(
         self, count: int
     ) -> tuple[Float[Tensor, "batch {count}"], Float[Tensor, "batch {count}"]]:
-        """The highest peaks [rad] and their height relative to the highest; height 0 where there are fewer."""
+        """The highest peaks [rad] and their height relative to the highest; 0 beyond their number."""
         left, right = self.log_prob.roll(1, -1), self.log_prob.roll(-1, -1)
         peak = (self.log_prob >= left) & (self.log_prob > right)
-        # A flat posterior has no peak: its first angle stands in.
+        # A flat posterior has no peak: its first angle is taken.
         height = torch.where(peak, self.log_prob, self.log_prob - 1e3)
         best = height.topk(count, dim=-1).indices
         low, top, high = (values.gather(-1, best) for values in (left, self.log_prob, right))

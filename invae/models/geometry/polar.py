@@ -1,4 +1,4 @@
-"""The polar grid: turning a picture on it is a circular shift, and all turns at once are one Fourier transform."""
+"""The polar grid: a turn is a circular shift, and all turns together are one Fourier transform."""
 
 import math
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from invae.models.geometry.circle import TURN
 
 @dataclass(frozen=True)
 class PolarView:
-    """Patches seen on the polar grid; zero where nothing is known."""
+    """Patches on the polar grid; zero where no pixel is valid."""
 
     values: Float[Tensor, "batch channel radius angle"]
     fraction: Float[Tensor, "batch channel radius angle"] | None
-    """Share of every sample that is valid and inside the frame; none if that is all of it."""
+    """Share of every sample that is valid and inside the frame; None if all samples are."""
     beside: Float[Tensor, "batch channel radius angle"] | None = None
-    """Other images seen the same way; zero outside the frame."""
+    """Other images on the same grid; zero outside the frame."""
 
 
 class PolarGrid(nn.Module):
@@ -40,7 +40,7 @@ class PolarGrid(nn.Module):
         Args:
             geometry: The patches' shape.
             n_angles: Number of directions.
-            circumscribed: Take the disc around the patch instead of the one inside it.
+            circumscribed: Use the circumscribed disc of the patch instead of the inscribed one.
         """
         super().__init__()
         height, width = geometry.height, geometry.width
@@ -48,7 +48,7 @@ class PolarGrid(nn.Module):
         self.n_radii, self.n_angles = math.ceil(radius), n_angles
         self.step = radius / self.n_radii
         self.half_side, self.size = geometry.half_side, (height, width)
-        self.covered = not circumscribed  # the whole disc lies in the frame while it is not shifted
+        self.covered = not circumscribed  # without a shift the whole disc lies in the frame
         ring = (torch.arange(self.n_radii, dtype=torch.float64) + 0.5) * self.step
         angle = torch.arange(n_angles, dtype=torch.float64) * (TURN / n_angles)
         direction = torch.stack((-angle.sin(), angle.cos()), dim=-1)
@@ -66,17 +66,17 @@ class PolarGrid(nn.Module):
         """Images on the grid, bilinear, edge pixels continued outwards.
 
         Args:
-            images: On the pixels.
-            centre: Where the grid's centre lies, (y, x) in units of half the longer side; the patch centre when empty.
+            images: Images on the pixels.
+            centre: Centre of the grid, (y, x) in units of half the longer side; the patch centre when empty.
         """
         half = [max(n - 1, 1) / 2 / self.half_side for n in self.size]
         if (
             centre is None
-        ):  # one grid for all: the batch goes through as channels, three times as fast
+        ):  # one grid for all: the batch becomes channels, which is three times as fast
             place = torch.stack((self.coords[..., 1] / half[1], self.coords[..., 0] / half[0]), -1)
             flat = images.reshape(1, -1, *images.shape[-2:])
-            found = bilinear(flat, place.unsqueeze(0))
-            return found.reshape(*images.shape[:2], *found.shape[-2:])
+            sampled = bilinear(flat, place.unsqueeze(0))
+            return sampled.reshape(*images.shape[:2], *sampled.shape[-2:])
         points = self.coords + centre[:, None, None, :]
         return bilinear(
             images, torch.stack((points[..., 1] / half[1], points[..., 0] / half[0]), -1)
@@ -95,18 +95,18 @@ class PolarGrid(nn.Module):
         *,
         beside: Float[Tensor, "batch channel y x"] | None = None,
     ) -> PolarView:
-        """Patches on the grid about a centre, with what is masked or outside the frame set to zero.
+        """Patches on the grid about a centre; masked pixels and samples outside the frame are zero.
 
         Args:
-            patches: What is looked at.
+            patches: The patches.
             centre: See `sample`.
-            beside: Other images, looked at on the way: one look at several costs little more than at one.
+            beside: Other images to sample together with them; this costs little more than the patches alone.
         """
         layers = [patches.values]
         layers += [] if patches.valid is None else [patches.weight]
         layers += [] if beside is None else [beside]
-        seen = self.sample(torch.cat(layers, dim=1) if layers[1:] else layers[0], centre)
-        values, *others = seen.split(patches.values.shape[1], dim=1)
+        sampled = self.sample(torch.cat(layers, dim=1) if layers[1:] else layers[0], centre)
+        values, *others = sampled.split(patches.values.shape[1], dim=1)
         fraction = None if patches.valid is None else others.pop(0)
         if not (centre is None and self.covered):
             inside = self.inside(values.new_zeros(1, 2) if centre is None else centre)
@@ -157,12 +157,13 @@ def correlate(
 ) -> Float[Tensor, "batch turn"]:
     """Sum over the grid of pattern × field turned by φ, for `n_turns` equally spaced φ from 0.
 
-    There may be several fields for every pattern, in a row. One circular correlation by FFT; more turns than directions are interpolated by the Fourier series, which is exact.
+    Every pattern may have several fields, in a row. This is one circular correlation by FFT; more turns than directions are interpolated
+    by the Fourier series, which is exact.
     """
     n_angles = pattern.shape[-1]
     fields = torch.fft.rfft(field).conj().unflatten(0, (len(pattern), -1))
     spectrum = (torch.fft.rfft(pattern).unsqueeze(1) * fields).sum((2, 3)).flatten(0, 1)
-    if n_turns > n_angles:  # the highest frequency now stands twice, at ±n_angles / 2
+    if n_turns > n_angles:  # the highest frequency now occurs twice, at ±n_angles / 2
         spectrum = torch.cat((spectrum[..., :-1], 0.5 * spectrum[..., -1:]), dim=-1)
     return torch.fft.irfft(spectrum, n=n_turns) * (n_turns / n_angles)
 
@@ -171,7 +172,7 @@ def correlate(
 def rolled(
     scores: Float[Tensor, "batch turn"], angle: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch turn"]:
-    """Functions of the angle, moved along it by an angle of their own [rad]; between the samples by the Fourier series."""
+    """Functions of the angle, each shifted by its own angle [rad], interpolated by the Fourier series."""
     spectrum = torch.fft.rfft(scores)
     frequency = torch.arange(spectrum.shape[-1], dtype=angle.dtype, device=angle.device)
     phase = -frequency * angle.unsqueeze(-1)
@@ -194,9 +195,9 @@ def from_harmonics(
 def bilinear(
     images: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch row column 2"]
 ) -> Float[Tensor, "batch channel row column"]:
-    """Images at places (x, y) between −1 and 1, the centres of their outermost pixels; these are continued."""
-    # PyTorch's kernel crashes the process on places that are not numbers (2.13, CPU, backward); a training that diverges shall
-    # be told by its loss.
+    """Images at positions (x, y) from −1 to 1, the centres of the edge pixels; edge pixels are continued."""
+    # PyTorch's kernel crashes the process on positions that are not finite (2.13, CPU, backward). The loss detects a training
+    # that diverges.
     place = place.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     return functional.grid_sample(
         images, place, mode="bilinear", padding_mode="border", align_corners=True

@@ -1,6 +1,6 @@
 """Poses: maps of the coordinate grid. (y, x), y down, origin at the patch centre, positive angles as np.rot90.
 
-One unit is half the longer side of the patch on both axes, so that turning a patch that is not square does not shear it.
+One unit is half the longer side of the patch on both axes, so that a turn of a patch that is not square does not shear it.
 """
 
 from abc import ABC, abstractmethod
@@ -29,11 +29,11 @@ class Pose(ABC):
     def pull_back(
         self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch param"]
     ) -> Float[Tensor, "batch point 2"]:
-        """Where the posed image's points come from in the upright one."""
+        """Points of the upright image that correspond to points of the posed one."""
 
     @abstractmethod
     def inverse(self, params: Float[Tensor, "batch param"]) -> Float[Tensor, "batch param"]:
-        """The parameters that undo the pose."""
+        """The parameters of the inverse pose."""
 
 
 class Rotation(Pose):
@@ -75,7 +75,7 @@ class Scaling(Pose):
 
 
 class Shearing(Pose):
-    """Shear by an angle [rad]: what lies below the origin moves to the right by tan(angle) times its distance."""
+    """Shear by an angle [rad]: points below the origin move to the right by tan(angle) times their distance."""
 
     def pull_back(
         self, coords: Float[Tensor, "batch point 2"], params: Float[Tensor, "batch 1"]
@@ -93,7 +93,7 @@ POSES: Mapping[str, Pose] = {
     "scale": Scaling(),
     "shear": Shearing(),
 }
-"""Poses by the name of their latent, which has a row in `invae.latent_table`; the one applied to the pattern last first."""
+"""Poses by the name of their latent, which has a row in `invae.latent_table`, in reverse order of application to the pattern."""
 
 
 def pull_back(
@@ -101,7 +101,7 @@ def pull_back(
     poses: Mapping[str, Pose],
     latents: Mapping[str, Tensor],
 ) -> Float[Tensor, "batch point 2"]:
-    """Coordinates through all poses, the one applied to the image last first."""
+    """Coordinates through all poses, in reverse order of application to the image."""
     for name, pose in poses.items():
         coords = pose.pull_back(coords, latents[name])
     return coords

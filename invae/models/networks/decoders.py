@@ -1,4 +1,4 @@
-"""Decoders: a code becomes a field, which a likelihood reads; the pose is not their business."""
+"""Decoders: from a code to a field, without poses; the field has the parameters of a likelihood."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from invae.models.networks.layers import Onwards, along
 
 @runtime_checkable
 class Grid(Protocol):
-    """Points on which a field is decoded as a whole."""
+    """Points at which a whole field is decoded."""
 
     coords: Tensor
     """(row, column, 2), in units of half the longer side."""
@@ -37,7 +37,7 @@ class SpatialDecoder(nn.Module):
         self.from_coords = nn.Linear(2, hidden[0])
         self.from_code = nn.Linear(n_code, hidden[0], bias=False)
         self.layers = Onwards([*hidden, n_channels], n_code=n_code, skip=skip)
-        # Coordinates span ±1: as they come, the first layer is nearly linear and edges take long to learn.
+        # Coordinates span ±1: with the default weights the first layer is nearly linear and edges take long to learn.
         nn.init.uniform_(self.from_coords.weight, -4, 4)
         nn.init.uniform_(self.from_coords.bias, -4, 4)
 
@@ -65,7 +65,7 @@ class OnGrid(nn.Module):
 class PolarDecoder(nn.Module):
     """Radial functions times angular harmonics: one dense network, no coordinates.
 
-    At radius r only frequencies up to π·r/pixel are used: finer ones could not be seen on the pixels.
+    At radius r only frequencies up to π·r/pixel are used: higher ones are not resolved by the pixels.
     """
 
     seen: Tensor
@@ -100,7 +100,7 @@ class PolarDecoder(nn.Module):
 
 
 class FromGrid(nn.Module):
-    """A field decoded once on a grid and read at any coordinates, as a coordinate network would give it."""
+    """A field decoded once on a grid and interpolated at any coordinates, as a coordinate network."""
 
     def __init__(self, decoder: nn.Module, grid: Grid) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class DenseDecoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """A few coarse pixels that convolutions refine, each doubling their number along every axis longer than one."""
+    """A few coarse pixels that convolutions refine; each layer doubles their number along every axis longer than one."""
 
     def __init__(self, geometry: Geometry, *, n_code: int, channels: Sequence[int]) -> None:
         super().__init__()
@@ -149,6 +149,6 @@ class ConvDecoder(nn.Module):
             for axis, times in zip((2, 3), self.times, strict=True):
                 signal = signal.repeat_interleave(times, dim=axis)
             signal = functional.gelu(layer(signal))
-        # Cut before the last convolution: the rest of the coarse pixels lies outside.
+        # Cropped before the last convolution: the other pixels lie outside the frame.
         signal = signal[:, :, : self.size[0], : self.size[1]]
         return self.last(signal).to(code.dtype)

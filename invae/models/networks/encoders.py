@@ -215,7 +215,7 @@ class AngleHead(nn.Module):
 
 
 class ScalarHead(nn.Module):
-    """A pose of one number that a turn does not change: a Normal on the scale of its prior."""
+    """A pose with one component that a turn does not change: a Normal on the scale of its prior."""
 
     def __init__(self, n_features: int, *, prior_sd: float) -> None:
         super().__init__()
@@ -224,7 +224,7 @@ class ScalarHead(nn.Module):
 
     def forward(self, features: Features, known: Annotations) -> Normal:
         mean, raw = self.linear(features.plain).to(features.plain.dtype).chunk(2, dim=-1)
-        # Within four sd of the prior: beyond, the pattern would leave the patch.
+        # Within four sds of the prior; otherwise the pattern would leave the patch.
         mean = self.prior_sd * mean / (1 + (mean / 4) ** 2).sqrt()
         return Normal(mean, bounded(raw, *POSE_LOG_SD) + math.log(self.prior_sd))
 
@@ -265,14 +265,14 @@ def dense(widths: Sequence[int]) -> nn.Sequential:
 
 
 def bounded(raw: Float[Tensor, "*shape"], low: float, high: float) -> Float[Tensor, "*shape"]:
-    """Values smoothly kept between two limits; 0 goes to two thirds of the way up."""
+    """Values smoothly limited to an interval; 0 maps to two thirds of the interval."""
     return low + (high - low) * torch.sigmoid(4 * raw / (high - low) + 0.7)
 
 
 def _with_vectors(
     raw: Float[Tensor, "batch feature"], vectors: nn.Linear | None, *, like: Patches
 ) -> Features:
-    """Features of an encoder that does not know how they turn; in full precision."""
+    """Features of an encoder without equivariance, in full precision."""
     plain, dtype = functional.gelu(raw), like.values.dtype
     if vectors is None:
         return Features(plain.to(dtype), plain.new_zeros(len(plain), 0, 2, dtype=dtype))

@@ -1,4 +1,4 @@
-"""Layers that several encoders or decoders share."""
+"""Layers of several encoders and decoders."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +11,7 @@ from torch.nn import functional
 class Onwards(nn.Module):
     """Linear layers from the first hidden one, before its GELU, to the output.
 
-    With skip paths the code enters every one of them once more, so that what it says cannot be lost on the way.
+    With skip paths the code is also an input of every layer, so that its information is not lost.
     Source: Dieng, Kim, Rush & Blei 2019, arXiv:1807.04863, section 3.
     """
 
@@ -36,9 +36,9 @@ class Onwards(nn.Module):
 def along(
     sides: tuple[int, int], before: int, after: int, *, size: int, stride: int = 1, apart: int = 1
 ) -> nn.Conv2d:
-    """A convolution along the axes of an image that are longer than one pixel, its taps `apart` pixels apart.
+    """A convolution along the axes of an image that are longer than one pixel, with a dilation of `apart` pixels.
 
-    The outermost pixels are continued: with zeros outside, layers would tell how far a pattern lies from the edge.
+    Edge pixels are continued: with zeros outside, layers would respond to the distance of a pattern from the edge.
     """
     y, x = (int(n > 1) for n in sides)
     edge = apart * (size // 2)
