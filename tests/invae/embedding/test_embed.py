@@ -75,38 +75,38 @@ def run(folder: Path, target: Path, *, progress=lambda done, total: None) -> xr.
 
 
 def test_the_names_and_units_are_those_of_the_contract(folder, tmp_path):
-    found = run(folder, tmp_path / "embedding.zarr")
-    assert found["content"].dims == ("site", "latent")
-    assert found["content_sd"].dims == ("site", "latent")
-    assert found["shift"].dims == ("site", "axis")
-    assert found["axis"].to_numpy().tolist() == ["y", "x"]
+    embedding = run(folder, tmp_path / "embedding.zarr")
+    assert embedding["content"].dims == ("site", "latent")
+    assert embedding["content_sd"].dims == ("site", "latent")
+    assert embedding["shift"].dims == ("site", "axis")
+    assert embedding["axis"].to_numpy().tolist() == ["y", "x"]
     units = {"angle": "rad", "angle_resultant": "1", "shift": "pixel", "content": "1"}
-    assert {name: found[name].attrs["units"] for name in units} == units
+    assert {name: embedding[name].attrs["units"] for name in units} == units
     for name in ("angle", "angle_resultant", "log_likelihood", "elbo", "reconstruction_error"):
-        assert found[name].dims == ("site",)
-        assert np.isfinite(found[name]).all()
-    assert ((found["angle_resultant"] >= 0) & (found["angle_resultant"] <= 1)).all()
-    assert (np.abs(found["angle"]) <= np.pi + 1e-6).all()
-    assert all(found[name].attrs["long_name"] for name in found.data_vars)
+        assert embedding[name].dims == ("site",)
+        assert np.isfinite(embedding[name]).all()
+    assert ((embedding["angle_resultant"] >= 0) & (embedding["angle_resultant"] <= 1)).all()
+    assert (np.abs(embedding["angle"]) <= np.pi + 1e-6).all()
+    assert all(embedding[name].attrs["long_name"] for name in embedding.data_vars)
 
 
 def test_sites_remember_where_they_came_from(folder, tmp_path):
-    found = run(folder, tmp_path / "embedding.zarr")
+    embedding = run(folder, tmp_path / "embedding.zarr")
     with xr.open_zarr(folder / "descriptors.zarr", consolidated=False, chunks=None) as patches:
         for name in ("frame", "y", "x", "kind"):
-            np.testing.assert_array_equal(found[name], patches[name])
-            assert found[name].attrs == patches[name].attrs
-    assert dims.meanings(found["kind"].attrs) == list(dims.KINDS)
-    assert found.attrs["pixel_size_nm"] == 5.0
-    assert 0 < int(found["held_out"].sum()) < N_SITES
+            np.testing.assert_array_equal(embedding[name], patches[name])
+            assert embedding[name].attrs == patches[name].attrs
+    assert dims.meanings(embedding["kind"].attrs) == list(dims.KINDS)
+    assert embedding.attrs["pixel_size_nm"] == 5.0
+    assert 0 < int(embedding["held_out"].sum()) < N_SITES
 
 
 def test_blocks_give_the_values_of_one_piece(folder, tmp_path, monkeypatch):
     whole = run(folder, tmp_path / "whole.zarr")
     monkeypatch.setattr(embed, "SHARD_SITES", 32)
-    told: list[tuple[int, int]] = []
-    blocks = run(folder, tmp_path / "blocks.zarr", progress=lambda *at: told.append(at))
-    assert told == [(32, 70), (64, 70), (70, 70)]
+    calls: list[tuple[int, int]] = []
+    blocks = run(folder, tmp_path / "blocks.zarr", progress=lambda *at: calls.append(at))
+    assert calls == [(32, 70), (64, 70), (70, 70)]
     for name in whole.data_vars:
         np.testing.assert_allclose(blocks[name], whole[name], rtol=1e-3, atol=1e-4)
 
@@ -132,12 +132,12 @@ def test_a_killed_embedding_writes_no_block_twice(folder, tmp_path, monkeypatch)
 
 
 def test_the_estimator_says_the_same_of_the_same_store(folder, tmp_path):
-    found = run(folder, tmp_path / "embedding.zarr")
+    embedding = run(folder, tmp_path / "embedding.zarr")
     vae = InvariantVAE.load(folder / "model", device="cpu")
     again = vae.encode(folder / "descriptors.zarr")
     for name in again.data_vars:
-        np.testing.assert_allclose(again[name], found[name], rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(again["frame"], found["frame"])
+        np.testing.assert_allclose(again[name], embedding[name], rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(again["frame"], embedding["frame"])
 
 
 def test_patches_of_another_shape_are_refused(folder, tmp_path):

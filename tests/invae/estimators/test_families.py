@@ -35,18 +35,18 @@ def classes(noise) -> InvariantVAE:
 
 
 def test_classes_are_told_with_their_probabilities(classes, noise):
-    found = classes.encode(noise)
-    assert found["class"].dims == ("site",)
-    assert found["class_probability"].dims == ("site", "class")
-    np.testing.assert_allclose(found["class_probability"].sum("class"), 1, rtol=1e-5)
-    np.testing.assert_array_equal(found["class"], found["class_probability"].argmax("class"))
+    latents = classes.encode(noise)
+    assert latents["class"].dims == ("site",)
+    assert latents["class_probability"].dims == ("site", "class")
+    np.testing.assert_allclose(latents["class_probability"].sum("class"), 1, rtol=1e-5)
+    np.testing.assert_array_equal(latents["class"], latents["class_probability"].argmax("class"))
 
 
 def test_two_discrete_latents_have_names_of_their_own(noise):
     vae = quick("jVAE", n_classes=(3, 2), **PLAIN).fit(noise)
-    found = vae.encode(noise)
-    assert found["class_probability"].shape == (N, 3)
-    assert found["class_2_probability"].shape == (N, 2)
+    latents = vae.encode(noise)
+    assert latents["class_probability"].shape == (N, 3)
+    assert latents["class_2_probability"].shape == (N, 2)
     assert vae.traversal(2).sizes["class"] == 6
 
 
@@ -90,10 +90,10 @@ def test_a_target_comes_back_in_its_own_units(noise):
     temperature = 300 + 50 * noise.mean((1, 2)) / noise.mean((1, 2)).std()
     known = np.where(np.arange(N) % 2, np.nan, temperature)
     vae = quick("ssregVAE", **PLAIN).fit(noise, y=known)
-    found = vae.encode(noise)
-    assert found["target"].shape == found["target_sd"].shape == (N, 1)
-    assert np.abs(found["target"] - 300).max() < 300
-    assert (found["target_sd"] > 1).all()
+    latents = vae.encode(noise)
+    assert latents["target"].shape == latents["target_sd"].shape == (N, 1)
+    assert np.abs(latents["target"] - 300).max() < 300
+    assert (latents["target_sd"] > 1).all()
     assert (
         np.abs(
             vae.decode(np.zeros((1, 2)), target=np.array([[400.0]])) - vae.decode(np.zeros((1, 2)))
@@ -130,18 +130,18 @@ def test_every_pose_is_decoded(noise):
     for name, value in asked.items():
         posed = vae.decode(content, **{name: np.array(value)})  # type: ignore[arg-type]
         assert float(np.abs(posed - upright).max()) > 1e-4, name
-    found = vae.encode(noise)
-    assert {"angle", "shift", "scale", "shear", "scale_sd", "shear_sd"} <= set(found.data_vars)
-    assert (found["scale"] > 0).all()
+    latents = vae.encode(noise)
+    assert {"angle", "shift", "scale", "shear", "scale_sd", "shear_sd"} <= set(latents.data_vars)
+    assert (latents["scale"] > 0).all()
 
 
 def test_spectra_are_rows():
     place = np.random.default_rng(0).uniform(-3, 3, 60)
     signals = np.exp(-((np.linspace(-10, 10, 48) - place[:, None]) ** 2) / 2)
     vae = quick("tVAE").fit(signals)
-    found = vae.encode(signals)
-    assert found["shift"].shape == (60, 2)
-    assert (found["shift"][:, 0] == 0).all()
+    latents = vae.encode(signals)
+    assert latents["shift"].shape == (60, 2)
+    assert (latents["shift"][:, 0] == 0).all()
     assert vae.decode(np.zeros((1, 2))).shape == (1, 1, 1, 48)
 
 

@@ -52,10 +52,10 @@ def taught(request, draw_letters) -> tuple[InvariantVAE, int]:
 def test_angles_and_shifts_of_unseen_letters_are_found(taught, draw_letters):
     vae, n_channels = taught
     letters = draw_letters(400, seed=77, n_channels=n_channels, largest_shift=3.0)
-    found = vae.encode(letters.patches)
-    offset = found["angle"].to_numpy() - letters.angle
+    latents = vae.encode(letters.patches)
+    offset = latents["angle"].to_numpy() - letters.angle
     assert np.abs(np.exp(1j * offset).mean()) >= 0.99
-    assert float(found["angle_resultant"].mean()) >= 0.99
+    assert float(latents["angle_resultant"].mean()) >= 0.99
     # The pattern's own centre is the model's choice; in its own frame it is the same point of every letter.
     cos, sin = np.cos(letters.angle), np.sin(letters.angle)
     residual = []
@@ -63,12 +63,12 @@ def test_angles_and_shifts_of_unseen_letters_are_found(taught, draw_letters):
         design = np.column_stack(
             (letters.shift[:, axis], cos, sin, cos * letters.arm, sin * letters.arm)
         )
-        shift = found["shift"].to_numpy()[:, axis]
+        shift = latents["shift"].to_numpy()[:, axis]
         fit, *_ = np.linalg.lstsq(design, shift, rcond=None)
         assert fit[0] == pytest.approx(1, abs=0.1)
         residual.append(1 - np.var(shift - design @ fit) / np.var(shift))
     assert min(residual) >= 0.95
-    read = np.abs(np.corrcoef(found["content"].to_numpy().T, letters.arm)[-1, :-1])
+    read = np.abs(np.corrcoef(latents["content"].to_numpy().T, letters.arm)[-1, :-1])
     assert read.max() > 0.9
 
 
@@ -92,12 +92,12 @@ def test_turning_unseen_patches_turns_the_angle_and_keeps_the_content(taught, dr
 def test_a_reconstruction_looks_like_the_patch(taught, draw_letters):
     vae, n_channels = taught
     letters = draw_letters(50, seed=79, n_channels=n_channels, largest_shift=3.0, noise=0.0)
-    found = vae.encode(letters.patches)
-    drawn = vae.decode(found["content"], angle=found["angle"], shift=found["shift"])
+    latents = vae.encode(letters.patches)
+    drawn = vae.decode(latents["content"], angle=latents["angle"], shift=latents["shift"])
     assert drawn.dims == dims.PATCH
     error = np.sqrt(((drawn.to_numpy() - letters.patches) ** 2).mean())
     assert error < 0.4 * letters.patches.std()
-    assert float(found["reconstruction_error"].mean()) < 0.5 * letters.patches.std()
+    assert float(latents["reconstruction_error"].mean()) < 0.5 * letters.patches.std()
 
 
 def test_walls_of_a_simulated_series_keep_their_content_when_turned(tmp_path):
@@ -115,10 +115,10 @@ def test_walls_of_a_simulated_series_keep_their_content_when_turned(tmp_path):
     )
     with xr.open_zarr(patches, consolidated=False, chunks=None) as dataset:
         values, valid = dataset["patch"].to_numpy(), dataset["valid"].to_numpy()
-    seen, unseen = np.arange(0, len(values), 2), np.arange(1, len(values), 2)
-    vae = quick().fit(values[seen], valid=valid[seen])
-    upright = vae.encode(values[unseen], valid=valid[unseen])
-    quarter = [np.rot90(array[unseen], axes=(2, 3)) for array in (values, valid)]
+    training, held_out = np.arange(0, len(values), 2), np.arange(1, len(values), 2)
+    vae = quick().fit(values[training], valid=valid[training])
+    upright = vae.encode(values[held_out], valid=valid[held_out])
+    quarter = [np.rot90(array[held_out], axes=(2, 3)) for array in (values, valid)]
     turned = vae.encode(quarter[0], valid=quarter[1])
     spread = upright["content"].std("site")
     assert float((np.abs(turned["content"] - upright["content"]) / spread).max()) < 0.01
@@ -128,7 +128,7 @@ def test_walls_of_a_simulated_series_keep_their_content_when_turned(tmp_path):
 
 @pytest.mark.parametrize("family", ["AE", "VAE", "tVAE", "rVAE", "rtVAE"])
 def test_names_never_differ_and_what_a_family_lacks_is_absent(family, noise):
-    found = quick(family).fit(noise).encode(noise)
+    latents = quick(family).fit(noise).encode(noise)
     lacks = {
         "AE": {"content_sd", "angle", "angle_resultant", "shift", "shift_sd"},
         "VAE": {"angle", "angle_resultant", "shift", "shift_sd"},
@@ -138,7 +138,7 @@ def test_names_never_differ_and_what_a_family_lacks_is_absent(family, noise):
     }[family]
     everything = {"content", "content_sd", "angle", "angle_resultant", "shift", "shift_sd"}
     everything |= {"log_likelihood", "elbo", "reconstruction_error"}
-    assert set(found.data_vars) == everything - lacks
+    assert set(latents.data_vars) == everything - lacks
 
 
 def test_labels_go_through(noise):
@@ -147,9 +147,9 @@ def test_labels_go_through(noise):
         dims=("site", "y", "x"),
         coords={"frame": ("site", np.arange(40) // 10), "sample": ("site", np.arange(40.0))},
     )
-    found = quick("rVAE").fit(labelled).encode(labelled)
-    np.testing.assert_array_equal(found["frame"], labelled["frame"])
-    np.testing.assert_array_equal(found["sample"], labelled["sample"])
+    latents = quick("rVAE").fit(labelled).encode(labelled)
+    np.testing.assert_array_equal(latents["frame"], labelled["frame"])
+    np.testing.assert_array_equal(latents["sample"], labelled["sample"])
 
 
 def test_channels_keep_their_names(noise):
@@ -279,9 +279,11 @@ def test_patches_that_cannot_be_used_are_refused(noise, spoil, complaint):
 
 def test_nan_under_a_mask_is_fine(noise):
     spoilt = np.where(noise > 2, np.nan, noise)
-    found = quick().fit(spoilt, valid=np.isfinite(spoilt)).encode(spoilt, valid=np.isfinite(spoilt))
-    assert np.isfinite(found["content"]).all()
-    assert np.isfinite(found["reconstruction_error"]).all()
+    latents = (
+        quick().fit(spoilt, valid=np.isfinite(spoilt)).encode(spoilt, valid=np.isfinite(spoilt))
+    )
+    assert np.isfinite(latents["content"]).all()
+    assert np.isfinite(latents["reconstruction_error"]).all()
 
 
 def test_a_bernoulli_refuses_data_outside_0_and_1(noise):

@@ -305,8 +305,8 @@ def test_spectra_are_patches_one_pixel_high(asked, masked):
     )
     (-found.terms.elbo.mean()).backward()
     assert all(w.grad.isfinite().all() for w in model.parameters() if w.grad is not None)
-    said = encode_batch(model, Signals.of_image(patches))
-    if "shift" in said:
-        assert said["shift"].shape == (3, 2)
-        assert np.isfinite(said["shift_sd"]).all()
-        assert (abs(said["shift"][:, 0]) < 1e-6).all() or "amortised" in asked.values()
+    latents = encode_batch(model, Signals.of_image(patches))
+    if "shift" in latents:
+        assert latents["shift"].shape == (3, 2)
+        assert np.isfinite(latents["shift_sd"]).all()
+        assert (abs(latents["shift"][:, 0]) < 1e-6).all() or "amortised" in asked.values()

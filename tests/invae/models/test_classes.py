@@ -1,4 +1,4 @@
-"""Classes tried one by one: the answer is that of Bayes' rule written out."""
+"""Enumerated classes: the posterior is that of Bayes' rule written out."""
 
 import math
 
@@ -31,66 +31,70 @@ def patches(**known: torch.Tensor) -> Patches:
     return Patches(values, known=Annotations(**known))
 
 
-def alone(vae: VAE, seen: Patches) -> torch.Tensor:
-    """Log-likelihood minus what the pose costs, of every class by itself (batch, state)."""
+def alone(vae: VAE, sample: Patches) -> torch.Tensor:
+    """Log-likelihood minus the divergence of the pose, for every class separately (batch, state)."""
     assert isinstance(vae.main.generator, EveryClass)
     inner, columns = vae.main.generator.generator, []
-    latents = vae.infer(Signals.of_image(seen)).latents
+    latents = vae.infer(Signals.of_image(sample)).latents
     for state in range(N_STATES):
         chosen = one_hot(torch.full((N,), state), N_STATES).double()
-        found = inner.likelihood({**latents, "class": chosen}).evidence(vae.main.standardise(seen))
-        cost = sum(q.kl(vae.priors[name]) for name, q in found.posterior.items())
-        columns.append(found.log_likelihood - cost)
+        evidence = inner.likelihood({**latents, "class": chosen}).evidence(
+            vae.main.standardise(sample)
+        )
+        cost = sum(q.kl(vae.priors[name]) for name, q in evidence.posterior.items())
+        columns.append(evidence.log_likelihood - cost)
     return torch.stack(columns, dim=-1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_trying_all_classes_at_once_is_trying_one_after_the_other(family):
-    vae, seen = model(family), patches()
-    found = evaluate(vae, Signals.of_image(seen))
-    posterior = found.posterior["class"]
+    vae, sample = model(family), patches()
+    evaluation = evaluate(vae, Signals.of_image(sample))
+    posterior = evaluation.posterior["class"]
     assert isinstance(posterior, Categorical)
-    torch.testing.assert_close(posterior.log_prob, alone(vae, seen).log_softmax(-1))
+    torch.testing.assert_close(posterior.log_prob, alone(vae, sample).log_softmax(-1))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
 def test_likelihood_and_divergences_add_up_to_the_marginal(family):
     """E_q[log p(x | c)] − KL(c) − E_q[KL(pose)] = log Σ_c p(x | c) / n, where the posterior is exact."""
-    vae, seen = model(family), patches()
-    found = evaluate(vae, Signals.of_image(seen))
-    spent = sum(kl for name, kl in found.terms.kl.items() if name in ("class", "angle"))
+    vae, sample = model(family), patches()
+    evaluation = evaluate(vae, Signals.of_image(sample))
+    divergence = sum(kl for name, kl in evaluation.terms.kl.items() if name in ("class", "angle"))
     if family == "jtVAE":
-        spent = spent + found.terms.kl["shift"]
-    marginal = alone(vae, seen).logsumexp(-1) - math.log(N_STATES)
-    volume = vae.main.standardise.log_volume(seen)
-    torch.testing.assert_close(found.terms.log_likelihood - spent, marginal + volume)
+        divergence = divergence + evaluation.terms.kl["shift"]
+    marginal = alone(vae, sample).logsumexp(-1) - math.log(N_STATES)
+    volume = vae.main.standardise.log_volume(sample)
+    torch.testing.assert_close(evaluation.terms.log_likelihood - divergence, marginal + volume)
 
 
 @torch.no_grad()
 def test_a_label_leaves_the_joint_density_of_patch_and_class():
     """The bound with a label is log p(x, c): that of the class alone, and the price of naming one of three."""
     vae, labels = model("jVAE"), torch.tensor([0, 1, 2, 2])
-    seen = patches(labels=labels)
-    found = evaluate(vae, Signals.of_image(seen))
-    each = alone(vae, seen).unflatten(-1, (3, 2))
+    sample = patches(labels=labels)
+    evaluation = evaluate(vae, Signals.of_image(sample))
+    each = alone(vae, sample).unflatten(-1, (3, 2))
     joint = each[torch.arange(N), labels].logsumexp(-1) - math.log(N_STATES)
-    torch.testing.assert_close(found.terms.log_likelihood - found.terms.kl["class"], joint)
+    torch.testing.assert_close(
+        evaluation.terms.log_likelihood - evaluation.terms.kl["class"], joint
+    )
 
 
 @torch.no_grad()
 def test_the_angle_that_is_told_is_that_of_the_most_probable_class():
-    vae, seen = model("jrVAE"), patches()
-    found = evaluate(vae, Signals.of_image(seen))
-    angle, classes = found.posterior["angle"], found.posterior["class"]
+    vae, sample = model("jrVAE"), patches()
+    evaluation = evaluate(vae, Signals.of_image(sample))
+    angle, classes = evaluation.posterior["angle"], evaluation.posterior["class"]
     assert isinstance(angle, GivenClass)
     assert isinstance(classes, Categorical)
-    latents = {**vae.infer(Signals.of_image(seen)).latents, "class": classes.best}
+    latents = {**vae.infer(Signals.of_image(sample)).latents, "class": classes.best}
     assert vae.main.generator is not None
     direct = (
         vae.main.generator.likelihood(latents)
-        .evidence(vae.main.standardise(seen))
+        .evidence(vae.main.standardise(sample))
         .posterior["angle"]
     )
     torch.testing.assert_close(
@@ -101,21 +105,21 @@ def test_the_angle_that_is_told_is_that_of_the_most_probable_class():
 
 @torch.no_grad()
 def test_a_class_that_is_given_is_not_inferred():
-    vae, seen = model("jrVAE"), patches()
+    vae, sample = model("jrVAE"), patches()
     latents = {
-        **vae.infer(Signals.of_image(seen)).latents,
+        **vae.infer(Signals.of_image(sample)).latents,
         "class": one_hot(torch.arange(N), N_STATES).double(),
     }
-    assert "class" not in vae.evidence(latents, Signals.of_image(seen)).posterior
+    assert "class" not in vae.evidence(latents, Signals.of_image(sample)).posterior
 
 
 def test_gradients_are_those_of_the_marginal():
-    vae, seen = model("jVAE"), patches()
+    vae, sample = model("jVAE"), patches()
     assert vae.main.generator is not None
     weights = [w for w in vae.main.generator.parameters() if w.requires_grad]
-    found = evaluate(vae, Signals.of_image(seen))
-    bound = (found.terms.log_likelihood - found.terms.kl["class"]).sum()
-    marginal = alone(vae, seen).logsumexp(-1).sum()
+    evaluation = evaluate(vae, Signals.of_image(sample))
+    bound = (evaluation.terms.log_likelihood - evaluation.terms.kl["class"]).sum()
+    marginal = alone(vae, sample).logsumexp(-1).sum()
     own, expected = (torch.autograd.grad(v, weights, allow_unused=True) for v in (bound, marginal))
     for one, other in zip(own, expected, strict=True):
         if one is not None:

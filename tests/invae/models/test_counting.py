@@ -1,4 +1,4 @@
-"""Few electrons: rates that range over two decades, found behind the counts."""
+"""Few electrons: rates that range over two decades, recovered from the counts."""
 
 import numpy as np
 import pytest
@@ -37,15 +37,15 @@ def test_rates_and_angles_are_found_behind_few_counts(draw_letters):
         channels=("electrons",),
     ).model
     with torch.no_grad():
-        found = evaluate(trained, Signals.of_image(Patches(torch.from_numpy(counts))))
-        picture = trained.decode(found.completed)
+        evaluation = evaluate(trained, Signals.of_image(Patches(torch.from_numpy(counts))))
+        picture = trained.decode(evaluation.completed)
     inside = picture.support.unsqueeze(1).numpy() == 1
     wrong, noisy = (
         np.mean((np.sqrt(values) - np.sqrt(rate))[inside] ** 2)
         for values in (picture.mean.numpy(), counts)
     )
     assert wrong < 0.4 * noisy
-    offset = found.completed["angle"].squeeze(-1).numpy() - letters.angle
+    offset = evaluation.completed["angle"].squeeze(-1).numpy() - letters.angle
     assert abs(np.exp(1j * offset).mean()) > 0.9
 
 

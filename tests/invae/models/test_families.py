@@ -157,8 +157,8 @@ def test_drawn_angles_that_sum_to_zero_still_turn(row):
 
 def test_an_autoencoder_of_full_likelihood_is_better_than_no_model():
     trained = train(config("AE"), strokes(), epochs=30, learning_rate=5e-3)
-    said = encode_batch(
+    latents = encode_batch(
         trained.model, Signals.of_image(untold(Patches(torch.from_numpy(strokes()))))
     )
-    assert "content_sd" not in said
-    assert np.sqrt((said["reconstruction_error"] ** 2).mean()) < strokes().std()
+    assert "content_sd" not in latents
+    assert np.sqrt((latents["reconstruction_error"] ** 2).mean()) < strokes().std()

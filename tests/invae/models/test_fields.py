@@ -95,11 +95,11 @@ def _likenesses_of_wrong_signs(
     field: PosedField, latents: dict[str, Tensor], truth: np.ndarray
 ) -> list[float]:
     """Correlation with images whose angle, shear or shift has the other sign, the mean over all."""
-    found = []
+    correlations = []
     for name in ("shift", "angle", "shear"):
         images = field({**latents, name: -latents[name]})[:, 0].numpy()
-        found.append(float(np.corrcoef(images.ravel(), truth.ravel())[0, 1]))
-    return found
+        correlations.append(float(np.corrcoef(images.ravel(), truth.ravel())[0, 1]))
+    return correlations
 
 
 def test_a_decoder_is_asked_at_magnified_points():
@@ -109,5 +109,5 @@ def test_a_decoder_is_asked_at_magnified_points():
 
     grid = pixel_grid(Geometry(2, 4, 6)).unflatten(0, (4, 6))
     field = PosedField(Ramp(), Code(1), poses={"scale": POSES["scale"]}, grid=grid)
-    found = field({"content": torch.zeros(1, 1), "scale": torch.tensor([[math.log(2)]])})
-    torch.testing.assert_close(found[0], grid.permute(2, 0, 1) / 2)
+    scaled = field({"content": torch.zeros(1, 1), "scale": torch.tensor([[math.log(2)]])})
+    torch.testing.assert_close(scaled[0], grid.permute(2, 0, 1) / 2)

@@ -63,29 +63,29 @@ NOISES = {"gaussian": lambda n: Gaussian(n, sd=0.4), "bernoulli": Bernoulli}
 @pytest.mark.parametrize("noise", NOISES)
 def test_scores_are_those_of_the_field_turned_by_hand(noise, n_channels, masked):
     likelihood = disc(NOISES[noise](n_channels), n_channels=n_channels)
-    seen = patches(n_channels=n_channels, masked=masked)
+    sample = patches(n_channels=n_channels, masked=masked)
     field, model, grid = likelihood.field, likelihood.noise, likelihood.grid
-    view = grid.observe(seen)
+    view = grid.observe(sample)
     fraction = torch.ones_like(view.values) if view.fraction is None else view.fraction
-    outside = model.log_background(seen.values) * seen.weight
-    inside = model.log_base(seen.values) * seen.weight - outside
+    outside = model.log_background(sample.values) * sample.weight
+    inside = model.log_base(sample.values) * sample.weight - outside
     rest = outside.sum((1, 2, 3)) + grid.integrate(inside)
     slow = []
     for k in range(N_ANGLES):
         natural = model.natural(field.roll(k, -1))
         gain = view.values * natural - fraction * model.log_partition(natural)
         slow.append((grid.area * gain).sum((1, 2, 3)) + rest)
-    fast = likelihood.scores(seen)[:, ::FINER]
+    fast = likelihood.scores(sample)[:, ::FINER]
     torch.testing.assert_close(fast, torch.stack(slow, -1))
 
 
 @pytest.mark.parametrize("prior", [CirclePrior(), CirclePrior(0.7)], ids=["uniform", "narrow"])
 def test_the_exact_marginal_is_the_numerical_integral(prior):
     """Log ∫ p(angle) p(x|angle), with the angle's posterior and divergence adding up to it."""
-    likelihood, seen = disc(Gaussian(1, sd=0.8), prior=prior), patches()
-    evidence = likelihood.evidence(seen)
+    likelihood, sample = disc(Gaussian(1, sd=0.8), prior=prior), patches()
+    evidence = likelihood.evidence(sample)
     divergence = evidence.posterior["angle"].kl(prior)
-    scores = likelihood.scores(seen)
+    scores = likelihood.scores(sample)
     n_turns = scores.shape[-1]
     grid = torch.arange(n_turns, dtype=torch.float64) * (2 * math.pi / n_turns)
     integral = (scores + prior.log_prob(grid)).logsumexp(-1) + math.log(2 * math.pi / n_turns)
@@ -94,11 +94,11 @@ def test_the_exact_marginal_is_the_numerical_integral(prior):
 
 
 def test_the_gradient_is_that_of_the_marginal():
-    likelihood, seen = disc(Gaussian(1, sd=0.8)), patches()
+    likelihood, sample = disc(Gaussian(1, sd=0.8)), patches()
     field = likelihood.field.requires_grad_()
-    evidence = likelihood.evidence(seen)
+    evidence = likelihood.evidence(sample)
     bound = evidence.log_likelihood - evidence.posterior["angle"].kl(CirclePrior())
-    marginal = likelihood.scores(seen).logsumexp(-1)
+    marginal = likelihood.scores(sample).logsumexp(-1)
     torch.testing.assert_close(
         torch.autograd.grad(bound.sum(), field, retain_graph=True),
         torch.autograd.grad(marginal.sum(), field),
@@ -113,16 +113,16 @@ def test_a_field_of_constant_level_is_the_ordinary_likelihood():
         noise.background.fill_(0.2)
     grid = PolarGrid(Geometry(1, SIZE, SIZE), n_angles=N_ANGLES).double()
     field = torch.full((N_PATCHES, 1, grid.n_radii, N_ANGLES), 0.2, dtype=torch.float64)
-    seen = patches()
-    found = OnDisc(grid, noise, CirclePrior(), field, None).evidence(seen).log_likelihood
-    expected = distributions.Normal(0.2, 0.5).log_prob(seen.values).sum((1, 2, 3))
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=0)
+    sample = patches()
+    log_likelihood = OnDisc(grid, noise, CirclePrior(), field, None).evidence(sample).log_likelihood
+    expected = distributions.Normal(0.2, 0.5).log_prob(sample.values).sum((1, 2, 3))
+    torch.testing.assert_close(log_likelihood, expected, rtol=1e-3, atol=0)
 
 
 def test_a_turned_patch_gets_the_same_likelihood_and_a_turned_posterior():
-    likelihood, seen = disc(Gaussian(2, sd=0.6), n_channels=2), patches(n_channels=2)
-    turned = Patches(seen.values.rot90(1, (2, 3)))
-    before, after = likelihood.evidence(seen), likelihood.evidence(turned)
+    likelihood, sample = disc(Gaussian(2, sd=0.6), n_channels=2), patches(n_channels=2)
+    turned = Patches(sample.values.rot90(1, (2, 3)))
+    before, after = likelihood.evidence(sample), likelihood.evidence(turned)
     torch.testing.assert_close(before.log_likelihood, after.log_likelihood, rtol=1e-6, atol=1e-4)
     step = FINER * N_ANGLES // 4
     angle_before, angle_after = before.posterior["angle"], after.posterior["angle"]
@@ -150,28 +150,28 @@ def test_moving_the_disc_off_the_frame_never_pays(noise):
     picture = generator.picture(
         {"content": content, "angle": angle, "shift": content.new_zeros(1, 2)}
     )
-    seen = Patches(picture.mean.detach())
+    sample = Patches(picture.mean.detach())
     worth = []
     for step in (0.0, 0.25, 0.5, 1.0, 1.5, 3.0):
         shift = torch.tensor([[0.0, step]], dtype=torch.float64)
         latents = {"content": content, "shift": shift}
-        found = generator.likelihood(latents).evidence(seen).log_likelihood
-        worth.append(float(found.detach()))
+        log_likelihood = generator.likelihood(latents).evidence(sample).log_likelihood
+        worth.append(float(log_likelihood.detach()))
     assert max(worth) == worth[0]
-    background = model.log_background(seen.values).sum().detach()
+    background = model.log_background(sample.values).sum().detach()
     assert worth[-1] == pytest.approx(float(background))
 
 
 @pytest.mark.parametrize("noise", NOISES)
 def test_a_masked_pixel_changes_nothing(noise):
-    likelihood, seen = disc(NOISES[noise](1)), patches(masked=True)
-    assert seen.valid is not None
-    one = likelihood.evidence(seen).log_likelihood
-    altered = torch.where(seen.valid, seen.values, torch.tensor(0.0, dtype=torch.float64))
+    likelihood, sample = disc(NOISES[noise](1)), patches(masked=True)
+    assert sample.valid is not None
+    one = likelihood.evidence(sample).log_likelihood
+    altered = torch.where(sample.valid, sample.values, torch.tensor(0.0, dtype=torch.float64))
     torch.testing.assert_close(
-        one, likelihood.evidence(Patches(altered, seen.valid)).log_likelihood
+        one, likelihood.evidence(Patches(altered, sample.valid)).log_likelihood
     )
-    blind = Patches(seen.values * 0, torch.zeros_like(seen.valid))
+    blind = Patches(sample.values * 0, torch.zeros_like(sample.valid))
     torch.testing.assert_close(likelihood.evidence(blind).log_likelihood, torch.zeros_like(one))
 
 

@@ -74,9 +74,9 @@ def test_marginals_sum_over_the_other_latents():
     prior = ClassPrior((2, 3))
     first, second = log_probabilities(4, 2), log_probabilities(4, 3, seed=1)
     joint = (first.unsqueeze(-1) + second.unsqueeze(-2)).flatten(1)
-    found = Categorical(joint, joint)
-    torch.testing.assert_close(found.marginal(0, prior), first.exp())
-    torch.testing.assert_close(found.marginal(1, prior), second.exp())
+    computed = Categorical(joint, joint)
+    torch.testing.assert_close(computed.marginal(0, prior), first.exp())
+    torch.testing.assert_close(computed.marginal(1, prior), second.exp())
 
 
 def test_the_best_state_is_one_hot():
@@ -152,9 +152,9 @@ def test_given_the_class_the_right_rows_are_picked():
 def test_given_the_class_divergences_are_averaged_over_it():
     members = AnglePosterior(log_probabilities(6, 16))
     probability = log_probabilities(2, 3, seed=3).exp()
-    found = GivenClass(members, probability).kl(CirclePrior())
+    computed = GivenClass(members, probability).kl(CirclePrior())
     each = members.kl(CirclePrior()).view(2, 3)
-    torch.testing.assert_close(found, (probability * each).sum(-1))
+    torch.testing.assert_close(computed, (probability * each).sum(-1))
 
 
 def test_labels_rule_out_every_joint_state_of_another_class():

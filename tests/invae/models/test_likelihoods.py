@@ -38,26 +38,26 @@ def gaussian(sd: float) -> Noise:
 @FIXED
 @given(value=st.floats(-5, 5), field=st.floats(-5, 5), sd=st.floats(0.02, 5))
 def test_the_gaussian_is_the_normal_density(value, field, sd):
-    found = log_prob(gaussian(sd), pixel(value), pixel(field))
+    computed = log_prob(gaussian(sd), pixel(value), pixel(field))
     expected = distributions.Normal(field, sd).log_prob(pixel(value)).item()
-    assert found.item() == pytest.approx(expected, rel=1e-5, abs=1e-4)
+    assert computed.item() == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 
 @FIXED
 @given(value=st.sampled_from([0.0, 1.0]), field=st.floats(-10, 10))
 def test_the_bernoulli_is_the_coin(value, field):
-    found = log_prob(Bernoulli(1).double(), pixel(value), pixel(field))
+    computed = log_prob(Bernoulli(1).double(), pixel(value), pixel(field))
     expected = distributions.Bernoulli(logits=pixel(field)).log_prob(pixel(value))
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(computed, expected)
 
 
 @FIXED
 @given(value=st.floats(0, 1), field=st.floats(-12, 12))
 def test_the_continuous_bernoulli_is_the_published_one(value, field):
-    found = log_prob(ContinuousBernoulli(1).double(), pixel(value), pixel(field))
+    computed = log_prob(ContinuousBernoulli(1).double(), pixel(value), pixel(field))
     # Its own series near ½ is good to 1e-6 only.
     published = distributions.ContinuousBernoulli(logits=pixel(field), lims=(0.4999, 0.5001))
-    torch.testing.assert_close(found, published.log_prob(pixel(value)), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(computed, published.log_prob(pixel(value)), rtol=1e-6, atol=1e-6)
     mean = ContinuousBernoulli(1).double().mean(pixel(field))
     torch.testing.assert_close(mean, published.mean, rtol=1e-5, atol=1e-5)
 
@@ -65,9 +65,9 @@ def test_the_continuous_bernoulli_is_the_published_one(value, field):
 @FIXED
 @given(value=st.integers(0, 5000), field=st.floats(-8, 8))
 def test_the_poisson_is_the_counting_law(value, field):
-    found = log_prob(Poisson(1).double(), pixel(float(value)), pixel(field))
+    computed = log_prob(Poisson(1).double(), pixel(float(value)), pixel(field))
     expected = distributions.Poisson(pixel(field).exp()).log_prob(pixel(float(value)))
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(computed, expected)
 
 
 @pytest.mark.parametrize("field", [-9.0, -1.0, -1e-4, 0.0, 0.3, 0.999, 1.001, 5.0])
@@ -85,13 +85,13 @@ def test_densities_add_up_to_one(field):
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_single_precision_and_its_gradients_last_to_the_extremes(noise, size, sign):
     field = torch.tensor([[[sign * size]]], requires_grad=True)
-    found = noise.log_partition(noise.natural(field))
-    found.sum().backward()
+    computed = noise.log_partition(noise.natural(field))
+    computed.sum().backward()
     assert field.grad is not None
-    assert found.isfinite().all()
+    assert computed.isfinite().all()
     assert field.grad.isfinite().all()
     exact = field.detach().double().clamp(*NATURAL_RANGE)
-    torch.testing.assert_close(found.double(), noise.log_partition(exact), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(computed.double(), noise.log_partition(exact), rtol=1e-5, atol=1e-6)
     if size < NATURAL_RANGE[1]:
         torch.testing.assert_close(field.grad.double(), noise.expected(exact), rtol=1e-5, atol=1e-6)
 
@@ -106,10 +106,10 @@ def test_single_precision_and_its_gradients_last_to_the_extremes(noise, size, si
     ],
 )
 def test_an_empty_field_has_the_level_of_the_data(noise: Canonical, values):
-    seen = torch.tensor(values)
-    noise.start(seen, channel=1)
+    values_seen = torch.tensor(values)
+    noise.start(values_seen, channel=1)
     mean = noise.mean(torch.zeros(1, 2, 1, 1)).flatten()
-    torch.testing.assert_close(mean[1], seen.mean(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(mean[1], values_seen.mean(), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(noise.level.flatten(), mean)
     torch.testing.assert_close(mean[:1], type(noise)(1).mean(torch.zeros(1, 1, 1)).flatten())
 
@@ -119,9 +119,9 @@ def test_an_encoder_sees_counts_of_any_rate_with_unit_spread():
         noise = Poisson(1)
         counts = torch.poisson(torch.full((50, 1, 8, 8), rate), torch.Generator().manual_seed(0))
         noise.start(counts.flatten(), channel=0)
-        seen = noise.seen(Patches(counts)).values
-        assert float(seen.std()) == pytest.approx(1, abs=0.1)
-        assert abs(float(seen.mean())) < 0.1
+        values_seen = noise.seen(Patches(counts)).values
+        assert float(values_seen.std()) == pytest.approx(1, abs=0.1)
+        assert abs(float(values_seen.mean())) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_the_divergence_of_normals_is_the_textbook_one(mean, log_sd, prior):
     expected = distributions.kl_divergence(
         distributions.Normal(event, spread.exp()), distributions.Normal(0.0, prior)
     ).sum(-1)
-    found = Normal(event, spread).kl(NormalPrior(prior))
-    torch.testing.assert_close(found, expected)
-    assert float(found) >= -1e-9
+    computed = Normal(event, spread).kl(NormalPrior(prior))
+    torch.testing.assert_close(computed, expected)
+    assert float(computed) >= -1e-9
 
 
 def test_the_divergence_of_normals_vanishes_at_the_prior():

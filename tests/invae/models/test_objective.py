@@ -29,7 +29,7 @@ def objective(family: str = "rVAE", *, beta: float = 1.0, **values: object) -> O
     return Objective.of(model_config(family, beta=beta, objective=values, **n_classes))
 
 
-def looked(**values: object) -> Evaluation:
+def evaluation_of(**values: object) -> Evaluation:
     """A batch with chosen divergences of the content and of the class [nats per patch]."""
     kl = {name: torch.full((N,), float(value)) for name, value in values.items()}  # type: ignore[arg-type]
     patches = Patches(torch.zeros(N, 1, 8, 8))
@@ -40,13 +40,13 @@ def looked(**values: object) -> Evaluation:
 
 
 def cost(asked: Objective, progress: float, **kl: float) -> float:
-    return float(asked.loss(looked(**kl), progress=progress))
+    return float(asked.loss(evaluation_of(**kl), progress=progress))
 
 
 def test_as_it_stands_the_loss_is_minus_the_elbo():
-    found = looked(content=2.0, angle=1.0)
-    assert float(Objective().loss(found, progress=0.3)) == pytest.approx(13.0)
-    assert float(found.terms.elbo.mean()) == pytest.approx(-13.0)
+    evaluation = evaluation_of(content=2.0, angle=1.0)
+    assert float(Objective().loss(evaluation, progress=0.3)) == pytest.approx(13.0)
+    assert float(evaluation.terms.elbo.mean()) == pytest.approx(-13.0)
 
 
 def test_beta_weighs_the_content_alone_and_its_schedule_counts_shares():
@@ -66,10 +66,12 @@ def test_a_capacity_costs_its_distance_whatever_the_side(latent):
 
 def test_a_capacity_holds_the_mean_over_the_batch_and_not_every_patch():
     asked = objective(content_capacity={"maximum": 2.0})
-    found = looked(content=2.0)
-    spread = Terms(found.terms.log_likelihood, {"content": torch.tensor([0.0, 4.0] * (N // 2))})
-    uneven = Evaluation(spread, {}, {}, found.batch, found.decode)
-    assert asked.loss(uneven, progress=1.0) == asked.loss(found, progress=1.0)
+    evaluation = evaluation_of(content=2.0)
+    spread = Terms(
+        evaluation.terms.log_likelihood, {"content": torch.tensor([0.0, 4.0] * (N // 2))}
+    )
+    uneven = Evaluation(spread, {}, {}, evaluation.batch, evaluation.decode)
+    assert asked.loss(uneven, progress=1.0) == asked.loss(evaluation, progress=1.0)
 
 
 def test_equal_classes_have_the_largest_entropy():
@@ -98,25 +100,25 @@ def test_only_labelled_patches_have_a_cross_entropy():
 
 def test_only_known_targets_have_a_surprise():
     known = torch.tensor([[1.5], [math.nan], [0.0]])
-    said = Normal(torch.ones(3, 1), torch.log(torch.full((3, 1), 0.5)))
+    posterior = Normal(torch.ones(3, 1), torch.log(torch.full((3, 1), 0.5)))
     density = torch.distributions.Normal(1.0, 0.5)
     expected = -float(density.log_prob(torch.tensor(1.5)) + density.log_prob(torch.tensor(0.0))) / 2
-    assert float(surprise(PartlyKnown(said, known)).mean) == pytest.approx(expected)
+    assert float(surprise(PartlyKnown(posterior, known)).mean) == pytest.approx(expected)
 
 
 def test_labels_are_of_the_first_discrete_latent():
     """Four joint states of 2 × 2 classes, the last latent fastest: label 1 is the third and the fourth."""
     joint = torch.log(torch.tensor([[0.1, 0.2, 0.3, 0.4]]))
     known = Annotations(labels=torch.tensor([1]))
-    found = Evaluation(
+    evaluation = Evaluation(
         Terms(torch.zeros(1), {}),
         {},
         {"class": Categorical(joint, joint)},
         Signals.of_image(Patches(torch.zeros(1, 1, 8, 8), known=known)),
-        looked().decode,
+        evaluation_of().decode,
     )
     asked = Objective.of(model_config("jVAE", n_classes=(2, 2)))
-    assert float(asked.loss(found, progress=0.0)) == pytest.approx(-math.log(0.7))
+    assert float(asked.loss(evaluation, progress=0.0)) == pytest.approx(-math.log(0.7))
 
 
 @pytest.mark.parametrize("inference", ["exact", "gumbel"])
@@ -132,23 +134,23 @@ def test_labels_teach_the_classes_of_a_model(inference):
     patches = Patches(values, known=Annotations(labels=labels))
     optimizer, asked = torch.optim.Adam(model.parameters(), lr=3e-3), Objective.of(config)
     for _ in range(60):
-        found = evaluate(model, Signals.of_image(patches), model.noise(24, generator))
-        loss = asked.loss(found, progress=1.0)
+        evaluation = evaluate(model, Signals.of_image(patches), model.noise(24, generator))
+        loss = asked.loss(evaluation, progress=1.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    said = evaluate(model, Signals.of_image(Patches(values))).class_log_probability
-    assert said is not None
-    assert torch.equal(said.argmax(-1), labels)
+    posterior = evaluate(model, Signals.of_image(Patches(values))).class_log_probability
+    assert posterior is not None
+    assert torch.equal(posterior.argmax(-1), labels)
 
 
 def test_the_history_names_what_is_there_and_nothing_else():
-    plain = Objective().weigh(looked(content=1.0, angle=1.0), progress=0.5).terms
+    plain = Objective().weigh(evaluation_of(content=1.0, angle=1.0), progress=0.5).terms
     assert set(plain) == {"elbo", "log_likelihood", "kl_content", "kl_angle"}
     asked = objective(
         "jVAE", class_capacity={"maximum": 1.0, "end": 1.0}, beta_schedule={"kind": "linear"}
     )
-    terms = asked.weigh(looked(content=1.0), progress=0.25).terms
+    terms = asked.weigh(evaluation_of(content=1.0), progress=0.25).terms
     assert float(terms["beta"].mean) == pytest.approx(0.5)
     assert float(terms["capacity_class"].mean) == pytest.approx(0.25)
 

@@ -1,4 +1,4 @@
-"""Which way up decoded patterns are."""
+"""The gauge: the zero of the angle of decoded patterns."""
 
 import math
 from typing import Any
@@ -51,8 +51,8 @@ def test_a_turned_field_is_found_turned_by_that(model):
     angle = torch.tensor([0.3, -2.0, 3.0, 0.0])
     times = field[0, :, :, 0].numel()
     moved = rolled(field.flatten(0, 2), angle.repeat_interleave(times)).view_as(field)
-    found, likeness = turned(moved, field, grid=disc.grid)
-    assert (torch.cos(found - angle) > 1 - 1e-4).all()
+    inferred, likeness = turned(moved, field, grid=disc.grid)
+    assert (torch.cos(inferred - angle) > 1 - 1e-4).all()
     torch.testing.assert_close(likeness, torch.ones(4), atol=1e-2, rtol=0)
 
 
@@ -126,8 +126,8 @@ def test_in_the_dipole_gauge_the_angle_is_the_direction_of_the_brighter_side(
         drawn = pointing.decode({"content": content, "angle": angle}).mean
         upright = pointing.main.generator.pattern({"content": content, "angle": angle})
     grid = pointing.main.generator.grid
-    found = direction(grid.observe(Patches(drawn)).values, grid)
-    assert (torch.cos(found - angle[:, 0]) > math.cos(0.1)).all()
+    inferred = direction(grid.observe(Patches(drawn)).values, grid)
+    assert (torch.cos(inferred - angle[:, 0]) > math.cos(0.1)).all()
     torch.testing.assert_close(direction(upright, grid), torch.zeros(5), atol=1e-4, rtol=0)
 
 

@@ -1,4 +1,4 @@
-"""The shifted peaks of SCIENCE 3: what was put in comes out, on signals never seen."""
+"""The shifted peaks of SCIENCE 3: the true values are recovered on unseen signals."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def explained(known: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def scores(n: int, *, epochs: int, seed: int) -> dict[str, float]:
-    """What a model trained on `n` signals says of 1,000 others."""
+    """Scores, on 1,000 other signals, of a model trained on `n` signals."""
     source = ArraySource(signals(n, seed=seed)[0])
     trained = train_on(
         source,
@@ -42,26 +42,26 @@ def scores(n: int, *, epochs: int, seed: int) -> dict[str, float]:
         device=torch.device("cpu"),
         channels=("signal",),
     )
-    seen, truth = signals(1000, seed=seed + 1000)
-    said = encode_batch(trained.model, Signals.of_image(Patches(torch.from_numpy(seen))))
+    patches, truth = signals(1000, seed=seed + 1000)
+    latents = encode_batch(trained.model, Signals.of_image(Patches(torch.from_numpy(patches))))
     return {
-        "position": explained(said["shift"][:, 1:], truth["position"]),
-        "width": explained(said["content"], truth["width"]),
-        "leak": explained(said["content"], truth["position"]),
+        "position": explained(latents["shift"][:, 1:], truth["position"]),
+        "width": explained(latents["content"], truth["width"]),
+        "leak": explained(latents["content"], truth["position"]),
     }
 
 
 def test_places_of_peaks_are_found_after_little_training():
-    found = scores(1000, epochs=10, seed=3)
-    assert found["position"] > 0.97
-    assert found["width"] > 0.85
-    assert found["leak"] < 0.1
+    result = scores(1000, epochs=10, seed=3)
+    assert result["position"] > 0.97
+    assert result["width"] > 0.85
+    assert result["leak"] < 0.1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_places_and_widths_of_peaks_are_recovered(seed):
-    found = scores(5000, epochs=30, seed=seed)
-    assert found["position"] > 0.99
-    assert found["width"] > 0.95
-    assert found["leak"] < 0.02
+    result = scores(5000, epochs=30, seed=seed)
+    assert result["position"] > 0.99
+    assert result["width"] > 0.95
+    assert result["leak"] < 0.02
