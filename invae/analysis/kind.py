@@ -46,4 +46,4 @@ class Analysis:
 
 
 PLAIN = Analysis()
-"""Nothing beyond what is computed for every recording."""
+"""No additions to the analysis of every recording."""

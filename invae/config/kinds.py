@@ -42,7 +42,7 @@ class Kind:
     schema: str
     """`invae.results.kind.Schema`: the variables and groups of a result that this kind alone has."""
     page: str
-    """`invae.report.kind.Page`: the figures of a report with their sections, and the facts at its top."""
+    """`invae.report.kind.KindPage`: the figures of a report with their sections, and the facts at its top."""
 
     @property
     def name(self) -> str:

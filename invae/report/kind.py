@@ -40,12 +40,12 @@ class Descriptor:
 
 
 def no_facts(result: Result) -> Iterable[tuple[str, str]]:
-    """Nothing to say."""
+    """No facts."""
     return ()
 
 
 def no_words(result: Result) -> Iterable[str]:
-    """Nothing to say."""
+    """No words."""
     return ()
 
 
@@ -60,13 +60,13 @@ class KindPage:
     sections: Mapping[str, Sequence[Expected]]
     """Section → its figures, in the order of the page."""
     recorded: Callable[[Result], Iterable[str]] = no_words
-    """Parts of the headline that say what was recorded."""
+    """Parts of the headline on the recording."""
     findings: Callable[[Result], Iterable[str]] = no_words
-    """Parts of the headline that say what was found beyond the classes."""
+    """Parts of the headline on findings other than classes."""
     facts: Callable[[Result], Iterable[tuple[str, str]]] = no_facts
     """Names and values for the top of the page."""
     descriptors: Mapping[str, Descriptor] = field(default_factory=dict)
-    """Variables of the sites that figures show beside the latents."""
+    """Variables of the sites that figures show in addition to the latents."""
     frames: str = ""
     """Group with the frames on which the sites lie; none where patches are images of their own."""
     show_background: Callable[[Axes, xr.Dataset, int], None] = _no_background

@@ -99,7 +99,7 @@ def read_checkpoint(folder: Path, fit: Fit[Any]) -> bool:
 
 
 def _metadata(content: bytes) -> dict[str, Any]:
-    """The JSON that stands beside the tensors: safetensors begin with the length of their header, and the header."""
+    """The JSON metadata of the tensors: a safetensors file begins with the length of its header and the header."""
     length = int.from_bytes(content[:8], "little")
     return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["fit"])
 
