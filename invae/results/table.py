@@ -22,7 +22,7 @@ def write_csv(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> No
     root = groups.get("", xr.Dataset())
     if dims.SITE not in root.dims:
         raise InputError(
-            "the store has no sites for a table; export a result, an embedding or descriptors, or "
+            "a table needs sites, and the store has none; export a result, an embedding or descriptors, or "
             "choose --to netcdf"
         )
     narrow = [name for name, variable in root.variables.items() if _is_column(variable)]
