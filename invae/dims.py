@@ -8,10 +8,13 @@ from typing import Any
 
 FRAME, Y, X = "frame", "y", "x"
 SCAN_Y, SCAN_X, K_Y, K_X = "scan_y", "scan_x", "k_y", "k_x"
+POINT, SURVEY_Y, SURVEY_X = "point", "survey_y", "survey_x"
 SITE, CHANNEL, PATCH_Y, PATCH_X = "site", "channel", "patch_y", "patch_x"
 LATENT, CLASS, AXIS, EPOCH, VARIABLE = "latent", "class", "axis", "epoch", "variable"
 
 IMAGE = (FRAME, Y, X)
+SPECTRAL = ("voltage", "energy", "wavelength", "field")
+"""Axes of spectra: bias [V], energy [eV], wavelength [nm], magnetic field [T]. A grid of spectra is (y, x, axis), spectra at points are (point, axis)."""
 PATCH = (SITE, CHANNEL, PATCH_Y, PATCH_X)
 SITE_COORDS = ("frame", "y", "x", "y_nm", "x_nm", "kind", "source")
 """Coordinates of a site: frame, (y, x) in pixels and in nm, kind of site and source file."""

@@ -12,6 +12,7 @@ from invae.readers.recording import assemble
 from invae.readers.registry import all_readers, files_of, module_of, reader_for
 from invae.readers.scan_shape import PATTERN, Scan, in_scan, single_pattern
 from invae.readers.series import concatenate, in_order
+from invae.readers.spectra import arranged
 
 __all__ = ["Reader", "Scan", "all_readers", "files_of", "module_of", "open_recording"]
 
@@ -68,7 +69,7 @@ def _open(
     scan: Scan,
 ) -> xr.Dataset:
     reader = reader_for(path, format_name=format_name)
-    raw = single_pattern(in_scan(reader.open(path), path, scan), channels, path)
+    raw = single_pattern(in_scan(arranged(reader.open(path), path), path, scan), channels, path)
     recording = assemble(raw, path, format_name=reader.name, pixel_size=pixel_size)
     if channels is None or list(recording.data_vars) == [PATTERN]:
         return recording

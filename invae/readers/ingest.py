@@ -1,6 +1,7 @@
 """From the instrument's files to `recording.zarr`: written block by block, resumed by shard, published complete."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +16,22 @@ from invae.progress import Progress, silent
 from invae.readers import Scan, files_of, open_recording, with_channels
 from invae.readers.ingest_scan import is_scan, store_scan
 from invae.readers.recording import COMPLETE, with_sources
+from invae.readers.spectra import spectral_dims
 from invae.readers.value_statistics import ValueStatistics
 from invae.storage import store
 from invae.storage.blocks import map_blocks
 from invae.storage.provenance import Receipt
 
 BYTES_PER_MB = 1e6
+
+
+@dataclass(frozen=True)
+class Part:
+    """Channels that are written together, since they have the same first axis."""
+
+    names: tuple[str, ...]
+    shard: int
+    """Length of a shard along the first axis."""
 
 
 def ingest(
@@ -148,23 +159,37 @@ def _store_frames(
     progress: Progress,
 ) -> list[dict[str, ValueStatistics]]:
     """Write the channels of images or spectra; returns the statistics of the values of each block."""
-    shard = _lay_out(partial_store, recording, shard_mb)
-    first = str(next(iter(recording.data_vars.values())).dims[0])
+    parts = [
+        Part(names, _lay_out(partial_store, recording, names, shard_mb))
+        for names in _by_first_dim(recording)
+    ]
+    blocks = [
+        (part, block)
+        for part in parts
+        for block in store.blocks(len(recording[part.names[0]]), part.shard)
+    ]
     return map_blocks(
-        partial(_write, partial_store, recording, shard),
-        store.blocks(recording.sizes[first], shard),
-        compute=compute,
-        progress=progress,
+        partial(_write, partial_store, recording), blocks, compute=compute, progress=progress
     )
 
 
-def _lay_out(partial_store: Path, recording: xr.Dataset, shard_mb: float) -> int:
+def _by_first_dim(recording: xr.Dataset) -> list[tuple[str, ...]]:
+    """Names of the channels that are written together: those with the same first axis."""
+    parts: dict[str, list[str]] = {}
+    for name, variable in recording.data_vars.items():
+        parts.setdefault(str(variable.dims[0]), []).append(str(name))
+    return [tuple(names) for names in parts.values()]
+
+
+def _lay_out(
+    partial_store: Path, recording: xr.Dataset, names: Sequence[str], shard_mb: float
+) -> int:
     """Create empty arrays and the coordinates; returns the length of a shard along the first axis."""
     variables = {
         str(name): store.Variable(
             tuple(map(str, variable.dims)), variable.shape, variable.dtype, variable.attrs
         )
-        for name, variable in recording.data_vars.items()
+        for name, variable in recording[list(names)].data_vars.items()
     }
     shard = store.shard_length(variables, shard_bytes=shard_mb * BYTES_PER_MB)
     coords = recording.drop_vars(list(recording.data_vars)).assign_attrs({COMPLETE: False})
@@ -173,11 +198,13 @@ def _lay_out(partial_store: Path, recording: xr.Dataset, shard_mb: float) -> int
 
 
 def _write(
-    partial_store: Path, recording: xr.Dataset, shard: int, block: slice
+    partial_store: Path, recording: xr.Dataset, part_and_block: tuple[Part, slice]
 ) -> dict[str, ValueStatistics]:
     """Write one block, channel by channel, unless it is written; returns the statistics of its values."""
+    part, block = part_and_block
+    shard = part.shard
     statistics = {}
-    for name in map(str, recording.data_vars):
+    for name in part.names:
         if store.block_is_written(partial_store, [name], start=block.start, shard=shard):
             array = store.open_group(partial_store, mode="r")[name]
             assert isinstance(array, zarr.Array)
@@ -202,15 +229,16 @@ def _finish(
     Raises:
         InputError: If all channels are constant.
     """
-    total = dict(statistics[0])
-    for block in statistics[1:]:
-        total = {channel: total[channel].joined(part) for channel, part in block.items()}
+    total: dict[str, ValueStatistics] = {}
+    for block in statistics:
+        for channel, part in block.items():
+            total[channel] = total[channel].joined(part) if channel in total else part
     remarks = {channel: values.remark(channel) for channel, values in total.items()}
-    if all(values.is_constant for values in total.values()):
+    needed = _spectra(recording) or list(total)
+    if all(total[channel].is_constant for channel in needed):
         source = ", ".join(recording.attrs.get("sources", [name]))
-        raise InputError(
-            f"{source}: nothing to analyse: {'; '.join(remarks.values())}; record it again"
-        )
+        reasons = "; ".join(remarks[channel] for channel in needed)
+        raise InputError(f"{source}: nothing to analyse: {reasons}; record it again")
     root = store.open_group(partial_store, mode="r+")
     for channel, values in total.items():
         if config.drop_constant and values.is_constant:
@@ -223,6 +251,15 @@ def _finish(
         root[channel].attrs.update(attrs)
     notes = [*recording.attrs.get("notes", []), *filter(None, remarks.values())]
     root.attrs.update({"notes": notes, COMPLETE: True})
+
+
+def _spectra(recording: xr.Dataset) -> list[str]:
+    """Names of the channels that hold spectra."""
+    return [
+        str(name)
+        for name, variable in recording.data_vars.items()
+        if spectral_dims(tuple(map(str, variable.dims)))
+    ]
 
 
 def _timed(recording: xr.Dataset, config: IngestConfig) -> xr.Dataset:

@@ -70,7 +70,7 @@ class Channel:
     """The name that the instrument uses."""
     pixels: Pixels
     dims: tuple[str, ...]
-    """Names of the file's axes in invae's words (`frame y x scan_y scan_x k_y k_x` or a spectral axis)."""
+    """Names of the file's axes in invae's words (`frame y x point scan_y scan_x k_y k_x` or spectral axes)."""
     units: str = ""
     direction: str = ""
     """`trace` or `retrace`; taken from the label when empty."""
@@ -94,6 +94,35 @@ class FrameVariable:
     values: np.ndarray
     """(frame,)"""
     attrs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """A number with one value along a spectral axis (cycle, direction of the sweep) or per point (its place)."""
+
+    dim: str
+    values: np.ndarray
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the pixels of a recording are in the instrument's coordinates, turned so that y points down."""
+
+    centre_nm: tuple[float, float]
+    """Centre of the pixels (y, x) [nm]."""
+    size_nm: tuple[float, float]
+    """Length of the grid along its own axes (y, x) [nm]: number of pixels times their distance."""
+    angle_deg: float
+    """Angle of the grid [degree], positive as `np.rot90`."""
+
+    def attrs(self) -> dict[str, Any]:
+        """The grid as attributes of a recording."""
+        return {
+            "grid_centre_nm": [float(value) for value in self.centre_nm],
+            "grid_size_nm": [float(value) for value in self.size_nm],
+            "grid_angle_deg": float(self.angle_deg),
+        }
 
 
 @dataclass(frozen=True)
@@ -125,6 +154,9 @@ class Raw:
     notes: tuple[str, ...] = ()
     frame_variables: Mapping[str, FrameVariable] = field(default_factory=dict)
     """Numbers with one value per frame, by name."""
+    coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
+    """Numbers along a spectral axis or per point, by name."""
+    grid: Grid | None = None
     beam: Beam = Beam()
     scan_shape: tuple[int, int] | None = None
     """Rows and columns of the scan, for patterns in a sequence (frame, k_y, k_x)."""

@@ -1,12 +1,14 @@
 """From the content of a file to the labelled Dataset that all formats share.
 
-Images and series have dims (frame, y, x), 4D-STEM (scan_y, scan_x, k_y, k_x), grids of spectra (y, x, energy or voltage);
-y and x are pixel centres [nm], the first at 0, y down.
+Images and series have dims (frame, y, x), 4D-STEM (scan_y, scan_x, k_y, k_x), grids of spectra (y, x, energy or voltage), spectra at
+points (point, energy or voltage); images of the same grid, or with the points, stay (frame, y, x) beside the spectra, and a survey is
+(survey_y, survey_x). y and x are pixel centres [nm], the first at 0, y down.
 """
 
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,25 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
 from invae.readers.lazy import View, lazy_variable
-from invae.readers.raw import Axis, Channel, FrameVariable, Raw
+from invae.readers.raw import Axis, Channel, Coordinate, FrameVariable, Grid, Raw
+from invae.readers.spectra import spectral_dims
 
-LENGTHS = (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X)
-ORDER = (dims.FRAME, dims.SCAN_Y, dims.SCAN_X, dims.Y, dims.X, dims.K_Y, dims.K_X)
+PIXELS = (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X)
+"""Axes whose step `pixel_size` replaces."""
+SURVEY = (dims.SURVEY_Y, dims.SURVEY_X)
+LENGTHS = (*PIXELS, *SURVEY)
+PATTERNS = (dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X)
+ORDER = (
+    dims.FRAME, dims.POINT, dims.SCAN_Y, dims.SCAN_X, dims.Y, dims.X, dims.K_Y, dims.K_X, *SURVEY
+)  # fmt: skip
 COORDS = (*ORDER, "time", "source")
 AXIS_NAMES = {
     dims.FRAME: "frame",
     dims.Y: "distance along the slow scan axis, down",
     dims.X: "distance along the fast scan axis",
+    dims.POINT: "point",
+    dims.SURVEY_Y: "distance along the slow scan axis of the survey, down",
+    dims.SURVEY_X: "distance along the fast scan axis of the survey",
     dims.SCAN_Y: "distance of the probe, down",
     dims.SCAN_X: "distance of the probe",
     dims.K_Y: "scattering angle, down",
@@ -51,15 +63,18 @@ def assemble(
     Raises:
         InputError: If the file holds nothing to analyse, or its parts contradict each other.
     """
-    channels, notes = _of_one_kind(raw.channels, path)
+    channels, notes = _kept(raw.channels, path)
     for channel in channels:
         _check_values(channel, path)
     sizes = _sizes(channels, path)
     coords, remarks = _coords(raw.axes, sizes, path, pixel_size=pixel_size)
+    if dims.FRAME not in sizes and any({*c.dims} == {dims.Y, dims.X} for c in channels):
+        coords[dims.FRAME] = _frame_index(1)
     flipped = frozenset(
         dim for dim, axis in raw.axes.items() if dim in sizes and _runs_back(dim, axis)
     )
     coords |= _frame_coordinates(raw.frame_variables, backwards=dims.FRAME in flipped)
+    coords |= _coordinates(raw.coordinates, sizes, path)
     names = labels.unique(
         [_name(channel, taken={*sizes, *COORDS, *coords}) for channel in channels]
     )
@@ -69,6 +84,7 @@ def assemble(
         notes = (*notes, *remark)
     attrs = {"format": format_name, "notes": [*raw.notes, *notes, *remarks]}
     attrs |= _instrument_attrs(raw, names, list(sizes))
+    attrs |= _grid_attrs(raw.grid, sizes, pixel_size)
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
     return with_sources(dataset, [path.name], [0] * dataset.sizes.get(dims.FRAME, 0))
 
@@ -93,6 +109,36 @@ def _frame_coordinates(
         name: xr.Variable(dims.FRAME, variable.values[::step], json_values(variable.attrs))
         for name, variable in variables.items()
     }
+
+
+def _coordinates(
+    coordinates: Mapping[str, Coordinate], sizes: Mapping[str, int], path: Path
+) -> dict[str, xr.Variable]:
+    """Numbers along a spectral axis or per point, as coordinates."""
+    variables = {}
+    for name, coordinate in coordinates.items():
+        n = sizes.get(coordinate.dim)
+        if n is None:
+            continue
+        if len(coordinate.values) != n:
+            raise InputError(
+                f"{path}: {name} has {len(coordinate.values)} values for {n} items along "
+                f"{coordinate.dim}; it needs one each"
+            )
+        attrs = json_values({**dims.attrs(name.replace("_", " ")), **coordinate.attrs})
+        variables[name] = xr.Variable(coordinate.dim, np.asarray(coordinate.values), attrs)
+    return variables
+
+
+def _grid_attrs(
+    grid: Grid | None, sizes: Mapping[str, int], pixel_size: float | None
+) -> dict[str, Any]:
+    """Where the grid is, with the size that follows from a configured pixel size."""
+    if grid is None or not {dims.Y, dims.X} <= {*sizes}:
+        return {}
+    if pixel_size is not None:
+        grid = replace(grid, size_nm=(sizes[dims.Y] * pixel_size, sizes[dims.X] * pixel_size))
+    return grid.attrs()
 
 
 def _name(channel: Channel, *, taken: Collection[str]) -> str:
@@ -133,22 +179,51 @@ def encodable(value: Any) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _of_one_kind(channels: Sequence[Channel], path: Path) -> tuple[list[Channel], tuple[str, ...]]:
-    """The channels with the dimensions that most values have, and a note on each of the others."""
+def _kept(channels: Sequence[Channel], path: Path) -> tuple[list[Channel], tuple[str, ...]]:
+    """The channels with the dimensions that most values have, images beside spectra, and a note on each other one."""
     if not channels:
         raise InputError(f"{path}: holds no channel with pixels; export the measured data with it")
+    kind = _main_kind(channels)
+    sizes = dict(
+        pair
+        for channel in channels
+        if frozenset(channel.dims) == kind
+        for pair in zip(channel.dims, channel.pixels.shape, strict=True)
+    )
+    kept, notes = [], []
+    for channel in channels:
+        if frozenset(channel.dims) == kind or _is_beside(channel, kind, sizes):
+            kept.append(channel)
+        else:
+            axes = ", ".join(channel.dims)
+            notes.append(f"channel {channel.label} with axes {axes} was left out")
+    return kept, tuple(notes)
+
+
+def _main_kind(channels: Sequence[Channel]) -> frozenset[str]:
+    """The dimensions of most values; of spectra rather than of the images beside them."""
     weight: dict[frozenset[str], int] = {}
     for channel in channels:
         kind = frozenset(channel.dims)
         weight[kind] = weight.get(kind, 0) + math.prod(channel.pixels.shape)
     kind = max(weight, key=lambda dims_of_kind: weight[dims_of_kind])
-    kept = [channel for channel in channels if frozenset(channel.dims) == kind]
-    notes = tuple(
-        f"channel {channel.label} with axes {', '.join(channel.dims)} was left out"
-        for channel in channels
-        if frozenset(channel.dims) != kind
-    )
-    return kept, notes
+    spectral = {kind: n for kind, n in weight.items() if spectral_dims(tuple(kind))}
+    if not spectral or kind >= {*PATTERNS}:
+        return kind
+    return max(spectral, key=lambda dims_of_kind: weight[dims_of_kind])
+
+
+def _is_beside(channel: Channel, kind: frozenset[str], sizes: dict[str, int]) -> bool:
+    """Whether it is an image of the grid of spectra, an image with the points, or the survey; its sizes are added."""
+    names = {*channel.dims}
+    is_image = names - {dims.FRAME} == {dims.Y, dims.X} or names == {*SURVEY}
+    if not spectral_dims(tuple(kind)) or not is_image:
+        return False
+    own = dict(zip(channel.dims, channel.pixels.shape, strict=True))
+    fits = all(sizes.get(dim, n) == n for dim, n in own.items())
+    if fits:
+        sizes.update(own)
+    return fits
 
 
 def _check_values(channel: Channel, path: Path) -> None:
@@ -159,13 +234,15 @@ def _check_values(channel: Channel, path: Path) -> None:
         raise InputError(
             f"{name} holds {channel.pixels.dtype}; convert it to numbers of at most 64 bit"
         )
+    names = {*channel.dims}
     others = [dim for dim in channel.dims if dim not in ORDER]
-    spatial = {dims.Y, dims.X} <= {*channel.dims} or {*ORDER[1:3], *ORDER[5:]} == {*channel.dims}
+    spatial = {dims.Y, dims.X} <= names or names in ({*PATTERNS}, {*SURVEY})
+    spatial = spatial or (len(others) == 1 and names == {dims.POINT, *others})
     if not spatial or len(others) > 1 or len({*channel.dims}) != len(channel.dims):
         raise InputError(
             f"{name} has axes {', '.join(channel.dims) or 'none'}; an image (y, x), a series "
-            "(frame, y, x), a grid of spectra (y, x, energy) or 4D-STEM (scan_y, scan_x, k_y, k_x) "
-            "is needed"
+            "(frame, y, x), spectra (y, x, energy) or (point, energy), or 4D-STEM (scan_y, scan_x, "
+            "k_y, k_x) is needed"
         )
 
 
@@ -191,7 +268,7 @@ def _variable(
     """The lazy variable of a channel, and remarks on its unit."""
     spectral = [dim for dim in channel.dims if dim not in ORDER]
     order = [dim for dim in ORDER if dim in channel.dims] + spectral
-    if dims.SCAN_Y not in order and dims.FRAME not in order and not spectral:
+    if order == [dims.Y, dims.X]:
         order = [dims.FRAME, *order]
     axes = tuple(channel.dims.index(dim) if dim in channel.dims else None for dim in order)
     backwards = frozenset(channel.dims.index(dim) for dim in flipped if dim in channel.dims)
@@ -231,22 +308,20 @@ def _coords(
     coords, notes = {}, []
     for dim, n in sizes.items():
         axis = axes.get(dim)
-        if dim in LENGTHS and pixel_size is not None:
+        if dim in PIXELS and pixel_size is not None:
             axis = Axis(np.arange(n) * pixel_size, "nm")
         if axis is None:
             if dim in LENGTHS:
                 notes.append(f"{dim} is not calibrated; its unit is the pixel (set pixel_size)")
             elif dim in (dims.K_Y, dims.K_X):
                 notes.append(f"{dim} is not calibrated; its unit is the pixel")
-            axis = Axis(np.arange(n), "1" if dim == dims.FRAME else "pixel")
+            axis = Axis(np.arange(n), "1" if dim in (dims.FRAME, dims.POINT) else "pixel")
         if dim == dims.FRAME:
             coords.update(_frames(axis, n, path))
             continue
         values, units, origin = _positions(dim, axis, n, path)
         attrs = {"origin": origin} if origin else {}
         coords[dim] = xr.Variable(dim, values, dims.attrs(AXIS_NAMES.get(dim, dim), units, **attrs))
-    if dims.FRAME not in sizes and {dims.Y, dims.X} == {*sizes}:
-        coords[dims.FRAME] = _frame_index(1)
     return coords, notes + _squareness(coords)
 
 

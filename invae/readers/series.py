@@ -81,7 +81,7 @@ def _require_same_kind(
     Raises:
         InputError: With both values.
     """
-    if dims.FRAME not in recording.dims:
+    if any(dims.FRAME not in variable.dims for variable in recording.data_vars.values()):
         raise InputError(f"{path}: has dims {', '.join(map(str, recording.dims))} and no frames; "
                          "only images make a series")  # fmt: skip
     own, expected = set(recording.data_vars), set(first.data_vars)

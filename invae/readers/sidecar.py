@@ -3,7 +3,8 @@
 Recognised keys, at any depth: `pixel_size` (or `pixel_size_y`, `pixel_size_x`) and `pixel_size_units`;
 `field_of_view_y`, `field_of_view_x`, `field_of_view_units`; `dims`; `units`; `quantity`; `frame_interval` [s]. For patterns
 `pixel_size` is the step of the scan; further keys are `k_pixel_size` (or `k_pixel_size_y`, `k_pixel_size_x`) and
-`k_pixel_size_units` (mrad or 1/nm); `beam_energy_keV` (or `energy_eV`), `convergence_mrad` (or `semiangle_mrad`).
+`k_pixel_size_units` (mrad or 1/nm); `beam_energy_keV` (or `energy_eV`), `convergence_mrad` (or `semiangle_mrad`). For any axis,
+`axes` holds `values`, or `offset` and `step`, and `units`.
 """
 
 import json
@@ -16,6 +17,7 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
+from invae.readers import spectra
 from invae.readers.calibration import axis
 from invae.readers.raw import Axis, Beam, evenly_spaced
 
@@ -44,13 +46,15 @@ class Annotations:
             raise InputError(
                 f"{self.path}: dims is {names!r}, but the array has {len(shape)} axes; name each once"
             )
-        return tuple(str(name) for name in names)
+        return tuple(spectra.NAMES.get(str(name), str(name)) for name in names)
 
     def axes(self, names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, Axis]:
         """The calibrated axes."""
         axes = {}
         for dim, n in zip(names, shape, strict=True):
-            if dim in (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X):
+            if (described := self._described(dim, n)) is not None:
+                axes[dim] = described
+            elif dim in (dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X):
                 step, units = self._step(dim[-1], n)
                 if step is not None:
                     axes[dim] = evenly_spaced(n, step, units)
@@ -72,6 +76,30 @@ class Annotations:
         energy, in_ev = self._number("beam_energy_keV"), self._number("energy_eV")
         angle = self._number("convergence_mrad") or self._number("semiangle_mrad")
         return Beam(in_ev / 1e3 if energy is None and in_ev is not None else energy, angle)
+
+    def _described(self, dim: str, n: int) -> Axis | None:
+        """Positions from `axes`: as values, or as offset and step; none if they are not there."""
+        table = _find(self.metadata, "axes")
+        if not isinstance(table, Mapping):
+            return None
+        entry = {spectra.NAMES.get(str(name), str(name)): e for name, e in table.items()}.get(dim)
+        if entry is None:
+            return None
+        try:
+            values = entry.get("values")
+            if values is None:
+                values = float(entry.get("offset", 0)) + np.arange(n) * float(entry["step"])
+            positions = np.asarray(values, dtype=float)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.path}: the axis {dim} is {str(entry)[:80]}; give values, or offset and step, "
+                "and units"
+            ) from error
+        if positions.shape != (n,):
+            raise InputError(
+                f"{self.path}: the axis {dim} has {positions.size} values for {n} items; give one each"
+            )
+        return Axis(positions, str(entry.get("units", "")))
 
     def _detector_step(self, name: str) -> tuple[float | None, str]:
         step = self._number(f"k_pixel_size_{name}") or self._number("k_pixel_size")

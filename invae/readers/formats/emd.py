@@ -16,7 +16,7 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers import calibration
+from invae.readers import calibration, spectra
 from invae.readers.formats.hdf5 import (
     ERRORS,
     SIGNATURE,
@@ -83,11 +83,14 @@ def _read(path: Path) -> Raw:
                 "in it"
             )
         parts.sort(key=lambda part: -math.prod(part[0].pixels.shape))
+        arranged = spectra.apart_from_grid(
+            [(channel, calibration.calibrated(own)) for channel, own, _ in parts]
+        )
         axes: dict[str, Axis] = {}
-        for _, part_axes, _ in parts:
-            axes = calibration.calibrated(part_axes) | axes
+        for _, own_axes in arranged:
+            axes = own_axes | axes
         metadata = _metadata(file)
-    channels, notes = tuple(part[0] for part in parts), tuple(parts[0][2])
+    channels, notes = tuple(channel for channel, _ in arranged), tuple(parts[0][2])
     return Raw(named_by_kind(channels), axes, metadata, notes=notes, beam=_beam(metadata))
 
 

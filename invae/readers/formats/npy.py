@@ -5,6 +5,8 @@ import math
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,10 +16,13 @@ from numpy.lib import format as npy_format
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers import sidecar
-from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader
+from invae.readers import sidecar, spectra
+from invae.readers.raw import Axis, Channel, Coordinate, Key, Pixels, Raw, Reader
 
+Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
+"""Shape, column order and type of an array."""
 MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK\x03\x04"
+SPECTRAL = (*dims.SPECTRAL, "bias")
 COORDS = (
     dims.FRAME,
     dims.Y,
@@ -26,9 +31,10 @@ COORDS = (
     dims.SCAN_X,
     dims.K_Y,
     dims.K_X,
-    "energy",
-    "voltage",
+    *SPECTRAL,
 )
+SMALL = (*COORDS, *spectra.POINT_NAMES, *spectra.ALIASES)
+"""Arrays of one axis that are read as coordinates in any archive."""
 COORD_BYTES = 64 << 20
 """Largest array of an archive that is read at once as a coordinate or a text."""
 ERRORS = (
@@ -97,25 +103,129 @@ def _read_npz(path: Path) -> Raw:
         small = {
             name: _small(archive, members[name])
             for name, (shape, _, dtype) in headers.items()
-            if (name in COORDS and len(shape) == 1) or (dtype.kind in "US" and not shape)
+            if (len(shape) == 1 and (name in SMALL or _is_spectral(headers)))
+            or (dtype.kind in "US" and not shape)
         }
     metadata = small.get("meta", small.get("metadata"))
     annotations = (
         sidecar.annotations_of(path) if metadata is None else sidecar.parse(str(metadata), path)
     )
-    shape = max((header[0] for header in headers.values()), key=_weight, default=())
-    chosen = [name for name, header in headers.items() if header[0] == shape and len(shape) > 1]
-    names = _archive_dims(annotations, shape, small)
-    axes = annotations.axes(names, shape)
-    axes |= {dim: Axis(small[dim], _axis_units(annotations, dim)) for dim in names if dim in small}
+    names = _named(headers, annotations, small, path)
+    axes: dict[str, Axis] = {}
+    for name in sorted(names, key=lambda name: _weight(headers[name][0])):
+        axes |= annotations.axes(names[name], headers[name][0])
+    for name, values in small.items():
+        dim = spectra.NAMES.get(name, name)
+        if any(dim in own for own in names.values()):
+            axes[dim] = Axis(values, _axis_units(annotations, name))
     channels = tuple(
-        Channel(name, _pixels(path, members[name].filename, headers[name]), names,
-                _units_table(annotations).get(name, "") or annotations.text("units"))
-        for name in chosen
+        Channel(name, _pixels(path, members[name].filename, headers[name]), own,
+                _units_table(annotations).get(name, "") or annotations.text("units"),
+                name=name if name == spectra.SURVEY else "")
+        for name, own in names.items()
     )  # fmt: skip
-    unused = [name for name in headers if name not in (*chosen, *axes, "meta", "metadata")]
+    coordinates = _coordinates(small, names, headers, annotations)
+    used = {*names, *axes, *coordinates, "bias", "meta", "metadata"}
+    unused = [name for name in headers if spectra.ALIASES.get(name, name) not in used]
     notes = (f"arrays left out: {', '.join(unused)}",) if unused and channels else ()
-    return Raw(channels, axes, annotations.metadata, notes=notes, beam=annotations.beam())
+    return Raw(
+        channels,
+        axes,
+        annotations.metadata,
+        notes=notes,
+        coordinates=coordinates,
+        beam=annotations.beam(),
+    )
+
+
+def _is_spectral(headers: Mapping[str, Header]) -> bool:
+    """Whether an archive has a spectral axis."""
+    return any(name in headers and len(headers[name][0]) == 1 for name in SPECTRAL)
+
+
+def _named(
+    headers: Mapping[str, Header],
+    annotations: sidecar.Annotations,
+    small: Mapping[str, np.ndarray],
+    path: Path,
+) -> dict[str, tuple[str, ...]]:
+    """The axes of the arrays that become channels, by name of the array."""
+    table = annotations.metadata.get("dims")
+    if isinstance(table, dict):
+        return {
+            name: replace(annotations, metadata={"dims": table[name]}).dims(header[0])
+            for name, header in headers.items()
+            if name in table and len(header[0]) > 1
+        }
+    shapes = {name: header[0] for name, header in headers.items() if len(header[0]) > 1}
+    if _at_points(small) and table is None:
+        return _named_at_points(shapes, small, path)
+    shape = max(shapes.values(), key=_weight, default=())
+    names = _archive_dims(annotations, shape, small)
+    named = {name: names for name, own in shapes.items() if own == shape}
+    if names[:2] == (dims.Y, dims.X) and spectra.spectral_dims(names):
+        named |= {
+            name: (dims.SURVEY_Y, dims.SURVEY_X) if name == spectra.SURVEY else (dims.Y, dims.X)
+            for name, own in shapes.items()
+            if own == shape[:2] or (name == spectra.SURVEY and len(own) == 2)
+        }
+    return named
+
+
+def _at_points(small: Mapping[str, np.ndarray]) -> bool:
+    """Whether an archive holds the places of points."""
+    return any(spectra.ALIASES.get(name, name) == spectra.POINT_Y for name in small)
+
+
+def _named_at_points(
+    shapes: Mapping[str, tuple[int, ...]], small: Mapping[str, np.ndarray], path: Path
+) -> dict[str, tuple[str, ...]]:
+    """Spectra at points are (point, axis); other arrays are images."""
+    axis = next((name for name in SPECTRAL if name in small), None)
+    if axis is None:
+        raise InputError(
+            f"{path}: has points, but no spectral axis; add an array {', '.join(dims.SPECTRAL)}"
+        )
+    n_points = next(
+        len(values)
+        for name, values in small.items()
+        if spectra.ALIASES.get(name, name) == spectra.POINT_Y
+    )
+    row = (dims.POINT, spectra.NAMES.get(axis, axis))
+    images = {2: (dims.Y, dims.X), 3: (dims.FRAME, dims.Y, dims.X)}
+    return {
+        name: row if shape == (n_points, len(small[axis])) else images[len(shape)]
+        for name, shape in shapes.items()
+        if len(shape) in images
+    }
+
+
+def _coordinates(
+    small: Mapping[str, np.ndarray],
+    names: Mapping[str, tuple[str, ...]],
+    headers: Mapping[str, Header],
+    annotations: sidecar.Annotations,
+) -> dict[str, Coordinate]:
+    """Arrays with one value per point or per step of the spectral axis."""
+    sizes: dict[str, int] = {}
+    for name, own in names.items():
+        if spectra.spectral_dims(own):
+            sizes |= dict(zip(own, headers[name][0], strict=True))
+    spectral = [dim for dim in sizes if dim not in (dims.Y, dims.X, dims.POINT)]
+    coordinates = {}
+    for name, values in small.items():
+        own_name = spectra.ALIASES.get(name, name) if dims.POINT in sizes else name
+        if values.ndim != 1 or values.dtype.kind not in "biuf" or own_name in (*COORDS, *sizes):
+            continue
+        is_place = own_name in spectra.POINT_NAMES
+        targets = [dims.POINT] if is_place else [*spectral, dims.POINT]
+        dim = next((dim for dim in targets if sizes.get(dim) == len(values)), None)
+        if dim is not None or (is_place and dims.POINT in sizes):
+            units = str(_units_table(annotations).get(name, "nm" if name.endswith("_nm") else "1"))
+            coordinates[own_name] = spectra.along(
+                values, dim or dims.POINT, long_name=name.replace("_", " "), units=units
+            )
+    return coordinates
 
 
 def _weight(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -161,12 +271,12 @@ def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _archive_dims(
-    annotations: sidecar.Annotations, shape: tuple[int, ...], small: dict[str, np.ndarray]
+    annotations: sidecar.Annotations, shape: tuple[int, ...], small: Mapping[str, np.ndarray]
 ) -> tuple[str, ...]:
     """Names of the axes: as annotated; otherwise a spectral coordinate distinguishes a grid of spectra from a series."""
-    spectral = [name for name in ("energy", "voltage") if name in small]
+    spectral = [name for name in SPECTRAL if name in small]
     if len(shape) == 3 and spectral and "dims" not in annotations.metadata:
-        return (dims.Y, dims.X, spectral[0])
+        return (dims.Y, dims.X, spectra.NAMES.get(spectral[0], spectral[0]))
     return annotations.dims(shape)
 
 

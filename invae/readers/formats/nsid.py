@@ -13,7 +13,7 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers import labels
+from invae.readers import labels, spectra
 from invae.readers.formats.hdf5 import (
     ERRORS,
     SIGNATURE,
@@ -26,7 +26,6 @@ from invae.readers.raw import Axis, Channel, Pixels, Raw, Reader
 
 _FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
 _SPATIAL = {"x": dims.X, "y": dims.Y}
-_SPECTRAL_NAMES = {"energy_loss": "energy", "energy_scale": "energy", "bias": "voltage"}
 
 
 def _recognises(path: Path, head: bytes) -> bool:
@@ -108,7 +107,7 @@ def _dim(name: str, kind: str) -> str:
         return _SPATIAL[lower]
     if kind.upper() in _FRAME_TYPES or lower in ("time", "frame", "t", "z"):
         return dims.FRAME
-    return _SPECTRAL_NAMES.get(lower, lower)
+    return spectra.NAMES.get(lower, lower)
 
 
 def _agree(first: Axis, axis: Axis, dim: str, dataset: h5py.Dataset, path: Path) -> None:

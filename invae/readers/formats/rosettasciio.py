@@ -17,7 +17,7 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers import calibration, labels
+from invae.readers import calibration, labels, spectra
 from invae.readers.raw import Axis, Beam, Channel, Key, Pixels, Raw
 from invae.readers.scan_shape import named_by_kind
 
@@ -108,12 +108,21 @@ def raw_of(
     if not signals:
         raise InputError(f"{path}: holds no signal; export the measured data with it")
     order = sorted(range(len(signals)), key=lambda n: -np.prod(signals[n]["data"].shape, dtype=int))
-    names = {n: roles(signals[n]) for n in order}
-    axes, remarks = _axes_of([(signals[n], names[n]) for n in order])
     channels = [
-        _channel(signal, names[n], read, path)
-        for n, (signal, read) in enumerate(zip(signals, reads, strict=True))
+        _channel(signal, roles(signal), read, path)
+        for signal, read in zip(signals, reads, strict=True)
     ]
+    described = [_axes_of(signals[n], channels[n].dims) for n in range(len(signals))]
+    parts = spectra.apart_from_grid(
+        [(channel, own) for channel, (own, _) in zip(channels, described, strict=True)]
+    )
+    axes: dict[str, Axis] = {}
+    remarks: list[str] = []
+    for n in order:
+        known = {*axes}
+        axes = {**parts[n][1], **axes}
+        remarks += [line for dim, line in described[n][1] if dim not in known]
+    channels = [channel for channel, _ in parts]
     metadata = metadata_of(signals[order[0]])
     return Raw(
         named_by_kind(channels),
@@ -126,20 +135,17 @@ def raw_of(
 
 
 def _axes_of(
-    signals: Sequence[tuple[Signal, tuple[str, ...]]],
-) -> tuple[dict[str, Axis], list[str]]:
-    """Axes of signals with the names of their axes, and remarks; the first signal that has an axis gives it."""
+    signal: Signal, names: tuple[str, ...]
+) -> tuple[dict[str, Axis], list[tuple[str, str]]]:
+    """The calibrated axes of a signal, and a remark on each unit that is no calibration."""
     axes: dict[str, Axis] = {}
-    remarks: list[str] = []
-    for signal, names in signals:
-        for dim, described in zip(names, signal["axes"], strict=True):
-            if dim in axes:
-                continue
-            axis = axis_of(dim, described)
-            if axis is None:
-                remarks += _remark(dim, described)
-            else:
-                axes[dim] = axis
+    remarks: list[tuple[str, str]] = []
+    for dim, described in zip(names, signal["axes"], strict=True):
+        axis = axis_of(dim, described)
+        if axis is None:
+            remarks += [(dim, line) for line in _remark(dim, described)]
+        else:
+            axes[dim] = axis
     return axes, remarks
 
 

@@ -14,8 +14,20 @@ import xarray as xr
 
 from invae import dims
 from invae.errors import InputError, StoreError
+from invae.readers import labels, spectra
 from invae.readers.formats.hdf5 import SIGNATURE, refuse_outside, says_netcdf
-from invae.readers.raw import Axis, Beam, Channel, FrameVariable, Key, Pixels, Raw, Reader
+from invae.readers.raw import (
+    Axis,
+    Beam,
+    Channel,
+    Coordinate,
+    FrameVariable,
+    Grid,
+    Key,
+    Pixels,
+    Raw,
+    Reader,
+)
 from invae.readers.recording import COMPLETE, COORDS, ORDER
 
 CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -45,8 +57,7 @@ _SYNONYMS = {
     "columns": dims.X,
     "ky": dims.K_Y,
     "kx": dims.K_X,
-    "bias": "voltage",
-    "energy_loss": "energy",
+    **spectra.NAMES,
 }
 
 
@@ -94,6 +105,8 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             notes=_notes(attrs.get("notes", ())),
             frame_variables=_frame_variables(dataset, old_names.get(dims.FRAME))
             | _truth(path, dataset, old_names.get(dims.FRAME)),
+            coordinates=_coordinates(dataset, old_names),
+            grid=_grid(attrs),
             beam=Beam(_number(attrs, "beam_energy_keV"), _number(attrs, "convergence_mrad")),
         )
 
@@ -138,9 +151,11 @@ def _our_dims(variable: xr.DataArray) -> tuple[str, ...]:
 
 
 def _is_image(names: tuple[str, ...], dtype: np.dtype[Any]) -> bool:
-    image = {dims.Y, dims.X} <= {*names} or {dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X} == {
-        *names
-    }
+    whole = (
+        {dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X},
+        {dims.SURVEY_Y, dims.SURVEY_X},
+    )
+    image = {dims.Y, dims.X} <= {*names} or {*names} in whole or bool(spectra.spectral_dims(names))
     return image and dtype.kind in "biufc"
 
 
@@ -190,12 +205,48 @@ def _axes(dataset: xr.Dataset, old_names: Mapping[str, Hashable]) -> dict[str, A
         if new == dims.FRAME:
             times = dataset.coords.get("time")
             coordinate = times if times is not None and times.dims == (old,) else coordinate
-        if coordinate is None or coordinate.dtype.kind not in "iuf":
+        if coordinate is None or coordinate.dtype.kind not in "iuf" or new == dims.POINT:
             continue
         units = str(coordinate.attrs.get("units", "")).split(" since ")[0]
         if units or new not in ORDER:
             axes[new] = Axis(np.asarray(coordinate.values), units)
     return axes
+
+
+def _coordinates(dataset: xr.Dataset, old_names: Mapping[str, Hashable]) -> dict[str, Coordinate]:
+    """Numbers along a spectral axis or per point; specimens may have names."""
+    new_names = {old: new for new, old in old_names.items()}
+    coordinates = {}
+    for name, variable in dataset.variables.items():
+        dim = new_names.get(variable.dims[0]) if variable.ndim == 1 else None
+        if dim is None or (dim in ORDER and dim != dims.POINT) or name == variable.dims[0]:
+            continue
+        own = spectra.ALIASES.get(str(name), str(name)) if dim == dims.POINT else str(name)
+        if own == spectra.SPECIMEN and variable.dtype.kind not in "biuf":
+            texts, codes = np.unique([str(text) for text in variable.values], return_inverse=True)
+            attrs = dims.flags(texts.tolist(), "specimen")
+            coordinates[own] = Coordinate(dim, codes.astype(np.int32), attrs)
+        elif variable.dtype.kind in "biuf" and own not in COORDS and own.isidentifier():
+            attrs = {**variable.attrs, "units": _known_units(variable.attrs.get("units", ""))}
+            attrs["units"] = attrs["units"] or ("nm" if own.endswith("_nm") else "1")
+            coordinates[own] = Coordinate(dim, np.asarray(variable.values), attrs)
+    return coordinates
+
+
+def _known_units(units: Any) -> str:
+    return labels.canonical_units(str(units)) or "" if units else ""
+
+
+def _grid(attrs: Mapping[Hashable, Any]) -> Grid | None:
+    """Where the grid is, in a store of this package."""
+    try:
+        centre, size = (np.asarray(attrs[f"grid_{name}_nm"], float) for name in ("centre", "size"))
+        angle = float(attrs["grid_angle_deg"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    if centre.shape != (2,) or size.shape != (2,):
+        return None
+    return Grid((centre[0], centre[1]), (size[0], size[1]), angle)
 
 
 def _metadata(attrs: Mapping[Hashable, Any]) -> dict[str, Any]:
