@@ -28,8 +28,15 @@ MICROSCOPES: tuple[str, ...] = (
     "invae.readers.formats.emd:READER",
 )
 """Formats of electron microscopes and of their programs: patterns, images and spectrum images."""
+SPECTROSCOPES: tuple[str, ...] = (
+    "invae.readers.formats.nanonis:GRID",
+    "invae.readers.formats.nanonis:SCAN",
+    "invae.readers.formats.usid:READER",
+)
+"""Formats of spectra at the points of a grid, and the images of the same programs."""
 ROWS: tuple[str, ...] = (
     *MICROSCOPES,
+    *SPECTROSCOPES,
     "invae.readers.formats.nsid:READER",
     "invae.readers.formats.ibw:READER",
     "invae.readers.formats.gwy:READER",

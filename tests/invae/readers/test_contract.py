@@ -27,9 +27,11 @@ from numpy.lib import format as npy_format
 from invae import dims
 from invae.readers import all_readers, open_recording
 from invae.readers.labels import canonical_units
-from invae.readers.registry import MICROSCOPES, readers_of
+from invae.readers.registry import MICROSCOPES, SPECTROSCOPES, readers_of
 
-FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(MICROSCOPES)]
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES)
+"""Formats with tests of their own."""
+FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 ROSETTASCIIO = [
     "spectra/DMReader_Image_SI-Survey.dm3",
     "spectra/DMReader_SI-HAADF.dm3",

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from invae.errors import InvaeError
 from invae.readers import all_readers, open_recording
-from invae.readers.registry import MICROSCOPES, readers_of
+from invae.readers.registry import MICROSCOPES, SPECTROSCOPES, readers_of
 
 Write = Callable[..., Path]
 Refused = Callable[[list[Path]], str]
-FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(MICROSCOPES)]
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES)
+"""Formats with tests of their own."""
+FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -12,9 +12,11 @@ import invae.readers
 from invae.errors import InputError, UnknownFormat
 from invae.readers import all_readers, open_recording
 from invae.readers.raw import Reader
-from invae.readers.registry import MICROSCOPES, ROWS, module_of, readers_of
+from invae.readers.registry import MICROSCOPES, ROWS, SPECTROSCOPES, module_of, readers_of
 
-WRITTEN = [reader.name for reader in all_readers() if reader not in readers_of(MICROSCOPES)]
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES)
+"""Formats with tests of their own."""
+WRITTEN = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 ROOM = Path(invae.readers.__file__).parent
 
 

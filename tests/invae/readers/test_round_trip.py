@@ -12,11 +12,13 @@ from hypothesis.extra import numpy as arrays
 from invae.config import ComputeConfig, IngestConfig
 from invae.readers import all_readers, labels, open_recording
 from invae.readers.ingest import ingest_dataset
-from invae.readers.registry import MICROSCOPES, readers_of
+from invae.readers.registry import MICROSCOPES, SPECTROSCOPES, readers_of
 from invae.storage import store
 from invae.storage.provenance import Receipt
 
-FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(MICROSCOPES)]
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES)
+"""Formats with tests of their own."""
+FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 TYPES = {
     "gwy": ["f8"],
     "ibw": ["f4", "f8", "i1", "i2", "i4", "u1", "u2", "u4"],
