@@ -1,0 +1,1 @@
+"""Spectra: which of them can be used, and their noise."""
