@@ -7,6 +7,7 @@ from typing import Literal
 import xarray as xr
 
 from invae.errors import ConfigError, InputError
+from invae.readers.beside_spectra import holds_spectra, with_images
 from invae.readers.raw import Reader
 from invae.readers.recording import assemble
 from invae.readers.registry import all_readers, files_of, module_of, reader_for
@@ -26,10 +27,10 @@ def open_recording(
     channels: Sequence[str] | None = None,
     scan: Scan | None = None,
 ) -> xr.Dataset:
-    """One recording, or a series of files as one, labelled and lazy: pixels are read on demand.
+    """One recording, or several files as one, labelled and lazy: pixels are read on demand.
 
     Args:
-        path: A file or store, or the files of a series.
+        path: A file or store, the files of a series, or a file of spectra and files of images of the same place.
         format: Name of the format (see `invae formats`); detected from the content when empty.
         order: Order of the files of a series.
         pixel_size: Size of a pixel [nm]; replaces the value in the files.
@@ -49,7 +50,11 @@ def open_recording(
     first_names: dict[Path, Path] = {}
     for file in paths:
         recording = _open(
-            file, format_name=format, pixel_size=pixel_size, channels=channels, scan=scan or Scan()
+            file,
+            format_name=format,
+            pixel_size=pixel_size,
+            channels=channels if len(paths) == 1 else None,
+            scan=scan or Scan(),
         )
         first = first_names.setdefault(file.resolve(), file)
         if file in recordings or first is not file:
@@ -57,6 +62,19 @@ def open_recording(
         recordings[file] = recording
     if len(recordings) == 1:
         return recordings[paths[0]]
+    if any(holds_spectra(recording) for recording in recordings.values()):
+        if pixel_size is not None:  # of the grid, not of the images
+            recordings |= {
+                file: _open(
+                    file, format_name=format, pixel_size=None, channels=None, scan=scan or Scan()
+                )
+                for file, recording in recordings.items()
+                if not holds_spectra(recording)
+            }
+        joined = with_images(list(recordings), list(recordings.values()))
+        return joined if channels is None else with_channels(joined, channels, str(paths[0]))
+    if channels is not None:
+        recordings = {f: with_channels(r, channels, str(f)) for f, r in recordings.items()}
     return concatenate(*in_order(recordings, order))
 
 

@@ -76,6 +76,8 @@ class Channel:
     """`trace` or `retrace`; taken from the label when empty."""
     name: str = ""
     """Name of the channel; made from the label when empty."""
+    grid: "Grid | None" = None
+    """Place of an image that has pixels of its own."""
 
 
 @dataclass(frozen=True)

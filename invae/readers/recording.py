@@ -281,6 +281,7 @@ def _variable(
         label=encodable(channel.label),
         quantity=quantity,
         **({"direction": direction} if direction else {}),
+        **({} if channel.grid is None else channel.grid.attrs()),
     )
     return lazy_variable(tuple(order), View(channel.pixels, axes, backwards), attrs), remark
 

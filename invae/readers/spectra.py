@@ -19,6 +19,7 @@ from invae.readers import labels
 from invae.readers.raw import Axis, Channel, Coordinate, Key, Pixels, Raw
 
 SURVEY = "survey"
+UNPLACED = "the file does not say where the grid of spectra is on the survey image"
 NAMES = {
     "bias": "voltage",
     "dc_offset": "voltage",
@@ -290,7 +291,22 @@ def _at_points(raw: Raw, path: Path) -> dict[str, Coordinate]:
     for name, long_name in POINT_NAMES.items():
         known[name] = _point_coordinate(name, known[name], n, long_name, path)
     _refuse_same_place(known, path)
+    for name, dim in ((POINT_Y, dims.Y), (POINT_X, dims.X)):
+        if dim in raw.axes:
+            values = _from_first_pixel(known[name].values, raw.axes[dim])
+            known[name] = replace(known[name], values=values)
     return known
+
+
+def _from_first_pixel(places: np.ndarray, axis: Axis) -> np.ndarray:
+    """Places [nm] counted from the first pixel of the images, as the axes of images are."""
+    factor = labels.nanometres(axis.units)
+    positions = np.asarray(axis.values, dtype=float)
+    if factor is None or not len(positions):
+        return places
+    return (
+        (positions.max() * factor - places) if axis.flipped else places - positions.min() * factor
+    )
 
 
 def _point_coordinate(
@@ -335,8 +351,9 @@ def _remarks(raw: Raw) -> list[str]:
         if dim not in raw.axes or labels.canonical_units(raw.axes[dim].units) in _NO_UNIT
     ]
     lines = [f"{dim} is not calibrated; its unit is the channel" for dim in bare]
-    if any(dims.SURVEY_Y in channel.dims for channel in raw.channels):
-        lines.append("the file does not say where the grid of spectra is on the survey image")
+    surveys = [channel for channel in raw.channels if dims.SURVEY_Y in channel.dims]
+    if surveys and (raw.grid is None or all(channel.grid is None for channel in surveys)):
+        lines.append(UNPLACED)
     return lines
 
 

@@ -187,6 +187,7 @@ def _channel(
         str(attrs.get("units", "")),
         str(attrs.get("direction", "")),
         valid_name,
+        _grid(attrs),
     )
 
 

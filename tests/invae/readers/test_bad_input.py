@@ -371,12 +371,22 @@ def a_series_with_a_missing_file(folder: Path, write: Write) -> list[Path]:
     return [write("ibw", name="scan"), folder / "nothing.ibw"]
 
 
-@bad(r"grid.npy: has dims .* and no frames; only images make a series")
+@bad(r"scan.npy: holds spectra, as grid.npy does; ingest each grid of spectra on its own")
 def a_series_of_grids_of_spectra(folder: Path, write: Write) -> list[Path]:
+    for value in (1.0, 2.0):
+        path = npy(folder, np.full((4, 5, 6), value), {"dims": ["y", "x", "energy"]})
+        if value == 1:
+            for suffix in (".npy", ".json"):
+                path.with_suffix(suffix).rename(folder / f"grid{suffix}")
+    return [folder / "grid.npy", path]
+
+
+@bad(r"scan.npy: has 3 frames, but one image can be beside a grid of spectra; select it")
+def a_grid_of_spectra_with_a_movie(folder: Path, write: Write) -> list[Path]:
     path = npy(folder, np.ones((4, 5, 6)), {"dims": ["y", "x", "energy"]})
     for suffix in (".npy", ".json"):
         path.with_suffix(suffix).rename(folder / f"grid{suffix}")
-    return [folder / "grid.npy", write("ibw", name="scan")]
+    return [folder / "grid.npy", write("npy", name="scan")]
 
 
 @bad(r"no file was given; name at least one recording")

@@ -1,0 +1,130 @@
+"""Several files as one recording of spectra: the grid or points of one file, and the images of the others beside them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invae import dims
+from invae.errors import InputError
+from invae.readers.recording import with_sources
+from invae.readers.spectra import SAME_STEP, SURVEY, UNPLACED, spectral_dims
+
+GRID_ATTRS = ("grid_centre_nm", "grid_size_nm", "grid_angle_deg")
+NAMES = {dims.Y: dims.SURVEY_Y, dims.X: dims.SURVEY_X}
+
+
+def holds_spectra(recording: xr.Dataset) -> bool:
+    """Whether a recording has spectra."""
+    return any(spectral_dims(tuple(map(str, v.dims))) for v in recording.data_vars.values())
+
+
+def with_images(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The spectra of one file with the images of the others; no pixel is read.
+
+    Images of the same pixels become images of the grid. The first file with other pixels becomes the survey: its first channel is
+    called `survey`, each further one `survey_<name>`.
+
+    Raises:
+        InputError: If several files hold spectra, or an image has several frames.
+    """
+    spectral = [n for n, recording in enumerate(recordings) if holds_spectra(recording)]
+    if len(spectral) != 1:
+        raise InputError(
+            f"{paths[spectral[1]]}: holds spectra, as {paths[spectral[0]].name} does; ingest each grid "
+            "of spectra on its own"
+        )
+    joined, own_path = recordings[spectral[0]], paths[spectral[0]]
+    notes = [note for note in joined.attrs["notes"] if note != UNPLACED]
+    for path, recording in zip(paths, recordings, strict=True):
+        if recording is recordings[spectral[0]]:
+            continue
+        _require_one_frame(path, recording)
+        notes += [note for note in recording.attrs["notes"] if note not in notes]
+        if _same_pixels(recording, joined):
+            joined = _with_grid_images(joined, recording)
+        elif SURVEY not in joined:
+            joined = _with_survey(joined, recording)
+        else:
+            notes.append(
+                f"{path.name} has other pixels than the grid and the survey; it was left out"
+            )
+    if SURVEY in joined and not _is_placed(joined):
+        notes.append(UNPLACED)
+    names = [own_path.name, *(path.name for path in paths if path != own_path)]
+    joined = joined.assign_attrs(notes=notes)
+    return with_sources(joined, names, [0] * joined.sizes.get(dims.FRAME, 0))
+
+
+def _require_one_frame(path: Path, recording: xr.Dataset) -> None:
+    if any(variable.dims != dims.IMAGE for variable in recording.data_vars.values()):
+        raise InputError(
+            f"{path}: has dims {', '.join(map(str, recording.dims))}; only images can be beside spectra"
+        )
+    if recording.sizes[dims.FRAME] != 1:
+        raise InputError(
+            f"{path}: has {recording.sizes[dims.FRAME]} frames, but one image can be beside a grid of "
+            "spectra; select it"
+        )
+
+
+def _same_pixels(image: xr.Dataset, spectra: xr.Dataset) -> bool:
+    """Whether an image has the number and, where both are known, size and place of the pixels of a grid of spectra."""
+    for dim in (dims.Y, dims.X):
+        if spectra.sizes.get(dim) != image.sizes[dim]:
+            return False
+        pair = [recording[dim] for recording in (image, spectra)]
+        calibrated = all(axis.attrs["units"] == "nm" and axis.size > 1 for axis in pair)
+        if calibrated and not np.isclose(*(float(a[1] - a[0]) for a in pair), rtol=SAME_STEP):
+            return False
+    return _same_place(image, spectra)
+
+
+def _same_place(image: xr.Dataset, spectra: xr.Dataset) -> bool:
+    """Whether two grids of the same pixels lie on each other within half a pixel; also if one has no place."""
+    if any(GRID_ATTRS[0] not in recording.attrs for recording in (image, spectra)):
+        return True
+    (centre, size, angle), (other, _, turned) = (
+        [np.asarray(recording.attrs[name], dtype=float) for name in GRID_ATTRS]
+        for recording in (image, spectra)
+    )
+    pixel = float(size[0] / image.sizes[dims.Y])
+    turn = np.deg2rad((angle - turned + 180) % 360 - 180)
+    shift = np.abs(centre - other).max() + np.abs(turn) * size.max() / 2
+    return bool(shift <= 0.5 * pixel)
+
+
+def _with_grid_images(spectra: xr.Dataset, image: xr.Dataset) -> xr.Dataset:
+    names = {str(name): _free(str(name), spectra) for name in image.data_vars}
+    coords = {dims.FRAME: image[dims.FRAME].variable}
+    return spectra.assign_coords(coords).assign(
+        {new: image[old].variable for old, new in names.items()}
+    )
+
+
+def _with_survey(spectra: xr.Dataset, image: xr.Dataset) -> xr.Dataset:
+    """The recording with the channels of an image as survey, each with the place of the image."""
+    place = {name: image.attrs[name] for name in GRID_ATTRS if name in image.attrs}
+    survey = image.isel({dims.FRAME: 0}, drop=True).rename(NAMES)
+    first = str(next(iter(survey.data_vars)))
+    names = {
+        str(name): SURVEY if name == first else f"{SURVEY}_{name}" for name in survey.data_vars
+    }
+    variables = {new: survey[old].assign_attrs(place).variable for old, new in names.items()}
+    return spectra.assign_coords({dim: survey[dim] for dim in NAMES.values()}).assign(variables)
+
+
+def _is_placed(recording: xr.Dataset) -> bool:
+    """Whether both the grid and the survey have a place in the instrument's coordinates."""
+    attrs: Mapping[str, object] = recording.attrs
+    return GRID_ATTRS[0] in attrs and GRID_ATTRS[0] in recording[SURVEY].attrs
+
+
+def _free(name: str, recording: xr.Dataset) -> str:
+    """The name, with a number if the recording has it already."""
+    number, free = 1, name
+    while free in recording.variables:
+        number += 1
+        free = f"{name}_{number}"
+    return free
