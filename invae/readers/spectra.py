@@ -16,6 +16,7 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
+from invae.readers.calibration import is_energy
 from invae.readers.raw import Axis, Channel, Coordinate, Key, Pixels, Raw
 
 SURVEY = "survey"
@@ -59,6 +60,17 @@ def axis_name(name: str) -> str:
     """The name of a spectral axis in a recording."""
     lower = labels.channel_name(name)[0] if name else ""
     return NAMES.get(lower, lower)
+
+
+def spectral_name(name: str, units: str) -> str | None:
+    """The name of an axis in a recording if its name or its unit says that it is spectral; none for other axes."""
+    if is_energy(units) or "energy" in name.lower():
+        return "energy"
+    own = axis_name(name)
+    if own in (*dims.SPECTRAL, "frequency"):
+        return own
+    spelled = labels.canonical_units(units) or ""
+    return "voltage" if _factor(spelled, "V") is not None else None
 
 
 def spectral_dims(names: Sequence[str]) -> tuple[str, ...]:

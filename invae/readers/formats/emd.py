@@ -138,15 +138,12 @@ def _is_single(name: str, n: int, n_axes: int) -> bool:
 
 def _roles(described: Sequence[tuple[str, str]]) -> tuple[str, ...] | None:
     """Names of the axes in invae's words, from the name and unit of each."""
-    spectral = [
-        n for n, (name, unit) in enumerate(described)
-        if calibration.is_energy(unit) or "energy" in name.lower()
-    ]  # fmt: skip
+    spectral = [spectra.spectral_name(name, unit) for name, unit in described]
     if len(described) == 4:
         return (dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X)
-    if len(described) == 3 and len(spectral) == 1:
+    if len(described) == 3 and sum(name is not None for name in spectral) == 1:
         image = iter((dims.Y, dims.X))
-        return tuple("energy" if n in spectral else next(image) for n in range(3))
+        return tuple(name or next(image) for name in spectral)
     if len(described) == 3:
         return (dims.FRAME, dims.Y, dims.X)
     return (dims.Y, dims.X) if len(described) == 2 else None
@@ -161,7 +158,7 @@ def _axis(dim: str, vector: Any, n: int, units: str) -> Axis | None:
         values = values[0] + np.arange(n) * (values[1] - values[0])
     if len(values) != n:
         return None
-    if dim == "energy":
+    if dim in (*dims.SPECTRAL, "frequency"):
         return Axis(values, units)
     step = (values[-1] - values[0]) / (n - 1) if n > 1 else 1.0
     axis = calibration.axis(dim, n, step, units, start=float(values[0]))

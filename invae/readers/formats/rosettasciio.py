@@ -40,7 +40,6 @@ ERRORS = (
 
 LONGEST_TEXT = 2000
 """Longest entry of a file's metadata that is kept [characters]."""
-_SPECTRAL = "energy"
 
 Signal = Mapping[str, Any]
 Values = dict[str, Any]
@@ -177,12 +176,15 @@ def roles(signal: Signal) -> tuple[str, ...]:
     """Names of a signal's axes in invae's words, from the units and the kind of signal."""
     axes = signal["axes"]
     units = [str(axis.get("units") or "") for axis in axes]
-    energy = [n for n, axis in enumerate(axes) if _is_spectral(axis, len(axes))]
     if len(axes) == 2:
         return (dims.Y, dims.X)
-    if len(axes) == 3 and len(energy) == 1:
+    spectral = [
+        spectra.spectral_name(str(axis.get("name") or ""), u)
+        for axis, u in zip(axes, units, strict=True)
+    ]
+    if len(axes) == 3 and sum(name is not None for name in spectral) == 1:
         image = iter((dims.Y, dims.X))
-        return tuple(_SPECTRAL if n in energy else next(image) for n in range(3))
+        return tuple(name or next(image) for name in spectral)
     if len(axes) == 3:
         diffracted = _is_diffraction(signal) or calibration.is_diffraction(units[-1])
         return (dims.FRAME, *((dims.K_Y, dims.K_X) if diffracted else (dims.Y, dims.X)))
@@ -193,12 +195,6 @@ def roles(signal: Signal) -> tuple[str, ...]:
     return tuple(f"axis_{n}" for n in range(len(axes)))
 
 
-def _is_spectral(axis: Mapping[str, Any], n_axes: int) -> bool:
-    words = str(axis.get("name") or "").lower()
-    is_energy = calibration.is_energy(str(axis.get("units") or ""))
-    return n_axes == 3 and (is_energy or "energy" in words)
-
-
 def _is_diffraction(signal: Signal) -> bool:
     return "diffraction" in str(signal["metadata"].get("Signal", {}).get("signal_type", ""))
 
@@ -206,12 +202,13 @@ def _is_diffraction(signal: Signal) -> bool:
 def axis_of(dim: str, described: Mapping[str, Any]) -> Axis | None:
     """One of rosettasciio's axes; none if it is not calibrated."""
     units = str(described.get("units") or "")
+    calibrated = (dims.FRAME, dims.Y, dims.X, dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X)
     if "axis" in described:  # positions that are not evenly spaced
         values = np.asarray(described["axis"], dtype=float)
-        return Axis(values, units) if dim == _SPECTRAL else None
+        return Axis(values, units) if dim not in calibrated else None
     n, step = int(described["size"]), float(described["scale"])
     start = float(described["offset"])
-    if dim == _SPECTRAL:
+    if dim not in calibrated:
         return Axis(start + np.arange(n) * step, units)
     return calibration.axis(dim, n, step, units, start=start)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import h5py
 import numpy as np
@@ -57,16 +57,20 @@ def _recognises(path: Path, head: bytes) -> bool:
         return False
     try:
         with h5py.File(path, "r") as file:
-            return next(_main_datasets(file), None) is not None
+            return file.visititems(lambda _, item: _is_main(item) or None) is not None
     except (OSError, *ERRORS):
         return False
+
+
+def _is_main(item: h5py.HLObject) -> TypeGuard[h5py.Dataset]:
+    return isinstance(item, h5py.Dataset) and all(name in item.attrs for name in TABLES)
 
 
 def _main_datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
     datasets: list[h5py.Dataset] = []
 
     def collect(_: str, item: h5py.HLObject) -> None:
-        if isinstance(item, h5py.Dataset) and all(name in item.attrs for name in TABLES):
+        if _is_main(item):
             datasets.append(item)
 
     file.visititems(collect)

@@ -241,7 +241,9 @@ def _known_units(units: Any) -> str:
 def _grid(attrs: Mapping[Hashable, Any]) -> Grid | None:
     """Where the grid is, in a store of this package."""
     try:
-        centre, size = (np.asarray(attrs[f"grid_{name}_nm"], float) for name in ("centre", "size"))
+        centre, size = (
+            np.asarray(_listed(attrs[f"grid_{name}_nm"]), float) for name in ("centre", "size")
+        )
         angle = float(attrs["grid_angle_deg"])
     except (KeyError, ValueError, TypeError):
         return None
@@ -270,7 +272,18 @@ def _number(attrs: Mapping[Hashable, Any], name: str) -> float | None:
     return float(value) if is_number else None  # type: ignore[arg-type]
 
 
+def _listed(value: Any) -> Any:
+    """A list that was exported as JSON, since NetCDF holds none; other values unchanged."""
+    if not isinstance(value, str) or not value.startswith("["):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
 def _notes(notes: Any) -> tuple[str, ...]:
+    notes = _listed(notes)
     lines = [notes] if isinstance(notes, str) else list(np.atleast_1d(notes))
     return tuple(" ".join(str(line).split()) for line in lines if str(line).strip())
 

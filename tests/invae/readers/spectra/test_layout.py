@@ -155,7 +155,15 @@ def test_images_of_the_grid_are_frames_and_a_survey_has_pixels_of_its_own(
     path = write(made, tmp_path / "a.nc")
     target = tmp_path / "recording.zarr"
     ingest([path], target, config=IngestConfig(shard_mb=1e-4), receipt=receipt_for(path))
-    for recording in (open_recording(path), open_recording(target)):
+    exported = xr.open_zarr(target, consolidated=False).load()
+    for variable in (exported, *exported.variables.values()):  # NetCDF holds no lists of texts
+        variable.attrs = {
+            key: json.dumps(value) if isinstance(value, list) else value
+            for key, value in variable.attrs.items()
+            if value is not None and not isinstance(value, bool | dict)
+        }
+    exported.to_netcdf(tmp_path / "exported.nc", engine="h5netcdf")
+    for recording in map(open_recording, (path, target, tmp_path / "exported.nc")):
         np.testing.assert_array_equal(recording["height"][0], height)
         assert recording["height"].dims == ("frame", "y", "x")
         np.testing.assert_array_equal(recording["survey"], survey)
@@ -297,6 +305,34 @@ def test_a_spectrum_image_keeps_its_energy_its_dark_field_and_its_survey(
     np.testing.assert_allclose(recording["survey_x"], 0.5 * np.arange(31))
     np.testing.assert_allclose(recording["x"], 2.0 * np.arange(4))
     assert recording["survey"].attrs["label"] == "overview"
+
+
+@pytest.mark.parametrize(("suffix", "writer"), [(".hspy", write_hspy), (".emd", write_emd)])
+@pytest.mark.parametrize(
+    ("name", "units", "dim", "factor"),
+    [
+        ("bias", "mV", "voltage", 1e-3),
+        ("", "V", "voltage", 1.0),
+        ("Wavelength", "µm", "wavelength", 1e3),
+        ("frequency", "kHz", "frequency", 1.0),
+        ("", "meV", "energy", 1e-3),
+    ],
+)
+def test_the_axis_of_a_cube_is_known_by_its_name_or_unit(
+    name: str, units: str, dim: str, factor: float, suffix: str, writer: Any, tmp_path: Path
+) -> None:
+    place = [("y", 0.0, 2.0, "nm"), ("x", 0.0, 2.0, "nm")]
+    writer(tmp_path / f"a{suffix}", {"cube": (loops(), [*place, (name, 3.0, 0.5, units)])})
+    recording = open_recording(tmp_path / f"a{suffix}")
+    assert recording["spectrum"].dims == ("y", "x", dim)
+    np.testing.assert_allclose(recording[dim], (3 + 0.5 * np.arange(12)) * factor)
+
+
+def test_a_series_of_images_stays_a_series(tmp_path: Path) -> None:
+    place = [("y", 0.0, 2.0, "nm"), ("x", 0.0, 2.0, "nm")]
+    for name, units in (("time", "s"), ("", ""), ("z", "nm")):
+        write_hspy(tmp_path / "a.hspy", {"movie": (loops(), [(name, 0.0, 1.0, units), *place])})
+        assert open_recording(tmp_path / "a.hspy")["image"].dims == ("frame", "y", "x")
 
 
 def test_an_image_of_as_many_but_other_pixels_is_no_image_of_the_grid(tmp_path: Path) -> None:
