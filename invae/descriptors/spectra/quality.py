@@ -32,6 +32,8 @@ BESIDE = 3
 """Values beyond the neighbour of a spike, one of which lies at the level of the neighbour."""
 COMMON = 0.5
 """Share of spectra with a spike at one step from which it is a line of the specimen."""
+WINDOW_VALUES = 1 << 22
+"""Values of windows that are in memory at once."""
 GAUSSIAN = 1.4826
 """Standard deviation of normal noise over its median absolute deviation."""
 SECOND_DIFFERENCE = 6**0.5
@@ -169,9 +171,7 @@ def _deviations(
     spectra: np.ndarray, *, half_width: int, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Deviation of every value from the local median, and for every spectrum the deviation of a spike."""
-    half_width = min(half_width, (spectra.shape[1] - 1) // 2)
-    padded = np.pad(spectra, ((0, 0), (half_width, half_width)), mode="reflect")
-    median = np.median(sliding_window_view(padded, 2 * half_width + 1, axis=1), axis=-1)
+    median = _local_median(spectra, min(half_width, (spectra.shape[1] - 1) // 2))
     deviation = np.abs(spectra - median)
     sd = GAUSSIAN * np.median(deviation, axis=1, keepdims=True)
     floor = 0.5 * np.median(np.abs(median), axis=1, keepdims=True)
@@ -189,6 +189,18 @@ def run_lengths(marked: np.ndarray) -> np.ndarray:
         forward[:, step] = np.where(marked[:, step], before + 1, 0)
         backward[:, n - 1 - step] = np.where(marked[:, n - 1 - step], after + 1, 0)
     return np.where(marked, forward + backward - 1, 0)
+
+
+def _local_median(spectra: np.ndarray, half_width: int) -> np.ndarray:
+    """The median of each value and its surroundings; some spectra at a time, since windows overlap in memory."""
+    window = 2 * half_width + 1
+    n_rows = max(1, WINDOW_VALUES // (window * max(spectra.shape[1], 1)))
+    median = np.empty_like(spectra)
+    for start in range(0, len(spectra), n_rows):
+        rows = slice(start, start + n_rows)
+        padded = np.pad(spectra[rows], ((0, 0), (half_width, half_width)), mode="reflect")
+        median[rows] = np.median(sliding_window_view(padded, window, axis=1), axis=-1)
+    return median
 
 
 def abrupt_runs(values: np.ndarray, marked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

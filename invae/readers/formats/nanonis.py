@@ -98,42 +98,19 @@ def _is_grid(path: Path, head: bytes) -> bool:
 
 def _read_grid(path: Path) -> Raw:
     header, records = _opened_grid(path)
-    axis = _sweep_axis(header, records)
-    parts, notes = _parts(header)
-    place: tuple[str, ...] = (dims.POINT,) if header.is_cloud else (dims.Y, dims.X)
-    shape = (records.n_complete,) if header.is_cloud else header.shape
-    name = _axis_name(header)
-    n_sweeps = max(len(part.sweeps) for part in parts)
-    channels = [
-        Channel(
-            part.label,
-            _pixels(records, shape, part.sweeps, header.n_points),
-            (*place, name),
-            part.unit,
-            part.direction,
-            part.name,
-        )
-        for part in parts
-    ]
+    name, axis = _axis_name(header), _sweep_axis(header, records)
+    channels, notes = _spectra(header, records, name)
     coordinates: dict[str, Coordinate] = {}
-    if n_sweeps == 2:
+    if channels[0].pixels.shape[-1] == 2 * header.n_points:
         axis = Axis(np.concatenate([axis.values, axis.values[::-1]]), axis.units)
         coordinates["direction"] = spectra.direction(header.n_points, header.n_points, name)
-    axes = {name: axis}
-    n_expected = header.shape[0] * header.shape[1]
-    if records.n_complete < n_expected:
-        rest = "only these are kept" if header.is_cloud else "the others are NaN"
-        notes.append(
-            f"the grid was aborted or is still being measured: {records.n_complete} of "
-            f"{n_expected} spectra are complete, {rest}"
-        )
+    axes, grid = {name: axis}, None
     if header.is_cloud:
         coordinates |= _points(header, records)
-        grid = None
     else:
         channels += _images(header, records)
         grid = _grid(header, records, path)
-        for dim, length, n in zip(place, grid.size_nm, header.shape, strict=True):
+        for dim, length, n in zip((dims.Y, dims.X), grid.size_nm, header.shape, strict=True):
             axes[dim] = evenly_spaced(n, length / n, "nm", flipped=dim == dims.Y)
     return Raw(
         tuple(channels),
@@ -141,10 +118,22 @@ def _read_grid(path: Path) -> Raw:
         dict(header.texts),
         _time(header.texts.get("Start time") or header.texts.get("Date", "")),
         modality="STS" if name == "voltage" else "",
-        notes=tuple(notes),
+        notes=(*notes, *_aborted(header, records)),
         coordinates=coordinates,
         grid=grid,
     )
+
+
+def _aborted(header: _GridHeader, records: _Records) -> list[str]:
+    """A line on spectra that the header declares and the file lacks."""
+    n_expected = header.shape[0] * header.shape[1]
+    if records.n_complete == n_expected:
+        return []
+    rest = "only these are kept" if header.is_cloud else "the others are NaN"
+    return [
+        f"the grid was aborted or is still being measured: {records.n_complete} of "
+        f"{n_expected} spectra are complete, {rest}"
+    ]
 
 
 def _opened_grid(path: Path) -> tuple[_GridHeader, _Records]:
@@ -259,39 +248,42 @@ def _sweep_axis(header: _GridHeader, records: _Records) -> Axis:
     return Axis(np.linspace(first[0], first[1], header.n_points), units)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One channel of a recording: the sweeps that it consists of, as (number in the file, reversed)."""
-
-    label: str
-    unit: str
-    name: str
-    direction: str
-    sweeps: tuple[tuple[int, bool], ...]
-
-
-def _parts(header: _GridHeader) -> tuple[list[_Part], list[str]]:
+def _spectra(header: _GridHeader, records: _Records, axis: str) -> tuple[list[Channel], list[str]]:
     """Channels with forward and backward sweep joined if all channels have both; otherwise each sweep is a channel."""
     forward, backward = {}, {}
     for number, channel in enumerate(header.channels):
         name, unit = _label(channel)
         target = backward if _BACKWARD.search(name) else forward
         target[_BACKWARD.sub("", name)] = (number, unit)
+    build = partial(_channel, header, records, axis)
     if forward and forward.keys() == backward.keys():
         return [
-            _Part(name, unit, "", "", ((number, False), (backward[name][0], True)))
+            build(name, unit, "", ((number, False), (backward[name][0], True)))
             for name, (number, unit) in forward.items()
         ], []
-    parts = [
-        _Part(name, unit, "", "trace" if backward else "", ((number, False),))
-        for name, (number, unit) in forward.items()
-    ]
-    parts += [
-        _Part(name, unit, "", "retrace", ((number, False),))
-        for name, (number, unit) in backward.items()
+    way = "trace" if backward else ""
+    channels = [build(name, unit, way, ((n, False),)) for name, (n, unit) in forward.items()]
+    channels += [
+        build(name, unit, "retrace", ((n, False),)) for name, (n, unit) in backward.items()
     ]
     notes = ["only some channels have a backward sweep; it is a channel of its own"]
-    return parts, notes if backward else []
+    return channels, notes if backward else []
+
+
+def _channel(
+    header: _GridHeader,
+    records: _Records,
+    axis: str,
+    label: str,
+    unit: str,
+    direction: str,
+    sweeps: tuple[tuple[int, bool], ...],
+) -> Channel:
+    """One channel of spectra from sweeps in succession, each as (number in the file, reversed)."""
+    place = (dims.POINT,) if header.is_cloud else (dims.Y, dims.X)
+    shape = (records.n_complete,) if header.is_cloud else header.shape
+    pixels = _pixels(records, shape, sweeps, header.n_points)
+    return Channel(label, pixels, (*place, axis), unit, direction)
 
 
 def _pixels(

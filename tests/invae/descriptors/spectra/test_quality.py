@@ -125,6 +125,14 @@ def test_the_given_spectra_are_left_alone() -> None:
     np.testing.assert_array_equal(spectra, before)
 
 
+def test_spectra_are_judged_alike_in_any_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    spectra = peaks(0.2) + RANDOM.normal(scale=0.02, size=(60, 200))
+    spectra[::7, 50] = 40
+    whole = assess(spectra)
+    monkeypatch.setattr("invae.descriptors.spectra.quality.WINDOW_VALUES", 7000)
+    np.testing.assert_array_equal(assess(spectra).cleaned, whole.cleaned)
+
+
 def test_runs_are_as_long_as_they_are() -> None:
     marked = np.array([[1, 1, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1]], dtype=bool)
     assert run_lengths(marked).tolist() == [[2, 2, 0, 3, 3, 3], [0, 0, 0, 0, 0, 1]]
