@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from invae.config.scenes import GrapheneMovieConfig as GrapheneMovieConfig
     from invae.config.scenes import LatticeConfig as LatticeConfig
     from invae.config.schema import Config as Config
+    from invae.config.spectra import PairsConfig as PairsConfig
+    from invae.config.spectra import SpectraConfig as SpectraConfig
     from invae.config.synthetic import CardsConfig as CardsConfig
     from invae.config.synthetic import DigitsConfig as DigitsConfig
     from invae.config.synthetic import DomainsConfig as DomainsConfig
@@ -57,12 +59,14 @@ _MODULES = {
     "IngestConfig": "ingest",
     "LatticeConfig": "scenes",
     "ModelConfig": "model",
+    "PairsConfig": "spectra",
     "PatternsConfig": "patterns",
     "PlasmonsConfig": "plasmons",
     "ProcessConfig": "process",
     "ReportConfig": "results",
     "ScanConfig": "scan",
     "ShiftsConfig": "synthetic",
+    "SpectraConfig": "spectra",
     "TrainingConfig": "training",
     "WallsConfig": "describe",
     "WatchConfig": "watch",

@@ -15,6 +15,7 @@ from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import ImagesConfig, WallsConfig
 from invae.config.patterns import PatternsConfig
 from invae.config.schema import Config
+from invae.config.spectra import PairsConfig
 from invae.errors import ConfigError
 
 DEFAULT = "walls"
@@ -108,6 +109,14 @@ KINDS = _table(
         analysis="invae.analysis.diffraction.groups:ANALYSIS",
         schema="invae.results.diffraction:SCHEMA",
         page="invae.report.diffraction.page:PAGE",
+    ),
+    Kind(
+        settings=PairsConfig,
+        site="pair",
+        describe="invae.descriptors.pairs.patches:describe_pairs",
+        analysis="invae.analysis.kind:PLAIN",
+        schema="invae.results.kind:PLAIN",
+        page="invae.report.image_sets.page:PAGE",
     ),
 )
 """All kinds by name. A new kind is one row here and the rooms that the row names."""

@@ -1,6 +1,6 @@
 """Layout of patches in a store, and the coordinates of their sites."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,24 @@ EMPTY = "empty"
 """Group of a patch store with `empty_patch`, the patch of a pattern without electrons, a lower bound of all patches."""
 PATCH_BYTES = 16e6
 """Size of a shard of patches [byte]."""
+NOTHING: Mapping[str, store.Variable] = {}
 
 
-def lay_out_patches(partial: Path, coords: xr.Dataset) -> int:
-    """Make the arrays of the patches, unwritten, and write the coordinates of the sites; returns the sites per shard."""
+def lay_out_patches(
+    partial: Path, coords: xr.Dataset, *, beside: Mapping[str, store.Variable] = NOTHING
+) -> int:
+    """Make the arrays of the patches, unwritten, and write the coordinates of the sites; returns the sites per shard.
+
+    Args:
+        partial: the unfinished store.
+        coords: coordinates of the sites and of the pixels.
+        beside: further arrays over `site`, by name.
+    """
     shape = tuple(coords.sizes[dim] for dim in PATCH)
     variables = {
         "patch": store.Variable(PATCH, shape, np.float32, attrs("patch around a site")),
         "valid": store.Variable(PATCH, shape, np.bool_, attrs("pixel is to be believed")),
+        **beside,
     }
     shard = store.shard_length(variables, shard_bytes=PATCH_BYTES)
     store.lay_out(partial, variables, shard=shard, coords=coords)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -94,10 +95,11 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             _channel(name, dataset[name], our_dims, path, opener)
             for name, our_dims in images.items()
         )
+        true_channels, true_coordinates = _truth_of_spectra(path, dataset, images)
         old_names = dict(_axis_names(dataset, images))
         metadata, attrs = _metadata(dataset.attrs), dataset.attrs
         return Raw(
-            channels,
+            channels + true_channels,
             _axes(dataset, old_names),
             metadata,
             _acquired(attrs.get("acquired")),
@@ -105,7 +107,7 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             notes=_notes(attrs.get("notes", ())),
             frame_variables=_frame_variables(dataset, old_names.get(dims.FRAME))
             | _truth(path, dataset, old_names.get(dims.FRAME)),
-            coordinates=_coordinates(dataset, old_names),
+            coordinates=_coordinates(dataset, old_names) | true_coordinates,
             grid=_grid(attrs),
             beam=Beam(_number(attrs, "beam_energy_keV"), _number(attrs, "convergence_mrad")),
         )
@@ -138,9 +140,35 @@ def _truth(path: Path, dataset: xr.Dataset, frame: Hashable | None) -> dict[str,
     """Ground truth of every frame from the group `truth` of a simulated store, as `truth_<name>`."""
     if not (path / TRUTH / "zarr.json").is_file():
         return {}
-    with xr.open_zarr(path, group=TRUTH, chunks=None, consolidated=False) as truth:
+    with _open_truth(path) as truth:
         same = frame is not None and truth.sizes.get(frame) == dataset.sizes[frame]
         return _frame_variables(truth, frame, prefix=f"{TRUTH}_") if same else {}
+
+
+def _truth_of_spectra(
+    path: Path, dataset: xr.Dataset, channels: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[Channel, ...], dict[str, Coordinate]]:
+    """Spectra without noise, and numbers per point, from the group `truth` of a simulated store, as `truth_<name>`."""
+    spectral = {name: own for name, own in channels.items() if spectra.spectral_dims(own)}
+    if not spectral or not (path / TRUTH / "zarr.json").is_file():
+        return (), {}
+    found, coordinates = [], {}
+    with _open_truth(path) as truth:
+        for name in sorted(map(str, truth.data_vars)):
+            variable, true_name = truth[name], f"{TRUTH}_{name}"
+            same = name in spectral and variable.sizes == dataset[name].sizes
+            if same and variable.dtype.kind in "biuf":
+                channel = _channel(name, variable, spectral[name], path, _open_truth)
+                found.append(replace(channel, label=f"{TRUTH} {channel.label}", name=true_name))
+            elif variable.sizes == {dims.POINT: dataset.sizes.get(dims.POINT)}:
+                values, units = np.asarray(variable.values), variable.attrs.get("units", "")
+                attrs = {**variable.attrs, "units": _known_units(units) or "1"}
+                coordinates[true_name] = Coordinate(dims.POINT, values, attrs)
+    return tuple(found), coordinates
+
+
+def _open_truth(path: Path) -> xr.Dataset:
+    return xr.open_zarr(path, group=TRUTH, chunks=None, consolidated=False)
 
 
 def _our_dims(variable: xr.DataArray) -> tuple[str, ...]:

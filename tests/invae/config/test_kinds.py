@@ -16,7 +16,7 @@ from invae.report.kind import KindPage
 from invae.results.kind import Schema
 from invae.stages.stages import STAGES
 
-ROOMS = ("atoms", "diffraction", "domains", "image_sets", "windows")
+ROOMS = ("atoms", "diffraction", "domains", "image_sets", "pairs", "spectra", "windows")
 """Folders, in each of the rooms, that belong to one kind."""
 
 
@@ -42,10 +42,10 @@ def test_a_configuration_of_earlier_versions_that_names_no_kind_is_one_of_walls(
 
 
 def test_a_kind_that_does_not_exist_is_named_with_those_that_do():
-    with pytest.raises(ConfigError, match=r"'spectra'.*'walls', 'images'"):
-        kind_named("spectra")
+    with pytest.raises(ConfigError, match=r"'crystals'.*'walls', 'images'"):
+        kind_named("crystals")
     with pytest.raises(ValidationError, match="kind must be one of 'walls', 'images'"):
-        TypeAdapter(DescribeConfig).validate_python({"kind": "spectra"})
+        TypeAdapter(DescribeConfig).validate_python({"kind": "crystals"})
     with pytest.raises(ConfigError, match="Config belongs to no kind"):
         kind_of(Config())
 

@@ -1,0 +1,1 @@
+"""Pairs: every spectrum with the patch of the image about its place."""

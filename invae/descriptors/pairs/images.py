@@ -1,0 +1,183 @@
+"""The images beside the spectra, and the place of every spectrum in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from invae.config.spectra import PairsConfig
+from invae.descriptors.layout import pixel_sizes
+from invae.descriptors.spectra.sites import as_image_axes, on_own_pixels, on_survey
+from invae.descriptors.spectra.source import TRUTH, Spectra
+from invae.dims import FRAME, IMAGE, SURVEY_X, SURVEY_Y
+from invae.errors import ConfigError, InputError
+from invae.storage import store
+
+SUM = "sum"
+SURVEY = (SURVEY_Y, SURVEY_X)
+READ_VALUES = 4_000_000
+"""Values of spectra that are summed at once."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images from which patches are cut."""
+
+    recording: Path
+    kind: str
+    """grid, survey or sum."""
+    names: tuple[str, ...]
+    """Of the channels."""
+    shape: tuple[int, int]
+    """(y, x) [px]."""
+    n_frames: int
+    sum: np.ndarray | None
+    """Sum of the spectra (y, x), for the kind sum."""
+    notes: tuple[str, ...]
+
+    def read(self, frame: int) -> np.ndarray:
+        """All channels of one frame (channel, y, x), NaN if unknown."""
+        if self.sum is not None:
+            return self.sum[None]
+        dataset = store.open_store(self.recording)
+        place = {FRAME: frame} if self.kind == "grid" else {}
+        images = [dataset[name].isel(place).to_numpy() for name in self.names]
+        return np.stack(images).astype(np.float64)
+
+    @property
+    def axes(self) -> xr.Dataset:
+        """The recording with `y` and `x` of the images."""
+        dataset = store.open_store(self.recording)
+        return as_image_axes(dataset) if self.kind == "survey" else dataset
+
+
+def images_of(recording: Path, spectra: Spectra, *, config: PairsConfig) -> Images:
+    """The images that the configuration chooses.
+
+    Raises:
+        InputError: the recording has no image beside its spectra, or all its images are constant.
+        ConfigError: a chosen image does not exist.
+    """
+    dataset = store.open_store(recording)
+    there = {"grid": _named(dataset, IMAGE), "survey": _named(dataset, SURVEY)}
+    kind = config.image or next((kind for kind, names in there.items() if names), None)
+    name = recording.parent.name
+    if kind == SUM:
+        return _sum_as_image(recording, spectra)
+    if kind is None or not there[kind]:
+        which = "survey" if config.image == "survey" else "image"
+        raise InputError(
+            f"{name}: has no {which} beside its spectra; give the file of the image together with that of "
+            "the spectra, or set describe.image=sum (the sum of the spectra, which shares their noise)"
+        )
+    if kind == "survey" and not spectra.on_grid:
+        raise ConfigError(
+            "describe.image is survey, but the spectra are at points, whose places are in the images; "
+            "leave it empty"
+        )
+    names, notes = _chosen(dataset, there[kind], config=config, recording=name)
+    first = dataset[names[0]]
+    n_frames = first.sizes.get(FRAME, 1)
+    if kind == "grid" and spectra.on_grid and n_frames > 1:
+        notes.append(f"the recording has {n_frames} frames; patches are cut from the first one")
+    shape = (first.shape[-2], first.shape[-1])
+    return Images(recording, kind, tuple(names), shape, n_frames, None, tuple(notes))
+
+
+def _named(dataset: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
+    """Names of the measured images with these dims, in alphabetical order."""
+    return sorted(
+        str(name)
+        for name, variable in dataset.data_vars.items()
+        if variable.dims == dims and not str(name).startswith(TRUTH)
+    )
+
+
+def _chosen(
+    dataset: xr.Dataset, there: Sequence[str], *, config: PairsConfig, recording: str
+) -> tuple[list[str], list[str]]:
+    """Names of the channels, and notes; a constant image is left out unless it is chosen by name."""
+    if config.channels is not None:
+        missing = [name for name in config.channels if name not in there]
+        if missing:
+            raise ConfigError(
+                f"describe.channels names {missing[0]!r}; the images are {', '.join(there)}"
+            )
+        return list(config.channels), []
+    constant = [name for name in there if _is_constant(dataset[name])]
+    names = [name for name in there if name not in constant]
+    if not names:
+        raise InputError(
+            f"{recording}: every image beside the spectra is constant ({', '.join(constant)}); record it "
+            "again, or choose others with describe.channels"
+        )
+    return names, [f"image {name} is constant and no channel of the patches" for name in constant]
+
+
+def _is_constant(image: xr.DataArray) -> bool:
+    low, high = image.attrs.get("actual_range", (0, 1))
+    return bool(low == high)
+
+
+def _sum_as_image(recording: Path, spectra: Spectra) -> Images:
+    """The sum of every spectrum over its axis, as an image of the grid."""
+    if not spectra.on_grid:
+        raise ConfigError(
+            "describe.image is sum, but the spectra are at points and make no image; leave it empty"
+        )
+    length = max(1, READ_VALUES // max(1, len(spectra.kept)))
+    sums = [spectra.read(block).sum(axis=1) for block in store.blocks(len(spectra), length)]
+    image = np.concatenate(sums).reshape(spectra.shape).astype(np.float64)
+    shape = (spectra.shape[0], spectra.shape[1])
+    note = (
+        f"the image is the sum of {spectra.name} over {spectra.axis}: it shares the noise of the spectra, so that "
+        "a prediction of spectra from it is too good"
+    )
+    return Images(recording, SUM, (f"{spectra.name}_sum",), shape, 1, image, (note,))
+
+
+def places_in(
+    images: Images, spectra: Spectra, known: xr.Dataset, *, config: PairsConfig
+) -> np.ndarray:
+    """(y, x) of every spectrum in pixels of its image (spectrum, 2).
+
+    Raises:
+        ConfigError: the place of the grid on the survey is unknown.
+        InputError: a point lies in a frame that does not exist.
+    """
+    dataset = store.open_store(images.recording)
+    if images.kind == "survey":
+        survey = dataset[images.names[0]]
+        return on_survey(dataset, survey, spectra, config=config.grid_to_image)
+    last = int(known["frame"].max())
+    if not spectra.on_grid and last >= images.n_frames:
+        raise InputError(
+            f"{images.recording.parent.name}: a spectrum is in frame {last}, but the recording has "
+            f"{images.n_frames} frames; correct point_frame"
+        )
+    return on_own_pixels(dataset, spectra)
+
+
+def window_px(images: Images, *, config: PairsConfig) -> int:
+    """Side of a patch [px].
+
+    Raises:
+        InputError: it is given in nm and the images have no pixel size.
+        ConfigError: it does not fit into an image.
+    """
+    window = config.window
+    if config.window_nm is not None:
+        size = pixel_sizes(images.axes)
+        if size is None:
+            raise InputError(
+                f"describe.window_nm is {config.window_nm:g}, but the image has no pixel size in nm; give "
+                "describe.window [px] instead, or ingest.pixel_size"
+            )
+        window = round(config.window_nm / float(np.mean(size)))
+    if not 2 <= window <= min(images.shape):
+        raise ConfigError(
+            f"describe.window is {window} px; choose 2 to {min(images.shape)} px, what an image is wide"
+        )
+    return window
