@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from invae.estimators.dual_vae import DualVAE as DualVAE
+    from invae.estimators.encoder_decoder import EncoderDecoder as EncoderDecoder
     from invae.estimators.ensemble import Ensemble as Ensemble
     from invae.estimators.invariant_vae import InvariantVAE as InvariantVAE
     from invae.readers import open_recording as open_recording
@@ -14,6 +16,8 @@ _HOMES = {
     "open_recording": "invae.readers",
     "InvariantVAE": "invae.estimators.invariant_vae",
     "Ensemble": "invae.estimators.ensemble",
+    "EncoderDecoder": "invae.estimators.encoder_decoder",
+    "DualVAE": "invae.estimators.dual_vae",
 }
 
 

@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
     {"synthetic"},
     {"models"},
     {"training"},
+    {"regression"},
     {"segmentation"},
     {"descriptors"},
     {"embedding"},

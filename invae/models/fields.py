@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -41,6 +42,16 @@ class Code:
         return torch.cat(parts, dim=-1) if len(parts) > 1 else content
 
 
+@runtime_checkable
+class Codes(Protocol):
+    """Latent variables to the input of a decoder."""
+
+    @property
+    def size(self) -> int: ...
+
+    def __call__(self, latents: Latents, /) -> Tensor: ...
+
+
 class Field(nn.Module, ABC):
     """A map from latents to a field with rows and columns."""
 
@@ -52,7 +63,7 @@ class Field(nn.Module, ABC):
 class WholeField(Field):
     """A decoder with a fixed grid."""
 
-    def __init__(self, decoder: nn.Module, code: Code) -> None:
+    def __init__(self, decoder: nn.Module, code: Codes) -> None:
         super().__init__()
         self.decoder, self.code = decoder, code
 
@@ -68,7 +79,7 @@ class PosedField(Field):
     def __init__(
         self,
         decoder: nn.Module,
-        code: Code,
+        code: Codes,
         *,
         poses: Mapping[str, Pose],
         grid: Float[Tensor, "row column 2"],

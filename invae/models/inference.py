@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,11 @@ class TwoPass(nn.Module):
         )
 
 
-Recogniser = OnePass | TwoPass
+@runtime_checkable
+class Recogniser(Protocol):
+    """Patches to posteriors and values drawn from them; a module."""
+
+    def __call__(self, patches: Patches, noise: Noise | None, /) -> Inference: ...
 
 
 def _draw(posterior: Mapping[str, Encoded], noise: Noise | None) -> dict[str, Tensor]:

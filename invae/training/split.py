@@ -57,7 +57,7 @@ def split_blocks(places: Places, *, share: float, seed: int) -> Split:
         if held_out.sum() >= share * len(block):
             break
         trial = held_out | (block == chosen)
-        touched = _overlap(places, trial)
+        touched = overlapping(places, trial)
         if (~touched).sum() >= LEAST_TRAINED * len(block):
             held_out, near = trial, touched
     return Split(everything[~near], everything[held_out])
@@ -77,7 +77,7 @@ def _blocks(places: Places) -> np.ndarray:
     return np.unique(np.stack(parts, axis=1), axis=0, return_inverse=True)[1].ravel()
 
 
-def _overlap(places: Places, held_out: np.ndarray) -> np.ndarray:
+def overlapping(places: Places, held_out: np.ndarray) -> np.ndarray:
     """Sites whose patch shares a pixel of a frame with a held-out patch, and the held-out sites."""
     from scipy.spatial import KDTree
 

@@ -10,7 +10,7 @@ Source: Bidart & Wong 2019, arXiv:1909.02720 (affine VAE), where random restarts
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -225,7 +225,8 @@ class Search(nn.Module):
         kl = kl + sum(cost(poses[name], prior) for name, prior in self.gauss_newton.priors.items())
         image = _image(likelihood, posterior.get("class"))
         elbo, no_sd = evidence.log_likelihood - kl, torch.zeros_like(pose)
-        return Trials(pose, elbo, others.posterior, upright, image, no_sd)
+        encoded = cast("Mapping[str, Encoded]", others.posterior)
+        return Trials(pose, elbo, encoded, upright, image, no_sd)
 
 
 def mapped(function: Callable[..., Tensor], first: Part, *others: Part) -> Part:

@@ -1,0 +1,1 @@
+"""Models of an image and a spectrum of the same site."""
