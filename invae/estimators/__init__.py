@@ -1,1 +1,1 @@
-"""The library interface: `InvariantVAE`, `Ensemble`, a guide to the number of classes."""
+"""The library interface: `InvariantVAE`, `Ensemble`, `EncoderDecoder`, `DualVAE`, the number of classes."""
