@@ -15,7 +15,7 @@ from invae.config.atoms import AtomsConfig, DenseConfig
 from invae.config.describe import ImagesConfig, WallsConfig
 from invae.config.patterns import PatternsConfig
 from invae.config.schema import Config
-from invae.config.spectra import PairsConfig
+from invae.config.spectra import PairsConfig, SpectraConfig
 from invae.errors import ConfigError
 
 DEFAULT = "walls"
@@ -53,7 +53,7 @@ class Kind:
     @property
     def sites(self) -> str:
         """The plural of `site`."""
-        return f"{self.site}s"
+        return f"{self.site[:-2]}a" if self.site.endswith("um") else f"{self.site}s"
 
     def words(self, stage: str) -> dict[str, str]:
         """Words of this row that a stage writes into its output."""
@@ -117,6 +117,14 @@ KINDS = _table(
         analysis="invae.analysis.kind:PLAIN",
         schema="invae.results.kind:PLAIN",
         page="invae.report.image_sets.page:PAGE",
+    ),
+    Kind(
+        settings=SpectraConfig,
+        site="spectrum",
+        describe="invae.descriptors.spectra.patches:describe_spectra",
+        analysis="invae.analysis.spectra.groups:ANALYSIS",
+        schema="invae.results.spectra:SCHEMA",
+        page="invae.report.spectra.page:PAGE",
     ),
 )
 """All kinds by name. A new kind is one row here and the rooms that the row names."""

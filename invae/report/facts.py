@@ -33,8 +33,7 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "recording", ", ".join(origin)
     yield from page_of(result).facts(result)
     yield kind_of(result).sites, value_of(result, "n_sites")
-    channels = ", ".join(str(name) for name in sites.attrs.get("channels", []))
-    yield "patches", f"{sites.attrs.get('window', '–')} px; channels {channels}"
+    yield "patches", page_of(result).patches(result)
     n_latents = count(sites.sizes[dims.LATENT], "content dimension")
     yield "model", f"{sites.attrs.get('family', '–')}, {n_latents}"
     yield "ELBO, held-out", value_of(result, "elbo_held_out", " nat per patch")

@@ -49,6 +49,13 @@ def no_words(result: Result) -> Iterable[str]:
     return ()
 
 
+def square_patches(result: Result) -> str:
+    """Side and channels of square patches."""
+    told = result[""].attrs
+    channels = ", ".join(str(name) for name in told.get("channels", []))
+    return f"{told.get('window', '–')} px; channels {channels}"
+
+
 def _no_background(axis: Axes, frames: xr.Dataset, index: int) -> None:
     return None
 
@@ -65,6 +72,8 @@ class KindPage:
     """Parts of the headline on findings other than classes."""
     facts: Callable[[Result], Iterable[tuple[str, str]]] = no_facts
     """Names and values for the top of the page."""
+    patches: Callable[[Result], str] = square_patches
+    """Size and channels of a patch, for the top of the page."""
     descriptors: Mapping[str, Descriptor] = field(default_factory=dict)
     """Variables of the sites that figures show in addition to the latents."""
     frames: str = ""

@@ -220,11 +220,13 @@ def with_sd(mean: float, sd: float) -> str:
 
 
 def count(n: float, word: str) -> str:
-    """`1 class`, `4 classes`."""
+    """`1 class`, `4 classes`, `2 spectra`."""
     if n != 1:
         word = (
             f"{word[:-1]}ies"
             if word.endswith("y")
+            else f"{word[:-2]}a"
+            if word.endswith("um")
             else f"{word}es"
             if word.endswith("s")
             else f"{word}s"

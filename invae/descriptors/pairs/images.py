@@ -82,6 +82,8 @@ def images_of(recording: Path, spectra: Spectra, *, config: PairsConfig) -> Imag
     n_frames = first.sizes.get(FRAME, 1)
     if kind == "grid" and spectra.on_grid and n_frames > 1:
         notes.append(f"the recording has {n_frames} frames; patches are cut from the first one")
+    if kind == "survey" and config.grid_to_image is not None:
+        notes.append("the grid lies on the survey as describe.grid_to_image says")
     shape = (first.shape[-2], first.shape[-1])
     return Images(recording, kind, tuple(names), shape, n_frames, None, tuple(notes))
 

@@ -25,7 +25,7 @@ from invae.descriptors.spectra.gate import (
     of_sites,
     tell,
 )
-from invae.descriptors.spectra.source import TRUTH, Spectra, places_of, survey
+from invae.descriptors.spectra.source import TRUTH, places_of, survey
 from invae.dims import FRAME, SITE, attrs
 from invae.errors import InputError
 from invae.progress import Progress, silent
@@ -187,7 +187,7 @@ def _write(block: slice, *, pairs: Pairs, partial_store: Path, shard: int) -> No
     arrays[SPECTRUM] = values["spectrum"]
     arrays[SPECTRUM_VALID] = np.isfinite(values["spectrum"])
     if pairs.truth is not None:
-        clean = _truth(chosen, spectra, pairs.truth) / values["scale"][:, None]
+        clean = spectra.true_spectra(chosen, pairs.truth) / values["scale"][:, None]
         arrays[TRUTH_SPECTRUM] = clean.astype(np.float32)
     store.write_block(partial_store, arrays, start=block.start, shard=shard)
 
@@ -204,9 +204,3 @@ def _patches(block: slice, pairs: Pairs) -> dict[str, np.ndarray]:
                 image, np.isfinite(image), centres[rows], window=pairs.window
             )
     return {"patch": patch, "valid": valid}
-
-
-def _truth(chosen: np.ndarray, spectra: Spectra, name: str) -> np.ndarray:
-    """Noise-free spectra of some sites (site, step), binned."""
-    everything = slice(int(chosen[0]), int(chosen[-1]) + 1)
-    return spectra.binned(spectra.read(everything, name)[chosen - chosen[0]].astype(np.float64))

@@ -67,6 +67,11 @@ class Spectra:
         rows = values[first:last].to_numpy().reshape(-1, values.shape[-1])
         return rows[block.start - first * width : block.stop - first * width, self.kept]
 
+    def true_spectra(self, chosen: np.ndarray, truth: str) -> np.ndarray:
+        """Noise-free spectra (spectrum, step), cropped and binned, of ascending indices."""
+        everything = slice(int(chosen[0]), int(chosen[-1]) + 1)
+        return self.binned(self.read(everything, truth)[chosen - chosen[0]].astype(np.float64))
+
     def binned(self, values: np.ndarray) -> np.ndarray:
         """Means of successive values (spectrum, step)."""
         return values.reshape(len(values), self.n_steps, self.n_bin).mean(axis=-1)

@@ -1,0 +1,1 @@
+"""Figures of spectra: curves, maps over the grid, and the spectra that cannot be used."""
