@@ -170,10 +170,14 @@ def refuse_another_kind(
     """Refuse patches that one model cannot take together with those of the first store.
 
     Raises:
-        InputError: Shape, channels or the meaning of labels differ.
+        InputError: Shape, channels, the axis of spectra or the meaning of labels differ.
     """
-    kinds = [(_shape_of(one), channels_of(one), _meanings_of(one)) for one in (dataset, other)]
-    for name, own, expected in zip(("patches", "channels", "labels"), *kinds, strict=True):
+    kinds = [
+        (_shape_of(one), channels_of(one), _spectral_axis_of(one), _meanings_of(one))
+        for one in (dataset, other)
+    ]
+    names = ("patches", "channels", "spectra over", "labels")
+    for name, own, expected in zip(names, *kinds, strict=True):
         if own != expected:
             raise InputError(
                 f"{path} has {name} {own}, {first} has {expected}; one model takes one kind: "
@@ -183,6 +187,17 @@ def refuse_another_kind(
 
 def _shape_of(dataset: "xr.Dataset") -> str:
     return " × ".join(str(dataset.sizes.get(name, 0)) for name in dims.PATCH[1:])
+
+
+def _spectral_axis_of(dataset: "xr.Dataset") -> str:
+    """Name, unit and range of the axis of spectra; empty without spectra."""
+    name = str(dataset.attrs.get("spectrum_axis", ""))
+    if not name:
+        return ""
+    axis = dataset[name if name in dataset.coords else dims.PATCH_X]
+    first, last = (float(axis[place]) for place in (0, -1))
+    units = str(axis.attrs.get("units", "1"))
+    return f"{name}, {axis.size} values from {first:.4g} to {last:.4g} {units}"
 
 
 def _meanings_of(dataset: "xr.Dataset") -> str:

@@ -122,17 +122,18 @@ def _one_class(result: Result, sheet: np.ndarray, config: ReportConfig) -> Figur
     if len(dimensions) > 1:
         axes[0].set_ylabel(f"content {dimensions[1] + 1} →")
     counts = result["traversal"]["n_sites"].to_numpy()[0]
-    fullest = [counts.argmax(axis=1 - along) for along in range(2)]
-    lines = [
-        sheet[np.arange(sheet.shape[0]), fullest[0]],
-        sheet[fullest[1], np.arange(sheet.shape[1])],
-    ]
+    lines = [sheet[:, _fullest(counts)], sheet[_fullest(counts.T)]]
     for axis, dimension, curves in zip(axes[1:], dimensions, lines, strict=False):
         for curve, colour in zip(curves, style.shades(config.colormap, len(curves)), strict=True):
             axis.plot(places, curve, color=colour, lw=1.3)
         axis.set(xlabel=label, title=f"along content {dimension + 1}")
     axes[1].set_ylabel(value_label(result))
     return figure
+
+
+def _fullest(counts: np.ndarray) -> int:
+    """The column of a grid of nodes with the fewest empty nodes; of several, that with the most sites."""
+    return int(np.lexsort((counts.sum(axis=0), (counts > 0).sum(axis=0)))[-1])
 
 
 def _mosaic(axis: Axes, places: np.ndarray, sheet: np.ndarray) -> None:

@@ -18,7 +18,7 @@ from invae.storage.provenance import Receipt
 from invae.training import dataset as module
 from invae.training.annotations import SiteAnnotations, joined
 from invae.training.batches import Batches
-from invae.training.dataset import open_pool, training_set
+from invae.training.dataset import open_pool, refuse_another_kind, training_set
 from invae.training.model_folder import load, refuse_unfit
 from invae.training.signal_sources import ArraySource, SignalStream, StreamSource, open_signals
 from invae.training.train import train, train_on
@@ -179,6 +179,21 @@ def test_stores_of_another_kind_are_refused(pair, tmp_path, change, message):
     store.write_dataset(tmp_path / "other.zarr", other)
     with pytest.raises(InputError, match=message):
         training_set([pair[0], tmp_path / "other.zarr"], share=0.1, seed=0)
+
+
+def spectra_over(values: np.ndarray, units: str) -> xr.Dataset:
+    """A store of spectra, with this axis."""
+    coords = {"patch_x": ("patch_x", values, {"units": units}), "channel": ["eels"]}
+    patch = (("site", "channel", "patch_y", "patch_x"), np.ones((2, 1, 1, len(values))))
+    return xr.Dataset({"patch": patch}, coords, {"spectrum_axis": "energy"})
+
+
+def test_spectra_over_another_axis_are_refused():
+    electronvolts, other = spectra_over(np.linspace(0.4, 1.2, 9), "eV"), Path("other.zarr")
+    refuse_another_kind(other, electronvolts, Path("first.zarr"), electronvolts)
+    for axis in (spectra_over(np.linspace(400, 1200, 9), "meV"), spectra_over(np.linspace(0.5, 1.2, 9), "eV")):  # fmt: skip
+        with pytest.raises(InputError, match=r"spectra over energy, 9 values from .* has energy, 9 values from 0.4 to 1.2 eV; one model"):  # fmt: skip
+            refuse_another_kind(other, axis, Path("first.zarr"), electronvolts)
 
 
 def test_a_model_is_refused_for_patches_of_another_kind_in_one_line(pair, model):
