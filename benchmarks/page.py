@@ -17,11 +17,12 @@ Results = Mapping[str, list[Scores]]
 CHAPTERS = {
     "latents": "Images, digits and signals",
     "microscopy": "Simulated microscopy",
+    "pairs": "Structure and property",
 }
 """Titles of the chapters, in their order; each can be rewritten without the others."""
 HEAD = """# Scoreboard
 
-Written by `make scoreboard`; no number is typed in. Every task generates its data from seeds, trains with `invae.InvariantVAE(…)` and is scored on data
+Written by `make scoreboard`; no number is typed in. Every task generates its data from seeds, trains with the estimators of `invae` and is scored on data
 that it has not seen, generated from other seeds. *Worst* is the worst of the seeds. Goals that are not reached are marked.
 """
 

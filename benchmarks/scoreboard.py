@@ -44,6 +44,13 @@ MODULES = {
         "invae.synthetic.graphene",
         "invae.synthetic.stem_image",
     ),
+    "pairs": (
+        "invae.estimators.dual_vae",
+        "invae.estimators.encoder_decoder",
+        "invae.regression.baselines",
+        "invae.regression.scores",
+        "invae.synthetic.plasmon_specimens",
+    ),
 }
 """Code that determines the numbers of a chapter, including all of its imports."""
 IN_PARALLEL = 2

@@ -7,6 +7,7 @@ from benchmarks.trials import (
     ensembles,
     fourd,
     others,
+    pairs,
     shifts,
     sites,
     speed,
@@ -25,4 +26,5 @@ TRIALS: tuple[Trial, ...] = (
     *sites.TRIALS,
     *walls.TRIALS,
     *vacancies.TRIALS,
+    *pairs.TRIALS,
 )

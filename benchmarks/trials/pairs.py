@@ -1,0 +1,228 @@
+"""Spectra from images of simulated particles, and partners among clusters; scored on specimens that no model has seen, without their noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.trial import Goal, Scores, Trial, clock
+from invae import DualVAE, EncoderDecoder
+from invae.config.plasmons import AssemblyConfig, ClustersConfig, PlasmonsConfig
+from invae.regression import scores
+from invae.regression.baselines import BASELINES
+from invae.synthetic.particles import thickness_images
+from invae.synthetic.plasmon_specimens import clean_spectra, energies_of, specimens, spectrum_sd
+
+UNSEEN = 10_000
+PIXEL_NM, DIAMETER_NM = 2.5, 20.0
+N_TEST = 16
+"""Unseen assemblies."""
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs with their noise, and the spectra without it."""
+
+    images: np.ndarray
+    spectra: np.ndarray
+    clean: np.ndarray
+    specimen: np.ndarray
+    axis: np.ndarray
+    number: np.ndarray
+    """Particles of the specimen."""
+
+    @property
+    def given(self) -> dict[str, np.ndarray]:
+        """As an estimator takes them."""
+        return {
+            "image": self.images,
+            "spectrum": self.spectra,
+            "specimen": self.specimen,
+            "axis": self.axis,
+        }
+
+
+def pair_set(config: PlasmonsConfig, *, seed: int, pixels: int, most: int | None = None) -> PairSet:
+    """Images of `pixels`² about every point, with the noise of the settings."""
+    rng = np.random.default_rng([seed, 17])
+    images, clean, sd, specimen, number = [], [], [], [], []
+    for index, one in enumerate(specimens(config, seed=seed)):
+        image = thickness_images(
+            one.particles, one.points, pixels=pixels, pixel_size=PIXEL_NM, diameter=DIAMETER_NM
+        )
+        spectra = clean_spectra(one.particles, one.points, config)
+        images.append(image)
+        clean.append(spectra)
+        sd.append(np.broadcast_to(spectrum_sd(spectra, config), len(spectra)))
+        specimen.append(np.full(len(spectra), index))
+        number.append(np.full(len(spectra), len(one.particles.radius)))
+    x, y, s = np.concatenate(images), np.concatenate(clean), np.concatenate(sd)
+    chosen = slice(most)
+    noisy = x + config.sample.image_noise * rng.normal(size=x.shape)
+    observed = y + s[:, None] * rng.normal(size=y.shape)
+    return PairSet(
+        noisy[chosen].astype(np.float32),
+        observed[chosen].astype(np.float32),
+        y[chosen],
+        np.concatenate(specimen)[chosen],
+        energies_of(config),
+        np.concatenate(number)[chosen],
+    )
+
+
+def assemblies(n_pairs: int, material: str, *, seed: int, pixels: int) -> tuple[PairSet, PairSet]:
+    """Training pairs of as many assemblies as needed, and those of unseen ones."""
+
+    def config(n: int) -> PlasmonsConfig:
+        sample = AssemblyConfig.model_validate({"n_assemblies": n, "material": material})
+        return PlasmonsConfig(sample=sample)
+
+    n_probes = AssemblyConfig().n_probes
+    training = pair_set(config(-(-n_pairs // n_probes)), seed=seed, pixels=pixels, most=n_pairs)
+    return training, pair_set(config(N_TEST), seed=UNSEEN + seed, pixels=pixels)
+
+
+def predicted(trial: Trial, seed: int, quick: bool) -> Scores:
+    """Scores of spectra of unseen assemblies."""
+    options = dict(trial.settings)
+    n_pairs, material, pixels = (options.pop(k) for k in ("pairs", "material", "pixels"))
+    training, unseen = assemblies(n_pairs, material, seed=seed, pixels=pixels)
+    if quick:
+        options = {**options, "training": {"epochs": 2}, "n_members": 1, "n_folds": 2}
+    with clock() as took:
+        model = EncoderDecoder(seed=seed, **options).fit(training.given)
+    said = model.predict(unseen.images)
+    mean = said["mean"].to_numpy()
+    peaks = 1000 * scores.peak_errors(mean, unseen.clean, unseen.axis)
+    linear = BASELINES["invariant_ridge"].fit(training.images[:, None], training.spectra)
+    sd = (
+        np.hypot(said["sd_noise"], said["sd_model"]).to_numpy()
+        * model.held_out.attrs["interval_scale"]
+    )
+    unit = unseen.clean.std()
+    found = {
+        "r2": scores.r2(mean, unseen.clean),
+        "peak": float(np.median(peaks)),
+        "peak_90": float(np.percentile(peaks, 90)),
+        "coverage": scores.coverage(
+            said["lower"].to_numpy(), said["upper"].to_numpy(), unseen.spectra
+        ),
+        "crps": scores.crps(mean, sd, unseen.spectra) / unit,
+        "r2_ridge": scores.r2(linear(unseen.images[:, None]), unseen.clean),
+        "network_weight": model.held_out.attrs["network_weight"],
+        "seconds": took.seconds,
+        "seconds_cpu": took.seconds_cpu,
+    }
+    if model.config.likelihood.kind == "mixture":
+        drawn = model.sample(unseen.images, 100).to_numpy()
+        noise = float(np.median(np.abs(unseen.spectra - unseen.clean)) * 1.4826)
+        rng = np.random.default_rng([seed, 18])
+        drawn = drawn + noise * rng.normal(size=drawn.shape)
+        found["crps"] = scores.crps_of_samples(list(drawn), unseen.spectra) / unit
+    return found
+
+
+def partners(trial: Trial, seed: int, quick: bool) -> Scores:
+    """Partners of clusters found in the shared latent space, and the number of particles read from the spectrum."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    options = dict(trial.settings)
+    n_clusters, n_unseen = options.pop("clusters"), options.pop("unseen")
+
+    def config(n: int) -> PlasmonsConfig:
+        return PlasmonsConfig(sample=ClustersConfig(n_clusters=n))
+
+    pixels = ClustersConfig().pixels
+    training = pair_set(config(n_clusters), seed=seed, pixels=pixels)
+    unseen = pair_set(config(n_unseen), seed=UNSEEN + seed, pixels=pixels)
+    if quick:
+        options = {**options, "training": {"epochs": 2}}
+    with clock() as took:
+        model = DualVAE(seed=seed, **options).fit(training.given)
+    distance = model.match(images=unseen.images[:500], spectra=unseen.spectra[:500]).to_numpy()
+    known = model.encode(images=training.images)["content_image"].to_numpy()
+    asked = model.encode(spectra=unseen.spectra)["content_spectrum"].to_numpy()
+    scale = StandardScaler().fit(known)
+    reader = LogisticRegression(C=10, max_iter=500).fit(scale.transform(known), training.number)
+    said = reader.predict(scale.transform(asked))
+    spectra = model.translate(unseen.images, to="spectrum").to_numpy()
+    found = {f"number_{n}": float((said[unseen.number == n] == n).mean()) for n in (1, 2, 3, 4)}
+    return {
+        **found,
+        "recall_1": scores.recall(distance, within=1),
+        "recall_1_back": scores.recall(distance.T, within=1),
+        "recall_10": scores.recall(distance, within=10),
+        "r2": scores.r2(spectra, unseen.clean),
+        "seconds": took.seconds,
+        "seconds_cpu": took.seconds_cpu,
+    }
+
+
+def _im2spec(n_pairs: int, *, r2: float, peak: float, peak_90: float, pixels: int = 32) -> Trial:
+    side = pixels * PIXEL_NM
+    allowance = 0.06 if n_pairs == 100 else 0.02
+    return Trial(
+        name=f"im2spec-{n_pairs}" + ("" if pixels == 32 else "-wide"),
+        words=f"energy loss from {n_pairs} pairs of assemblies of particles, windows of {side:.0f} nm",
+        run=predicted,
+        settings={"pairs": n_pairs, "material": "one", "pixels": pixels},
+        goals=(
+            Goal("r2", "R² of unseen assemblies, without their noise", "–", r2, r2 - allowance),
+            Goal("peak", "median error of the peak [meV]", "–", peak, None, "low"),
+            Goal("peak_90", "90th percentile of it [meV]", "–", peak_90, None, "low"),
+            Goal("coverage", "share of observations in the 90 % interval", "–", 0.87, 0.85),
+            Goal("r2_ridge", "R² of ridge regression on |FFT| of rings"),
+            Goal("network_weight", "weight of the networks beside the Gaussian process"),
+        ),
+        chapter="pairs",
+    )
+
+
+TRIALS = (
+    _im2spec(100, r2=0.80, peak=9, peak_90=26),
+    _im2spec(300, r2=0.89, peak=8, peak_90=19),
+    _im2spec(1000, r2=0.915, peak=7, peak_90=17),
+    _im2spec(1000, r2=0.945, peak=7, peak_90=16, pixels=48),
+    *(
+        Trial(
+            name=f"hidden-{name}",
+            words=f"two materials that the image does not show, 1,000 pairs: {words}",
+            run=predicted,
+            settings={"pairs": 1000, "material": "two", "pixels": 32, **options},
+            goals=(
+                Goal("r2", "R² of unseen assemblies", "–", 0.54, 0.52),
+                Goal("crps", "CRPS of observations, in sd of the spectra", "–", better="low"),
+            ),
+            chapter="pairs",
+        )
+        for name, words, options in (
+            ("gaussian", "one Normal per channel", {"process": False}),
+            (
+                "mixture",
+                "a mixture of spectra",
+                {"model": {"likelihood": {"kind": "mixture", "n_components": 6}}},
+            ),
+        )
+    ),
+    *(
+        Trial(
+            name=f"clusters-{family}",
+            words="clusters of 1 to 4 particles: images and extinction spectra, 2,800 pairs",
+            run=partners,
+            settings={"family": family, "latent_dim": 8, "clusters": 2800, "unseen": 600},
+            goals=(
+                *(
+                    Goal(f"number_{n}", f"number from the spectrum, of {n} particles", "–", goal)
+                    for n, goal in ((1, 1.0), (2, 0.98), (3, 0.85), (4, 0.85))
+                ),
+                Goal("recall_1", "images found from spectra: first of 500", "–", 0.15),
+                Goal("recall_1_back", "spectra found from images: first of 500", "–", 0.10),
+                Goal("recall_10", "images found from spectra: among ten of 500", "–", 0.55),
+                Goal("r2", "R² of spectra from images", "–", 0.93),
+            ),
+            chapter="pairs",
+            n_seeds=3,
+        )
+        for family in ("dual", "dual-poe", "separated", "linked")
+    ),
+)
