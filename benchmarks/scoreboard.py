@@ -49,6 +49,7 @@ MODULES = {
         "invae.estimators.encoder_decoder",
         "invae.regression.baselines",
         "invae.regression.scores",
+        "invae.synthetic.inverse_design",
         "invae.synthetic.plasmon_specimens",
     ),
 }

@@ -9,7 +9,8 @@ from invae import DualVAE, EncoderDecoder
 from invae.config.plasmons import AssemblyConfig, ClustersConfig, PlasmonsConfig
 from invae.regression import scores
 from invae.regression.baselines import BASELINES
-from invae.synthetic.particles import thickness_images
+from invae.synthetic.inverse_design import designs, nearest, relative_error
+from invae.synthetic.particles import Particles, thickness_images
 from invae.synthetic.plasmon_specimens import clean_spectra, energies_of, specimens, spectrum_sd
 
 UNSEEN = 10_000
@@ -158,6 +159,47 @@ def partners(trial: Trial, seed: int, quick: bool) -> Scores:
     }
 
 
+def designed(trial: Trial, seed: int, quick: bool) -> Scores:
+    """Arrangements for spectra of unseen clusters: nearest of a library, and refined by the simulator."""
+    n_library, n_wanted = (
+        trial.settings[name] // (20 if quick else 1) for name in ("library", "wanted")
+    )
+
+    def clusters(n: int, seed: int) -> tuple[list[Particles], np.ndarray]:
+        config = PlasmonsConfig(sample=ClustersConfig(n_clusters=n))
+        found = [one.particles for one in specimens(config, seed=seed)]
+        return found, np.stack([simulate(particles) for particles in found])
+
+    def simulate(particles: Particles) -> np.ndarray:
+        return clean_spectra(particles, np.zeros((1, 2)), PlasmonsConfig(sample=ClustersConfig()))[
+            0
+        ]
+
+    library, known = clusters(n_library, seed)
+    wanted, spectra = clusters(max(n_wanted, 2), UNSEEN + seed)
+    one, eight, number, refined, distinct = [], [], [], [], []
+    with clock() as took:
+        for particles, spectrum in zip(wanted, spectra, strict=True):
+            near = nearest(spectrum, known, 8)
+            errors = [relative_error(known[k], spectrum) for k in near]
+            one.append(errors[0])
+            eight.append(min(errors))
+            number.append(len(library[near[0]]) == len(particles))
+            found = designs(spectrum, library, known, simulate, n=4)
+            refined.append(found[0].error)
+            distinct.append(sum(design.error <= 0.01 for design in found))
+    return {
+        "one": float(np.median(one)),
+        "eight": float(np.median(eight)),
+        "number": float(np.mean(number)),
+        "refined": float(np.median(refined)),
+        "refined_90": float(np.percentile(refined, 90)),
+        "distinct": float(np.mean(np.array(distinct) > 1)),
+        "seconds": took.seconds,
+        "seconds_cpu": took.seconds_cpu,
+    }
+
+
 def _im2spec(n_pairs: int, *, r2: float, peak: float, peak_90: float, pixels: int = 32) -> Trial:
     side = pixels * PIXEL_NM
     allowance = 0.06 if n_pairs == 100 else 0.02
@@ -224,5 +266,26 @@ TRIALS = (
             n_seeds=3,
         )
         for family in ("dual", "dual-poe", "separated", "linked")
+    ),
+    Trial(
+        name="inverse-design",
+        words="arrangements of 1 to 4 particles for wanted extinction spectra, from a library of 2,800 and the simulator",
+        run=designed,
+        settings={"library": 2800, "wanted": 40},
+        goals=(
+            Goal(
+                "one",
+                "relative error of the nearest of the library, median",
+                "–",
+                0.08,
+                better="low",
+            ),
+            Goal("number", "right number of particles of the nearest", "–", 0.85),
+            Goal("refined", "relative error after refinement, median", "–", 0.01, better="low"),
+            Goal("refined_90", "90th percentile of it", "–", better="low"),
+            Goal("distinct", "spectra with two or more distinct arrangements within 1 %"),
+        ),
+        chapter="pairs",
+        n_seeds=3,
     ),
 )
