@@ -21,9 +21,15 @@ RATIOS = np.logspace(-4, 2, 19)
 """Noise variances tried for every component, in units of its signal variance."""
 START = np.array([-0.5, 0.0, -1.0, 2.0, 0.0])
 """Log length, log weights of the linear kernels (products, mean of a ring), decay of the radius, power of the frequency."""
+BACKGROUND = 2.0
+"""Percentile of the pixels of a channel that is the level of an empty patch [%]."""
+NEGATIVE = 0.02
+"""Share of the maximum by which the mean spectrum may be negative and still counts as not negative."""
 PRIOR = 0.02
 """Weight of the squared distance from the start, against settings that few pairs cannot tell."""
 STEPS = 25
+WIDEST = 6.0
+"""Largest distance of a setting from the start."""
 
 
 @dataclass(frozen=True)
@@ -43,43 +49,78 @@ class Kernel:
 
     Nearer shells count more: they are multiplied by exp(−decay · radius), frequencies by (1 + m)^−power. Linear kernels extrapolate to densities
     of particles that the pairs do not have: with 100 pairs of two specimens they raise R² from .60 to .76, the decay to .79.
+
+    Where an empty patch has an empty spectrum, features count from 0, and the Matérn kernel grows with how much there is in both
+    patches. 100 pairs of two dense specimens then predict sparse ones: mean R² of four sets .76 instead of .67; 300 pairs are predicted alike.
     """
 
     harmonics: Harmonics
     """Of the training patches."""
     settings: Float[np.ndarray, " setting"]
+    empty: bool = False
+    """Whether an empty patch has an empty spectrum."""
 
     def between(self, other: Harmonics | None = None) -> Float[np.ndarray, "site training"]:
         """Kernel of other patches, or of the training patches, with the training patches."""
         own = self._features(self.harmonics)
         theirs = own if other is None else self._features(other)
-        value = np.zeros((len(theirs[0]), len(own[0])))
         length, linear, linear_mean = np.exp(self.settings[:3])
-        for number, (mine, yours) in enumerate(zip(own, theirs, strict=True)):
-            offset, scale = mine.mean(0), math.sqrt(mine.var(0).sum() + 1e-300)
-            mine, yours = (mine - offset) / scale, (yours - offset) / scale
-            if number == 0:
-                value += matern(distance(yours, mine) / length) + linear * (yours @ mine.T)
-            else:
-                value += linear_mean * (yours @ mine.T)
-        return value
+        near = matern(distance(theirs.products, own.products) / length)
+        return (
+            theirs.strength[:, None] * near * own.strength
+            + linear * theirs.products @ own.products.T
+            + linear_mean * theirs.means @ own.means.T
+        )
 
     def itself(self, other: Harmonics) -> Float[np.ndarray, " site"]:
         """Kernel of every patch with itself."""
-        own, theirs = self._features(self.harmonics), self._features(other)
+        theirs = self._features(other)
         _, linear, linear_mean = np.exp(self.settings[:3])
-        value = np.ones(len(theirs[0]))
-        for weight, mine, yours in zip((linear, linear_mean), own, theirs, strict=True):
-            offset, scale = mine.mean(0), math.sqrt(mine.var(0).sum() + 1e-300)
-            value += weight * (((yours - offset) / scale) ** 2).sum(1)
-        return value
+        return (
+            theirs.strength**2
+            + linear * (theirs.products**2).sum(1)
+            + linear_mean * (theirs.means**2).sum(1)
+        )
 
-    def _features(self, given: Harmonics) -> tuple[np.ndarray, np.ndarray]:
+    def _features(self, given: Harmonics) -> "_Features":
+        """Features of patches, in units of the spread of those of the training patches."""
+        own_products, own_means = self._weighted(self.harmonics)
+        products, means = (
+            (own_products, own_means) if given is self.harmonics else self._weighted(given)
+        )
+        strength = np.ones(len(products))
+        if self.empty:
+            # Products are quadratic in the image: the root of their length grows like the image itself.
+            typical = np.sqrt(np.linalg.norm(own_products, axis=1)).mean()
+            strength = np.sqrt(np.linalg.norm(products, axis=1)) / max(typical, 1e-300)
+        return _Features(
+            self._scaled(products, own_products), self._scaled(means, own_means), strength
+        )
+
+    def _scaled(self, values: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Values in units of the spread of those of the training patches, from 0 or from their mean."""
+        origin = 0.0 if self.empty else own.mean(0)
+        return (values - origin) / math.sqrt(own.var(0).sum() + 1e-300)
+
+    def _weighted(self, given: Harmonics) -> tuple[np.ndarray, np.ndarray]:
+        """Power spectra and means of the shells, nearer shells and lower frequencies with more weight."""
         decay, power = self.settings[3:]
         frequency = np.arange(given.values.shape[2])
         weight = np.exp(-decay * given.radius)[:, None] * (1.0 + frequency) ** -power
         weighted = given.values * weight
-        return power_spectrum(weighted), weighted[:, :, 0].real
+        return power_spectrum(weighted), np.real(weighted[:, :, 0])
+
+
+@dataclass(frozen=True)
+class _Features:
+    """Features of some patches."""
+
+    products: np.ndarray
+    """(site, value)"""
+    means: np.ndarray
+    """(site, shell)"""
+    strength: np.ndarray
+    """How much there is in a patch, relative to the training patches (site); 1 for all unless an empty patch has an empty spectrum."""
 
 
 class GaussianProcess:
@@ -97,7 +138,7 @@ class GaussianProcess:
         self.state = dict(state)
         values = state["harmonics_real"] + 1j * state["harmonics_imag"]
         shown = Harmonics(values, state["radius"])
-        self._kernel = Kernel(shown, state["settings"])
+        self._kernel = Kernel(shown, state["settings"], empty=bool(state["empty"]))
         value, vectors = np.linalg.eigh(self._kernel.between())
         self._value, self._vectors = value.clip(0), vectors
         self._turned = vectors.T @ state["scores"]
@@ -110,6 +151,7 @@ class GaussianProcess:
         patches: Float[np.ndarray, "site channel y x"],
         spectra: Float[np.ndarray, "site energy"],
         *,
+        empty: bool | None = None,
         seed: int = 0,
     ) -> "GaussianProcess":
         """Learn from pairs; of more than `MOST_PAIRS`, from that many, evenly chosen.
@@ -117,6 +159,8 @@ class GaussianProcess:
         Args:
             patches: Centred on the places of the spectra.
             spectra: In any unit.
+            empty: Whether an empty patch has an empty spectrum, as for energy losses of particles on vacuum; when empty, whether the
+                mean spectrum is nowhere negative.
             seed: Of the choice of pairs from which the kernel's settings are learned.
 
         Raises:
@@ -127,8 +171,17 @@ class GaussianProcess:
                 f"{len(patches)} pairs are too few for a Gaussian process; give {LEAST_PAIRS} or more"
             )
         used = thin(np.arange(len(patches)), MOST_PAIRS)
-        shown, spectra = harmonics(patches[used]), np.asarray(spectra[used], float)
-        offset = spectra.mean(0)
+        if empty is None:
+            mean = spectra.mean(0)
+            empty = bool(mean.min() >= -NEGATIVE * mean.max())
+        level = np.zeros(patches.shape[1])
+        if empty:
+            level = np.percentile(
+                np.moveaxis(patches[used], 1, 0).reshape(len(level), -1), BACKGROUND, axis=1
+            )
+        shown = harmonics(patches[used] - level[:, None, None])
+        spectra = np.asarray(spectra[used], float)
+        offset = np.zeros(spectra.shape[1]) if empty else spectra.mean(0)
         _, _, components = np.linalg.svd(spectra - offset, full_matrices=False)
         components = components[: max(1, min(MOST_COMPONENTS, len(used) // LEAST_PAIRS))]
         scores = (spectra - offset) @ components.T
@@ -139,7 +192,9 @@ class GaussianProcess:
                 "harmonics_real": np.real(shown.values),
                 "harmonics_imag": np.imag(shown.values),
                 "radius": shown.radius,
-                "settings": _learn(shown.take(chosen), scores[chosen]),
+                "settings": _learn(shown.take(chosen), scores[chosen], empty=empty),
+                "empty": np.array(empty),
+                "level": level,
                 "scores": scores,
                 "components": components,
                 "offset": offset,
@@ -149,7 +204,7 @@ class GaussianProcess:
 
     def predict(self, patches: Float[np.ndarray, "site channel y x"]) -> Prediction:
         """Spectra of patches."""
-        shown = harmonics(patches)
+        shown = harmonics(patches - self.state["level"][:, None, None])
         cross = self._kernel.between(shown) @ self._vectors
         inverse = 1 / (self._value[:, None] + self._ratio)
         mean = cross @ (self._turned * inverse)
@@ -174,18 +229,19 @@ class GaussianProcess:
         return (scores - weights / diagonal) @ self._components + self._offset
 
 
-def _learn(shown: Harmonics, scores: np.ndarray) -> np.ndarray:
+def _learn(shown: Harmonics, scores: np.ndarray, *, empty: bool) -> np.ndarray:
     """Settings of highest marginal likelihood, near the start."""
     from scipy.optimize import minimize
 
     def cost(settings: np.ndarray) -> float:
-        value, vectors = np.linalg.eigh(Kernel(shown, settings).between())
+        value, vectors = np.linalg.eigh(Kernel(shown, settings, empty=empty).between())
         value, turned = value.clip(0), vectors.T @ scores
         signal, ratio = _variances(value, turned)
         total = np.log(signal * (value[:, None] + ratio)).sum()
         return 0.5 * total / scores.shape[1] + PRIOR * ((settings - START) ** 2).sum()
 
-    found = minimize(cost, START, method="L-BFGS-B", options={"maxiter": STEPS})
+    bounds = [(value - WIDEST, value + WIDEST) for value in START]
+    found = minimize(cost, START, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS})
     return found.x
 
 

@@ -87,6 +87,15 @@ def test_a_process_comes_back_from_its_arrays(pairs):
     np.testing.assert_array_equal(again.predict(patches).mean, process.predict(patches).mean)
 
 
+def test_an_empty_patch_has_an_empty_spectrum_if_spectra_are_not_negative(pairs):
+    patches, spectra = pairs
+    nothing = np.zeros_like(patches[:1])
+    strong = GaussianProcess.fit(patches, spectra).predict(nothing).mean
+    assert np.abs(strong).max() < 0.05
+    signed = GaussianProcess.fit(patches, spectra - spectra.mean()).predict(nothing).mean
+    assert np.abs(signed).max() > 0.2
+
+
 def test_three_pairs_are_too_few(pairs):
     with pytest.raises(InputError, match="3 pairs"):
         GaussianProcess.fit(pairs[0][:3], pairs[1][:3])
