@@ -6,6 +6,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.config.model_kinds import model_kind_of
 from invae.storage.location import as_path
 from tasks import artifacts, runs
 from tasks.devices import one_thread
@@ -24,8 +25,7 @@ def analyse(
     job = runs.job_of("analyse", recording, config)
     if job.is_done:
         return job.unchanged()
-    from invae.analysis.analyse import analyse as write_result
-
+    write_result = model_kind_of(config.model).function("analyse")
     with one_thread():
         write_result(
             as_path(recording).absolute(),

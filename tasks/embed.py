@@ -4,6 +4,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.config.model_kinds import model_kind_of
 from invae.storage.location import as_path
 from tasks import gpu_slot, runs
 from tasks.devices import one_thread
@@ -20,8 +21,7 @@ def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
     requested = runs.job_of("embed", patches, config)
     if requested.is_done:
         return requested.unchanged()
-    from invae.embedding.embed import embed as encode
-
+    encode = model_kind_of(config.model).function("embed")
     with gpu_slot.with_batch_that_fits(requested, section="embed") as job, one_thread():
         encode(
             as_path(patches).absolute(),

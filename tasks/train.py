@@ -8,6 +8,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.config.model_kinds import model_kind_of
 from invae.storage.location import as_path
 from tasks import gpu_slot, runs
 from tasks.curve import LiveCurve
@@ -15,6 +16,9 @@ from tasks.devices import one_thread
 
 if TYPE_CHECKING:
     from invae.training.history import Epoch
+
+MEASURES = {"elbo": "ELBO", "score": "log-likelihood"}
+"""Words for what epochs are compared by."""
 
 
 @task(
@@ -43,15 +47,14 @@ def train_together(patches: list[str], model: str, config: ProcessConfig) -> Sta
 def _fit(requested: runs.Job, patches: Path | list[Path]) -> State[str]:
     if requested.is_done:
         return requested.unchanged()
-    from invae.training.train import train as fit
-
+    fit = model_kind_of(requested.config.model).function("train")
     curve = LiveCurve(requested.folder.name)
     with gpu_slot.with_batch_that_fits(requested, section="training") as job, one_thread():
 
         def follow(epoch: "Epoch") -> None:
-            held_out = epoch.held_out.get("elbo", math.nan)
-            curve.add(training=epoch.training["elbo"], held_out=held_out)
-            job.note = f"ELBO {epoch.score:.4g} nats"
+            held_out = epoch.held_out.get(epoch.measure, math.nan)
+            curve.add(training=epoch.training[epoch.measure], held_out=held_out)
+            job.note = f"{MEASURES.get(epoch.measure, epoch.measure)} {epoch.score:.4g} nats"
 
         fit(
             patches,

@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"models"},
     {"training"},
     {"regression"},
+    {"pairs"},
     {"segmentation"},
     {"descriptors"},
     {"embedding"},

@@ -33,9 +33,6 @@ EVERYTHING = (
     "flows.day",
     "invae.readers.ingest",
     "invae.descriptors.describe",
-    "invae.training.train",
-    "invae.embedding.embed",
-    "invae.analysis.analyse",
     "invae.report",
 )
 RUN_NAME = "invae run"
@@ -49,13 +46,15 @@ Environment = dict[str, str]
 def load() -> None:
     """Import what runs need, and fix the code digests now, so that later changes of files do not count."""
     from invae.config.kinds import KINDS
+    from invae.config.model_kinds import MODEL_KINDS
     from invae.readers.registry import ROWS
     from invae.stages import stages
     from invae.storage.code_digest import code_digest
 
     readers = {row.partition(":")[0] for row in ROWS}
     of_kinds = {m for kind in KINDS.values() for name in stages.STAGES for m in kind.modules(name)}
-    for name in (*EVERYTHING, *sorted(readers | of_kinds)):
+    of_models = {s.module_for(row) for s in stages.STAGES.values() for row in MODEL_KINDS.values()}
+    for name in (*EVERYTHING, *sorted(readers | of_kinds | of_models)):
         import_module(name)
     for stage in stages.STAGES.values():
         stages.code_of(stage)

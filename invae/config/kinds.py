@@ -115,8 +115,8 @@ KINDS = _table(
         site="pair",
         describe="invae.descriptors.pairs.patches:describe_pairs",
         analysis="invae.analysis.kind:PLAIN",
-        schema="invae.results.kind:PLAIN",
-        page="invae.report.image_sets.page:PAGE",
+        schema="invae.results.pairs:SCHEMA",
+        page="invae.report.pairs.page:PAGE",
     ),
     Kind(
         settings=SpectraConfig,

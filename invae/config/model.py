@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from invae.config.family import Family, PoseInference, PoseName
 from invae.config.objective import ObjectiveConfig
+from invae.config.pairs import PairsModelConfig
 from invae.config.schema import Config
 from invae.latent_table import poses
 
@@ -258,5 +259,8 @@ def kind_of(model: Any) -> Any:
     return model.get("kind", "vae") if isinstance(model, Mapping) else getattr(model, "kind", "vae")
 
 
-AnyModelConfig = Annotated[Annotated[ModelConfig, Tag("vae")], Discriminator(kind_of)]
-"""All kinds of models, distinguished by `kind`; a new kind is one more member of this union."""
+AnyModelConfig = Annotated[
+    Annotated[ModelConfig, Tag("vae")] | Annotated[PairsModelConfig, Tag("pairs")],
+    Discriminator(kind_of),
+]
+"""All kinds of models, distinguished by `kind`; a new kind is one more member of this union, and a row in `model_kinds`."""

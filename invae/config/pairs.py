@@ -81,9 +81,29 @@ class PairsModelConfig(Config):
     """Weight of the KL divergences between what image and spectrum say of the shared latent variables (dual)."""
     contrast: Annotated[float, Field(ge=0)] = 20.0
     """Weight of telling the right partner from the others of a batch (dual)."""
+    n_members: Annotated[int, Field(ge=0, le=32)] = 2
+    """Networks that learn from all pairs (im2spec, spec2im); with 0 the Gaussian process answers alone."""
+    n_folds: Annotated[int, Field(ge=2, le=50)] = 5
+    """Parts of the pairs that are held out in turn, each with a network of its own (im2spec)."""
+    process: bool = True
+    """Whether a Gaussian process on invariant features answers together with the networks (im2spec with the default noise)."""
+    coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Share of observations inside the predicted intervals (im2spec)."""
+
+    @property
+    def uses_process(self) -> bool:
+        """Whether a Gaussian process is a member."""
+        plain = isinstance(self.likelihood, HeteroscedasticNoise)
+        return self.process and self.family == "im2spec" and plain
 
     @model_validator(mode="after")
     def _only_im2spec_is_deterministic(self) -> Self:
         if self.beta == 0 and self.family != "im2spec":
             raise ValueError(f"{self.family} needs a positive beta; 1 is the evidence lower bound")
+        return self
+
+    @model_validator(mode="after")
+    def _someone_answers(self) -> Self:
+        if not self.n_members and not self.uses_process:
+            raise ValueError("there is no member; set n_members to 1 or more")
         return self

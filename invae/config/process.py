@@ -1,16 +1,18 @@
 """`ProcessConfig`: the settings of all stages for one recording."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from invae.config.compute import ComputeConfig
 from invae.config.describe import WallsConfig
 from invae.config.ingest import IngestConfig
 from invae.config.kinds import DescribeConfig
 from invae.config.model import AnyModelConfig, ModelConfig
+from invae.config.pairs import PairsModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.schema import Config
+from invae.config.spectra import PairsConfig
 from invae.config.training import TrainingConfig
 
 
@@ -33,3 +35,16 @@ class ProcessConfig(Config):
     analyse: AnalyseConfig = AnalyseConfig()
     report: ReportConfig = ReportConfig()
     compute: ComputeConfig = ComputeConfig()
+
+    @model_validator(mode="after")
+    def _pairs_have_a_model_of_pairs(self) -> Self:
+        model, pairs = self.model, isinstance(self.describe, PairsConfig)
+        if pairs and not isinstance(model, PairsModelConfig):
+            raise ValueError("describe.kind is pairs, so that model.kind must be pairs too")
+        if isinstance(model, PairsModelConfig) and not pairs:
+            raise ValueError("model.kind is pairs, so that describe.kind must be pairs too")
+        if isinstance(model, PairsModelConfig) and model.family != "im2spec":
+            raise ValueError(
+                f"model.family {model.family} is trained by the library (invae.EncoderDecoder, invae.DualVAE); a run has im2spec"
+            )
+        return self

@@ -20,12 +20,12 @@ from invae import dims
 from invae.config import TrainingConfig
 from invae.config.pairs import PairsModelConfig
 from invae.errors import ConfigError, InputError, StoreError
-from invae.estimators.pairs import SPECTRUM, PairData, SpectralAxis, pairs_of
 from invae.models.batch import Geometry, Patches
 from invae.models.latents import Normal, Point
 from invae.models.pairs.build import build_pairs
 from invae.models.pairs.pair_model import PairModel
 from invae.models.signals import IMAGE, Signals
+from invae.pairs.data import SPECTRUM, PairData, SpectralAxis, pairs_of
 from invae.progress import Progress, silent
 from invae.training.device import device_of
 from invae.training.folds import folds_of

@@ -16,6 +16,8 @@ from invae.results.reading import kind_of
 def headline(result: Result) -> str:
     """The main facts, in one line."""
     own, summary = page_of(result), result["summary"]
+    if own.headline is not None:
+        return own.headline(result)
     name, word = ("n_classes", "class") if "n_classes" in summary else ("n_clusters", "cluster")
     n_sites = count(float(summary["n_sites"]), kind_of(result).site)
     words = [*own.recorded(result), f"{n_sites} in {count(float(summary[name]), word)}"]
@@ -32,6 +34,8 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     origin = (str(sites.attrs[name]) for name in ("modality", "format") if sites.attrs.get(name))
     yield "recording", ", ".join(origin)
     yield from page_of(result).facts(result)
+    if page_of(result).only_own_facts:
+        return
     yield kind_of(result).sites, value_of(result, "n_sites")
     yield "patches", page_of(result).patches(result)
     n_latents = count(sites.sizes[dims.LATENT], "content dimension")

@@ -80,6 +80,10 @@ class KindPage:
     """Group with the frames on which the sites lie; none where patches are images of their own."""
     show_background: Callable[[Axes, xr.Dataset, int], None] = _no_background
     """Draws a frame of that group in pale colours, on which the values of the sites are drawn."""
+    headline: Callable[[Result], str] | None = None
+    """The whole headline, for results without clusters of latent variables."""
+    only_own_facts: bool = False
+    """Whether `facts` are all facts at the top of the page."""
     error_label: str = "rms error per pixel"
     """Name and unit of the reconstruction error."""
 

@@ -8,7 +8,7 @@ import xarray as xr
 
 from invae.config.kinds import Kind, kind_named, recorded_kind
 from invae.errors import InputError, StoreError
-from invae.results.schema import REQUIRED_GROUPS, SCHEMA
+from invae.results.schema import SCHEMA, required_groups, schema_for
 from invae.storage import store
 
 
@@ -21,7 +21,8 @@ def open_result(path: Path) -> dict[str, xr.Dataset]:
     groups = {
         name: store.open_store(path, group=name) for name in groups_of(path) if name in SCHEMA
     }
-    missing = [name or "root" for name in REQUIRED_GROUPS if name not in groups]
+    needed = required_groups(kind_of(groups))
+    missing = [name or "root" for name in needed if name not in groups]
     if missing:
         raise StoreError(
             f"{path} is not a result: groups {', '.join(missing)} are missing; run `invae analyse`"
@@ -84,15 +85,17 @@ def validate(path: Path) -> None:
     Raises:
         StoreError: a variable is missing, or has other dims or units than in the schema.
     """
-    for group, dataset in open_result(path).items():
-        for name, field in SCHEMA[group].items():
+    groups = open_result(path)
+    schema = schema_for(kind_of(groups))
+    for group, dataset in groups.items():
+        for name, field in schema.get(group, {}).items():
             place = f"{path}: {group}/{name}"
             if name not in dataset.variables:
                 if field.required:
                     raise StoreError(f"{place} is missing; run `invae analyse` again")
                 continue
             variable = dataset[name]
-            if variable.dims != field.dims:
+            if not field.fits(variable.dims):
                 raise StoreError(f"{place} has dims {variable.dims}, not {field.dims}")
             units = variable.attrs.get("units")
             if field.units is not None and units != field.units:

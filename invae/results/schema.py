@@ -1,6 +1,7 @@
 """The schema of a result: groups and variables with their dims and units."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from invae import dims
 from invae.config.kinds import KINDS, Kind, load
@@ -110,11 +111,13 @@ SHARED: Mapping[str, Mapping[str, Field]] = {
 """Group → variable → dims and units, of every kind of recording. A result may have more."""
 
 REQUIRED_GROUPS = ("", "traversal", "clusters", "examples", "baseline", "summary")
-"""Groups of every result."""
+"""Groups of the result of every kind that has no schema of its own alone."""
 
 
 def schema_of(kinds: Iterable[Kind]) -> dict[str, dict[str, Field]]:
     """Group → variable → dims and units of the results of some kinds of recordings.
+
+    What only some of the kinds require is not required here.
 
     Raises:
         ValueError: two kinds define the same variable with different dims or units.
@@ -125,10 +128,28 @@ def schema_of(kinds: Iterable[Kind]) -> dict[str, dict[str, Field]]:
         for group, fields in {"": own.sites, **own.groups}.items():
             merged = schema.setdefault(group, {})
             for name, field in fields.items():
-                if merged.setdefault(name, field) != field:
+                field = field if own.required is None else replace(field, required=False)
+                if not _is_same(merged.setdefault(name, field), field, own):
                     raise ValueError(f"{kind.schema}: {group}/{name} is {merged[name]} elsewhere")
     return schema
 
 
+def _is_same(first: Field, second: Field, own: Schema) -> bool:
+    same = (first.dims, first.units) == (second.dims, second.units)
+    return same and (first.required == second.required or own.required is not None)
+
+
 SCHEMA: Mapping[str, Mapping[str, Field]] = schema_of(KINDS.values())
 """Group → variable → dims and units of any result."""
+
+
+def schema_for(kind: Kind) -> Mapping[str, Mapping[str, Field]]:
+    """What a result of a kind of recording is checked against."""
+    own: Schema = load(kind.schema)
+    return SCHEMA if own.required is None else {"": own.sites, **own.groups}
+
+
+def required_groups(kind: Kind) -> tuple[str, ...]:
+    """Groups that every result of a kind of recording has; the root group is ""."""
+    own: Schema = load(kind.schema)
+    return REQUIRED_GROUPS if own.required is None else own.required

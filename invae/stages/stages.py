@@ -13,6 +13,7 @@ from pathlib import Path
 
 from invae.config import ProcessConfig
 from invae.config.kinds import KINDS, Kind, kind_of, recorded_kind
+from invae.config.model_kinds import MODEL_KINDS, ModelKind, model_kind_of
 from invae.errors import InputError, StoreError
 from invae.redaction import holds_secret
 from invae.storage import provenance, store
@@ -35,9 +36,13 @@ class Stage:
     sections: tuple[str, ...]
     """Sections of the configuration that it depends on."""
     module: str
-    """Module of its function. The code of the stage is this module, the modules that the kind of recording names for the stage,
-    and all that these import."""
+    """Module of its function; that of VAEs where kinds of models have functions of their own. The code of the stage is this module,
+    or that of the kind of model, the modules that the kind of recording names for the stage, and all that these import."""
     seeded: bool = False
+
+    def module_for(self, model: ModelKind) -> str:
+        """Module of its function for a kind of model."""
+        return model.module(self.name) or self.module
 
 
 STAGES: Mapping[str, Stage] = {
@@ -191,6 +196,7 @@ def code_of(
     *,
     reader: str | None = None,
     kind: Kind | None = None,
+    model: ModelKind | None = None,
 ) -> str:
     """Digest of the code of a stage: for ingest with the readers of the sources, for others with the modules of the kind.
 
@@ -199,11 +205,14 @@ def code_of(
         sources: Sources of the recording; only ingest reads them.
         reader: Name of a configured format; from the sources when empty.
         kind: Kind of recording; all kinds when empty.
+        model: Kind of model; all kinds when empty.
     """
     if stage.inputs:
         rows = KINDS.values() if kind is None else [kind]
+        models = MODEL_KINDS.values() if model is None else [model]
+        of_models = dict.fromkeys(stage.module_for(row) for row in models)
         return code_digest(
-            stage.module, *sorted({m for row in rows for m in row.modules(stage.name)})
+            *of_models, *sorted({m for row in rows for m in row.modules(stage.name)})
         )
     if reader is None:
         modules = {source.reader for source in sources if source.reader}
@@ -214,11 +223,16 @@ def code_of(
     return code_digest(stage.module, *sorted(modules))
 
 
+def _code_for(stage: Stage, sources: Sequence[Source], config: ProcessConfig) -> str:
+    kind, model = kind_of(config.describe), model_kind_of(config.model)
+    return code_of(stage, sources, reader=config.ingest.format, kind=kind, model=model)
+
+
 def code_of_receipt(receipt: Receipt) -> str:
     """Digest of the current code of the stage of a receipt."""
     reader = receipt.config.get("ingest", {}).get("format")
-    kind = recorded_kind(receipt.config)
-    return code_of(STAGES[receipt.stage], receipt.sources, reader=reader, kind=kind)
+    kind, model = recorded_kind(receipt.config), model_kind_of(receipt.config.get("model", {}))
+    return code_of(STAGES[receipt.stage], receipt.sources, reader=reader, kind=kind, model=model)
 
 
 def key_of(
@@ -237,7 +251,7 @@ def key_of(
         stage.name,
         inputs=inputs,
         config={**settings_of(config, stage.sections), **kind.words(stage.name)},
-        code=code_of(stage, sources, reader=config.ingest.format, kind=kind),
+        code=_code_for(stage, sources, config),
         seed=config.seed if stage.seeded else 0,
     )
 
@@ -365,7 +379,7 @@ def _receipt(
         config=config.model_dump(mode="json"),
         config_hash=config_hash(config),
         seed=config.seed,
-        code=code_of(stage, sources, reader=config.ingest.format, kind=kind_of(config.describe)),
+        code=_code_for(stage, sources, config),
         versions=provenance.versions(),
         created=provenance.now(),
         flow_run=flow_run,

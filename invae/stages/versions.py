@@ -12,6 +12,7 @@ from pathlib import Path
 
 from invae.config import ProcessConfig
 from invae.config.kinds import kind_of
+from invae.config.model_kinds import model_kind_of
 from invae.errors import InputError, StoreError
 from invae.stages import stages
 from invae.storage import provenance, store
@@ -51,8 +52,8 @@ class Plan:
 
 def label_of(config: ProcessConfig, *, model_key: str = "") -> str:
     """Name of the version of a configuration: its name and version, and a digest of its settings and of the code."""
-    kind = kind_of(config.describe)
-    code = [stages.code_of(stage, kind=kind) for stage in stages.STAGES.values()]
+    kind, model = kind_of(config.describe), model_kind_of(config.model)
+    code = [stages.code_of(stage, kind=kind, model=model) for stage in stages.STAGES.values()]
     digest = provenance.digest_json([stages.config_hash(config), *code, model_key])
     return f"{config.name}@{stages.safe_name(config.version)}-{digest[:DIGITS]}"
 

@@ -14,7 +14,7 @@ from invae.models.pairs.build import build_pairs
 from invae.models.pairs.pair_model import PairModel
 from invae.progress import Progress, silent
 from invae.training.batches import Batches
-from invae.training.checkpoint import OnEpoch, ignore, run_epochs
+from invae.training.checkpoint import OnEpoch, ignore, run_epochs, write_checkpoint
 from invae.training.fit import Fit, Plan
 from invae.training.history import Epoch
 from invae.training.pair_learner import PairLearner
@@ -68,7 +68,7 @@ def train_members(
     for number, split in enumerate(splits):
         folder = None if checkpoints is None else checkpoints / f"member_{number:02d}"
         if folder is not None:
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(exist_ok=True, parents=True)
         member = _train_member(
             source,
             split,
@@ -122,6 +122,8 @@ def _train_member(
 
     seconds = training.checkpoint_seconds
     run_epochs(fit, folder=folder, seconds_between=seconds, on_epoch=report)
+    if folder is not None:
+        write_checkpoint(folder, fit)  # of a finished member, whose epochs are not repeated
     progress(plan.n_epochs, plan.n_epochs)
     return PairMember(built.eval(), fit.history, split)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from invae.config import GrapheneConfig, ProcessConfig
+from invae.config.model_kinds import model_kind_of
 from invae.config.synthetic import CardsConfig, DomainsConfig
 from invae.progress import Progress, silent
 from invae.stages import stages
@@ -100,9 +101,7 @@ class Run:
 
     def analyse(self, target: Path, *, progress: Progress = silent, **changes: object) -> Path:
         """The result, made again elsewhere, with other settings of `analyse`."""
-        from invae.analysis.analyse import analyse
-
-        analyse(
+        model_kind_of(self.config.model).function("analyse")(
             self.store("ingest"),
             self.store("describe"),
             self.store("train"),
@@ -240,10 +239,9 @@ def scan_through_all_stages(folder: Path, model: Mapping[str, object]) -> Run:
 
 def _through_all_stages(folder: Path, source: Path, config: ProcessConfig) -> Run:
     from invae.descriptors.describe import describe
-    from invae.embedding.embed import embed
     from invae.readers.ingest import ingest
-    from invae.training.train import train
 
+    train, embed = (model_kind_of(config.model).function(stage) for stage in ("train", "embed"))
     run = Run(folder / "run", config)
     run.folder.mkdir()
     first = stages.receipt_of_recording(run.folder, stages.sources_of([source]), config)
@@ -306,3 +304,33 @@ def scan_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A small 4D-STEM scan."""
     model = {"family": "rVAE", "latent_dim": 3}
     return scan_through_all_stages(tmp_path_factory.mktemp("scan"), model)
+
+
+@pytest.fixture(scope="session")
+def pair_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Images of plasmonic particles with spectra at points, three specimens."""
+    from invae.config import PlasmonsConfig
+    from invae.synthetic.plasmons import simulate
+
+    folder = tmp_path_factory.mktemp("pairs")
+    config = ProcessConfig.model_validate(
+        {
+            "name": "plasmons",
+            "describe": {"kind": "pairs", "window": 16},
+            "model": {
+                "kind": "pairs",
+                "latent_dim": 4,
+                "n_members": 1,
+                "n_folds": 3,
+                "image": {"channels": [8, 8], "n_angles": 16},
+                "hidden": [16],
+            },
+            "training": {"epochs": 3, "batch_size": 16, "checkpoint_seconds": 0},
+            "report": {"dpi": 50},
+            "compute": {"workers": 1, "device": "cpu"},
+        }
+    )
+    sample = {"kind": "assembly", "n_assemblies": 3, "n_probes": 20, "n_energies": 16, "extent": 120, "reach": 40, "pixels": 60}  # fmt: skip
+    source = folder / "plasmons.zarr"
+    simulate(source, config=PlasmonsConfig.model_validate({"sample": sample}), seed=1)
+    return _through_all_stages(folder, source, config)

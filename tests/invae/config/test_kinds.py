@@ -8,8 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from invae import analysis, descriptors, report, results
 from invae.analysis.kind import Analysis
-from invae.config import DescribeConfig, ProcessConfig
+from invae.config import DescribeConfig, ModelConfig, ProcessConfig
 from invae.config.kinds import KINDS, Kind, kind_named, kind_of, load, recorded_kind
+from invae.config.pairs import PairsModelConfig
 from invae.config.schema import Config
 from invae.errors import ConfigError
 from invae.report.kind import KindPage
@@ -33,7 +34,8 @@ def test_every_reference_of_a_row_leads_to_what_it_promises(name):
 def test_the_default_settings_of_a_kind_lead_back_to_its_row(name):
     settings = TypeAdapter(DescribeConfig).validate_python({"kind": name})
     assert kind_of(settings) is KINDS[name]
-    whole = ProcessConfig(describe=settings).model_dump(mode="json")
+    model = PairsModelConfig() if name == "pairs" else ModelConfig()
+    whole = ProcessConfig(describe=settings, model=model).model_dump(mode="json")
     assert recorded_kind(whole) is KINDS[name]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from invae.config import ComputeConfig, ProcessConfig, kinds
 from invae.config.kinds import KINDS
+from invae.config.model_kinds import MODEL_KINDS
 from invae.errors import InputError, StoreError
 from invae.stages import stages
 from invae.storage import code_digest, provenance, store
@@ -115,9 +116,11 @@ def test_the_code_of_a_stage_is_all_that_its_task_runs(stage):
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     modules = {name.module for node in imports for name in code_digest._names(node)}
     run = {name for name in modules if name.startswith("invae.") and code_digest.computes(name)}
-    assert stage.module in run
+    of_models = {stage.module_for(row) for row in MODEL_KINDS.values()}
+    named = any(row.module(stage.name) for row in MODEL_KINDS.values())
+    assert named or stage.module in run
     own = {module for row in KINDS.values() for module in row.modules(stage.name)}
-    assert run <= code_digest.imported_by(stage.module, *own)
+    assert run <= code_digest.imported_by(*of_models, *own)
 
 
 def key_of_ingest(path: Path, **settings: object) -> str:
@@ -280,3 +283,31 @@ def test_a_later_receipt_follows_from_those_before_it(tmp_path):
     assert second.sources == first.sources
     assert second.inputs == {"ingest": first.key}
     assert [plan["ingest"].current, plan["describe"].current] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("stage", "module", "changed"),
+    [
+        ("train", "invae.pairs.fitting", {"pairs"}),
+        ("train", "invae.training.vae_training", {"vae"}),
+        ("train", "invae.training.fit", {"vae", "pairs"}),
+        ("embed", "invae.pairs.embed", {"pairs"}),
+        ("embed", "invae.embedding.embed", {"vae"}),
+        ("analyse", "invae.analysis.pairs.verdict", {"pairs"}),
+        ("analyse", "invae.analysis.clusters", {"vae"}),
+    ],
+)
+def test_the_key_of_a_stage_holds_the_code_of_its_own_kind_of_model(
+    monkeypatch, stage, module, changed
+):
+    def codes() -> dict[str, str]:
+        of = {"vae": KINDS["walls"], "pairs": KINDS["pairs"]}
+        return {
+            name: stages.code_of(stages.STAGES[stage], kind=of[name], model=row)
+            for name, row in MODEL_KINDS.items()
+        }
+
+    before = codes()
+    with_code(monkeypatch, module)
+    after = codes()
+    assert {name for name in before if before[name] != after[name]} == changed

@@ -61,6 +61,9 @@ class Pairs:
     places: Places | None = None
     coords: Mapping[str, Any] | None = None
     """Coordinates of the sites."""
+    channels: tuple[str, ...] = ()
+    """Names of the channels of the patches; empty where unknown."""
+    pixel_size_nm: float | None = None
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -143,7 +146,19 @@ def _of_dataset(dataset: "xr.Dataset", *, needs_spectra: bool) -> Pairs:
         if value.dims == (dims.SITE,)
     }
     specimen = dataset["specimen"].to_numpy() if "specimen" in dataset else None
-    return Pairs(patches, spectra, axis, units, specimen, places, over_site)
+    channels = dataset[dims.CHANNEL].to_numpy() if dims.CHANNEL in dataset.coords else ()
+    size = dataset.attrs.get("pixel_size_nm")
+    return Pairs(
+        patches,
+        spectra,
+        axis,
+        units,
+        specimen,
+        places,
+        over_site,
+        tuple(map(str, channels)),
+        None if size is None else float(size),
+    )
 
 
 def _checked_patches(given: Any) -> np.ndarray:

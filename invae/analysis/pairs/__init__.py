@@ -1,0 +1,1 @@
+"""Pairs: held-out predictions beside baselines, reliability, maps, latent variables and the verdict."""

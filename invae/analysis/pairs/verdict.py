@@ -1,0 +1,36 @@
+"""Whether the image says anything about the spectra, in one sentence."""
+
+import xarray as xr
+
+LEAST_R2 = 0.05
+LEAST_RELIABILITY = 0.3
+LINEAR = ("pca_ridge", "pls", "invariant_ridge")
+"""Baselines that are linear in the image or in its invariants."""
+
+
+def verdict(scores: xr.Dataset, repeated: xr.Dataset | None) -> str:
+    """One sentence for the head of the report.
+
+    Args:
+        scores: `r2` by predictor, the model first.
+        repeated: The group `reliability`, if there is one.
+    """
+    r2 = {
+        str(name): float(scores["r2"].sel(predictor=name))
+        for name in scores["predictor"].to_numpy()
+    }
+    own, mean = r2["model"], r2["mean"]
+    best = max(LINEAR, key=lambda name: r2[name])
+    leak = "; held-out pairs may overlap with training pairs, so that this is too good" if scores.attrs["leaks"] else ""  # fmt: skip
+    if repeated is not None and float(repeated["r"]) < LEAST_RELIABILITY:
+        return (
+            f"not learnable from this image: repetitions of the measurement agree with r = {float(repeated['r']):.2f} only"
+        )  # fmt: skip
+    if max(own, r2[best]) < LEAST_R2 or max(own, r2[best]) <= mean:
+        return f"not learnable from this image: held-out R² is {own:.2f}{leak}"
+    if own <= r2[best]:
+        label = str(scores["label"].sel(predictor=best).item())
+        return (
+            f"the model (held-out R² {own:.2f}) is no better than {label} ({r2[best]:.2f}): use that, or record more pairs{leak}"
+        )  # fmt: skip
+    return f"spectra follow from the image: held-out R² is {own:.2f}, of {scores['label'].sel(predictor=best).item()} {r2[best]:.2f}{leak}"

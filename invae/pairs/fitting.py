@@ -1,0 +1,222 @@
+"""Learning from pairs: every pair is held out once, then all members learn from all pairs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from invae.config import TrainingConfig
+from invae.config.pairs import PairsModelConfig
+from invae.errors import InputError
+from invae.pairs.data import Pairs
+from invae.pairs.fitted import Fitted, HeldOut
+from invae.pairs.prediction import NORMAL_90, Predicted, mixed, of_network, of_process
+from invae.progress import Progress, silent
+from invae.regression.gaussian_process import GaussianProcess
+from invae.training.checkpoint import OnEpoch, ignore
+from invae.training.folds import Folds, folds_of
+from invae.training.pair_training import LEAST_PAIRS, PairMember, train_members
+from invae.training.split import Split
+
+TRAINING = {"learning_rate": 2e-3, "averaging": 0.995, "patience": 40}
+"""What differs from the defaults of a training: single steps scatter more than for one signal."""
+WEIGHTS = np.linspace(0, 1, 21)
+"""Weights of the networks that are tried, beside the Gaussian process."""
+PRIOR_FOLDS = 2
+"""Folds that say beforehand that networks and process are equally good, and that intervals are as wide as they should be."""
+FIRST_OF_FOLDS = 100
+"""Difference of the seeds of members with held-out pairs and of the others."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a model learns."""
+
+    model: PairsModelConfig
+    training: TrainingConfig
+    seed: int
+    device: torch.device
+    checkpoints: Path | None = None
+    """Folder for checkpoints; none are written when empty."""
+    on_epoch: OnEpoch = ignore
+    """Called with every epoch of every member."""
+
+    def members(
+        self,
+        given: Pairs,
+        splits: Sequence[Split],
+        *,
+        name: str,
+        n_epochs: int | None,
+        first: int,
+        progress: Progress,
+    ) -> list[PairMember]:
+        """One network per split; with `n_epochs` all of them are trained that long."""
+        training, checkpoints = self.training, None
+        if n_epochs is not None:
+            training = training.model_copy(update={"epochs": n_epochs, "patience": n_epochs})
+        if self.checkpoints is not None:
+            checkpoints = self.checkpoints / name
+            checkpoints.mkdir(exist_ok=True, parents=True)
+        return train_members(
+            given.source(),
+            splits,
+            model=self.model,
+            training=training,
+            seed=self.seed + first,
+            device=self.device,
+            checkpoints=checkpoints,
+            progress=progress,
+            on_epoch=self.on_epoch,
+        )
+
+
+def folds_for(given: Pairs, *, n_folds: int, seed: int) -> Folds:
+    """Folds of pairs: by specimen, else by blocks of space, else one by one."""
+    return folds_of(
+        len(given), n_folds=n_folds, seed=seed, specimen=given.specimen, places=given.places
+    )
+
+
+def fit(given: Pairs, learning: Learning, *, progress: Progress = silent) -> Fitted:
+    """A model that has learned from pairs.
+
+    Args:
+        given: The pairs.
+        learning: Settings.
+        progress: Called with percent and 100.
+
+    Raises:
+        InputError: The pairs cannot be learned from.
+        TrainingDiverged: The loss became infinite or not a number.
+    """
+    _refuse_unusable(given)
+    model, seed = learning.model, learning.seed
+    folds = folds_for(given, n_folds=model.n_folds, seed=seed)
+    share = 100 * len(folds.splits) // (len(folds.splits) + model.n_members)
+    held_out = _held_out(given, folds, learning, _part(progress, 0, share))
+    networks = learning.members(
+        given,
+        [Split(np.arange(len(given)), np.zeros(0, int))] * model.n_members,
+        name="members",
+        n_epochs=held_out.n_epochs,
+        first=0,
+        progress=_part(progress, share, 100),
+    )
+    process = None
+    if model.uses_process:
+        assert given.spectra is not None
+        process = GaussianProcess.fit(given.patches, given.spectra, seed=seed)
+    progress(100, 100)
+    assert given.axis is not None
+    return Fitted(
+        config=model,
+        training=learning.training,
+        seed=seed,
+        networks=[member.model for member in networks],
+        histories=[[epoch.to_json() for epoch in member.history] for member in networks],
+        process=process,
+        axis=given.axis,
+        units=given.units,
+        patch=given.patches.shape[1:],
+        channels=given.channels,
+        pixel_size_nm=given.pixel_size_nm,
+        held_out=held_out,
+        by=folds.by,
+    )
+
+
+def _refuse_unusable(given: Pairs) -> None:
+    if len(given) < LEAST_PAIRS:
+        raise InputError(
+            f"{len(given)} pair(s) are too few to learn from; give {LEAST_PAIRS} or more"
+        )
+    assert given.spectra is not None
+    if given.spectra.max() == given.spectra.min():
+        raise InputError(
+            f"all spectra are constant ({given.spectra.max():g}); there is nothing to learn"
+        )
+
+
+def _held_out(given: Pairs, folds: Folds, learning: Learning, progress: Progress) -> HeldOut:
+    """What members say of pairs that they have not seen; their weights and the width of intervals follow from it."""
+    assert given.spectra is not None
+    model, spectra = learning.model, given.spectra
+    # Images have no intervals: one split is enough to choose the number of epochs.
+    of_images = model.family != "im2spec"
+    splits = folds.splits[:1] if of_images else folds.splits
+    networks = learning.members(
+        given,
+        splits if model.n_members else [],
+        name="folds",
+        n_epochs=None,
+        first=FIRST_OF_FOLDS,
+        progress=progress,
+    )
+    n_epochs = _usual_epochs(networks)
+    histories = [[epoch.to_json() for epoch in member.history] for member in networks]
+    if of_images:
+        empty = np.zeros((0, spectra.shape[1]), np.float32)
+        none = np.zeros(0, np.int32)
+        return HeldOut(empty, empty, empty, none, 1.0, 1.0, n_epochs, histories)
+    by_network, by_process = _of_the_held_out(given, folds, networks, learning)
+    weight = _weight(by_network, by_process, spectra, networks, model.uses_process)
+    trust = len(folds.splits) / (len(folds.splits) + PRIOR_FOLDS)
+    if networks and model.uses_process:
+        weight = trust * weight + (1 - trust) * 0.5
+    both = mixed([by_network, by_process], [weight, 1 - weight])
+    if weight in (0.0, 1.0):
+        both = by_network if weight else by_process
+    ratio = np.abs(spectra - both.mean) / np.maximum(both.sd, 1e-12)
+    scale = (float(np.quantile(ratio, model.coverage)) / NORMAL_90) ** trust
+    fold = np.zeros(len(given), np.int32)
+    for number, split in enumerate(folds.splits):
+        fold[split.held_out] = number
+    mean, sd = both.mean.astype(np.float32), both.sd.astype(np.float32)
+    return HeldOut(mean, sd, spectra, fold, weight, scale, n_epochs, histories)
+
+
+def _of_the_held_out(
+    given: Pairs, folds: Folds, networks: Sequence[PairMember], learning: Learning
+) -> tuple[Predicted, Predicted]:
+    """What networks and processes say of pairs that they have not seen."""
+    assert given.spectra is not None
+    by_network, by_process = (Predicted.unknown(given.spectra.shape) for _ in range(2))
+    for number, split in enumerate(folds.splits):
+        here, seen = split.held_out, split.training
+        if networks:
+            by_network.put(here, of_network(networks[number].model, given.patches[here]))
+        if learning.model.uses_process:
+            process = GaussianProcess.fit(
+                given.patches[seen], given.spectra[seen], seed=learning.seed
+            )
+            by_process.put(here, of_process(process, given.patches[here]))
+    return by_network, by_process
+
+
+def _usual_epochs(members: Sequence[PairMember]) -> int | None:
+    """Median of the best epochs of members with held-out pairs."""
+    best = [max(e.epoch for e in m.history if e.best) + 1 for m in members if m.history]
+    return int(np.median(best)) if best else None
+
+
+def _weight(
+    by_network: Predicted,
+    by_process: Predicted,
+    spectra: np.ndarray,
+    networks: Sequence[PairMember],
+    uses_process: bool,
+) -> float:
+    """Weight of the networks with the least squared error on pairs that no member has seen."""
+    if not networks or not uses_process:
+        return 1.0 if networks else 0.0
+    errors = [
+        ((w * by_network.mean + (1 - w) * by_process.mean - spectra) ** 2).sum() for w in WEIGHTS
+    ]
+    return float(WEIGHTS[int(np.argmin(errors))])
+
+
+def _part(progress: Progress, start: int, stop: int) -> Progress:
+    return lambda done, total: progress(start + (stop - start) * done // max(total, 1), 100)

@@ -1,0 +1,1 @@
+"""The report of pairs of image and spectrum."""
