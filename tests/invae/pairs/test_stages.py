@@ -1,11 +1,14 @@
 """Pairs through the stages train, embed and analyse: held-out predictions, resumption, other models, schema."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from invae import EncoderDecoder, results
 from invae.config import ComputeConfig
+from invae.config.pairs import PairsModelConfig
 from invae.errors import ConfigError, InputError, StoreError
 from invae.pairs.embed import embed
 from invae.pairs.train import train
@@ -18,9 +21,10 @@ def result(pair_run: Run) -> dict[str, xr.Dataset]:
     return {k: v.load() for k, v in results.open_result(pair_run.store("analyse")).items()}
 
 
-def train_again(run: Run, target, **more) -> None:
+def train_again(run: Run, target, *, patches: Path | list[Path] | None = None, **more) -> None:
+    assert isinstance(run.config.model, PairsModelConfig)
     train(
-        run.store("describe"),
+        patches or run.store("describe"),
         target,
         model=run.config.model,
         training=run.config.training,
@@ -133,15 +137,7 @@ def test_a_model_of_patches_of_another_size_is_refused(pair_run: Run, small_run:
 
 def test_several_recordings_are_refused_in_one_line(pair_run: Run, tmp_path):
     with pytest.raises(ConfigError, match="learns from one"):
-        train(
-            [pair_run.store("describe")] * 2,
-            tmp_path / "model",
-            model=pair_run.config.model,
-            training=pair_run.config.training,
-            seed=0,
-            receipt=pair_run.receipt("train"),
-            compute=ComputeConfig(device="cpu"),
-        )
+        train_again(pair_run, tmp_path / "model", patches=[pair_run.store("describe")] * 2)
 
 
 def test_pixels_of_another_size_are_refused():
