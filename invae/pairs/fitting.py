@@ -1,7 +1,7 @@
 """Learning from pairs: every pair is held out once, then all members learn from all pairs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from invae.pairs.data import Pairs
 from invae.pairs.fitted import Fitted, HeldOut
 from invae.pairs.prediction import NORMAL_90, Predicted, mixed, of_network, of_process
 from invae.progress import Progress, silent
+from invae.regression.empty_patches import empty_patches, nowhere_negative
 from invae.regression.gaussian_process import GaussianProcess
 from invae.training.checkpoint import OnEpoch, ignore
 from invae.training.folds import Folds, folds_of
@@ -26,6 +27,9 @@ WEIGHTS = np.linspace(0, 1, 21)
 """Weights of the networks that are tried, beside the Gaussian process."""
 PRIOR_FOLDS = 2
 """Folds that say beforehand that networks and process are equally good, and that intervals are as wide as they should be."""
+EMPTY = 0.15
+"""Empty patches with empty spectra that networks learn from, per pair. 100 pairs of two dense specimens then predict sparse ones: R² of two
+sets .72 instead of .55; a set that has sparse patches is predicted alike (.79)."""
 FIRST_OF_FOLDS = 100
 """Difference of the seeds of members with held-out pairs and of the others."""
 
@@ -60,6 +64,9 @@ class Learning:
         if self.checkpoints is not None:
             checkpoints = self.checkpoints / name
             checkpoints.mkdir(exist_ok=True, parents=True)
+        assert given.spectra is not None
+        if self.model.family == "im2spec" and nowhere_negative(given.spectra):
+            given, splits = _with_empty(given, splits, seed=self.seed)
         return train_members(
             given.source(),
             splits,
@@ -71,6 +78,21 @@ class Learning:
             progress=progress,
             on_epoch=self.on_epoch,
         )
+
+
+def _with_empty(given: Pairs, splits: Sequence[Split], *, seed: int) -> tuple[Pairs, list[Split]]:
+    """Pairs with empty ones at the end, and splits that train on these too."""
+    assert given.spectra is not None
+    n = max(1, round(EMPTY * len(given)))
+    empty = empty_patches(given.patches, n, seed=seed)
+    nothing = np.zeros((n, given.spectra.shape[1]), np.float32)
+    more = replace(
+        given,
+        patches=np.concatenate((given.patches, empty)),
+        spectra=np.concatenate((given.spectra, nothing)),
+    )
+    added = len(given) + np.arange(n)
+    return more, [Split(np.concatenate((s.training, added)), s.held_out) for s in splits]
 
 
 def folds_for(given: Pairs, *, n_folds: int, seed: int) -> Folds:

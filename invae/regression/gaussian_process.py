@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from invae.errors import InputError
+from invae.regression.empty_patches import background, nowhere_negative
 from invae.regression.invariants import Harmonics, harmonics, power_spectrum
 from invae.training.split import thin
 
@@ -21,10 +22,6 @@ RATIOS = np.logspace(-4, 2, 19)
 """Noise variances tried for every component, in units of its signal variance."""
 START = np.array([-0.5, 0.0, -1.0, 2.0, 0.0])
 """Log length, log weights of the linear kernels (products, mean of a ring), decay of the radius, power of the frequency."""
-BACKGROUND = 2.0
-"""Percentile of the pixels of a channel that is the level of an empty patch [%]."""
-NEGATIVE = 0.02
-"""Share of the maximum by which the mean spectrum may be negative and still counts as not negative."""
 PRIOR = 0.02
 """Weight of the squared distance from the start, against settings that few pairs cannot tell."""
 STEPS = 25
@@ -172,13 +169,8 @@ class GaussianProcess:
             )
         used = thin(np.arange(len(patches)), MOST_PAIRS)
         if empty is None:
-            mean = spectra.mean(0)
-            empty = bool(mean.min() >= -NEGATIVE * mean.max())
-        level = np.zeros(patches.shape[1])
-        if empty:
-            level = np.percentile(
-                np.moveaxis(patches[used], 1, 0).reshape(len(level), -1), BACKGROUND, axis=1
-            )
+            empty = nowhere_negative(spectra)
+        level = background(patches[used]) if empty else np.zeros(patches.shape[1])
         shown = harmonics(patches[used] - level[:, None, None])
         spectra = np.asarray(spectra[used], float)
         offset = np.zeros(spectra.shape[1]) if empty else spectra.mean(0)

@@ -6,6 +6,7 @@ import pytest
 from invae.errors import InputError
 from invae.regression import scores
 from invae.regression.baselines import BASELINES, predict_held_out
+from invae.regression.empty_patches import empty_patches
 from invae.regression.gaussian_process import GaussianProcess
 from invae.regression.invariants import harmonics, power_spectrum, ring_amplitudes
 from invae.training.split import Split
@@ -94,6 +95,15 @@ def test_an_empty_patch_has_an_empty_spectrum_if_spectra_are_not_negative(pairs)
     assert np.abs(strong).max() < 0.05
     signed = GaussianProcess.fit(patches, spectra - spectra.mean()).predict(nothing).mean
     assert np.abs(signed).max() > 0.2
+
+
+def test_empty_patches_have_the_level_and_the_noise_of_the_background():
+    rng = np.random.default_rng(0)
+    patches = 5 + 0.1 * rng.normal(size=(40, 1, 24, 24))
+    patches[:, :, 8:16, 8:16] += 2
+    empty = empty_patches(patches.astype(np.float32), 30, seed=0)
+    assert empty.mean() == pytest.approx(5, abs=0.3)
+    assert empty.std() == pytest.approx(0.1, rel=0.2)
 
 
 def test_three_pairs_are_too_few(pairs):
