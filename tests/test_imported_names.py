@@ -1,17 +1,32 @@
 """Every name that a file imports from this project exists, also in files that no test runs: benchmarks, examples, pages."""
 
 import ast
+import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+MADE_BY_TESTS = {"invae.config.particles", "invae.analysis.first", "invae.analysis.second"}
+"""Modules of examples that tests write."""
+IMPORT = re.compile(r"from (invae|tasks|flows|benchmarks|tests)(\.\w+)* import \w+(, \w+)*$")
+"""A whole line of code in a string, as tests give it to another process."""
 OWN = ("invae", "tasks", "flows", "benchmarks", "docs", "examples", "deployments", "tests")
 
 
 def missing_names(text: str) -> list[str]:
-    """Names that a source text imports from this project and that are not there."""
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    """Names that a source text, or code in its strings, imports from this project and that are not there."""
+    tree = ast.parse(text)
+    strings = [
+        n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    ]
+    inner = [
+        ast.parse(line.strip())
+        for value in strings
+        for line in value.splitlines()
+        if IMPORT.match(line.strip())
+    ]
+    nodes = [n for part in (tree, *inner) for n in ast.walk(part) if isinstance(n, ast.ImportFrom)]
     return [
         f"{node.module}.{alias.name}"
         for node in nodes
@@ -23,7 +38,12 @@ def missing_names(text: str) -> list[str]:
 
 def exists(module: str, name: str) -> bool:
     """Whether `from module import name` succeeds; the module is imported only if its text does not say."""
-    return name in _defined(module) or hasattr(import_module(module), name)
+    if name in _defined(module) or module in MADE_BY_TESTS:
+        return True
+    try:
+        return hasattr(import_module(module), name)
+    except ModuleNotFoundError:
+        return False
 
 
 @cache
@@ -49,7 +69,8 @@ def _defined(module: str) -> frozenset[str]:
 
 
 def test_every_name_that_is_imported_from_this_project_exists():
-    files = [path for name in OWN for path in sorted((ROOT / name).rglob("*.py"))]
+    every = [path for name in OWN for path in sorted((ROOT / name).rglob("*.py"))]
+    files = [path for path in every if path != Path(__file__)]
     assert len(files) > 400
     wrong = {str(file.relative_to(ROOT)): missing_names(file.read_text()) for file in files}
     assert {file: names for file, names in wrong.items() if names} == {}
@@ -57,4 +78,5 @@ def test_every_name_that_is_imported_from_this_project_exists():
 
 def test_a_name_that_is_gone_is_noticed():
     assert missing_names("from invae.dims import SITE, gone") == ["invae.dims.gone"]
+    assert missing_names("CODE = 'from invae.dims import gone'") == ["invae.dims.gone"]
     assert missing_names("def late():\n    from invae import InvariantVAE, Gone") == ["invae.Gone"]

@@ -67,7 +67,7 @@ class Station:
         wanted = {"flow_runs": {"id": {"any_": [entry.flow_run]}}}
         answer = httpx.post(f"{self.api}/artifacts/filter", json=wanted, timeout=60)
         answer.raise_for_status()
-        (table,) = [one["data"] for one in answer.json() if one["key"].endswith("-failure")]
+        (table,) = [one["data"] for one in answer.json() if str(one["key"]).endswith("-failure")]
         return str(table)
 
     @property

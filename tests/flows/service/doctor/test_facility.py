@@ -117,11 +117,11 @@ def test_a_login_in_the_address_is_not_given_away(address, tmp_path, capsys):
 HOLDER = """
 import time
 from prefect import flow, task
-from tasks.gpu_slot import slot
+from tasks.gpu_slot import hold_slot
 
 @task
 def hold() -> None:
-    with slot("cuda"):
+    with hold_slot("cuda"):
         print("held", flush=True)
         time.sleep(600)
 
