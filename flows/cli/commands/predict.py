@@ -36,7 +36,7 @@ def predict(
             "--spacing",
             metavar="PX",
             min=1,
-            help="Distance of neighbouring places [px].",
+            help="Distance of neighbouring places in pixels.",
             show_default="a quarter of the model's window",
         ),
     ] = None,
@@ -45,7 +45,7 @@ def predict(
         typer.Option(
             "--at",
             metavar="Y,X",
-            help="A single place [px] in place of a grid; can be repeated.",
+            help="A single place in pixels, instead of a grid; can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -64,7 +64,7 @@ def predict(
         typer.Option(
             "--pixel-size",
             metavar="NM",
-            help="Size of a pixel [nm]; replaces that of the file.",
+            help="Size of a pixel in nm; replaces that of the file.",
             show_default=False,
         ),
     ] = None,

@@ -13,11 +13,13 @@ from invae.pairs.prediction import NORMAL_90
 from invae.progress import Progress
 from invae.regression import scores
 from invae.regression.baselines import BASELINES, predict_held_out
+from invae.training.folds import Folds
 
 if TYPE_CHECKING:
     from invae.analysis.pairs.analyse import Told
 
-OWN = "model"
+OWN, PLACE = "model", "place"
+N_NEIGHBOURS = 7
 WORDS = {
     "r2": "R² of the predicted spectra",
     "relative_error": "median relative error of a spectrum",
@@ -39,10 +41,11 @@ def compared(told: "Told", *, seed: int, progress: Progress) -> xr.Dataset:
     """
     rows: dict[str, dict[str, float]] = {OWN: score(told, told.predicted, told.sd)}
     labels = ["this model"]
-    for number, (name, mean) in enumerate(_baselines(told, seed=seed), start=1):
+    folds = _folds(told, seed=seed)
+    for number, (name, label, mean) in enumerate(_others(told, folds), start=1):
         rows[name] = score(told, mean, _spread(mean, told.measured))
-        labels.append(BASELINES[name].label)
-        progress(number, len(BASELINES))
+        labels.append(label)
+        progress(min(number, len(BASELINES)), len(BASELINES))
     units = {"peak_error": told.axis.units, "crps": told.axis.value_units}
     names = [name for name in WORDS if name in rows[OWN]]
     return xr.Dataset(
@@ -55,15 +58,37 @@ def compared(told: "Told", *, seed: int, progress: Progress) -> xr.Dataset:
     )  # fmt: skip
 
 
-def _baselines(told: "Told", *, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Held-out predictions of every baseline."""
+def _folds(told: "Told", *, seed: int) -> Folds:
+    """Those of the model, or of this recording if the model comes from another one."""
     own = told.fitted.seed if (told.sites["fold"] >= 0).all() else seed
-    folds = folds_for(told.given, n_folds=told.fitted.config.n_folds, seed=own)
+    return folds_for(told.given, n_folds=told.fitted.config.n_folds, seed=own)
+
+
+def _others(told: "Told", folds: Folds) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Name, label and held-out predictions of every baseline."""
+    splits = list(folds.splits)
     for name, baseline in BASELINES.items():
-        yield (
-            name,
-            predict_held_out(baseline, told.given.patches, told.measured, list(folds.splits)),
-        )
+        predicted = predict_held_out(baseline, told.given.patches, told.measured, splits)
+        yield name, baseline.label, predicted
+    if told.given.places is not None and folds.by != "specimen":
+        yield PLACE, f"{N_NEIGHBOURS} neighbours in place, without the image", by_place(told, folds)
+
+
+def by_place(told: "Told", folds: Folds) -> np.ndarray:
+    """Mean spectra of the nearest training sites of every site; they say how much of a score is smoothness in space."""
+    from scipy.spatial import KDTree
+
+    places = told.given.places
+    assert places is not None
+    apart = 1e3 * (np.ptp(places.y) + np.ptp(places.x) + 1)
+    at = np.stack((places.frame * apart, places.y, places.x), axis=1)
+    predicted = np.full(told.measured.shape, np.nan)
+    for split in folds.splits:
+        k = min(N_NEIGHBOURS, len(split.training))
+        _, near = KDTree(at[split.training]).query(at[split.held_out], k=k)
+        near = near.reshape(len(split.held_out), k)
+        predicted[split.held_out] = told.measured[split.training[near]].mean(1)
+    return predicted
 
 
 def _spread(mean: np.ndarray, measured: np.ndarray) -> np.ndarray:

@@ -28,6 +28,11 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None) -> str:
         )  # fmt: skip
     if max(own, r2[best]) < LEAST_R2 or max(own, r2[best]) <= mean:
         return f"not learnable from this image: held-out R² is {own:.2f}{leak}"
+    if scores.attrs["leaks"] and own <= r2.get("place", -1.0):
+        return (
+            f"undecided: held-out pairs lie among training pairs, and neighbours in place predict as well without the image "
+            f"(R² {r2['place']:.2f}, this model {own:.2f}); record a larger area or more specimens"
+        )
     if own <= r2[best]:
         label = str(scores["label"].sel(predictor=best).item())
         return (

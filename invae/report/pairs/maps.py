@@ -37,7 +37,7 @@ def band(result: Result, config: ReportConfig) -> Drawing:
         "band",
         "Integral of the spectra",
         "Measured and predicted integral over the axis, predicted less measured, and the mean predicted sd of a value. Predictions are those of "
-        "members that have not seen the place." + (" White lines bound the held-out parts." if "band_maps" in result else ""),
+        "members that have not seen the place." + (" White lines bound the held-out parts." if _has_outlines(result) else ""),
         figure,
         f"Correlation of measured and predicted integral, all pairs: {number(r)}.",
     )  # fmt: skip
@@ -77,7 +77,8 @@ def _show(
 ) -> None:
     if values.ndim == 2:
         axis.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1])
-        _outline(axis, _on_grid(result)["fold"])
+        if _has_outlines(result):
+            _outline(axis, _on_grid(result)["fold"])
     else:
         sites = result[""]
         _, here = fullest_frame(sites)
@@ -88,6 +89,11 @@ def _show(
     axis.set(title=title, xticks=[], yticks=[])
     ticks = {value: number(value, 2) for value in (limits[0], sum(limits) / 2, limits[1])}
     style.colour_bar(figure, axis, cmap=cmap, bounds=limits, label="", ticks=ticks)
+
+
+def _has_outlines(result: Result) -> bool:
+    """Whether parts of the map were held out together."""
+    return "band_maps" in result and not float(result["summary"]["leaks"])
 
 
 def _outline(axis: Axes, fold: np.ndarray) -> None:

@@ -47,6 +47,11 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
             yield words, value_of(result, name, f" {units[name]}" if name in units else "")
 
 
+def has_networks(result: Result) -> bool:
+    """Whether the model has networks beside its Gaussian process."""
+    return result["training"].sizes.get("member", 0) > 0
+
+
 PAGE = KindPage(
     {
         "Pairs": (Expected(predictions.overview), if_group("reliability", predictions.repeated)),
@@ -57,7 +62,7 @@ PAGE = KindPage(
         ),
         "Maps": (Expected(maps.band),),
         "Latent variables": (if_group("directions", maps.plane),),
-        "Model quality": (Expected(predictions.training),),
+        "Model quality": (Expected(predictions.training, has_networks),),
     },
     facts=facts,
     headline=headline,

@@ -121,6 +121,17 @@ def test_the_verdict_says_what_the_scores_say(scores, words):
     assert words in verdict(scores, None)
 
 
+def test_neighbours_in_place_that_predict_as_well_leave_it_undecided():
+    names = ["model", "mean", "pca_ridge", "pls", "invariant_ridge", "place"]
+    scores = xr.Dataset(
+        {"r2": ("predictor", [0.5, 0.0, 0.3, 0.3, 0.3, 0.8])},
+        coords={"predictor": names, "label": ("predictor", names)},
+        attrs={"leaks": 1},
+    )
+    assert verdict(scores, None).startswith("undecided")
+    assert verdict(scores.assign_attrs(leaks=0), None).startswith("spectra follow")
+
+
 def test_a_measurement_that_does_not_repeat_is_not_learnable():
     repeated = xr.Dataset({"r": 0.1})
     assert "r = 0.10" in verdict(table(0.7, ridge=0.3), repeated)
