@@ -14,12 +14,14 @@ COLOURS = {"training": "#4c72b0", "held out": "#c44e52"}
 
 
 class LiveCurve:
-    """ELBO per patch of the training and the held-out sites against the epoch."""
+    """ELBO per patch, or another measure, of the training and the held-out sites against the epoch."""
 
-    def __init__(self, recording: str) -> None:
+    def __init__(self, recording: str, *, measure: str = "ELBO") -> None:
         self._picture = LivePicture(
-            key_of(recording, "training"), description=f"Training on {recording}: ELBO by epoch"
+            key_of(recording, "training"),
+            description=f"Training on {recording}: {measure} by epoch",
         )
+        self._measure = measure
         self._curves: dict[str, list[float]] = {name: [] for name in COLOURS}
         self._last = time.monotonic()
 
@@ -34,10 +36,10 @@ class LiveCurve:
         """Show the epochs so far."""
         self._last = time.monotonic()
         if any(self._curves.values()):
-            self._picture.show(drawing(self._curves))
+            self._picture.show(drawing(self._curves, measure=self._measure))
 
 
-def drawing(curves: dict[str, list[float]]) -> str:
+def drawing(curves: dict[str, list[float]], *, measure: str = "ELBO") -> str:
     """An SVG of curves over their index, with labelled axes; values that are not finite are omitted."""
     values = [v for curve in curves.values() for v in curve if math.isfinite(v)] or [0.0]
     low, high = min(values), max(values)
@@ -52,7 +54,7 @@ def drawing(curves: dict[str, list[float]]) -> str:
         'fill="none" stroke="#444"/>'
         + _text(f"{high:.4g}", x=4, y=MARGIN / 2 + 5)
         + _text(f"{low:.4g}", x=4, y=HEIGHT - MARGIN)
-        + _text("ELBO [nats per patch]", x=MARGIN + 6, y=MARGIN / 2 + 5)
+        + _text(f"{measure} [nats per patch]", x=MARGIN + 6, y=MARGIN / 2 + 5)
         + _text(f"epoch {length}", x=WIDTH - MARGIN - 30, y=HEIGHT - MARGIN + 18)
     )
     return (

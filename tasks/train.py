@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
 from invae.config.model_kinds import model_kind_of
+from invae.config.pairs import PairsModelConfig
 from invae.storage.location import as_path
 from tasks import gpu_slot, runs
 from tasks.curve import LiveCurve
@@ -17,8 +18,7 @@ from tasks.devices import one_thread
 if TYPE_CHECKING:
     from invae.training.history import Epoch
 
-MEASURES = {"elbo": "ELBO", "score": "log-likelihood"}
-"""Words for what epochs are compared by."""
+ELBO = "elbo"
 
 
 @task(
@@ -48,13 +48,12 @@ def _fit(requested: runs.Job, patches: Path | list[Path]) -> State[str]:
     if requested.is_done:
         return requested.unchanged()
     fit = model_kind_of(requested.config.model).function("train")
-    curve = LiveCurve(requested.folder.name)
+    curve = LiveCurve(requested.folder.name, measure=measure_of(requested.config))
     with gpu_slot.with_batch_that_fits(requested, section="training") as job, one_thread():
 
         def follow(epoch: "Epoch") -> None:
-            held_out = epoch.held_out.get(epoch.measure, math.nan)
-            curve.add(training=epoch.training[epoch.measure], held_out=held_out)
-            job.note = f"{MEASURES.get(epoch.measure, epoch.measure)} {epoch.score:.4g} nats"
+            curve.add(**values_of(epoch))
+            job.note = note_of(epoch)
 
         fit(
             patches,
@@ -69,3 +68,26 @@ def _fit(requested: runs.Job, patches: Path | list[Path]) -> State[str]:
         )
     curve.draw()
     return job.finished()
+
+
+def measure_of(config: ProcessConfig) -> str:
+    """What the training curve shows."""
+    return "log-likelihood" if isinstance(config.model, PairsModelConfig) else "ELBO"
+
+
+def values_of(epoch: "Epoch") -> dict[str, float]:
+    """The values of an epoch for the training curve; the loss of models of pairs is no log-likelihood and stays out."""
+    held_out = epoch.held_out.get(epoch.measure, math.nan)
+    training = epoch.training[epoch.measure] if epoch.measure == ELBO else math.nan
+    return {"training": training, "held_out": held_out}
+
+
+def note_of(epoch: "Epoch") -> str:
+    """The epoch's score in words."""
+    if epoch.measure == ELBO:
+        return f"ELBO {epoch.score:.4g} nats"
+    return (
+        f"log-likelihood {epoch.score:.4g} nats"
+        if epoch.held_out
+        else f"loss {-epoch.score:.4g} nats"
+    )

@@ -5,9 +5,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from invae.training.history import Epoch
 from tasks.artifacts import data_uri, key_of
 from tasks.curve import drawing
 from tasks.progress import Pace
+from tasks.train import note_of, values_of
 
 NAME = "{http://www.w3.org/2000/svg}polyline"
 
@@ -42,3 +44,17 @@ def test_pace_tells_rate_and_time_left():
     pace = Pace()
     assert pace.describe(5, 10).startswith("5 of 10")
     assert pace.describe(10, 10).endswith("0 s left")
+
+
+def test_the_loss_of_a_model_of_pairs_is_not_called_a_log_likelihood():
+    loss = Epoch(0, {"score": -3.0}, {}, 0.1, True, measure="score")
+    assert note_of(loss) == "loss 3 nats"
+    held_out = Epoch(0, {"score": -3.0}, {"score": 250.0}, 0.1, True, measure="score")
+    assert note_of(held_out) == "log-likelihood 250 nats"
+    assert values_of(held_out)["held_out"] == 250.0
+    assert math.isnan(values_of(held_out)["training"])
+    elbo = Epoch(0, {"elbo": -3.0}, {"elbo": -4.0}, 0.1, True)
+    assert values_of(elbo) == {"training": -3.0, "held_out": -4.0}
+    assert "log-likelihood [nats" in drawing(
+        {"training": [], "held out": [1.0]}, measure="log-likelihood"
+    )
