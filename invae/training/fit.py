@@ -287,7 +287,8 @@ class WeightAverage:
         if not self.decay:
             return
         decay = min(self.decay, (1 + self.count) / (10 + self.count))
-        torch._foreach_lerp_(self.means, [w.detach() for w in self.weights], 1 - decay)
+        for mean, weight in zip(self.means, self.weights, strict=True):
+            mean.lerp_(weight.detach(), 1 - decay)
         self.count += 1
 
     @contextmanager

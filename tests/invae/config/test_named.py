@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from flows.process import process
-from invae.config import ProcessConfig, named
+from invae.config import ModelConfig, ProcessConfig, named
 from invae.config.describe import DelayChannels, SignalChannels, WallsConfig
 from invae.errors import ConfigError
 
@@ -55,6 +55,7 @@ def test_changes_are_yaml_under_dotted_keys():
     channels = walls(config).patches.channels
     assert isinstance(channels, DelayChannels)
     assert channels.delays == (-2, 0)
+    assert isinstance(config.model, ModelConfig)
     assert config.model.encoder is not None
     assert config.model.encoder.kind == "conv"
     assert config.ingest.pixel_size is None

@@ -76,7 +76,11 @@ def test_the_command_writes_a_file_with_intervals(pair_run: Run, tmp_path, capsy
     words += ["--out", str(target), "--spacing", "15", "--device", "cpu"]
     assert execute(words) == 0
     assert capsys.readouterr().out.strip() == str(target)
-    opened = xr.open_dataset(target, engine="h5netcdf" if suffix == "nc" else "zarr", **({} if suffix == "nc" else {"consolidated": False}))  # fmt: skip
+    opened = (
+        xr.open_dataset(target, engine="h5netcdf")
+        if suffix == "nc"
+        else xr.open_zarr(target, consolidated=False)
+    )
     assert {"mean", "lower", "upper"} <= set(opened.data_vars)
     assert opened["energy"].attrs["units"] == "eV"
     assert execute(words) == 1

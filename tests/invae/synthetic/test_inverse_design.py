@@ -38,7 +38,7 @@ def of_number(clusters: list[Particles], n: int) -> int:
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_refined_arrangements_meet_the_spectrum_and_are_possible(library, wanted, n):
     spectrum = wanted[1][of_number(wanted[0], n)]
-    found = designs(spectrum, *library, simulate, n=4)
+    found = designs(spectrum, library[0], library[1], simulate, n=4)
     assert found[0].error < 0.01
     for design in found:
         assert design.error == relative_error(simulate(design.particles), spectrum)
@@ -55,7 +55,7 @@ def test_refinement_is_better_than_the_nearest_of_the_library(library, wanted):
 
 
 def test_returned_arrangements_are_distinct(library, wanted):
-    found = designs(wanted[1][of_number(wanted[0], 4)], *library, simulate, n=6)
+    found = designs(wanted[1][of_number(wanted[0], 4)], library[0], library[1], simulate, n=6)
     assert len(found) > 1
     for number, one in enumerate(found):
         assert not any(alike(one.particles, other.particles) for other in found[number + 1 :])
