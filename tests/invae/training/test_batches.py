@@ -13,6 +13,7 @@ from invae.models.likelihoods import Bernoulli, Limits, Poisson
 from invae.models.signals import IMAGE
 from invae.storage import store
 from invae.training import batches as module
+from invae.training import signal_sources
 from invae.training.batches import Batches
 from invae.training.signal_sources import (
     ArraySource,
@@ -235,7 +236,7 @@ def everything(source: SignalSource) -> torch.Tensor:
 
 def test_a_large_store_is_streamed_to_the_values_of_a_small_one(stored, monkeypatch):
     small = open_signals(stored)
-    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(signal_sources, "IN_MEMORY_BYTES", 10)
     large = open_signals(stored)
     assert isinstance(small, ArraySource)
     assert isinstance(large, StreamSource)
@@ -283,7 +284,7 @@ def test_signals_of_a_store_are_read_by_name_whatever_their_axes(tmp_path, monke
     store.write_dataset(tmp_path / "descriptors.zarr", dataset)
     names, sites = (IMAGE, "spectrum", "loops"), np.arange(1, 20, 3)
     sources = [open_signals(tmp_path / "descriptors.zarr", signals=names)]
-    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(signal_sources, "IN_MEMORY_BYTES", 10)
     sources.append(open_signals(tmp_path / "descriptors.zarr", signals=names))
     assert isinstance(sources[1], StreamSource)
     for source in sources:
