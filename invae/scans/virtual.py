@@ -15,6 +15,8 @@ BLOCK_PIXELS = 1 << 17
 """Pixels converted to float32 at once: half a megabyte, which stays in a core's cache."""
 STRIP_PIXELS = 1 << 15
 """Pixels of one pattern in a block; larger patterns are processed strip by strip."""
+EXACT = 2.0**24
+"""Whole numbers below it are exact in float32."""
 BANDS = ("bf", "abf", "haadf")
 MAPS = ("sum", *BANDS, "com_y", "com_x")
 """The maps of `maps_of`, each with a value per probe position."""
@@ -125,7 +127,11 @@ def maps_from(moments: np.ndarray, detectors: Detectors) -> dict[str, np.ndarray
 
 
 def moments_of(patterns: np.ndarray, detectors: Detectors) -> np.ndarray:
-    """Sums under every mask (map, pattern), float64."""
+    """Sums under every mask (map, pattern), float64.
+
+    Products are in float32. Where a sum leaves the whole numbers that float32 has, its last digits would depend on the order of addition,
+    and with it on the processor; such blocks are multiplied again in float64.
+    """
     flat = patterns.reshape(len(patterns), -1)
     moments = np.zeros((len(MAPS), len(flat)))
     buffer = np.empty(BLOCK_PIXELS, np.float32)
@@ -133,7 +139,10 @@ def moments_of(patterns: np.ndarray, detectors: Detectors) -> np.ndarray:
         block = finite(flat[part])
         for strip in _strips(block.shape[1]):
             counts = _as_float(block[:, strip], buffer)
-            moments[:, part] += detectors.weights[:, strip] @ counts.T
+            products = detectors.weights[:, strip] @ counts.T
+            if products[0].max(initial=0.0) >= EXACT:
+                products = detectors.weights[:, strip].astype(float) @ counts.T.astype(float)
+            moments[:, part] += products
     return moments
 
 
@@ -166,7 +175,11 @@ def total_and_maximum(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         np.maximum(highest, block.max(axis=0), out=highest)
         ones = np.ones(len(block), np.float32)
         for strip in _strips(block.shape[1]):
-            total[strip] += ones @ _as_float(block[:, strip], buffer)
+            counts = _as_float(block[:, strip], buffer)
+            summed = ones @ counts
+            if summed.max(initial=0.0) >= EXACT:
+                summed = ones.astype(float) @ counts.astype(float)
+            total[strip] += summed
     return total.reshape(patterns.shape[1:]), highest.reshape(patterns.shape[1:])
 
 

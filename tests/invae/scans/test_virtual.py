@@ -107,3 +107,13 @@ def test_the_largest_counts_do_not_overflow() -> None:
     seen = detectors((64, 64))
     np.testing.assert_array_equal(maps_of(patterns, seen)["sum"], 64 * 64 * (2**16 - 1))
     np.testing.assert_array_equal(rings_of(patterns, seen), 2**16 - 1)
+
+
+def test_large_counts_are_summed_exactly_in_any_order() -> None:
+    """Odd counts whose sum exceeds 2^24: float32 would round each partial sum."""
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(2**15, 2**16, (300, 64, 64)).astype("u2") | 1
+    seen = detectors((64, 64))
+    np.testing.assert_array_equal(maps_of(patterns, seen)["sum"], patterns.sum((1, 2), dtype=float))
+    total, _ = total_and_maximum(patterns)
+    np.testing.assert_array_equal(total, patterns.sum(0, dtype=float))
