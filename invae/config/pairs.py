@@ -82,19 +82,30 @@ class PairsModelConfig(Config):
     contrast: Annotated[float, Field(ge=0)] = 20.0
     """Weight of telling the right partner from the others of a batch (dual)."""
     n_members: Annotated[int, Field(ge=0, le=32)] = 2
-    """Networks that learn from all pairs (im2spec, spec2im); with 0 the Gaussian process answers alone."""
+    """Networks that learn from all pairs; with 0 the Gaussian process of im2spec answers alone."""
     n_folds: Annotated[int, Field(ge=2, le=50)] = 5
-    """Parts of the pairs that are held out in turn, each with a network of its own (im2spec)."""
+    """Parts of the pairs that are held out in turn, each with a network of its own."""
     process: bool = True
-    """Whether a Gaussian process on invariant features answers together with the networks (im2spec with the default noise)."""
+    """Whether a Gaussian process on invariant features predicts spectra too: together with the networks (im2spec with the default noise),
+    or to judge images that are made for a spectrum (spec2im)."""
     coverage: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """Share of observations inside the predicted intervals (im2spec)."""
+    """Share of observations inside the predicted intervals."""
 
     @property
     def uses_process(self) -> bool:
-        """Whether a Gaussian process is a member."""
+        """Whether a Gaussian process predicts spectra."""
         plain = isinstance(self.likelihood, HeteroscedasticNoise)
-        return self.process and self.family == "im2spec" and plain
+        return self.process and self.family in ("im2spec", "spec2im") and plain
+
+    @property
+    def networks_predict(self) -> bool:
+        """Whether the networks predict spectra of images."""
+        return self.family != "spec2im"
+
+    @property
+    def has_partners(self) -> bool:
+        """Whether both signals are seen and can be compared in one latent space."""
+        return self.family not in ("im2spec", "spec2im")
 
     @model_validator(mode="after")
     def _only_im2spec_is_deterministic(self) -> Self:
@@ -104,6 +115,6 @@ class PairsModelConfig(Config):
 
     @model_validator(mode="after")
     def _someone_answers(self) -> Self:
-        if not self.n_members and not self.uses_process:
+        if not self.n_members and not (self.family == "im2spec" and self.uses_process):
             raise ValueError("there is no member; set n_members to 1 or more")
         return self

@@ -43,8 +43,12 @@ class ProcessConfig(Config):
             raise ValueError("describe.kind is pairs, so that model.kind must be pairs too")
         if isinstance(model, PairsModelConfig) and not pairs:
             raise ValueError("model.kind is pairs, so that describe.kind must be pairs too")
-        if isinstance(model, PairsModelConfig) and model.family != "im2spec":
+        if (
+            isinstance(model, PairsModelConfig)
+            and model.family == "spec2im"
+            and not model.uses_process
+        ):
             raise ValueError(
-                f"model.family {model.family} is trained by the library (invae.EncoderDecoder, invae.DualVAE); a run has im2spec"
+                "model.family is spec2im, whose images are judged by a Gaussian process; set model.process to true and leave model.likelihood as it is"
             )
         return self

@@ -13,14 +13,14 @@ from pydantic import ValidationError
 from invae import dims
 from invae.config import TrainingConfig
 from invae.config.pairs import HeteroscedasticNoise, PairsModelConfig
-from invae.errors import ConfigError, InputError
-from invae.models.batch import Patches
+from invae.errors import ConfigError, InputError, StoreError
 from invae.models.pairs.spectrum_generator import SpectrumGenerator
-from invae.models.signals import IMAGE, Signals
+from invae.models.signals import IMAGE
 from invae.pairs import fitting, folder
 from invae.pairs.data import SPECTRUM, PairData, Pairs, pairs_of
 from invae.pairs.fitted import Fitted
-from invae.pairs.prediction import content_of, infer
+from invae.pairs.labelled import axis_of, predicted
+from invae.pairs.prediction import content_means, content_of, sampled_images
 from invae.progress import Progress, silent
 from invae.regression import scores
 from invae.training.device import device_of
@@ -119,7 +119,8 @@ class EncoderDecoder:
             TrainingDiverged: The loss became infinite or not a number.
         """
         learning = fitting.Learning(self.config, self.training, self.seed, self.device)
-        self._fitted = fitting.fit(pairs_of(pairs), learning, progress=progress)
+        fit = fitting.fit if self.target == SPECTRUM else fitting.fit_once
+        self._fitted = fit(pairs_of(pairs), learning, progress=progress)
         return self
 
     def predict(self, images: PairData | np.ndarray) -> xr.Dataset:
@@ -132,37 +133,9 @@ class EncoderDecoder:
         Raises:
             InputError: The patches have another shape than those of the training.
         """
-        import xarray as xr
-
         if self.target == IMAGE:
             return self._images(images)
-        given = self._inputs(images)
-        state, coverage = self._trained, 100 * self.config.coverage
-        said = state.predict(given.patches)
-        half = state.half_width(said.sd)
-        values = {
-            "mean": (said.mean, "predicted spectrum"),
-            "sd_noise": (said.sd_noise, "sd of a spectrum about the prediction"),
-            "sd_model": (said.sd_model, "sd of the prediction"),
-            "lower": (said.mean - half, f"lower end of the {coverage:g} % interval"),
-            "upper": (said.mean + half, f"upper end of the {coverage:g} % interval"),
-        }
-        axis = state.axis
-        return xr.Dataset(
-            {
-                name: (
-                    (dims.SITE, axis.name),
-                    value.astype(np.float32),
-                    dims.attrs(words, state.units),
-                )
-                for name, (value, words) in values.items()
-            },
-            coords={
-                axis.name: (axis.name, axis.values, {"units": axis.units}),
-                **(given.coords or {}),
-            },
-            attrs={"coverage": self.config.coverage, "held_out_by": state.by},
-        )
+        return predicted(self._trained, self._inputs(images))
 
     def encode(self, data: PairData | np.ndarray) -> xr.Dataset:
         """Latent variables `content` (site, latent) of the first network, from what it is given in `predict`."""
@@ -174,10 +147,11 @@ class EncoderDecoder:
             )
         if self.source == IMAGE:
             given = self._inputs(data)
-            latents = content_of(self._trained.networks[0], given.patches)
+            latents = content_of(self._trained.networks[0], IMAGE, given.patches)
             coords = given.coords or {}
         else:
-            latents, coords = self._codes(self._spectra(data)).cpu().numpy(), {}
+            latents = content_of(self._trained.networks[0], SPECTRUM, self._spectra(data))
+            coords = {}
         attrs = dims.attrs("content: what determines the other signal")
         return xr.Dataset({"content": ((dims.SITE, dims.LATENT), latents, attrs)}, coords=coords)
 
@@ -197,7 +171,8 @@ class EncoderDecoder:
         rng = np.random.default_rng([self.seed, seed, 13])
         if self.target == IMAGE:
             spectra = self._spectra(data)
-            drawn = [self._draw_images(spectra, rng) for _ in range(n)]
+            networks, n_private = self._trained.networks, self.config.private_dim
+            drawn = [sampled_images(networks, spectra, n_private, rng) for _ in range(n)]
             return xr.DataArray(np.stack(drawn), dims=("sample", *dims.PATCH))
         given = self._inputs(data)
         axis, state = self._trained.axis, self._trained
@@ -211,7 +186,7 @@ class EncoderDecoder:
         return xr.DataArray(
             values,
             dims=("sample", dims.SITE, axis.name),
-            coords={axis.name: (axis.name, axis.values, {"units": axis.units})},
+            coords=axis_of(self._trained),
             attrs=dims.attrs("possible spectrum", state.units),
         )
 
@@ -230,7 +205,7 @@ class EncoderDecoder:
                 "sd": (over, found.sd, dims.attrs("sd of an observation", state.units)),
                 "spectrum": (over, found.spectra, dims.attrs("measured spectrum", state.units)),
             },
-            coords={axis.name: (axis.name, axis.values, {"units": axis.units})},
+            coords=axis_of(self._trained),
             attrs={
                 "r2": scores.r2(found.mean, found.spectra) if len(found.mean) else float("nan"),
                 "by": state.by,
@@ -253,6 +228,10 @@ class EncoderDecoder:
             StoreError: There is none in it, or a damaged one.
         """
         fitted = folder.load(Path(path), device=device_of(device))
+        if fitted.config.has_partners:
+            raise StoreError(
+                f"{path} holds a model of the family {fitted.config.family}; load it with invae.DualVAE"
+            )
         forth = fitted.config.family == "im2spec"
         made = cls(
             *((IMAGE, SPECTRUM) if forth else (SPECTRUM, IMAGE)),
@@ -281,7 +260,7 @@ class EncoderDecoder:
         parts = network.parts(SPECTRUM)
         generator = parts.generator
         assert isinstance(generator, SpectrumGenerator)
-        numbers = generator.numbers(infer(network, patches).latents)
+        numbers = generator.numbers({"content": content_means(network, IMAGE, patches)})
         state = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
         return parts.standardise.undo(generator.noise.draw(numbers, state))[:, 0, 0].cpu().numpy()
 
@@ -295,26 +274,10 @@ class EncoderDecoder:
             )
         return values
 
-    @torch.no_grad()
-    def _codes(self, spectra: np.ndarray) -> torch.Tensor:
-        network = self._trained.networks[0]
-        values = torch.from_numpy(spectra[:, None, None]).to(self.device)
-        return network.infer(Signals({SPECTRUM: Patches(values)})).latents["content"]
-
-    @torch.no_grad()
-    def _draw_images(self, spectra: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        networks = self._trained.networks
-        network = networks[0 if rng is None else int(rng.integers(len(networks)))]
-        values = torch.from_numpy(spectra[:, None, None]).to(self.device)
-        latents = dict(network.infer(Signals({SPECTRUM: Patches(values)})).latents)
-        shape = (len(spectra), self.config.private_dim)
-        own = np.zeros(shape) if rng is None else rng.normal(size=shape)
-        latents[f"{IMAGE}.content"] = torch.from_numpy(own.astype(np.float32)).to(self.device)
-        latents["angle"] = torch.zeros(len(spectra), 1, device=self.device)
-        return network.parts(IMAGE).decode(latents).mean.cpu().numpy()
-
     def _images(self, spectra: Any) -> xr.Dataset:
         import xarray as xr
 
-        images = self._draw_images(self._spectra(spectra), None)
+        images = sampled_images(
+            self._trained.networks, self._spectra(spectra), self.config.private_dim, None
+        )
         return xr.Dataset({"mean": (dims.PATCH, images, dims.attrs("image of the prior mean"))})

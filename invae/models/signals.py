@@ -119,7 +119,7 @@ class SignalParts(nn.Module):
         assert self.recogniser is not None
         standard = self.standardise(patches)
         shown = standard if self.generator is None else self.generator.noise.seen(standard)
-        shown, own = replace(shown, known=known), None if noise is None else self._inside(noise)
+        shown, own = replace(shown, known=known), None if noise is None else self.inside(noise)
         if self.search is None or self.generator is None:
             inference = self.recogniser(shown, own)
         else:
@@ -130,7 +130,7 @@ class SignalParts(nn.Module):
     def evidence(self, latents: Latents, patches: Patches) -> Evidence:
         """Log-likelihood of the signal given latents [nats, of densities in the data's own units]."""
         assert self.generator is not None
-        likelihood = self.generator.likelihood(self._inside(latents))
+        likelihood = self.generator.likelihood(self.inside(latents))
         evidence = likelihood.evidence(self.standardise(patches))
         volume = self.standardise.log_volume(patches)
         return Evidence(evidence.log_likelihood + volume, self._outside(evidence.posterior))
@@ -138,10 +138,10 @@ class SignalParts(nn.Module):
     def decode(self, latents: Latents) -> Picture:
         """The expected signal in the data's own units, and where the decoder describes it."""
         assert self.generator is not None
-        picture = self.generator.picture(self._inside(latents))
+        picture = self.generator.picture(self.inside(latents))
         return Picture(self.standardise.undo(picture.mean), picture.support)
 
-    def _inside(self, values: Mapping[str, Value]) -> dict[str, Value]:
+    def inside(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """Values by the names of latents inside these parts; names of other signals do not change."""
         plain = {public: name for name, public in self.private.items()}
         return {plain.get(name, name): value for name, value in values.items()}

@@ -1,6 +1,7 @@
 """The embed stage of models of pairs: what the model says of every site → embedding.zarr."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -8,9 +9,12 @@ import xarray as xr
 from invae import dims
 from invae.config import ComputeConfig, EmbedConfig
 from invae.errors import InputError
+from invae.models.signals import IMAGE
 from invae.pairs import folder
-from invae.pairs.data import SPECTRUM, Pairs, pairs_of
+from invae.pairs.data import SPECTRUM, Pairs, SpectralAxis, pairs_of
+from invae.pairs.designs import MOST_WANTED, Designs, designs, some_of
 from invae.pairs.fitted import Fitted
+from invae.pairs.partners import both_contents, ranks
 from invae.pairs.prediction import content_of
 from invae.progress import Progress, silent
 from invae.regression.scores import relative_error
@@ -18,6 +22,9 @@ from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training.device import device_of
 
+DESIGNS = "designs"
+"""Group of the embedding with images made for spectra."""
+Variables = dict[str, tuple[Any, np.ndarray, dict[str, Any]]]
 KEPT = ("pixel_size_nm", "window", "sources", "notes", "modality", "image", "spectrum_axis")
 """Attributes of the descriptors that the embedding keeps."""
 
@@ -61,6 +68,10 @@ def embed(
         sites.attrs["trained_on"] = f"the model was trained on {made.recording}, not on this one"
     partial = store.begin(target, receipt.key)
     store.write_dataset(partial, sites)
+    made_images = made_for(fitted, given, is_own=is_own)
+    if made_images is not None:
+        group = designs_group(made_images, fitted.axis, fitted.units)
+        store.write_dataset(partial, group, group=DESIGNS)
     progress(len(given), len(given))
     store.publish(partial, target, receipt)
 
@@ -96,7 +107,7 @@ def embedded(fitted: Fitted, given: Pairs, *, is_own: bool) -> xr.Dataset:
     sd = fitted.held_out.scale * sd
     axis = fitted.axis
     over = (dims.SITE, axis.name)
-    values = {
+    values: Variables = {
         "predicted": (over, mean, dims.attrs(f"predicted {SPECTRUM}", fitted.units)),
         "predicted_sd": (
             over,
@@ -112,9 +123,9 @@ def embedded(fitted: Fitted, given: Pairs, *, is_own: bool) -> xr.Dataset:
         ),
     }
     if fitted.networks:
-        words = dims.attrs("content: what the image says of the spectrum")
-        content = content_of(fitted.networks[0], given.patches)
-        values["content"] = ((dims.SITE, dims.LATENT), content, words)
+        values |= _latents(fitted, given)
+    if fitted.config.has_partners:
+        values |= _partners(fitted, given, is_own=is_own)
     fold = fitted.held_out.fold if is_own else np.full(len(given), -1, np.int32)
     coords = {
         axis.name: (axis.name, axis.values, {"units": axis.units, "long_name": axis.name}),
@@ -122,6 +133,100 @@ def embedded(fitted: Fitted, given: Pairs, *, is_own: bool) -> xr.Dataset:
         **(given.coords or {}),
     }
     return xr.Dataset(
-        {name: (over, np.asarray(v, np.float32), told) for name, (over, v, told) in values.items()},
+        {name: (over, _stored(v), attrs) for name, (over, v, attrs) in values.items()},
         coords=coords,
+    )
+
+
+def _stored(values: np.ndarray) -> np.ndarray:
+    """Real numbers with single precision."""
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+
+def _latents(fitted: Fitted, given: Pairs) -> Variables:
+    """Latent variables of the first network, which has learned from all pairs of its training."""
+    assert given.spectra is not None
+    network, over = fitted.networks[0], (dims.SITE, dims.LATENT)
+    of_spectra = dims.attrs("content: what the spectrum says of the image")
+    if fitted.config.family == "spec2im":
+        return {"content": (over, content_of(network, SPECTRUM, given.spectra), of_spectra)}
+    of_images = dims.attrs("content: what the image says of the spectrum")
+    found: Variables = {"content": (over, content_of(network, IMAGE, given.patches), of_images)}
+    if fitted.config.has_partners:
+        both = both_contents(network, given.patches, given.spectra)
+        found["content_spectrum"] = (over, both[:, 1], of_spectra)
+    return found
+
+
+def _partners(fitted: Fitted, given: Pairs, *, is_own: bool) -> Variables:
+    """How many wrong candidates are nearer than the partner, and among how many it was looked for."""
+    assert given.spectra is not None
+    if is_own:
+        found, fold = fitted.held_out.ranks, fitted.held_out.fold
+        among, contents = np.bincount(fold)[fold], fitted.held_out.contents
+    else:
+        found = ranks(fitted.networks, given.patches, given.spectra)
+        among = np.full(len(given), len(given))
+        contents = both_contents(fitted.networks[0], given.patches, given.spectra)
+    words = "number of {} that are nearer than the partner in the latent space"
+    return {
+        "rank_of_image": (dims.SITE, found[:, 0], dims.attrs(words.format("images"))),
+        "rank_of_spectrum": (dims.SITE, found[:, 1], dims.attrs(words.format("spectra"))),
+        "content_unseen": (
+            (dims.SITE, "signal", dims.LATENT),
+            contents,
+            dims.attrs(
+                "content from image and from spectrum, by a network that has not seen the pair"
+            ),
+        ),
+        "candidates": (
+            dims.SITE,
+            among.astype(np.int32),
+            dims.attrs("number of pairs among which the partner was looked for"),
+        ),
+    }
+
+
+def made_for(fitted: Fitted, given: Pairs, *, is_own: bool) -> Designs | None:
+    """Images made for some spectra; none where the family makes none.
+
+    Args:
+        fitted: The model.
+        given: Pairs with spectra.
+        is_own: Whether the model has learned from these pairs.
+    """
+    if fitted.config.family != "spec2im" or is_own:
+        return fitted.held_out.designs
+    assert given.spectra is not None
+    assert fitted.process is not None
+    everything = np.arange(len(given))
+    return designs(
+        fitted.networks,
+        fitted.process,
+        given.spectra,
+        wanted=some_of(everything, MOST_WANTED),
+        library=everything,
+        n_private=fitted.config.private_dim,
+        rng=np.random.default_rng([fitted.seed, 14]),
+    )
+
+
+def designs_group(made: Designs, axis: SpectralAxis, units: str) -> xr.Dataset:
+    """Images made for some spectra, as the group `designs`."""
+    wanted, sample = ("wanted",), ("wanted", "sample")
+    pixels = dims.PATCH[1:]
+    spectrum = dims.attrs("predicted spectrum of the image", units)
+    return xr.Dataset(
+        {
+            "site": (wanted, made.site, dims.attrs("site whose spectrum is wanted")),
+            "image": ((*sample, *pixels), made.images, dims.attrs("image made for the spectrum")),
+            "spectrum": ((*sample, axis.name), made.spectra, spectrum),
+            "best_image": (
+                (*wanted, *pixels),
+                made.best_image,
+                dims.attrs("image whose predicted spectrum is nearest, of all tries"),
+            ),
+            "best_spectrum": ((*wanted, axis.name), made.best_spectrum, spectrum),
+            "nearest": (wanted, made.nearest, dims.attrs("site of the nearest training spectrum")),
+        }
     )

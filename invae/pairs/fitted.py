@@ -1,7 +1,7 @@
 """A trained model of pairs: its members, their weights, and what it knows of its data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from invae.models.pairs.build import SPECTRUM
 from invae.models.pairs.pair_model import PairModel
 from invae.models.signals import IMAGE
 from invae.pairs.data import Pairs, SpectralAxis
+from invae.pairs.designs import Designs
 from invae.pairs.prediction import NORMAL_90, Predicted, mixed, of_network, of_process
 from invae.regression.gaussian_process import GaussianProcess
 
@@ -40,6 +41,20 @@ class HeldOut:
     """Epochs after which the members were best."""
     histories: Sequence[History] = ()
     """Of the members with held-out pairs."""
+    ranks: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int32))
+    """Wrong candidates that are nearer than the partner (site, 2), among the pairs that were held out together: images of a spectrum, spectra
+    of an image. Empty where the family has no common latent space."""
+    contents: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 0), np.float32))
+    """What image and spectrum say of the shared latent variables (site, 2, latent), by the network that has not seen the pair. Each part has
+    a latent space of its own."""
+    designs: Designs | None = None
+    """Images made for held-out spectra (spec2im)."""
+
+    @classmethod
+    def nothing(cls, n_energies: int, n_epochs: int | None) -> "HeldOut":
+        """No pair was held out to be predicted."""
+        empty = np.zeros((0, n_energies), np.float32)
+        return cls(empty, empty, empty, np.zeros(0, np.int32), 1.0, 1.0, n_epochs)
 
 
 @dataclass(frozen=True)
@@ -70,13 +85,14 @@ class Fitted:
         return self.by == "site"
 
     def parts(self, patches: np.ndarray) -> tuple[list[Predicted], list[float]]:
-        """What every member says, and the weights of the members."""
+        """What every member that predicts spectra says, and the weights of the members."""
         weight = self.held_out.weight
-        parts = [of_network(network, patches) for network in self.networks]
+        networks = self.networks if self.config.networks_predict else []
+        parts = [of_network(network, patches) for network in networks]
         weights = [weight / max(len(parts), 1)] * len(parts)
         if self.process is not None:
             parts.append(of_process(self.process, patches))
-            weights.append(1 - weight if self.networks else 1.0)
+            weights.append(1 - weight if networks else 1.0)
         return parts, weights
 
     def predict(self, patches: np.ndarray) -> Predicted:

@@ -11,7 +11,9 @@ from invae.config import TrainingConfig
 from invae.config.pairs import PairsModelConfig
 from invae.errors import InputError
 from invae.pairs.data import Pairs
+from invae.pairs.designs import MOST_WANTED, Designs, designs, some_of
 from invae.pairs.fitted import Fitted, HeldOut
+from invae.pairs.partners import both_contents, ranks
 from invae.pairs.prediction import NORMAL_90, Predicted, mixed, of_network, of_process
 from invae.progress import Progress, silent
 from invae.regression.empty_patches import empty_patches, nowhere_negative
@@ -30,6 +32,10 @@ PRIOR_FOLDS = 2
 EMPTY = 0.15
 """Empty patches with empty spectra that networks learn from, per pair. 100 pairs of two dense specimens then predict sparse ones: R² of two
 sets .72 instead of .55; a set that has sparse patches is predicted alike (.79)."""
+ONCE_FOLDS = 8
+"""Parts of the pairs of which one is held out where every network is trained once."""
+LEAST_SHARE = 0.6
+"""Smallest share of the pairs that such a network learns from."""
 FIRST_OF_FOLDS = 100
 """Difference of the seeds of members with held-out pairs and of the others."""
 
@@ -132,11 +138,46 @@ def fit(given: Pairs, learning: Learning, *, progress: Progress = silent) -> Fit
         assert given.spectra is not None
         process = GaussianProcess.fit(given.patches, given.spectra, seed=seed)
     progress(100, 100)
+    return _fitted(given, learning, networks, process, held_out, by=folds.by)
+
+
+def fit_once(given: Pairs, learning: Learning, *, progress: Progress = silent) -> Fitted:
+    """The same without predictions of held-out pairs: a quicker training, for models that do not predict intervals.
+
+    Every network holds out another eighth of the pairs, which says after which epoch it is best; of two specimens one would be half of
+    the pairs, and the last epoch counts.
+
+    Raises:
+        InputError: The pairs cannot be learned from.
+        TrainingDiverged: The loss became infinite or not a number.
+    """
+    _refuse_unusable(given)
+    folds = folds_for(given, n_folds=ONCE_FOLDS, seed=learning.seed)
+    splits = [folds.splits[k % len(folds.splits)] for k in range(learning.model.n_members)]
+    if any(len(split.training) < LEAST_SHARE * len(given) for split in splits):
+        splits = [Split(np.arange(len(given)), np.zeros(0, int))] * learning.model.n_members
+    networks = learning.members(
+        given, splits, name="members", n_epochs=None, first=0, progress=progress
+    )
+    assert given.spectra is not None
+    nothing = HeldOut.nothing(given.spectra.shape[1], _usual_epochs(networks))
+    return _fitted(given, learning, networks, None, nothing, by=folds.by)
+
+
+def _fitted(
+    given: Pairs,
+    learning: Learning,
+    networks: Sequence[PairMember],
+    process: GaussianProcess | None,
+    held_out: HeldOut,
+    *,
+    by: str,
+) -> Fitted:
     assert given.axis is not None
     return Fitted(
-        config=model,
+        config=learning.model,
         training=learning.training,
-        seed=seed,
+        seed=learning.seed,
         networks=[member.model for member in networks],
         histories=[[epoch.to_json() for epoch in member.history] for member in networks],
         process=process,
@@ -146,7 +187,7 @@ def fit(given: Pairs, learning: Learning, *, progress: Progress = silent) -> Fit
         channels=given.channels,
         pixel_size_nm=given.pixel_size_nm,
         held_out=held_out,
-        by=folds.by,
+        by=by,
     )
 
 
@@ -166,12 +207,9 @@ def _held_out(given: Pairs, folds: Folds, learning: Learning, progress: Progress
     """What members say of pairs that they have not seen; their weights and the width of intervals follow from it."""
     assert given.spectra is not None
     model, spectra = learning.model, given.spectra
-    # Images have no intervals: one split is enough to choose the number of epochs.
-    of_images = model.family != "im2spec"
-    splits = folds.splits[:1] if of_images else folds.splits
     networks = learning.members(
         given,
-        splits if model.n_members else [],
+        folds.splits if model.n_members else [],
         name="folds",
         n_epochs=None,
         first=FIRST_OF_FOLDS,
@@ -179,43 +217,83 @@ def _held_out(given: Pairs, folds: Folds, learning: Learning, progress: Progress
     )
     n_epochs = _usual_epochs(networks)
     histories = [[epoch.to_json() for epoch in member.history] for member in networks]
-    if of_images:
-        empty = np.zeros((0, spectra.shape[1]), np.float32)
-        none = np.zeros(0, np.int32)
-        return HeldOut(empty, empty, empty, none, 1.0, 1.0, n_epochs, histories)
-    by_network, by_process = _of_the_held_out(given, folds, networks, learning)
-    weight = _weight(by_network, by_process, spectra, networks, model.uses_process)
+    unseen = _of_the_held_out(given, folds, networks, learning)
+    predict = bool(networks) and model.networks_predict
+    weight = _weight(unseen, spectra, networks_predict=predict, process_predicts=model.uses_process)
     trust = len(folds.splits) / (len(folds.splits) + PRIOR_FOLDS)
-    if networks and model.uses_process:
+    if predict and model.uses_process:
         weight = trust * weight + (1 - trust) * 0.5
-    both = mixed([by_network, by_process], [weight, 1 - weight])
+    both = mixed([unseen.by_network, unseen.by_process], [weight, 1 - weight])
     if weight in (0.0, 1.0):
-        both = by_network if weight else by_process
+        both = unseen.by_network if weight else unseen.by_process
     ratio = np.abs(spectra - both.mean) / np.maximum(both.sd, 1e-12)
     scale = (float(np.quantile(ratio, model.coverage)) / NORMAL_90) ** trust
     fold = np.zeros(len(given), np.int32)
     for number, split in enumerate(folds.splits):
         fold[split.held_out] = number
     mean, sd = both.mean.astype(np.float32), both.sd.astype(np.float32)
-    return HeldOut(mean, sd, spectra, fold, weight, scale, n_epochs, histories)
+    return HeldOut(
+        mean,
+        sd,
+        spectra,
+        fold,
+        weight,
+        scale,
+        n_epochs,
+        histories,
+        ranks=unseen.ranks,
+        contents=unseen.contents,
+        designs=unseen.designs,
+    )
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What members say of pairs that they have not seen."""
+
+    by_network: Predicted
+    by_process: Predicted
+    ranks: np.ndarray
+    contents: np.ndarray
+    designs: Designs | None
 
 
 def _of_the_held_out(
     given: Pairs, folds: Folds, networks: Sequence[PairMember], learning: Learning
-) -> tuple[Predicted, Predicted]:
-    """What networks and processes say of pairs that they have not seen."""
+) -> Unseen:
     assert given.spectra is not None
-    by_network, by_process = (Predicted.unknown(given.spectra.shape) for _ in range(2))
+    model, spectra = learning.model, given.spectra
+    by_network, by_process = (Predicted.unknown(spectra.shape) for _ in range(2))
+    n_partners = len(given) if model.has_partners else 0
+    of_partners = np.zeros((n_partners, 2), np.int32)
+    contents = np.zeros((n_partners, 2, model.latent_dim), np.float32)
+    made: list[Designs] = []
     for number, split in enumerate(folds.splits):
         here, seen = split.held_out, split.training
-        if networks:
+        if networks and model.networks_predict:
             by_network.put(here, of_network(networks[number].model, given.patches[here]))
-        if learning.model.uses_process:
-            process = GaussianProcess.fit(
-                given.patches[seen], given.spectra[seen], seed=learning.seed
-            )
+        if model.has_partners:
+            network = networks[number].model
+            of_partners[here] = ranks([network], given.patches[here], spectra[here])
+            contents[here] = both_contents(network, given.patches[here], spectra[here])
+        if model.uses_process:
+            process = GaussianProcess.fit(given.patches[seen], spectra[seen], seed=learning.seed)
             by_process.put(here, of_process(process, given.patches[here]))
-    return by_network, by_process
+            if model.family == "spec2im":
+                most = -(-MOST_WANTED // len(folds.splits))
+                made.append(
+                    designs(
+                        [networks[number].model],
+                        process,
+                        spectra,
+                        wanted=some_of(here, most),
+                        library=seen,
+                        n_private=model.private_dim,
+                        rng=np.random.default_rng([learning.seed, 14, number]),
+                    )
+                )
+    joined = Designs.joined(made) if made else None
+    return Unseen(by_network, by_process, of_partners, contents, joined)
 
 
 def _usual_epochs(members: Sequence[PairMember]) -> int | None:
@@ -225,18 +303,13 @@ def _usual_epochs(members: Sequence[PairMember]) -> int | None:
 
 
 def _weight(
-    by_network: Predicted,
-    by_process: Predicted,
-    spectra: np.ndarray,
-    networks: Sequence[PairMember],
-    uses_process: bool,
+    unseen: Unseen, spectra: np.ndarray, *, networks_predict: bool, process_predicts: bool
 ) -> float:
     """Weight of the networks with the least squared error on pairs that no member has seen."""
-    if not networks or not uses_process:
-        return 1.0 if networks else 0.0
-    errors = [
-        ((w * by_network.mean + (1 - w) * by_process.mean - spectra) ** 2).sum() for w in WEIGHTS
-    ]
+    if not networks_predict or not process_predicts:
+        return 1.0 if networks_predict else 0.0
+    one, other = unseen.by_network.mean, unseen.by_process.mean
+    errors = [((w * one + (1 - w) * other - spectra) ** 2).sum() for w in WEIGHTS]
     return float(WEIGHTS[int(np.argmin(errors))])
 
 

@@ -20,11 +20,16 @@ from invae.models.batch import Geometry
 from invae.models.pairs.build import build_pairs
 from invae.models.pairs.pair_model import PairModel
 from invae.pairs.data import SpectralAxis
+from invae.pairs.designs import Designs
 from invae.pairs.fitted import Fitted, HeldOut, geometries
 from invae.regression.gaussian_process import GaussianProcess
 
 CARD_FILE, PROCESS_FILE, HELD_OUT_FILE = "model.json", "process.safetensors", "held_out.safetensors"
 HISTORY_FILE = "history.json"
+ARRAYS = ("mean", "sd", "spectra", "fold", "ranks", "contents")
+"""Arrays of `HeldOut`."""
+DESIGNS = "designs."
+"""Beginning of the names of the arrays of `Designs`."""
 
 
 def save(folder: Path, fitted: Fitted) -> None:
@@ -35,7 +40,9 @@ def save(folder: Path, fitted: Fitted) -> None:
     if fitted.process is not None:
         _write_arrays(folder / PROCESS_FILE, fitted.process.state)
     found = fitted.held_out
-    arrays = {name: getattr(found, name) for name in ("mean", "sd", "spectra", "fold")}
+    arrays = {name: getattr(found, name) for name in ARRAYS}
+    if found.designs is not None:
+        arrays |= {DESIGNS + name: value for name, value in vars(found.designs).items()}
     _write_arrays(folder / HELD_OUT_FILE, arrays)
     histories = {"members": fitted.histories, "folds": found.histories}
     (folder / HISTORY_FILE).write_text(json.dumps(histories, indent=1) + "\n")
@@ -49,7 +56,8 @@ def _write_arrays(path: Path, arrays: Any) -> None:
 def _card(fitted: Fitted) -> dict[str, Any]:
     found = fitted.held_out
     return {
-        "estimator": "EncoderDecoder",
+        "estimator": "DualVAE" if fitted.config.has_partners else "EncoderDecoder",
+        "process": fitted.process is not None,
         "config": fitted.config.model_dump(mode="json"),
         "training": fitted.training.model_dump(mode="json"),
         "seed": fitted.seed,
@@ -94,9 +102,10 @@ def _load(folder: Path, device: torch.device) -> Fitted:
     patch = (shape.n_channels, shape.height, shape.width)
     shapes = geometries(patch, len(axis.values))
     process = None
-    if config.uses_process:
+    if card["process"]:
         process = GaussianProcess(load_arrays((folder / PROCESS_FILE).read_bytes()))
     arrays = load_arrays((folder / HELD_OUT_FILE).read_bytes())
+    made = {name: value for name, value in arrays.items() if name.startswith(DESIGNS)}
     return Fitted(
         config=config,
         training=TrainingConfig.model_validate(card["training"]),
@@ -113,11 +122,14 @@ def _load(folder: Path, device: torch.device) -> Fitted:
         channels=tuple(card["channels"]),
         pixel_size_nm=card["pixel_size_nm"],
         held_out=HeldOut(
-            **arrays,
+            **{name: arrays[name] for name in ARRAYS},
             weight=card["weight"],
             scale=card["scale"],
             n_epochs=card["n_epochs"],
             histories=histories["folds"],
+            designs=Designs(**{n.removeprefix(DESIGNS): v for n, v in made.items()})
+            if made
+            else None,
         ),
         by=card["by"],
     )

@@ -22,7 +22,7 @@ def r2_by_energy(predicted: Spectra, spectra: Spectra) -> Float[np.ndarray, " en
 
 def relative_error(predicted: Spectra, spectra: Spectra) -> Float[np.ndarray, " site"]:
     """‖p − s‖ / ‖s‖ of every site."""
-    return np.linalg.norm(predicted - spectra, axis=1) / np.linalg.norm(spectra, axis=1)
+    return np.linalg.norm(predicted - spectra, axis=-1) / np.linalg.norm(spectra, axis=-1)
 
 
 def peak_position(

@@ -5,6 +5,7 @@ from invae.results.kind import ANY_AXIS, Field, Schema, of_site
 
 WHERE = (dims.FRAME, "grid_y", "grid_x")
 SPECTRA = (dims.SITE, ANY_AXIS)
+WANTED, SAMPLES = ("wanted",), ("wanted", "sample")
 PIXELS = dims.PATCH[1:]
 SCORES = ("r2", "relative_error", "coverage", "crps")
 SITES = {
@@ -17,6 +18,7 @@ SITES = {
     "measured_peak": of_site(),
     "predicted_peak": of_site(),
     "plane": Field((dims.SITE, "direction"), "1"),
+    "plane_spectrum": Field((dims.SITE, "direction"), "1"),
 }
 GROUPS = {
     "pairs": {
@@ -49,6 +51,27 @@ GROUPS = {
         "decoded": Field(("direction", "step", ANY_AXIS), required=True),
         "position": Field(("direction", "step"), "1", required=True),
         "explained": Field(("direction",), "1", required=True),
+    },
+    "partners": {
+        name: Field(("within",), "1", required=True)
+        for name in ("images_found", "spectra_found", "by_chance")
+    },
+    "numbers": {
+        name: Field(("true", "read"), "1", required=True)
+        for name in ("from_spectrum", "from_image")
+    },
+    "designs": {
+        "site": Field(WANTED, required=True),
+        "image": Field((*SAMPLES, *PIXELS), required=True),
+        "spectrum": Field((*SAMPLES, ANY_AXIS), required=True),
+        **{name: Field((*WANTED, *PIXELS), required=True) for name in ("best_image", "true_image")},
+        "best_spectrum": Field((*WANTED, ANY_AXIS), required=True),
+        "nearest": Field(WANTED, required=True),
+        "error": Field(SAMPLES, "1", required=True),
+        **{
+            name: Field(WANTED, "1", required=True)
+            for name in ("error_best", "error_nearest", "error_true", "diversity")
+        },
     },
     "training": {},
     "summary": {

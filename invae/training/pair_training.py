@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from invae.config import TrainingConfig
 from invae.config.pairs import PairsModelConfig
 from invae.errors import InputError
-from invae.models.pairs.build import build_pairs
-from invae.models.pairs.pair_model import PairModel
+from invae.models.pairs.build import SPECTRUM, build_pairs
+from invae.models.pairs.pair_model import APART, PairModel
+from invae.models.signals import IMAGE
 from invae.progress import Progress, silent
 from invae.training.batches import Batches
 from invae.training.checkpoint import OnEpoch, ignore, run_epochs, write_checkpoint
@@ -125,7 +127,21 @@ def _train_member(
     if folder is not None:
         write_checkpoint(folder, fit)  # of a finished member, whose epochs are not repeated
     progress(plan.n_epochs, plan.n_epochs)
+    if model.family in APART:
+        _link(built, source, sites)
     return PairMember(built.eval(), fit.history, split)
+
+
+def _link(model: PairModel, source: SignalSource, sites: np.ndarray) -> None:
+    """Fit the maps between the latent variables of image and spectrum."""
+    device = next(model.parameters()).device
+    found: dict[str, list[torch.Tensor]] = {name: [] for name in model.seen}
+    model.eval()
+    with torch.no_grad():
+        for batch in Batches(source, sites, 512, device).in_order():
+            for name, inference in model.inferences(batch).items():
+                found[name].append(model.content(inference.latents, name))
+    model.fit_links(torch.cat(found[SPECTRUM]), torch.cat(found[IMAGE]))
 
 
 def _part_of(progress: Progress, number: int, n_members: int) -> Progress:

@@ -1,6 +1,7 @@
 """The analyse stage of models of pairs: held-out predictions, scores beside baselines, maps and a verdict."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,16 +10,18 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from invae import dims
-from invae.analysis.pairs.latents import plane
+from invae.analysis.pairs.designs import judged
+from invae.analysis.pairs.latents import directions, placed
 from invae.analysis.pairs.maps import band_maps
 from invae.analysis.pairs.measures import Axis, band, is_monotonic, peak
+from invae.analysis.pairs.partners import found_partners, read_numbers
 from invae.analysis.pairs.reliability import noise_ceiling, reliability
 from invae.analysis.pairs.scores import compared
 from invae.analysis.pairs.verdict import verdict
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.pairs import folder
 from invae.pairs.data import SPECTRUM, Pairs, pairs_of
-from invae.pairs.embed import refuse_other
+from invae.pairs.embed import DESIGNS, refuse_other
 from invae.pairs.fitted import Fitted
 from invae.pairs.prediction import NORMAL_90
 from invae.progress import Progress, silent
@@ -29,6 +32,13 @@ from invae.training.device import device_of
 
 RANKS = ("best", "median", "worst")
 TRUTH = f"truth_{SPECTRUM}"
+DESIGN_WORDS = {
+    "error": "of the spectrum of an image made for it",
+    "error_of_eight": "of the spectrum of the best of the images made for it",
+    "error_best": "of the spectrum of the best image of all tries",
+    "error_nearest": "of the nearest training spectrum",
+    "error_true": "of the spectrum predicted of the true image",
+}
 HELD_OUT_WORDS = {
     "specimen": "whole specimens",
     "block": "blocks of space",
@@ -37,7 +47,7 @@ HELD_OUT_WORDS = {
 
 
 @dataclass(frozen=True)
-class Told:
+class Inputs:
     """What the analysis reads."""
 
     fitted: Fitted
@@ -45,6 +55,8 @@ class Told:
     patches: xr.Dataset
     sites: xr.Dataset
     """The embedding."""
+    designs: xr.Dataset | None
+    """Images made for spectra."""
 
     @property
     def axis(self) -> Axis:
@@ -103,53 +115,106 @@ def analyse(
     fitted, given = folder.load(model, device=device_of(compute.device)), pairs_of(patches)
     refuse_other(fitted, given, patches)
     sites = store.open_store(embedding).load()
-    told = Told(fitted, given, store.open_store(patches), sites)
+    made = None
+    if fitted.config.family == "spec2im":
+        made = store.open_store(embedding, group=DESIGNS)
+    inputs = Inputs(fitted, given, store.open_store(patches), sites, made)
     partial = store.begin(target, receipt.key)
     # Sums over several threads differ in the last digits from run to run.
     with threadpool_limits(1):
-        groups = _groups(told, seed=seed, progress=progress)
-    groups[""].attrs |= _origin(recording, told)
+        groups = _groups(inputs, seed=seed, progress=progress)
+    groups[""].attrs |= _origin(recording, inputs)
     for group, dataset in groups.items():
         store.write_dataset(partial, dataset, group=group)
     progress(100, 100)
     store.publish(partial, target, receipt)
 
 
-def _groups(told: Told, *, seed: int, progress: Progress) -> dict[str, xr.Dataset]:
+def _groups(inputs: Inputs, *, seed: int, progress: Progress) -> dict[str, xr.Dataset]:
     table = compared(
-        told, seed=seed, progress=lambda done, total: progress(90 * done // total, 100)
+        inputs, seed=seed, progress=lambda done, total: progress(90 * done // total, 100)
     )
-    repeated = reliability(told.patches, told.axis)
+    repeated = reliability(inputs.patches, inputs.axis)
     groups = {
-        "": _sites(told),
-        "pairs": _pairs(told),
+        "": _sites(inputs),
+        "pairs": _pairs(inputs),
         "scores": table,
-        "examples": _examples(told),
-        "training": _training(told.fitted),
+        "examples": _examples(inputs),
+        "training": _training(inputs.fitted),
     }
     if repeated is not None:
         groups["reliability"] = repeated
-    maps = band_maps(groups[""], told.sd)
+    maps = band_maps(groups[""], inputs.sd)
     if maps is not None:
         groups["band_maps"] = maps
-    if told.fitted.networks:
-        groups["directions"], place = plane(told.fitted, told.sites["content"].to_numpy())
-        groups[""]["plane"] = ((dims.SITE, "direction"), place, dims.attrs("first two principal components of the content"))  # fmt: skip
-    groups["summary"] = _summary(told, table, repeated)
+    if inputs.fitted.networks:
+        groups |= _latents(inputs, groups[""])
+    if inputs.fitted.config.has_partners:
+        groups["partners"] = found_partners(inputs.sites)
+        numbers = read_numbers(inputs.sites, seed=seed)
+        if numbers is not None:
+            groups["numbers"] = numbers
+    if inputs.designs is not None:
+        groups["designs"] = judged(
+            inputs.designs, inputs.given.patches, inputs.measured, inputs.predicted
+        )
+    groups["summary"] = _summary(inputs, table, repeated)
+    groups["summary"] = groups["summary"].assign(_scores_of_family(groups))
     groups[""].attrs["verdict"] = verdict(table, repeated)
     return groups
 
 
-def _sites(told: Told) -> xr.Dataset:
+def _latents(inputs: Inputs, sites: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Places of all sites in a plane of the latent variables, and spectra along its directions."""
+    content = inputs.sites["content"].to_numpy()
+    words = dims.attrs("first two principal components of the content")
+    plane_of = (dims.SITE, "direction")
+    if not inputs.fitted.config.networks_predict:
+        sites["plane"] = (plane_of, placed(content, content), words)
+        return {}
+    group, place = directions(inputs.fitted, content)
+    sites["plane"] = (plane_of, place, words)
+    if "content_spectrum" in inputs.sites:
+        of_spectra = placed(inputs.sites["content_spectrum"].to_numpy(), content)
+        words = dims.attrs("the same components of the content that the spectrum says")
+        sites["plane_spectrum"] = (plane_of, of_spectra, words)
+    return {"directions": group}
+
+
+def _scores_of_family(groups: Mapping[str, xr.Dataset]) -> dict[str, xr.Variable]:
+    """Numbers of the summary that only some families have."""
+    found: dict[str, xr.Variable] = {}
+    if "partners" in groups:
+        table = groups["partners"]
+        for k in (1, 10):
+            if k in table["within"]:
+                share = float(table["images_found"].sel(within=k))
+                words = f"share of spectra whose image is among the nearest {k}"
+                found[f"recall_{k}"] = xr.Variable((), share, dims.attrs(words))
+    if "designs" in groups:
+        table = groups["designs"]
+        for name, values in (
+            ("error", table["error"].to_numpy().ravel()),
+            ("error_of_eight", table["error"].min("sample").to_numpy()),
+            ("error_best", table["error_best"].to_numpy()),
+            ("error_nearest", table["error_nearest"].to_numpy()),
+            ("error_true", table["error_true"].to_numpy()),
+        ):
+            words = f"median relative error {DESIGN_WORDS[name]}"
+            found[f"design_{name}"] = xr.Variable((), float(np.median(values)), dims.attrs(words))
+    return found
+
+
+def _sites(inputs: Inputs) -> xr.Dataset:
     """One row per pair."""
-    sites, axis = told.sites, told.axis
+    sites, axis = inputs.sites, inputs.axis
     found = xr.Dataset(
         coords={name: c for name, c in sites.coords.items() if c.dims == (dims.SITE,)}
     )
     found["relative_error"] = sites["error"]
     if "content" in sites:
         found["content"] = sites["content"]
-    for name, spectra in (("measured", told.measured), ("predicted", told.predicted)):
+    for name, spectra in (("measured", inputs.measured), ("predicted", inputs.predicted)):
         words = dims.attrs(f"integral of the {name} spectrum over its axis", axis.band_units)
         found[f"{name}_band"] = (dims.SITE, band(spectra, axis), words)
         if is_monotonic(axis):
@@ -158,16 +223,16 @@ def _sites(told: Told) -> xr.Dataset:
     return found
 
 
-def _pairs(told: Told) -> xr.Dataset:
+def _pairs(inputs: Inputs) -> xr.Dataset:
     """Spectra as measured and as predicted by members that have not seen them."""
-    axis, half = told.axis, NORMAL_90 * told.sd
+    axis, half = inputs.axis, NORMAL_90 * inputs.sd
     over = (dims.SITE, axis.name)
-    level = f"{100 * told.fitted.config.coverage:g} %"
+    level = f"{100 * inputs.fitted.config.coverage:g} %"
     values = {
-        "measured": (told.measured, "measured spectrum"),
-        "predicted": (told.predicted, "predicted spectrum, held out"),
-        "lower": (told.predicted - half, f"lower end of the {level} interval"),
-        "upper": (told.predicted + half, f"upper end of the {level} interval"),
+        "measured": (inputs.measured, "measured spectrum"),
+        "predicted": (inputs.predicted, "predicted spectrum, held out"),
+        "lower": (inputs.predicted - half, f"lower end of the {level} interval"),
+        "upper": (inputs.predicted + half, f"upper end of the {level} interval"),
     }
     group = xr.Dataset(
         {
@@ -176,24 +241,24 @@ def _pairs(told: Told) -> xr.Dataset:
         },
         coords=axis.coords(),
     )
-    by_energy = scores.r2_by_energy(told.predicted, told.measured)
+    by_energy = scores.r2_by_energy(inputs.predicted, inputs.measured)
     group["r2"] = (axis.name, by_energy, dims.attrs("R² of the prediction, value by value"))
-    if TRUTH in told.patches:
+    if TRUTH in inputs.patches:
         words = dims.attrs("spectrum without noise", axis.value_units)
-        group["truth"] = (over, told.patches[TRUTH].to_numpy(), words)
+        group["truth"] = (over, inputs.patches[TRUTH].to_numpy(), words)
     return group
 
 
-def _examples(told: Told) -> xr.Dataset:
+def _examples(inputs: Inputs) -> xr.Dataset:
     """Patches of the best, the median and the worst prediction."""
-    error = told.sites["error"].to_numpy()
+    error = inputs.sites["error"].to_numpy()
     order = np.argsort(error)
     site = order[[0, len(order) // 2, len(order) - 1]]
     patch = ("example", *dims.PATCH[1:])
-    names = [str(name) for name in told.patches[dims.CHANNEL].to_numpy()]
+    names = [str(name) for name in inputs.patches[dims.CHANNEL].to_numpy()]
     return xr.Dataset(
         {
-            "patch": (patch, told.given.patches[site], dims.attrs("patch around a site")),
+            "patch": (patch, inputs.given.patches[site], dims.attrs("patch around a site")),
             "error": ("example", error[site], dims.attrs("relative error of the spectrum")),
             "rank": (
                 "example",
@@ -204,7 +269,7 @@ def _examples(told: Told) -> xr.Dataset:
         },
         coords={
             dims.CHANNEL: names,
-            **{n: told.patches[n].load().variable for n in (dims.PATCH_Y, dims.PATCH_X)},
+            **{n: inputs.patches[n].load().variable for n in (dims.PATCH_Y, dims.PATCH_X)},
         },
     )
 
@@ -233,17 +298,17 @@ def _training(fitted: Fitted) -> xr.Dataset:
     )
 
 
-def _summary(told: Told, table: xr.Dataset, repeated: xr.Dataset | None) -> xr.Dataset:
+def _summary(inputs: Inputs, table: xr.Dataset, repeated: xr.Dataset | None) -> xr.Dataset:
     own = table.sel(predictor="model")
     scalars = {
-        "n_sites": (len(told.given), "pairs", "1"),
+        "n_sites": (len(inputs.given), "pairs", "1"),
         **{
             str(name): (float(own[name]), str(own[name].attrs["long_name"]), str(own[name].attrs["units"]))
             for name in own.data_vars
         },
-        "leaks": (float(told.fitted.leaks), "whether held-out pairs may overlap with training pairs", "1"),
-        "network_weight": (told.fitted.held_out.weight, "weight of the networks; the rest is that of the Gaussian process", "1"),
-        "r2_ceiling": (noise_ceiling(told.patches, told.measured), "R² of a prediction that leaves only the noise", "1"),
+        "leaks": (float(inputs.fitted.leaks), "whether held-out pairs may overlap with training pairs", "1"),
+        "network_weight": (inputs.fitted.held_out.weight, "weight of the networks; the rest is that of the Gaussian process", "1"),
+        "r2_ceiling": (noise_ceiling(inputs.patches, inputs.measured), "R² of a prediction that leaves only the noise", "1"),
     }  # fmt: skip
     if repeated is not None:
         scalars["reliability"] = (float(repeated["r"]), "correlation between repetitions", "1")
@@ -256,32 +321,32 @@ def _summary(told: Told, table: xr.Dataset, repeated: xr.Dataset | None) -> xr.D
     )
 
 
-def _origin(recording: Path, told: Told) -> dict[str, object]:
+def _origin(recording: Path, inputs: Inputs) -> dict[str, object]:
     """Origin of the recording, the model, and remarks of all stages."""
     source = store.open_store(recording)
     origin = {name: source.attrs[name] for name in ("modality", "format") if name in source.attrs}
-    notes = [*source.attrs.get("notes", []), *told.patches.attrs.get("notes", [])]
-    if "trained_on" in told.sites.attrs:
-        notes.append(str(told.sites.attrs["trained_on"]))
-    config = told.fitted.config
+    notes = [*source.attrs.get("notes", []), *inputs.patches.attrs.get("notes", [])]
+    if "trained_on" in inputs.sites.attrs:
+        notes.append(str(inputs.sites.attrs["trained_on"]))
+    config = inputs.fitted.config
     return {
         **origin,
-        "window": told.fitted.patch[1],
-        "channels": list(told.fitted.channels),
+        "window": inputs.fitted.patch[1],
+        "channels": list(inputs.fitted.channels),
         "family": config.family,
         "n_members": config.n_members,
         "latent_dim": config.latent_dim,
         "coverage": config.coverage,
         "recording_kind": "pairs",
-        "held_out_by": HELD_OUT_WORDS[told.fitted.by],
-        "spectrum_axis": told.axis.name,
-        "specimens": json.dumps(_specimens(told)),
+        "held_out_by": HELD_OUT_WORDS[inputs.fitted.by],
+        "spectrum_axis": inputs.axis.name,
+        "specimens": json.dumps(_specimens(inputs)),
         "notes": list(dict.fromkeys(notes)),
     }
 
 
-def _specimens(told: Told) -> list[int]:
+def _specimens(inputs: Inputs) -> list[int]:
     """Pairs of every specimen."""
-    if told.given.specimen is None:
-        return [len(told.given)]
-    return np.unique(told.given.specimen, return_counts=True)[1].tolist()
+    if inputs.given.specimen is None:
+        return [len(inputs.given)]
+    return np.unique(inputs.given.specimen, return_counts=True)[1].tolist()

@@ -5,6 +5,7 @@ import torch
 import xarray as xr
 
 from invae import dims
+from invae.models.signals import IMAGE
 from invae.pairs.fitted import Fitted
 from invae.pairs.prediction import decoded
 
@@ -13,7 +14,7 @@ ENDS = (0.05, 0.95)
 """Quantiles at which the directions begin and end."""
 
 
-def plane(fitted: Fitted, content: np.ndarray) -> tuple[xr.Dataset, np.ndarray]:
+def directions(fitted: Fitted, content: np.ndarray) -> tuple[xr.Dataset, np.ndarray]:
     """Decoded spectra along the first two principal components of the content, and the place of every site.
 
     Args:
@@ -24,17 +25,15 @@ def plane(fitted: Fitted, content: np.ndarray) -> tuple[xr.Dataset, np.ndarray]:
         The group `directions`: `decoded (direction, step, energy)`, `position (direction, step)`, `explained (direction)`.
         The place of every site (site, direction).
     """
-    mean = content.mean(0)
-    _, size, components = np.linalg.svd(content - mean, full_matrices=False)
+    mean, components, size = principal(content)
     n = min(2, len(components))
-    place = np.zeros((len(content), 2), np.float32)
-    place[:, :n] = (content - mean) @ components[:n].T
+    place = placed(content, content)
     positions = np.stack([_between(place[:, k]) for k in range(2)])
-    spectra = []
+    network, spectra = fitted.networks[0], []
     for k in range(2):
         component = components[k] if k < n else np.zeros_like(mean)
-        along = (mean + positions[k][:, None] * component).astype(np.float32)
-        spectra.append(decoded(fitted.networks[0], {"content": _on_device(fitted, along)})[0])
+        along = _on_device(fitted, (mean + positions[k][:, None] * component).astype(np.float32))
+        spectra.append(decoded(network, network.across(along, source=IMAGE))[0])
     share = np.zeros(2)
     share[:n] = size[:n] ** 2 / max(float((size**2).sum()), 1e-12)
     axis = fitted.axis
@@ -47,6 +46,22 @@ def plane(fitted: Fitted, content: np.ndarray) -> tuple[xr.Dataset, np.ndarray]:
         coords={axis.name: (axis.name, axis.values, dims.attrs(axis.name, axis.units))},
     )  # fmt: skip
     return group, place
+
+
+def principal(content: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, principal components (component, latent) and singular values of latent variables (site, latent)."""
+    mean = content.mean(0)
+    _, size, components = np.linalg.svd(content - mean, full_matrices=False)
+    return mean, components, size
+
+
+def placed(content: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The first two principal components (site, 2) of latent variables, by the mean and the components of others."""
+    mean, components, _ = principal(like)
+    place = np.zeros((len(content), 2), np.float32)
+    n = min(2, len(components))
+    place[:, :n] = (content - mean) @ components[:n].T
+    return place
 
 
 def _on_device(fitted: Fitted, values: np.ndarray) -> torch.Tensor:

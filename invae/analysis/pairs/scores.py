@@ -16,7 +16,7 @@ from invae.regression.baselines import BASELINES, predict_held_out
 from invae.training.folds import Folds
 
 if TYPE_CHECKING:
-    from invae.analysis.pairs.analyse import Told
+    from invae.analysis.pairs.analyse import Inputs
 
 OWN, PLACE = "model", "place"
 N_NEIGHBOURS = 7
@@ -31,22 +31,22 @@ WORDS = {
 """Scores by name. Intervals of a baseline are the 90 % intervals of the sd of its held-out errors at each place of the axis."""
 
 
-def compared(told: "Told", *, seed: int, progress: Progress) -> xr.Dataset:
+def compared(inputs: "Inputs", *, seed: int, progress: Progress) -> xr.Dataset:
     """Scores by `predictor`: the model first, then the baselines.
 
     Args:
-        told: What the analysis reads.
+        inputs: What the analysis reads.
         seed: Of the folds, if the model comes from another recording.
         progress: Called with predictors.
     """
-    rows: dict[str, dict[str, float]] = {OWN: score(told, told.predicted, told.sd)}
+    rows: dict[str, dict[str, float]] = {OWN: score(inputs, inputs.predicted, inputs.sd)}
     labels = ["this model"]
-    folds = _folds(told, seed=seed)
-    for number, (name, label, mean) in enumerate(_others(told, folds), start=1):
-        rows[name] = score(told, mean, _spread(mean, told.measured))
+    folds = _folds(inputs, seed=seed)
+    for number, (name, label, mean) in enumerate(_others(inputs, folds), start=1):
+        rows[name] = score(inputs, mean, _spread(mean, inputs.measured))
         labels.append(label)
         progress(min(number, len(BASELINES)), len(BASELINES))
-    units = {"peak_error": told.axis.units, "crps": told.axis.value_units}
+    units = {"peak_error": inputs.axis.units, "crps": inputs.axis.value_units}
     names = [name for name in WORDS if name in rows[OWN]]
     return xr.Dataset(
         {
@@ -54,40 +54,44 @@ def compared(told: "Told", *, seed: int, progress: Progress) -> xr.Dataset:
             for name in names
         },
         coords={"predictor": list(rows), "label": ("predictor", labels)},
-        attrs={"leaks": int(told.fitted.leaks), "held_out_by": told.fitted.by},
+        attrs={"leaks": int(inputs.fitted.leaks), "held_out_by": inputs.fitted.by},
     )  # fmt: skip
 
 
-def _folds(told: "Told", *, seed: int) -> Folds:
+def _folds(inputs: "Inputs", *, seed: int) -> Folds:
     """Those of the model, or of this recording if the model comes from another one."""
-    own = told.fitted.seed if (told.sites["fold"] >= 0).all() else seed
-    return folds_for(told.given, n_folds=told.fitted.config.n_folds, seed=own)
+    own = inputs.fitted.seed if (inputs.sites["fold"] >= 0).all() else seed
+    return folds_for(inputs.given, n_folds=inputs.fitted.config.n_folds, seed=own)
 
 
-def _others(told: "Told", folds: Folds) -> Iterator[tuple[str, str, np.ndarray]]:
+def _others(inputs: "Inputs", folds: Folds) -> Iterator[tuple[str, str, np.ndarray]]:
     """Name, label and held-out predictions of every baseline."""
     splits = list(folds.splits)
     for name, baseline in BASELINES.items():
-        predicted = predict_held_out(baseline, told.given.patches, told.measured, splits)
+        predicted = predict_held_out(baseline, inputs.given.patches, inputs.measured, splits)
         yield name, baseline.label, predicted
-    if told.given.places is not None and folds.by != "specimen":
-        yield PLACE, f"{N_NEIGHBOURS} neighbours in place, without the image", by_place(told, folds)
+    if inputs.given.places is not None and folds.by != "specimen":
+        yield (
+            PLACE,
+            f"{N_NEIGHBOURS} neighbours in place, without the image",
+            by_place(inputs, folds),
+        )
 
 
-def by_place(told: "Told", folds: Folds) -> np.ndarray:
+def by_place(inputs: "Inputs", folds: Folds) -> np.ndarray:
     """Mean spectra of the nearest training sites of every site; they say how much of a score is smoothness in space."""
     from scipy.spatial import KDTree
 
-    places = told.given.places
+    places = inputs.given.places
     assert places is not None
     apart = 1e3 * (np.ptp(places.y) + np.ptp(places.x) + 1)
     at = np.stack((places.frame * apart, places.y, places.x), axis=1)
-    predicted = np.full(told.measured.shape, np.nan)
+    predicted = np.full(inputs.measured.shape, np.nan)
     for split in folds.splits:
         k = min(N_NEIGHBOURS, len(split.training))
         _, near = KDTree(at[split.training]).query(at[split.held_out], k=k)
         near = near.reshape(len(split.held_out), k)
-        predicted[split.held_out] = told.measured[split.training[near]].mean(1)
+        predicted[split.held_out] = inputs.measured[split.training[near]].mean(1)
     return predicted
 
 
@@ -97,10 +101,10 @@ def _spread(mean: np.ndarray, measured: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.maximum(sd, 1e-12), mean.shape)
 
 
-def score(told: "Told", mean: np.ndarray, sd: np.ndarray) -> dict[str, float]:
+def score(inputs: "Inputs", mean: np.ndarray, sd: np.ndarray) -> dict[str, float]:
     """All scores of a predictor, of the sites that it has predicted."""
     known = np.isfinite(mean).all(1)
-    mean, sd, measured = mean[known].astype(float), sd[known], told.measured[known].astype(float)
+    mean, sd, measured = mean[known].astype(float), sd[known], inputs.measured[known].astype(float)
     half = NORMAL_90 * sd
     found = {
         "r2": scores.r2(mean, measured),
@@ -108,9 +112,9 @@ def score(told: "Told", mean: np.ndarray, sd: np.ndarray) -> dict[str, float]:
         "coverage": scores.coverage(mean - half, mean + half, measured),
         "crps": scores.crps(mean, np.maximum(sd, 1e-12), measured),
     }
-    if is_monotonic(told.axis):
-        errors = scores.peak_errors(mean, measured, told.axis.values)
+    if is_monotonic(inputs.axis):
+        errors = scores.peak_errors(mean, measured, inputs.axis.values)
         found["peak_error"] = float(np.median(errors)) if len(errors) else float("nan")
-    if "truth_spectrum" in told.patches:
-        found["r2_truth"] = scores.r2(mean, told.patches["truth_spectrum"].to_numpy()[known])
+    if "truth_spectrum" in inputs.patches:
+        found["r2_truth"] = scores.r2(mean, inputs.patches["truth_spectrum"].to_numpy()[known])
     return found

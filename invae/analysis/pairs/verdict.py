@@ -4,6 +4,8 @@ import xarray as xr
 
 LEAST_R2 = 0.05
 LEAST_RELIABILITY = 0.3
+SAME = 0.005
+"""Differences of R² that count as none."""
 LINEAR = ("pca_ridge", "pls", "invariant_ridge")
 """Baselines that are linear in the image or in its invariants."""
 
@@ -38,4 +40,9 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None) -> str:
         return (
             f"the model (held-out R² {own:.2f}) is no better than {label} ({r2[best]:.2f}): use that, or record more pairs{leak}"
         )  # fmt: skip
-    return f"spectra follow from the image: held-out R² is {own:.2f}, of {scores['label'].sel(predictor=best).item()} {r2[best]:.2f}{leak}"
+    others = {name: value for name, value in r2.items() if name not in ("model", "mean", "place")}
+    strongest = max(others, key=lambda name: others[name])
+    label = str(scores["label"].sel(predictor=strongest).item())
+    better = f"{label} predicts better ({r2[strongest]:.2f})"
+    beside = better if r2[strongest] > own + SAME else f"of {label} {r2[strongest]:.2f}"
+    return f"spectra follow from the image: held-out R² is {own:.2f}, {beside}{leak}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from invae.report.facts import value_of
 from invae.report.figure import Result
 from invae.report.kind import Expected, KindPage, if_group
-from invae.report.pairs import maps, predictions
+from invae.report.pairs import designs, maps, partners, predictions
 from invae.report.pairs.axes import places, spectral_axis
 from invae.report.style import count, number
 
@@ -42,6 +42,11 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
         ("peak_error", "median peak error"),
         ("coverage", "values inside their interval"),
         ("reliability", "correlation of repetitions"),
+        ("recall_1", "spectra whose image is the nearest"),
+        ("recall_10", "spectra whose image is among the nearest ten"),
+        ("design_error", "relative error of one image made for a spectrum"),
+        ("design_error_of_eight", "of the best of eight"),
+        ("design_error_nearest", "of the nearest training spectrum"),
     ):
         if name in summary:
             yield words, value_of(result, name, f" {units[name]}" if name in units else "")
@@ -61,7 +66,16 @@ PAGE = KindPage(
             Expected(predictions.scores),
         ),
         "Maps": (Expected(maps.band),),
-        "Latent variables": (if_group("directions", maps.plane),),
+        "Images made for spectra": (
+            if_group("designs", designs.made),
+            if_group("designs", designs.errors),
+        ),
+        "Latent variables": (
+            if_group("directions", maps.plane),
+            if_group("partners", partners.both_planes),
+            if_group("partners", partners.found),
+            if_group("numbers", partners.numbers),
+        ),
         "Model quality": (Expected(predictions.training, has_networks),),
     },
     facts=facts,

@@ -37,7 +37,10 @@ def test_a_vae_stays_the_default_and_is_written_without_its_kind():
     [
         ({"model": {}}, "model.kind must be pairs"),
         ({"describe": {"kind": "images"}}, "describe.kind must be pairs"),
-        ({"model": {"kind": "pairs", "family": "dual", "beta": 1}}, "invae.DualVAE"),
+        (
+            {"model": {"kind": "pairs", "family": "spec2im", "beta": 1, "process": False}},
+            "model.process",
+        ),
         ({"model": {"kind": "pears"}}, "'vae', 'pairs'"),
         ({"model": {"kind": "pairs", "n_members": 0, "process": False}}, "n_members"),
     ],

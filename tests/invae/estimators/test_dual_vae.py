@@ -24,7 +24,7 @@ def unseen():
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def fitted(request, pairs):
-    return DualVAE(request.param, latent_dim=4, private_dim=4, training={"epochs": 60}).fit(pairs)
+    return DualVAE(request.param, latent_dim=4, private_dim=4, training={"epochs": 24}).fit(pairs)
 
 
 def test_latent_variables_have_one_name_in_every_family(fitted, unseen):
@@ -51,6 +51,8 @@ def test_spectra_of_images_have_their_peak(fitted, unseen):
     peak, truth = (scores.peak_position(v, ENERGIES) for v in (said.to_numpy(), unseen["clean"]))
     assert np.corrcoef(peak, truth)[0, 1] > 0.6
     assert said.dims == ("site", "energy")
+    assert scores.r2(said.to_numpy(), unseen["clean"]) > 0
+    xr.testing.assert_allclose(fitted.predict(unseen["image"])["mean"], said)
 
 
 def test_images_of_spectra_have_the_shape_of_patches(fitted, unseen):
