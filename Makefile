@@ -61,7 +61,7 @@ benchmarks: venv ## Speed of the stages on this machine
 scoreboard: venv ## Scores against published results, written to docs/scoreboard.md (hours)
 	$(BIN)/python -m benchmarks.scoreboard
 
-# Everything that `pip install -e .[dev]` installs, pinned; torch without the suffix of a local build.
+# Everything that `pip install -e .[dev,em]` installs, pinned; torch without the suffix of a local build.
 lock: ## Write requirements.lock from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -e 's/ @ .*//' -e 's/+cpu$$//' > requirements.lock
 

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 
 import h5py
@@ -115,11 +116,20 @@ def test_gatans_images_are_images(name: str, shared_data: Path) -> None:
     assert recording.attrs["modality"] == "STEM"
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("rsciio") is not None, reason="rosettasciio is installed"
-)
 @pytest.mark.parametrize("path", ["4dstem/test1.blo", "spectra/DMReader_SI-HAADF.dm3"])
-def test_the_library_that_is_missing_is_named_with_its_extra(path: str, shared_data: Path) -> None:
+def test_the_library_that_is_missing_is_named_with_its_extra(
+    path: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Missing:
+        """An import path on which the library does not lie."""
+
+        def find_spec(self, name: str, *rest: object) -> None:
+            if name.partition(".")[0] == "rsciio":
+                raise ModuleNotFoundError(f"No module named {name!r}", name="rsciio")
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rsciio"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
     with pytest.raises(InputError, match=r"needs rosettasciio.*`pip") as caught:
         open_recording(shared_data / path)
     assert len(str(caught.value).splitlines()) == 1
