@@ -9,6 +9,8 @@ from invae.training.split import Places, Split, overlapping
 
 BLOCKS_PER_FOLD = 3
 """Blocks of space in a fold, so that a fold is not one corner."""
+LEAST_TRAINED = 0.3
+"""Least share of the sites that remains for training."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +72,40 @@ def _balanced(specimen: np.ndarray, n_folds: int, rng: np.random.Generator) -> n
 
 
 def _blocks(places: Places, n_folds: int, rng: np.random.Generator) -> list[Split]:
-    """Squares of space, dealt out to the folds; splits that keep too little for training are left out."""
-    n_blocks = BLOCKS_PER_FOLD * n_folds
+    """Several squares of space per fold; where they leave too little for training, one larger rectangle per fold; else none.
+
+    A field of 24 px with windows of 7 px has 16 squares: two in its middle overlap with nearly everything. Its four quarters do not.
+    """
     y, x = (np.asarray(v, float) for v in (places.y, places.x))
     extent = max(np.ptp(y), 1e-9) * max(np.ptp(x), 1e-9)
-    side = max((extent / n_blocks) ** 0.5, places.window)
-    cell = np.stack((places.frame, (y - y.min()) // side, (x - x.min()) // side), axis=1).astype(
-        np.int64
+    side = max((extent / (BLOCKS_PER_FOLD * n_folds)) ** 0.5, places.window)
+    cell = np.stack((places.frame, (y - y.min()) // side, (x - x.min()) // side), axis=1)
+    return _dealt(cell, places, n_folds, rng) or _dealt(
+        _rectangles(places, n_folds), places, n_folds, rng
     )
-    _, block = np.unique(cell, axis=0, return_inverse=True)
+
+
+def _rectangles(places: Places, n_folds: int) -> np.ndarray:
+    """Frame, row and column of the rectangle of every site; at most `n_folds` in a frame, about square."""
+    extent = [max(float(np.ptp(v)), 1e-9) for v in (places.y, places.x)]
+    side = (extent[0] * extent[1] / n_folds) ** 0.5
+    shape = [min(max(int(length / side + 1e-6), 1), n_folds) for length in extent]
+    cell = [
+        np.minimum((v - np.min(v)) / length * n, n - 1).astype(int)
+        for v, length, n in zip((places.y, places.x), extent, shape, strict=True)
+    ]
+    return np.stack((places.frame, *cell), axis=1)
+
+
+def _dealt(cell: np.ndarray, places: Places, n_folds: int, rng: np.random.Generator) -> list[Split]:
+    """Splits that hold out whole cells (site, 3); none if one keeps too little for training."""
+    _, block = np.unique(cell.astype(np.int64), axis=0, return_inverse=True)
     block = block.ravel()
     fold = rng.permutation(block.max() + 1) % n_folds
-    held = [np.flatnonzero(fold[block] == k) for k in range(n_folds)]
     splits = []
-    for sites in held:
-        mask = np.zeros(len(y), bool)
-        mask[sites] = True
-        if 0 < len(sites) < len(y):
-            splits.append(Split(np.flatnonzero(~overlapping(places, mask)), sites))
-    enough = all(len(s.training) >= 0.3 * len(y) for s in splits)
+    for k in range(n_folds):
+        mask = fold[block] == k
+        if mask.any() and not mask.all():
+            splits.append(Split(np.flatnonzero(~overlapping(places, mask)), np.flatnonzero(mask)))
+    enough = all(len(s.training) >= LEAST_TRAINED * len(block) for s in splits)
     return splits if enough else []

@@ -1,6 +1,7 @@
 """Folds: every site is held out once, whole specimens or blocks together."""
 
 import numpy as np
+import pytest
 
 from invae.training.folds import folds_of
 from invae.training.split import Places
@@ -39,6 +40,26 @@ def test_patches_of_a_field_are_held_out_by_blocks_that_do_not_overlap():
             np.abs(x[split.training][:, None] - x[split.held_out]),
         )
         assert apart.min() >= 8
+
+
+@pytest.mark.parametrize(("shape", "n_folds"), [((24, 24), 4), ((40, 3), 8)])
+def test_a_field_too_small_for_many_blocks_is_held_out_by_a_few_large_ones(shape, n_folds):
+    """Two squares of 7 px in the middle of 24 px would leave a tenth of the sites for training."""
+    n = shape[0] * shape[1]
+    y, x = (v.ravel().astype(float) for v in np.indices(shape))
+    window = 7.0 if min(shape) > 7 else 3.0
+    places = Places(np.zeros(n, int), y, x, window=window)
+    folds = folds_of(n, n_folds=8, seed=0, places=places)
+    assert folds.by == "block"
+    assert len(folds.splits) == n_folds
+    assert covered_once(folds, n)
+    for split in folds.splits:
+        assert len(split.training) >= 0.3 * n
+        apart = np.maximum(
+            np.abs(y[split.training][:, None] - y[split.held_out]),
+            np.abs(x[split.training][:, None] - x[split.held_out]),
+        )
+        assert apart.min() >= window
 
 
 def test_single_sites_are_said_to_leak():
