@@ -119,6 +119,15 @@ def predict_held_out(
         raise InputError(f"{len(patches)} patches and {len(spectra)} spectra are no pairs")
     predicted = np.full(spectra.shape, np.nan)
     for split in splits:
-        predict = baseline.fit(patches[split.training], spectra[split.training])
-        predicted[split.held_out] = predict(patches[split.held_out])
+        # The ridge has fixed penalties, and trees take variances below 1e-16 for zero: heights in m and currents in A would not count.
+        size = _size(patches[split.training].astype(float), axis=(0, 2, 3))[:, None, None]
+        scale = _size(spectra[split.training] - spectra[split.training].mean(0, dtype=float))
+        predict = baseline.fit(patches[split.training] / size, spectra[split.training] / scale)
+        predicted[split.held_out] = predict(patches[split.held_out] / size) * scale
     return predicted
+
+
+def _size(values: np.ndarray, axis: tuple[int, ...] | None = None) -> np.ndarray:
+    """Standard deviation, 1 where it is 0."""
+    sd = np.asarray(values.std(axis=axis))
+    return np.where(sd > 0, sd, 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from invae.errors import InputError
-from invae.regression.empty_patches import background, nowhere_negative
+from invae.regression.empty_patches import background, empty_is_nothing
 from invae.regression.invariants import Harmonics, harmonics, power_spectrum
 from invae.training.split import thin
 
@@ -156,8 +156,8 @@ class GaussianProcess:
         Args:
             patches: Centred on the places of the spectra.
             spectra: In any unit.
-            empty: Whether an empty patch has an empty spectrum, as for energy losses of particles on vacuum; when empty, whether the
-                mean spectrum is nowhere negative.
+            empty: Whether an empty patch has an empty spectrum, as for energy losses of particles on vacuum; when empty, as
+                `empty_is_nothing` says.
             seed: Of the choice of pairs from which the kernel's settings are learned.
 
         Raises:
@@ -169,7 +169,7 @@ class GaussianProcess:
             )
         used = thin(np.arange(len(patches)), MOST_PAIRS)
         if empty is None:
-            empty = nowhere_negative(spectra)
+            empty = empty_is_nothing(patches, spectra)
         level = background(patches[used]) if empty else np.zeros(patches.shape[1])
         shown = harmonics(patches[used] - level[:, None, None])
         spectra = np.asarray(spectra[used], float)
@@ -224,6 +224,9 @@ class GaussianProcess:
 def _learn(shown: Harmonics, scores: np.ndarray, *, empty: bool) -> np.ndarray:
     """Settings of highest marginal likelihood, near the start."""
     from scipy.optimize import minimize
+
+    # The search stops at a relative change of the cost, to which the unit of the spectra adds a constant.
+    scores = scores / max(float(np.sqrt((scores**2).mean())), 1e-300)
 
     def cost(settings: np.ndarray) -> float:
         value, vectors = np.linalg.eigh(Kernel(shown, settings, empty=empty).between())

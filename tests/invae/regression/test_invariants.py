@@ -6,7 +6,7 @@ import pytest
 from invae.errors import InputError
 from invae.regression import scores
 from invae.regression.baselines import BASELINES, predict_held_out
-from invae.regression.empty_patches import empty_patches
+from invae.regression.empty_patches import empty_is_nothing, empty_patches
 from invae.regression.gaussian_process import GaussianProcess
 from invae.regression.invariants import harmonics, power_spectrum, ring_amplitudes
 from invae.training.split import Split
@@ -95,6 +95,23 @@ def test_an_empty_patch_has_an_empty_spectrum_if_spectra_are_not_negative(pairs)
     assert np.abs(strong).max() < 0.05
     signed = GaussianProcess.fit(patches, spectra - spectra.mean()).predict(nothing).mean
     assert np.abs(signed).max() > 0.2
+
+
+def test_dark_places_with_a_spectrum_are_not_taken_for_empty():
+    """A film: the darkest patches have most of the mean spectrum, since they are no vacuum."""
+    rng = np.random.default_rng(0)
+    thickness = rng.uniform(1.0, 1.3, 80)
+    film = thickness[:, None, None, None] + 0.01 * rng.normal(size=(80, 1, 8, 8))
+    spectra = thickness[:, None] * np.linspace(2, 1, 12)
+    assert not empty_is_nothing(film, spectra)
+    particles = np.linspace(0, 1, 80)
+    assert empty_is_nothing(
+        film * 0.01 + particles[:, None, None, None], particles[:, None] * np.linspace(2, 1, 12)
+    )
+    thicker = film[thickness > 1.2]
+    process = GaussianProcess.fit(thicker, spectra[thickness > 1.2])
+    predicted = process.predict(film[thickness < 1.1]).mean
+    np.testing.assert_allclose(predicted, spectra[thickness < 1.1], rtol=0.25)
 
 
 def test_empty_patches_have_the_level_and_the_noise_of_the_background():
