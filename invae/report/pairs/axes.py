@@ -1,7 +1,10 @@
 """The axis and the unit of spectra, for figures."""
 
+import itertools
+
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from invae.report import style
 from invae.report.figure import Result
@@ -25,8 +28,37 @@ def spectra(result: Result, name: str) -> np.ndarray:
 
 
 def value_label(result: Result) -> str:
-    """Label of the values of spectra."""
-    return style.in_units("spectrum", _unit(result)[1])
+    """Label of the values of spectra: the measured quantity and its unit."""
+    name = str(result[""].attrs.get("spectrum", "spectrum")).replace("_", " ")
+    return style.in_units(style.short(name), _unit(result)[1])
+
+
+def sweeps(axis: np.ndarray) -> list[slice]:
+    """Parts of an axis that rise or fall throughout: one, or the two sides of every loop."""
+    rises = np.diff(axis) > 0
+    turns = [0, *(np.flatnonzero(rises[1:] != rises[:-1]) + 1), len(axis) - 1]
+    return [slice(int(a), int(b) + 1) for a, b in itertools.pairwise(turns)]
+
+
+def fill(
+    axes: Axes, axis: np.ndarray, low: np.ndarray, high: np.ndarray, label: str | None = None
+) -> None:
+    """A pale band between two curves, sweep by sweep: across a loop it would join both sides."""
+    for number, part in enumerate(sweeps(axis)):
+        axes.fill_between(
+            axis[part],
+            low[part],
+            high[part],
+            color=style.ACCENT,
+            alpha=0.2,
+            lw=0,
+            label=label if number == 0 else None,
+        )
+
+
+def short_ticks(axes: Axes) -> None:
+    """Values of spectra with a common power of ten where they are small or large."""
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5), useMathText=True)
 
 
 def _unit(result: Result) -> tuple[float, str | None]:

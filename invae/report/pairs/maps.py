@@ -15,7 +15,9 @@ def band(result: Result, config: ReportConfig) -> Drawing:
     """Measured and predicted integral of the spectra, their difference and the uncertainty."""
     values = _on_grid(result) if "band_maps" in result else _at_places(result)
     measured = values["measured"]
-    bounds = style.limits(np.concatenate((measured.ravel(), values["predicted"].ravel())))
+    bounds = style.limits(
+        measured
+    )  # a prediction far off must not take the contrast of what was measured
     figure = style.new_figure(3.0)
     axes = list(figure.subplots(1, 4, squeeze=False)[0])
     looks = {
@@ -24,9 +26,12 @@ def band(result: Result, config: ReportConfig) -> Drawing:
         "difference": (style.POLARIZATION, style.limits(values["difference"], symmetric=True)),
         "uncertainty": ("magma", style.limits(values["uncertainty"])),
     }
-    for axis, (name, (cmap, limits)) in zip(axes, looks.items(), strict=True):
-        _show(axis, figure, result, values[name], title=name, cmap=cmap, limits=limits)
     sites = result[""]
+    of_integral = sites["measured_band"].attrs.get("units")
+    of_value = result["pairs"]["measured"].attrs.get("units")
+    for axis, (name, (cmap, limits)) in zip(axes, looks.items(), strict=True):
+        title = style.in_units(name, of_value if name == "uncertainty" else of_integral)
+        _show(axis, figure, result, values[name], title=title, cmap=cmap, limits=limits)
     pair = [sites[f"{name}_band"].to_numpy() for name in ("measured", "predicted")]
     r = (
         float(np.corrcoef(pair[0], pair[1])[0, 1])
@@ -36,7 +41,7 @@ def band(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "band",
         "Integral of the spectra",
-        "Measured and predicted integral over the axis, predicted less measured, and the mean predicted sd of a value. Predictions are those of "
+        "Measured and predicted integral over the axis in the colours of what was measured, predicted less measured, and the mean predicted sd of a value. Predictions are those of "
         "members that have not seen the place." + (" White lines bound the held-out parts." if _has_outlines(result) else ""),
         figure,
         f"Correlation of measured and predicted integral, all pairs: {number(r)}.",

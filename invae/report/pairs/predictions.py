@@ -10,7 +10,15 @@ from matplotlib.ticker import MaxNLocator
 from invae.config import ReportConfig
 from invae.report import style
 from invae.report.figure import Drawing, LeftOut, Result, Table
-from invae.report.pairs.axes import fullest_frame, places, spectra, value_label
+from invae.report.pairs.axes import (
+    fill,
+    fullest_frame,
+    places,
+    short_ticks,
+    spectra,
+    sweeps,
+    value_label,
+)
 from invae.report.style import number
 
 QUANTILES = (10, 50, 90)
@@ -24,9 +32,10 @@ def overview(result: Result, config: ReportConfig) -> Drawing:
     figure = style.new_figure(3.0)
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
     low, middle, high = np.percentile(spectra(result, "measured"), QUANTILES, axis=0)
-    left.fill_between(axis, low, high, color=style.ACCENT, alpha=0.2, lw=0, label="10–90 %")
+    fill(left, axis, low, high, label="10–90 %")
     left.plot(axis, middle, color=style.ACCENT, label="median")
     left.set(xlabel=label, ylabel=value_label(result), title="measured spectra")
+    short_ticks(left)
     left.legend()
     folds = sites["fold"].to_numpy()
     by_part = np.unique(folds)
@@ -79,10 +88,11 @@ def examples(result: Result, config: ReportConfig) -> Drawing:
         image.imshow(patches[index], cmap="gray", vmin=low, vmax=high)
         image.set_axis_off()
         image.set_title(f"{rank}: relative error {number(float(shown['error'][index]))}")
-        curve.fill_between(axis, lower[site], upper[site], color=style.ACCENT, alpha=0.2, lw=0)
+        fill(curve, axis, lower[site], upper[site])
         curve.plot(axis, predicted[site], color=style.ACCENT, label="predicted")
         curve.plot(axis, measured[site], color=style.INK, lw=1, label="measured")
         curve.set(xlabel=label, ylabel=value_label(result) if index == 0 else "")
+        short_ticks(curve)
         if "truth" in result["pairs"]:
             truth = spectra(result, "truth")[site]
             curve.plot(axis, truth, color=style.SECOND, lw=1, ls=":", label="without noise")
@@ -91,7 +101,7 @@ def examples(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "examples",
         "Best, median and worst prediction",
-        "Above: the patch of the image. Below: the measured spectrum and its prediction by members that have not seen it; the pale band is "
+        f"Above: the patch of {shown['channel'].to_numpy()[0]}. Below: the measured spectrum and its prediction by members that have not seen it; the pale band is "
         f"the {level:g} % interval of an observation.",
         figure,
         f"Intervals hold {number(float(result['summary']['coverage']))} of all held-out values.",
@@ -105,7 +115,14 @@ def by_place(result: Result, config: ReportConfig) -> Drawing:
     figure = style.new_figure(2.7)
     curve = figure.subplots()
     curve.axhline(0, color=style.MUTED, lw=0.8)
-    curve.plot(axis, r2, color=style.ACCENT)
+    parts = sweeps(axis)
+    for part in parts:
+        rises = axis[part][-1] > axis[part][0]
+        colour = style.ACCENT if rises or len(parts) == 1 else style.SECOND
+        curve.plot(axis[part], r2[part], color=colour, label="rising" if rises else "falling")
+    if len(parts) > 1:
+        handles = dict(zip(*reversed(curve.get_legend_handles_labels()), strict=True))
+        curve.legend(handles.values(), handles.keys())
     known = r2[np.isfinite(r2)]
     curve.set(xlabel=label, ylabel="R²", ylim=(max(-0.5, float(known.min()) - 0.05), 1.02))
     curve.grid(axis="y")
