@@ -12,19 +12,20 @@ SPARSE = 4
 """Most places of a grid per site."""
 
 
-def band_maps(sites: xr.Dataset, sd: np.ndarray) -> xr.Dataset | None:
+def band_maps(sites: xr.Dataset, sd: np.ndarray, *, units: str = "1") -> xr.Dataset | None:
     """Maps of what was measured and predicted, their difference, the predicted sd and the folds; none without a grid.
 
     Args:
         sites: Sites of the result, with `measured_band`, `predicted_band` and `fold`.
         sd: Predicted sd (site, energy).
+        units: Of the values of spectra.
     """
     found = _rows_and_columns(sites)
     if found is None:
         return None
     row, column, shape = found
     frames, frame = np.unique(sites[dims.FRAME].to_numpy(), return_inverse=True)
-    units = str(sites["measured_band"].attrs["units"])
+    band_units = str(sites["measured_band"].attrs["units"])
 
     def laid_out(values: np.ndarray, words: str, unit: str) -> tuple[object, ...]:
         image = np.full((len(frames), *shape), np.nan, np.float32)
@@ -34,10 +35,12 @@ def band_maps(sites: xr.Dataset, sd: np.ndarray) -> xr.Dataset | None:
     measured, predicted = (sites[f"{n}_band"].to_numpy() for n in ("measured", "predicted"))
     return xr.Dataset(
         {
-            "measured": laid_out(measured, "integral of the measured spectrum", units),
-            "predicted": laid_out(predicted, "integral of the predicted spectrum, held out", units),
-            "difference": laid_out(predicted - measured, "predicted less measured", units),
-            "sd": laid_out(sd.mean(1), "mean predicted sd of a value of the spectrum", "1"),
+            "measured": laid_out(measured, "integral of the measured spectrum", band_units),
+            "predicted": laid_out(
+                predicted, "integral of the predicted spectrum, held out", band_units
+            ),
+            "difference": laid_out(predicted - measured, "predicted less measured", band_units),
+            "sd": laid_out(sd.mean(1), "mean predicted sd of a value of the spectrum", units),
             "fold": laid_out(sites["fold"].to_numpy(), "part that was held out together", "1"),
         },
         coords={dims.FRAME: frames},

@@ -42,6 +42,19 @@ def is_monotonic(axis: Axis) -> bool:
     return bool((steps > 0).all() or (steps < 0).all())
 
 
+def has_peaks(spectra: np.ndarray, axis: Axis) -> bool:
+    """Whether most spectra have their maximum inside the axis, not in the first or last twentieth of it.
+
+    A current rises to the end of the bias, and the background of a core loss falls from its beginning: these maxima say nothing.
+    """
+    if not is_monotonic(axis):
+        return False
+    place = np.argmax(spectra, axis=1)
+    n = len(axis.values)
+    ends = max(1, n // 20)
+    return bool(((place >= ends) & (place < n - ends)).mean() > 0.5)
+
+
 def peak(spectra: np.ndarray, axis: Axis) -> np.ndarray:
     """Position of the maximum (site,), between values by a parabola."""
     return scores.peak_position(spectra, axis.values)

@@ -64,13 +64,12 @@ def images_of(recording: Path, spectra: Spectra, *, config: PairsConfig) -> Imag
     there = {"grid": _named(dataset, IMAGE), "survey": _named(dataset, SURVEY)}
     kind = config.image or next((kind for kind, names in there.items() if names), None)
     name = recording.parent.name
-    if kind == SUM:
-        return _sum_as_image(recording, spectra)
+    if kind == SUM or (kind is None and spectra.on_grid):
+        return _sum_as_image(recording, spectra, asked=kind == SUM)
     if kind is None or not there[kind]:
         which = "survey" if config.image == "survey" else "image"
         raise InputError(
-            f"{name}: has no {which} beside its spectra; give the file of the image together with that of "
-            "the spectra, or set describe.image=sum (the sum of the spectra, which shares their noise)"
+            f"{name}: has no {which} beside its spectra; give the file of the image together with that of the spectra"
         )
     if kind == "survey" and not spectra.on_grid:
         raise ConfigError(
@@ -123,7 +122,7 @@ def _is_constant(image: xr.DataArray) -> bool:
     return bool(low == high)
 
 
-def _sum_as_image(recording: Path, spectra: Spectra) -> Images:
+def _sum_as_image(recording: Path, spectra: Spectra, *, asked: bool) -> Images:
     """The sum of every spectrum over its axis, as an image of the grid."""
     if not spectra.on_grid:
         raise ConfigError(
@@ -133,8 +132,9 @@ def _sum_as_image(recording: Path, spectra: Spectra) -> Images:
     sums = [spectra.read(block).sum(axis=1) for block in store.blocks(len(spectra), length)]
     image = np.concatenate(sums).reshape(spectra.shape).astype(np.float64)
     shape = (spectra.shape[0], spectra.shape[1])
+    why = "" if asked else "there is no image beside the spectra, so that "
     note = (
-        f"the image is the sum of {spectra.name} over {spectra.axis}: it shares the noise of the spectra, so that "
+        f"{why}the image is the sum of {spectra.name} over {spectra.axis}: it shares the noise of the spectra, so that "
         "a prediction of spectra from it is too good"
     )
     return Images(recording, SUM, (f"{spectra.name}_sum",), shape, 1, image, (note,))
@@ -165,21 +165,36 @@ def places_in(
 def window_px(images: Images, *, config: PairsConfig) -> int:
     """Side of a patch [px].
 
+    A window in nm is one of `window` pixels where the image has no pixel size, and at most half an image wide.
+
     Raises:
-        InputError: it is given in nm and the images have no pixel size.
         ConfigError: it does not fit into an image.
     """
-    window = config.window
-    if config.window_nm is not None:
-        size = pixel_sizes(images.axes)
-        if size is None:
-            raise InputError(
-                f"describe.window_nm is {config.window_nm:g}, but the image has no pixel size in nm; give "
-                "describe.window [px] instead, or ingest.pixel_size"
+    widest = min(images.shape)
+    size = pixel_sizes(images.axes)
+    if config.window_nm is not None and size is not None:
+        pixel = float(np.mean(size))
+        window = round(config.window_nm / pixel)
+        if not 2 <= window <= widest:
+            raise ConfigError(
+                f"describe.window_nm {config.window_nm:g} is {window} px of {pixel:.3g} nm; choose {2 * pixel:.3g} to "
+                f"{widest * pixel:.3g} nm, what the image is wide"
             )
-        window = round(config.window_nm / float(np.mean(size)))
-    if not 2 <= window <= min(images.shape):
+        return window
+    if config.window_nm is not None:
+        return min(config.window, max(2, widest // 2))
+    if not 2 <= config.window <= widest:
         raise ConfigError(
-            f"describe.window is {window} px; choose 2 to {min(images.shape)} px, what an image is wide"
+            f"describe.window is {config.window} px; choose 2 to {widest} px, what an image is wide"
         )
-    return window
+    return config.window
+
+
+def window_notes(images: Images, *, config: PairsConfig) -> list[str]:
+    """A line for the report where a window in nm could not be used."""
+    if config.window_nm is None or pixel_sizes(images.axes) is not None:
+        return []
+    return [
+        f"the image has no pixel size: the window is {window_px(images, config=config)} px instead of {config.window_nm:g} nm "
+        "(describe.window_nm=null and describe.window, or ingest.pixel_size)"
+    ]

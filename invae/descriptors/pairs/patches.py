@@ -12,7 +12,7 @@ from invae.config.spectra import PairsConfig
 from invae.descriptors import block_results
 from invae.descriptors.frame_patches import whole_share
 from invae.descriptors.layout import INDEPENDENT, lay_out_patches, site_coordinates
-from invae.descriptors.pairs.images import Images, images_of, places_in, window_px
+from invae.descriptors.pairs.images import Images, images_of, places_in, window_notes, window_px
 from invae.descriptors.patches import cut, offsets
 from invae.descriptors.spectra.gate import (
     ALL_REASONS,
@@ -96,6 +96,7 @@ def describe_pairs(
     frames = known[FRAME].to_numpy()
     pairs = Pairs(images, gate, chosen, centres[chosen], frames[chosen], window, spectra.truth)
     every = _every(pairs, known, centres, reason)
+    every.attrs["notes"] += window_notes(images, config=config)
     shard = _lay_out(grown, every.isel({SITE: chosen}).assign_coords(of_sites(gate, chosen)), pairs)
     store.write_dataset(grown, excluded(every, reason), group=EXCLUDED)
     map_blocks(

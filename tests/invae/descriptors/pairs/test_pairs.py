@@ -160,14 +160,36 @@ def test_training_reads_images_and_spectra_side_by_side(write: Write, described:
     np.testing.assert_array_equal(taken["spectrum"].values[0, 0, 0], sites["spectrum"][3])
 
 
-def test_the_sum_of_the_spectra_is_an_image_only_if_asked_for_and_says_so(write: Write, described: Describe) -> None:  # fmt: skip
+@pytest.mark.parametrize("image", ["sum", None])
+def test_the_sum_of_the_spectra_is_the_image_if_asked_for_or_if_there_is_no_other_and_says_so(
+    write: Write, described: Describe, image: str | None
+) -> None:
     path = write(*grid(image=False))
-    with pytest.raises(InputError, match=r"has no image beside its spectra; .*describe\.image=sum"):
-        described(path, PairsConfig(window=3))
-    sites, _ = opened(described(path, PairsConfig(window=3, image="sum")))
+    sites, _ = opened(described(path, PairsConfig.model_validate({"window": 3, "image": image})))
+    assert sites.attrs["image"] == "sum"
+    assert any("there is no image" in n for n in sites.attrs["notes"]) == (image is None)
     total = store.open_store(path)["eels"].sum("energy").to_numpy()
     np.testing.assert_allclose(sites["patch"][0, 0], total[:3, :3], rtol=1e-5)
     assert any("shares the noise" in note for note in sites.attrs["notes"])
+
+
+def test_points_without_an_image_are_refused(write: Write, described: Describe) -> None:
+    variables, coords = points(np.full((3, 2), 20.0) + np.arange(3)[:, None])
+    del variables["haadf"]
+    with pytest.raises(InputError, match="has no image beside its spectra; give the file of the image"):  # fmt: skip
+        described(write(variables, coords), PairsConfig(window=4))
+
+
+@pytest.mark.parametrize(("is_calibrated", "window"), [(True, 4), (False, 5)])
+def test_a_window_in_nanometres_is_one_in_pixels_where_the_image_has_no_pixel_size(
+    write: Write, described: Describe, is_calibrated: bool, window: int
+) -> None:
+    variables, places = grid((12, 10))
+    path = write(variables, places if is_calibrated else {})
+    sites, _ = opened(described(path, PairsConfig(window=16, window_nm=8.0)))
+    assert sites.attrs["window"] == window
+    told = any("the window is 5 px instead of 8 nm" in note for note in sites.attrs["notes"])
+    assert told != is_calibrated
 
 
 def test_constant_images_are_no_channels_unless_named(write: Write, described: Describe) -> None:
@@ -209,6 +231,7 @@ def test_a_killed_run_continues_and_gives_the_same_store(
         ({"spectrum": "eelss"}, ConfigError, "describe.spectrum names 'eelss'; the recording has eels"),
         ({"channels": ("bf",)}, ConfigError, "describe.channels names 'bf'; the images are haadf"),
         ({"window": 11}, ConfigError, "describe.window is 11 px; choose 2 to 10 px"),
+        ({"window_nm": 50}, ConfigError, "describe.window_nm 50 is 25 px of 2 nm; choose 4 to 20 nm"),
         ({"window": 10}, InputError, "0 of 120 valid spectra have a window of 10 px inside the image"),
         ({"axis_range": (5.0, 6.0)}, ConfigError, "keeps 0 of 33 values; energy runs from 1 to 2 eV"),
         ({"axis_bin": 20}, ConfigError, "describe.axis_bin 20 leaves 1 of 33 values"),
