@@ -16,7 +16,7 @@ from invae.pairs.fitted import Fitted, HeldOut
 from invae.pairs.partners import both_contents, ranks
 from invae.pairs.prediction import NORMAL_90, Predicted, mixed, of_network, of_process
 from invae.progress import Progress, silent
-from invae.regression.empty_patches import empty_patches, nowhere_negative
+from invae.regression.empty_patches import empty_is_nothing, empty_patches
 from invae.regression.gaussian_process import GaussianProcess
 from invae.training.checkpoint import OnEpoch, ignore
 from invae.training.folds import Folds, folds_of
@@ -71,7 +71,7 @@ class Learning:
             checkpoints = self.checkpoints / name
             checkpoints.mkdir(exist_ok=True, parents=True)
         assert given.spectra is not None
-        if self.model.family == "im2spec" and nowhere_negative(given.spectra):
+        if self.model.family == "im2spec" and empty_is_nothing(given.patches, given.spectra):
             given, splits = _with_empty(given, splits, seed=self.seed)
         return train_members(
             given.source(),
