@@ -13,12 +13,13 @@ from invae import dims
 from invae.analysis.pairs.designs import judged
 from invae.analysis.pairs.latents import directions, placed
 from invae.analysis.pairs.maps import band_maps
-from invae.analysis.pairs.measures import Axis, band, is_monotonic, peak
+from invae.analysis.pairs.measures import Axis, band, has_peaks, peak
 from invae.analysis.pairs.partners import found_partners, read_numbers
 from invae.analysis.pairs.reliability import noise_ceiling, reliability
 from invae.analysis.pairs.scores import compared
 from invae.analysis.pairs.verdict import verdict
 from invae.config import AnalyseConfig, ComputeConfig
+from invae.descriptors.pairs.images import SUM
 from invae.pairs import folder
 from invae.pairs.data import SPECTRUM, Pairs, pairs_of
 from invae.pairs.embed import DESIGNS, refuse_other
@@ -144,7 +145,7 @@ def _groups(inputs: Inputs, *, seed: int, progress: Progress) -> dict[str, xr.Da
     }
     if repeated is not None:
         groups["reliability"] = repeated
-    maps = band_maps(groups[""], inputs.sd)
+    maps = band_maps(groups[""], inputs.sd, units=inputs.axis.value_units)
     if maps is not None:
         groups["band_maps"] = maps
     if inputs.fitted.networks:
@@ -160,7 +161,9 @@ def _groups(inputs: Inputs, *, seed: int, progress: Progress) -> dict[str, xr.Da
         )
     groups["summary"] = _summary(inputs, table, repeated)
     groups["summary"] = groups["summary"].assign(_scores_of_family(groups))
-    groups[""].attrs["verdict"] = verdict(table, repeated)
+    groups[""].attrs["verdict"] = verdict(
+        table, repeated, shares_noise=inputs.patches.attrs.get("image") == SUM
+    )
     return groups
 
 
@@ -217,7 +220,7 @@ def _sites(inputs: Inputs) -> xr.Dataset:
     for name, spectra in (("measured", inputs.measured), ("predicted", inputs.predicted)):
         words = dims.attrs(f"integral of the {name} spectrum over its axis", axis.band_units)
         found[f"{name}_band"] = (dims.SITE, band(spectra, axis), words)
-        if is_monotonic(axis):
+        if has_peaks(inputs.measured, axis):
             words = dims.attrs(f"position of the maximum of the {name} spectrum", axis.units)
             found[f"{name}_peak"] = (dims.SITE, peak(spectra, axis), words)
     return found
@@ -340,6 +343,7 @@ def _origin(recording: Path, inputs: Inputs) -> dict[str, object]:
         "recording_kind": "pairs",
         "held_out_by": HELD_OUT_WORDS[inputs.fitted.by],
         "spectrum_axis": inputs.axis.name,
+        "spectrum": str(inputs.patches.attrs.get(SPECTRUM, SPECTRUM)),
         "specimens": json.dumps(_specimens(inputs)),
         "notes": list(dict.fromkeys(notes)),
     }

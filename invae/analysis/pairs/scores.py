@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis.pairs.measures import is_monotonic
+from invae.analysis.pairs.measures import has_peaks
 from invae.pairs.fitting import folds_for
 from invae.pairs.prediction import NORMAL_90
 from invae.progress import Progress
@@ -112,7 +112,7 @@ def score(inputs: "Inputs", mean: np.ndarray, sd: np.ndarray) -> dict[str, float
         "coverage": scores.coverage(mean - half, mean + half, measured),
         "crps": scores.crps(mean, np.maximum(sd, 1e-12), measured),
     }
-    if is_monotonic(inputs.axis):
+    if has_peaks(inputs.measured, inputs.axis):
         errors = scores.peak_errors(mean, measured, inputs.axis.values)
         found["peak_error"] = float(np.median(errors)) if len(errors) else float("nan")
     if "truth_spectrum" in inputs.patches:

@@ -10,12 +10,18 @@ LINEAR = ("pca_ridge", "pls", "invariant_ridge")
 """Baselines that are linear in the image or in its invariants."""
 
 
-def verdict(scores: xr.Dataset, repeated: xr.Dataset | None) -> str:
+SHARED_NOISE = (
+    "; the image is the sum of the same spectra and shares their noise, so that R² is too good"
+)
+
+
+def verdict(scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bool = False) -> str:
     """One sentence for the head of the report.
 
     Args:
         scores: `r2` by predictor, the model first.
         repeated: The group `reliability`, if there is one.
+        shares_noise: Whether the image was made of the same spectra.
     """
     r2 = {
         str(name): float(scores["r2"].sel(predictor=name))
@@ -24,6 +30,7 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None) -> str:
     own, mean = r2["model"], r2["mean"]
     best = max(LINEAR, key=lambda name: r2[name])
     leak = "; held-out pairs may overlap with training pairs, so that this is too good" if scores.attrs["leaks"] else ""  # fmt: skip
+    leak += SHARED_NOISE if shares_noise else ""
     if repeated is not None and float(repeated["r"]) < LEAST_RELIABILITY:
         return (
             f"not learnable from this image: repetitions of the measurement agree with r = {float(repeated['r']):.2f} only"

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from invae.analysis.pairs.maps import band_maps
-from invae.analysis.pairs.measures import Axis, band, is_monotonic, peak
+from invae.analysis.pairs.measures import Axis, band, has_peaks, is_monotonic, peak
 from invae.analysis.pairs.reliability import noise_ceiling, reliability
 from invae.analysis.pairs.verdict import verdict
 
@@ -35,6 +35,14 @@ def test_the_integral_of_a_loop_is_its_area():
 def test_the_peak_of_a_parabola_is_exact():
     spectra = -((ENERGY.values - np.array([[1.333], [1.618]])) ** 2)
     np.testing.assert_allclose(peak(spectra, ENERGY), [1.333, 1.618], atol=1e-9)
+
+
+def test_a_maximum_at_the_end_of_the_axis_is_no_peak():
+    inside = np.exp(-(((ENERGY.values - 1.4) / 0.1) ** 2))[None].repeat(3, 0)
+    assert has_peaks(inside, ENERGY)
+    assert not has_peaks(ENERGY.values[None] ** 2, ENERGY)
+    assert not has_peaks(1 / ENERGY.values[None], ENERGY)
+    assert not has_peaks(np.zeros((2, 80)), loop())
 
 
 def sites(n: int, spectra: np.ndarray, axis: Axis, **coords: np.ndarray) -> xr.Dataset:
@@ -88,8 +96,9 @@ def test_sites_on_a_grid_become_a_map_and_others_none():
     value = 10.0 * y[keep] + x[keep]
     for name in ("measured_band", "predicted_band", "fold"):
         given[name] = ("site", value, {"units": "1"})
-    maps = band_maps(given, np.ones((19, 21)))
+    maps = band_maps(given, np.ones((19, 21)), units="pA")
     assert maps is not None
+    assert maps["sd"].attrs["units"] == "pA"
     image = maps["measured"].to_numpy()[0]
     assert image.shape == (5, 4)
     assert image[3, 2] == 32
@@ -119,6 +128,12 @@ def table(own: float, *, ridge: float, leaks: int = 0) -> xr.Dataset:
 )
 def test_the_verdict_says_what_the_scores_say(scores, words):
     assert words in verdict(scores, None)
+
+
+def test_a_verdict_on_an_image_of_the_same_spectra_says_that_it_shares_their_noise():
+    good = table(0.7, ridge=0.3)
+    assert "shares their noise" in verdict(good, None, shares_noise=True)
+    assert "shares their noise" not in verdict(good, None)
 
 
 def test_neighbours_in_place_that_predict_as_well_leave_it_undecided():
