@@ -10,11 +10,14 @@ from invae import dims
 from invae.descriptors.layout import pixel_sizes
 from invae.descriptors.patches import cut
 from invae.errors import ConfigError, InputError
-from invae.estimators.encoder_decoder import EncoderDecoder
+from invae.models.signals import IMAGE
 from invae.pairs import folder
+from invae.pairs.data import pairs_of
 from invae.pairs.fitted import Fitted, refuse_other_pixels
+from invae.pairs.labelled import predicted
 from invae.progress import Progress, silent
 from invae.readers import open_recording
+from invae.training.device import device_of
 
 AT_ONCE = 1024
 """Patches in memory at a time."""
@@ -51,23 +54,22 @@ def predict_image(
         InputError: The image has other channels or pixels than those of the training, or is too small.
         ConfigError: A place or the frame is not in the image.
     """
-    fitted = folder.load(model)
-    if fitted.config.family != "im2spec":
-        raise InputError(f"{model} predicts images from spectra; give a model of family im2spec")
+    fitted = folder.load(model, device=device_of(device))
+    if not fitted.predicts:
+        raise InputError(f"{model} makes images of spectra; give a model that predicts spectra")
     pixels, size = _image_of(image, fitted, channels=channels, frame=frame, pixel_size=pixel_size)
     window = fitted.patch[1]
     if min(pixels.shape[1:]) < window:
         raise InputError(
             f"{image} has {pixels.shape[1]} × {pixels.shape[2]} px, the model needs {window} × {window} px"
         )
-    estimator = EncoderDecoder.load(model, device=device)
     if at:
         places = _checked(np.array(at, float), pixels.shape[1:], window, image)
-        found = _predicted(estimator, pixels, places, window, progress)
+        found = _predicted(fitted, pixels, places, window, progress)
         return _with_places(found, places, size)
     rows, columns = (_even(n, window, spacing or max(1, window // 4)) for n in pixels.shape[1:])
     places = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
-    found = _predicted(estimator, pixels, places, window, progress)
+    found = _predicted(fitted, pixels, places, window, progress)
     return _on_grid(found, rows, columns, size)
 
 
@@ -132,7 +134,7 @@ def _checked(places: np.ndarray, shape: tuple[int, ...], window: int, image: Pat
 
 
 def _predicted(
-    estimator: EncoderDecoder,
+    fitted: Fitted,
     pixels: np.ndarray,
     places: np.ndarray,
     window: int,
@@ -143,7 +145,8 @@ def _predicted(
     for start in range(0, len(places), AT_ONCE):
         here = places[start : start + AT_ONCE]
         patches = [cut(one, np.isfinite(one), here, window=window)[0] for one in pixels]
-        pieces.append(estimator.predict(np.stack(patches, axis=1)))
+        given = pairs_of({IMAGE: np.stack(patches, axis=1)}, needs_spectra=False)
+        pieces.append(predicted(fitted, given))
         progress(start + len(here), len(places))
     found = xr.concat(pieces, dims.SITE)
     assert isinstance(found, xr.Dataset)

@@ -84,6 +84,11 @@ class Fitted:
         """Whether held-out pairs may overlap with training pairs."""
         return self.by == "site"
 
+    @property
+    def predicts(self) -> bool:
+        """Whether a member predicts spectra of images."""
+        return self.process is not None or self.config.networks_predict
+
     def parts(self, patches: np.ndarray) -> tuple[list[Predicted], list[float]]:
         """What every member that predicts spectra says, and the weights of the members."""
         weight = self.held_out.weight
