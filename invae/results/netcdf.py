@@ -1,4 +1,4 @@
-"""A store as NetCDF-4, with the same groups."""
+"""A store as NetCDF-4, with the same groups; a dataset as a file."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,24 @@ import numpy as np
 import xarray as xr
 
 from invae.results.slabs import COMPRESSION, SLAB_BYTES, Tell, chunks_of, slabs
+from invae.storage import store
+
+LABELLED = (".nc", ".zarr")
+"""Suffixes of the files that `write_labelled` writes."""
+
+
+def write_labelled(dataset: xr.Dataset, target: Path) -> None:
+    """Write a dataset as NetCDF (.nc) or Zarr (.zarr), whole or not at all."""
+    hidden = target.with_name(f".{target.name}.partial")
+    with store.writing(target):
+        if hidden.is_dir():
+            store.remove(hidden)
+        hidden.unlink(missing_ok=True)
+        if target.suffix == ".nc":
+            write_netcdf({"": dataset}, hidden, tell=lambda n_bytes: None)
+        else:
+            store.write_dataset(hidden, dataset)
+        hidden.rename(target)
 
 
 def write_netcdf(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> None:

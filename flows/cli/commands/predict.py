@@ -83,6 +83,8 @@ def predict(
 
       invae predict survey.dm3 --model results/map --at 120,88 --at 40.5,90
     """
+    from invae.results.netcdf import write_labelled
+
     target = out or image.with_name(f"{image.stem}.spectra.nc")
     places = [_place(text) for text in at or []]
     _refuse_unusable(target, places, spacing)
@@ -96,7 +98,7 @@ def predict(
         pixel_size=pixel_size,
         device=device,
     )
-    _write(found, target)
+    write_labelled(found, target)
     print_result(target)
 
 
@@ -117,10 +119,11 @@ def _place(text: str) -> tuple[float, float]:
 
 def _refuse_unusable(target: Path, places: list[tuple[float, float]], spacing: int | None) -> None:
     from invae.errors import ConfigError, InputError
+    from invae.results.netcdf import LABELLED
 
     if places and spacing is not None:
         raise ConfigError("--at and --spacing were given; choose single places or a grid")
-    if target.suffix not in (".nc", ".zarr"):
+    if target.suffix not in LABELLED:
         raise ConfigError(
             f"--out {target} has no known suffix; give a name that ends in .nc or .zarr"
         )
@@ -154,23 +157,6 @@ def _predicted(image: Path, model: Path, **options: object) -> "xr.Dataset":
         )
         listener.end("predict", time.monotonic() - began)
     return found
-
-
-def _write(found: "xr.Dataset", target: Path) -> None:
-    """Write the file or store whole or not at all."""
-    from invae.results.netcdf import write_netcdf
-    from invae.storage import store
-
-    hidden = target.with_name(f".{target.name}.partial")
-    with store.writing(target):
-        if hidden.is_dir():
-            store.remove(hidden)
-        hidden.unlink(missing_ok=True)
-        if target.suffix == ".nc":
-            write_netcdf({"": found}, hidden, tell=lambda n_bytes: None)
-        else:
-            store.write_dataset(hidden, found)
-        hidden.rename(target)
 
 
 def register(app: typer.Typer) -> None:

@@ -61,6 +61,19 @@ def test_predictions_of_a_run_are_those_of_members_that_have_not_seen_the_site(
     np.testing.assert_array_equal(result[""]["relative_error"], embedding["error"])
 
 
+def test_the_library_of_a_run_finds_its_own_patches_and_spectra(pair_run: Run, result):
+    from invae.results import library
+
+    band = float(result[""]["measured_band"][11])
+    found = library.find([pair_run.folder], band=band, number=1)
+    assert int(found["number"][0]) == 11
+    patch = store.open_store(pair_run.store("describe"))["patch"][11]
+    np.testing.assert_array_equal(found["patch"][0], patch)
+    predicted = float(result[""]["predicted_band"][11])
+    assert float(found["predicted_value"][0]) == pytest.approx(predicted, rel=1e-6)
+    assert float(found["y"][0]) == float(result[""]["y"][11])
+
+
 def test_every_baseline_is_scored_on_the_same_pairs(result):
     table = result["scores"]
     assert list(table["predictor"].to_numpy()[:2]) == ["model", "mean"]
