@@ -39,7 +39,7 @@ from invae.storage.provenance import Receipt
 from invae.training.annotations import SiteAnnotations
 from invae.training.batches import Batches
 from invae.training.device import device_of
-from invae.training.model_folder import Trained, load, load_parts
+from invae.training.model_folder import Trained, load, load_parts, refuse_other_axis
 from invae.training.signal_sources import SignalSource, open_signals
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def embed(
 
     Raises:
         StoreError: A store is missing or unfinished.
-        InputError: The model was made for patches of another shape.
+        InputError: The model was made for patches of another shape, or for spectra on another axis.
     """
     from invae.storage import store
 
@@ -84,6 +84,7 @@ def embed(
     source = unlabelled(open_signals(patches, limits={IMAGE: limits_of(trained.config.likelihood)}))
     trained.refuse_other(source.geometries)
     dataset = store.open_store(patches)
+    refuse_other_axis(trained.axis, dataset, patches=patches)
     n_sites = len(source)
     partial = store.begin(target, receipt.key)
     shard = min(SHARD_SITES, n_sites)

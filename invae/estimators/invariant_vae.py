@@ -48,8 +48,9 @@ from invae.training.batches import Batches
 from invae.training.dataset import TrainingSet, channels_of, split_store, training_set
 from invae.training.device import device_of
 from invae.training.history import Epoch
-from invae.training.model_folder import Trained
+from invae.training.model_folder import Trained, refuse_other_axis
 from invae.training.signal_sources import SignalSource
+from invae.training.spectral_axis import spectral_axis_of
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, train_on
 
@@ -191,6 +192,7 @@ class InvariantVAE:
             device=self.device,
             channels=data.channels,
             pixel_size_nm=data.pixel_size_nm,
+            axis=data.axis,
             progress=progress,
             on_epoch=on_epoch,
         )
@@ -212,7 +214,8 @@ class InvariantVAE:
             split_store(dataset, share=share, seed=self.seed),
             dataset.attrs.get("pixel_size_nm"),
         )
-        return TrainingSet(source, split, channels_of(dataset), pixel, ())
+        axis = spectral_axis_of(dataset)
+        return TrainingSet(source, split, channels_of(dataset), pixel, (), axis)
 
     def encode(
         self,
@@ -232,6 +235,8 @@ class InvariantVAE:
         source, dataset = source_of(patches, valid, limits=limits)
         source = embed.unlabelled(self._annotated(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometries)
+        if dataset is not None:
+            refuse_other_axis(self.trained.axis, dataset, patches=str(patches))
         batches = Batches(source, np.arange(len(source)), BATCH, self.device)
         values = embed.encode_batches(self.trained.model, batches)
         coords = {} if dataset is None else embed.site_coordinates(dataset)

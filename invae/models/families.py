@@ -18,6 +18,9 @@ from invae.models.geometry.circle import CirclePrior
 from invae.models.geometry.pose import POSES, Pose
 from invae.models.latents import ClassPrior, NormalPrior, Prior
 
+TURNS = ("rotation", "shear")
+"""Poses, by their names in configurations, that move points out of their row."""
+
 
 @dataclass(frozen=True)
 class OwnPose:
@@ -205,6 +208,22 @@ def refuse_idle(config: ModelConfig) -> None:
     for option, (wanted, given) in _numbers(config, family_of(config.family)).items():
         if given and not wanted:
             raise ConfigError(f"{config.family} takes no {option} (given {given}); leave it out")
+
+
+def refuse_turns_of_lines(config: ModelConfig, geometry: Geometry) -> None:
+    """Refuse families that turn or shear patches of one row or column: a spectrum has no angle.
+
+    Raises:
+        ConfigError: The family has such a pose.
+    """
+    if min(geometry.height, geometry.width) > 1:
+        return
+    named = family_of(config.family).poses if config.poses is None else config.poses
+    if turns := [name for name in named if name in TURNS]:
+        raise ConfigError(
+            f"{config.family} has the pose {' and '.join(turns)}, but patches of one row, such as spectra, have no angle: "
+            "choose VAE, or tVAE for shifts along the axis"
+        )
 
 
 def _refuse_missing(config: ModelConfig, family: Family) -> None:

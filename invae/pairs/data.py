@@ -11,6 +11,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.models.signals import IMAGE
 from invae.training.signal_sources import NO_ANNOTATIONS, ArraySource, SignalArray
+from invae.training.spectral_axis import SpectralAxis
 from invae.training.split import Places
 
 if TYPE_CHECKING:
@@ -19,31 +20,6 @@ if TYPE_CHECKING:
 SPECTRUM = "spectrum"
 PairData: TypeAlias = "Mapping[str, Any] | xr.Dataset | str | Path"
 """`image` (site, y, x) or (site, channel, y, x) and `spectrum` (site, energy); a Dataset or store has `patch` instead of `image`."""
-
-
-@dataclass(frozen=True)
-class SpectralAxis:
-    """The axis of spectra."""
-
-    name: str
-    values: np.ndarray
-    units: str = "1"
-
-    def refuse_other(self, other: "SpectralAxis") -> None:
-        """Refuse spectra on another axis.
-
-        Raises:
-            InputError: Name, unit or values differ.
-        """
-        same = len(self.values) == len(other.values) and np.allclose(
-            self.values, other.values, rtol=1e-6, atol=1e-9
-        )
-        if not same or self.units != other.units:
-            raise InputError(f"spectra have the axis {other}, the model has {self}; give the same")
-
-    def __str__(self) -> str:
-        low, high = self.values[0], self.values[-1]
-        return f"{self.name} {low:g}–{high:g} {self.units} in {len(self.values)} channels"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from invae.training.signal_sources import (
     bytes_of,
     open_signals,
 )
+from invae.training.spectral_axis import SpectralAxis, spectral_axis_of
 from invae.training.split import Places, Split, split_blocks, split_sites
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class TrainingSet:
     pixel_size_nm: float | None
     """Also none if the stores differ in it."""
     parts: tuple[Part, ...]
+    axis: SpectralAxis | None = None
+    """Of spectra."""
 
 
 class PooledSource:
@@ -136,6 +139,7 @@ def training_set(
             )
             for path, receipt, dataset in zip(paths, receipts, datasets, strict=True)
         ),
+        axis=spectral_axis_of(datasets[0]),
     )
 
 
@@ -191,13 +195,11 @@ def _shape_of(dataset: "xr.Dataset") -> str:
 
 def _spectral_axis_of(dataset: "xr.Dataset") -> str:
     """Name, unit and range of the axis of spectra; empty without spectra."""
-    name = str(dataset.attrs.get("spectrum_axis", ""))
-    if not name:
+    axis = spectral_axis_of(dataset)
+    if axis is None:
         return ""
-    axis = dataset[name if name in dataset.coords else dims.PATCH_X]
-    first, last = (float(axis[place]) for place in (0, -1))
-    units = str(axis.attrs.get("units", "1"))
-    return f"{name}, {axis.size} values from {first:.4g} to {last:.4g} {units}"
+    first, last = axis.values[[0, -1]]
+    return f"{axis.name}, {len(axis.values)} values from {first:.4g} to {last:.4g} {axis.units}"
 
 
 def _meanings_of(dataset: "xr.Dataset") -> str:

@@ -22,6 +22,7 @@ from invae.models.signals import IMAGE, SignalParts
 from invae.models.vae import VAE
 from invae.training.dataset import Part, channels_of
 from invae.training.history import Epoch
+from invae.training.spectral_axis import SpectralAxis, axis_from, spectral_axis_of
 from invae.training.split import Split
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Trained:
     split: Split
     training: TrainingConfig
     """Configuration of the training."""
+    axis: SpectralAxis | None = None
+    """Of the spectra from which it has learned; also none for models that were saved without it."""
 
     def refuse_other(self, geometries: Mapping[str, Geometry]) -> None:
         """Refuse signals of another shape than the model's.
@@ -63,6 +66,7 @@ class Trained:
         """Content of `model.json`: shape and scale of the image at the top, those of other signals by name under `signals`."""
         signals = {name: _signal_card(self.model.parts(name)) for name in self.model.names}
         image, others = signals.pop(IMAGE, {}), {"signals": signals} if signals else {}
+        axis = {} if self.axis is None else {"axis": self.axis.card()}
         return {
             "config": self.config.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
@@ -70,6 +74,7 @@ class Trained:
             **others,
             "channels": list(self.channels),
             "pixel_size_nm": self.pixel_size_nm,
+            **axis,
             "priors": {name: asdict(prior) for name, prior in self.model.priors.items()},
             "content_range": [list(limits) for limits in self.content_range],
             "seed": self.seed,
@@ -156,6 +161,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         history=history,
         split=Split(_sites(split["training"]), _sites(split["held_out"])),
         training=training,
+        axis=axis_from(card.get("axis")),
     )
 
 
@@ -164,11 +170,12 @@ def refuse_unfit(folder: Path, dataset: "xr.Dataset", *, patches: str | Path) ->
 
     Raises:
         StoreError: The folder has no model.
-        InputError: The patches have another shape or other channels.
+        InputError: The patches have another shape, other channels, or spectra on another axis.
     """
     try:
         card = json.loads((folder / CARD_FILE).read_text())
         geometry, channels = Geometry(**card["geometry"]), tuple(card["channels"])
+        axis = axis_from(card.get("axis"))
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise StoreError(f"{folder} holds no model that can be loaded: {_first(error)}") from error
     own = Geometry(*(dataset.sizes[name] for name in dims.PATCH[1:]))
@@ -181,6 +188,24 @@ def refuse_unfit(folder: Path, dataset: "xr.Dataset", *, patches: str | Path) ->
             f"{patches} has the channels {', '.join(names)}, the model {folder} takes "
             f"{', '.join(channels)}; describe with the settings of its training"
         )
+    refuse_other_axis(axis, dataset, patches=patches)
+
+
+def refuse_other_axis(
+    axis: SpectralAxis | None, dataset: "xr.Dataset", *, patches: str | Path
+) -> None:
+    """Refuse spectra on another axis than that of a model, where both are known.
+
+    Raises:
+        InputError: Unit or values differ.
+    """
+    own = spectral_axis_of(dataset)
+    if axis is None or own is None:
+        return
+    try:
+        axis.refuse_other(own)
+    except InputError as error:
+        raise InputError(f"{patches}: {error}") from error
 
 
 def mismatch(geometry: Geometry, own: Geometry) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from invae.config import ComputeConfig, ModelConfig, TrainingConfig
-from invae.models.families import completed
+from invae.models.families import completed, refuse_turns_of_lines
 from invae.models.likelihoods import limits_of
 from invae.models.signals import IMAGE
 from invae.models.vae import VAE
@@ -22,6 +22,7 @@ from invae.training.distributed import ALONE, Team
 from invae.training.initialisation import begins_from_groups
 from invae.training.model_folder import Trained, save, save_parts
 from invae.training.signal_sources import SignalSource
+from invae.training.spectral_axis import SpectralAxis
 from invae.training.split import Split, thin
 from invae.training.standardisation import SAMPLED_SITES
 from invae.training.vae_training import VAETraining
@@ -81,6 +82,7 @@ def train(
             device=device,
             channels=data.channels,
             pixel_size_nm=data.pixel_size_nm,
+            axis=data.axis,
             checkpoints=partial,
             progress=progress,
             on_epoch=on_epoch,
@@ -113,12 +115,17 @@ def train_on(
     device: torch.device,
     channels: tuple[str, ...],
     pixel_size_nm: float | None = None,
+    axis: SpectralAxis | None = None,
     checkpoints: Path | None = None,
     progress: Progress = silent,
     on_epoch: OnEpoch = ignore,
     team: Team = ALONE,
 ) -> Trained:
-    """A model trained on some sites of a source; with a folder for checkpoints it goes on from the last one."""
+    """A model trained on some sites of a source; with a folder for checkpoints it goes on from the last one.
+
+    Raises:
+        ConfigError: The family turns or shears patches of one row, such as spectra.
+    """
     split = Split(thin(split.training, training.max_patches), split.held_out)
     known = source.known
     config = completed(
@@ -127,6 +134,7 @@ def train_on(
         n_targets=known.n_targets,
         n_conditions=known.n_conditions,
     )
+    refuse_turns_of_lines(config, source.geometries[IMAGE])
     run = VAETraining(source, split, training, seed, device, checkpoints, progress, team)
     in_two = begins_from_groups(config, training, n_sites=len(split.training))
     vae, history = (run.from_groups if in_two else run.from_fresh_weights)(config, on_epoch)
@@ -136,6 +144,7 @@ def train_on(
         config=config,
         channels=channels,
         pixel_size_nm=pixel_size_nm,
+        axis=axis,
         content_range=content_range(vae, run.batches(split.training)),
         seed=seed,
         history=history,
