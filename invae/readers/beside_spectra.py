@@ -12,6 +12,8 @@ from invae.readers.recording import with_sources
 from invae.readers.spectra import SAME_STEP, SURVEY, UNPLACED, spectral_dims
 
 GRID_ATTRS = ("grid_centre_nm", "grid_size_nm", "grid_angle_deg")
+GRID_RECTANGLE = "grid_rectangle_px"
+"""Attribute of a survey: edges of the grid of spectra on it, top, left, bottom, right [px]."""
 NAMES = {dims.Y: dims.SURVEY_Y, dims.X: dims.SURVEY_X}
 
 
@@ -106,6 +108,7 @@ def _with_grid_images(spectra: xr.Dataset, image: xr.Dataset) -> xr.Dataset:
 def _with_survey(spectra: xr.Dataset, image: xr.Dataset) -> xr.Dataset:
     """The recording with the channels of an image as survey, each with the place of the image."""
     place = {name: image.attrs[name] for name in GRID_ATTRS if name in image.attrs}
+    place |= _rectangle_on(image, spectra)
     survey = image.isel({dims.FRAME: 0}, drop=True).rename(NAMES)
     first = str(next(iter(survey.data_vars)))
     names = {
@@ -118,7 +121,20 @@ def _with_survey(spectra: xr.Dataset, image: xr.Dataset) -> xr.Dataset:
 def _is_placed(recording: xr.Dataset) -> bool:
     """Whether both the grid and the survey have a place in the instrument's coordinates."""
     attrs: Mapping[str, object] = recording.attrs
-    return GRID_ATTRS[0] in attrs and GRID_ATTRS[0] in recording[SURVEY].attrs
+    own = recording[SURVEY].attrs
+    return GRID_RECTANGLE in own or (GRID_ATTRS[0] in attrs and GRID_ATTRS[0] in own)
+
+
+def _rectangle_on(image: xr.Dataset, spectra: xr.Dataset) -> dict[str, list[float]]:
+    """Edges of the grid of spectra on an image of its session: the survey, or an image recorded with the spectra in finer steps."""
+    edges = spectra.attrs.get("survey_rectangle_px")
+    if edges is None or image.attrs.get("survey_id") != spectra.attrs["survey_id"]:
+        return {}
+    own = image.attrs.get("survey_rectangle_px")
+    if own is None:
+        return {GRID_RECTANGLE: list(edges)}
+    height, width = float(image.sizes[dims.Y]), float(image.sizes[dims.X])
+    return {GRID_RECTANGLE: [0.0, 0.0, height, width]} if list(own) == list(edges) else {}
 
 
 def _free(name: str, recording: xr.Dataset) -> str:

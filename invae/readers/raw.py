@@ -128,6 +128,22 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class OnSurvey:
+    """A survey image, by a name that all files of its session share, and where this recording is on it."""
+
+    survey: str
+    rectangle_px: tuple[float, float, float, float] | None = None
+    """Edges of the recording's pixels on the survey: top, left, bottom, right [px of the survey]; none for the survey itself."""
+
+    def attrs(self) -> dict[str, Any]:
+        """As attributes of a recording."""
+        edges = self.rectangle_px
+        return {"survey_id": self.survey} | (
+            {} if edges is None else {"survey_rectangle_px": [float(edge) for edge in edges]}
+        )
+
+
+@dataclass(frozen=True)
 class Beam:
     """The probe of an electron microscope, as far as the file describes it."""
 
@@ -159,6 +175,7 @@ class Raw:
     coordinates: Mapping[str, Coordinate] = field(default_factory=dict)
     """Numbers along a spectral axis or per point, by name."""
     grid: Grid | None = None
+    on_survey: OnSurvey | None = None
     beam: Beam = Beam()
     scan_shape: tuple[int, int] | None = None
     """Rows and columns of the scan, for patterns in a sequence (frame, k_y, k_x)."""

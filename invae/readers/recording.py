@@ -85,6 +85,7 @@ def assemble(
     attrs = {"format": format_name, "notes": [*raw.notes, *notes, *remarks]}
     attrs |= _instrument_attrs(raw, names, list(sizes))
     attrs |= _grid_attrs(raw.grid, sizes, pixel_size)
+    attrs |= {} if raw.on_survey is None else raw.on_survey.attrs()
     dataset = xr.Dataset(variables, coords=coords, attrs=attrs)
     return with_sources(dataset, [path.name], [0] * dataset.sizes.get(dims.FRAME, 0))
 

@@ -10,6 +10,7 @@ from invae.dims import SURVEY_X, SURVEY_Y, X, Y
 from invae.errors import ConfigError, InputError
 
 GRID_ATTRS = ("grid_centre_nm", "grid_size_nm", "grid_angle_deg")
+GRID_RECTANGLE = "grid_rectangle_px"
 SURVEY_AXES = {SURVEY_Y: Y, SURVEY_X: X}
 
 
@@ -41,7 +42,7 @@ def on_survey(
 
     Args:
         dataset: the recording; its attributes have the place of the grid.
-        survey: (survey_y, survey_x); its attributes have its own place.
+        survey: (survey_y, survey_x); its attributes have its own place, or the edges of the grid in its pixels.
         spectra: on a grid.
         config: place of the grid on the survey; replaces that of the file.
 
@@ -51,6 +52,10 @@ def on_survey(
     index = np.indices(spectra.shape, float).reshape(2, -1).T
     if config is not None:
         return np.array(config.origin) + turned(index * config.step, np.deg2rad(config.angle))
+    if GRID_RECTANGLE in survey.attrs:
+        top, left, bottom, right = (float(edge) for edge in survey.attrs[GRID_RECTANGLE])
+        share = (index + 0.5) / np.array(spectra.shape)
+        return np.array([top, left]) + share * np.array([bottom - top, right - left]) - 0.5
     if not all(name in attrs for name in GRID_ATTRS for attrs in (dataset.attrs, survey.attrs)):
         raise ConfigError(
             "the recording does not say where the grid of spectra is on the survey image; set "

@@ -105,6 +105,14 @@ def test_a_grid_and_a_survey_with_a_place_in_the_file_need_no_settings(write: Wr
     np.testing.assert_allclose([sites["y"][13], sites["x"][13]], first + 2)
 
 
+def test_a_grid_lies_between_its_edges_on_the_survey(write: Write, described: Describe) -> None:
+    """10 × 12 spectra between rows 10 and 50 and columns 6 and 54: four pixels per spectrum, the first centred on 1.5 px from the corner."""
+    sites, _ = opened(described(write(*with_survey(grid_rectangle_px=[10, 6, 50, 54])), PairsConfig(window=4)))  # fmt: skip
+    np.testing.assert_allclose([sites["y"][0], sites["x"][0]], [11.5, 7.5])
+    np.testing.assert_allclose([sites["y"][13], sites["x"][13]], [15.5, 11.5])
+    np.testing.assert_allclose([sites["y"][-1], sites["x"][-1]], [47.5, 51.5])
+
+
 def test_a_grid_without_a_place_on_the_survey_is_refused_with_the_setting(write: Write, described: Describe) -> None:  # fmt: skip
     with pytest.raises(ConfigError, match=r"set describe\.grid_to_image \(origin, step, angle\)$"):
         described(write(*with_survey()), PairsConfig(window=4))

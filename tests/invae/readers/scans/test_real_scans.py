@@ -116,6 +116,22 @@ def test_gatans_images_are_images(name: str, shared_data: Path) -> None:
     assert recording.attrs["modality"] == "STEM"
 
 
+@ROSETTASCIIO
+@pytest.mark.parametrize(
+    ("name", "edges"),
+    [("Image_SI-Survey", [52, 213, 428, 259]), ("SI-HAADF", [0, 0, 1568, 192])],
+)
+def test_gatans_spectrum_image_has_its_place_on_the_images_of_its_session(
+    name: str, edges: list[float], shared_data: Path
+) -> None:
+    folder = shared_data / "spectra"
+    files = [folder / "DMReader_SpectrumImage_SI-EELS.dm3", folder / f"DMReader_{name}.dm3"]
+    recording = open_recording(files)
+    assert recording["spectrum"].shape[:2] == (49, 6)
+    assert recording["survey"].attrs["grid_rectangle_px"] == edges
+    assert not any("where the grid" in note for note in recording.attrs["notes"])
+
+
 @pytest.mark.parametrize("path", ["4dstem/test1.blo", "spectra/DMReader_SI-HAADF.dm3"])
 def test_the_library_that_is_missing_is_named_with_its_extra(
     path: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,6 +9,7 @@ import xarray as xr
 from invae.config import IngestConfig, PlasmonsConfig
 from invae.errors import ConfigError
 from invae.readers import open_recording
+from invae.readers.beside_spectra import with_images
 from invae.readers.ingest import ingest
 from invae.synthetic import plasmons
 from tests.invae.readers.spectra.conftest import loops, write_3ds, write_sxm
@@ -129,3 +130,25 @@ def test_simulated_particles_come_in_with_their_images_and_specimens(tmp_path: P
         np.testing.assert_array_equal(stored[name], recording[name])
         assert stored[name].dims == recording[name].dims
     np.testing.assert_allclose(stored["energy"], recording["energy"])
+
+
+def of_session(folder: Path) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """A grid of 4 × 2 spectra, its survey and an image recorded with it in finer steps."""
+    np.save(folder / "image.npy", RANDOM.normal(size=(1, 20, 30)))
+    image = open_recording(folder / "image.npy")
+    spectra = xr.Dataset({"eels": (("y", "x", "energy"), np.ones((4, 2, 9)))}, attrs={"notes": []})
+    told = {"survey_id": "7", "survey_rectangle_px": [2.0, 3.0, 10.0, 7.0]}
+    return spectra.assign_attrs(told), image.assign_attrs(survey_id="7"), image.assign_attrs(told)
+
+
+def test_a_grid_has_its_edges_on_the_survey_of_its_session_and_on_no_other(tmp_path: Path) -> None:
+    spectra, survey, finer = of_session(tmp_path)
+    paths = [tmp_path / "spectra.dm3", tmp_path / "image.npy"]
+    for image, edges in ((survey, [2, 3, 10, 7]), (finer, [0, 0, 20, 30])):
+        joined = with_images(paths, [spectra, image])
+        assert joined["survey"].attrs["grid_rectangle_px"] == edges
+    others = (survey.assign_attrs(survey_id="8"), finer.assign_attrs(survey_rectangle_px=[0.0, 0.0, 4.0, 4.0]))  # fmt: skip
+    for image in others:
+        joined = with_images(paths, [spectra, image])
+        assert "grid_rectangle_px" not in joined["survey"].attrs
+        assert any("where the grid" in note for note in joined.attrs["notes"])
