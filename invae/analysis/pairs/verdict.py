@@ -52,4 +52,10 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bo
     label = str(scores["label"].sel(predictor=strongest).item())
     better = f"{label} predicts better ({r2[strongest]:.2f})"
     beside = better if r2[strongest] > own + SAME else f"of {label} {r2[strongest]:.2f}"
-    return f"spectra follow from the image: held-out R² is {own:.2f}, {beside}{leak}"
+    place = r2.get("place", -1.0)
+    smooth = (
+        f"; neighbours in place predict as well without the image ({place:.2f})"
+        if own <= place
+        else ""
+    )
+    return f"spectra follow from the image: held-out R² is {own:.2f}, {beside}{smooth}{leak}"

@@ -33,6 +33,15 @@ def value_label(result: Result) -> str:
     return style.in_units(style.short(name), _unit(result)[1])
 
 
+def short_unit(values: np.ndarray, units: str) -> tuple[float, str]:
+    """Factor and name of a unit with a prefix, also of a product such as A*V: values over the factor are in pA·V."""
+    first, star, rest = units.partition("*")
+    shown, prefixed = style.readable(values, first)
+    largest = float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 0.0
+    factor = float(np.nanmax(np.abs(values))) / largest if largest else 1.0
+    return factor, f"{prefixed}·{rest}" if star else str(prefixed)
+
+
 def sweeps(axis: np.ndarray) -> list[slice]:
     """Parts of an axis that rise or fall throughout: one, or the two sides of every loop."""
     rises = np.diff(axis) > 0
@@ -58,7 +67,7 @@ def fill(
 
 def short_ticks(axes: Axes) -> None:
     """Values of spectra with a common power of ten where they are small or large."""
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5), useMathText=True)
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 5))
 
 
 def _unit(result: Result) -> tuple[float, str | None]:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from invae.config import ReportConfig
 from invae.report import style
 from invae.report.figure import Drawing, LeftOut, Result
-from invae.report.pairs.axes import fullest_frame, places, spectra, value_label
+from invae.report.pairs.axes import fullest_frame, places, short_unit, spectra, value_label
 from invae.report.style import number
 
 
@@ -27,11 +27,15 @@ def band(result: Result, config: ReportConfig) -> Drawing:
         "uncertainty": ("magma", style.limits(values["uncertainty"])),
     }
     sites = result[""]
-    of_integral = sites["measured_band"].attrs.get("units")
-    of_value = result["pairs"]["measured"].attrs.get("units")
+    of_integral = str(sites["measured_band"].attrs.get("units", "1"))
+    of_value = str(result["pairs"]["measured"].attrs.get("units", "1"))
     for axis, (name, (cmap, limits)) in zip(axes, looks.items(), strict=True):
-        title = style.in_units(name, of_value if name == "uncertainty" else of_integral)
-        _show(axis, figure, result, values[name], title=title, cmap=cmap, limits=limits)
+        is_value = name == "uncertainty"
+        reference = values[name] if is_value else measured
+        factor, unit = short_unit(reference, of_value if is_value else of_integral)
+        shown = (limits[0] / factor, limits[1] / factor)
+        title = style.in_units(name, unit)
+        _show(axis, figure, result, values[name] / factor, title=title, cmap=cmap, limits=shown)
     pair = [sites[f"{name}_band"].to_numpy() for name in ("measured", "predicted")]
     r = (
         float(np.corrcoef(pair[0], pair[1])[0, 1])
@@ -92,7 +96,7 @@ def _show(
         axis.invert_yaxis()
         axis.set_aspect("equal")
     axis.set(title=title, xticks=[], yticks=[])
-    ticks = {value: number(value, 2) for value in (limits[0], sum(limits) / 2, limits[1])}
+    ticks = {value: number(value) for value in (limits[0], sum(limits) / 2, limits[1])}
     style.colour_bar(figure, axis, cmap=cmap, bounds=limits, label="", ticks=ticks)
 
 

@@ -67,6 +67,8 @@ def _held_out_parts(axis: Axes, sites: xr.Dataset, folds: np.ndarray) -> str:
         chosen = here[folds[here] == part]
         axis.scatter(sites["x"][chosen], sites["y"][chosen], s=14, color=colour)
     axis.set(aspect="equal", xlabel="x [px]", ylabel="y [px]")
+    height, width = (np.ptp(sites[name].to_numpy()[here]) for name in "yx")
+    axis.xaxis.set_major_locator(MaxNLocator(1 if width < 0.25 * height else 4, integer=True))
     axis.invert_yaxis()
     return f"places of the pairs of frame {frame}"
 
