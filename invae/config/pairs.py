@@ -48,8 +48,8 @@ class ImageSideConfig(Config):
     invariance: Literal["rotation-mirror", "rotation", "none"] = "rotation-mirror"
     """What the latent variables do not depend on: rotations and mirror images, rotations alone, or nothing. An energy-loss spectrum
     measured along the normal of the specimen does not change when its surroundings are rotated or mirrored."""
-    disc: Annotated[float, Field(gt=0, le=1)] = 0.97
-    """Radius of the region that is used, in half sides of the patch."""
+    disc: Annotated[float, Field(gt=0, le=1.5)] = 1.4
+    """Radius of the region that is used, in half sides of the patch. Beyond 1 only the corners are seen; outside the patch stands its mean."""
 
 
 class PairsModelConfig(Config):

@@ -32,6 +32,8 @@ PRIOR_FOLDS = 2
 EMPTY = 0.15
 """Empty patches with empty spectra that networks learn from, per pair. 100 pairs of two dense specimens then predict sparse ones: R² of two
 sets .72 instead of .55; a set that has sparse patches is predicted alike (.79)."""
+MEAN_RATE = {"constant": 1.0, "cosine": 0.5}
+"""Mean learning rate of a whole training, relative to the highest, by schedule."""
 ONCE_FOLDS = 8
 """Parts of the pairs of which one is held out where every network is trained once."""
 LEAST_SHARE = 0.6
@@ -160,7 +162,7 @@ def fit_once(given: Pairs, learning: Learning, *, progress: Progress = silent) -
         given, splits, name="members", n_epochs=None, first=0, progress=progress
     )
     assert given.spectra is not None
-    nothing = HeldOut.nothing(given.spectra.shape[1], _usual_epochs(networks))
+    nothing = HeldOut.nothing(given.spectra.shape[1], _usual_epochs(networks, learning.training))
     return _fitted(given, learning, networks, None, nothing, by=folds.by)
 
 
@@ -215,7 +217,7 @@ def _held_out(given: Pairs, folds: Folds, learning: Learning, progress: Progress
         first=FIRST_OF_FOLDS,
         progress=progress,
     )
-    n_epochs = _usual_epochs(networks)
+    n_epochs = _usual_epochs(networks, learning.training)
     histories = [[epoch.to_json() for epoch in member.history] for member in networks]
     unseen = _of_the_held_out(given, folds, networks, learning)
     predict = bool(networks) and model.networks_predict
@@ -296,10 +298,22 @@ def _of_the_held_out(
     return Unseen(by_network, by_process, of_partners, contents, joined)
 
 
-def _usual_epochs(members: Sequence[PairMember]) -> int | None:
-    """Median of the best epochs of members with held-out pairs."""
-    best = [max(e.epoch for e in m.history if e.best) + 1 for m in members if m.history]
-    return int(np.median(best)) if best else None
+def _usual_epochs(members: Sequence[PairMember], training: TrainingConfig) -> int | None:
+    """Epochs of a whole training that moves the weights as far as members went to their best epochs: the median.
+
+    A member stops at its best epoch while its learning rate is still high; a training that ends there has lowered the rate to zero and has
+    gone half as far. With 300 pairs R² of networks is .83 after as many epochs, .86 after as much learning rate.
+    """
+    far = [sum(e.learning_rate for e in m.history[: _best(m) + 1]) for m in members if m.history]
+    if not far:
+        return None
+    mean = MEAN_RATE[training.schedule] * training.learning_rate
+    return max(1, round(float(np.median(far)) / mean))
+
+
+def _best(member: PairMember) -> int:
+    """Number of the best epoch."""
+    return max(epoch.epoch for epoch in member.history if epoch.best)
 
 
 def _weight(

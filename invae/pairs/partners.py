@@ -17,6 +17,8 @@ def distances(
 ) -> np.ndarray:
     """Distance of every spectrum from every image (spectrum, image), the mean over networks.
 
+    Latent variables are in the units of their prior, so that one that says nothing adds nothing.
+
     Args:
         networks: Models in which both signals are seen.
         patches: (image, channel, y, x).
@@ -51,9 +53,6 @@ def _distances(network: PairModel, patches: np.ndarray, spectra: np.ndarray) -> 
         of_images, of_spectra = (
             functional.normalize(network.project(v), dim=-1) for v in (of_images, of_spectra)
         )
-    else:
-        scale = of_images.std(0) + 1e-9
-        of_images, of_spectra = of_images / scale, of_spectra / scale
     one, other = of_images.double().cpu().numpy(), of_spectra.double().cpu().numpy()
     square = (other**2).sum(1)[:, None] + (one**2).sum(1) - 2 * other @ one.T
     return np.sqrt(square.clip(0))

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from jaxtyping import Complex, Float
 
-from invae.models.batch import Geometry
+from invae.models.batch import Geometry, Patches
 from invae.models.geometry.polar import PolarGrid
 
 N_ANGLES = 48
 N_FREQUENCIES = 9
-N_SHELLS = 7
+N_SHELLS = 10
 BATCH = 512
 
 
@@ -22,7 +22,7 @@ class Harmonics:
     values: Complex[np.ndarray, "site shell frequency"]
     """The shells of all channels in a row; a rotation multiplies frequency m by a phase, a mirror image conjugates."""
     radius: Float[np.ndarray, " shell"]
-    """Radius of every shell, in radii of the disc (0–1)."""
+    """Radius of every shell, in half diagonals of the patch (0–1)."""
 
     def take(self, sites: np.ndarray) -> "Harmonics":
         """The harmonics of some sites."""
@@ -30,12 +30,13 @@ class Harmonics:
 
 
 def harmonics(patches: Float[np.ndarray, "site channel y x"]) -> Harmonics:
-    """Harmonics of the largest disc in every patch, bilinear between the pixels.
+    """Harmonics of the disc about every patch, bilinear between the pixels; the corners count too.
 
+    Outside the square a patch has its own mean. What the corners show raises R² by .005 to .01 over the inscribed disc (300 and 1,000 pairs).
     The shells are Gaussians at equal distances, made orthonormal with the area as weight.
     """
     _, n_channels, height, width = patches.shape
-    grid = PolarGrid(Geometry(n_channels, height, width), n_angles=N_ANGLES)
+    grid = PolarGrid(Geometry(n_channels, height, width), n_angles=N_ANGLES, circumscribed=True)
     radius = (np.arange(grid.n_radii) + 0.5) / grid.n_radii
     centre = np.linspace(0, 1, min(N_SHELLS, grid.n_radii))
     bumps = np.exp(-0.5 * ((radius[:, None] - centre) / centre[1]) ** 2)
@@ -43,8 +44,9 @@ def harmonics(patches: Float[np.ndarray, "site channel y x"]) -> Harmonics:
     parts = []
     for start in range(0, len(patches), BATCH):
         batch = torch.from_numpy(np.asarray(patches[start : start + BATCH], np.float32))
-        rings = grid.sample(batch).double().numpy()
-        wave = np.fft.rfft(rings)[..., :N_FREQUENCIES] / N_ANGLES
+        mean = batch.mean((2, 3), keepdim=True)
+        seen = grid.observe(Patches(batch - mean)).values + mean
+        wave = np.fft.rfft(seen.double().numpy())[..., :N_FREQUENCIES] / N_ANGLES
         parts.append(np.einsum("ncrm,rs->ncsm", wave * np.sqrt(radius)[:, None], shells))
     values = np.concatenate(parts)
     return Harmonics(values.reshape(len(values), -1, values.shape[-1]), np.tile(centre, n_channels))

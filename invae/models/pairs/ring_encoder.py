@@ -46,10 +46,13 @@ class RingEncoder(nn.Module):
 
     def __init__(self, geometry: Geometry, config: ImageSideConfig) -> None:
         super().__init__()
-        grid = PolarGrid(geometry, n_angles=config.n_angles)
+        self.has_corners = config.disc > 1
+        grid = PolarGrid(geometry, n_angles=config.n_angles, circumscribed=self.has_corners)
         self.n_angles, self.n_features = config.n_angles, N_FEATURES
         self.half_frame = [max(n - 1, 1) / 2 / geometry.half_side for n in grid.size]
-        self.register_buffer("rings", config.disc * grid.coords, persistent=False)
+        self.half_pixels = [(n - 1) / 2 for n in grid.size]
+        radius = grid.n_radii * grid.step / (min(grid.size) / 2)
+        self.register_buffer("rings", config.disc / radius * grid.coords, persistent=False)
         widths = [geometry.n_channels * grid.n_radii, *config.channels]
         self.layers = nn.ModuleList(
             nn.Conv1d(*pair, 5, padding=2, padding_mode="circular") for pair in pairwise(widths)
@@ -65,7 +68,7 @@ class RingEncoder(nn.Module):
         return functional.silu(self.last(pooled))
 
     def on_rings(self, patches: Patches, view: View) -> Float[Tensor, "batch channel radius angle"]:
-        """Patches on the rings; what is masked has the level of the channel."""
+        """Patches on the rings; what is masked has the level of the channel, what is outside the mean of the patch."""
         layers = patches.values if patches.valid is None else patches.values * patches.weight
         angle = torch.as_tensor(view.offset) * (TURN / self.n_angles)
         cos, sin = torch.cos(angle), torch.sin(angle)
@@ -75,12 +78,22 @@ class RingEncoder(nn.Module):
             dim=-1,
         )
         flat = layers.reshape(1, -1, *layers.shape[-2:])  # one grid for the whole batch: faster
-        seen = bilinear(flat, place.unsqueeze(0).to(flat.dtype)).reshape(
-            *layers.shape[:2], *place.shape[:2]
-        )
+        place = place.unsqueeze(0).to(flat.dtype)
+        seen = bilinear(flat, place).reshape(*layers.shape[:2], *place.shape[1:3])
+        if self.has_corners:
+            mean = layers.mean((2, 3), keepdim=True)
+            seen = mean + (seen - mean) * self._inside(place[0])
         if view.mirrored is None:
             return seen
         return torch.where(view.mirrored[:, None, None, None], seen.flip(-1), seen)
+
+    def _inside(self, place: Float[Tensor, "radius angle 2"]) -> Float[Tensor, "radius angle"]:
+        """Share of every sample that lies inside the patch, with an edge one pixel wide."""
+        x, y = place.unbind(-1)
+        half_y, half_x = self.half_pixels
+        return ((half_x * (1 - x.abs()) + 1).clamp(0, 1)) * (
+            (half_y * (1 - y.abs()) + 1).clamp(0, 1)
+        )
 
 
 @dataclass(frozen=True)
