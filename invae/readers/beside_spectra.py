@@ -9,11 +9,12 @@ import xarray as xr
 from invae import dims
 from invae.errors import InputError
 from invae.readers.recording import with_sources
-from invae.readers.spectra import SAME_STEP, SURVEY, UNPLACED, spectral_dims
+from invae.readers.spectra import POINT_X, POINT_Y, SAME_STEP, SURVEY, UNPLACED, spectral_dims
 
 GRID_ATTRS = ("grid_centre_nm", "grid_size_nm", "grid_angle_deg")
 GRID_RECTANGLE = "grid_rectangle_px"
 """Attribute of a survey: edges of the grid of spectra on it, top, left, bottom, right [px]."""
+_INSTRUMENT = GRID_ATTRS[0]
 NAMES = {dims.Y: dims.SURVEY_Y, dims.X: dims.SURVEY_X}
 
 
@@ -32,6 +33,15 @@ def with_images(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
         InputError: If several files hold spectra, or an image has several frames.
     """
     spectral = [n for n, recording in enumerate(recordings) if holds_spectra(recording)]
+    own_names = [paths[n].name for n in spectral]
+    if len(spectral) > 1 and all(recordings[n].attrs.get("format") == "dat" for n in spectral):
+        joined = points_together([paths[n] for n in spectral], [recordings[n] for n in spectral])
+        images = [n for n in range(len(paths)) if n not in spectral]
+        if not images:
+            return joined
+        paths = [paths[spectral[0]], *(paths[n] for n in images)]
+        recordings = [joined, *(recordings[n] for n in images)]
+        spectral = [0]
     if len(spectral) != 1:
         raise InputError(
             f"{paths[spectral[1]]}: holds spectra, as {paths[spectral[0]].name} does; ingest each grid "
@@ -44,7 +54,13 @@ def with_images(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
             continue
         _require_one_frame(path, recording)
         notes += [note for note in recording.attrs["notes"] if note not in notes]
-        if _same_pixels(recording, joined):
+        if (
+            dims.POINT in joined.dims
+            and dims.Y not in joined.dims
+            and _INSTRUMENT in recording.attrs
+        ):
+            joined = _with_image_of_points(joined, recording)
+        elif _same_pixels(recording, joined):
             joined = _with_grid_images(joined, recording)
         elif SURVEY not in joined:
             joined = _with_survey(joined, recording)
@@ -54,9 +70,62 @@ def with_images(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
             )
     if SURVEY in joined and not _is_placed(joined):
         notes.append(UNPLACED)
-    names = [own_path.name, *(path.name for path in paths if path != own_path)]
+    names = [*own_names, *(path.name for path in paths if path != own_path)]
     joined = joined.assign_attrs(notes=notes)
     return with_sources(joined, names, [0] * joined.sizes.get(dims.FRAME, 0))
+
+
+def points_together(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The spectra of several files at one point each.
+
+    Raises:
+        InputError: If channels, units or axes differ, or two spectra are at one place.
+    """
+    first = recordings[0]
+    known: dict[tuple[float, float], Path] = {}
+    for path, recording in zip(paths, recordings, strict=True):
+        kinds = [
+            {str(n): (v.dims, v.shape[1:], v.attrs.get("units")) for n, v in r.data_vars.items()}
+            for r in (recording, first)
+        ]
+        same = kinds[0] == kinds[1] and all(
+            np.allclose(recording[dim], first[dim], rtol=1e-5, atol=1e-9)
+            for dim in map(str, recording.dims)
+            if dim in recording.coords and dim != dims.POINT
+        )
+        if not same:
+            raise InputError(
+                f"{path}: has other channels or another axis than {paths[0].name}; ingest them apart"
+            )
+        place = (float(recording[POINT_Y][0]), float(recording[POINT_X][0]))
+        if place in known:
+            raise InputError(
+                f"{path}: is at the place of {known[place].name}; average their spectra, or leave one out"
+            )
+        known[place] = path
+    joined = xr.concat(
+        [recording.drop_vars("source", errors="ignore") for recording in recordings],
+        dims.POINT, data_vars="minimal", coords="minimal", compat="override", join="override",
+    )  # fmt: skip
+    notes = [note for recording in recordings for note in recording.attrs["notes"]]
+    joined = joined.assign_attrs(first.attrs | {"notes": list(dict.fromkeys(notes))})
+    return with_sources(joined, [path.name for path in paths], [])
+
+
+def _with_image_of_points(spectra: xr.Dataset, image: xr.Dataset) -> xr.Dataset:
+    """Points in the instrument's coordinates with an image of it; their places then count from its first pixel."""
+    centre, size, angle = (np.asarray(image.attrs[name], dtype=float) for name in GRID_ATTRS)
+    down, right = (spectra[name].to_numpy() - at for name, at in zip((POINT_Y, POINT_X), centre, strict=True))  # fmt: skip
+    cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    pixels = np.array([image.sizes[dims.Y], image.sizes[dims.X]])
+    own = np.stack([cos * down + sin * right, cos * right - sin * down], axis=1)
+    own += size / 2 - size / pixels / 2
+    places = {
+        name: (dims.POINT, own[:, n], spectra[name].attrs)
+        for n, name in enumerate((POINT_Y, POINT_X))
+    }
+    axes = {name: image[name].variable for name in (dims.Y, dims.X)}
+    return _with_grid_images(spectra.assign_coords({**places, **axes}), image)
 
 
 def _require_one_frame(path: Path, recording: xr.Dataset) -> None:

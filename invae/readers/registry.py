@@ -31,6 +31,7 @@ MICROSCOPES: tuple[str, ...] = (
 SPECTROSCOPES: tuple[str, ...] = (
     "invae.readers.formats.nanonis:GRID",
     "invae.readers.formats.nanonis:SCAN",
+    "invae.readers.formats.nanonis_dat:READER",
     "invae.readers.formats.usid:READER",
 )
 """Formats of spectra at the points of a grid, and the images of the same programs."""
