@@ -53,9 +53,7 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bo
     better = f"{label} predicts better ({r2[strongest]:.2f})"
     beside = better if r2[strongest] > own + SAME else f"of {label} {r2[strongest]:.2f}"
     place = r2.get("place", -1.0)
-    smooth = (
-        f"; neighbours in place predict as well without the image ({place:.2f})"
-        if own <= place
-        else ""
-    )
+    smooth = ""
+    if own <= place:
+        smooth = f"; but neighbours in place, without the image, have {place:.2f}, so that spectra may only vary smoothly"
     return f"spectra follow from the image: held-out R² is {own:.2f}, {beside}{smooth}{leak}"

@@ -146,7 +146,7 @@ def test_neighbours_in_place_that_predict_as_well_leave_it_undecided():
     assert verdict(scores, None).startswith("undecided")
     apart = verdict(scores.assign_attrs(leaks=0), None)
     assert apart.startswith("spectra follow")
-    assert "neighbours in place predict as well without the image (0.80)" in apart
+    assert "neighbours in place, without the image, have 0.80" in apart
 
 
 def test_a_measurement_that_does_not_repeat_is_not_learnable():
