@@ -114,10 +114,7 @@ def predicted(trial: Trial, seed: int, quick: bool) -> Scores:
         "seconds_cpu": took.seconds_cpu,
     }
     if model.config.likelihood.kind == "mixture":
-        drawn = model.sample(unseen.images, 100).to_numpy()
-        noise = float(np.median(np.abs(unseen.spectra - unseen.clean)) * 1.4826)
-        rng = np.random.default_rng([seed, 18])
-        drawn = drawn + noise * rng.normal(size=drawn.shape)
+        drawn = model.sample(unseen.images, 100, noise=True).to_numpy()
         found["crps"] = scores.crps_of_samples(list(drawn), unseen.spectra) / unit
     return found
 

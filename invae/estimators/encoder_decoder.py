@@ -156,14 +156,17 @@ class EncoderDecoder:
         return xr.Dataset({"content": ((dims.SITE, dims.LATENT), latents, attrs)}, coords=coords)
 
     @torch.no_grad()
-    def sample(self, data: PairData | np.ndarray, n: int = 8, *, seed: int = 0) -> xr.DataArray:
+    def sample(
+        self, data: PairData | np.ndarray, n: int = 8, *, noise: bool = False, seed: int = 0
+    ) -> xr.DataArray:
         """Possible targets of every source: (sample, site, energy), or (sample, site, channel, patch_y, patch_x).
 
-        Spectra are without the noise of single channels; images stand upright.
+        Images stand upright.
 
         Args:
             data: As for `predict`; spectra (site, energy) if images are the target.
             n: Number of samples per site.
+            noise: Whether spectra have the noise of single channels, like observations.
             seed: Of the samples.
         """
         import xarray as xr
@@ -176,13 +179,18 @@ class EncoderDecoder:
             return xr.DataArray(np.stack(drawn), dims=("sample", *dims.PATCH))
         given = self._inputs(data)
         axis, state = self._trained.axis, self._trained
-        parts, weights = state.parts(given.patches)
         if not isinstance(self.config.likelihood, HeteroscedasticNoise):
-            values = np.stack([self._draw_spectra(given.patches, rng) for _ in range(n)])
+            drawn = [self._draw_spectra(given.patches, rng) for _ in range(n)]
+            values, sds = (np.stack([one[k] for one in drawn]) for k in range(2))
         else:
+            parts, weights = state.parts(given.patches)
             chosen = rng.choice(len(parts), size=(n, len(given)), p=np.asarray(weights))
-            means = np.stack([part.mean for part in parts])
-            values = means[chosen, np.arange(len(given))]
+            each = chosen, np.arange(len(given))
+            values, sds = (
+                np.stack([getattr(part, name) for part in parts])[each] for name in ("mean", "sd")
+            )
+        if noise:
+            values = values + sds * rng.normal(size=values.shape)
         return xr.DataArray(
             values,
             dims=("sample", dims.SITE, axis.name),
@@ -255,14 +263,19 @@ class EncoderDecoder:
         fitted.refuse_other(given)
         return given
 
-    def _draw_spectra(self, patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _draw_spectra(
+        self, patches: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One possible spectrum per patch, and its sd (site, energy)."""
         network = self._trained.networks[int(rng.integers(len(self._trained.networks)))]
         parts = network.parts(SPECTRUM)
         generator = parts.generator
         assert isinstance(generator, SpectrumGenerator)
         numbers = generator.numbers({"content": content_means(network, IMAGE, patches)})
         state = torch.Generator(self.device).manual_seed(int(rng.integers(2**62)))
-        return parts.standardise.undo(generator.noise.draw(numbers, state))[:, 0, 0].cpu().numpy()
+        drawn = generator.noise.draw(numbers, state)
+        mean = parts.standardise.undo(drawn.mean)[:, 0, 0].cpu().numpy()
+        return mean, (drawn.variance.sqrt() * parts.standardise.scale)[:, 0, 0].cpu().numpy()
 
     def _spectra(self, data: Any) -> np.ndarray:
         values = data[SPECTRUM] if isinstance(data, Mapping) else data

@@ -61,8 +61,8 @@ class SpectrumNoise(nn.Module, ABC):
         """Mean and variance of every channel."""
 
     @abstractmethod
-    def draw(self, numbers: Numbers, generator: torch.Generator) -> Values:
-        """A spectrum without the noise of its channels: one of those that are possible."""
+    def draw(self, numbers: Numbers, generator: torch.Generator) -> Moments:
+        """One of the possible spectra, and the variance of its channels about it."""
 
     def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
         """Begin a training from what the data look like; nothing to do where they are standardised."""
@@ -111,8 +111,8 @@ class Heteroscedastic(SpectrumNoise):
         mean, log_sd = self.split(numbers)
         return Moments(mean, (2 * log_sd).exp())
 
-    def draw(self, numbers: Numbers, generator: torch.Generator) -> Values:
-        return self.split(numbers)[0]
+    def draw(self, numbers: Numbers, generator: torch.Generator) -> Moments:
+        return self.moments(numbers)
 
 
 class PoissonSpectra(SpectrumNoise):
@@ -135,8 +135,8 @@ class PoissonSpectra(SpectrumNoise):
         rate = self.pixel.mean(numbers[:, 0])
         return Moments(rate, rate)
 
-    def draw(self, numbers: Numbers, generator: torch.Generator) -> Values:
-        return self.pixel.mean(numbers[:, 0])
+    def draw(self, numbers: Numbers, generator: torch.Generator) -> Moments:
+        return self.moments(numbers)
 
     def start(self, values: Float[Tensor, "*value"], *, channel: int) -> None:
         """Count log rates from that of the mean."""
@@ -179,10 +179,11 @@ class Mixture(SpectrumNoise):
             centre, (share * ((2 * log_sd).exp() + (mean - centre[:, None]) ** 2)).sum(1)
         )
 
-    def draw(self, numbers: Numbers, generator: torch.Generator) -> Values:
-        mean, _, log_weight = self.split(numbers)
+    def draw(self, numbers: Numbers, generator: torch.Generator) -> Moments:
+        mean, log_sd, log_weight = self.split(numbers)
         chosen = torch.multinomial(log_weight.exp(), 1, generator=generator)[:, 0]
-        return mean[torch.arange(len(mean)), chosen]
+        site = torch.arange(len(mean))
+        return Moments(mean[site, chosen], (2 * log_sd[site, chosen]).exp())
 
 
 def spectrum_noise_of(config: settings.SpectrumNoiseConfig, *, n_channels: int) -> SpectrumNoise:

@@ -56,6 +56,15 @@ def test_intervals_hold_about_what_they_say(fitted, unseen):
     np.testing.assert_allclose(half / total, (half / total).flat[0], rtol=1e-3)
 
 
+def test_samples_with_noise_scatter_as_predicted(fitted, unseen):
+    said = fitted.predict(unseen["image"])
+    drawn = fitted.sample(unseen["image"], 400, noise=True).to_numpy()
+    total = np.hypot(said["sd_noise"], said["sd_model"]).to_numpy()
+    assert np.median(drawn.std(0) / total) == pytest.approx(1, abs=0.1)
+    plain = fitted.sample(unseen["image"], 50).to_numpy()
+    assert np.median(plain.std(0) / total) < 0.8
+
+
 def test_every_pair_has_a_prediction_of_members_that_have_not_seen_it(fitted, pairs):
     held_out = fitted.held_out
     assert held_out.attrs["by"] == "specimen"
