@@ -27,8 +27,8 @@ TRAINING = {"learning_rate": 2e-3, "averaging": 0.995, "patience": 40}
 """What differs from the defaults of a training: single steps scatter more than for one signal."""
 WEIGHTS = np.linspace(0, 1, 21)
 """Weights of the networks that are tried, beside the Gaussian process."""
-PRIOR_FOLDS = 2
-"""Folds that say beforehand that networks and process are equally good, and that intervals are as wide as they should be."""
+PRIOR_FOLDS, PRIOR_WEIGHT = 2, 0.3
+"""Folds that say beforehand which weight the networks have beside the process, and that intervals are as wide as they should be."""
 EMPTY = 0.15
 """Empty patches with empty spectra that networks learn from, per pair. 100 pairs of two dense specimens then predict sparse ones: R² of two
 sets .72 instead of .55; a set that has sparse patches is predicted alike (.79)."""
@@ -224,7 +224,7 @@ def _held_out(given: Pairs, folds: Folds, learning: Learning, progress: Progress
     weight = _weight(unseen, spectra, networks_predict=predict, process_predicts=model.uses_process)
     trust = len(folds.splits) / (len(folds.splits) + PRIOR_FOLDS)
     if predict and model.uses_process:
-        weight = trust * weight + (1 - trust) * 0.5
+        weight = trust * weight + (1 - trust) * PRIOR_WEIGHT
     both = mixed([unseen.by_network, unseen.by_process], [weight, 1 - weight])
     if weight in (0.0, 1.0):
         both = unseen.by_network if weight else unseen.by_process
