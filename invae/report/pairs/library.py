@@ -14,7 +14,7 @@ from invae.report.style import number
 from invae.storage import store
 
 COLUMNS = 4
-DPI = 120
+DPI = 100
 WORDS = {"peak": "maximum", "band": "integral", "like": "relative error"}
 
 
@@ -31,23 +31,29 @@ def draw(found: xr.Dataset) -> Figure:
         found: What `invae.results.library.find` has found.
     """
     n_sites = found.sizes[dims.SITE]
-    n_columns = min(n_sites, COLUMNS)
-    n_rows = -(-n_sites // n_columns)
-    figure = style.new_figure(4.1 * n_rows)
-    grid = figure.subplots(2 * n_rows, n_columns, squeeze=False, height_ratios=(1.25, 1) * n_rows)
+    n_rows = -(-n_sites // COLUMNS)
+    figure = style.new_figure(4.3 * n_rows + 0.3)
+    grid = figure.subplots(2 * n_rows, COLUMNS, squeeze=False, height_ratios=(1.25, 1) * n_rows)
     bounds = style.limits(found["patch"].to_numpy()[:, 0])
-    curves = grid[1::2].ravel()
-    for site in range(n_sites):
-        row, column = divmod(site, n_columns)
-        _patch(grid[2 * row, column], found.isel({dims.SITE: site}), bounds)
-        _spectrum(grid[2 * row + 1, column], found.isel({dims.SITE: site}), axis_of(found))
-    low, high = _limits(found)
-    for curve in curves[:n_sites]:
-        curve.set_ylim(low, high)
+    limits = _limits(found)
+    for place in range(n_rows * COLUMNS):
+        row, column = divmod(place, COLUMNS)
+        patch, curve = grid[2 * row : 2 * row + 2, column]
+        if place >= n_sites:
+            patch.set_axis_off()
+            curve.set_axis_off()
+            continue
+        one = found.isel({dims.SITE: place})
+        _patch(patch, one, bounds)
+        _spectrum(curve, one, axis_of(found))
+        curve.set_ylim(limits)
         short_ticks(curve)
-    for empty in (*grid[::2].ravel()[n_sites:], *curves[n_sites:]):
-        empty.set_axis_off()
-    curves[0].legend(fontsize=7)
+        if column:
+            curve.set_yticklabels([])
+        else:
+            curve.set_ylabel(style.in_units("spectrum", found["measured"].attrs.get("units")))
+    shown = grid[1, 0].get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower center", ncols=len(shown[0]))
     return figure
 
 
@@ -70,7 +76,7 @@ def _patch(axis: Axes, one: xr.Dataset, bounds: tuple[float, float]) -> None:
     style.scale_bar(axis, width=patch.shape[1], pixel_nm=one.attrs.get("pixel_size_nm"))
     name = style.short(str(one["recording"].item()))
     unit = one["value"].attrs.get("units", "1")
-    value = style.in_units(number(float(one["value"])), unit)
+    value = number(float(one["value"])) + ("" if unit == "1" else f" {style.short(unit)}")
     axis.set_title(f"{name}, site {int(one['number'])}\n{WORDS[one.attrs['by']]} {value}")
 
 

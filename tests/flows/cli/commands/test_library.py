@@ -43,7 +43,7 @@ def test_the_picture_shows_what_was_found(folder, monkeypatch, question, tmp_pat
     assert execute(command) == 0
     content = (tmp_path / "found.png").read_bytes()
     width, height = struct.unpack(">II", content[16:24])
-    assert (width, height) == (1200, 492)
+    assert (width, height) == (1000, 460)
 
 
 def test_the_dataset_has_patches_spectra_and_places(folder, tmp_path):
