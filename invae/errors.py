@@ -40,6 +40,10 @@ class StoreError(InvaeError):
     """A store that is missing, unfinished or of another kind than expected."""
 
 
+class Damaged(StoreError):
+    """A store whose bytes are not those that were written."""
+
+
 class TrainingDiverged(InvaeError):
     """The loss became infinite or not a number."""
 

@@ -18,6 +18,7 @@ from tasks.devices import one_thread
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def analyse(
     recording: str, patches: str, model: str, embedding: str, config: ProcessConfig
 ) -> State[str]:

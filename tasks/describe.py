@@ -14,6 +14,7 @@ from tasks import runs
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def describe(recording: str, config: ProcessConfig) -> State[str]:
     """Extract patches and descriptors from every frame, block by block; blocks that exist are skipped."""
     job = runs.job_of("describe", recording, config)

@@ -16,6 +16,7 @@ from tasks.devices import one_thread
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
     """Infer the latent variables of every site, block by block; blocks that exist are skipped."""
     requested = runs.job_of("embed", patches, config)

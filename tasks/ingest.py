@@ -14,6 +14,7 @@ from tasks.progress import Throughput
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]:
     """Write the files of one recording into a sharded store; shards that exist are skipped."""
     job = runs.job_of_sources(sources, folder, config)

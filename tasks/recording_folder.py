@@ -94,11 +94,35 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The content of a recording's `run.json`; empty if it is missing or incomplete."""
+    """The content of a recording's `run.json`; empty if it is missing or damaged. Entries of another type than written are left out."""
     try:
-        return dict(json.loads((folder / RUN_FILE).read_text()))
-    except (FileNotFoundError, json.JSONDecodeError):
+        values = json.loads((folder / RUN_FILE).read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    if not isinstance(values, dict):
+        return {}
+    sound = {name: value for name, value in values.items() if _is_sound(name, value)}
+    if "stages" in sound:
+        stages = {name: line for name, line in sound["stages"].items() if _is_line(line)}
+        sound["stages"] = stages
+    return sound
+
+
+def _is_sound(name: str, value: Any) -> bool:
+    """Whether an entry has the type with which it is written."""
+    if name in ("paths", "sources", "source_sha256"):
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if name in ("stages", "config", "versions"):
+        return isinstance(value, dict)
+    return True
+
+
+def _is_line(line: Any) -> bool:
+    """Whether the entry of a stage has its time and its end."""
+    if not isinstance(line, dict) or not isinstance(line.get("finished"), str):
+        return False
+    seconds = line.get("seconds")
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool)
 
 
 def write_record(folder: Path, values: Mapping[str, Any]) -> None:

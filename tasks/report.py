@@ -24,6 +24,7 @@ MOST_BYTES = 4_000_000
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def report(result: str, config: ProcessConfig) -> State[str]:
     """Write a page with all figures in it, and the figures as files; the UI shows the page and the latent maps."""
     job = runs.job_of("report", result, config)

@@ -5,8 +5,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
@@ -14,10 +15,18 @@ from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
 from invae.config import ProcessConfig
-from invae.errors import InvaeError, MachineError, NoRoom, NotWritable, OutOfMemory, StoreError
+from invae.errors import (
+    Damaged,
+    InvaeError,
+    MachineError,
+    NoRoom,
+    NotWritable,
+    OutOfMemory,
+    StoreError,
+)
 from invae.redaction import redacted
 from invae.stages import stages
-from invae.storage import store
+from invae.storage import manifest, store
 from invae.storage.location import as_path
 from invae.storage.provenance import Receipt, now
 from tasks import interrupts
@@ -25,6 +34,9 @@ from tasks.artifacts import LiveProgress, flow_run_id, key_of, seconds_spent
 from tasks.devices import is_follower, machine
 from tasks.progress import NoListener, listener
 from tasks.recording_folder import read_record, write_record
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 RETRIES = 4
 RETRY_SECONDS = [2.0, 10.0, 40.0, 160.0]
@@ -140,7 +152,7 @@ class Job:
         Raises:
             StoreError: if the output's name is taken by something else, which would be overwritten.
         """
-        if self.target.exists() and store.read_receipt(self.target) is None:
+        if self.target.exists() and not store.is_ours(self.target):
             raise StoreError(
                 f"{self.target} was not made by invae; move it away, or give another --out"
             )
@@ -190,6 +202,24 @@ class Job:
         if not self.shared_patches and not is_follower():
             record(self, seconds=seconds)
         return Completed(data=str(self.target), message=f"{self.target} made in {seconds:.1f} s")
+
+
+def names_damage(stage: Callable[P, R]) -> Callable[P, R]:
+    """A stage that says which of the stores it was given is damaged, where a chunk that it read was."""
+
+    @wraps(stage)
+    def run(*args: P.args, **options: P.kwargs) -> R:
+        try:
+            return stage(*args, **options)
+        except Damaged:
+            single = [value for value in args if isinstance(value, str)]
+            several = [text for value in args if isinstance(value, list) for text in value]
+            for path in map(as_path, [*single, *several]):
+                if path.is_dir():
+                    manifest.check_bytes(path)
+            raise
+
+    return run
 
 
 def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -> Job:

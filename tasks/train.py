@@ -27,6 +27,7 @@ ELBO = "elbo"
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def train(patches: str, config: ProcessConfig) -> State[str]:
     """Fit the model to the patches; resuming from the last checkpoint gives the values of an uninterrupted run."""
     return _fit(runs.job_of("train", patches, config), as_path(patches).absolute())
@@ -38,6 +39,7 @@ def train(patches: str, config: ProcessConfig) -> State[str]:
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def train_together(patches: list[str], model: str, config: ProcessConfig) -> State[str]:
     """Fit one model to the patches of several recordings, in the order of their stores."""
     paths = [as_path(path).absolute() for path in patches]

@@ -17,6 +17,7 @@ from tasks.progress import listener
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def use_model(patches: str, model: str) -> State[str]:
     """Link a trained model into a recording's folder, with its own receipt; refused if its patches are of another kind."""
     interrupts.raise_if_interrupted()

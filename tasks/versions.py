@@ -26,6 +26,7 @@ from tasks.recording_folder import read_record, write_record
     retry_delay_seconds=runs.RETRY_SECONDS,
     retry_condition_fn=runs.is_worth_retrying,
 )
+@runs.names_damage
 def reuse(
     folder: str, recording: str, out: str, config: ProcessConfig, model: str | None = None
 ) -> State[str]:

@@ -23,6 +23,7 @@ from invae.pairs.data import SpectralAxis
 from invae.pairs.designs import Designs
 from invae.pairs.fitted import Fitted, HeldOut, geometries
 from invae.regression.gaussian_process import GaussianProcess
+from invae.storage import manifest
 
 CARD_FILE, PROCESS_FILE, HELD_OUT_FILE = "model.json", "process.safetensors", "held_out.safetensors"
 HISTORY_FILE = "history.json"
@@ -79,6 +80,7 @@ def load(folder: Path, *, device: torch.device | None = None) -> Fitted:
     Raises:
         StoreError: There is none in it, or a damaged one.
     """
+    manifest.check_bytes(folder)
     try:
         return _load(folder, device or torch.device("cpu"))
     except (

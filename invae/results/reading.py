@@ -9,7 +9,7 @@ import xarray as xr
 from invae.config.kinds import Kind, kind_named, recorded_kind
 from invae.errors import InputError, StoreError
 from invae.results.schema import SCHEMA, required_groups, schema_for
-from invae.storage import store
+from invae.storage import manifest, store
 
 
 def open_result(path: Path) -> dict[str, xr.Dataset]:
@@ -74,7 +74,8 @@ def groups_of(path: Path) -> list[str]:
     inner = [
         file.parent.name
         for file in sorted(path.glob("*/zarr.json"))
-        if json.loads(file.read_text()).get("node_type") == "group"
+        if file.parent.name != manifest.GROUP
+        and json.loads(file.read_text()).get("node_type") == "group"
     ]
     return ["", *inner]
 

@@ -272,12 +272,16 @@ class ObjectPath(PosixPath):
 
     def objects(self) -> list[str]:
         """Names of all objects under this prefix, relative to it."""
+        return sorted(self.sizes())
+
+    def sizes(self) -> dict[str, int]:
+        """Sizes of all objects under this prefix [bytes], by their names relative to it."""
         import obstore
 
         start = f"{self.key}/"
         with explaining_errors(self):
             entries = [entry for page in obstore.list(self.bucket, start) for entry in page]
-        return sorted(str(entry["path"]).removeprefix(start) for entry in entries)
+        return {str(entry["path"]).removeprefix(start): int(entry["size"]) for entry in entries}
 
     def _listed(self) -> Any:
         import obstore

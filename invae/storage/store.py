@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,16 +20,18 @@ import numpy as np
 import xarray as xr
 import zarr
 import zarr.storage
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, ZstdCodec
 
 from invae.errors import NoRoom, NotWritable, StoreError
-from invae.storage import location
+from invae.storage import checksum, location, manifest
+from invae.storage.checksum import CHECKSUM
 from invae.storage.location import ObjectPath
 from invae.storage.provenance import Receipt
 
 # zarr 3.1 compares every chunk with the fill value before writing it. Without the comparison writing is 2.4 times as fast,
 # and every shard is a file, by which a resumed run sees that it was written. The option per array is lost on reopening.
 zarr.config.set({"array.write_empty_chunks": True})
+checksum.register()
 
 CHUNK_BYTES = 1 << 20
 COMPRESSOR = BloscCodec(cname="lz4", clevel=5, shuffle="shuffle")
@@ -124,7 +126,7 @@ def lay_out(
                 dtype=np.dtype(variable.dtype),
                 chunks=chunks,
                 shards=shards,
-                compressors=_compressor(np.dtype(variable.dtype)),
+                compressors=(_compressor(np.dtype(variable.dtype)), CHECKSUM),
                 dimension_names=variable.dims,
                 attributes=dict(variable.attrs),
             )
@@ -227,9 +229,18 @@ def write_dataset(path: Path, dataset: xr.Dataset, *, group: str = "") -> None:
             for name, variable in dataset.variables.items()
             if variable.dtype.kind in "UO"
         }
-        dataset.assign({k: v for k, v in texts.items() if k in dataset.data_vars}).assign_coords(
-            {k: v for k, v in texts.items() if k in dataset.coords}
-        ).to_zarr(_zarr(path), group=group or None, mode="a", consolidated=False, zarr_format=3)
+        written = dataset.assign(
+            {k: v for k, v in texts.items() if k in dataset.data_vars}
+        ).assign_coords({k: v for k, v in texts.items() if k in dataset.coords})
+        new = [name for name in dataset.variables if not (path / group / str(name)).exists()]
+        written.to_zarr(
+            _zarr(path),
+            group=group or None,
+            mode="a",
+            consolidated=False,
+            zarr_format=3,
+            encoding={name: {"compressors": (ZstdCodec(level=0), CHECKSUM)} for name in new},
+        )
 
 
 def write_block(
@@ -268,6 +279,7 @@ def open_store(path: str | Path, *, group: str = "") -> xr.Dataset:
     if not (path / group / "zarr.json").is_file():
         name = f"{path}/{group}" if group else str(path)
         raise StoreError(f"{name} is not a Zarr store, or an unfinished one; make it again")
+    manifest.check_sizes(path)
     return xr.open_zarr(
         _zarr(path), group=group or None, chunks=None, consolidated=False, decode_timedelta=False
     )
@@ -308,7 +320,8 @@ def partial_path(target: Path, key: str) -> Path:
 def publish(partial: Path, target: Path, receipt: Receipt) -> None:
     """Write the receipt of a complete store and give the store its name; an older one is replaced at the same moment."""
     with writing(target):
-        write_receipt(partial, receipt)
+        write_receipt(partial, replace(receipt, listed=True))
+        manifest.write(partial)
         if isinstance(partial, ObjectPath):
             _publish_objects(partial, target)
             return
@@ -413,9 +426,20 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def is_current(path: Path, key: str) -> bool:
-    """Whether `path` was finished under this key, or in place of what this key requested."""
+    """Whether `path` was finished under this key, or in place of what this key requested, and no file of it is missing."""
     receipt = read_receipt(path)
-    return receipt is not None and key in (receipt.key, receipt.asked)
+    if receipt is None or key not in (receipt.key, receipt.asked):
+        return False
+    return manifest.is_whole(path) and (not receipt.listed or manifest.read(path) is not None)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a store or folder was published by this package, even if it is damaged."""
+    return (
+        read_receipt(path) is not None
+        or manifest.file_of(path).exists()
+        or (path / manifest.GROUP).exists()
+    )
 
 
 def _flush(folder: Path) -> None:

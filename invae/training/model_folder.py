@@ -20,6 +20,7 @@ from invae.models.batch import Geometry
 from invae.models.build import build
 from invae.models.signals import IMAGE, SignalParts
 from invae.models.vae import VAE
+from invae.storage import manifest
 from invae.training.dataset import Part, channels_of
 from invae.training.history import Epoch
 from invae.training.spectral_axis import SpectralAxis, axis_from, spectral_axis_of
@@ -139,8 +140,9 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
     """The model of a folder, ready to use.
 
     Raises:
-        StoreError: The folder has no model, or a broken one.
+        StoreError: The folder has no model, a broken one, or one that was changed since it was written.
     """
+    manifest.check_bytes(folder)
     try:
         card = json.loads((folder / CARD_FILE).read_text())
         history = [Epoch(**e) for e in json.loads((folder / HISTORY_FILE).read_text())]

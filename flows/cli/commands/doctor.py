@@ -1,6 +1,7 @@
 """`invae doctor`: checks of everything that runs depend on."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,10 @@ def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="Create the missing GPU slot on the server.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare every byte of all stores with what was written."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check libraries, disk, stores, GPU and Prefect server.
@@ -35,14 +40,17 @@ def doctor(
 
       invae doctor --out results
 
+      invae doctor --verify
+
       invae doctor --fix
     """
     from flows.service import server
 
     server.prepare_environment(verbose=False)
     from flows.service.doctor.checks import examine
+    from invae.progress import silent
 
-    checks = examine(out, fix=fix)
+    checks = examine(out, fix=fix, verify=verify, progress=_tell if verify else silent)
     if as_json:
         print_result(json.dumps([check.to_json() for check in checks], indent=1))
     else:
@@ -50,6 +58,13 @@ def doctor(
             print_result(line_of(check))
     if any(check.verdict == "fail" for check in checks):
         raise typer.Exit(FAILED)
+
+
+def _tell(done: int, total: int, /) -> None:
+    """Progress on a terminal, in one line that is overwritten."""
+    if sys.stderr.isatty():
+        end = "\n" if done == total else "\r"
+        print(f"compared {done} of {total} stores", end=end, file=sys.stderr, flush=True)
 
 
 def line_of(check: "Check") -> str:

@@ -183,13 +183,15 @@ def _refuse_another_recording(folder: Path, paths: Sequence[Path]) -> None:
     """Refuse a different file with the name of a finished recording; the same file may have changed."""
     record = read_record(folder)
     recorded = record.get("paths")
-    if recorded is None or recorded == [str(path.resolve()) for path in paths]:
+    if recorded == [str(path.resolve()) for path in paths]:
         return
-    digests = [source.sha256 for source in stages.sources_of(paths)]
-    if record.get("source_sha256", digests) != digests:
+    made = store.read_receipt(folder / stages.STAGES["ingest"].output)
+    sources = () if made is None else made.sources
+    known = record.get("source_sha256") or [source.sha256 for source in sources]
+    if known and known != [source.sha256 for source in stages.sources_of(paths)]:
+        names = recorded or [source.name for source in sources] or ["unknown"]
         raise StoreError(
-            f"{folder} holds the results of another recording ({recorded[0]}); "
-            "give --name, or another --out"
+            f"{folder} holds the results of another recording ({names[0]}); give --name, or another --out"
         )
 
 
@@ -378,6 +380,6 @@ def is_up_to_date(target: Path, key: str) -> bool:
     Raises:
         StoreError: if the target exists and was not made by invae.
     """
-    if target.exists() and store.read_receipt(target) is None:
+    if target.exists() and not store.is_ours(target):
         raise StoreError(f"{target} exists and was not made by invae; give another --out")
     return store.is_current(target, key)

@@ -71,6 +71,7 @@ def reproduce(
     """
     from flows.cli.commands.execute import run_all
     from invae.stages.compare import differences, digest_of
+    from invae.storage import manifest
     from invae.storage.location import as_path
 
     folder, console = recording_of(as_path(result)), progress_console()
@@ -80,6 +81,9 @@ def reproduce(
     model = folder / stages_output("train") if is_from_elsewhere(receipts) else None
     for note in notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+    _refuse_itself(folder, out and as_path(out))
+    for name in outputs:
+        manifest.check_bytes(folder / name)
     with _target(out and as_path(out)) as target:
         settings, name = settings_of(receipts, device), folder.name
         run_all(paths, target, settings, name=name, model=model, console=console, verbose=verbose())
@@ -95,6 +99,20 @@ def reproduce(
         _print_comparison(folder, digests, different, console)
     if changed:
         raise typer.Exit(DIFFERS)
+
+
+def _refuse_itself(folder: Path, out: Path | None) -> None:
+    """Refuse a target that is the result itself.
+
+    Raises:
+        ConfigError: It is, also through a link.
+    """
+    from invae.errors import ConfigError
+
+    if out is not None and (out / folder.name).resolve() == folder.resolve():
+        raise ConfigError(
+            f"--out {out} would compare {folder} with itself; give another folder, or none"
+        )
 
 
 def _print_comparison(

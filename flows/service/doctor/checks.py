@@ -7,17 +7,22 @@ from flows.service.doctor.check import Check, fail, ok
 from flows.service.doctor.machine import check_gpu, check_room, check_writable
 from flows.service.doctor.reachable import NoServer, Server, reachable_server
 from flows.service.doctor.server import check_limit, check_schedules, check_zombies
-from flows.service.doctor.stores import check_leftovers, check_shards
+from flows.service.doctor.stores import check_bytes, check_leftovers, check_shards
 from flows.service.doctor.versions import check_pins
+from invae.progress import Progress, silent
 from invae.storage.location import ObjectPath, as_path
 
 
-def examine(out: Path, *, fix: bool = False) -> list[Check]:
+def examine(
+    out: Path, *, fix: bool = False, verify: bool = False, progress: Progress = silent
+) -> list[Check]:
     """Check libraries, machine, stores and server.
 
     Args:
         out: output folder of the recordings.
         fix: whether to create a missing GPU slot.
+        verify: whether to compare every byte of all stores.
+        progress: called with stores that were compared.
     """
     pins = check_pins()
     from prefect.settings import get_current_settings
@@ -30,6 +35,7 @@ def examine(out: Path, *, fix: bool = False) -> list[Check]:
         *check_gpu(),
         *check_shards(out),
         *check_leftovers(out),
+        *(check_bytes(out, progress=progress) if verify else []),
     ]
     with reachable_server() as server:
         if isinstance(server, NoServer):

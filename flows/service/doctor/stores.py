@@ -5,6 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flows.service.doctor.check import Check, fail, ok, warn
+from invae.errors import StoreError
+from invae.progress import Progress, silent
+from invae.stages import stages
+from invae.storage import manifest, store
+from tasks.recording_folder import is_busy
 
 SHARDED = "sharding_indexed"
 
@@ -13,8 +18,8 @@ def check_shards(out: Path) -> list[Check]:
     """Whether every shard holds whole chunks, so that two writers never share a file."""
     n_arrays = n_wrong = 0
     first = ""
-    for store in sorted(out.glob("*/*.zarr")):
-        for place, misfit in _misfits(store):
+    for path in sorted(out.glob("*/*.zarr")):
+        for place, misfit in _misfits(path):
             n_arrays += 1
             n_wrong += bool(misfit)
             first = first or (f"{place}: {misfit}" if misfit else "")
@@ -26,23 +31,57 @@ def check_shards(out: Path) -> list[Check]:
 
 def check_leftovers(out: Path) -> list[Check]:
     """Unfinished stores of interrupted runs, which the same command continues."""
-    partial = sorted(out.glob("*/.*.partial"))
+    found = sorted(out.glob("*/.*.partial"))
+    busy = {folder for folder in {path.parent for path in found} if is_busy(folder)}
+    partial = [path for path in found if path.parent not in busy]
     if not partial:
-        return [ok("unfinished", "no unfinished stores")]
+        running = f"; {len(busy)} recordings are being worked on" if busy else ""
+        return [ok("unfinished", f"no unfinished stores{running}")]
     names = sorted({path.parent.name for path in partial})
-    found = f"{len(partial)} unfinished stores of {', '.join(names[:3])}{' …' * (len(names) > 3)}"
+    words = f"{len(partial)} unfinished stores of {', '.join(names[:3])}{' …' * (len(names) > 3)}"
     return [
         warn(
             "unfinished",
-            found,
+            words,
             "run the same command again to continue, or remove the .partial folders",
         )
     ]
 
 
-def _misfits(store: Path) -> Iterator[tuple[Path, str]]:
+def check_bytes(out: Path, *, progress: Progress = silent) -> list[Check]:
+    """Whether every byte of every finished store, model and report is as it was written.
+
+    Args:
+        out: Output folder of the recordings.
+        progress: Called with stores.
+    """
+    outputs = [stage.output for stage in stages.STAGES.values()]
+    places = [path for name in outputs for path in sorted(out.glob(f"*/{name}"))]
+    places = [path for path in places if not is_busy(path.parent)]
+    damaged: list[str] = []
+    n_files = n_without = 0
+    for number, place in enumerate(places):
+        try:
+            n_here = manifest.check_bytes(place)
+        except StoreError as error:
+            damaged.append(str(error))
+        else:
+            made = store.read_receipt(place)
+            if not n_here and made is not None and made.listed:
+                damaged.append(f"{place} is damaged: its manifest is missing; {manifest.REMEDY}")
+            n_files, n_without = n_files + n_here, n_without + (n_here == 0)
+        progress(number + 1, len(places))
+    if damaged:
+        return [fail("bytes", text.partition("; ")[0], text.partition("; ")[2]) for text in damaged]
+    older = f"; {n_without} of earlier versions have no manifest" if n_without else ""
+    return [
+        ok("bytes", f"{n_files} files of {len(places)} outputs are as they were written{older}")
+    ]
+
+
+def _misfits(zarr: Path) -> Iterator[tuple[Path, str]]:
     """Every array of a store with its problem; empty if there is none."""
-    for file in sorted(store.rglob("zarr.json")):
+    for file in sorted(zarr.rglob("zarr.json")):
         try:
             values = json.loads(file.read_bytes())
         except (json.JSONDecodeError, OSError) as error:

@@ -46,7 +46,7 @@ def test_a_missing_variable_of_pairs_is_named(pair_run: Run, tmp_path):
 
     shutil.copytree(pair_run.store("analyse"), tmp_path / "result.zarr")
     shutil.rmtree(tmp_path / "result.zarr" / "pairs" / "lower")
-    with pytest.raises(StoreError, match="pairs/lower is missing"):
+    with pytest.raises(StoreError, match="pairs/lower.* is missing"):
         results.validate(tmp_path / "result.zarr")
 
 
@@ -113,7 +113,7 @@ def test_a_killed_training_goes_on_to_the_same_values(pair_run: Run, tmp_path, a
     undisturbed = pair_run.store("train")
     assert not (target / "checkpoints").exists()
     for file in undisturbed.iterdir():
-        if file.name != store.RECEIPT_FILE:
+        if file.name not in (store.RECEIPT_FILE, "manifest.json"):
             assert file.read_bytes() == (target / file.name).read_bytes(), file.name
 
 
