@@ -93,6 +93,18 @@ class Page:
                     raise InvaeError(f"the page does not show {text!r} after {PATIENCE:.0f} s")
                 time.sleep(0.2)
 
+    def text(self) -> str:
+        """The text that the page shows."""
+        return self._evaluate("document.body.innerText")
+
+    def type(self, words: str) -> None:
+        """Type a line into the password field of the page, and press Enter."""
+        self._evaluate("document.querySelector('input[type=password]').focus()")
+        self._ask("Input.insertText", text=words)
+        enter = {"key": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
+        for kind in ("keyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, **enter)
+
     def _shows(self, text: str) -> bool:
         return self._evaluate(f"document.body.innerText.includes({json.dumps(text)})")
 

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from docs.browser import Page, page
+from flows.service.login import logged_in, own_login
 from flows.service.server import LocalServer, prepare_environment
 from flows.watching import ledger
 from invae.errors import InvaeError
@@ -47,14 +48,24 @@ def take_all(folder: Path = FOLDER) -> None:
         server = LocalServer()
         try:
             server.wait()
-            with page() as browser, _run(Path(place), server.address) as run:
-                _during_training(browser, server.address, folder)
-                if run.wait(PATIENCE):
-                    raise InvaeError(f"the run ended with {run.returncode}; see above")
-                _after_the_run(browser, server.address, folder)
-                _daily_page(browser, server.address, folder, Path(place))
+            api = f"{server.address}/api"
+            with logged_in(api, own_login()), page() as browser:
+                _log_in(browser, server.address)
+                with _run(Path(place), server.address) as run:
+                    _during_training(browser, server.address, folder)
+                    if run.wait(PATIENCE):
+                        raise InvaeError(f"the run ended with {run.returncode}; see above")
+                    _after_the_run(browser, server.address, folder)
+                    _daily_page(browser, server.address, folder, Path(place))
         finally:
             server.stop()
+
+
+def _log_in(browser: Page, address: str) -> None:
+    browser.open(address)
+    browser.wait_for("Login")
+    browser.type(own_login())
+    browser.wait_for("Logout")
 
 
 @contextmanager
@@ -137,7 +148,10 @@ def _daily_page(browser: Page, address: str, folder: Path, place: Path) -> None:
 
 def _read(address: str, kind: str) -> list[dict[str, Any]]:
     """All objects of a kind on the server."""
-    answer = httpx.post(f"{address}/api/{kind}/filter", json={"limit": 200}, timeout=60)
+    user, _, password = own_login().partition(":")
+    answer = httpx.post(
+        f"{address}/api/{kind}/filter", json={"limit": 200}, timeout=60, auth=(user, password)
+    )
     return answer.raise_for_status().json()
 
 

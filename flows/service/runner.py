@@ -2,6 +2,9 @@
 
 `python -m flows.service.runner` reads its configuration as JSON from the first line of input. It ends when its input closes,
 together with all its runs. These become crashed, and continue after `flows.service.recovery` has rescheduled them.
+
+Runs execute only the entry points that this process has deployed. Pull steps, entry points and variables of jobs that the
+server has for a deployment are ignored: whoever can change them could otherwise run any command here.
 """
 
 import asyncio
@@ -12,17 +15,20 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 from pydantic import Field
 
 from flows.service.warm import warm_process
 from invae.config import ProcessConfig, WatchConfig
 from invae.config.schema import Config
+from invae.errors import ServerError
 
 if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.schemas.objects import FlowRun
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
@@ -115,18 +121,55 @@ async def _runner(name: str, deployments: Sequence["RunnerDeployment"], *, limit
 
     runner = Runner(name, query_seconds=POLL_SECONDS, limit=limit, pause_on_shutdown=False)
     for deployment in deployments:
-        await runner.aadd_deployment(deployment)
+        _deployed[await runner.aadd_deployment(deployment)] = str(deployment.entrypoint)
     return runner
 
 
-def start_by_launching() -> None:
-    """Make Prefect start runs by `flows.service.launch`, which forks the warm process."""
-    from prefect.runner import runner
-    from prefect.runner._starter_engine import EngineCommandStarter
+_deployed: dict[UUID, str] = {}
+"""Entry point of every deployment of this process."""
 
-    command = shlex.join([sys.executable, "-m", "flows.service.launch"])
-    # a work pool has a setting for this command, a runner does not
-    setattr(runner, "EngineCommandStarter", partial(EngineCommandStarter, command=command))  # noqa: B010
+
+def entrypoint_of(flow_run: "FlowRun") -> str:
+    """The entry point that this process has deployed for a run, whatever the server has now.
+
+    Raises:
+        ServerError: if the run belongs to no deployment of this process.
+    """
+    found = _deployed.get(flow_run.deployment_id) if flow_run.deployment_id else None
+    if found is None:
+        raise ServerError(f"run {flow_run.name} is refused: its deployment is not from here")
+    return found
+
+
+class _Starter:
+    """Starts a run by `flows.service.launch`, which forks the warm process, with the entry point of its deployment."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    async def start(self, flow_run: "FlowRun", **status: Any) -> None:
+        from prefect.runner._starter_engine import EngineCommandStarter
+
+        command = shlex.join([sys.executable, "-m", "flows.service.launch"])
+        entrypoint = entrypoint_of(flow_run)
+        starter = EngineCommandStarter(**self._options, command=command, entrypoint=entrypoint)
+        await starter.start(flow_run, **status)
+
+
+async def _deployed_flow(flow_run: "FlowRun", **_: Any) -> "Flow[..., Any]":
+    """The flow of a run, whose hooks the runner calls when the process has died."""
+    from prefect.flows import load_flow_from_entrypoint
+
+    return load_flow_from_entrypoint(entrypoint_of(flow_run))
+
+
+def run_only_what_is_deployed() -> None:
+    """Make Prefect's runner start and load only what this process has deployed."""
+    from prefect.runner import runner
+
+    # a work pool has settings for these, a runner does not
+    setattr(runner, "EngineCommandStarter", _Starter)  # noqa: B010
+    setattr(runner, "load_flow_from_flow_run", _deployed_flow)  # noqa: B010
 
 
 class _Work(threading.Thread):
@@ -162,7 +205,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Serve the configuration of the first line of input until the input closes."""
     with warm_process():
-        start_by_launching()  # imports Prefect while the server starts
+        run_only_what_is_deployed()  # imports Prefect while the server starts
         line = sys.stdin.readline()
         if line:
             _serve(ServeConfig.model_validate_json(line))

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from flows.service import login
+from flows.service.origin import ANY, EVERYWHERE, OwnOrigin, own_origins
 from invae.errors import ServerError
 
 if TYPE_CHECKING:
@@ -52,8 +54,6 @@ WITHOUT_SCHEDULES = {
 """A temporary server starts no scheduled runs; they belong to the permanent server."""
 
 LOOPBACK = "127.0.0.1"
-EVERYWHERE = ("0.0.0.0",)
-"""Listening addresses that a client cannot connect to."""
 
 
 def prepare_environment(*, verbose: bool) -> None:
@@ -70,10 +70,10 @@ def prefect_api(report: Callable[[str], None]) -> Iterator[str]:
         report: called with the address of the UI.
 
     Raises:
+        ConfigError: if others can read the login of this installation.
         ServerError: if the server that is set does not answer, or the temporary one does not start.
     """
     from prefect.settings import (
-        PREFECT_API_URL,
         PREFECT_CLIENT_MAX_RETRIES,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         get_current_settings,
@@ -85,25 +85,26 @@ def prefect_api(report: Callable[[str], None]) -> Iterator[str]:
     address = get_current_settings().api.url
     if address:
         require_answer(address)
-        yield address
+        with login.logged_in(address, login.login_for(address)):
+            yield address
         return
     server = LocalServer()
     try:
         _import_while_waiting()
         server.wait()
-        report(f"Prefect UI at {server.address}")
+        report(f"Prefect UI at {server.address}; {login.hint()}")
         settings = temporary_settings(
             {
-                PREFECT_API_URL: server.address + "/api",
                 # the server ends with the run, and joining the heartbeat thread takes a second
                 PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
                 # on this machine, a server that does not answer in 6 s does not answer in 62 s either
                 PREFECT_CLIENT_MAX_RETRIES: 2,
             }
         )
-        with settings, without_shared_server():
+        api = server.address + "/api"
+        with login.logged_in(api, login.own_login()), settings, without_shared_server():
             try:
-                yield server.address + "/api"
+                yield api
             finally:
                 if server.is_alive:
                     _flush()
@@ -144,12 +145,15 @@ def _flush() -> None:
 class LocalServer:
     """A Prefect server with UI in a child process that ends with this process.
 
+    It requires a login, and serves only its own pages.
+
     Args:
         host: listening address.
         port: 0 for a free one.
         schedules: whether it starts scheduled runs.
 
     Raises:
+        ConfigError: if others can read the login of this installation.
         ServerError: if the port is taken.
     """
 
@@ -166,7 +170,12 @@ class LocalServer:
             stdout=self._log,
             stderr=self._log,
             pass_fds=[descriptor],
-            env={**os.environ, **SERVER_ONLY, **({} if schedules else WITHOUT_SCHEDULES)},
+            env={
+                **os.environ,
+                **SERVER_ONLY,
+                **({} if schedules else WITHOUT_SCHEDULES),
+                **_guarded(host, self.port),
+            },
             start_new_session=True,  # ctrl-C goes to the run only, which reports its end to the server
         )
 
@@ -220,6 +229,19 @@ class LocalServer:
         self._log.close()
 
 
+def _guarded(host: str, port: int) -> dict[str, str]:
+    """Settings of a server that requires a login and serves its own origins, or those that the user has set."""
+    from prefect.settings import get_current_settings
+
+    chosen = get_current_settings().server.api.cors_allowed_origins
+    return {
+        "PREFECT_SERVER_API_AUTH_STRING": login.own_login(),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(
+            [*own_origins(host, port), *([] if chosen == ANY else chosen.split(","))]
+        ),
+    }
+
+
 def last_line(log: IO[bytes]) -> str:
     """The last line of a log."""
     log.seek(0)
@@ -240,11 +262,15 @@ def serve(descriptor: int) -> None:
     """Run the server on a listening socket until standard input closes."""
     import uvicorn
     from prefect.server.api.server import create_app
+    from prefect.settings import get_current_settings
 
     listener = socket.socket(fileno=descriptor)
-    config = uvicorn.Config(
-        create_app(final=True), log_level="error", access_log=False, timeout_graceful_shutdown=3
+    app = OwnOrigin(
+        create_app(final=True),
+        origins=get_current_settings().server.api.cors_allowed_origins.split(","),
+        by_number=listener.getsockname()[0] in EVERYWHERE,
     )
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
     threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     server.run(sockets=[listener])

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from flows.service import runner, server
+from flows.service.login import VARIABLE, hint, logged_in, login_for, own_login
 from flows.service.runner import READY, ServeConfig
 from flows.service.server import LOOPBACK, LocalServer, last_line
 from invae.errors import ConfigError, ServerError
@@ -44,14 +45,14 @@ def require_login(host: str) -> None:
 class RunnerProcess:
     """The runner and all processes that it has started, in one process group."""
 
-    def __init__(self, api: str) -> None:
+    def __init__(self, api: str, login: str) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process runs)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.service.runner"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, "PREFECT_API_URL": api},
+            env={**os.environ, "PREFECT_API_URL": api, **({VARIABLE: login} if login else {})},
             start_new_session=True,  # ctrl-C goes to the command only, which ends the whole group
         )
 
@@ -120,7 +121,8 @@ class Supervisor:
         self._server = None if api else LocalServer(host=host, port=port, schedules=True)
         self._host, self._port = host, self._server.port if self._server else port
         self.api = api or f"{self._own.address}/api"
-        self._runner = RunnerProcess(self.api)
+        self.login = login_for(api) if api else own_login()
+        self._runner = RunnerProcess(self.api, self.login)
         self._next_attempt = 0.0
 
     @property
@@ -132,6 +134,11 @@ class Supervisor:
     def page(self) -> str:
         """Address of the UI."""
         return self.api.removesuffix("/api")
+
+    @property
+    def hint(self) -> str:
+        """How to log in to the UI; empty for the user's own server."""
+        return hint() if self._server else ""
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -167,7 +174,7 @@ class Supervisor:
                 self._server = LocalServer(host=self._host, port=self._port, schedules=True)
                 self._server.wait()
             self._recover(instant)
-            self._runner = RunnerProcess(self.api)
+            self._runner = RunnerProcess(self.api, self.login)
             self._runner.serve(self._served)
         except ServerError as error:
             self._report(f"{error}; next attempt in {RESTART_SECONDS:.0f} s")
@@ -214,19 +221,19 @@ def supervised(
     """Server, runner and schedules for the time of the block; no server is started if the user has set one.
 
     Raises:
-        ConfigError: if others could reach the server without a login.
+        ConfigError: if others could reach the server without encryption by accident, or can read its login.
         ServerError: if the port is in use, or server or runner does not start.
     """
     require_login(host)
     if AUTHENTICATION in os.environ:
-        os.environ.setdefault("PREFECT_API_AUTH_STRING", os.environ[AUTHENTICATION])
-    from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+        os.environ.setdefault(VARIABLE, os.environ[AUTHENTICATION])
+    from prefect.settings import get_current_settings
 
     address = get_current_settings().api.url
     if address:
         server.require_answer(address)
     supervisor = Supervisor(served, host=host, port=port, api=address, report=report)
-    with temporary_settings({PREFECT_API_URL: supervisor.api}):
+    with logged_in(supervisor.api, supervisor.login):
         try:
             supervisor.start()
             yield supervisor

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import yaml
 
+from flows.service.login import FILE
 from flows.watching import ledger
 from flows.watching.ledger import Entry
 from tests.flows.as_undisturbed import PATIENCE
@@ -32,6 +33,7 @@ class Station:
     box: Path
     out: Path
     api: str
+    login: tuple[str, str]
 
     def known(self) -> dict[str, Entry]:
         """The ledger, by the name of the first file."""
@@ -58,14 +60,18 @@ class Station:
     def runs(self, flow: str) -> list[dict[str, Any]]:
         """All runs of a flow on the server."""
         wanted = {"flows": {"name": {"any_": [flow]}}, "limit": 200}
-        answer = httpx.post(f"{self.api}/flow_runs/filter", json=wanted, timeout=60)
+        answer = httpx.post(
+            f"{self.api}/flow_runs/filter", json=wanted, timeout=60, auth=self.login
+        )
         answer.raise_for_status()
         return answer.json()
 
     def failure_of(self, entry: Entry) -> str:
         """The table with the reason and traceback of a recording's run, as the server stores it."""
         wanted = {"flow_runs": {"id": {"any_": [entry.flow_run]}}}
-        answer = httpx.post(f"{self.api}/artifacts/filter", json=wanted, timeout=60)
+        answer = httpx.post(
+            f"{self.api}/artifacts/filter", json=wanted, timeout=60, auth=self.login
+        )
         answer.raise_for_status()
         (table,) = [one["data"] for one in answer.json() if str(one["key"]).endswith("-failure")]
         return str(table)
@@ -114,7 +120,9 @@ def stations(folder: Path, config: Mapping[str, Any]) -> Iterator[Serve]:
             text=True,
         )
         started.append(process)
-        return Station(process, box, out, f"{_address(process)}/api")
+        api = f"{_address(process)}/api"
+        user, _, password = (folder / "prefect" / FILE).read_text().strip().partition(":")
+        return Station(process, box, out, api, (user, password))
 
     try:
         yield start

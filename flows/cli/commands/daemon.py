@@ -91,10 +91,14 @@ def run_until_stopped(plan: Plan, *, only_watch: bool) -> None:
 
     from prefect.settings import get_current_settings
 
+    from flows.service.login import logged_in, login_for
+
+    address = get_current_settings().api.url
     with _until_stopped(report):
-        if only_watch and get_current_settings().api.url:
-            for _ in _steps(plan, report):
-                time.sleep(STEP_SECONDS)
+        if only_watch and address:
+            with logged_in(address, login_for(address)):
+                for _ in _steps(plan, report):
+                    time.sleep(STEP_SECONDS)
         else:
             _serve(plan, report)
 
@@ -113,6 +117,8 @@ def _serve(plan: Plan, report: Print) -> None:
     )
     with supervised(served, host=plan.host, port=plan.port, report=report) as supervisor:
         report(f"Prefect UI at {supervisor.page}; ctrl-C stops everything")
+        if supervisor.hint:
+            report(supervisor.hint)
         for _ in _steps(plan, report):
             supervisor.tend()
             time.sleep(STEP_SECONDS)

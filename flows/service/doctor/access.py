@@ -10,6 +10,10 @@ from flows.service.doctor.reachable import SECONDS
 
 ANYBODY = "set PREFECT_SERVER_API_AUTH_STRING=USER:PASSWORD for the server, or bind it to 127.0.0.1"
 
+ANYBODY_HERE = (
+    "start it by `invae serve`, or set PREFECT_SERVER_API_AUTH_STRING=USER:PASSWORD for it"
+)
+
 
 def check_access(address: str, *, own: Sequence[str]) -> list[Check]:
     """Whether the server requires a login from other machines.
@@ -30,7 +34,10 @@ def check_access(address: str, *, own: Sequence[str]) -> list[Check]:
     if exposed:
         found = f"the server also listens on {exposed[0]}:{port} and needs no login there"
         return [fail("access", found, ANYBODY)]
-    return [ok("access", "only this machine can reach the server without a login")]
+    if _is_open(address):
+        found = f"every program and web page on this machine can use {address} without a login"
+        return [warn("access", found, ANYBODY_HERE)]
+    return [ok("access", f"{address} needs a login, and only this machine can reach it")]
 
 
 def check_page(address: str) -> list[Check]:

@@ -35,7 +35,9 @@ class NoServer:
 def reachable_server() -> Iterator[Server | NoServer]:
     """The server at PREFECT_API_URL or at the default address on this machine, or why there is none."""
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+    from prefect.settings import get_current_settings
+
+    from flows.service.login import logged_in, login_for
 
     configured = get_current_settings().api.url
     address = configured or DEFAULT
@@ -43,7 +45,7 @@ def reachable_server() -> Iterator[Server | NoServer]:
     if reason:
         yield NoServer(without_login(address) if configured else "", reason)
         return
-    with temporary_settings({PREFECT_API_URL: address}), get_client(sync_client=True) as client:
+    with logged_in(address, login_for(address)), get_client(sync_client=True) as client:
         yield Server(without_login(address), client)
 
 
@@ -56,12 +58,12 @@ def without_login(address: str) -> str:
 def _refusal(address: str) -> str:
     """Why a server cannot be used; empty if it can."""
     import httpx
-    from prefect.settings import get_current_settings
 
+    from flows.service.login import login_for
     from invae.redaction import redacted
 
-    login = get_current_settings().api.auth_string
-    user, _, password = login.get_secret_value().partition(":") if login else ("", "", "")
+    login = login_for(address)
+    user, _, password = login.partition(":") if login else ("", "", "")
     auth = httpx.BasicAuth(user, password) if login else None
     try:
         answer = httpx.get(f"{address}/admin/version", auth=auth, timeout=SECONDS)

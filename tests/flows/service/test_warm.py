@@ -1,6 +1,5 @@
 """Runs as forks of the warm process: exit codes, signals, and no process left at the end."""
 
-import inspect
 import os
 import signal
 import socket
@@ -14,7 +13,6 @@ import psutil
 import pytest
 
 from flows.service.launch import ENGINE, SOCKET
-from flows.service.runner import start_by_launching
 from flows.service.warm import warm_process
 
 PATIENCE = 60.0
@@ -153,17 +151,6 @@ def test_only_this_user_can_request_runs_and_no_file_is_left():
         assert path.parent.stat().st_mode & 0o077 == 0
     assert not path.parent.exists()
     assert SOCKET not in os.environ
-
-
-def test_prefect_starts_runs_by_the_launcher(monkeypatch):
-    from prefect.runner import runner
-    from prefect.runner._starter_engine import EngineCommandStarter
-
-    monkeypatch.setattr(runner, "EngineCommandStarter", EngineCommandStarter)
-    assert "command" in inspect.signature(EngineCommandStarter).parameters
-    start_by_launching()
-    starter = getattr(runner, "EngineCommandStarter")()  # noqa: B009 (Prefect does not export it)
-    assert starter._command.endswith("-m flows.service.launch")
 
 
 LOADED = """

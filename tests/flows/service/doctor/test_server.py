@@ -191,8 +191,15 @@ def test_a_login_without_encryption_is_a_warning():
         assert verdicts(check_access(address, own=[])) == ["warn"]
 
 
+def test_a_server_of_this_machine_without_a_login_is_a_warning(prefect_server):
+    found = check_access(prefect_server, own=[])
+    assert verdicts(found) == ["warn"]
+    assert "web page on this machine" in found[0].found
+    with answering(401, {}) as address:
+        assert verdicts(check_access(address.replace("0.0.0.0", "127.0.0.1"), own=[])) == ["ok"]
+
+
 def test_a_server_of_this_machine_that_also_listens_on_the_network_is_a_failure(prefect_server):
-    assert verdicts(check_access(prefect_server, own=[])) == ["ok"]
     found = check_access(prefect_server, own=["0.0.0.0"])
     assert verdicts(found) == ["fail"]
     assert "also listens on 0.0.0.0" in found[0].found
