@@ -44,12 +44,18 @@ class Request:
     """Default of both [half the side]."""
     sampler: str = "bernoulli"
     """Of pyroVED, its default; `gaussian` for values outside 0–1."""
+    decoder_sd: float = 0.5
+    """Of pyroVED's gaussian sampler, its default [unit of the values]."""
     seed: int = 0
     threads: int = 1
     trace: bool = False
     """Whether the angles of the probe images are encoded after every epoch."""
     cpu_seconds: float = 3600.0
     """The training ends with the epoch in which this time is exceeded [s of processor time]."""
+    least_epochs: int = 0
+    """The training does not end before this epoch, whatever time it takes."""
+    lengths: tuple[int, ...] = ()
+    """Epochs after which spectra of the probe images are predicted, besides the last one."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +71,56 @@ class Answer:
     cpu: np.ndarray
 
 
+@dataclass(frozen=True)
+class SpectraAnswer:
+    """Spectra that a peer predicts for the probe images."""
+
+    spectra: np.ndarray
+    """After each length of the training (length, probe, energy)."""
+    lengths: np.ndarray
+    """[epochs]"""
+    n_pairs: int
+    """Pairs that an epoch trains on: AtomAI leaves out an incomplete batch."""
+    wall: np.ndarray
+    """Time since the start at the end of every epoch [s]."""
+    cpu: np.ndarray
+
+
 def ask(peer: str, request: Request, images: np.ndarray, probe: np.ndarray) -> Answer:
     """Train a peer on images (n, y, x) and encode the probe images with it.
 
     Raises:
         subprocess.CalledProcessError: If the peer fails; its own message is printed above.
     """
+    values = _answered(peer, request, images=images, probe=probe)
+    latents = {n: v for n, v in values.items() if n not in ("angles", "wall", "cpu")}
+    return Answer(latents, values["angles"], values["wall"], values["cpu"])
+
+
+def ask_spectra(
+    peer: str, request: Request, images: np.ndarray, spectra: np.ndarray, probe: np.ndarray
+) -> SpectraAnswer:
+    """Train a peer on images (n, y, x) and their spectra (n, energy), and predict spectra of the probe images.
+
+    Raises:
+        subprocess.CalledProcessError: If the peer fails; its own message is printed above.
+    """
+    values = _answered(peer, request, images=images, spectra=spectra, probe=probe)
+    return SpectraAnswer(**{**values, "n_pairs": int(values["n_pairs"])})
+
+
+def _answered(peer: str, request: Request, **arrays: np.ndarray) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory(prefix="invae-peer-") as folder:
-        arrays, result = Path(folder, "arrays.npz"), Path(folder, "answer.npz")
-        np.savez(arrays, images=np.float32(images), probe=np.float32(probe))
+        given, result = Path(folder, "arrays.npz"), Path(folder, "answer.npz")
+        single = {name: values.astype(np.float32) for name, values in arrays.items()}
+        np.savez(given, **single)  # pyright: ignore[reportArgumentType]
         request_file = Path(folder, "request.json")
         request_file.write_text(
-            json.dumps({**asdict(request), "arrays": str(arrays), "answer": str(result)})
+            json.dumps({**asdict(request), "arrays": str(given), "answer": str(result)})
         )
         _run(peer, request_file, threads=request.threads)
         with np.load(result) as arrays_of_peer:
-            values = dict(arrays_of_peer)
-    latents = {n: v for n, v in values.items() if n not in ("angles", "wall", "cpu")}
-    return Answer(latents, values["angles"], values["wall"], values["cpu"])
+            return dict(arrays_of_peer)
 
 
 @dataclass(frozen=True)

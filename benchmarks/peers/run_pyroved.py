@@ -1,11 +1,13 @@
-"""Train pyroVED's rVAE or jrVAE on the arrays of a request; run by the interpreter of pyroVED's own environment."""
+"""Train pyroVED's rVAE, jrVAE or VED on the arrays of a request; run by the interpreter of pyroVED's own environment."""
+
+# pyright: reportMissingImports=false
 
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
-from pyroved.models import iVAE, jiVAE
+from pyroved.models import VED, iVAE, jiVAE
 from pyroved.trainers import SVItrainer
 from pyroved.utils import init_dataloader
 
@@ -50,5 +52,36 @@ def scale(epoch: int, *, joint: bool) -> float | list[float]:
     return [40.0 if epoch < 10 else max(3.0, 40 - 37 * (epoch - 10) / 39), 3.0]
 
 
+def train_pairs(
+    request: Request, images: np.ndarray, spectra: np.ndarray, probe: np.ndarray
+) -> Latents:
+    """Spectra of the probe images by VED, after each length of the training."""
+    model: Any = VED(
+        images.shape[1:],
+        spectra.shape[1:],
+        latent_dim=request["latent_dim"],
+        sampler_d=request["sampler"],
+        sigmoid_d=request["sampler"] != "gaussian",
+        decoder_sig=request["decoder_sd"],
+        seed=request["seed"],
+    )
+    trainer = SVItrainer(model, seed=request["seed"])
+    images, spectra, probe = (values[:, None] for values in (images, spectra, probe))
+    pairs = (torch.from_numpy(images), torch.from_numpy(spectra))
+    loader = init_dataloader(*pairs, batch_size=request["batch_size"])
+
+    def predict() -> Latents:
+        with torch.random.fork_rng():  # a prediction is the mean over drawn latents
+            mean, _ = model.predict(torch.from_numpy(probe))
+        return {"spectra": mean.numpy()[:, 0]}
+
+    watch = Watch(request, predict)
+    with suppress(TimeIsUp):
+        for _ in range(request["epochs"]):
+            trainer.step(loader)
+            watch.epoch()
+    return watch.answer_spectra(len(images))
+
+
 if __name__ == "__main__":
-    answer(train)
+    answer(train, train_pairs)

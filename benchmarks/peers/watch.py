@@ -12,6 +12,7 @@ import torch
 Request = dict[str, Any]
 Latents = dict[str, np.ndarray]
 Train = Callable[[Request, np.ndarray, np.ndarray], Latents]
+TrainPairs = Callable[[Request, np.ndarray, np.ndarray, np.ndarray], Latents]
 
 
 class TimeIsUp(Exception):
@@ -26,6 +27,8 @@ class Watch:
         self.wall: list[float] = []
         self.cpu: list[float] = []
         self.angles: list[np.ndarray] = []
+        self.spectra: dict[int, np.ndarray] = {}
+        """Of the probe images, by epochs of training."""
         self._began = (time.perf_counter(), time.process_time())
 
     def epoch(self) -> None:
@@ -39,15 +42,30 @@ class Watch:
         self.cpu.append(cpu - self._began[1])
         if self.request["trace"]:
             self.angles.append(self.encode()["angle"])
-        if self.cpu[-1] > self.request["cpu_seconds"]:
+        n_epochs = len(self.cpu)
+        if n_epochs in self.request["lengths"]:
+            self.spectra[n_epochs] = self.encode()["spectra"]
+        if self.cpu[-1] > self.request["cpu_seconds"] and n_epochs >= self.request["least_epochs"]:
             raise TimeIsUp
         encoding = (time.perf_counter() - wall, time.process_time() - cpu)
         self._began = (self._began[0] + encoding[0], self._began[1] + encoding[1])
 
     def answer(self) -> Latents:
         """Times since the start at the end of every epoch, the angles at these times, and the final latent variables."""
-        times = {"wall": np.array(self.wall), "cpu": np.array(self.cpu)}
-        return {**times, "angles": np.array(self.angles), **self.encode()}
+        return {**self._times(), "angles": np.array(self.angles), **self.encode()}
+
+    def answer_spectra(self, n_pairs: int) -> Latents:
+        """Times, and spectra of the probe images after each length of the training; `n_pairs` is the number that an epoch trains on."""
+        self.spectra[len(self.cpu)] = self.encode()["spectra"]
+        return {
+            **self._times(),
+            "n_pairs": np.array(n_pairs),
+            "lengths": np.array(list(self.spectra)),
+            "spectra": np.stack(list(self.spectra.values())),
+        }
+
+    def _times(self) -> Latents:
+        return {"wall": np.array(self.wall), "cpu": np.array(self.cpu)}
 
 
 def named(mean: Any, sd: Any, weights: Any, *, translation: bool) -> Latents:
@@ -63,11 +81,16 @@ def named(mean: Any, sd: Any, weights: Any, *, translation: bool) -> Latents:
     }
 
 
-def answer(train: Train) -> None:
-    """Read the request named on the command line, train, write the answer."""
+def answer(train: Train, train_pairs: TrainPairs) -> None:
+    """Read the request named on the command line, train on images or on pairs, write the answer."""
     with open(sys.argv[1], encoding="utf-8") as stream:
         request = json.load(stream)
     torch.set_num_threads(request["threads"])
     with np.load(request["arrays"]) as arrays:
-        images, probe = arrays["images"], arrays["probe"]
-    np.savez(request["answer"], **train(request, images, probe))
+        given = dict(arrays)
+    images, probe = given["images"], given["probe"]
+    if "spectra" in given:
+        found = train_pairs(request, images, given["spectra"], probe)
+    else:
+        found = train(request, images, probe)
+    np.savez(request["answer"], **found)  # pyright: ignore[reportArgumentType]

@@ -7,6 +7,7 @@ from benchmarks.trials import (
     ensembles,
     fourd,
     others,
+    others_pairs,
     pairs,
     shifts,
     sites,
@@ -27,4 +28,5 @@ TRIALS: tuple[Trial, ...] = (
     *walls.TRIALS,
     *vacancies.TRIALS,
     *pairs.TRIALS,
+    *others_pairs.TRIALS,
 )

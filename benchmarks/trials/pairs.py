@@ -82,6 +82,16 @@ def assemblies(n_pairs: int, material: str, *, seed: int, pixels: int) -> tuple[
     return training, pair_set(config(N_TEST), seed=UNSEEN + seed, pixels=pixels)
 
 
+def against_truth(mean: np.ndarray, unseen: PairSet) -> Scores:
+    """R² and errors of the peaks [meV] of predicted spectra, compared with spectra without noise."""
+    peaks = 1000 * scores.peak_errors(mean, unseen.clean, unseen.axis)
+    return {
+        "r2": scores.r2(mean, unseen.clean),
+        "peak": float(np.median(peaks)),
+        "peak_90": float(np.percentile(peaks, 90)),
+    }
+
+
 def predicted(trial: Trial, seed: int, quick: bool) -> Scores:
     """Scores of spectra of unseen assemblies."""
     options = dict(trial.settings)
@@ -93,17 +103,14 @@ def predicted(trial: Trial, seed: int, quick: bool) -> Scores:
         model = EncoderDecoder(seed=seed, **options).fit(training.given)
     said = model.predict(unseen.images)
     mean = said["mean"].to_numpy()
-    peaks = 1000 * scores.peak_errors(mean, unseen.clean, unseen.axis)
     linear = BASELINES["invariant_ridge"].fit(training.images[:, None], training.spectra)
     sd = (
-        np.hypot(said["sd_noise"], said["sd_model"]).to_numpy()
+        np.hypot(said["sd_noise"].to_numpy(), said["sd_model"].to_numpy())
         * model.held_out.attrs["interval_scale"]
     )
     unit = unseen.clean.std()
     found = {
-        "r2": scores.r2(mean, unseen.clean),
-        "peak": float(np.median(peaks)),
-        "peak_90": float(np.percentile(peaks, 90)),
+        **against_truth(mean, unseen),
         "coverage": scores.coverage(
             said["lower"].to_numpy(), said["upper"].to_numpy(), unseen.spectra
         ),
