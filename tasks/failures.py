@@ -47,6 +47,14 @@ LOST = {"KilledWorker", "CommClosedError", "OutOfMemoryError", "AcceleratorError
 
 OUT_OF_MEMORY = "can't allocate memory"
 """In the text of torch's RuntimeError when the main memory is full."""
+OF_MACHINE = (
+    OUT_OF_MEMORY,
+    "can't start new thread",
+    "Cannot allocate memory",
+    "Too many open files",
+    "Unable to allocate",
+)
+"""In texts of errors that hide the machine's error, such as those of HDF5 and NumPy."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +81,23 @@ def _fault(error: BaseException, sources: Sequence[str]) -> Fault:
         return "machine"
     if any(kind.__name__ in LOST for kind in type(error).__mro__):
         return "machine"
-    causes = [cause for cause in _causes(error) if isinstance(cause, OSError)]
-    if any(cause.errno in FULL_OR_BROKEN for cause in causes):
+    if is_caused_by_machine(error):
         return "machine"
     if isinstance(error, InvaeError) or not isinstance(error, OSError) or error.errno is None:
         return "recording"
     return "recording" if str(error.filename) in sources else "machine"
+
+
+def is_caused_by_machine(error: BaseException) -> bool:
+    """Whether an error, or one that it hides, is the machine's."""
+    return any(is_of_machine(cause) for cause in _causes(error))
+
+
+def is_of_machine(error: BaseException) -> bool:
+    """Whether an error means full memory, too many files or threads, or a broken disk, whoever met it."""
+    if isinstance(error, OSError) and error.errno in FULL_OR_BROKEN:
+        return True
+    return isinstance(error, MemoryError) or any(text in str(error) for text in OF_MACHINE)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -37,4 +37,5 @@ def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]
         compute=config.compute,
         progress=follow,
     )
+    job.refuse_replaced_sources()
     return job.finished()

@@ -65,7 +65,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _lock_path(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.lock")
+    real = folder.resolve()  # one lock for all links to a folder
+    return real.with_name(f".{real.name}.lock")
 
 
 def _write_process(descriptor: int) -> None:

@@ -17,6 +17,7 @@ from prefect.states import Completed
 from invae.config import ProcessConfig
 from invae.errors import (
     Damaged,
+    InputError,
     InvaeError,
     MachineError,
     NoRoom,
@@ -32,6 +33,7 @@ from invae.storage.provenance import Receipt, now
 from tasks import interrupts
 from tasks.artifacts import LiveProgress, flow_run_id, key_of, seconds_spent
 from tasks.devices import is_follower, machine
+from tasks.failures import is_caused_by_machine
 from tasks.progress import NoListener, listener
 from tasks.recording_folder import read_record, write_record
 
@@ -62,7 +64,7 @@ def is_worth_retrying(task: Task[..., Any], run: TaskRun, state: State[Any]) -> 
 def is_machine_error(failure: BaseException) -> bool:
     """Whether memory, disk, network or a worker failed, and not the recording, its settings or the code."""
     if isinstance(failure, InvaeError):
-        return isinstance(failure, MachineError)
+        return isinstance(failure, MachineError) or is_caused_by_machine(failure)
     if isinstance(failure, OSError):
         return not isinstance(failure, RECORDING_ERRORS)
     return isinstance(failure, MemoryError) or type(failure).__module__.startswith(CLUSTER)
@@ -152,6 +154,7 @@ class Job:
         Raises:
             StoreError: if the output's name is taken by something else, which would be overwritten.
         """
+        store.recover(self.target)
         if self.target.exists() and not store.is_ours(self.target):
             raise StoreError(
                 f"{self.target} was not made by invae; move it away, or give another --out"
@@ -181,6 +184,20 @@ class Job:
                 self.stage, self.folder, config, flow_run=flow_run_id(), asked=self.receipt.key
             )
         return replace(self, config=config, receipt=receipt)
+
+    def refuse_replaced_sources(self) -> None:
+        """Refuse files that were replaced or changed while they were read; those that did not change are not read again.
+
+        Raises:
+            InputError: the content of one is not what the receipt says; what was made of it is removed.
+        """
+        read = stages.sources_of(self.paths)
+        for path, now, then in zip(self.paths, read, self.receipt.sources, strict=True):
+            if now.sha256 != then.sha256:
+                store.remove(self.target)
+                raise InputError(
+                    f"{path} was changed while it was read; run the same command again when it is complete"
+                )
 
     def progress(self) -> Callable[[int, int], None]:
         """Start the stage's progress; the returned function reports it to the terminal and the UI."""

@@ -107,7 +107,8 @@ def _ends_whole(descriptor: int, size: int) -> bool:
 def _rewrite_if_long(path: Path) -> None:
     """Rewrite a long file without its history; the lock's file holds its size after the last rewrite [bytes]."""
     lock = path.with_name(LOCK)
-    before = int(lock.read_text() or "0")
+    text = lock.read_text(errors="replace").strip()
+    before = int(text) if text.isdecimal() else 0
     if path.stat().st_size < max(SMALLEST_REWRITE, 2 * before):
         return
     hidden = path.with_name(f".{path.name}")
@@ -133,6 +134,11 @@ def _entries(path: Path) -> dict[str, Entry]:
 
 
 _NAMES = {field.name for field in fields(Entry)}
+_TYPES = {
+    **dict.fromkeys(("recording", "digest", "since", "flow_run", "reason", "fingerprint"), str),
+    "attempts": int,
+    "asked": bool,
+}
 _STATES = {*get_args(State), "gone"}
 
 
@@ -140,14 +146,28 @@ def _values(line: bytes) -> dict[str, Any] | None:
     """The fields of a line, without those of other versions; None if it is incomplete or lacks a field."""
     try:
         values = json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return None
     if not isinstance(values, dict) or values.get("state") not in _STATES:
         return None
     required = {"files"} if values["state"] == "gone" else _REQUIRED
     if not values.get("files") or not required <= values.keys():
         return None
-    return {name: value for name, value in values.items() if name in _NAMES}
+    found = {name: value for name, value in values.items() if name in _NAMES}
+    return found if _is_sound(found) else None
+
+
+def _is_sound(values: dict[str, Any]) -> bool:
+    """Whether every field has the type with which it is written, and the time is one."""
+    files = values["files"]
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        return False
+    if any(type(values[name]) is not kind for name, kind in _TYPES.items() if name in values):
+        return False
+    try:
+        return "since" not in values or datetime.fromisoformat(values["since"]).tzinfo is not None
+    except ValueError:
+        return False
 
 
 _REQUIRED = {"recording", "files", "digest", "state", "since"}

@@ -1,12 +1,16 @@
 """New and changed recordings of a watched folder: they must not change for some time before they get a run."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flows.watching import fingerprint
 from flows.watching.grouping import Arrival
 from flows.watching.ledger import Entry, utc_now
 from invae.config import WatchConfig
+
+CLOCK_SECONDS = 1.0
+"""Steps of the clock that count as none."""
 
 
 def updated_entries(here: Mapping[str, Arrival], before: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -34,6 +38,8 @@ def _updated(arrival: Arrival, before: Entry | None) -> Entry:
     files = tuple(str(file) for file in arrival.files)
     if before is not None and before.files == files and before.fingerprint:
         settling = before.state == "settling"
+        if settling and _is_in_future(before):
+            return replace(before, since=utc_now())
         if not settling and fingerprint.is_unchanged(arrival.files, before.fingerprint):
             return before
         mark = fingerprint.fingerprint(arrival.files)
@@ -42,6 +48,11 @@ def _updated(arrival: Arrival, before: Entry | None) -> Entry:
     else:
         mark = fingerprint.fingerprint(arrival.files)
     return Entry(arrival.name, files, "", "settling", utc_now(), fingerprint=mark)
+
+
+def _is_in_future(entry: Entry) -> bool:
+    """Whether the clock was set back since: the recording settles anew, and does not wait for the old time."""
+    return (datetime.fromisoformat(entry.since) - datetime.now(UTC)).total_seconds() > CLOCK_SECONDS
 
 
 def quarantined_entry(arrival: Arrival, before: Entry | None, fault: str) -> Entry:

@@ -57,6 +57,8 @@ def load(name: str, *, changes: Sequence[str] = ()) -> ProcessConfig:
     return config
 
 
+LARGEST_BYTES, LONGEST_SHOWN = 1_000_000, 80
+"""Largest file of a configuration [bytes]; letters of a value that are shown in a message."""
 UNTAGGED = {"model": "vae"}
 """Sections that are written without `kind` where they are of this kind."""
 
@@ -121,6 +123,19 @@ def _unknown(name: str) -> str:
     return f"config {name!r} does not exist; {nearest} (available: {', '.join(files) or 'none'})"
 
 
+class _Plain(yaml.SafeLoader):
+    """YAML without aliases: nested ones can stand for more values than fit into memory."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
+        return super().compose_node(parent, index)
+
+
+def _parsed(text: str) -> Any:
+    return yaml.load(text, Loader=_Plain)
+
+
 def read(path: Path) -> Values:
     """The values in a file, not validated.
 
@@ -128,8 +143,12 @@ def read(path: Path) -> Values:
         ConfigError: if it cannot be read, or is not a mapping of keys to values.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise ConfigError(
+                f"config {path} has {path.stat().st_size} bytes; it is no configuration"
+            )
+        values = _parsed(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"config {path} is not YAML: {_one_line(str(error))}") from error
     except OSError as error:
         raise ConfigError(f"config {path} cannot be read: {error.strerror}") from error
@@ -158,9 +177,10 @@ def changed(
         if not equals or not key.strip(" ."):
             raise ConfigError(f"--set {change!r} is not key=value, such as training.epochs=20")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {change!r}: the value is not YAML ({text})") from error
+            value = _parsed(text)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+            raise ConfigError(f"--set {key}: the value is not YAML ({shown})") from error
         _put(result, _full_key(key.strip(), keys).split("."), value, change=change)
     return result
 

@@ -13,12 +13,14 @@ from safetensors.numpy import load
 
 from invae.results.reading import groups_of
 from invae.stages import stages
-from invae.storage import store
+from invae.storage import manifest, store
 
 BLOCK_BYTES = 64e6
 """Size of the parts in which arrays are compared."""
 
 
+UNCOMPARED = (store.RECEIPT_FILE, manifest.FILE)
+"""Files of a folder that differ between equal models."""
 COMPARED = tuple(stage.output for name, stage in stages.STAGES.items() if name != "report")
 """Outputs whose values can be compared; a report consists of pictures."""
 
@@ -74,7 +76,7 @@ def digest_of(path: Path) -> str:
         if file.suffix == ".safetensors":
             for name, values in sorted(load(file.read_bytes()).items()):
                 _add(digest, xr.Variable(_axes(values), values), f"{file.name}/{name}")
-        elif file.suffix == ".json" and file.name != store.RECEIPT_FILE:
+        elif file.suffix == ".json" and file.name not in UNCOMPARED:
             text = json.dumps(_text(file), sort_keys=True)
             digest.update(f"{file.name}\0{text}\0".encode())
     return digest.hexdigest()
@@ -118,7 +120,7 @@ def _of_folders(old: Path, new: Path) -> Iterator[Difference]:
             values = [xr.Variable(_axes(one[weight]), one[weight]) for one in (first, second)]
             yield from _of_arrays(values[0], values[1], f"{old.name}/{weight}")
     for name in sorted({p.name for path in (old, new) for p in path.glob("*.json")}):
-        if name != store.RECEIPT_FILE and _text(old / name) != _text(new / name):
+        if name not in UNCOMPARED and _text(old / name) != _text(new / name):
             yield Difference(f"{old.name}/{name}", "its text differs")
 
 

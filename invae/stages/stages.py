@@ -4,6 +4,7 @@ A key follows from the content of the sources, the settings and the code, before
 have their current keys is complete, and this needs no server, cluster or model.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from invae.storage.location import as_path
 from invae.storage.provenance import Receipt, Source
 
 LONGEST_NAME = 120
+"""Of a folder [bytes]."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,10 @@ def name_of(paths: Sequence[Path]) -> str:
 
 def safe_name(text: str) -> str:
     """The text as the name of a folder: no separators, no leading dot, not too long."""
-    name = re.sub(r"[^\w.+-]+", "_", text).strip("._")[:LONGEST_NAME]
+    name = re.sub(r"[^\w.+-]+", "_", text).strip("._")
+    if len(name.encode()) > LONGEST_NAME:  # file systems count bytes: a letter has up to four
+        start = name.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
+        name = f"{start}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name or "recording"
 
 
@@ -161,13 +166,13 @@ def _digest(path: Path) -> Source:
     _, *beside = files_of(path)
     files = [*(path.rglob("*") if path.is_dir() else [path]), *beside]
     states = (file.stat() for file in files)
-    state = tuple((s.st_ino, s.st_size, s.st_mtime_ns) for s in states)
+    state = tuple((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)
     return _digest_of_state(path, tuple(beside), state)
 
 
 @lru_cache(maxsize=256)
 def _digest_of_state(
-    path: Path, beside: tuple[Path, ...], state: tuple[tuple[int, int, int], ...]
+    path: Path, beside: tuple[Path, ...], state: tuple[tuple[int, int, int, int], ...]
 ) -> Source:
     from invae.readers.registry import module_of
 

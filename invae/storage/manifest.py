@@ -16,7 +16,8 @@ from invae.errors import Damaged
 from invae.progress import Progress, silent
 from invae.storage.location import ObjectPath
 
-GROUP = "_manifest"
+GROUP, FILE = "_manifest", "manifest.json"
+"""Group of a Zarr store, or file of another folder, with the manifest."""
 REMEDY = "remove it and run the same command again"
 SMALL = 1 << 22
 """Files up to this size have a SHA-256; larger ones a CRC-32C, which is four times as fast [bytes]."""
@@ -42,7 +43,7 @@ def file_of(folder: Path) -> Path:
     """The file with the manifest of a store."""
     if (folder / "zarr.json").exists():
         return folder / GROUP / "zarr.json"
-    return folder / "manifest.json"
+    return folder / FILE
 
 
 def write(folder: Path) -> None:

@@ -344,6 +344,7 @@ def share(source: Path, target: Path) -> None:
         )
     if is_current(target, receipt.key):
         return
+    before = _identity(source)
     with writing(target):
         if isinstance(target, ObjectPath):
             remove(target)
@@ -356,7 +357,17 @@ def share(source: Path, target: Path) -> None:
             _flush(partial)
         else:
             shutil.copytree(source, partial, copy_function=_link)
+        if _identity(source) != before:
+            shutil.rmtree(partial)
+            raise StoreError(
+                f"{source} was made anew while it was copied; run the same command again"
+            )
         _give_name(partial, target)
+
+
+def _identity(path: Path) -> object:
+    """What changes when a store is published anew under the same name."""
+    return None if isinstance(path, ObjectPath) else path.stat().st_ino
 
 
 def _link(source: str, target: str) -> None:
@@ -413,8 +424,7 @@ def write_receipt(path: Path, receipt: Receipt) -> None:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt of a finished store or folder; None if it is missing or unfinished."""
-    recover(path)
+    """The receipt of a finished store or folder; None if it is missing or unfinished. It changes nothing."""
     try:
         if (path / "zarr.json").exists():
             values = json.loads((path / "zarr.json").read_bytes())["attributes"]["receipt"]

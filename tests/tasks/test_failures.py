@@ -39,6 +39,9 @@ MACHINE = [
     PermissionError(errno.EACCES, "Permission denied", "/out/a/recording.zarr"),
     caused_by(StoreError("cannot be written"), OSError(errno.ENOSPC, "No space left on device")),
     ConnectionError("server lost"),
+    caused_by(InputError("x.h5: cannot be read; it is damaged"), MemoryError()),
+    caused_by(InputError("x.h5: cannot be read"), OSError(errno.EMFILE, "Too many open files")),
+    caused_by(InputError("x.h5: cannot be read"), RuntimeError("can't start new thread")),
     KilledWorker("lost"),
 ]
 

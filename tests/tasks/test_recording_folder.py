@@ -1,5 +1,6 @@
 """One run at a time on a recording, and no trace of one that could not be read."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import pytest
 
 from invae.errors import InputError, StoreError
-from tasks.recording_folder import exclusive, read_record, write_record
+from tasks.recording_folder import RUN_FILE, exclusive, is_busy, read_record, write_record
 
 HOLDER = """
 import sys, time
@@ -93,3 +94,34 @@ def test_a_record_that_is_not_whole_counts_as_none(tmp_path):
     assert read_record(tmp_path) == {"recording": "scan"}
     (tmp_path / "run.json").write_text("{")
     assert read_record(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[1, 2]", b"3", b"\xff\xfe\x00", b'{"stages": {"inge', b"[" * 100_000, b"null"],
+    ids=["empty", "list", "number", "not UTF-8", "cut", "deep", "null"],
+)
+def test_a_damaged_record_counts_as_none(tmp_path, content):
+    (tmp_path / RUN_FILE).write_bytes(content)
+    assert read_record(tmp_path) == {}
+
+
+def test_odd_entries_of_a_record_are_left_out(tmp_path):
+    line = {"seconds": 1.5, "finished": "2026-01-01T00:00:00+00:00"}
+    stages = {
+        "ingest": line,
+        "describe": 5,
+        "train": {"seconds": "long"},
+        "embed": {**line, "seconds": True},
+    }
+    odd = {"paths": "a.npy", "stages": stages, "config": [], "source_sha256": [1], "recording": "a"}
+    (tmp_path / RUN_FILE).write_text(json.dumps(odd))
+    assert read_record(tmp_path) == {"stages": {"ingest": line}, "recording": "a"}
+
+
+def test_links_to_a_folder_have_one_lock(tmp_path):
+    (tmp_path / "real" / "scan").mkdir(parents=True)
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "scan").symlink_to(tmp_path / "real" / "scan")
+    with exclusive(tmp_path / "link" / "scan"):
+        assert is_busy(tmp_path / "real" / "scan")

@@ -1,21 +1,26 @@
 """The ledger: the last word on every recording, whoever writes and whenever it is killed."""
 
+import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+
+import pytest
 
 from flows.watching import ledger
 from flows.watching.ledger import Entry
 
 FIRST = Entry("scan_1", ("/box/scan_1.ibw",), "ab12", "waiting", "2026-01-01T00:00:00+00:00")
-SECOND = Entry("scan_2", ("/box/scan_2.mib", "/box/scan_2.hdr"), "", "settling", "2026-01-01")
+SECOND = Entry(
+    "scan_2", ("/box/scan_2.mib", "/box/scan_2.hdr"), "", "settling", "2026-01-01T00:00:00+00:00"
+)
 
 WRITE_MANY = """
 import sys
 from pathlib import Path
 from flows.watching import ledger
 for n in range(50):
-    entry = ledger.Entry(f"r{n}", (f"/{sys.argv[2]}/{n}",), "", "waiting", "now", reason="x" * 6000)
+    entry = ledger.Entry(f"r{n}", (f"/{sys.argv[2]}/{n}",), "", "waiting", ledger.utc_now(), reason="x" * 6000)
     ledger.write(Path(sys.argv[1]), [entry])
 """
 
@@ -83,3 +88,28 @@ def test_two_writers_at_once_lose_nothing(tmp_path):
     assert [writer.wait(60) for writer in writers] == [0, 0]
     keys = {entry.key for entry in ledger.read(tmp_path)}
     assert keys == {f"/{name}/{n}" for name in ("a", "b") for n in range(50)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"since": "garbage"},
+        {"since": "2026-01-01"},
+        {"since": 5},
+        {"files": "/box/scan_1.ibw"},
+        {"files": [1]},
+        {"recording": None},
+        {"attempts": "many"},
+        {"asked": 1},
+        {"digest": []},
+    ],
+)
+def test_a_line_with_a_bad_field_is_that_recordings_alone(tmp_path, change):
+    ledger.write(tmp_path, [FIRST, SECOND])
+    bad = {**json.loads(json.dumps(asdict(SECOND))), **change}
+    with ledger.path_of(tmp_path).open("a") as file:
+        file.write(json.dumps(bad) + "\n" + "[" * 100_000 + "\n")
+    assert ledger.read(tmp_path) == [FIRST, SECOND]
+    ledger.path_of(tmp_path).with_name(ledger.LOCK).write_text("garbage")
+    ledger.write(tmp_path, [FIRST])
+    assert ledger.read(tmp_path) == [FIRST, SECOND]

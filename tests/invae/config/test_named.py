@@ -190,3 +190,31 @@ def test_the_flow_takes_no_file_for_a_name(tmp_path):
     path.write_text(named.as_yaml(named.load("pfm-walls")))
     with pytest.raises(ConfigError, match=r"mine\.yaml' does not exist"):
         process.validate_parameters({"sources": [], "out": "results", "config": str(path)})
+
+
+def test_aliases_are_refused_before_they_are_multiplied(tmp_path):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join([*lines, "description: *i"]))
+    with pytest.raises(ConfigError, match="aliases"):
+        named.read(path)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 5000 + "]" * 5000, "9" * 5000, "[&a [x], *a]", "!!python/object/apply:os.system [ls]"],
+)
+def test_odd_values_are_refused_in_one_short_line(value):
+    with pytest.raises(ConfigError) as caught:
+        named.load("demo", changes=[f"training.epochs={value}"])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_large_file_is_no_configuration(tmp_path):
+    path = tmp_path / "large.yaml"
+    path.write_text("#" * 2_000_000)
+    with pytest.raises(ConfigError, match="2000000 bytes"):
+        named.read(path)

@@ -46,7 +46,7 @@ def test_a_missing_variable_of_pairs_is_named(pair_run: Run, tmp_path):
 
     shutil.copytree(pair_run.store("analyse"), tmp_path / "result.zarr")
     shutil.rmtree(tmp_path / "result.zarr" / "pairs" / "lower")
-    with pytest.raises(StoreError, match="pairs/lower.* is missing"):
+    with pytest.raises(StoreError, match=r"pairs/lower.* is missing"):
         results.validate(tmp_path / "result.zarr")
 
 

@@ -158,6 +158,9 @@ def test_a_death_between_the_two_renames_loses_nothing(tmp_path: Path, receipt: 
     fill(partial, np.ones((2, 2, 2)), shard=1)
     store.publish(partial, target, receipt)
     target.rename(tmp_path / ".recording.zarr.retired")
+    assert store.read_receipt(target) is None
+    assert not target.exists()  # whoever only looks changes nothing
+    store.recover(target)
     assert store.is_current(target, receipt.key)
     assert target.exists()
 

@@ -10,6 +10,7 @@ import zarr
 
 from flows.cli.main import execute
 from invae.stages.compare import digest_of
+from invae.storage import manifest
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def test_the_same_files_settings_and_code_give_identical_values(prefect_server, 
 def test_a_changed_value_is_named(prefect_server, copy, capsys, tmp_path, undisturbed):
     content = zarr.open_array(copy / "embedding.zarr" / "content", mode="r+")
     content[0, 0] = np.asarray(content[0, 0]) + 1
+    manifest.write(copy / "embedding.zarr")
     assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 1
     captured = capsys.readouterr()
     first, *digests = captured.out.splitlines()
@@ -66,7 +68,23 @@ def test_changed_code_and_libraries_are_noted(copy, capsys, undisturbed):
             "code": "0" * 64,
             "versions": {**receipt["versions"], "torch": "1.0"},
         }
+        manifest.write(path)
     assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 0
     notes = " ".join(capsys.readouterr().err.split())
     assert "note: torch was 1.0, now " in notes
     assert "note: the code of embed, analyse has changed since" in notes
+
+
+def test_a_damaged_store_is_named_before_anything_runs(copy, capsys, tmp_path):
+    content = zarr.open_array(copy / "embedding.zarr" / "content", mode="r+")
+    content[0, 0] = np.asarray(content[0, 0]) + 1
+    assert execute(["reproduce", str(copy), "--out", str(tmp_path / "again")]) == 1
+    assert "embedding.zarr is damaged: content/c/" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_result_is_not_compared_with_itself(copy, capsys, tmp_path):
+    (tmp_path / "link").symlink_to(copy.parent)
+    for out in (copy.parent, tmp_path / "link"):
+        assert execute(["reproduce", str(copy), "--out", str(out)]) == 1
+        assert "with itself" in capsys.readouterr().err
