@@ -191,9 +191,9 @@ class Job:
         Raises:
             InputError: the content of one is not what the receipt says; what was made of it is removed.
         """
-        read = stages.sources_of(self.paths)
-        for path, now, then in zip(self.paths, read, self.receipt.sources, strict=True):
-            if now.sha256 != then.sha256:
+        found = stages.sources_of(self.paths)
+        for path, read_now, then in zip(self.paths, found, self.receipt.sources, strict=True):
+            if read_now.sha256 != then.sha256:
                 store.remove(self.target)
                 raise InputError(
                     f"{path} was changed while it was read; run the same command again when it is complete"
