@@ -107,7 +107,13 @@ def settings(
 
 
 def compute_changes(device: DeviceName | None, workers: int | None) -> list[str]:
-    """The options --device and --workers as changes of the configuration."""
+    """The options --device and --workers as changes of the configuration.
+
+    Raises:
+        ConfigError: the device is cuda, and this machine has none.
+    """
+    if device == "cuda":
+        _refuse_missing_gpu()
     changes = [f"compute.device={device}"] if device else []
     return changes + ([f"compute.workers={workers}"] if workers else [])
 
@@ -143,3 +149,14 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
         companions = {file for entry in entries for file in files_of(entry)[1:]}
         recordings += sorted((entry for entry in entries if entry not in companions), key=natural)
     return recordings
+
+
+def _refuse_missing_gpu() -> None:
+    import torch
+
+    from invae.errors import ConfigError
+
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "--device cuda: PyTorch finds no CUDA device here; use --device auto or cpu, or see `invae doctor`"
+        )
