@@ -15,6 +15,8 @@ from invae.synthetic.plasmon_specimens import clean_spectra, energies_of, specim
 
 UNSEEN = 10_000
 PIXEL_NM, DIAMETER_NM = 2.5, 20.0
+N_NEAREST = 15
+"""Images of the training, nearest to a spectrum in the shared latent space, whose numbers of particles decide."""
 N_TEST = 16
 """Unseen assemblies."""
 
@@ -128,9 +130,6 @@ def predicted(trial: Trial, seed: int, quick: bool) -> Scores:
 
 def partners(trial: Trial, seed: int, quick: bool) -> Scores:
     """Partners of clusters found in the shared latent space, and the number of particles read from the spectrum."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
     options = dict(trial.settings)
     n_clusters, n_unseen = options.pop("clusters"), options.pop("unseen")
 
@@ -145,11 +144,9 @@ def partners(trial: Trial, seed: int, quick: bool) -> Scores:
     with clock() as took:
         model = DualVAE(seed=seed, **options).fit(training.given)
     distance = model.match(images=unseen.images[:500], spectra=unseen.spectra[:500]).to_numpy()
-    known = model.encode(images=training.images)["content_image"].to_numpy()
-    asked = model.encode(spectra=unseen.spectra)["content_spectrum"].to_numpy()
-    scale = StandardScaler().fit(known)
-    reader = LogisticRegression(C=10, max_iter=500).fit(scale.transform(known), training.number)
-    said = reader.predict(scale.transform(asked))
+    to_training = model.match(images=training.images, spectra=unseen.spectra).to_numpy()
+    near = training.number[np.argsort(to_training, axis=1)[:, :N_NEAREST]]
+    said = np.array([np.bincount(numbers).argmax() for numbers in near])
     spectra = model.translate(unseen.images, to="spectrum").to_numpy()
     found = {f"number_{n}": float((said[unseen.number == n] == n).mean()) for n in (1, 2, 3, 4)}
     return {

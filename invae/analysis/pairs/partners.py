@@ -1,5 +1,7 @@
 """Partners found in the latent space that image and spectrum share, and the number of objects read from it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -9,6 +11,7 @@ from invae.training.folds import folds_of
 WITHIN = (1, 2, 5, 10, 20, 50, 100)
 NUMBER = "truth_n_particles"
 """Coordinate of the sites with a number that is known of a simulation."""
+N_NEAREST = 15
 FEWEST = 4
 """Fewest sites of every number that is read."""
 
@@ -80,10 +83,9 @@ def read_numbers(sites: xr.Dataset, *, seed: int) -> xr.Dataset | None:
     )
 
 
-def _reader(latents: np.ndarray, number: np.ndarray):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+def _reader(latents: np.ndarray, number: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The most frequent number of the nearest images; boundaries between classes carry over less well from images to spectra."""
+    from sklearn.neighbors import KNeighborsClassifier
 
-    reader = make_pipeline(StandardScaler(), LogisticRegression(C=10, max_iter=1000))
-    return reader.fit(latents, number).predict
+    n_nearest = min(N_NEAREST, len(latents))
+    return KNeighborsClassifier(n_nearest).fit(latents, number).predict
