@@ -23,6 +23,7 @@ def process(
     config: NamedConfig,
     name: str | None = None,
     model: str | None = None,
+    inside: str | None = None,
 ) -> str:
     """Process one recording from the instrument's files to its report.
 
@@ -34,10 +35,11 @@ def process(
         config: settings of all stages; `NAME@VERSION` of a named configuration, or all values.
         name: name of the recording; from the files when empty.
         model: a trained model to use instead of training one.
+        inside: folder that no link among the files may leave; the watched one in runs that watching starts.
     """
     folder = runs.folder_of(sources, out, name)
     with exclusive(folder):
-        recording = ingest(sources, folder, config).result()
+        recording = ingest(sources, folder, config, inside).result()
         patches = describe(recording, config).result()
         trained = (use_model(patches, model) if model else train(patches, config)).result()
         embedding = embed(patches, trained, config).result()

@@ -1,5 +1,7 @@
 """Instrument's files → recording.zarr."""
 
+from pathlib import Path
+
 from prefect import task
 from prefect.client.schemas.objects import State
 
@@ -15,9 +17,11 @@ from tasks.progress import Throughput
     retry_condition_fn=runs.is_worth_retrying,
 )
 @runs.names_damage
-def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]:
+def ingest(
+    sources: list[str], folder: str, config: ProcessConfig, inside: str | None = None
+) -> State[str]:
     """Write the files of one recording into a sharded store; shards that exist are skipped."""
-    job = runs.job_of_sources(sources, folder, config)
+    job = runs.job_of_sources(sources, folder, config, inside=inside)
     if job.is_done:
         return job.unchanged()
     from invae.readers.ingest import ingest as write_store
@@ -36,6 +40,7 @@ def ingest(sources: list[str], folder: str, config: ProcessConfig) -> State[str]
         receipt=job.receipt,
         compute=config.compute,
         progress=follow,
+        inside=None if inside is None else Path(inside),
     )
     job.refuse_replaced_sources()
     return job.finished()

@@ -239,15 +239,16 @@ def names_damage(stage: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def job_of_sources(sources: Sequence[str], folder: str, config: ProcessConfig) -> Job:
-    """The ingest job of some files."""
+def job_of_sources(
+    sources: Sequence[str], folder: str, config: ProcessConfig, *, inside: str | None = None
+) -> Job:
+    """The ingest job of some files; a link that leaves the folder `inside` is refused."""
     # absolute: the workers of a cluster may run in another folder
     files = [Path(source).absolute() for source in sources]
     paths = stages.in_order(files, config.ingest.order)
     target = as_path(folder).absolute()
-    receipt = stages.receipt_of_recording(
-        target, stages.sources_of(paths), config, flow_run=flow_run_id()
-    )
+    digests = stages.sources_of(paths, inside=None if inside is None else Path(inside))
+    receipt = stages.receipt_of_recording(target, digests, config, flow_run=flow_run_id())
     return Job(stages.STAGES["ingest"], target, receipt, config, tuple(paths))
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ from pathlib import Path
 from invae.config import WatchConfig
 from invae.errors import InputError
 from invae.readers import all_readers, files_of
+from invae.readers.own_files import refuse_foreign
 from invae.stages import stages
 
 STORE_MARKS = ("zarr.json", ".zgroup", ".zattrs")
@@ -134,17 +134,8 @@ def _fault(files: Sequence[Path], root: Path) -> str:
         shown = str(file).encode(errors="backslashreplace").decode()
         if shown != str(file):
             return f"{shown}: its name is not valid UTF-8; rename it"
-        for path in (file, *(file.rglob("*") if file.is_dir() else ())):
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                return f"{path}: is a link that leaves the watched folder; copy the file into it"
-        if _is_special(file):
-            return f"{file}: is a device or pipe, not a file; copy it to a file"
+        try:
+            refuse_foreign([file], folder=root)
+        except InputError as error:
+            return str(error)
     return ""
-
-
-def _is_special(file: Path) -> bool:
-    try:
-        mode = file.stat().st_mode
-    except OSError:
-        return False  # missing, or a broken link: the reader reports it
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -36,10 +36,10 @@ def key_of(digest: str, out: Path) -> str:
 
 
 class Runs:
-    """The runs of one configuration in one output folder."""
+    """The runs of one configuration in one output folder, of recordings that lie inside a watched folder."""
 
-    def __init__(self, config: ProcessConfig, out: Path) -> None:
-        self._config, self._out = config, out
+    def __init__(self, config: ProcessConfig, out: Path, *, inside: Path) -> None:
+        self._config, self._out, self._inside = config, out, inside
         self._deployment: UUID | None = None
 
     def parameters(self, sources: Sequence[str], name: str) -> dict[str, Any]:
@@ -50,6 +50,7 @@ class Runs:
             "out": str(self._out.resolve()),
             "config": config,
             "name": name,
+            "inside": str(self._inside.resolve()),
         }
 
     def find(self, digest: str) -> FlowRun | None:

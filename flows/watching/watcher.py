@@ -52,7 +52,7 @@ class Watcher:
         self._process = read(config.config)
 
         self._out = Path(config.out)
-        self._runs = runs.Runs(self._process, self._out)
+        self._runs = runs.Runs(self._process, self._out, inside=Path(config.folder))
 
     def scan(self, say: Say = lambda _: None) -> Scan | None:
         """Scan the folder, submit runs and read their outcomes; None while another watcher scans.

@@ -10,12 +10,20 @@ from invae.errors import ConfigError, InputError
 from invae.readers.beside_spectra import holds_spectra, with_images
 from invae.readers.raw import Reader
 from invae.readers.recording import assemble
-from invae.readers.registry import all_readers, files_of, module_of, reader_for
+from invae.readers.registry import all_readers, files_of, module_of, own_files_of, reader_for
 from invae.readers.scan_shape import PATTERN, Scan, in_scan, single_pattern
 from invae.readers.series import concatenate, in_order
 from invae.readers.spectra import arranged
 
-__all__ = ["Reader", "Scan", "all_readers", "files_of", "module_of", "open_recording"]
+__all__ = [
+    "Reader",
+    "Scan",
+    "all_readers",
+    "files_of",
+    "module_of",
+    "open_recording",
+    "own_files_of",
+]
 
 
 def open_recording(
@@ -40,7 +48,8 @@ def open_recording(
 
     Raises:
         ConfigError: If a file lacks one of the channels, or the scan does not match its patterns.
-        InputError: If a file is missing, broken, not a recording, or does not belong to the series.
+        InputError: If a file is missing, broken, not a recording, does not belong to the series, or has parts that are
+            links to somewhere else.
         UnknownFormat: If no reader recognises a file.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(file) for file in path]
@@ -86,6 +95,7 @@ def _open(
     channels: Sequence[str] | None,
     scan: Scan,
 ) -> xr.Dataset:
+    own_files_of(path)
     reader = reader_for(path, format_name=format_name)
     raw = single_pattern(in_scan(arranged(reader.open(path), path), path, scan), channels, path)
     recording = assemble(raw, path, format_name=reader.name, pixel_size=pixel_size)

@@ -13,8 +13,9 @@ from invae import dims
 from invae.config import ComputeConfig, IngestConfig
 from invae.errors import ConfigError, InputError, InvaeError
 from invae.progress import Progress, silent
-from invae.readers import Scan, files_of, open_recording, with_channels
+from invae.readers import Scan, files_of, open_recording, own_files_of, with_channels
 from invae.readers.ingest_scan import is_scan, store_scan
+from invae.readers.own_files import Mark, mark_of
 from invae.readers.recording import COMPLETE, with_sources
 from invae.readers.spectra import spectral_dims
 from invae.readers.value_statistics import ValueStatistics
@@ -42,6 +43,7 @@ def ingest(
     receipt: Receipt,
     compute: ComputeConfig | None = None,
     progress: Progress = silent,
+    inside: Path | None = None,
 ) -> None:
     """Store files that make one recording.
 
@@ -52,16 +54,19 @@ def ingest(
         receipt: Written onto the finished store; its key names the unfinished one.
         compute: Where the blocks run.
         progress: Called with the number of finished blocks.
+        inside: Folder that no link among the files may leave; without one, a source itself may be a link.
 
     Raises:
         ConfigError: If the configuration does not match the recording.
-        InputError: If a file is broken, not part of the series, still being written, or holds no information.
+        InputError: If a file is broken, not part of the series, still being written, lies elsewhere, or holds no information.
         StoreError: If the disk is full or cannot be written.
     """
     paths = [Path(source) for source in sources]
     _refuse_duplicates(receipt)
     files = dict.fromkeys(file for path in paths if path.exists() for file in files_of(path))
-    before = {file: _state(file) for file in files}
+    before = {file: _mark(file) for file in files}
+    for path in paths:  # after the marks: whatever is swapped from now on changes one
+        own_files_of(path, folder=inside)
     recording = open_recording(
         paths,
         format=config.format,
@@ -291,27 +296,24 @@ def _refuse_duplicates(receipt: Receipt) -> None:
         first_names[source.sha256] = source.name
 
 
-def _state(path: Path) -> tuple[int, int]:
-    """Size and modification time of a file, or of all files in a store."""
+def _mark(path: Path) -> Mark:
     try:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        states = [file.stat() for file in files]
+        return mark_of(path)
     except OSError as error:
         raise InputError(f"{path}: is being changed ({error.strerror}); ingest it later") from error
-    return sum(s.st_size for s in states), max((s.st_mtime_ns for s in states), default=0)
 
 
-def _unchanged(before: Mapping[Path, tuple[int, int]]) -> None:
-    """Refuse sources that changed while they were read.
+def _unchanged(before: Mapping[Path, Mark]) -> None:
+    """Refuse sources that changed, or were swapped, while they were read.
 
     Raises:
         InputError: With both sizes.
     """
-    for path, state in before.items():
-        now = _state(path)
-        if now != state:
+    for path, mark in before.items():
+        now = _mark(path)
+        if now != mark:
             raise InputError(
-                f"{path}: changed while it was read ({state[0]}, then {now[0]} bytes); wait until "
+                f"{path}: changed while it was read ({mark.n_bytes}, then {now.n_bytes} bytes); wait until "
                 "the instrument has finished writing it"
             )
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from invae.errors import InputError, UnknownFormat
+from invae.readers.own_files import refuse_foreign
 from invae.readers.raw import HEAD_BYTES, Reader
 
 MICROSCOPES: tuple[str, ...] = (
@@ -86,6 +87,22 @@ def module_named(name: str) -> str:
 
 def _module(reader: Reader) -> str:
     return next(row for row in ROWS if _reader(row) is reader).partition(":")[0]
+
+
+def own_files_of(path: Path, *, folder: Path | None = None) -> tuple[Path, ...]:
+    """All files of the recording that a path names, if they are its own.
+
+    Args:
+        path: The file or store.
+        folder: The folder that no link of it may leave; the recording's own if None.
+
+    Raises:
+        InputError: If one of them is a link that leads elsewhere, a device or a pipe.
+    """
+    refuse_foreign([path], folder=folder)
+    files = files_of(path)
+    refuse_foreign(files, folder=folder)
+    return files
 
 
 def files_of(path: Path) -> tuple[Path, ...]:

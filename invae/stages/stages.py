@@ -148,22 +148,26 @@ def folder_of(paths: Sequence[Path], out: Path, name: str | None) -> Path:
     return as_path(out) / (name or name_of(paths))
 
 
-def sources_of(paths: Sequence[Path]) -> tuple[Source, ...]:
+def sources_of(paths: Sequence[Path], *, inside: Path | None = None) -> tuple[Source, ...]:
     """Digest of each source file or store; an unchanged file is read once per process.
 
+    Args:
+        paths: Files or stores.
+        inside: Folder that none of them may lead out of by a link; without one, a link as such is allowed.
+
     Raises:
-        InputError: if a source does not exist or cannot be read.
+        InputError: if a source does not exist, cannot be read, or has parts that are links to somewhere else.
     """
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist; check the path")
-    return tuple(_digest(path) for path in paths)
+    return tuple(_digest(path, inside) for path in paths)
 
 
-def _digest(path: Path) -> Source:
-    from invae.readers.registry import files_of  # imports libraries of formats
+def _digest(path: Path, inside: Path | None) -> Source:
+    from invae.readers.registry import own_files_of  # imports libraries of formats
 
-    _, *beside = files_of(path)
+    _, *beside = own_files_of(path, folder=inside)
     files = [*(path.rglob("*") if path.is_dir() else [path]), *beside]
     states = (file.stat() for file in files)
     state = tuple((s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in states)

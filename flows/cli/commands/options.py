@@ -122,10 +122,10 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
     """The inputs; a folder that is not a store is replaced by the recordings in it.
 
     Raises:
-        InputError: if a folder holds no recording, or an input is on an object store.
+        InputError: if a folder holds no recording, or one that is a link to elsewhere, or an input is on an object store.
     """
     from invae.errors import InputError
-    from invae.readers import all_readers, files_of
+    from invae.readers import all_readers, own_files_of
     from invae.stages.stages import natural
     from invae.storage.location import ObjectPath, as_path
 
@@ -146,7 +146,8 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
             raise InputError(
                 f"{path} holds no recording; known extensions are {', '.join(sorted(extensions))}"
             )
-        companions = {file for entry in entries for file in files_of(entry)[1:]}
+        # links are followed for files that the user names, not for those found in a folder
+        companions = {file for entry in entries for file in own_files_of(entry, folder=path)[1:]}
         recordings += sorted((entry for entry in entries if entry not in companions), key=natural)
     return recordings
 

@@ -43,7 +43,7 @@ def _raw_named_by(description: Path) -> str | None:
 def _descriptions(pixels: Path) -> Iterator[Path]:
     """The .xml files that describe a .raw; the one with the same name first."""
     candidates = sorted(pixels.parent.glob("*.xml"), key=lambda xml: (xml.stem != pixels.stem, xml))
-    return (xml for xml in candidates if _raw_named_by(xml) == pixels.name)
+    return (xml for xml in candidates if xml.is_file() and _raw_named_by(xml) == pixels.name)
 
 
 def _pair(path: Path) -> tuple[Path, Path]:

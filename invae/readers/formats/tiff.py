@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -48,12 +49,38 @@ _UNESCAPED = {"\\u00B5m": "um", "micron": "um"}
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
+_NAMES_FILE = re.compile(r"<UUID\b[^>]*\bFileName\s*=\s*['\"]([^'\"]*)")
+OTHER_FILES = (
+    "its OME description names other files, which are not read; give them as files of one series"
+)
+
+
+def _opened(path: Path) -> tifffile.TiffFile:
+    """The file alone: tifffile would also open files that an OME description or an index beside it names, wherever they lie."""
+    return tifffile.TiffFile(path, _multifile=False, is_ndtiff=False)
+
+
+def _notes(tif: tifffile.TiffFile, path: Path) -> tuple[str, ...]:
+    """A note on an OME set of several files; a stack of Micro-Manager in several files is refused.
+
+    Raises:
+        InputError: If images are in other files.
+    """
+    if any(series.is_multifile for series in tif.series):
+        raise InputError(
+            f"{path}: has images in other files, which is refused; save it as one file"
+        )
+    named = _NAMES_FILE.findall(tif.pages.first.description) if tif.is_ome else []
+    return (OTHER_FILES,) if any(name != path.name for name in named) else ()
+
+
 def _recognises(path: Path, head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
 def _read(path: Path) -> Raw:
-    with tifffile.TiffFile(path) as tif:
+    with _opened(path) as tif:
+        notes = _notes(tif, path)
         axes, shape = _shape(tif, path)
         _is_complete(tif, path)
         page = tif.pages.first
@@ -80,7 +107,7 @@ def _read(path: Path) -> Raw:
         )
         for number in range(n_channels)
     )
-    return Raw(channels, calibrated, metadata)
+    return Raw(channels, calibrated, metadata, notes=notes)
 
 
 def _shape(tif: tifffile.TiffFile, path: Path) -> tuple[str, tuple[int, ...]]:
@@ -193,7 +220,7 @@ def _read_pixels(
         for axis, n in zip(axes[:-2], shape[:-2], strict=True)
     ]
     numbers = [_flat(index, shape[:-2]) for index in product(*leading)]
-    with tifffile.TiffFile(path) as tif:
+    with _opened(path) as tif:
         images = [_page(tif, number, shape, path)[key[-2:]] for number in numbers]
     sizes = [len(range(n)[k]) for n, k in zip(_without_channel(axes, shape), key, strict=True)]
     dtype = images[0].dtype if images else np.dtype(float)

@@ -120,7 +120,7 @@ def test_links_that_leave_the_folder_are_refused(box, tmp_path, watched):
     (box / "store.zarr" / "c").symlink_to(tmp_path / "secret.npy")
     here = arrivals(watched())
     assert [one.name for one in here] == ["link", "scan", "store"]
-    assert all("is a link that leaves the watched folder" in one.fault for one in here)
+    assert all("is a link that leaves the" in one.fault for one in here)
 
 
 def test_links_inside_the_folder_are_followed(box, watched):

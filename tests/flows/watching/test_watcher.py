@@ -180,7 +180,7 @@ def test_two_watchers_at_once_give_one_run(deployed, watched, box):
 
 def test_a_second_submission_is_the_same_run(watcher, watched, box):
     entry = entries_of_one(watcher, box, seed=20)
-    other = runs.Runs(named.load(watcher.config.config), Path(watcher.config.out))
+    other = runs.Runs(named.load(watcher.config.config), Path(watcher.config.out), inside=box)
     again = other.submit(entry.digest, sources=[box / "other.npy"], name="other")
     assert str(again.id) == entry.flow_run
 
@@ -257,6 +257,17 @@ def test_a_quarantined_recording_does_not_stop_the_others(watcher, box):
         "a.npy": "waiting",
     }
     assert not found["link.npy"].flow_run
+
+
+def test_a_file_that_becomes_a_link_while_it_waits_is_refused_by_its_run(watcher, box, tmp_path):
+    entry = entries_of_one(watcher, box, seed=33)
+    (tmp_path / "secret").mkdir()
+    outside = write_images(tmp_path / "secret" / "other.npy", seed=34)
+    (box / ".link").symlink_to(outside)
+    (box / ".link").replace(box / "a.npy")
+    with pytest.raises(InputError, match=r"a\.npy: is a link that leaves the folder"):
+        process(**run_of(entry).parameters)
+    assert not (Path(watcher.config.out) / "a" / "recording.zarr").exists()
 
 
 def test_it_is_tried_again_when_its_file_changes(watcher, box):
