@@ -89,7 +89,7 @@ def _late(client: "SyncPrefectClient") -> list[Check]:
     if not late:
         return []
     found = f"{len(late)} runs are overdue, such as {late[0].name}"
-    remedy = "start a runner: `invae serve`, or `prefect worker start --pool invae`"
+    remedy = "start a runner: `invae serve`, or `python -m deployments.worker start --pool invae`"
     return [warn("runner", found, remedy)]
 
 
