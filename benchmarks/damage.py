@@ -95,7 +95,7 @@ def finished_run(folder: Path) -> Path:
 
 def values_of(output: Path) -> Mapping[str, bytes]:
     """All values of an output by name; files of a folder as they are."""
-    if not (output / "zarr.json").is_file():
+    if output.suffix != ".zarr":
         if (output / "model.json").is_file():
             from invae.training.model_folder import load
 

@@ -1,7 +1,8 @@
 """The manifest of a finished store: every file with its size and digest, by which damage is noticed.
 
-It is written when a store is published: `manifest.json` in a folder, the attributes of the group `_manifest` in a Zarr store. Names and sizes are compared at every opening, which costs one look at each file;
-the bytes are compared by `check_bytes`. Stores of versions before 0.3.0 and foreign stores have no manifest, and are not compared.
+It is written when a store is published: `manifest.json` in a folder, the attributes of the group `_manifest` in a Zarr store. Names, sizes and
+the metadata of arrays are compared at every opening, all bytes by `check_bytes`. Stores of version 0.1.0 and foreign stores have no manifest,
+and are not compared.
 """
 
 import hashlib
@@ -85,7 +86,7 @@ def read(folder: Path) -> Mapping[str, Entry] | None:
 
 
 def check_sizes(folder: Path, *, again: bool = False) -> None:
-    """Compare the names and sizes of all files with the manifest.
+    """Compare the names and sizes of all files with the manifest, and the metadata of arrays byte by byte.
 
     Args:
         folder: A finished store.
@@ -108,6 +109,8 @@ def check_sizes(folder: Path, *, again: bool = False) -> None:
             raise _damaged(folder, f"{name} is missing")
         if there[name] != entry.n_bytes:
             raise _damaged(folder, f"{name} has {there[name]} bytes instead of {entry.n_bytes}")
+        if name.endswith("zarr.json") and entry.digest:
+            _check_digest(folder, name, entry)
     _compared[mark] = time.monotonic()
 
 
@@ -136,8 +139,8 @@ def check_bytes(folder: Path, *, progress: Progress = silent) -> int:
     check_sizes(folder, again=True)
     total, done = sum(entry.n_bytes for entry in expected.values()), 0
     for name, entry in expected.items():
-        if entry.digest and _entry(folder, name, entry.n_bytes).digest != entry.digest:
-            raise _damaged(folder, f"{name} is not as it was written{_field(folder, name, entry)}")
+        if entry.digest:
+            _check_digest(folder, name, entry)
         done += entry.n_bytes
         progress(done, total)
     return len(expected)
@@ -153,6 +156,11 @@ def damages(folder: Path) -> Iterator[str]:
 
 def _damaged(folder: Path, what: str) -> Damaged:
     return Damaged(f"{folder} is damaged: {what}; {REMEDY}")
+
+
+def _check_digest(folder: Path, name: str, entry: Entry) -> None:
+    if _entry(folder, name, entry.n_bytes).digest != entry.digest:
+        raise _damaged(folder, f"{name} is not as it was written{_field(folder, name, entry)}")
 
 
 def _field(folder: Path, name: str, entry: Entry) -> str:
