@@ -122,7 +122,7 @@ def _after_the_run(browser: Page, address: str, folder: Path) -> None:
         ("training", "Training on switching", 540),
         ("content", "switching-content", 750),
         ("page", "The whole report is at", 1100),
-        ("summary", "largest drift against frame 0", 760),
+        ("summary", "largest drift relative to frame 0", 760),
     ):
         browser.open(f"{address}/artifacts/artifact/{artifacts[f'switching-{key}']}")
         browser.wait_for(words)

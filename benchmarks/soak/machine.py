@@ -17,6 +17,7 @@ import httpx
 import psutil
 import yaml
 
+from flows.service.login import FILE
 from flows.service.warm import RUN_NAME
 
 TINY = {
@@ -95,6 +96,12 @@ class Machine:
         """Address of the server's interface."""
         return f"http://127.0.0.1:{self.port}/api"
 
+    @property
+    def login(self) -> tuple[str, str]:
+        """User and password of the server."""
+        user, _, password = (self.folder / "prefect" / FILE).read_text().strip().partition(":")
+        return user, password
+
     def start(self) -> None:
         """Start the service, and return when it executes runs."""
         paths = ["--watch", str(self.box), "--out", str(self.out), "--port", str(self.port)]
@@ -148,7 +155,9 @@ class Machine:
         while True:
             query = {"flows": {"name": {"any_": ["process"]}}, "limit": 200, "offset": len(runs)}
             query["sort"] = "ID_DESC"
-            answer = httpx.post(f"{self.api}/flow_runs/filter", json=query, timeout=60)
+            answer = httpx.post(
+                f"{self.api}/flow_runs/filter", json=query, timeout=60, auth=self.login
+            )
             answer.raise_for_status()
             runs += [{**run, "pending": self._pending(run)} for run in answer.json()]
             if len(answer.json()) < 200:
@@ -157,7 +166,9 @@ class Machine:
     def _pending(self, run: Mapping[str, Any]) -> str:
         """The last time at which a process was started for a run."""
         query = {"flow_run_id": run["id"]}
-        answer = httpx.get(f"{self.api}/flow_run_states/", params=query, timeout=60)
+        answer = httpx.get(
+            f"{self.api}/flow_run_states/", params=query, timeout=60, auth=self.login
+        )
         answer.raise_for_status()
         times = [state["timestamp"] for state in answer.json() if state["type"] == "PENDING"]
         return max(times, default=run["created"])
