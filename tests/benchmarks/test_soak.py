@@ -18,7 +18,7 @@ from benchmarks.soak.__main__ import soak
 from benchmarks.soak.machine import TINY, Sample
 from benchmarks.written import put
 from flows.watching import ledger
-from flows.watching.ledger import Entry
+from flows.watching.ledger import Entry, utc_now
 from invae.config import ProcessConfig
 from invae.config.named import checked
 from invae.errors import InputError, MachineError
@@ -60,7 +60,7 @@ def standing(drop: recordings.Drop, out) -> Entry:
     state = "done" if done else "set aside"
     reason = "" if done else "is damaged"
     files = (f"/box/{drop.name}",)
-    return Entry(f"r{drop.seed}", files, str(drop.seed), state, "", reason=reason)
+    return Entry(f"r{drop.seed}", files, str(drop.seed), state, utc_now(), reason=reason)
 
 
 @pytest.fixture

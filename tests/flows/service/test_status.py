@@ -18,6 +18,7 @@ from flows.service import status
 from flows.watching import ledger
 from invae.errors import visible
 from invae.stages import stages
+from invae.storage import manifest
 from tasks.recording_folder import exclusive
 
 NOWHERE = "http://127.0.0.1:9/api"
@@ -93,6 +94,7 @@ def test_no_control_character_reaches_the_terminal(out, capsys):
     root = zarr.open_group(out / "domains" / "recording.zarr", mode="r+")
     root.attrs.update({"instrument": hostile, "modality": hostile, hostile: hostile})
     root["phase"].attrs.update({"units": hostile, "long_name": hostile})
+    manifest.write(out / "domains" / "recording.zarr")
     for words in (["status", "--out", str(out)], ["info", str(out / "domains" / "recording.zarr")]):
         assert execute(words) == 0
         output = capsys.readouterr().out
