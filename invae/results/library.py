@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis.pairs.measures import Axis, band, is_monotonic, peak
 from invae.errors import ConfigError, InputError, StoreError
+from invae.regression.measures import Axis, band, is_monotonic, peak
 from invae.regression.scores import relative_error
 from invae.results.reading import kind_of, open_result
 from invae.storage import store

@@ -235,6 +235,7 @@ def run_plans(
 ) -> None:
     """Run the plans, add errors to failed outcomes, and compare the others with the existing results."""
     from flows.cli.commands.execute import run_many
+    from invae.errors import InvaeError
     from invae.stages.compare import digests, numbers
 
     pending = [each for each in outcomes if each.plan is not None and not each.plan.is_done]
@@ -246,8 +247,11 @@ def run_plans(
     for each in outcomes:
         existing = out / each.recording
         if each.plan is not None and not each.error and each.plan.folder != existing:
-            each.numbers = numbers(existing, each.plan.folder)
-            each.digests = list(digests(existing, each.plan.folder))
+            try:
+                each.numbers = numbers(existing, each.plan.folder)
+                each.digests = list(digests(existing, each.plan.folder))
+            except InvaeError as error:  # the existing result is damaged; the others are compared
+                each.error = f"cannot be compared with the existing result: {error}"
 
 
 def print_outcomes(outcomes: Sequence[Outcome], *, dry_run: bool) -> None:

@@ -13,7 +13,6 @@ from invae import dims
 from invae.analysis.pairs.designs import judged
 from invae.analysis.pairs.latents import directions, placed
 from invae.analysis.pairs.maps import band_maps
-from invae.analysis.pairs.measures import Axis, band, has_peaks, peak
 from invae.analysis.pairs.partners import found_partners, read_numbers
 from invae.analysis.pairs.reliability import noise_ceiling, reliability
 from invae.analysis.pairs.scores import compared
@@ -27,6 +26,7 @@ from invae.pairs.fitted import Fitted
 from invae.pairs.prediction import NORMAL_90
 from invae.progress import Progress, silent
 from invae.regression import scores
+from invae.regression.measures import Axis, band, has_peaks, peak
 from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training.device import device_of

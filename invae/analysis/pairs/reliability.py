@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis.pairs.measures import Axis
+from invae.regression.measures import Axis
 
 FEWEST = 8
 """Fewest sites with a repetition."""

@@ -7,12 +7,12 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis.pairs.measures import has_peaks
 from invae.pairs.fitting import folds_for
 from invae.pairs.prediction import NORMAL_90
 from invae.progress import Progress
 from invae.regression import scores
 from invae.regression.baselines import BASELINES, predict_held_out
+from invae.regression.measures import has_peaks
 from invae.training.folds import Folds
 
 if TYPE_CHECKING:

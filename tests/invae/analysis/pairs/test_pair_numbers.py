@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from invae.analysis.pairs.maps import band_maps
-from invae.analysis.pairs.measures import Axis, band, has_peaks, is_monotonic, peak
 from invae.analysis.pairs.reliability import noise_ceiling, reliability
 from invae.analysis.pairs.verdict import verdict
+from invae.regression.measures import Axis, band, has_peaks, is_monotonic, peak
 
 ENERGY = Axis("energy", np.linspace(1.0, 2.0, 21), "eV", "1/eV")
 
