@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
+import zarr
 
 from invae import dims
 from invae.errors import InputError, StoreError
@@ -104,13 +105,28 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             metadata,
             _acquired(attrs.get("acquired")),
             modality=str(attrs.get("modality", "")),
-            notes=_notes(attrs.get("notes", ())),
+            notes=(*_notes(attrs.get("notes", ())), *_absent_chunks(path, images)),
             frame_variables=_frame_variables(dataset, old_names.get(dims.FRAME))
             | _truth(path, dataset, old_names.get(dims.FRAME)),
             coordinates=_coordinates(dataset, old_names) | true_coordinates,
             grid=_grid(attrs),
             beam=Beam(_number(attrs, "beam_energy_keV"), _number(attrs, "convergence_mrad")),
         )
+
+
+def _absent_chunks(path: Path, names: Iterable[str]) -> Iterator[str]:
+    """Remarks on arrays of a Zarr store with chunks that are not there; Zarr reads them as the fill value, without a word."""
+    if not path.is_dir():
+        return
+    group = zarr.open_group(path, mode="r", use_consolidated=False)
+    for name in names:
+        array = group[name]
+        if isinstance(array, zarr.Array) and (
+            n_absent := array.nchunks - array.nchunks_initialized
+        ):
+            yield (
+                f"{name}: {n_absent} of {array.nchunks} chunks are absent and read as {array.fill_value}; they were left out as empty, or are lost"
+            )
 
 
 def _frame_variables(

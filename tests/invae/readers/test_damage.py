@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -87,3 +88,16 @@ def test_no_damage_escapes_as_another_error(name: str, write: Write) -> None:
         assert len(complaint(path).splitlines()) <= 1
 
     damage()
+
+
+def test_absent_chunks_of_a_foreign_store_are_counted_in_a_note(tmp_path):
+    """Zarr reads them as zeros: chunks that a writer left out as empty and chunks that were lost look alike."""
+    path = tmp_path / "scan.zarr"
+    values = np.random.default_rng(0).normal(size=(4, 16, 16)).astype(np.float32)
+    image = xr.Dataset({"signal": (("frame", "y", "x"), values)})
+    image.to_zarr(path, encoding={"signal": {"chunks": (1, 16, 8)}}, consolidated=False)
+    assert not any("absent" in note for note in open_recording(path).attrs.get("notes", []))
+    for chunk in ("1/0/0", "3/0/1"):
+        (path / "signal" / "c" / chunk).unlink()
+    (note,) = [n for n in open_recording(path).attrs["notes"] if "absent" in n]
+    assert note.startswith("signal: 2 of 8 chunks are absent and read as 0")
