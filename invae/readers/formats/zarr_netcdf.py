@@ -1,6 +1,8 @@
 """Zarr and NetCDF: stores of this package, and everything else with images that xarray opens."""
 
 import json
+import math
+import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -121,11 +123,19 @@ def _absent_chunks(path: Path, names: Iterable[str]) -> Iterator[str]:
     group = zarr.open_group(path, mode="r", use_consolidated=False)
     for name in names:
         array = group[name]
-        if isinstance(array, zarr.Array) and (
-            n_absent := array.nchunks - array.nchunks_initialized
-        ):
+        if not isinstance(array, zarr.Array):
+            continue
+        lengths = array.shards or array.chunks
+        n_files = math.prod(
+            math.ceil(n / length) for n, length in zip(array.shape, lengths, strict=True)
+        )
+        inside = path / name / "c" if array.metadata.zarr_format == 3 else path / name
+        n_there = sum(not file.startswith(".") for *_, files in os.walk(inside) for file in files)
+        if n_there < n_files:
+            fill = array.fill_value or 0
             yield (
-                f"{name}: {n_absent} of {array.nchunks} chunks are absent and read as {array.fill_value}; they were left out as empty, or are lost"
+                f"{name}: {n_files - n_there} of {n_files} chunks are absent and read as {fill}; "
+                "they were left out as empty, or are lost"
             )
 
 
