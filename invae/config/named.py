@@ -133,7 +133,11 @@ class _Plain(yaml.SafeLoader):
 
 
 def _parsed(text: str) -> Any:
-    return yaml.load(text, Loader=_Plain)
+    loader = _Plain(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def read(path: Path) -> Values:

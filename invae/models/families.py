@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+import torch
+
 from invae.config.family import FamilyName, PoseInference, families
 from invae.config.model import ModelConfig
 from invae.errors import ConfigError
@@ -17,9 +19,6 @@ from invae.models.fields import Code
 from invae.models.geometry.circle import CirclePrior
 from invae.models.geometry.pose import POSES, Pose
 from invae.models.latents import ClassPrior, NormalPrior, Prior
-
-TURNS = ("rotation", "shear")
-"""Poses, by their names in configurations, that move points out of their row."""
 
 
 @dataclass(frozen=True)
@@ -219,11 +218,20 @@ def refuse_turns_of_lines(config: ModelConfig, geometry: Geometry) -> None:
     if min(geometry.height, geometry.width) > 1:
         return
     named = family_of(config.family).poses if config.poses is None else config.poses
-    if turns := [name for name in named if name in TURNS]:
+    if turns := [name for name in named if not _moves_along_a_row(name)]:
         raise ConfigError(
             f"{config.family} has the pose {' and '.join(turns)}, but patches of one row, such as spectra, have no angle: "
             "choose VAE, or tVAE for shifts along the axis"
         )
+
+
+def _moves_along_a_row(option: str) -> bool:
+    """Whether a pose, by its name in configurations, moves the points of a row along it: a shift or a magnification."""
+    row = poses()[option]
+    places = torch.tensor([[[0.0, -1.0], [0.0, 1.0]]])
+    moved = POSES[row.name].pull_back(places, torch.full((1, row.size or 0), 0.3))
+    y, x = moved.unbind(-1)
+    return bool((y - y[:, :1]).abs().max() < 1e-6 and (x - places[..., 1]).abs().max() > 1e-6)
 
 
 def _refuse_missing(config: ModelConfig, family: Family) -> None:

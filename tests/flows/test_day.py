@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 
 from flows.day import day
 from flows.service.daily_page import is_on, page_of, processed_on, summarise
@@ -74,7 +75,7 @@ def test_the_page_is_an_artifact_with_links_to_the_reports(prefect_server, out):
     page = day(str(out))
     only = ArtifactFilter(key=ArtifactFilterKey(any_=[f"day-{TODAY.isoformat()}"]))
     with get_client(sync_client=True) as client:
-        artifact = client.read_artifacts(artifact_filter=only)[0]
+        artifact = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC)[0]
     assert artifact.data == page
     assert "| 2 | 1 | 1 | 2.00 h |" in page
     assert "[report](/artifacts/key/domains-page)" in page

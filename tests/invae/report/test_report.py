@@ -18,7 +18,7 @@ from invae.report.classes import bic
 from invae.report.contents import figures_of
 from invae.report.domains.frames import signals
 from invae.report.figure import LeftOut
-from invae.storage import store
+from invae.storage import manifest, store
 from tests.invae.report.read_page import Page
 
 
@@ -115,6 +115,7 @@ def test_what_comes_with_a_recording_cannot_become_a_part_of_the_page(small_run,
         store.write_dataset(result, channel, group=group)
     maps = zarr.open_group(result, path="maps", mode="r+")
     maps["amplitude"].attrs["units"] = HOSTILE
+    manifest.write(result)
     report = small_run.report(tmp_path / "report", result=result)
     page = Page((report / "index.html").read_text(encoding="utf-8"))
     assert HOSTILE in page.text

@@ -9,16 +9,19 @@ import zarr
 
 from invae import results
 from invae.errors import StoreError
+from invae.storage import manifest
 
 
 def test_a_missing_variable_is_named(copied):
     shutil.rmtree(copied / "maps" / "valid")
+    manifest.write(copied)
     with pytest.raises(StoreError, match=r"maps/valid is missing"):
         results.validate(copied)
 
 
 def test_wrong_units_are_named(copied):
     zarr.open_group(copied, mode="r+")["angle"].attrs["units"] = "degree"
+    manifest.write(copied)
     with pytest.raises(StoreError, match=r"/angle has units 'degree', not 'rad'"):
         results.validate(copied)
 
@@ -26,6 +29,7 @@ def test_wrong_units_are_named(copied):
 def test_wrong_dims_are_named(copied):
     shutil.rmtree(copied / "angle")
     xr.Dataset({"angle": ("other", np.zeros(3))}).to_zarr(copied, mode="a", consolidated=False)
+    manifest.write(copied)
     with pytest.raises(StoreError, match=r"/angle has dims \('other',\), not \('site',\)"):
         results.validate(copied)
 

@@ -76,6 +76,7 @@ def test_the_folder_tells_all_about_the_model(patches, tmp_path):
         "history.json",
         "split.json",
         "receipt.json",
+        "manifest.json",
     }
     card = json.loads((tmp_path / "model" / "model.json").read_text())
     assert card["channels"] == ["t-1", "t", "t+1"]
