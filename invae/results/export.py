@@ -35,6 +35,11 @@ WRITERS: Mapping[str, Write] = {
 }
 
 
+def file_beside(path: Path, to: Format) -> Path:
+    """The file of an export without a target: next to the store, with the ending of the format."""
+    return path.with_suffix(SUFFIXES[to])
+
+
 def export(
     path: Path,
     *,
@@ -61,7 +66,7 @@ def export(
     """
     opened = _with_origin(open_groups(path, groups), path)
     total = sum(v.nbytes for each in opened.values() for v in each.data_vars.values())
-    file = target or path.with_suffix(SUFFIXES[to])
+    file = target or file_beside(path, to)
     write = partial(WRITERS[to], opened, tell=_byte_counter(total, progress))
     if isinstance(file, ObjectPath):
         with tempfile.TemporaryDirectory(prefix="invae-export-") as folder:

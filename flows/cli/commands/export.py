@@ -1,5 +1,6 @@
 """`invae export`: stores in the formats of other programs."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -30,10 +31,13 @@ def export(
         list[str] | None,
         typer.Option("--group", metavar="NAME", help="Export only this group; can be repeated."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing file without asking.")
+    ] = False,
 ) -> None:
     """Export a result or a recording to NetCDF or HyperSpy, or its sites to a CSV table.
 
-    Recordings larger than memory are written in pieces. `invae info` lists the groups; the first one is called root.
+    A file that exists is replaced after a question, or with --overwrite. Recordings larger than memory are written in pieces. `invae info` lists the groups; the first one is called root.
 
     For example:
 
@@ -47,14 +51,34 @@ def export(
 
       invae export s3://bucket/results/scan --to netcdf --out scan.nc
     """
+    from invae.errors import InputError
+    from invae.results.export import file_beside
     from invae.stages import stages
     from invae.storage.location import as_path
 
     source, file = as_path(path), out and as_path(out)
     inside = source / stages.STAGES["analyse"].output
-    print_result(
-        _export(inside if inside.is_dir() else source, to=to, out=file, groups=groups or [])
-    )
+    store = inside if inside.is_dir() else source
+    if not store.exists():
+        raise InputError(f"{path} does not exist; check the path")
+    if not overwrite:
+        _ask_to_replace(file or file_beside(store, to))
+    print_result(_export(store, to=to, out=file, groups=groups or []))
+
+
+def _ask_to_replace(file: Path) -> None:
+    """Ask whether to replace a file that exists.
+
+    Raises:
+        ConfigError: nobody can be asked.
+    """
+    from invae.errors import ConfigError
+
+    if not file.exists():
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{file} exists; give --overwrite to replace it, or another --out")
+    typer.confirm(f"{file} exists. Replace it?", abort=True)
 
 
 def _export(path: Path, *, to: "Format", out: Path | None, groups: list[str]) -> Path:

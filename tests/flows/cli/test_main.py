@@ -59,7 +59,7 @@ def test_the_version_needs_no_command(capsys):
         (["frobnicate"], "No such command 'frobnicate'"),
         (["describe", "--out", "empty"], "empty holds no recording; make one with"),
         (["info", "nothing"], "nothing does not exist"),
-        (["export", "nothing", "--to", "csv"], "nothing"),
+        (["export", "nothing", "--to", "csv"], "nothing does not exist"),
         (["simulate", "domains", "--out", "d.zarr", "--set", "n_frame=3"], "did you mean n_frames?"),
     ],
 )  # fmt: skip
