@@ -8,7 +8,7 @@ and are not compared.
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ def read(folder: Path) -> Mapping[str, Entry] | None:
     try:
         content = json.loads(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
+        _refuse_lost(folder)
         return None
     except (ValueError, OSError) as error:
         raise _damaged(folder, "its manifest cannot be read") from error
@@ -98,6 +99,7 @@ def check_sizes(folder: Path, *, again: bool = False) -> None:
     try:
         state = file_of(folder).stat()
     except (FileNotFoundError, NotADirectoryError):
+        _refuse_lost(folder)
         return
     mark = (str(folder), state.st_ino, state.st_mtime_ns)
     if not again and time.monotonic() - _compared.get(mark, -FRESH_SECONDS) < FRESH_SECONDS:
@@ -146,12 +148,17 @@ def check_bytes(folder: Path, *, progress: Progress = silent) -> int:
     return len(expected)
 
 
-def damages(folder: Path) -> Iterator[str]:
-    """What is wrong with a store, in words: at most one sentence."""
-    try:
-        check_bytes(folder)
-    except Damaged as error:
-        yield str(error)
+def _refuse_lost(folder: Path) -> None:
+    """Refuse a store without a manifest whose receipt says that one was written with it."""
+    for name in ("zarr.json", "receipt.json"):
+        try:
+            values = json.loads((folder / name).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if name == "zarr.json" and isinstance(values, dict):
+            values = (values.get("attributes") or {}).get("receipt")
+        if isinstance(values, dict) and values.get("listed"):
+            raise _damaged(folder, "its manifest is missing")
 
 
 def _damaged(folder: Path, what: str) -> Damaged:

@@ -440,7 +440,7 @@ def is_current(path: Path, key: str) -> bool:
     receipt = read_receipt(path)
     if receipt is None or key not in (receipt.key, receipt.asked):
         return False
-    return manifest.is_whole(path) and (not receipt.listed or manifest.read(path) is not None)
+    return manifest.is_whole(path)
 
 
 def is_ours(path: Path) -> bool:

@@ -134,6 +134,9 @@ def test_metadata_and_manifest_are_compared_too(copy: Path):
 def test_a_store_whose_manifest_is_gone_is_not_current(copy: Path):
     shutil.rmtree(copy / manifest.GROUP)
     assert not store.is_current(copy, "k")
+    for opening in (store.open_store, manifest.check_bytes):
+        with pytest.raises(Damaged, match="its manifest is missing"):
+            opening(copy)
     assert store.is_ours(copy)
 
 
@@ -150,6 +153,13 @@ def folder(tmp_path: Path) -> Path:
 def test_the_changed_field_of_a_json_file_is_named(folder: Path):
     (folder / "model.json").write_text(json.dumps({"scales": [9.0, 2.0], "seed": 0}))
     with pytest.raises(Damaged, match=r"model\.json is not as it was written \(field scales\)"):
+        manifest.check_bytes(folder)
+
+
+def test_a_changed_model_without_its_manifest_is_refused(folder: Path):
+    (folder / "model.json").write_text("{}")
+    (folder / manifest.FILE).unlink()
+    with pytest.raises(Damaged, match="its manifest is missing"):
         manifest.check_bytes(folder)
 
 
