@@ -147,10 +147,10 @@ def _latents(fitted: Fitted, given: Pairs) -> Variables:
     """Latent variables of the first network, which has learned from all pairs of its training."""
     assert given.spectra is not None
     network, over = fitted.networks[0], (dims.SITE, dims.LATENT)
-    of_spectra = dims.attrs("content: what the spectrum says of the image")
+    of_spectra = dims.attrs("content, inferred from the spectrum")
     if fitted.config.family == "spec2im":
         return {"content": (over, content_of(network, SPECTRUM, given.spectra), of_spectra)}
-    of_images = dims.attrs("content: what the image says of the spectrum")
+    of_images = dims.attrs("content, inferred from the image")
     found: Variables = {"content": (over, content_of(network, IMAGE, given.patches), of_images)}
     if fitted.config.has_partners:
         both = both_contents(network, given.patches, given.spectra)

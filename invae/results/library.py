@@ -40,7 +40,7 @@ class Library:
 
 @dataclass(frozen=True)
 class Question:
-    """What is wanted of a spectrum."""
+    """The wanted value or spectrum of a search."""
 
     by: str
     """peak, band or like."""
@@ -266,7 +266,7 @@ def _nearest(run: Library, question: Question, number: int) -> xr.Dataset:
 
 
 def _values(spectra: np.ndarray, axis: Axis, question: Question) -> np.ndarray:
-    """What is compared (site,)."""
+    """The compared values (site,)."""
     if question.by == "peak":
         return peak(spectra, axis)
     if question.by == "band":

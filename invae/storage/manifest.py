@@ -96,6 +96,8 @@ def check_sizes(folder: Path, *, again: bool = False) -> None:
     Raises:
         Damaged: A file is missing or has another size.
     """
+    if folder.name.endswith(".partial"):
+        return  # it grows; its manifest, if a killed process has left one, is written anew
     try:
         state = file_of(folder).stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -25,7 +25,7 @@ def judged(
         "error": (("wanted", "sample"), relative_error(spectra, wanted[:, None]), "of an image made for the wanted spectrum"),
         "error_best": ("wanted", relative_error(made["best_spectrum"].to_numpy(), wanted), "of the best image of all tries"),
         "error_nearest": ("wanted", relative_error(measured[made["nearest"].to_numpy()], wanted), "of the nearest training spectrum"),
-        "error_true": ("wanted", relative_error(predicted[site], wanted), "of the true image: what the process itself is wrong by"),
+        "error_true": ("wanted", relative_error(predicted[site], wanted), "of the true image: the error of the process itself"),
     }  # fmt: skip
     found = made.load().copy()
     for name, (over, values, words) in errors.items():

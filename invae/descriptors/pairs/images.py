@@ -178,14 +178,14 @@ def window_px(images: Images, *, config: PairsConfig) -> int:
         if not 2 <= window <= widest:
             raise ConfigError(
                 f"describe.window_nm {config.window_nm:g} is {window} px of {pixel:.3g} nm; choose {2 * pixel:.3g} to "
-                f"{widest * pixel:.3g} nm, what the image is wide"
+                f"{widest * pixel:.3g} nm, the width of the image"
             )
         return window
     if config.window_nm is not None:
         return min(config.window, max(2, widest // 2))
     if not 2 <= config.window <= widest:
         raise ConfigError(
-            f"describe.window is {config.window} px; choose 2 to {widest} px, what an image is wide"
+            f"describe.window is {config.window} px; choose 2 to {widest} px, the width of an image"
         )
     return config.window
 

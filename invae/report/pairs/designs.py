@@ -93,7 +93,7 @@ def errors(result: Result, config: ReportConfig) -> Drawing:
         "design_errors",
         "Errors of images made for spectra",
         "Dot: median; bar: 10 to 90 % of the wanted spectra. The Gaussian process predicts the spectrum of every image; it has not seen the wanted "
-        "pair. The error of the true image is what the process itself is wrong by: nothing can be judged better than that.",
+        "pair. The error of the true image is that of the process itself; no image can be judged more exactly.",
         figure,
         f"Medians: one image {number(float(np.median(values['error'])))}, best of eight {number(float(np.median(values['of_eight'])))}, "
         f"true image {number(float(np.median(values['error_true'])))}.",

@@ -36,9 +36,9 @@ def both_planes(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "both_planes",
         "Latent variables of image and spectrum",
-        "One dot per pair, by the two directions in which what the images say varies most. "
+        "One dot per pair, by the two directions in which the latent variables of the images vary most. "
         + _colour_words(sites)
-        + " Right: lines join what image and spectrum say of the same pair. The network has learned from all of these pairs.",
+        + " Right: lines join the two places of a pair. The network has learned from all of these pairs.",
         figure,
         f"Median distance of partners: {number(float(np.median(apart)))}; of pairs drawn at random about {number(float(spread))}.",
     )

@@ -178,3 +178,12 @@ def test_a_foreign_store_has_no_manifest_and_is_not_compared(tmp_path: Path):
 def test_a_shared_store_has_the_manifest_of_its_source(whole: Path, tmp_path: Path):
     store.share(whole, tmp_path / "other.zarr")
     assert manifest.check_bytes(tmp_path / "other.zarr") == manifest.check_bytes(whole)
+
+
+def test_an_unfinished_store_opens_whatever_a_killed_process_has_left(copy: Path):
+    """A receipt without its manifest, or a manifest of other files: the store is completed by the next run."""
+    growing = copy.rename(copy.with_name(".recording.zarr.k.partial"))
+    (growing / "b" / "zarr.json").write_text((growing / "b" / "zarr.json").read_text() + " ")
+    assert set(store.open_store(growing)) == {"a", "b"}
+    shutil.rmtree(growing / manifest.GROUP)
+    assert set(store.open_store(growing)) == {"a", "b"}
