@@ -1,6 +1,6 @@
 """Spectra from images of simulated particles, and partners among clusters; scored on specimens that no model has seen, without their noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,12 @@ from invae.config.plasmons import AssemblyConfig, ClustersConfig, PlasmonsConfig
 from invae.regression import scores
 from invae.regression.baselines import BASELINES
 from invae.synthetic.inverse_design import designs, nearest, relative_error
-from invae.synthetic.particles import Particles, thickness_images
+from invae.synthetic.particles import (
+    LOWER_PLASMA_ENERGY,
+    PLASMA_ENERGY,
+    Particles,
+    thickness_images,
+)
 from invae.synthetic.plasmon_specimens import clean_spectra, energies_of, specimens, spectrum_sd
 
 UNSEEN = 10_000
@@ -128,6 +133,41 @@ def predicted(trial: Trial, seed: int, quick: bool) -> Scores:
     return found
 
 
+def best_possible(trial: Trial, seed: int, quick: bool) -> Scores:
+    """Scores of whoever knows every particle, but not which of two materials it is: the distribution over redrawn materials."""
+    n_draws = 4 if quick else trial.settings["draws"]
+    sample = AssemblyConfig.model_validate({"n_assemblies": N_TEST, "material": "two"})
+    config = PlasmonsConfig(sample=sample)
+    rng = np.random.default_rng([seed, 23])
+    truth, drawn, sd = [], [], []
+    for one in specimens(config, seed=UNSEEN + seed):
+        spectra = clean_spectra(one.particles, one.points, config)
+        truth.append(spectra)
+        sd.append(np.broadcast_to(spectrum_sd(spectra, config), len(spectra)))
+        drawn.append([_redrawn(one.particles, one.points, config, rng) for _ in range(n_draws)])
+    clean, noise = np.concatenate(truth), np.concatenate(sd)[:, None]
+    draws = np.concatenate(drawn, axis=1)
+    observed = clean + noise * rng.normal(size=clean.shape)
+    mean, unit = draws.mean(0), clean.std()
+    # the mean of n draws has its own error: 1/n of the variance
+    unexplained = (1 - scores.r2(mean, clean)) / (1 + 1 / n_draws)
+    noisy = draws + noise * rng.normal(size=draws.shape)
+    return {
+        "r2": 1 - unexplained,
+        "crps": scores.crps_of_samples(list(noisy), observed) / unit,
+        "crps_normal": scores.crps(mean, noisy.std(0, ddof=1), observed) / unit,
+    }
+
+
+def _redrawn(
+    particles: Particles, points: np.ndarray, config: PlasmonsConfig, rng: np.random.Generator
+) -> np.ndarray:
+    """Spectra of the same arrangement with materials drawn anew."""
+    is_lower = rng.random(len(particles.radius)) < 0.5
+    energies = np.where(is_lower, LOWER_PLASMA_ENERGY, PLASMA_ENERGY)
+    return clean_spectra(replace(particles, plasma_energy=energies), points, config)
+
+
 def partners(trial: Trial, seed: int, quick: bool) -> Scores:
     """Partners of clusters found in the shared latent space, and the number of particles read from the spectrum."""
     options = dict(trial.settings)
@@ -201,7 +241,9 @@ def designed(trial: Trial, seed: int, quick: bool) -> Scores:
     }
 
 
-def _im2spec(n_pairs: int, *, r2: float, peak: float, peak_90: float, pixels: int = 32) -> Trial:
+def _im2spec(
+    n_pairs: int, *, r2: float, peak: float, peak_90: float, pixels: int = 32, n_seeds: int = 5
+) -> Trial:
     side = pixels * PIXEL_NM
     allowance = 0.06 if n_pairs == 100 else 0.02
     return Trial(
@@ -218,6 +260,7 @@ def _im2spec(n_pairs: int, *, r2: float, peak: float, peak_90: float, pixels: in
             Goal("network_weight", "weight of the networks beside the Gaussian process"),
         ),
         chapter="pairs",
+        n_seeds=n_seeds,
     )
 
 
@@ -225,7 +268,21 @@ TRIALS = (
     _im2spec(100, r2=0.80, peak=9, peak_90=26),
     _im2spec(300, r2=0.89, peak=8, peak_90=19),
     _im2spec(1000, r2=0.915, peak=7, peak_90=17),
+    _im2spec(3072, r2=0.93, peak=6, peak_90=15, n_seeds=2),
     _im2spec(1000, r2=0.945, peak=7, peak_90=16, pixels=48),
+    _im2spec(3072, r2=0.96, peak=6, peak_90=15, pixels=48, n_seeds=1),
+    Trial(
+        name="hidden-limit",
+        words="two materials that the image does not show: the limit, known particles and unknown materials",
+        run=best_possible,
+        settings={"draws": 60},
+        goals=(
+            Goal("r2", "R² of the mean over materials"),
+            Goal("crps", "CRPS of observations, all materials, in sd of the spectra", better="low"),
+            Goal("crps_normal", "the same, one Normal with their mean and sd", better="low"),
+        ),
+        chapter="pairs",
+    ),
     *(
         Trial(
             name=f"hidden-{name}",
