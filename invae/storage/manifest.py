@@ -2,7 +2,8 @@
 
 It is written when a store is published: `manifest.json` in a folder, the attributes of the group `_manifest` in a Zarr store. Names, sizes and
 the metadata of arrays are compared at every opening, all bytes by `check_bytes`. Stores of version 0.1.0 and foreign stores have no manifest,
-and are not compared.
+and are not compared. An empty file `listed` says that a manifest was written, so that a lost one is noticed. In a Zarr store it lies in the
+folder of an array: programs that copy arrays with their attributes do not copy it, and their stores are foreign.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from invae.storage.location import ObjectPath
 
 GROUP, FILE = "_manifest", "manifest.json"
 """Group of a Zarr store, or file of another folder, with the manifest."""
+WITNESS = "listed"
+"""Name of the empty file that says that a manifest was written."""
 REMEDY = "remove it and run the same command again"
 SMALL = 1 << 22
 """Files up to this size have a SHA-256; larger ones a CRC-32C, which is four times as fast [bytes]."""
@@ -51,6 +54,8 @@ def write(folder: Path) -> None:
     """Write the manifest of a complete store, in place of an older one."""
     file = file_of(folder)
     own = file.relative_to(folder).as_posix()
+    for place in _witness_folders(folder)[:1]:
+        (place / WITNESS).write_bytes(b"")
     entries = {
         name: vars(_entry(folder, name, n_bytes))
         for name, n_bytes in sorted(_sizes(folder).items())
@@ -60,7 +65,7 @@ def write(folder: Path) -> None:
     if own.startswith(GROUP):
         content = {"zarr_format": 3, "node_type": "group", "attributes": content}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, indent=0))
+    file.write_bytes(_as_text(content))
 
 
 def read(folder: Path) -> Mapping[str, Entry] | None:
@@ -71,12 +76,15 @@ def read(folder: Path) -> Mapping[str, Entry] | None:
     """
     file = file_of(folder)
     try:
-        content = json.loads(file.read_bytes())
+        text = file.read_bytes()
+        content = json.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         _refuse_lost(folder)
         return None
     except (ValueError, OSError) as error:
         raise _damaged(folder, "its manifest cannot be read") from error
+    if text != _as_text(content) and not _has_witness(folder):
+        return None  # another program has copied all groups of a store with their attributes
     try:
         content = content["attributes"] if file.parent.name == GROUP else content
         if content["sha256"] != _digest_of(content["files"]):
@@ -151,16 +159,31 @@ def check_bytes(folder: Path, *, progress: Progress = silent) -> int:
 
 
 def _refuse_lost(folder: Path) -> None:
-    """Refuse a store without a manifest whose receipt says that one was written with it."""
-    for name in ("zarr.json", "receipt.json"):
+    """Refuse a store without a manifest if one was written."""
+    if _has_witness(folder):
+        raise _damaged(folder, "its manifest is missing")
+
+
+def _has_witness(folder: Path) -> bool:
+    return any((place / WITNESS).exists() for place in _witness_folders(folder))
+
+
+def _witness_folders(folder: Path) -> list[Path]:
+    """Where a witness may lie: folders of the arrays of a Zarr store, or the folder itself."""
+    if not (folder / "zarr.json").exists():
+        return [folder]
+    found: list[Path] = []
+    for metadata in sorted(folder.glob("*/zarr.json")):
         try:
-            values = json.loads((folder / name).read_bytes())
-        except (OSError, ValueError, RecursionError):
+            is_array = json.loads(metadata.read_bytes())["node_type"] == "array"
+        except (OSError, ValueError, RecursionError, LookupError, TypeError):
             continue
-        if name == "zarr.json" and isinstance(values, dict):
-            values = (values.get("attributes") or {}).get("receipt")
-        if isinstance(values, dict) and values.get("listed"):
-            raise _damaged(folder, "its manifest is missing")
+        found += [metadata.parent] if is_array else _witness_folders(metadata.parent)
+    return found
+
+
+def _as_text(content: Any) -> bytes:
+    return json.dumps(content, indent=0).encode()
 
 
 def _damaged(folder: Path, what: str) -> Damaged:

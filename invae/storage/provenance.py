@@ -47,8 +47,6 @@ class Receipt:
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
     flow_run: str = ""
-    listed: bool = field(default=False, compare=False)
-    """Whether a manifest of all files was written with it."""
     asked: str = ""
     """The key of what was asked for, where the memory of the machine allowed a smaller batch only; `config` says which."""
 

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -320,7 +320,7 @@ def partial_path(target: Path, key: str) -> Path:
 def publish(partial: Path, target: Path, receipt: Receipt) -> None:
     """Write the receipt of a complete store and give the store its name; an older one is replaced at the same moment."""
     with writing(target):
-        write_receipt(partial, replace(receipt, listed=True))
+        write_receipt(partial, receipt)
         manifest.write(partial)
         if isinstance(partial, ObjectPath):
             _publish_objects(partial, target)

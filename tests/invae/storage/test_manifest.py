@@ -175,6 +175,41 @@ def test_a_foreign_store_has_no_manifest_and_is_not_compared(tmp_path: Path):
     assert list(store.open_store(tmp_path / "foreign.zarr")) == ["a"]
 
 
+@pytest.mark.parametrize("place", ["whole.zarr", "other.zarr"])
+def test_a_store_copied_by_another_program_with_its_attributes_is_foreign(
+    whole: Path, tmp_path: Path, place: str
+):
+    dataset = xr.open_zarr(whole, consolidated=False).load()
+    target = tmp_path / "copies" / place
+    dataset.to_zarr(target, consolidated=False, zarr_format=3)
+    assert store.read_receipt(target) == store.read_receipt(whole)
+    xr.testing.assert_identical(store.open_store(target).load(), dataset)
+    assert manifest.check_bytes(target) == 0
+
+
+def test_a_copy_of_all_groups_by_another_program_is_foreign(whole: Path, tmp_path: Path):
+    tree = xr.open_datatree(whole, engine="zarr", consolidated=False)
+    tree.to_zarr(tmp_path / "tree.zarr", zarr_format=3, consolidated=False)
+    assert manifest.check_bytes(tmp_path / "tree.zarr") == 0
+    assert dict(store.open_store(tmp_path / "tree.zarr").sizes) == dict(tree.sizes)
+
+
+def test_a_lost_witness_is_noticed(copy: Path):
+    for witness in copy.rglob(manifest.WITNESS):
+        witness.unlink()
+    with pytest.raises(Damaged, match="listed is missing"):
+        manifest.check_bytes(copy)
+
+
+def test_the_manifest_of_a_store_with_groups_alone_is_missed(tmp_path: Path):
+    partial = store.begin(tmp_path / "groups.zarr", "k")
+    store.write_dataset(partial, xr.Dataset({"a": ("x", np.arange(4))}), group="one")
+    store.publish(partial, tmp_path / "groups.zarr", receipt())
+    shutil.rmtree(tmp_path / "groups.zarr" / manifest.GROUP)
+    with pytest.raises(Damaged, match="its manifest is missing"):
+        store.open_store(tmp_path / "groups.zarr", group="one")
+
+
 def test_a_shared_store_has_the_manifest_of_its_source(whole: Path, tmp_path: Path):
     store.share(whole, tmp_path / "other.zarr")
     assert manifest.check_bytes(tmp_path / "other.zarr") == manifest.check_bytes(whole)
