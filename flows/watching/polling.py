@@ -34,7 +34,14 @@ def scan_until_settled(config: WatchConfig) -> str:
     if scan and scan.settled_in is not None and scan.settled_in <= config.settle:
         time.sleep(scan.settled_in)
         watcher.scan(say)
+    scan_until_read(watcher, say)
     return str(ledger.path_of(Path(config.out)))
+
+
+def scan_until_read(watcher: Watcher, say: Callable[[str], None]) -> None:
+    """Scan from time to time until everything that has settled is read."""
+    while watcher.contents.wait(watcher.config.interval):
+        watcher.scan(say)
 
 
 class Follower:
@@ -59,14 +66,17 @@ class Follower:
             if seen != self._last_glance and not self._trouble:
                 self._next_scan = now
             self._last_glance = seen
-        if now >= self._next_scan:
+        has_content = self._watcher.contents.has_finished and not self._trouble
+        if has_content or now >= self._next_scan:
             self._next_scan = time.monotonic() + self._scan()
 
     @property
     def is_idle(self) -> bool:
         """Whether no recording settles, waits or runs."""
         scan = self._last_scan
-        return scan is not None and scan.settled_in is None and not scan.has_active_runs
+        if scan is None or scan.settled_in is not None:
+            return False
+        return not (scan.is_reading or scan.has_active_runs)
 
     def _scan(self) -> float:
         """Scan; returns the time until the next scan [s]."""
@@ -81,7 +91,7 @@ class Follower:
             self._say("watching again")
         self._trouble = ""
         waits = [self._watcher.config.interval]
-        if self._last_scan and self._last_scan.has_active_runs:
+        if self._last_scan and (self._last_scan.has_active_runs or self._last_scan.is_reading):
             waits.append(FOLLOW_SECONDS)
         if self._last_scan and self._last_scan.settled_in is not None:
             waits.append(self._last_scan.settled_in + 0.05)

@@ -69,10 +69,10 @@ def seconds_left(arrival: Arrival, entry: Entry, config: WatchConfig) -> float:
     return patience - (datetime.now(UTC) - datetime.fromisoformat(entry.since)).total_seconds()
 
 
-def settled_keys(
+def settled_sizes(
     here: Mapping[str, Arrival], entries: Mapping[str, Entry], config: WatchConfig
-) -> list[str]:
-    """Keys of the recordings that have settled, smallest first: large ones take long to read."""
+) -> dict[str, int]:
+    """Keys and sizes [bytes] of the recordings that have settled, smallest first: large ones take long to read."""
     sizes: dict[str, int] = {}
     for key, arrival in here.items():
         entry = entries.get(key)
@@ -82,16 +82,16 @@ def settled_keys(
             sizes[key] = fingerprint.n_bytes(arrival.files)
         except OSError:
             continue  # vanished; the next scan decides
-    return sorted(sizes, key=lambda key: sizes[key])
+    return dict(sorted(sizes.items(), key=lambda item: item[1]))
 
 
 def seconds_until_settled(
     here: Mapping[str, Arrival], entries: Mapping[str, Entry], config: WatchConfig
 ) -> float | None:
-    """Time until the next recording has settled [s]; None if none is settling."""
+    """Time until the next recording has settled [s]; None if all have."""
     left = [
         seconds_left(here[key], entry, config)
         for key, entry in entries.items()
         if entry.state == "settling" and key in here
     ]
-    return max(min(left), 0.0) if left else None
+    return min((seconds for seconds in left if seconds > 0), default=None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from filelock import BaseFileLock, Timeout
 
-from flows.watching import fingerprint, ledger, runs, settling
+from flows.watching import contents, ledger, runs, settling
 from flows.watching.grouping import Arrival, arrivals
 from flows.watching.ledger import Entry, utc_now
 from flows.watching.outcome import outcome_of
@@ -34,7 +34,9 @@ class Scan:
     changed: tuple[Entry, ...]
     """Entries with a new state or reason."""
     settled_in: float | None
-    """Time until the next recording has settled [s]; None if none is settling."""
+    """Time until the next recording has settled [s]; None if all have."""
+    is_reading: bool
+    """Whether settled recordings are still being read."""
 
     @property
     def has_active_runs(self) -> bool:
@@ -53,6 +55,7 @@ class Watcher:
 
         self._out = Path(config.out)
         self._runs = runs.Runs(self._process, self._out, inside=Path(config.folder))
+        self.contents = contents.Contents(self._out)
 
     def scan(self, say: Say = lambda _: None) -> Scan | None:
         """Scan the folder, submit runs and read their outcomes; None while another watcher scans.
@@ -78,16 +81,33 @@ class Watcher:
         known = before | settling.updated_entries(here, before)
         self._follow(known, here)
         self._write(before, known, say)
-        for key in settling.settled_keys(here, known, self.config):
-            started = {key: self._started(here[key], known)}
-            self._write(known, started, say)
-            known |= started
+        unread = self._start(known, here, say)
         self._forget(known, here)
         changed = tuple(e for k, e in known.items() if _status(before.get(k)) != _status(e))
         if _quarantined(before) != _quarantined(known):
             self._show(_quarantined(known))
         settled_in = settling.seconds_until_settled(here, known, self.config)
-        return Scan(tuple(known.values()), changed, settled_in)
+        return Scan(tuple(known.values()), changed, settled_in, unread)
+
+    def _start(self, known: Entries, here: Mapping[str, Arrival], say: Say) -> bool:
+        """Find or submit the runs of settled recordings; returns whether some are still being read."""
+        sizes = settling.settled_sizes(here, known, self.config)
+        for key, n_bytes in sizes.items():
+            self.contents.request(here[key], mark=known[key].fingerprint, n_bytes=n_bytes)
+        for key in self.contents.finished():
+            started = {key: self._started(here[key], known)} if key in sizes else {}
+            self.contents.forget(key)
+            self._write(known, started, say)
+            known |= started
+        left = [key for key in sizes if known[key].state == "settling"]
+        reading = {
+            key: replace(known[key], reason=f"its {sizes[key] / 1e9:.1f} GB are being read")
+            for key in left
+            if sizes[key] >= contents.LARGE_BYTES
+        }
+        self._write(known, reading, say)
+        known |= reading
+        return bool(left)
 
     def _follow(self, known: Entries, here: Mapping[str, Arrival]) -> None:
         """Read the outcomes of the runs; a recording whose run the server has lost settles again and gets a new one."""
@@ -121,21 +141,22 @@ class Watcher:
         """Find or submit the run of a settled recording; returns its entry."""
         entry = known[arrival.key]
         try:
-            digest = fingerprint.content_digest(arrival.files)
-            mark = fingerprint.fingerprint(arrival.files)
+            content = self.contents.content(arrival.key)
         except FileNotFoundError:
             return entry
         except InputError as error:
             if not all(file.exists() for file in arrival.files):
                 return entry
             return replace(entry, state="set aside", since=utc_now(), reason=str(error))
-        if mark != entry.fingerprint:
-            return replace(entry, since=utc_now(), fingerprint=mark)
-        run = self._runs.find(digest)
+        if content is None or content.before != entry.fingerprint:
+            return entry
+        if content.after != entry.fingerprint:
+            return replace(entry, since=utc_now(), fingerprint=content.after, reason="")
+        run = self._runs.find(content.digest)
         if run is None:
-            name = self._free_name(arrival, digest, known)
-            run = self._runs.submit(digest, sources=arrival.sources, name=name)
-        return self._with_run(arrival, replace(entry, digest=digest), run)
+            name = self._free_name(arrival, content.digest, known)
+            run = self._runs.submit(content.digest, sources=arrival.sources, name=name)
+        return self._with_run(arrival, replace(entry, digest=content.digest), run)
 
     def _with_run(self, arrival: Arrival, entry: Entry, run: "FlowRun") -> Entry:
         """The entry with its run, under the run's name, which differs for a copy or a renamed file."""

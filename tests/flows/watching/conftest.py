@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.soak import machine
+from flows.watching import contents
 from flows.watching.watcher import Watcher
 from invae.config import WatchConfig
 
@@ -23,6 +24,12 @@ def write_images(path: Path, *, seed: int) -> Path:
     distance = (y - centres[:, :1, None]) ** 2 + (x - centres[:, 1:, None]) ** 2
     np.save(path, np.exp(-distance / 6).astype("f4"))
     return path
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch) -> None:
+    """A scan waits until small recordings are read, however busy the machine is."""
+    monkeypatch.setattr(contents, "SECONDS", 60.0)
 
 
 @pytest.fixture
