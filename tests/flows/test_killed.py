@@ -12,18 +12,50 @@ import psutil
 import pytest
 import yaml
 
+from flows.process import process
+from invae.config import named
+from invae.config.plasmons import PlasmonsConfig
 from invae.stages import stages
+from invae.synthetic.plasmons import simulate as simulate_plasmons
 from tests.flows import as_undisturbed
 from tests.flows.as_undisturbed import PATIENCE, wait_for
+from tests.flows.conftest import Run
+
+PAIRS = (
+    "model.latent_dim=4",
+    "training.epochs=4",
+    "training.checkpoint_seconds=0",
+    "report.dpi=50",
+    "compute.device=cpu",
+)
+
+
+def command_of(run: Run, folder: Path) -> list[str]:
+    """The command line of an undisturbed run, with another output folder."""
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(run.config.model_dump(mode="json")))
+    words = ["run", str(run.source), "--config", str(path), "--out", str(folder / "out")]
+    return [sys.executable, "-m", "flows.cli.main", *words]
 
 
 @pytest.fixture
 def command(prefect_server, undisturbed, tmp_path):
     """The command line of the undisturbed run, with another output folder."""
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(undisturbed.config.model_dump(mode="json")))
-    words = ["run", str(undisturbed.source), "--config", str(path), "--out", str(tmp_path / "out")]
-    return [sys.executable, "-m", "flows.cli.main", *words]
+    return command_of(undisturbed, tmp_path)
+
+
+@pytest.fixture(scope="module", params=["eels-im2spec", "clusters-dual"])
+def undisturbed_pairs(request, prefect_server, tmp_path_factory) -> Run:
+    """What one run of pairs of image and spectrum makes."""
+    folder = tmp_path_factory.mktemp("pairs")
+    kind = {"eels-im2spec": "assembly", "clusters-dual": "clusters"}[request.param]
+    number = {"assembly": "n_assemblies=2", "clusters": "n_clusters=40"}[kind]
+    settings = named.changed({}, [f"sample.kind={kind}", f"sample.{number}"])
+    config = PlasmonsConfig.model_validate(settings)
+    simulate_plasmons(folder / "plasmons.zarr", config=config, seed=1)
+    chosen = named.load(request.param, changes=PAIRS)
+    process([str(folder / "plasmons.zarr")], str(folder / "out"), chosen)
+    return Run(folder / "plasmons.zarr", folder / "out", chosen)
 
 
 def start(command: list[str], server: str) -> subprocess.Popen:
@@ -69,6 +101,14 @@ def test_a_run_killed_in_any_stage_finishes_with_the_same_values(
     stage, command, prefect_server, undisturbed
 ):
     check(stage, command, prefect_server, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", list(stages.STAGES))
+def test_a_run_of_pairs_killed_in_any_stage_finishes_with_the_same_values(
+    stage, prefect_server, undisturbed_pairs, tmp_path
+):
+    check(stage, command_of(undisturbed_pairs, tmp_path), prefect_server, undisturbed_pairs)
 
 
 @pytest.mark.slow

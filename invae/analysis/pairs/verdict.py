@@ -3,6 +3,8 @@
 import xarray as xr
 
 LEAST_R2 = 0.05
+LITTLE_R2 = 0.3
+"""Below it, the image says little about the spectra."""
 LEAST_RELIABILITY = 0.3
 SAME = 0.005
 """Differences of R² that count as none."""
@@ -56,4 +58,5 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bo
     smooth = ""
     if own <= place:
         smooth = f"; but neighbours in place, without the image, have {place:.2f}, so that spectra may only vary smoothly"
-    return f"spectra follow from the image: held-out R² is {own:.2f}, {beside}{smooth}{leak}"
+    begin = "the image says little about the spectra" if own < LITTLE_R2 else "spectra follow from the image"  # fmt: skip
+    return f"{begin}: held-out R² is {own:.2f}, {beside}{smooth}{leak}"

@@ -122,6 +122,7 @@ def table(own: float, *, ridge: float, leaks: int = 0) -> xr.Dataset:
     [
         (table(0.02, ridge=0.01), "not learnable from this image: held-out R² is 0.02"),
         (table(0.7, ridge=0.3), "spectra follow from the image: held-out R² is 0.70"),
+        (table(0.06, ridge=0.01), "the image says little about the spectra: held-out R² is 0.06"),
         (table(0.5, ridge=0.6), "no better than pca_ridge (0.60)"),
         (table(0.7, ridge=0.3, leaks=1), "too good"),
     ],
