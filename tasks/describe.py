@@ -4,6 +4,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
+from invae.storage import store
 from invae.storage.location import as_path
 from tasks import runs
 
@@ -21,9 +22,12 @@ def describe(recording: str, config: ProcessConfig) -> State[str]:
     if job.is_done:
         return job.unchanged()
     from invae.descriptors.describe import describe as extract
+    from invae.readers.content import refuse_other_kind
 
+    source = as_path(recording).absolute()
+    refuse_other_kind(store.open_store(source), config, name=source.parent.name)
     extract(
-        as_path(recording).absolute(),
+        source,
         job.target,
         config=config.describe,
         receipt=job.receipt,

@@ -1,5 +1,6 @@
 """Instrument's files → recording.zarr."""
 
+from functools import partial
 from pathlib import Path
 
 from prefect import task
@@ -18,14 +19,28 @@ from tasks.progress import Throughput
 )
 @runs.names_damage
 def ingest(
-    sources: list[str], folder: str, config: ProcessConfig, inside: str | None = None
+    sources: list[str],
+    folder: str,
+    config: ProcessConfig,
+    inside: str | None = None,
+    any_kind: bool = False,
 ) -> State[str]:
-    """Write the files of one recording into a sharded store; shards that exist are skipped."""
+    """Write the files of one recording into a sharded store; shards that exist are skipped.
+
+    Args:
+        sources: files of one recording.
+        folder: folder of the recording.
+        config: settings of all stages.
+        inside: folder that no link among the files may leave.
+        any_kind: whether the recording may be of another kind than the configuration.
+    """
     job = runs.job_of_sources(sources, folder, config, inside=inside)
     if job.is_done:
         return job.unchanged()
+    from invae.readers.content import refuse_other_kind
     from invae.readers.ingest import ingest as write_store
 
+    fits = partial(refuse_other_kind, config=config, name=str(job.paths[0]))
     report = job.progress()
     speed = Throughput(sum(source.n_bytes for source in job.receipt.sources))
 
@@ -41,6 +56,7 @@ def ingest(
         compute=config.compute,
         progress=follow,
         inside=None if inside is None else Path(inside),
+        accept=None if any_kind else fits,
     )
     job.refuse_replaced_sources()
     return job.finished()

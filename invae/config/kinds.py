@@ -7,7 +7,7 @@ when it is used, so that a stage loads the rooms of its own kind only.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Discriminator, Tag
 
@@ -20,6 +20,8 @@ from invae.errors import ConfigError
 
 DEFAULT = "walls"
 """Kind of a describe section that names none."""
+Content = Literal["PFM", "images", "set of images", "4D-STEM", "spectra"]
+"""What a recording holds. No file says whether its images are a set or a series."""
 USED_BY: Mapping[str, tuple[str, ...]] = {
     "describe": ("describe",),
     "analyse": ("analysis",),
@@ -36,6 +38,12 @@ class Kind:
     """Its describe section; the default of the field `kind` is the name of the kind."""
     site: str
     """What a person calls one site: "atom", "probe", "image"."""
+    needs: str
+    """What a recording must be, in words."""
+    contents: tuple[Content, ...]
+    """What recordings may hold; the kind is made for the first one."""
+    channels: tuple[str, ...]
+    """Settings that name the channels to use. Where one is set, these channels count, whatever else the recording holds."""
     describe: str
     """Function that makes the patches, with the arguments of `invae.descriptors.describe.describe`."""
     analysis: str
@@ -73,6 +81,9 @@ KINDS = _table(
     Kind(
         settings=WallsConfig,
         site="site",
+        needs="PFM (amplitude and phase)",
+        contents=("PFM",),
+        channels=("phase", "amplitude"),
         describe="invae.descriptors.domains.patches:describe_walls",
         analysis="invae.analysis.domains.groups:ANALYSIS",
         schema="invae.results.domains:SCHEMA",
@@ -81,6 +92,9 @@ KINDS = _table(
     Kind(
         settings=ImagesConfig,
         site="image",
+        needs="a set of images",
+        contents=("set of images", "images", "PFM"),
+        channels=("signals",),
         describe="invae.descriptors.image_sets.patches:describe_images",
         analysis="invae.analysis.kind:PLAIN",
         schema="invae.results.kind:PLAIN",
@@ -89,6 +103,9 @@ KINDS = _table(
     Kind(
         settings=AtomsConfig,
         site="atom",
+        needs="an image",
+        contents=("images",),
+        channels=("signal",),
         describe="invae.descriptors.atoms.patches:describe_atoms",
         analysis="invae.analysis.atoms.groups:ANALYSIS",
         schema="invae.results.atoms:SCHEMA",
@@ -97,6 +114,9 @@ KINDS = _table(
     Kind(
         settings=DenseConfig,
         site="window",
+        needs="an image",
+        contents=("images",),
+        channels=("signal",),
         describe="invae.descriptors.windows.patches:describe_dense",
         analysis="invae.analysis.windows.groups:ANALYSIS",
         schema="invae.results.windows:SCHEMA",
@@ -105,6 +125,9 @@ KINDS = _table(
     Kind(
         settings=PatternsConfig,
         site="probe",
+        needs="a 4D-STEM scan",
+        contents=("4D-STEM",),
+        channels=(),
         describe="invae.descriptors.diffraction.patches:describe_patterns",
         analysis="invae.analysis.diffraction.groups:ANALYSIS",
         schema="invae.results.diffraction:SCHEMA",
@@ -113,6 +136,9 @@ KINDS = _table(
     Kind(
         settings=PairsConfig,
         site="pair",
+        needs="spectra",
+        contents=("spectra",),
+        channels=("spectrum",),
         describe="invae.descriptors.pairs.patches:describe_pairs",
         analysis="invae.analysis.kind:PLAIN",
         schema="invae.results.pairs:SCHEMA",
@@ -121,6 +147,9 @@ KINDS = _table(
     Kind(
         settings=SpectraConfig,
         site="spectrum",
+        needs="spectra",
+        contents=("spectra",),
+        channels=("spectrum",),
         describe="invae.descriptors.spectra.patches:describe_spectra",
         analysis="invae.analysis.spectra.groups:ANALYSIS",
         schema="invae.results.spectra:SCHEMA",

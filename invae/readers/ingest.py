@@ -44,6 +44,7 @@ def ingest(
     compute: ComputeConfig | None = None,
     progress: Progress = silent,
     inside: Path | None = None,
+    accept: Callable[[xr.Dataset], None] | None = None,
 ) -> None:
     """Store files that make one recording.
 
@@ -55,6 +56,7 @@ def ingest(
         compute: Where the blocks run.
         progress: Called with the number of finished blocks.
         inside: Folder that no link among the files may leave; without one, a source itself may be a link.
+        accept: Called with the opened recording before anything is written; may refuse it.
 
     Raises:
         ConfigError: If the configuration does not match the recording.
@@ -75,6 +77,8 @@ def ingest(
         channels=config.channels,
         scan=Scan(config.scan_shape, config.scan_order, config.flyback),
     )
+    if accept is not None:
+        accept(recording)
     _store(
         _timed(recording, config),
         target,

@@ -4,6 +4,8 @@ A reader returns the content of its file; `recording.assemble` turns it into the
 """
 
 import math
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,8 +23,26 @@ HEAD_BYTES = 512
 Key = tuple[slice, ...]
 """One slice with a positive step for each axis of the file."""
 
-_ALWAYS = (OSError, MemoryError, OverflowError)
-"""What any reader may raise: a damaged header can require more memory than there is."""
+_ALWAYS = (
+    OSError,
+    MemoryError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    StopIteration,
+    SyntaxError,
+    SystemError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What any library may raise on bytes that it did not foresee; a damaged header can require more memory than there is."""
 
 
 @contextmanager

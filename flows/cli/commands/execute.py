@@ -220,21 +220,29 @@ def use_model(model: Path, folder: Path, *, console: Console) -> Path:
 
 
 def run_ingest(
-    paths: Sequence[Path], folder: Path, config: ProcessConfig, *, console: Console
+    paths: Sequence[Path],
+    folder: Path,
+    config: ProcessConfig,
+    *,
+    any_kind: bool = False,
+    console: Console,
 ) -> Path:
-    """Ingest the files of a recording, in this process and without a server; returns the store."""
+    """Ingest the files of a recording, in this process and without a server; returns the store.
+
+    With `any_kind`, the recording may be of another kind than the configuration.
+    """
     paths = stages.in_order(paths, config.ingest.order)
     _refuse_missing(paths)
     with exclusive(folder):
         _refuse_another_recording(folder, paths)
         sources = [str(path) for path in paths]
-        _call("ingest", [sources, str(folder), config], folder, console=console)
+        _call("ingest", [sources, str(folder), config, None, any_kind], folder, console=console)
     return folder / stages.STAGES["ingest"].output
 
 
 def _call(
     module: str,
-    arguments: Sequence[str | list[str] | ProcessConfig],
+    arguments: Sequence[str | list[str] | ProcessConfig | bool | None],
     folder: Path,
     *,
     task: str = "",

@@ -31,6 +31,16 @@ ConfigName = Annotated[
         help="Configuration, see `invae configs`; NAME@VERSION pins a version.",
     ),
 ]
+IngestConfigName = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="NAME|FILE",
+        help="Configuration, see `invae configs`; NAME@VERSION pins a version.",
+        show_default=DEFAULT_CONFIG,
+    ),
+]
 RecordedConfig = Annotated[
     str | None,
     typer.Option(

@@ -45,13 +45,13 @@ def run(
 
 def ingest(
     inputs: options.Inputs,
-    config: options.ConfigName = options.DEFAULT_CONFIG,
+    config: options.IngestConfigName = None,
     out: options.Out = Path("results"),
     changes: options.Changes = None,
     name: options.Name = None,
     workers: options.Workers = None,
 ) -> None:
-    """Stage 1: read the instrument's files into recording.zarr.
+    """Stage 1: read the instrument's files into recording.zarr. With --config, recordings of another kind are refused.
 
     For example:
 
@@ -60,10 +60,11 @@ def ingest(
     from flows.cli.commands.execute import run_ingest
     from invae.stages.stages import folder_of
 
-    settings = options.settings(config, changes=changes, device=None, workers=workers)
+    chosen = config or options.DEFAULT_CONFIG
+    settings = options.settings(chosen, changes=changes, device=None, workers=workers)
     paths = options.recordings_in(inputs)
-    folder = folder_of(paths, out, name)
-    print_result(run_ingest(paths, folder, settings, console=progress_console()))
+    folder, console = folder_of(paths, out, name), progress_console()
+    print_result(run_ingest(paths, folder, settings, any_kind=config is None, console=console))
 
 
 def describe(

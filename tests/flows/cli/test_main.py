@@ -149,6 +149,18 @@ def test_single_stages_work_on_the_stores_of_the_recording(capsys):
     assert "frame 2" in capsys.readouterr().out
 
 
+def test_another_kind_is_refused_before_it_is_ingested_and_when_it_is_described(capsys):
+    amplitude, phase = np.random.default_rng(2).normal(size=(2, 16, 16))
+    np.savez("pfm.npz", amplitude=amplitude, phase=phase)
+    said = refused(capsys, "ingest", "pfm.npz", "--config", "stem-atoms")
+    assert "pfm.npz: stem-atoms needs an image; this is PFM: try " in said
+    assert not any(path for path in Path("results").iterdir() if not path.name.startswith("."))
+    assert execute(["ingest", "pfm.npz"]) == 0, "without a configuration every recording is taken"
+    capsys.readouterr()
+    said = refused(capsys, "describe", "--config", "fourd-rvae")
+    assert "pfm: fourd-rvae needs a 4D-STEM scan; this is PFM: try " in said
+
+
 def test_another_file_of_the_same_name_does_not_replace_results(capsys):
     for folder, value in (("a", 1.0), ("b", 2.0)):
         Path(folder).mkdir()

@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -11,8 +14,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invae.errors import InvaeError
+from invae.errors import InputError, InvaeError
 from invae.readers import all_readers, open_recording
+from invae.readers.raw import Pixels, Reader
 from invae.readers.registry import MICROSCOPES, SPECTROSCOPES, readers_of
 
 Write = Callable[..., Path]
@@ -108,3 +112,32 @@ def test_absent_chunks_of_a_foreign_store_are_counted_in_a_note(tmp_path, versio
         (path / "signal" / place).unlink()
     (note,) = [n for n in open_recording(path).attrs["notes"] if "absent" in n]
     assert note.startswith("signal: 2 of 8 chunks are absent and read as 0")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnboundLocalError("cannot access local variable 'data'"),
+        RecursionError("maximum recursion depth exceeded"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        FloatingPointError("overflow"),
+        zlib.error("incorrect header check"),
+        struct.error("unpack requires a buffer"),
+        StopIteration("no more fields"),
+        SystemError("__exit__ returned a result with an exception set"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_library_makes_of_a_damaged_file_is_one_line(
+    error: Exception, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise error
+
+    broken = Reader("any", (".any",), "any", lambda path, head: True, fail, ())
+    with pytest.raises(InputError, match=r"scan\.any: cannot be read") as refused:
+        broken.open(tmp_path / "scan.any")
+    assert refused.value.__cause__ is error
+    pixels = Pixels(tmp_path / "scan.any", (1,), np.dtype(float), fail, ())
+    with pytest.raises(InputError, match=r"scan\.any: cannot be read"):
+        pixels.load((slice(0, 1),))
