@@ -165,9 +165,8 @@ def test_hyperspy_reads_where_it_comes_from(recording):
     assert set(found) == {f"maps {n}" for n in store.open_store(recording, group="maps").data_vars}
     origin = found["maps sum"]["origin"]
     assert found["maps sum"]["energy"] == 60.0
-    assert origin["receipt"]["sources"] == [
-        {"name": "scan.mib", "sha256": "ab" * 32, "n_bytes": 11520}
-    ]
+    (source,) = origin["receipt"]["sources"]
+    assert source.items() >= {"name": "scan.mib", "sha256": "ab" * 32, "n_bytes": 11520}.items()
     assert origin["receipt"]["config"] == {"ingest": {}, "x": [0.5]}
     assert origin["instrument"] == {
         "Scan|1": {"frames": [1, "two", {"three": []}]},
