@@ -27,7 +27,10 @@ from prefect.logging import get_logger
 
 from invae.errors import visible
 from invae.redaction import redacted
+from tasks.deadlines import limit_answers
 from tasks.progress import Pace
+
+limit_answers()  # every process that sends something to a server imports this module
 
 UNREACHABLE = (httpx.HTTPError, PrefectException, ConnectionError, TimeoutError)
 """Errors of the client while the server is down, restarting or refuses."""

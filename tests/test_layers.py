@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 LAYERS: list[set[str]] = [
-    {"errors", "dims", "progress"},
+    {"errors", "dims", "progress", "deadlines"},
     {"redaction"},
     {"latent_table"},
     {"config"},

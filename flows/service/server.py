@@ -120,6 +120,9 @@ def require_answer(address: str) -> None:
     """
     import httpx
 
+    from tasks.deadlines import limit_answers
+
+    limit_answers()
     try:
         httpx.get(f"{address}/health", timeout=STOP_SECONDS)
     except httpx.HTTPError as error:

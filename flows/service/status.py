@@ -7,12 +7,12 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flows.service.doctor.reachable import Server, reachable_server
+from flows.service.doctor.reachable import NoServer, ask_server
 from flows.watching import ledger
 from invae.redaction import one_line
 from invae.stages import stages
 from invae.storage import store
-from invae.storage.location import as_path
+from invae.storage.location import as_path, require_answer
 from tasks.recording_folder import RUN_FILE, is_busy, read_record
 
 if TYPE_CHECKING:
@@ -82,15 +82,20 @@ class Overview:
 
 
 def overview(out: Path) -> Overview:
-    """States of all recordings of an output folder; works without a server."""
+    """States of all recordings of an output folder; works without a server.
+
+    Raises:
+        StoreError: if the folder lies on an object store that does not answer.
+    """
+    require_answer(out)
     states = {each.recording: each for each in _on_disk(out)}
     states |= {each.recording: each for each in _in_ledger(out, states)}
-    with reachable_server() as server:
-        answers = isinstance(server, Server)
-        for each in _on_server(server.client, out) if isinstance(server, Server) else ():
-            if _overrides(each, states.get(each.recording)):
-                states[each.recording] = each
-        address = server.address if isinstance(server, Server) else server.reason
+    found = ask_server(lambda server: (server.address, list(_on_server(server.client, out))))
+    answers = not isinstance(found, NoServer)
+    address, runs = found if answers else (found.reason, [])
+    for each in runs:
+        if _overrides(each, states.get(each.recording)):
+            states[each.recording] = each
     ordered = sorted(states.values(), key=lambda each: (ORDER.index(each.state), each.recording))
     return Overview(str(out), address, answers, ordered, _instruments(out, ordered))
 

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client, KilledWorker, LocalCluster, as_completed, get_worker
 
 from invae.config import ComputeConfig
+from invae.deadlines import within
 from invae.errors import ClusterError, WorkerLost
 from invae.progress import Progress
 from invae.storage import provenance
@@ -25,6 +26,9 @@ Answer = TypeVar("Answer")
 
 SECONDS_TO_ANSWER = 30
 """Time limit for the scheduler to answer, and for the first worker to connect [s]."""
+SECONDS_OF_SILENCE = 10.0
+"""Time without a finished block after which the scheduler must show that it still answers [s]."""
+SECONDS_BETWEEN_LOOKS = 0.02
 TOPIC = "invae"
 """Topic of the events that workers send about their blocks."""
 
@@ -99,7 +103,11 @@ def map_on_cluster(
                 f"{compute.scheduler}: {error.allowed_failures + 1} workers died on the same block; "
                 "give them more memory, or make the shards smaller"
             ) from error
-        except (CancelledError, ConnectionError, TimeoutError) as error:
+        except TimeoutError as error:
+            raise WorkerLost(
+                f"the Dask scheduler at {compute.scheduler} has stopped answering; restart it, the same command resumes"
+            ) from error
+        except (CancelledError, ConnectionError) as error:
             raise WorkerLost(
                 f"the Dask scheduler at {compute.scheduler} was lost; the same command resumes"
             ) from error
@@ -123,12 +131,50 @@ def _gathered(
         futures
     )  # a future that is held would be computed again when the worker that has its result dies
     results: dict[int, Answer] = {}
-    for future in finished:
-        results[index_of[future.key]] = future.result()
+    while not finished.is_empty():
+        future = _next(finished, client)
+        results[index_of[future.key]] = _result(future, client)
         del future
         log.write()
         progress(len(results), len(blocks))
     return [results[index] for index in range(len(blocks))]
+
+
+def _next(finished: as_completed, client: Client) -> Any:
+    """The next finished future.
+
+    Raises:
+        TimeoutError: If the scheduler no longer answers.
+    """
+    silent_since = time.monotonic()
+    while not finished.has_ready():
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        if time.monotonic() - silent_since > SECONDS_OF_SILENCE:
+            _require_answer(client)
+            silent_since = time.monotonic()
+    return next(finished)
+
+
+def _result(future: Any, client: Client) -> Any:
+    """The result of a finished future; another worker computes it again if the one that had it has died.
+
+    Raises:
+        TimeoutError: If the scheduler no longer answers.
+    """
+    while True:
+        try:
+            return future.result(timeout=SECONDS_OF_SILENCE)
+        except TimeoutError:
+            _require_answer(client)
+
+
+def _require_answer(client: Client) -> None:
+    """Check that the scheduler still answers.
+
+    Raises:
+        TimeoutError: If it does not.
+    """
+    client.sync(client.scheduler.identity, callback_timeout=SECONDS_TO_ANSWER)  # pyright: ignore
 
 
 @contextmanager
@@ -146,10 +192,11 @@ def _client(compute: ComputeConfig) -> Iterator[Client]:
             yield client
         return
     try:
-        client = Client(compute.scheduler, timeout=SECONDS_TO_ANSWER, set_as_default=False)
+        # the client's own time limit does not count for a scheduler that accepts connections and is stopped
+        client = within(SECONDS_TO_ANSWER, lambda: _connected(compute))
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(
-            f"compute.scheduler={compute.scheduler}: no Dask scheduler answers; start one with "
+            f"compute.scheduler={compute.scheduler}: no Dask scheduler answers; start or restart one with "
             "`dask scheduler`, or use threads or processes"
         ) from error
     with client:
@@ -163,9 +210,19 @@ def _client(compute: ComputeConfig) -> Iterator[Client]:
         yield client
 
 
+def _connected(compute: ComputeConfig) -> Client:
+    return Client(compute.scheduler, timeout=SECONDS_TO_ANSWER, set_as_default=False)
+
+
 def _refuse_other_code(client: Client, ours: dict[str, str]) -> None:
     """Refuse a cluster with a worker that runs other code, before it gets work."""
-    identities: Any = client.run(identity, on_error="return")
+    try:
+        identities: Any = within(SECONDS_TO_ANSWER, lambda: client.run(identity, on_error="return"))
+    except TimeoutError as error:
+        raise ClusterError(
+            f"{client.scheduler_info(n_workers=0)['address']}: the Dask scheduler or one of its workers does not "
+            "answer; restart the one that is stopped"
+        ) from error
     for worker, theirs in sorted(identities.items()):
         if isinstance(theirs, BaseException):
             raise ClusterError(

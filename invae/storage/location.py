@@ -18,6 +18,7 @@ from pathlib import Path, PosixPath, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
 from urllib.parse import unquote
 
+from invae.deadlines import within
 from invae.errors import InputError, StoreError
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ SCHEMES = ("s3", "gs", "az")
 
 SECONDS_OF_RETRYING = 60
 """How long a request to an object store is repeated before it is an error [s]."""
+
+SECONDS_TO_ANSWER = 10.0
+"""How long commands that only look wait for the first answer of an object store [s]."""
 
 _ADDRESS = re.compile(r"^([a-z][a-z0-9]+):/{1,2}(?!/)(.*)$")  # pathlib makes one slash of two
 _FILE = re.compile(r"^file:/{1,3}(?!/)")
@@ -119,7 +123,26 @@ def explaining_errors(path: "ObjectPath") -> Iterator[None]:
             raise StoreError(f"{path}: there are no credentials in the environment") from error
         if isinstance(error, FileNotFoundError):
             raise
-        raise ConnectionError(f"{path}: the object store does not answer") from error
+        raise ConnectionError(
+            f"{path}: the object store does not answer; check its address and the network"
+        ) from error
+
+
+def require_answer(path: Path) -> None:
+    """Check that the object store of a path answers soon; a folder always does.
+
+    Raises:
+        StoreError: If it does not, or access is denied.
+    """
+    if not isinstance(path, ObjectPath):
+        return
+    try:
+        within(SECONDS_TO_ANSWER, path.is_dir)
+    except TimeoutError as error:
+        raise StoreError(
+            f"{path}: the object store takes longer than {SECONDS_TO_ANSWER:.0f} s to answer; "
+            "check its address and the network"
+        ) from error
 
 
 class ObjectPath(PosixPath):

@@ -5,12 +5,12 @@ from pathlib import Path
 from flows.service.doctor.access import check_access, check_page, own_addresses
 from flows.service.doctor.check import Check, fail, ok
 from flows.service.doctor.machine import check_gpu, check_room, check_writable
-from flows.service.doctor.reachable import NoServer, Server, reachable_server
+from flows.service.doctor.reachable import NoServer, Server, ask_server
 from flows.service.doctor.server import check_limit, check_schedules, check_zombies
 from flows.service.doctor.stores import check_bytes, check_leftovers, check_shards
 from flows.service.doctor.versions import check_pins
 from invae.progress import Progress, silent
-from invae.storage.location import ObjectPath, as_path
+from invae.storage.location import ObjectPath, as_path, require_answer
 
 
 def examine(
@@ -29,6 +29,7 @@ def examine(
 
     settings, out = get_current_settings(), as_path(out)
     remote = isinstance(out, ObjectPath)
+    require_answer(out)
     local = [
         *check_room(*([] if remote else [out]), settings.home),
         *([] if remote else check_writable(out)),
@@ -37,11 +38,11 @@ def examine(
         *check_leftovers(out),
         *(check_bytes(out, progress=progress) if verify else []),
     ]
-    with reachable_server() as server:
-        if isinstance(server, NoServer):
-            return [*pins, *local, _without_server(server)]
-        beat = settings.flows.heartbeat_frequency
-        return [*pins, *local, *_of_server(server, fix=fix, beat=beat)]
+    beat = settings.flows.heartbeat_frequency
+    found = ask_server(lambda server: _of_server(server, fix=fix, beat=beat))
+    if isinstance(found, NoServer):
+        found = [_without_server(found)]
+    return [*pins, *local, *found]
 
 
 def _without_server(server: NoServer) -> Check:
@@ -49,8 +50,8 @@ def _without_server(server: NoServer) -> Check:
         return ok(
             "server", "none is set; every command starts its own, `invae serve` a permanent one"
         )
-    remedy = "start it, or unset PREFECT_API_URL"
-    return fail("server", server.reason, remedy)
+    found, _, remedy = server.reason.partition("; ")
+    return fail("server", found, remedy)
 
 
 def _of_server(server: Server, *, fix: bool, beat: float | None) -> list[Check]:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from invae.config import ComputeConfig
-from invae.errors import ClusterError
-from invae.storage import store
+from invae.errors import ClusterError, InvaeError
+from invae.storage import dask_cluster, store
 from invae.storage.blocks import map_blocks
 from invae.storage.dask_cluster import difference, identity, name_of
 from tests.invae.dask_cluster import N_ITEMS, ROOT, SHARD, TIMEOUT, Cluster, Slow, cluster, lay_out
@@ -73,6 +73,33 @@ def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr("invae.storage.dask_cluster.SECONDS_TO_ANSWER", 0.5)
     with pytest.raises(ClusterError, match=r"tcp://127.0.0.1:1: no Dask scheduler answers"):
         map_blocks(str, [1], compute=ComputeConfig(scheduler="tcp://127.0.0.1:1"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_stopped_scheduler_is_one_line_in_bounded_time(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_cluster, "SECONDS_TO_ANSWER", 20.0 if after else 2.0)
+    monkeypatch.setattr(dask_cluster, "SECONDS_OF_SILENCE", 1.0)
+    lay_out(tmp_path / "store")
+    with cluster(tmp_path, n_workers=1) as of:
+
+        def stop(done: int, _total: int) -> None:
+            if done == after:
+                monkeypatch.setattr(dask_cluster, "SECONDS_TO_ANSWER", 2.0)
+                os.kill(of.scheduler.pid, signal.SIGSTOP)
+
+        stop(0, 0)
+        began = time.monotonic()
+        with pytest.raises(InvaeError, match=r"no Dask scheduler answers|has stopped answering"):
+            map_blocks(
+                Slow(tmp_path / "store"),
+                BLOCKS,
+                compute=ComputeConfig(scheduler=of.address),
+                progress=stop,
+            )
+        assert time.monotonic() - began < 60
 
 
 def test_a_worker_of_other_code_is_named_with_what_differs() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import time
 import urllib.request
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -12,6 +13,7 @@ import xarray as xr
 import zarr.storage
 from obstore.store import from_url
 
+from benchmarks.standstills.dripping import dripping_server
 from invae import dims
 from invae.errors import InputError, StoreError
 from invae.storage import location, store
@@ -200,3 +202,21 @@ def test_only_the_store_and_readers_of_files_open_zarr_themselves() -> None:
         "readers/formats/zarr_netcdf.py",
         "storage/store.py",
     }
+
+
+@pytest.mark.parametrize("manner", ["silent", "headers"])
+def test_an_object_store_that_never_finishes_its_answer_is_named_soon(manner, monkeypatch):
+    monkeypatch.setattr(location, "SECONDS_TO_ANSWER", 1.0)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "name")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    with dripping_server(manner) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="takes longer than 1 s to answer; check its address"):
+            location.require_answer(as_path(f"s3://{manner}-{uuid4().hex}/results"))
+        assert time.monotonic() - began < 10
+
+
+def test_a_folder_need_not_answer(tmp_path):
+    location.require_answer(tmp_path / "missing")

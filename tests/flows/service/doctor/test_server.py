@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,10 +17,18 @@ from prefect.schedules import RRule, Schedule
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
+from benchmarks.standstills.dripping import dripping_server
+from flows.service.doctor import reachable
 from flows.service.doctor import server as checks
 from flows.service.doctor.access import check_access, check_page, is_loopback
 from flows.service.doctor.check import Check
-from flows.service.doctor.reachable import NoServer, Server, reachable_server, without_login
+from flows.service.doctor.reachable import (
+    NoServer,
+    Server,
+    ask_server,
+    reachable_server,
+    without_login,
+)
 from tasks.gpu_slot import LIMIT
 
 NEVER = RRule("FREQ=DAILY;UNTIL=20200101T000000Z")
@@ -239,3 +248,31 @@ def test_a_silent_server_is_reported_without_the_password():
         assert isinstance(server, NoServer)
         assert server.address == without_login("http://operator:hunter2@127.0.0.1:9/api")
         assert "hunter2" not in server.reason
+
+
+@pytest.mark.parametrize("manner", ["silent", "headers", "body"])
+@pytest.mark.parametrize("answered", [(), ("/admin/version",)])
+def test_a_dripping_server_is_given_up_whenever_it_begins_to_drip(manner, answered, monkeypatch):
+    monkeypatch.setattr(reachable, "SECONDS", 1.0)
+    monkeypatch.setattr(reachable, "SECONDS_IN_ALL", 2.0)
+    with (
+        dripping_server(manner, answered=answered) as address,
+        temporary_settings({PREFECT_API_URL: f"{address}/api"}),
+    ):
+        began = time.monotonic()
+        found = ask_server(lambda server: server.client.read_flows())
+        assert time.monotonic() - began < 10
+    assert isinstance(found, NoServer)
+    assert found.reason.endswith("; start it again, or unset PREFECT_API_URL")
+    assert f"{address}/api" in found.reason
+
+
+def test_a_server_that_is_none_is_named_in_one_line():
+    with (
+        answering(200, {"no": "flows"}) as address,
+        temporary_settings({PREFECT_API_URL: f"{address}/api"}),
+    ):
+        found = ask_server(lambda server: server.client.read_flows())
+    assert isinstance(found, NoServer)
+    assert "does not answer as it should" in found.reason
+    assert "\n" not in found.reason
