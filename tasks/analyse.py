@@ -10,6 +10,7 @@ from invae.config.model_kinds import model_kind_of
 from invae.storage.location import as_path
 from tasks import artifacts, runs
 from tasks.devices import one_thread
+from tasks.kept import keep_replaced
 
 
 @task(
@@ -26,6 +27,7 @@ def analyse(
     job = runs.job_of("analyse", recording, config)
     if job.is_done:
         return job.unchanged()
+    keep_replaced(job)
     write_result = model_kind_of(config.model).function("analyse")
     with one_thread():
         write_result(

@@ -7,6 +7,7 @@ from invae.config import ProcessConfig
 from invae.storage import store
 from invae.storage.location import as_path
 from tasks import runs
+from tasks.kept import keep_replaced
 
 
 @task(
@@ -21,6 +22,7 @@ def describe(recording: str, config: ProcessConfig) -> State[str]:
     job = runs.job_of("describe", recording, config)
     if job.is_done:
         return job.unchanged()
+    keep_replaced(job)
     from invae.descriptors.describe import describe as extract
     from invae.readers.content import refuse_other_kind
 

@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State
 
 from invae.config import ProcessConfig
 from tasks import runs
+from tasks.kept import keep_replaced
 from tasks.progress import Throughput
 
 
@@ -37,6 +38,7 @@ def ingest(
     job = runs.job_of_sources(sources, folder, config, inside=inside)
     if job.is_done:
         return job.unchanged()
+    keep_replaced(job)
     from invae.readers.content import refuse_other_kind
     from invae.readers.ingest import ingest as write_store
 

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from invae.config import ProcessConfig
 from invae.storage.location import as_path
 from tasks import artifacts, runs
+from tasks.kept import keep_replaced
 
 MAPS = "latent-variables"
 """Section of the report whose figures are also shown one by one: the latent maps."""
@@ -30,6 +31,7 @@ def report(result: str, config: ProcessConfig) -> State[str]:
     job = runs.job_of("report", result, config)
     if job.is_done:
         return job.unchanged()
+    keep_replaced(job)
     from invae.report import report as write
 
     write(

@@ -14,6 +14,7 @@ from invae.storage.location import as_path
 from tasks import gpu_slot, runs
 from tasks.curve import LiveCurve
 from tasks.devices import one_thread
+from tasks.kept import keep_replaced
 
 if TYPE_CHECKING:
     from invae.training.history import Epoch
@@ -49,6 +50,7 @@ def train_together(patches: list[str], model: str, config: ProcessConfig) -> Sta
 def _fit(requested: runs.Job, patches: Path | list[Path]) -> State[str]:
     if requested.is_done:
         return requested.unchanged()
+    keep_replaced(requested)
     fit = model_kind_of(requested.config.model).function("train")
     curve = LiveCurve(requested.folder.name, measure=measure_of(requested.config))
     with gpu_slot.with_batch_that_fits(requested, section="training") as job, one_thread():

@@ -8,6 +8,7 @@ from invae.stages import stages
 from invae.storage import store
 from invae.storage.location import as_path
 from tasks import interrupts, runs
+from tasks.kept import keep_results
 from tasks.progress import listener
 
 
@@ -25,6 +26,9 @@ def use_model(patches: str, model: str) -> State[str]:
 
     source, target = as_path(model), as_path(patches).parent / stages.STAGES["train"].output
     refuse_unfit(source, store.open_store(patches), patches=patches)
+    receipt = store.read_receipt(source)
+    if receipt is not None and not store.is_current(target, receipt.key):
+        keep_results(target.parent, "train", None)
     store.share(source, target)
     listener().end("train", None)
     return Completed(data=str(target), message=f"{source} is used unchanged")

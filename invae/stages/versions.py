@@ -1,6 +1,6 @@
 """Versions of a recording's results, and which outputs one version reuses from another.
 
-`<out>/<recording>/` is the version that `invae run` made; others lie in `<out>/versions/<NAME@VERSION-digest>/<recording>/`.
+`<out>/<recording>/` is the version that `invae run` made last; others lie in `<out>/versions/<NAME@VERSION-digest>/<recording>/`.
 Each is a complete folder of a recording. Outputs that two versions share are links to the same files.
 """
 
@@ -58,6 +58,16 @@ def label_of(config: ProcessConfig, *, model_key: str = "") -> str:
     return f"{config.name}@{stages.safe_name(config.version)}-{digest[:DIGITS]}"
 
 
+def folder_for(folder: Path, outputs: Mapping[str, Receipt]) -> Path:
+    """Folder of the version that some outputs of a recording are, named by the settings of the last one and by all keys."""
+    config = list(outputs.values())[-1].config
+    digest = provenance.digest_json([receipt.key for receipt in outputs.values()])[:DIGITS]
+    name, version = (
+        stages.safe_name(str(config.get(key, "unknown"))) for key in ("name", "version")
+    )
+    return folder.parent / FOLDER / f"{name}@{version}-{digest}" / folder.name
+
+
 def recordings_in(out: Path) -> list[str]:
     """Names of the ingested recordings, in order."""
     output = stages.STAGES["ingest"].output
@@ -110,7 +120,7 @@ def plan(
         StoreError: if the recording was never ingested.
         InputError: if it must be ingested with other settings, and its files are missing.
     """
-    folders = _folders(out, recording)
+    folders = folders_of(out, recording)
     ingested = _finished(folders[0] / stages.STAGES["ingest"].output)
     given = {} if model is None else {"train": _finished(model).key}
     keys, held = stages.find(folders, ingested.sources, config, given=given)
@@ -127,7 +137,7 @@ def plan(
     return Plan(recording, folder, keys, held, notes)
 
 
-def _folders(out: Path, recording: str) -> list[Path]:
+def folders_of(out: Path, recording: str) -> list[Path]:
     """Folders of all versions of a recording, first the one that `invae run` made."""
     versions = out / FOLDER
     others = sorted(versions.iterdir()) if versions.is_dir() else []

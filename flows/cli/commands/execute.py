@@ -1,6 +1,7 @@
 """The work of `run` and of the single stages: check what is needed, lock the folder, run the flow or one task."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from flows.cli.console import Lines, progress_display
 from flows.service import server
 from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, InvaeError, ServerError, StoreError
-from invae.stages import stages, versions
+from invae.stages import kept, stages, versions
 from invae.storage import store
 from invae.storage.location import ObjectPath, as_path
 from invae.storage.provenance import Receipt
@@ -44,9 +45,26 @@ def run_all(
                 for stage in stages.STAGES:
                     listener.end(stage, None)
         else:
-            _process(paths, out, config, name=name, model=model, console=console, verbose=verbose)
+            with _telling_kept(folder, console):
+                _process(
+                    paths, out, config, name=name, model=model, console=console, verbose=verbose
+                )
             _show_notes(folder, console)
     return folder / stages.STAGES["report"].output / "index.html"
+
+
+@contextmanager
+def _telling_kept(folder: Path, console: Console) -> Iterator[None]:
+    """Print where the results of other settings are that the work inside replaces."""
+    before = versions.folders_of(folder.parent, folder.name)
+    yield
+    for version in versions.folders_of(folder.parent, folder.name):
+        if version not in before and version.exists():
+            console.print(
+                f"note: the results of other settings are kept in {version}; delete it if you do not need them",
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def _show_notes(folder: Path, console: Console) -> None:
@@ -256,7 +274,12 @@ def _call(
     if module == "train" and is_follower():  # the first process holds the lock and shows progress
         run.fn(*arguments).result()
     else:
-        with exclusive(folder), progress_display(console) as listener, reporting_to(listener):
+        with (
+            exclusive(folder),
+            _telling_kept(folder, console),
+            progress_display(console) as listener,
+            reporting_to(listener),
+        ):
             run.fn(*arguments).result()
 
 
@@ -337,7 +360,7 @@ def note_changed_settings(
     if (recorded.get("name"), recorded.get("version")) != (config.name, config.version):
         return
     current = config.model_dump(mode="json", exclude={"description", "compute"})
-    differing = sorted(_differing(recorded, current))
+    differing = sorted(kept.differing(recorded, current))
     if differing:
         more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
         console.print(
@@ -347,20 +370,6 @@ def note_changed_settings(
             markup=False,
             soft_wrap=True,
         )
-
-
-def _differing(
-    recorded: Mapping[str, object], current: Mapping[str, object], section: str = ""
-) -> set[str]:
-    """Keys with different values; keys of only one side do not count, since settings are added over time."""
-    keys: set[str] = set()
-    for key in current.keys() & recorded.keys():
-        old, new = recorded[key], current[key]
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            keys |= _differing(old, new, f"{section}{key}.")
-        elif old != new:
-            keys.add(f"{section}{key}")
-    return keys
 
 
 def config_of(folder: Path) -> ProcessConfig:
