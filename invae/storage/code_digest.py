@@ -19,6 +19,7 @@ WITHOUT_VALUES = (
     "invae.config",
     "invae.errors",
     "invae.progress",
+    "invae.readers.content",
     "invae.readers.registry",
     "invae.redaction",
     "invae.storage.code_digest",
