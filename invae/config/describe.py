@@ -124,9 +124,13 @@ class WallsConfig(Config):
 
     kind: Literal["walls"] = "walls"
     amplitude: str | None = None
-    """Name of the amplitude channel; the first one when empty."""
+    """Name of the amplitude channel; when empty the one of the preferred pair: vertical, first pass, lowest number."""
     phase: str | None = None
-    """Name of the phase channel; the first one when empty."""
+    """Name of the phase channel; when empty the one of the same direction, plane and number as the amplitude."""
+    polarization: str | tuple[str, str] | None = None
+    """Name of a channel that is the signed response, such as the X of a lock-in amplifier; or the names of X and Y."""
+    phase_unit: Literal["degree", "rad"] | Annotated[float, Field(gt=0)] | None = None
+    """Unit of the phase: degree, rad, or the degrees per unit of the channel; from the file when empty."""
     registration: RegistrationConfig = RegistrationConfig()
     phase_offset: PhaseConfig = PhaseConfig()
     masks: MaskConfig = MaskConfig()

@@ -7,6 +7,7 @@ from invae.config.kinds import Content, Kind, kind_of
 from invae.dims import IMAGE, K_X, K_Y, SCAN_X, SCAN_Y
 from invae.errors import ConfigError
 from invae.readers.beside_spectra import holds_spectra
+from invae.readers.channel_roles import roles_of
 
 UNTOLD = ("", "unknown", "simulated")
 """Modalities that do not say what a recording is."""
@@ -20,17 +21,14 @@ def contents_of(recording: xr.Dataset) -> set[Content]:
         return {"4D-STEM"}
     images = _images(recording)
     found: set[Content] = {"spectra"} if holds_spectra(recording) else set()
-    if "polarization" in images or (_has(images, "amplitude") and _has(images, "phase")):
+    kinds = {role.kind for role in roles_of(recording, images)}
+    if "polarization" in images or kinds >= {"amplitude", "phase"} or kinds >= {"x", "y"}:
         return {*found, "PFM"}
     return found or ({"images"} if images else set())
 
 
 def _images(recording: xr.Dataset) -> list[str]:
     return sorted(str(n) for n, channel in recording.data_vars.items() if channel.dims == IMAGE)
-
-
-def _has(images: list[str], name: str) -> bool:
-    return any(image == name or image.startswith(f"{name}_") for image in images)
 
 
 def refuse_other_kind(recording: xr.Dataset, config: ProcessConfig, *, name: str) -> None:

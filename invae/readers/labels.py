@@ -104,15 +104,23 @@ _BASES = (
 _WHOLE = ("1", "count", "degree", "angstrom", "pixel", "percent")
 
 
+def _ascii(label: str) -> str:
+    return unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode().strip()
+
+
+def words(label: str) -> list[str]:
+    """The words and numbers of a label: `PRPhase2` is PR, Phase, 2."""
+    return _WORD.findall(_ascii(label))
+
+
 def channel_name(label: str) -> tuple[str, str]:
     """The canonical name of a channel and its direction (`trace`, `retrace` or empty)."""
-    ascii_label = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    match = _DIRECTION.search(ascii_label.strip())
-    stem = ascii_label.strip()[: match.start()] if match else ascii_label.strip()
+    ascii_label = _ascii(label)
+    match = _DIRECTION.search(ascii_label)
+    stem = ascii_label[: match.start()] if match else ascii_label
     direction = "" if match is None else ("retrace" if match[1].startswith("Retr") else "trace")
-    stem_words: list[str] = _WORD.findall(stem)
-    words = [_SYNONYMS.get(word.lower()) or word.lower() for word in stem_words]
-    name = "_".join(words) or "channel"
+    name = "_".join(_SYNONYMS.get(word.lower()) or word.lower() for word in words(stem))
+    name = name or "channel"
     return (f"channel_{name}" if name[0].isdigit() else name), direction
 
 

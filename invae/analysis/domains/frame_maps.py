@@ -23,10 +23,11 @@ def image_maps(recording: Path, patches: Path, *, frames: np.ndarray) -> xr.Data
     signals = store.open_store(recording).isel({dims.FRAME: frames})
     found = {name: maps[name].load() for name in kept if name in maps}
     for quantity in SHOWN_SIGNALS:
-        name = _first_of(signals, quantity)
+        name = maps.attrs.get(quantity) or _first_of(signals, quantity)
         if name is not None:
             found[quantity] = signals[name].load().astype(np.float32, keep_attrs=True)
-    answer = xr.Dataset(found).drop_vars(dims.FRAME, errors="ignore")
+    told = {key: maps.attrs[key] for key in ("signals",) if key in maps.attrs}
+    answer = xr.Dataset(found, attrs=told).drop_vars(dims.FRAME, errors="ignore")
     number = (dims.FRAME, frames, dims.attrs("number of the frame in the recording"))
     return answer.assign_coords({dims.FRAME: number})
 

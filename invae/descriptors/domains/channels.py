@@ -78,7 +78,7 @@ def check(channels: list[Channel], recording: xr.Dataset, signals: Signals) -> N
         ConfigError: the recording lacks a configured signal.
     """
     there = {str(name) for name in recording.data_vars} | {"polarization", *LAYERS}
-    if not signals.polarization:
+    if signals.has_phase:
         there |= {"amplitude", "phase"}
     for channel in channels:
         if channel.signal not in there:
@@ -102,7 +102,7 @@ def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray,
         return maps["polarization"].to_numpy(), valid
     if channel in LAYERS:
         return ridge(np.isin(maps["wall"].to_numpy(), LAYERS[channel])), valid
-    if channel in ("amplitude", "phase") and sources.signals.phase:
+    if channel in ("amplitude", "phase") and sources.signals.has_phase:
         response = read_complex(sources.recording, sources.signals, one)[0]
         if channel == "amplitude":
             return np.abs(response) / maps["amplitude_scale"].to_numpy(), valid

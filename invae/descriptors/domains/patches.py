@@ -126,6 +126,15 @@ def _where(series: Series, sites: np.ndarray, site_frames: np.ndarray) -> xr.Dat
     )
 
 
+def _signal_attrs(series: Series) -> dict[str, str]:
+    """The channels that were taken: by kind, and in words."""
+    signals = series.signals
+    kinds = {"amplitude": signals.amplitude, "phase": signals.phase}
+    return {"signals": signals.words(series.open())} | {
+        k: name for k, name in kinds.items() if name
+    }
+
+
 def _part(name: str, progress: Progress) -> Progress:
     """Progress of one pass as a percentage of the whole stage."""
     start, stop = SHARES[name]
@@ -163,7 +172,7 @@ def _write_frame_values(
             "amplitude_scale": (FRAME, scale, attrs("usual amplitude of the frame", unit)),
         },
         coords={AXIS: ["y", "x"]},
-        attrs={"scan_lines": series.scan_lines},
+        attrs={"scan_lines": series.scan_lines} | _signal_attrs(series),
     )
     store.write_dataset(series.partial, values, group="maps")
 

@@ -12,8 +12,8 @@ from invae.descriptors.domains.channels import Channel, check, plan
 from invae.descriptors.domains.masks import line_coherence
 from invae.descriptors.domains.phase import doubled_angle_histogram, phase_offset
 from invae.descriptors.domains.signals import Signals, find_signals, read_complex
-from invae.descriptors.images import read_frames
-from invae.dims import FRAME, IMAGE, X, Y
+from invae.descriptors.images import images_of, read_frames
+from invae.dims import FRAME, X, Y
 from invae.errors import InputError
 from invae.storage import store
 
@@ -102,13 +102,12 @@ def still_channels(recording: xr.Dataset, wanted: Sequence[str]) -> tuple[str, .
     """The channels to register: those with these names, or numbered ones, such as `amplitude_1` for
     `amplitude`.
     """
-    images = sorted(
-        str(name) for name, channel in recording.data_vars.items() if channel.dims == IMAGE
-    )
+    images = images_of(recording)
     found = []
     for name in wanted:
         numbered = [image for image in images if image.rpartition("_")[0] == name]
-        found += [name] if name in images else sorted(numbered)[:1]
+        labelled = [image for image in images if name in image.split("_")]
+        found += [name] if name in images else (numbered or labelled)[:1]
     return tuple(found)
 
 
@@ -124,9 +123,8 @@ def _calibrate(
     n_frames = dataset.sizes[FRAME]
     some = np.unique(np.linspace(0, n_frames - 1, min(n_frames, MOST_FRAMES)).astype(int))
     histogram, jumps = np.zeros(1), np.zeros(2)
-    listened = {*register_on, signals.amplitude, signals.phase, signals.polarization}
-    listened = {name for name in listened if name and not name.startswith(SLOPE)}
-    ask_phase = config.phase_offset.offset is None and not signals.polarization
+    listened = {name for name in (*register_on, *signals.names) if not name.startswith(SLOPE)}
+    ask_phase = config.phase_offset.offset is None and signals.has_phase
     ask_lines = config.masks.scan_lines == "auto"
     for frame in some:
         one = slice(int(frame), int(frame) + 1)
@@ -149,8 +147,8 @@ def _remarks(
     *,
     config: WallsConfig,
 ) -> list[str]:
-    remarks = []
-    if not signals.polarization and config.phase_offset.offset is None:
+    remarks = [*signals.remarks]
+    if signals.has_phase and config.phase_offset.offset is None:
         remarks.append(
             f"phase offset {np.rad2deg(offset):.1f} degree, estimated; which polarization is up "
             "cannot be told from the phase: describe.phase_offset.flip swaps them"

@@ -1,24 +1,29 @@
 """Channels of a recording that determine the polarization, and their frames as arrays."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
 
 from invae.config.describe import WallsConfig
+from invae.descriptors.domains.phase_unit import radians_per_unit, sample
 from invae.descriptors.images import images_of, read_frames
 from invae.dims import IMAGE
 from invae.errors import ConfigError, InputError
+from invae.readers.channel_roles import Role, of_kind, pairs_of, roles_of
 
-DEGREES = ("degree", "degrees", "deg", "°")
-RADIANS = ("rad", "radian", "radians")
+LEVELLED = 0.05
+"""An amplitude with a larger share of values below 0 was levelled."""
+LOWEST = 0.1
+"""Percentile of a levelled amplitude that is taken as 0."""
 
 
 @dataclass(frozen=True)
 class Signals:
     """Names of the channels from which the signed polarization is computed.
 
-    Either amplitude and phase, or one bipolar channel that is the polarization already.
+    Either amplitude and phase, or one bipolar channel that is the polarization already, or X and Y of a lock-in amplifier.
     """
 
     amplitude: str = ""
@@ -26,60 +31,161 @@ class Signals:
     phase_unit: float = 1.0
     """Radians per unit of the phase channel."""
     polarization: str = ""
+    quadrature: str = ""
+    """The Y that belongs to an X."""
+    level: float = 0.0
+    """Value of the amplitude channel that is no response."""
+    remarks: tuple[str, ...] = ()
+    """What was chosen among several, or guessed."""
+
+    @property
+    def has_phase(self) -> bool:
+        """Whether the response has a phase, so that its offset must be known."""
+        return bool(self.phase or self.quadrature)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The channels that are read."""
+        every = (self.amplitude, self.phase, self.polarization, self.quadrature)
+        return tuple(name for name in every if name)
+
+    def words(self, recording: xr.Dataset) -> str:
+        """The channels with the instrument's labels, for reports."""
+        kinds = ("amplitude", "phase") if self.phase else ("X", "Y")
+        kinds = kinds if self.has_phase else ("polarization",)
+        labelled = (f"{recording[name].attrs.get('label') or name}" for name in self.names)
+        return ", ".join(f"{kind} {label}" for kind, label in zip(kinds, labelled, strict=True))
 
 
 def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
-    """The configured channels, or the first amplitude and phase.
+    """The configured channels, or the preferred pair of amplitude and phase of one measurement.
 
     Raises:
-        InputError: the recording has no image channels, no amplitude or no phase, or a phase in an
-            unknown unit.
+        InputError: the recording has no image channels, no amplitude or no phase, only such of different measurements, or a
+            phase in an unknown unit.
         ConfigError: a configured channel does not exist.
     """
     images = images_of(recording)
     if not images:
         shapes = {str(name): channel.dims for name, channel in recording.data_vars.items()}
         raise InputError(f"walls need images with dims {IMAGE}; the recording has {shapes}")
+    if config.polarization is not None:
+        return _bipolar(images, config.polarization)
     if config.phase is None and config.amplitude is None and "polarization" in images:
         return Signals(polarization="polarization")
-    phase = _choose(images, wanted=config.phase, kind="phase", twin=config.amplitude)
-    amplitude = _choose(images, wanted=config.amplitude, kind="amplitude", twin=phase)
-    return Signals(amplitude, phase, _radians_per_unit(recording[phase]))
+    roles = roles_of(recording, images)
+    kinds = {role.kind for role in roles}
+    if config.phase is None and config.amplitude is None and not {"amplitude", "phase"} <= kinds:
+        lock_in = pairs_of(of_kind(roles, "x"), of_kind(roles, "y"), among=roles)
+        if lock_in:
+            return _lock_in(lock_in)
+    signals = _amplitude_and_phase(roles, config=config)
+    unit, remark = radians_per_unit(recording, signals.phase, configured=config.phase_unit)
+    remarks = (*signals.remarks, remark) if remark else signals.remarks
+    return _levelled(recording, replace(signals, phase_unit=unit, remarks=remarks))
 
 
-def _choose(images: list[str], *, wanted: str | None, kind: str, twin: str | None) -> str:
-    """The configured channel; else the one with the number of its twin; else the first of its kind."""
-    if wanted is not None:
-        if wanted not in images:
-            raise ConfigError(
-                f"describe.{kind} names {wanted!r}; the recording has {', '.join(images)}"
+def _bipolar(images: Sequence[str], wanted: str | tuple[str, str]) -> Signals:
+    """The signals of X, or of X and Y.
+
+    Raises:
+        ConfigError: a channel does not exist.
+    """
+    names = (wanted,) if isinstance(wanted, str) else wanted
+    for name in names:
+        _must_exist(name, images, setting="polarization")
+    return Signals(polarization=names[0], quadrature=names[1] if len(names) > 1 else "")
+
+
+def _lock_in(pairs: Sequence[tuple[Role, Role]]) -> Signals:
+    names = [f"[{x.name}, {y.name}]" for x, y in pairs]
+    remark = f"no amplitude and phase: the response is X + iY of a lock-in amplifier, {names[0]}"
+    remark += f"; describe.polarization chooses another of {', '.join(names)}" * (len(names) > 1)
+    x, y = pairs[0]
+    return Signals(polarization=x.name, quadrature=y.name, remarks=(remark,))
+
+
+def _amplitude_and_phase(roles: Sequence[Role], *, config: WallsConfig) -> Signals:
+    """The preferred pair among those that the configuration allows, without the unit of the phase."""
+    images = [role.name for role in roles]
+    allowed = []
+    for kind, wanted in (("amplitude", config.amplitude), ("phase", config.phase)):
+        if wanted is not None:
+            _must_exist(wanted, images, setting=kind)
+        here = [role for role in roles if role.name == wanted] if wanted else of_kind(roles, kind)
+        if not here:
+            raise InputError(
+                "walls need amplitude and phase (or a bipolar 'polarization'); the recording has "
+                f"{', '.join(images)}; name the {kind} channel with describe.{kind}, or an X of a lock-in amplifier with "
+                "describe.polarization"
             )
-        return wanted
-    like_twin = f"{kind}_{twin.rpartition('_')[2]}" if twin and "_" in twin else kind
-    found = [name for name in images if name == kind or name.startswith(f"{kind}_")]
-    if not found:
-        raise InputError(
-            f"walls need amplitude and phase (or a bipolar 'polarization'); the recording has "
-            f"{', '.join(images)}; name the {kind} channel with describe.{kind}"
-        )
-    return like_twin if like_twin in found else found[0]
-
-
-def _radians_per_unit(phase: xr.DataArray) -> float:
-    units = str(phase.attrs.get("units", "")).strip().lower()
-    if units in DEGREES:
-        return float(np.pi / 180)
-    if units in RADIANS:
-        return 1.0
+        allowed.append(here)
+    pairs = pairs_of(allowed[0], allowed[1], among=roles)
+    if pairs:
+        return _chosen(pairs)
+    if config.amplitude and config.phase:
+        return _different(allowed[0][0], allowed[1][0])
     raise InputError(
-        f"channel {phase.name!r} is in {units or 'no unit'!r}; a phase is in degree or rad"
+        f"no amplitude ({_listed(allowed[0])}) is of the same measurement as a phase ({_listed(allowed[1])}); name those "
+        "that belong together with describe.amplitude and describe.phase"
     )
+
+
+def _chosen(pairs: Sequence[tuple[Role, Role]]) -> Signals:
+    amplitude, phase = pairs[0]
+    others = [f"{one.name} with {other.name}" for one, other in pairs[1:]]
+    remark = (
+        f"amplitude {amplitude.name} ({amplitude.label}) and phase {phase.name} ({phase.label}) were chosen; "
+        f"describe.amplitude and describe.phase choose others: {', '.join(others)}"
+    )
+    return Signals(amplitude.name, phase.name, remarks=(remark,) if others else ())
+
+
+def _different(amplitude: Role, phase: Role) -> Signals:
+    remark = (
+        f"amplitude {amplitude.name} ({amplitude.label}) and phase {phase.name} ({phase.label}) are of different "
+        "measurements; they were chosen in the configuration"
+    )
+    return Signals(amplitude.name, phase.name, remarks=(remark,))
+
+
+def _listed(roles: Sequence[Role]) -> str:
+    return ", ".join(
+        role.name if role.label == role.name else f"{role.name}: {role.label}" for role in roles
+    )
+
+
+def _must_exist(name: str, images: Sequence[str], *, setting: str) -> None:
+    if name not in images:
+        raise ConfigError(
+            f"describe.{setting} names {name!r}; the recording has {', '.join(images)}"
+        )
+
+
+def _levelled(recording: xr.Dataset, signals: Signals) -> Signals:
+    """The signals with the level of an amplitude that has many values below 0, which no amplitude has."""
+    values = sample(recording, signals.amplitude)
+    below = float((values < 0).mean()) if values.size else 0.0
+    if below <= LEVELLED:
+        return signals
+    level = float(np.percentile(values, LOWEST))
+    remark = (
+        f"{below:.0%} of amplitude {signals.amplitude} are below 0, so a level was subtracted from it: {level:.3g} is taken "
+        "as its zero; if it is the X of a lock-in amplifier, set describe.polarization="
+        f"{signals.amplitude}"
+    )
+    return replace(signals, level=level, remarks=(*signals.remarks, remark))
 
 
 def read_complex(recording: xr.Dataset, signals: Signals, frames: slice) -> np.ndarray:
     """The response A·exp(iφ) of some frames, complex64 (frame, y, x); NaN stays NaN."""
     if signals.polarization:
-        return read_frames(recording, signals.polarization, frames).astype(np.complex64)
+        response = read_frames(recording, signals.polarization, frames).astype(np.complex64)
+        if not signals.quadrature:
+            return response
+        return response + np.complex64(1j) * read_frames(recording, signals.quadrature, frames)
     amplitude = read_frames(recording, signals.amplitude, frames)
+    if signals.level:
+        amplitude = np.maximum(amplitude - np.float32(signals.level), 0)
     phase = read_frames(recording, signals.phase, frames) * np.float32(signals.phase_unit)
     return amplitude * np.exp(1j * phase)

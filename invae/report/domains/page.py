@@ -41,6 +41,8 @@ def findings(result: Result) -> Iterator[str]:
 def facts(result: Result) -> Iterator[tuple[str, str]]:
     """Frames, walls, masks and drift."""
     yield from frame_facts(result)
+    if result["maps"].attrs.get("signals"):
+        yield "channels", str(result["maps"].attrs["signals"])
     yield "masked area", value_of(result, "masked_share", " %", 100)
     yield "walls per frame", value_of(result, "n_walls")
     if "drift_max" in result["summary"]:

@@ -351,7 +351,7 @@ def test_what_cannot_be_described_is_refused_in_one_line(
 
 
 def test_a_phase_in_an_unknown_unit_is_refused(record: Record, described: Describe) -> None:
-    with pytest.raises(InputError, match="'phase' is in 'v'; a phase is in degree or rad"):
+    with pytest.raises(InputError, match="'phase' is in 'V' and spans"):
         described(record(growing_disc(1), units={"phase": "V"}), WallsConfig(patches=PLAIN))
 
 

@@ -40,6 +40,9 @@ NOTHING = recording({"survey": ("survey_y", "survey_x")})
         (POINTS, {"spectra"}),
         (recording({"loop": ("y", "x", "voltage"), "amplitude": IMAGE, "phase": IMAGE}), {"spectra", "PFM"}),
         (NOTHING, set()),
+        (recording({"pr_phase": IMAGE, "pr_amplitude": IMAGE}), {"PFM"}),
+        (recording({"pfm_x": IMAGE, "pfm_y": IMAGE}), {"PFM"}),
+        (recording({"x": IMAGE, "y_sensor": IMAGE}), {"images"}),
     ],
 )  # fmt: skip
 def test_the_content_follows_from_names_and_axes(known: xr.Dataset, contents: set[Content]) -> None:
