@@ -1,10 +1,13 @@
 """What the HDF5 formats share: recognition, refusal of links out of the file, and values by the name of a dataset."""
 
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
+import h5py.h5d
+import h5py.h5l
+import h5py.h5o
 import numpy as np
 
 from invae.errors import InputError
@@ -31,16 +34,28 @@ def text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
+def datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
+    """All datasets of a file, in the order of their names; no group is opened, of which there may be very many."""
+    names: list[bytes] = []
+
+    def collect(name: bytes, info: Any) -> None:
+        if info.type == h5py.h5o.TYPE_DATASET:
+            names.append(name)
+
+    h5py.h5o.visit(file.id, collect, info=True)
+    return (h5py.Dataset(h5py.h5d.open(file.id, name)) for name in names)
+
+
 def refuse_links(file: h5py.File, path: Path) -> None:
     """Refuse a file with links to other files: a link could lead to any file on this computer.
 
     Raises:
         InputError: If there is such a link.
     """
-    name = file.visititems_links(_external_name)
+    name = file.id.links.visit(_external_name, info=True)
     if name is not None:
         raise InputError(
-            f"{path}: {name} is a link to another file, which is refused; copy its data into this file"
+            f"{path}: {text(name)} is a link to another file, which is refused; copy its data into this file"
         )
 
 
@@ -51,16 +66,12 @@ def refuse_outside(file: h5py.File, path: Path) -> None:
         InputError: If there is one.
     """
     refuse_links(file, path)
-    file.visititems(partial(_refuse_dataset, path))
+    for dataset in datasets(file):
+        refuse_elsewhere(dataset, path)
 
 
-def _refuse_dataset(path: Path, _: str, item: h5py.HLObject) -> None:
-    if isinstance(item, h5py.Dataset):
-        refuse_elsewhere(item, path)
-
-
-def _external_name(name: str, link: object) -> str | None:
-    return name if isinstance(link, h5py.ExternalLink) else None
+def _external_name(name: bytes, info: Any) -> bytes | None:
+    return name if info.type == h5py.h5l.TYPE_EXTERNAL else None
 
 
 def refuse_elsewhere(dataset: h5py.Dataset, path: Path) -> None:

@@ -17,6 +17,7 @@ from invae.readers import labels, spectra
 from invae.readers.formats.hdf5 import (
     ERRORS,
     SIGNATURE,
+    datasets,
     read_dataset,
     refuse_outside,
     says_netcdf,
@@ -36,29 +37,27 @@ def _recognises(path: Path, head: bytes) -> bool:
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
         refuse_outside(file, path)
-        datasets: list[h5py.Dataset] = []
-        file.visititems(partial(_collect, datasets))
-        if not datasets:
+        main = [dataset for dataset in datasets(file) if _is_main(dataset)]
+        if not main:
             raise InputError(
                 f"{path}: holds no dataset with NSID's dimension scales and units; write it with "
                 "pyNSID, or store the images as .npy with a .json"
             )
         channels, axes = [], {}
-        for dataset in datasets:
+        for dataset in main:
             own_axes = _axes(dataset, path)
             channels.append(_channel(dataset, tuple(own_axes), path))
             for dim, axis in own_axes.items():
                 if axis is not None:
                     _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
-        metadata = _metadata(datasets)
+        metadata = _metadata(main)
         return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata))
 
 
-def _collect(datasets: list[h5py.Dataset], _: str, item: h5py.HLObject) -> None:
-    if not isinstance(item, h5py.Dataset) or "CLASS" in item.attrs:  # scales have a quantity too
-        return
-    if "quantity" in item.attrs and "units" in item.attrs:
-        datasets.append(item)
+def _is_main(dataset: h5py.Dataset) -> bool:
+    if "CLASS" in dataset.attrs:  # scales have a quantity too
+        return False
+    return "quantity" in dataset.attrs and "units" in dataset.attrs
 
 
 def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
@@ -121,15 +120,15 @@ def _agree(first: Axis, axis: Axis, dim: str, dataset: h5py.Dataset, path: Path)
         )
 
 
-def _metadata(datasets: list[h5py.Dataset]) -> dict[str, Any]:
+def _metadata(main: list[h5py.Dataset]) -> dict[str, Any]:
     """The instrument's metadata of the first channel."""
-    group = datasets[0].parent
+    group = main[0].parent
     assert isinstance(group, h5py.Group)
     original = group.get("original_metadata")
     metadata = dict(original.attrs) if isinstance(original, h5py.Group) else {}
     for name in ("modality", "source"):
-        if name in datasets[0].attrs:
-            metadata[name] = datasets[0].attrs[name]
+        if name in main[0].attrs:
+            metadata[name] = main[0].attrs[name]
     return metadata
 
 

@@ -4,8 +4,10 @@ import logging
 import math
 import re
 import struct
+import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -58,6 +60,30 @@ OTHER_FILES = (
 def _opened(path: Path) -> tifffile.TiffFile:
     """The file alone: tifffile would also open files that an OME description or an index beside it names, wherever they lie."""
     return tifffile.TiffFile(path, _multifile=False, is_ndtiff=False)
+
+
+class _Last(threading.local):
+    """The file that this thread read last; finding the pages of a large one takes as long as reading a block, or longer."""
+
+    mark: tuple[object, ...] = ()
+    tif: tifffile.TiffFile | None = None
+
+
+_last = _Last()
+
+
+@contextmanager
+def _reopened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """The file, with its pages known if this thread read it last and it has not changed since; open only inside the block."""
+    state = path.stat()
+    mark = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    known = _last.tif if _last.mark == mark else None
+    _last.tif = None  # not if it fails, nor for a block inside this one
+    tif = known or _opened(path)
+    tif.filehandle.open()
+    with tif:
+        yield tif
+    _last.mark, _last.tif = mark, tif
 
 
 def _notes(tif: tifffile.TiffFile, path: Path) -> tuple[str, ...]:
@@ -220,7 +246,7 @@ def _read_pixels(
         for axis, n in zip(axes[:-2], shape[:-2], strict=True)
     ]
     numbers = [_flat(index, shape[:-2]) for index in product(*leading)]
-    with _opened(path) as tif:
+    with _reopened(path) as tif:
         images = [_page(tif, number, shape, path)[key[-2:]] for number in numbers]
     sizes = [len(range(n)[k]) for n, k in zip(_without_channel(axes, shape), key, strict=True)]
     dtype = images[0].dtype if images else np.dtype(float)

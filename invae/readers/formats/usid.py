@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +16,14 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels, spectra
-from invae.readers.formats.hdf5 import ERRORS, SIGNATURE, refuse_outside, text, top_names
+from invae.readers.formats.hdf5 import (
+    ERRORS,
+    SIGNATURE,
+    datasets,
+    refuse_outside,
+    text,
+    top_names,
+)
 from invae.readers.raw import Axis, Channel, Coordinate, Key, Pixels, Raw, Reader
 
 TABLES = ("Position_Indices", "Position_Values", "Spectroscopic_Indices", "Spectroscopic_Values")
@@ -57,42 +64,31 @@ def _recognises(path: Path, head: bytes) -> bool:
         return False
     try:
         with h5py.File(path, "r") as file:
-            return file.visititems(lambda _, item: _is_main(item) or None) is not None
+            return any(map(_is_main, datasets(file)))
     except (OSError, *ERRORS):
         return False
 
 
-def _is_main(item: h5py.HLObject) -> TypeGuard[h5py.Dataset]:
-    return isinstance(item, h5py.Dataset) and all(name in item.attrs for name in TABLES)
-
-
-def _main_datasets(file: h5py.File) -> Iterator[h5py.Dataset]:
-    datasets: list[h5py.Dataset] = []
-
-    def collect(_: str, item: h5py.HLObject) -> None:
-        if _is_main(item):
-            datasets.append(item)
-
-    file.visititems(collect)
-    return iter(datasets)
+def _is_main(dataset: h5py.Dataset) -> bool:
+    return all(name in dataset.attrs for name in TABLES)
 
 
 def _read(path: Path) -> Raw:
     with h5py.File(path, "r") as file:
         refuse_outside(file, path)
-        datasets = list(_main_datasets(file))
-        tables = [_tables(dataset, path) for dataset in datasets]
-        chosen = _chosen(datasets, [table for _, table in tables])
-        left_out = [str(d.name) for n, d in enumerate(datasets) if n not in chosen]
+        main = [dataset for dataset in datasets(file) if _is_main(dataset)]
+        tables = [_tables(dataset, path) for dataset in main]
+        chosen = _chosen(main, [table for _, table in tables])
+        left_out = [str(d.name) for n, d in enumerate(main) if n not in chosen]
         positions, columns = tables[chosen[0]]
         rows = _rows(positions, path)
         axis, values, coordinates = _columns(columns)
         channels = [
             channel
             for n in chosen
-            for channel in _channels(datasets[n], rows, axis, path)
+            for channel in _channels(main[n], rows, axis, path)
         ]  # fmt: skip
-        metadata = _metadata(datasets[chosen[0]])
+        metadata = _metadata(main[chosen[0]])
     notes = [*rows.notes]
     if left_out:
         notes.append(f"datasets with other axes were left out: {', '.join(left_out)}")
