@@ -64,6 +64,7 @@ def open_recording(
             pixel_size=pixel_size,
             channels=channels if len(paths) == 1 else None,
             scan=scan or Scan(),
+            wanted=channels,
         )
         first = first_names.setdefault(file.resolve(), file)
         if file in recordings or first is not file:
@@ -94,11 +95,18 @@ def _open(
     pixel_size: float | None,
     channels: Sequence[str] | None,
     scan: Scan,
+    wanted: Sequence[str] | None = None,
 ) -> xr.Dataset:
     own_files_of(path)
     reader = reader_for(path, format_name=format_name)
     raw = single_pattern(in_scan(arranged(reader.open(path), path), path, scan), channels, path)
-    recording = assemble(raw, path, format_name=reader.name, pixel_size=pixel_size)
+    recording = assemble(
+        raw,
+        path,
+        format_name=reader.name,
+        pixel_size=pixel_size,
+        wanted=channels if wanted is None else wanted,
+    )
     if channels is None or list(recording.data_vars) == [PATTERN]:
         return recording
     return with_channels(recording, channels, str(path))

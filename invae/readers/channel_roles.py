@@ -105,6 +105,11 @@ def _role(name: str, label: str, direction: str, repetition: int) -> Role:
     )
 
 
+def kind_of_label(label: str) -> str:
+    """`amplitude`, `phase`, `x`, `y` or empty: what a label says about its channel."""
+    return _kind(frozenset(word.lower() for word in words(label)))
+
+
 def _kind(found: frozenset[str]) -> str:
     if found & DERIVED:
         return ""

@@ -14,6 +14,8 @@ IGOR_EPOCH = datetime(1904, 1, 1)
 # A label may be truncated, and the rest of an older label may follow it: "Phase1Retracece", "AmplitudeRetr".
 _DIRECTION = re.compile(r"[ _-]*(Retr(?:a(?:c(?:e\w*)?)?)?|Trac(?:e\w*)?)$")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
+"""A letter as ImageJ writes it in its description of a file."""
 _SYNONYMS = {
     "topography": "height",
     "topo": "height",
@@ -151,7 +153,8 @@ def usual_units(name: str) -> str:
 
 def canonical_units(units: str) -> str | None:
     """The unit in the spelling of pint and CF; none if unknown."""
-    text = units.strip().replace("µ", "u").replace("μ", "u").replace("\\u00B5", "u")
+    text = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), units.strip())
+    text = text.replace("µ", "u").replace("μ", "u")
     text = _SPELLINGS.get(text, _SPELLINGS.get(text.lower(), text))
     parts = re.split(r"([/* ])", text)
     spelled: list[str | None] = [p if p in "/* " else _simple(p) for p in parts if p]
@@ -195,12 +198,13 @@ def modality(names: Sequence[str], dims: Sequence[str], metadata: Mapping[str, A
     """The kind of recording, from names, axes and metadata; `unknown` if they do not show it."""
     mode = f"{metadata.get('experiment_type', '')} {metadata.get('ImagingMode', '')}".upper()
     kinds = {quantity(name) for name in names}
+    kinds |= {word for name in names for word in name.split("_")}
     if "k_y" in dims:
         return "4D-STEM"
     if "STEM" in mode:
         return "STEM"
     if "PFM" in mode or {"amplitude", "phase"} <= kinds:
         return "PFM"
-    if kinds & {"height", "deflection"}:
+    if kinds & {"height", "deflection", "topography"}:
         return "AFM"
     return "unknown"

@@ -98,6 +98,8 @@ class Channel:
     """Name of the channel; made from the label when empty."""
     grid: "Grid | None" = None
     """Place of an image that has pixels of its own."""
+    axes: "Mapping[str, Axis]" = field(default_factory=dict)
+    """Axes of an image whose size or area may be another than that of the other channels."""
 
 
 @dataclass(frozen=True)

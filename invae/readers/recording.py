@@ -18,6 +18,7 @@ import xarray as xr
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
+from invae.readers.areas import of_one_area
 from invae.readers.lazy import View, lazy_variable
 from invae.readers.raw import Axis, Channel, Coordinate, FrameVariable, Grid, Raw
 from invae.readers.spectra import spectral_dims
@@ -50,7 +51,12 @@ UNEVEN = 1e-3
 
 
 def assemble(
-    raw: Raw, path: Path, *, format_name: str, pixel_size: float | None = None
+    raw: Raw,
+    path: Path,
+    *,
+    format_name: str,
+    pixel_size: float | None = None,
+    wanted: Collection[str] | None = None,
 ) -> xr.Dataset:
     """The labelled Dataset of one file; no pixel is read.
 
@@ -59,10 +65,12 @@ def assemble(
         path: The file, for messages.
         format_name: Name of its format.
         pixel_size: Size of a pixel [nm]; replaces the value in the file.
+        wanted: Names of channels that decide which of several areas is kept.
 
     Raises:
         InputError: If the file holds nothing to analyse, or its parts contradict each other.
     """
+    raw = of_one_area(raw, wanted=wanted)
     channels, notes = _kept(raw.channels, path)
     for channel in channels:
         _check_values(channel, path)
@@ -348,6 +356,8 @@ def _frames(axis: Axis, n: int, path: Path) -> dict[str, xr.Variable]:
 def _positions(dim: str, axis: Axis, n: int, path: Path) -> tuple[np.ndarray, str, float]:
     """Positions, their unit, and the first position in the instrument's own coordinates."""
     values, units = np.asarray(axis.values, dtype=float), labels.canonical_units(axis.units)
+    if units is None and dim not in ORDER:
+        units = encodable(axis.units)  # of a quantity that only the file knows
     if units is None or (dim in LENGTHS and units != "pixel" and labels.nanometres(units) is None):
         raise InputError(
             f"{path}: the unit of {dim} is {axis.units!r}, which is not a known "

@@ -49,7 +49,6 @@ def _read(path: Path) -> Raw:
         raise InputError(f"{path}: holds no image; volume data and graphs are not read")
     metadata = tree.get(f"/{numbers[0]}/meta", {})
     metadata = {key: value for key, value in metadata.items() if isinstance(value, str)}
-    _same_area(fields, path)
     return Raw(channels, _axes(fields[numbers[0]]), metadata, labels.igor_time(metadata))
 
 
@@ -75,7 +74,8 @@ def _channel(n: int, field: dict[str, Any], title: str, path: Path) -> Channel:
         )
     read = partial(_read_pixels, path, n, shape)
     pixels = Pixels(path, shape, stored.dtype, read, ERRORS)
-    return Channel(title, pixels, (dims.Y, dims.X), field.get("si_unit_z", {}).get("unitstr", ""))
+    units = field.get("si_unit_z", {}).get("unitstr", "")
+    return Channel(title, pixels, (dims.Y, dims.X), units, axes=_axes(field))
 
 
 def _axes(field: dict[str, Any]) -> dict[str, Any]:
@@ -84,18 +84,6 @@ def _axes(field: dict[str, Any]) -> dict[str, Any]:
         dim: evenly_spaced(field[res], field.get(real, field[res]) / field[res], units)
         for dim, res, real in ((dims.Y, "yres", "yreal"), (dims.X, "xres", "xreal"))
     }
-
-
-def _same_area(fields: dict[int, dict[str, Any]], path: Path) -> None:
-    """Refuse images of different areas in one file: they are different recordings."""
-    first = next(iter(fields.values()))
-    for n, field in fields.items():
-        for real in ("yreal", "xreal"):
-            if not np.isclose(field.get(real, 1.0), first.get(real, 1.0), rtol=1e-3, atol=0):
-                raise InputError(
-                    f"{path}: image {n} has {real} {field.get(real, 1.0):g}, the first image has "
-                    f"{first.get(real, 1.0):g}; save the images of each scan in a separate file"
-                )
 
 
 def _read_pixels(path: Path, n: int, shape: tuple[int, int], key: Key) -> np.ndarray:

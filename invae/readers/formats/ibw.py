@@ -135,7 +135,8 @@ def _text(field: bytes) -> str:
 
 def _units(label: str, position: int, units: str) -> str:
     """The unit in the header applies to the first channel; those of the others follow from their quantity."""
-    return labels.usual_units(labels.channel_name(label)[0]) or (units if position == 0 else "")
+    usual = labels.usual_units(labels.channel_name(label)[0])
+    return (units or usual) if position == 0 else usual
 
 
 def _note(text: str) -> dict[str, str]:

@@ -13,6 +13,14 @@ CHUNK = 4096
 """Number of bytes searched at a time for the end of a text."""
 
 
+def _decoded(data: bytes, encoding: str) -> str:
+    """Text in an encoding; in latin-1 if it is not, since some programs write their units so."""
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
 def _truncated(needed: int, available: int) -> ValueError:
     return ValueError(f"{needed} bytes are needed, {available} are available")
 
@@ -46,8 +54,8 @@ class MappedBytes(np.ndarray):
         raise ValueError("a text has no end")
 
     def decode(self, encoding: str) -> str:
-        """The text in these bytes; invalid bytes are replaced."""
-        return self.tobytes().decode(encoding, "replace")
+        """The text in these bytes; latin-1 if they are not in the encoding."""
+        return _decoded(self.tobytes(), encoding)
 
 
 class MappedByte(bytes):
@@ -61,8 +69,8 @@ class MappedByte(bytes):
     ) -> int:
         return self.index(byte, start, stop)
 
-    def decode(self, encoding: str = "utf-8", errors: str = "replace") -> str:
-        return super().decode(encoding, errors)
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return _decoded(bytes(self), encoding)
 
 
 class MappedStream:

@@ -27,6 +27,7 @@ from invae.readers.raw import Axis, Channel, Pixels, Raw, Reader
 
 _FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
 _SPATIAL = {"x": dims.X, "y": dims.Y}
+LENGTHS = (dims.Y, dims.X)
 
 
 def _recognises(path: Path, head: bytes) -> bool:
@@ -50,6 +51,8 @@ def _read(path: Path) -> Raw:
             for dim, axis in own_axes.items():
                 if axis is not None:
                     _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
+                    if dim in LENGTHS and labels.nanometres(axes[dim].units) is None:
+                        axes[dim] = axis  # some exporters write the unit of the channel on its axes
         metadata = _metadata(main)
         return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata))
 

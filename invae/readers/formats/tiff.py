@@ -45,7 +45,6 @@ LARGEST_PIXEL_CM = 1e-2
 
 _DIMS = {"Y": dims.Y, "X": dims.X, "C": "C", "T": dims.FRAME}
 _FRAME_AXES = "TZQIR"
-_UNESCAPED = {"\\u00B5m": "um", "micron": "um"}
 
 # tifffile logs damage and continues; damage that matters is checked here and raised.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -215,7 +214,7 @@ def _ome_steps(text: str) -> dict[str, tuple[float, str]]:
 def _imagej_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
     metadata = tif.imagej_metadata or {}
     unit = str(metadata.get("unit", ""))
-    steps = _resolution(tif, _UNESCAPED.get(unit, unit)) if unit not in ("", "pixel") else {}
+    steps = _resolution(tif, unit) if unit not in ("", "pixel") else {}
     if float(metadata.get("finterval", 0)) > 0:
         steps["T"] = float(metadata["finterval"]), str(metadata.get("tunit", "s"))
     return steps

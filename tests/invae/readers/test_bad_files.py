@@ -158,11 +158,6 @@ def a_single_line(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: main(file, values=np.arange(8.0), axes="x"))
 
 
-@bad(r"scan.h5: channels differ in shape: height has 6 items along y, phase has 5")
-def channels_of_two_shapes(folder: Path, write: Write) -> Path:
-    return h5(folder, lambda file: (main(file), main(file, "phase", IMAGE[:5])))
-
-
 @bad(r"scan.h5: x has 7 finite positions for 8 pixels")
 def positions_that_are_too_few(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: scaled(file, np.arange(7) * 1e-9))

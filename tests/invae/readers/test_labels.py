@@ -47,6 +47,7 @@ def test_names_that_stand_there_twice_are_numbered() -> None:
         ("µm", "um"),
         ("μm", "um"),
         ("\\u00B5m", "um"),
+        ("\\u00C5", "angstrom"),
         ("Å", "angstrom"),
         ("\u212b", "angstrom"),
         ("counts", "count"),
