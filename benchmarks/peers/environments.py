@@ -49,7 +49,10 @@ PYROVED = Environment(
 LIBERTEM = Environment("libertem", "libertem==0.16.0")
 PY4DSTEM = Environment("py4dstem", "py4DSTEM==0.14.18", ("numpy<2",))
 HYPERSPY = Environment("hyperspy", "hyperspy==2.5.0")
-ENVIRONMENTS = (ATOMAI, PYROVED, LIBERTEM, PY4DSTEM, HYPERSPY)
+SCIFIREADERS = Environment(
+    "scifireaders", "SciFiReaders==0.12.7", ("pyNSID==0.0.7.2", "igor2==0.5.15")
+)
+ENVIRONMENTS = (ATOMAI, PYROVED, LIBERTEM, PY4DSTEM, HYPERSPY, SCIFIREADERS)
 
 TORCHVISION = {
     "__init__.py": "",

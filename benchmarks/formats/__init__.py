@@ -1,0 +1,1 @@
+"""What invae reads of a file, compared with what other programs read of the same file."""

@@ -1,0 +1,117 @@
+"""What a program reads of a file: values with their axes; and the difference of two such readings in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LENGTHS = {"m": 1e9, "cm": 1e7, "mm": 1e6, "µm": 1e3, "um": 1e3, "nm": 1.0, "Å": 0.1, "pm": 1e-3}
+"""Units of length [nm]."""
+ALIKE = {"deg": "degree", "counts": "count", "": "1", "a.u.": "1", "generic": "1"}
+"""Other spellings of a unit."""
+PLAIN = ("", "1", "pixel", "px", "frame", "generic", "None", "<undefined>")
+"""Units of an axis without calibration."""
+CLOSE = 1e-5
+"""Values and steps that differ by less, relative to the largest, are equal."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One array of a file."""
+
+    name: str
+    values: np.ndarray
+    axes: tuple[tuple[str, float, str], ...]
+    """Name, step and unit, axis by axis."""
+    unit: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What another program reads otherwise than invae; empty words if nothing differs."""
+
+    values: str
+    axes: str
+    unit: str
+
+
+def compare(ours: Sequence[Reading], other: Reading) -> Difference | None:
+    """The difference to that array of invae which has the same values; none if no array has them."""
+    for mine in ours:
+        values = _orientation(mine.values, other.values)
+        if values is not None:
+            turned = "transposed" in values or "turned by 90" in values or "270" in values
+            return Difference(values, _axes(mine, other, turned=turned), _unit(mine.unit, other))
+    return None
+
+
+def _orientation(mine: np.ndarray, theirs: np.ndarray) -> str | None:
+    """How the other array lies: empty if as ours; none if it is another array."""
+    for words, turned in _ways(np.squeeze(theirs)):
+        own = np.squeeze(mine)
+        if turned.shape == own.shape and _equal(own, turned):
+            return words
+    return None
+
+
+def _ways(values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The array as it is, and turned and mirrored in the plane of its first two axes."""
+    yield "", values
+    if values.ndim < 2:
+        return
+    for n in (1, 2, 3):
+        yield f"turned by {90 * n}°", np.rot90(values, n)
+    yield "transposed", np.swapaxes(values, 0, 1)
+    yield "upside down", values[::-1]
+    yield "mirrored left to right", values[:, ::-1]
+    yield "transposed and turned by 180°", np.swapaxes(values, 0, 1)[::-1, ::-1]
+
+
+def _equal(mine: np.ndarray, theirs: np.ndarray) -> bool:
+    allowed = CLOSE * max(float(np.nanmax(np.abs(mine), initial=0)), 1e-300)
+    return np.allclose(mine, theirs, rtol=0, atol=allowed, equal_nan=True)
+
+
+def _axes(mine: Reading, other: Reading, *, turned: bool) -> str:
+    """Steps that differ, with the names of our axes."""
+    own = [axis for axis in mine.axes if mine.values.shape[mine.axes.index(axis)] > 1]
+    theirs = [a for a, n in zip(other.axes, other.values.shape, strict=True) if n > 1]
+    if turned:
+        theirs[:2] = theirs[1::-1]
+    found = [words for a, b in zip(own, theirs, strict=False) if (words := _step(a, b))]
+    return "; ".join(dict.fromkeys(found))
+
+
+def _step(mine: tuple[str, float, str], other: tuple[str, float, str]) -> str:
+    (name, step, unit), (_, other_step, other_unit) = mine, other
+    if unit in PLAIN and other_unit in PLAIN:
+        return ""
+    ours, theirs = (_in_nm(s, u) for s, u in ((step, unit), (other_step, other_unit)))
+    if ours[1] == theirs[1] and np.isclose(abs(ours[0]), abs(theirs[0]), rtol=1e-4):
+        return ""
+    return f"{name} {step:.5g} {unit}, there {other_step:.5g} {other_unit or 'without unit'}"
+
+
+def _in_nm(step: float, unit: str) -> tuple[float, str]:
+    return (step * LENGTHS[unit], "nm") if unit in LENGTHS else (step, unit)
+
+
+def _unit(mine: str, other: Reading) -> str:
+    theirs = ALIKE.get(other.unit, other.unit)
+    return "" if ALIKE.get(mine, mine) == theirs else f"{mine}, there {theirs}"
+
+
+def words(found: Mapping[str, Difference | None]) -> tuple[str, str, str]:
+    """Cells of the table: values, axes, unit, over all arrays of a file."""
+    missing = [name for name, difference in found.items() if difference is None]
+    others = [difference for difference in found.values() if difference is not None]
+    if not others:
+        return "none equal", "–", "–"
+    n_equal = f"{len(others)} of {len(found)} arrays equal" if missing else "equal"
+    values = "; ".join(dict.fromkeys(d.values for d in others if d.values))
+    cells = (
+        f"{n_equal}, there {values}" if values else n_equal,
+        "; ".join(dict.fromkeys(d.axes for d in others if d.axes)) or "equal",
+        "; ".join(dict.fromkeys(d.unit for d in others if d.unit)) or "equal",
+    )
+    return cells
