@@ -8,6 +8,17 @@ from invae.config.scan import ScanConfig
 from invae.config.schema import Config
 
 Positions = Annotated[int, Field(ge=1)]
+AxisName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Orientation = Literal[
+    "as_read",
+    "flip_y",
+    "flip_x",
+    "turn_180",
+    "transpose",
+    "turn_90",
+    "turn_270",
+    "transpose_turn_180",
+]
 
 
 class IngestConfig(Config):
@@ -17,6 +28,11 @@ class IngestConfig(Config):
     """Names of the channels to keep; all when empty. Of several signals of patterns the counts are kept."""
     format: str | None = None
     """Name of the reader (see `invae formats`); detected from content and extension when empty."""
+    dims: tuple[AxisName, ...] | None = None
+    """Names of the axes in the order of the file, if it does not name them or names them wrongly: `frame`, `y`, `x`, `channel`, `scan_y`, `scan_x`,
+    `k_y`, `k_x`, `point` or a spectral axis such as `energy`."""
+    orientation: Orientation = "as_read"
+    """How images, grids and scans are mirrored or turned after reading; turns are positive as `np.rot90`."""
     order: Literal["given", "name", "time"] = "given"
     """Order of the files of a series: as given, by name, or by the instrument's clock."""
     frame_interval: Annotated[float, Field(gt=0)] | None = None

@@ -1,14 +1,17 @@
 """Readers: files of instruments become lazy, labelled Datasets with units and calibration."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import xarray as xr
 
 from invae.errors import ConfigError, InputError
+from invae.readers import layout
+from invae.readers.axis_roles import spelled
 from invae.readers.beside_spectra import holds_spectra, with_images
-from invae.readers.raw import Reader
+from invae.readers.raw import Raw, Reader
 from invae.readers.recording import assemble
 from invae.readers.registry import all_readers, files_of, module_of, own_files_of, reader_for
 from invae.readers.scan_shape import PATTERN, Scan, in_scan, single_pattern
@@ -34,6 +37,8 @@ def open_recording(
     pixel_size: float | None = None,
     channels: Sequence[str] | None = None,
     scan: Scan | None = None,
+    names: Sequence[str] | None = None,
+    orientation: str = layout.AS_READ,
 ) -> xr.Dataset:
     """One recording, or several files as one, labelled and lazy: pixels are read on demand.
 
@@ -45,6 +50,9 @@ def open_recording(
         channels: Names of the channels to keep; all when empty. Of several signals of patterns the
             counts are kept.
         scan: Shape and order of a scan of patterns, if the file lacks them or has wrong ones.
+        names: Names of the axes in the order of the file, if it does not name them or names them wrongly: `frame`, `y`,
+            `x`, `channel`, `scan_y`, `scan_x`, `k_y`, `k_x`, `point` or a spectral axis.
+        orientation: How images, grids and scans are mirrored or turned after reading (`layout.ORIENTATIONS`).
 
     Raises:
         ConfigError: If a file lacks one of the channels, or the scan does not match its patterns.
@@ -55,15 +63,15 @@ def open_recording(
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(file) for file in path]
     if not paths:
         raise InputError("no file was given; name at least one recording")
+    reading = Reading(format, scan or Scan(), None if names is None else tuple(names), orientation)
     recordings: dict[Path, xr.Dataset] = {}
     first_names: dict[Path, Path] = {}
     for file in paths:
         recording = _open(
             file,
-            format_name=format,
+            reading,
             pixel_size=pixel_size,
             channels=channels if len(paths) == 1 else None,
-            scan=scan or Scan(),
             wanted=channels,
         )
         first = first_names.setdefault(file.resolve(), file)
@@ -75,9 +83,7 @@ def open_recording(
     if any(holds_spectra(recording) for recording in recordings.values()):
         if pixel_size is not None:  # of the grid, not of the images
             recordings |= {
-                file: _open(
-                    file, format_name=format, pixel_size=None, channels=None, scan=scan or Scan()
-                )
+                file: _open(file, reading, pixel_size=None, channels=None)
                 for file, recording in recordings.items()
                 if not holds_spectra(recording)
             }
@@ -88,18 +94,37 @@ def open_recording(
     return concatenate(*in_order(recordings, order))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What is set about the layout of the files."""
+
+    format_name: str | None
+    scan: Scan
+    names: tuple[str, ...] | None
+    orientation: str
+
+    def raw(self, path: Path, reader: Reader) -> Raw:
+        """The content of a file with its axes named, completed, in the order of invae, and turned as set."""
+        names = None if self.names is None else spelled(self.names, path)
+        raw = reader.open(path, names)
+        if names is not None and reader.read_named is None:
+            raw = layout.renamed(raw, names, path)
+        raw = layout.completed(layout.split_channels(raw))
+        raw = in_scan(arranged(raw, path), path, self.scan)
+        return layout.oriented(raw, self.orientation, path)
+
+
 def _open(
     path: Path,
+    reading: Reading,
     *,
-    format_name: str | None,
     pixel_size: float | None,
     channels: Sequence[str] | None,
-    scan: Scan,
     wanted: Sequence[str] | None = None,
 ) -> xr.Dataset:
     own_files_of(path)
-    reader = reader_for(path, format_name=format_name)
-    raw = single_pattern(in_scan(arranged(reader.open(path), path), path, scan), channels, path)
+    reader = reader_for(path, format_name=reading.format_name)
+    raw = single_pattern(reading.raw(path, reader), channels, path)
     recording = assemble(
         raw,
         path,

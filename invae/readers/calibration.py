@@ -18,7 +18,7 @@ _ENERGIES = ("eV", "keV", "meV")
 
 def is_energy(units: str) -> bool:
     """Whether an axis in these units is an energy axis."""
-    return _plain(units) in _ENERGIES
+    return plain(units) in _ENERGIES
 
 
 def is_diffraction(units: str) -> bool:
@@ -50,19 +50,19 @@ def calibrated(axes: Mapping[str, Axis | None]) -> dict[str, Axis]:
     return {dim: axis for dim, axis in axes.items() if axis is not None}
 
 
-def _plain(units: str) -> str:
-    """The unit without the decoration of some programs (`[n_m^-1]`)."""
-    return units.strip().strip("[]()").replace("_", "").replace("µ", "u").replace("μ", "u")
+def plain(units: str) -> str:
+    """The unit without the decoration of some programs (`[n_m^-1]`, `$A^{-1}$`)."""
+    return re.sub(r"[][()${}_\\]", "", units.strip()).replace("µ", "u").replace("μ", "u")
 
 
 def _in_nm(units: str) -> tuple[float, str] | None:
-    text = _plain(units)
+    text = plain(units)
     factor = 0.1 if text == "A" else nanometres(text)
     return None if factor is None else (factor, "nm")
 
 
 def _detector_unit(units: str) -> tuple[float, str] | None:
-    text = _plain(units)
+    text = plain(units)
     if text in _ANGLES:
         return _ANGLES[text], "mrad"
     match = _RECIPROCAL.fullmatch(text)

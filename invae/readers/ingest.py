@@ -76,6 +76,8 @@ def ingest(
         pixel_size=config.pixel_size,
         channels=config.channels,
         scan=Scan(config.scan_shape, config.scan_order, config.flyback),
+        names=config.dims,
+        orientation=config.orientation,
     )
     if accept is not None:
         accept(recording)

@@ -30,10 +30,11 @@ class View(BackendArray):
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._values
+            key, self.shape, indexing.IndexingSupport.BASIC, self.values
         )
 
-    def _values(self, key: tuple[int | slice, ...]) -> np.ndarray:
+    def values(self, key: tuple[int | slice, ...]) -> np.ndarray:
+        """The values under one index or slice for each axis."""
         slices = [_as_slice(index, n) for index, n in zip(key, self.shape, strict=True)]
         stored = [slice(None)] * len(self.pixels.shape)
         directions = [slice(None)] * len(self.pixels.shape)

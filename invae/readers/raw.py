@@ -224,14 +224,22 @@ class Reader:
     """What the libraries underneath raise on a broken file."""
     companions: Callable[[Path], tuple[Path, ...]] = _no_companions
     """Other files of the recording that a path names, from file names alone; none for other formats."""
+    read_named: Callable[[Path, tuple[str, ...]], Raw] | None = None
+    """Reads a file whose axes have no names, with these names for them; none for other formats."""
 
-    def open(self, path: Path) -> Raw:
+    def open(self, path: Path, names: tuple[str, ...] | None = None) -> Raw:
         """The content of a file, without reading a pixel.
+
+        Args:
+            path: The file.
+            names: Names of the axes of a file that does not name them; formats without `read_named` ignore them.
 
         Raises:
             InputError: If the file is broken, or has another format.
         """
         with translated(path, self.errors):
+            if names is not None and self.read_named is not None:
+                return self.read_named(path, names)
             return self.read(path)
 
 

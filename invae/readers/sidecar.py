@@ -8,7 +8,7 @@ Recognised keys, at any depth: `pixel_size` (or `pixel_size_y`, `pixel_size_x`) 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import spectra
+from invae.readers.array_axes import roles_of_shape
+from invae.readers.axis_roles import Roles, spelled
 from invae.readers.calibration import axis
 from invae.readers.raw import Axis, Beam, evenly_spaced
 
@@ -37,16 +39,53 @@ class Annotations:
     """File of the annotations, for messages."""
     metadata: Mapping[str, Any]
 
-    def dims(self, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """Names of the axes: as annotated, otherwise by their number."""
+    def roles(
+        self,
+        shape: tuple[int, ...],
+        names: tuple[str, ...] | None = None,
+        *,
+        known: Collection[str] = (),
+    ) -> Roles:
+        """Names of the axes: as set, as annotated, as its coordinates say, otherwise by the shape.
+
+        Args:
+            shape: Shape of the array.
+            names: Names that are set (`ingest.dims`).
+            known: Names of coordinates that lie beside the array.
+
+        Raises:
+            InputError: If the names are not those of this array, or its shape has several readings.
+        """
+        names = names or self._annotated()
+        if names is not None:
+            return Roles(self._fitting(names, shape))
+        usual = _DIMS.get(len(shape), ())
+        if len({*usual} & ({*known} | self._described_axes())) > 1:
+            return Roles(usual)
+        return roles_of_shape(shape, source=str(self.path))
+
+    def _annotated(self) -> tuple[str, ...] | None:
         names = _find(self.metadata, "dims")
         if names is None:
-            return _DIMS.get(len(shape), tuple(f"axis_{n}" for n in range(len(shape))))
-        if not isinstance(names, list) or len(names) != len(shape):
+            return None
+        if not isinstance(names, list):
+            raise InputError(f"{self.path}: dims is {names!r}; list the name of every axis")
+        return spelled([str(name) for name in names], self.path)
+
+    def _fitting(self, names: tuple[str, ...], shape: tuple[int, ...]) -> tuple[str, ...]:
+        if len(names) != len(shape):
             raise InputError(
-                f"{self.path}: dims is {names!r}, but the array has {len(shape)} axes; name each once"
+                f"{self.path}: dims is {', '.join(names)}, but the array has {len(shape)} axes; name "
+                "each once"
             )
-        return tuple(spectra.NAMES.get(str(name), str(name)) for name in names)
+        return names
+
+    def _described_axes(self) -> set[str]:
+        """Axes of which the annotations say more than a size of pixels that images and scans share."""
+        table = _find(self.metadata, "axes")
+        named = {str(name) for name in table} if isinstance(table, Mapping) else set()
+        detector = any(_find(self.metadata, f"k_pixel_size{end}") for end in ("", "_y", "_x"))
+        return named | ({dims.K_Y, dims.K_X} if detector else set())
 
     def axes(self, names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, Axis]:
         """The calibrated axes."""

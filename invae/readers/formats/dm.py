@@ -27,7 +27,8 @@ def _read(path: Path) -> Raw:
         head = file.read(16)
     width, uncounted = _HEADERS[int.from_bytes(head[:4], "big")]
     expect_bytes(path, int.from_bytes(head[4 : 4 + width], "big") + uncounted, source="its header")
-    raw = rosettasciio.read_raw(path, plugin=rosettasciio.Plugin("digitalmicrograph"))
+    plugin = rosettasciio.Plugin("digitalmicrograph", flags_by_position=True)
+    raw = rosettasciio.read_raw(path, plugin=plugin)
     return replace(raw, on_survey=_on_survey(raw.metadata))
 
 

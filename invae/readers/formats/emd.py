@@ -1,12 +1,12 @@
 """EMD in HDF5, the format of Berkeley's NCEM, as written by NCEM, py4DSTEM (all versions) and fpd.
 
 A group with the attribute `emd_group_type` holds `data` and one vector of positions for each axis (`dim1`, …, or `dim0`, … since
-version 1.0) with a name and a unit. py4DSTEM stores only the first two positions of an evenly spaced axis. The order of the axes
-counts, not their names: py4DSTEM calls rows `x`.
+version 1.0) with a name and a unit. py4DSTEM stores only the first two positions of an evenly spaced axis, and calls rows `Rx` and `Qx`.
+HyperSpy writes the array with its axes reversed. Names and units of the axes decide.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import calibration, spectra
+from invae.readers.axis_roles import AxisLabel, roles_of
 from invae.readers.formats.hdf5 import (
     ERRORS,
     SIGNATURE,
@@ -107,10 +108,10 @@ def _part(
     kept = [
         n for n in range(data.ndim) if not _is_single(described[n][0], data.shape[n], data.ndim)
     ]
-    names = _roles([described[n] for n in kept])
-    if names is None:
+    if len(kept) not in (2, 3, 4):
         return None
-    axes, remarks = {}, []
+    roles = roles_of([AxisLabel(*described[n]) for n in kept])
+    names, axes, remarks = roles.dims, {}, [*roles.notes]
     for dim, n in zip(names, kept, strict=True):
         axes[dim] = _axis(dim, vectors[n], data.shape[n], described[n][1])
         remarks += _remark(dim, described[n][1]) if axes[dim] is None else []
@@ -134,19 +135,6 @@ def _name_and_unit(vector: Any) -> tuple[str, str]:
 
 def _is_single(name: str, n: int, n_axes: int) -> bool:
     return n == 1 and (name == COLOUR or n_axes > 4)
-
-
-def _roles(described: Sequence[tuple[str, str]]) -> tuple[str, ...] | None:
-    """Names of the axes in invae's words, from the name and unit of each."""
-    spectral = [spectra.spectral_name(name, unit) for name, unit in described]
-    if len(described) == 4:
-        return (dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X)
-    if len(described) == 3 and sum(name is not None for name in spectral) == 1:
-        image = iter((dims.Y, dims.X))
-        return tuple(name or next(image) for name in spectral)
-    if len(described) == 3:
-        return (dims.FRAME, dims.Y, dims.X)
-    return (dims.Y, dims.X) if len(described) == 2 else None
 
 
 def _axis(dim: str, vector: Any, n: int, units: str) -> Axis | None:

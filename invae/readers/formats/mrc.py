@@ -71,9 +71,9 @@ class Header:
         return int(self.words[23])
 
     def step(self, axis: int) -> float:
-        """Size of a pixel along x, y or z (0, 1, 2) [nm]; 0 if unknown."""
-        n = int(self.words[7 + axis])
-        return float(self.lengths[10 + axis]) / n * NM_PER_ANGSTROM if n > 0 else 0.0
+        """Size of a pixel along x, y or z (0, 1, 2) [nm]; 0 if unknown, which some programs write as a negative cell."""
+        n, cell = int(self.words[7 + axis]), float(self.lengths[10 + axis])
+        return cell / n * NM_PER_ANGSTROM if n > 0 and cell > 0 else 0.0
 
 
 def _recognises(path: Path, head: bytes) -> bool:

@@ -17,6 +17,7 @@ from numpy.lib import format as npy_format
 from invae import dims
 from invae.errors import InputError
 from invae.readers import sidecar, spectra
+from invae.readers.axis_roles import Roles
 from invae.readers.raw import Axis, Channel, Coordinate, Key, Pixels, Raw, Reader
 
 Header = tuple[tuple[int, ...], bool, np.dtype[Any]]
@@ -53,7 +54,7 @@ ERRORS = (
 """What NumPy raises on damaged headers, and zipfile on damaged archives."""
 
 
-def _read_npy(path: Path) -> Raw:
+def _read_npy(path: Path, names: tuple[str, ...] | None = None) -> Raw:
     with path.open("rb") as file:
         shape, _, dtype = _header(file, path)
         offset = file.tell()
@@ -64,12 +65,13 @@ def _read_npy(path: Path) -> Raw:
             "it is incomplete or was changed: save it again"
         )
     annotations = sidecar.annotations_of(path)
-    names = annotations.dims(shape)
+    roles = annotations.roles(shape, names)
     pixels = Pixels(path, shape, dtype, partial(_read_npy_pixels, path), ERRORS)
     label = annotations.text("quantity") or "signal"
-    channel = Channel(label, pixels, names, annotations.text("units"))
-    axes = annotations.axes(names, shape)
-    return Raw((channel,), axes, annotations.metadata, beam=annotations.beam())
+    channel = Channel(label, pixels, roles.dims, annotations.text("units"))
+    axes = annotations.axes(roles.dims, shape)
+    beam = annotations.beam()
+    return Raw((channel,), axes, annotations.metadata, notes=roles.notes, beam=beam)
 
 
 def _read_npy_pixels(path: Path, key: Key) -> np.ndarray:
@@ -96,7 +98,7 @@ def _header(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]
     return shape, fortran, dtype
 
 
-def _read_npz(path: Path) -> Raw:
+def _read_npz(path: Path, dims_set: tuple[str, ...] | None = None) -> Raw:
     with zipfile.ZipFile(path) as archive:
         members = _members(archive, path)
         headers = {name: _member_header(archive, info, path) for name, info in members.items()}
@@ -110,7 +112,7 @@ def _read_npz(path: Path) -> Raw:
     annotations = (
         sidecar.annotations_of(path) if metadata is None else sidecar.parse(str(metadata), path)
     )
-    names = _named(headers, annotations, small, path)
+    names, assumed = _named(headers, annotations, small, path, dims_set)
     axes: dict[str, Axis] = {}
     for name in sorted(names, key=lambda name: _weight(headers[name][0])):
         axes |= annotations.axes(names[name], headers[name][0])
@@ -127,12 +129,12 @@ def _read_npz(path: Path) -> Raw:
     coordinates = _coordinates(small, names, headers, annotations)
     used = {*names, *axes, *coordinates, "bias", "meta", "metadata"}
     unused = [name for name in headers if spectra.ALIASES.get(name, name) not in used]
-    notes = (f"arrays left out: {', '.join(unused)}",) if unused and channels else ()
+    left_out = (f"arrays left out: {', '.join(unused)}",) if unused and channels else ()
     return Raw(
         channels,
         axes,
         annotations.metadata,
-        notes=notes,
+        notes=(*assumed, *left_out),
         coordinates=coordinates,
         beam=annotations.beam(),
     )
@@ -148,20 +150,23 @@ def _named(
     annotations: sidecar.Annotations,
     small: Mapping[str, np.ndarray],
     path: Path,
-) -> dict[str, tuple[str, ...]]:
-    """The axes of the arrays that become channels, by name of the array."""
+    dims_set: tuple[str, ...] | None,
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """The axes of the arrays that become channels, by name of the array, and what was assumed."""
     table = annotations.metadata.get("dims")
     if isinstance(table, dict):
         return {
-            name: replace(annotations, metadata={"dims": table[name]}).dims(header[0])
+            name: replace(annotations, metadata={"dims": table[name]}).roles(header[0]).dims
             for name, header in headers.items()
             if name in table and len(header[0]) > 1
-        }
+        }, ()
     shapes = {name: header[0] for name, header in headers.items() if len(header[0]) > 1}
-    if _at_points(small) and table is None:
-        return _named_at_points(shapes, small, path)
-    shape = max(shapes.values(), key=_weight, default=())
-    names = _archive_dims(annotations, shape, small)
+    if _at_points(small) and table is None and dims_set is None:
+        return _named_at_points(shapes, small, path), ()
+    fitting = [s for s in shapes.values() if dims_set is None or len(s) == len(dims_set)]
+    shape = max(fitting or shapes.values(), key=_weight, default=())
+    roles = _archive_roles(annotations, shape, small, dims_set)
+    names = roles.dims
     named = {name: names for name, own in shapes.items() if own == shape}
     if names[:2] == (dims.Y, dims.X) and spectra.spectral_dims(names):
         named |= {
@@ -169,7 +174,7 @@ def _named(
             for name, own in shapes.items()
             if own == shape[:2] or (name == spectra.SURVEY and len(own) == 2)
         }
-    return named
+    return named, roles.notes
 
 
 def _at_points(small: Mapping[str, np.ndarray]) -> bool:
@@ -270,14 +275,20 @@ def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     return np.load(io.BytesIO(archive.read(info)), allow_pickle=False)
 
 
-def _archive_dims(
-    annotations: sidecar.Annotations, shape: tuple[int, ...], small: Mapping[str, np.ndarray]
-) -> tuple[str, ...]:
-    """Names of the axes: as annotated; otherwise a spectral coordinate distinguishes a grid of spectra from a series."""
+def _archive_roles(
+    annotations: sidecar.Annotations,
+    shape: tuple[int, ...],
+    small: Mapping[str, np.ndarray],
+    dims_set: tuple[str, ...] | None,
+) -> Roles:
+    """Names of the axes: as set or annotated; otherwise a spectral coordinate distinguishes a grid of spectra from a series."""
     spectral = [name for name in SPECTRAL if name in small]
-    if len(shape) == 3 and spectral and "dims" not in annotations.metadata:
-        return (dims.Y, dims.X, spectra.NAMES.get(spectral[0], spectral[0]))
-    return annotations.dims(shape)
+    is_told = dims_set is not None or "dims" in annotations.metadata
+    if len(shape) == 3 and spectral and not is_told:
+        return Roles((dims.Y, dims.X, spectra.NAMES.get(spectral[0], spectral[0])))
+    if not shape:
+        return Roles(())
+    return annotations.roles(shape, dims_set, known=small)
 
 
 def _units_table(annotations: sidecar.Annotations) -> dict[str, Any]:
@@ -334,6 +345,7 @@ NPY = Reader(
     description="NumPy array, calibrated by a .json of the same name",
     recognises=_recognises_npy,
     read=_read_npy,
+    read_named=_read_npy,
     errors=ERRORS,
     companions=sidecar.file_of,
 )
@@ -343,6 +355,7 @@ NPZ = Reader(
     description="NumPy archive: channels of one shape, coordinates, calibration in `meta` (JSON)",
     recognises=_recognises_npz,
     read=_read_npz,
+    read_named=_read_npz,
     errors=ERRORS,
     companions=sidecar.file_of,
 )

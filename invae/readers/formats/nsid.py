@@ -1,9 +1,11 @@
 """NSID: HDF5 of pyNSID and sidpy, with one main dataset per channel and dimension scales.
 
-The names of the scales distinguish spatial axes, spectral axes and time. Between the two axes of an image the order in the file
-counts, not the names: see `_as_shown`.
+The names of the scales tell x, y, spectral axes and time, in any order: sidpy writes x first. Two exporters need more, see `_layout`:
+SciFiReaders copies Asylum's waves, whose first line is the lowest one, and calls the rows of square Gwyddion images x.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import labels, spectra
+from invae.readers.axis_roles import AxisLabel, roles_of
 from invae.readers.formats.hdf5 import (
     ERRORS,
     SIGNATURE,
@@ -28,6 +31,20 @@ from invae.readers.raw import Axis, Channel, Pixels, Raw, Reader
 _FRAME_TYPES = ("TEMPORAL", "TIME", "FRAME")
 _SPATIAL = {"x": dims.X, "y": dims.Y}
 LENGTHS = (dims.Y, dims.X)
+ASYLUM_NOTE = {"ScanPoints", "ScanLines"}
+"""Entries of the note that Asylum writes into every wave."""
+BY_NAME = (
+    "the file's axes are x, then y, as sidpy writes them; the image has x along its rows "
+    "(set ingest.orientation if this is wrong)"
+)
+ASYLUM = (
+    "the channels are those of an Asylum wave, whose lines run from the bottom to the top; the image is "
+    "that of its .ibw (set ingest.orientation if this is wrong)"
+)
+GWYDDION = (
+    "the images are those of Gwyddion, rows first, although the first axis is called x "
+    "(set ingest.orientation if this is wrong)"
+)
 
 
 def _recognises(path: Path, head: bytes) -> bool:
@@ -44,9 +61,12 @@ def _read(path: Path) -> Raw:
                 f"{path}: holds no dataset with NSID's dimension scales and units; write it with "
                 "pyNSID, or store the images as .npy with a .json"
             )
-        channels, axes = [], {}
-        for dataset in main:
-            own_axes = _axes(dataset, path)
+        described = [(dataset, _axes(dataset, path)) for dataset in main]
+        layout = _layout(described)
+        axes: dict[str, Axis] = {}
+        channels = []
+        for dataset, found in described:
+            own_axes = layout.arranged(found)
             channels.append(_channel(dataset, tuple(own_axes), path))
             for dim, axis in own_axes.items():
                 if axis is not None:
@@ -54,7 +74,7 @@ def _read(path: Path) -> Raw:
                     if dim in LENGTHS and labels.nanometres(axes[dim].units) is None:
                         axes[dim] = axis  # some exporters write the unit of the channel on its axes
         metadata = _metadata(main)
-        return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata))
+        return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata), notes=layout.notes)
 
 
 def _is_main(dataset: h5py.Dataset) -> bool:
@@ -86,21 +106,72 @@ def _axes(dataset: h5py.Dataset, path: Path) -> dict[str, Axis | None]:
                 "give every axis a name of its own"
             )
         units = text(scale.attrs.get("units", "")) if scale is not None else ""
-        axes[dim] = Axis(scale[()], units) if scale is not None else None
-    return _as_shown(axes)
+        counted = kind.upper() in _FRAME_TYPES and dim in (dims.Y, dims.X)  # pixels, not positions
+        axes[dim] = Axis(scale[()], units) if scale is not None and not counted else None
+    return _patterns(dataset, axes)
 
 
-def _as_shown(axes: dict[str, Axis | None]) -> dict[str, Axis | None]:
-    """The first image axis is y and the second x, whatever their names.
+def _patterns(dataset: h5py.Dataset, axes: dict[str, Axis | None]) -> dict[str, Axis | None]:
+    """The axes, named as those of scan and detector if two of them belong to a diffraction plane."""
+    kinds = [text(scale[0].attrs.get("dimension_type", "")) for scale in dataset.dims if len(scale)]
+    if len(axes) != 4 or len(kinds) != 4 or kinds.count("RECIPROCAL") != 2:
+        return axes
+    described = [
+        AxisLabel(name, "" if axis is None else axis.units, kind != "RECIPROCAL")
+        for (name, axis), kind in zip(axes.items(), kinds, strict=True)
+    ]
+    return dict(zip(roles_of(described).dims, axes.values(), strict=True))
 
-    Exporters write the image as displayed, rows first, and call its axes x and y in that order. Going by the names would mirror the
-    image about its diagonal, and with it every direction measured in it.
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the exporter has laid out images."""
+
+    rows_first: bool = False
+    """Whether the first axis counts rows although it is called x."""
+    upwards: bool = False
+    """Whether the first line is the lowest one."""
+    notes: tuple[str, ...] = ()
+
+    def arranged(self, axes: dict[str, Axis | None]) -> dict[str, Axis | None]:
+        """The axes of a dataset by the names that they have in this layout."""
+        if self.rows_first:
+            swapped = {dims.X: dims.Y, dims.Y: dims.X}
+            axes = {swapped.get(dim, dim): axis for dim, axis in axes.items()}
+        y = axes.get(dims.Y)
+        if self.upwards and y is not None:
+            axes = {**axes, dims.Y: replace(y, flipped=not y.flipped)}
+        return axes
+
+
+def _layout(described: Sequence[tuple[h5py.Dataset, dict[str, Axis | None]]]) -> _Layout:
+    """The layout of the images in a file, from what its exporter leaves in it.
+
+    SciFiReaders copies an Asylum wave with its labels (`PhaseRetrace`) and with its note, or with the unit of each channel on x and y.
+    A Gwyddion image has the sizes of Gwyddion's fields, or double precision under Asylum's labels.
     """
+    first, axes = described[0]
     image = [dim for dim in axes if dim in (dims.Y, dims.X)]
     if image != [dims.X, dims.Y]:
-        return axes
-    swapped = {dims.X: dims.Y, dims.Y: dims.X}
-    return {swapped.get(dim, dim): axis for dim, axis in axes.items()}
+        return _Layout()
+    by_asylum = all(labels.channel_name(text(d.attrs["quantity"]))[1] for d, _ in described)
+    original = _original(first)
+    is_field = {"xres", "yres", "xreal"} <= {*original} or (
+        by_asylum and not original and all(d.dtype == np.float64 for d, _ in described)
+    )
+    if is_field and first.shape[0] == first.shape[1]:
+        return _Layout(rows_first=True, notes=(GWYDDION,))
+    is_wave = {*original} >= ASYLUM_NOTE or any(_unit_of_values(*part) for part in described)
+    if by_asylum and is_wave and not is_field:
+        return _Layout(upwards=True, notes=(ASYLUM,))
+    return _Layout(notes=(BY_NAME,))
+
+
+def _unit_of_values(dataset: h5py.Dataset, axes: dict[str, Axis | None]) -> bool:
+    """Whether x and y have the unit of the values, which is no length."""
+    own = [axis.units for dim, axis in axes.items() if dim in (dims.Y, dims.X) and axis is not None]
+    units = text(dataset.attrs["units"])
+    return labels.nanometres(units) is None and own == [units, units]
 
 
 def _dim(name: str, kind: str) -> str:
@@ -123,12 +194,17 @@ def _agree(first: Axis, axis: Axis, dim: str, dataset: h5py.Dataset, path: Path)
         )
 
 
-def _metadata(main: list[h5py.Dataset]) -> dict[str, Any]:
-    """The instrument's metadata of the first channel."""
-    group = main[0].parent
+def _original(dataset: h5py.Dataset) -> dict[str, Any]:
+    """The instrument's own metadata of a channel."""
+    group = dataset.parent
     assert isinstance(group, h5py.Group)
     original = group.get("original_metadata")
-    metadata = dict(original.attrs) if isinstance(original, h5py.Group) else {}
+    return dict(original.attrs) if isinstance(original, h5py.Group) else {}
+
+
+def _metadata(main: list[h5py.Dataset]) -> dict[str, Any]:
+    """The instrument's metadata of the first channel."""
+    metadata = _original(main[0])
     for name in ("modality", "source"):
         if name in main[0].attrs:
             metadata[name] = main[0].attrs[name]

@@ -18,6 +18,7 @@ import numpy as np
 from invae import dims
 from invae.errors import InputError
 from invae.readers import calibration, labels, spectra
+from invae.readers.axis_roles import AxisLabel, Roles, roles_of
 from invae.readers.raw import Axis, Beam, Channel, Key, Pixels, Raw
 from invae.readers.scan_shape import named_by_kind
 
@@ -52,6 +53,8 @@ class Plugin:
 
     module: str
     options: tuple[tuple[str, Any], ...] = ()
+    flags_by_position: bool = False
+    """Whether rosettasciio sets the navigation flags of this format from the number of axes, so that they tell nothing."""
 
     def signals(self, path: Path) -> Sequence[Signal]:
         """The signals in a file, with lazy pixels.
@@ -96,8 +99,15 @@ def read_raw(path: Path, *, plugin: Plugin) -> Raw:
         InputError: If there is no image, spectrum image or pattern.
     """
     signals, notes = plugin.signals_and_warnings(path)
+    if plugin.flags_by_position:
+        signals = [_without_flags(signal) for signal in signals]
     reads = [partial(_read_pixels, path, plugin, number) for number in range(len(signals))]
     return raw_of(signals, reads, path, notes=notes)
+
+
+def _without_flags(signal: Signal) -> Signal:
+    axes = [{**axis, "navigate": None} for axis in signal["axes"]]
+    return {**signal, "axes": axes} if len(axes) == 4 else signal
 
 
 def raw_of(
@@ -107,9 +117,10 @@ def raw_of(
     if not signals:
         raise InputError(f"{path}: holds no signal; export the measured data with it")
     order = sorted(range(len(signals)), key=lambda n: -np.prod(signals[n]["data"].shape, dtype=int))
+    found = [roles(signal) for signal in signals]
     channels = [
-        _channel(signal, roles(signal), read, path)
-        for signal, read in zip(signals, reads, strict=True)
+        _channel(signal, own.dims, read, path)
+        for signal, own, read in zip(signals, found, reads, strict=True)
     ]
     described = [_axes_of(signals[n], channels[n].dims) for n in range(len(signals))]
     parts = spectra.apart_from_grid(
@@ -118,6 +129,7 @@ def raw_of(
     axes: dict[str, Axis] = {}
     remarks: list[str] = []
     for n in order:
+        remarks += found[n].notes
         known = {*axes}
         axes = {**parts[n][1], **axes}
         remarks += [line for dim, line in described[n][1] if dim not in known]
@@ -172,31 +184,17 @@ def _read_pixels(path: Path, plugin: Plugin, number: int, key: Key) -> np.ndarra
     return np.asarray(data if isinstance(data, np.ndarray) else data.compute(scheduler="sync"))
 
 
-def roles(signal: Signal) -> tuple[str, ...]:
-    """Names of a signal's axes in invae's words, from the units and the kind of signal."""
-    axes = signal["axes"]
-    units = [str(axis.get("units") or "") for axis in axes]
-    if len(axes) == 2:
-        return (dims.Y, dims.X)
-    spectral = [
-        spectra.spectral_name(str(axis.get("name") or ""), u)
-        for axis, u in zip(axes, units, strict=True)
-    ]
-    if len(axes) == 3 and sum(name is not None for name in spectral) == 1:
-        image = iter((dims.Y, dims.X))
-        return tuple(name or next(image) for name in spectral)
-    if len(axes) == 3:
-        diffracted = _is_diffraction(signal) or calibration.is_diffraction(units[-1])
-        return (dims.FRAME, *((dims.K_Y, dims.K_X) if diffracted else (dims.Y, dims.X)))
-    if len(axes) == 4:
-        scan, detector = (dims.SCAN_Y, dims.SCAN_X), (dims.K_Y, dims.K_X)
-        swapped = calibration.is_diffraction(units[0]) and not calibration.is_diffraction(units[3])
-        return (*detector, *scan) if swapped else (*scan, *detector)
-    return tuple(f"axis_{n}" for n in range(len(axes)))
+def roles(signal: Signal) -> Roles:
+    """Roles of a signal's axes, from their names, units, navigation flags and the kind of signal."""
+    kind = str(signal["metadata"].get("Signal", {}).get("signal_type", ""))
+    return roles_of([_label(axis) for axis in signal["axes"]], signal_type=kind)
 
 
-def _is_diffraction(signal: Signal) -> bool:
-    return "diffraction" in str(signal["metadata"].get("Signal", {}).get("signal_type", ""))
+def _label(axis: Mapping[str, Any]) -> AxisLabel:
+    navigate = axis.get("navigate")
+    is_flag = isinstance(navigate, bool | np.bool_)
+    name, units = str(axis.get("name") or ""), str(axis.get("units") or "")
+    return AxisLabel(name, units, bool(navigate) if is_flag else None)
 
 
 def axis_of(dim: str, described: Mapping[str, Any]) -> Axis | None:

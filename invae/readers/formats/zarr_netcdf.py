@@ -4,7 +4,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,8 @@ import zarr
 from invae import dims
 from invae.errors import InputError, StoreError
 from invae.readers import labels, spectra
+from invae.readers.axis_roles import AxisLabel, plane_of, roles_of
+from invae.readers.calibration import is_diffraction
 from invae.readers.formats.hdf5 import SIGNATURE, refuse_outside, says_netcdf
 from invae.readers.raw import (
     Axis,
@@ -36,6 +38,8 @@ from invae.readers.recording import COMPLETE, COORDS, ORDER
 
 CLASSIC = (b"CDF\x01", b"CDF\x02", b"CDF\x05")
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+SWEPT = (*dims.SPECTRAL, "frequency")
+"""Axes that make two axes a line of spectra."""
 TRUTH = "truth"
 """Group of a simulated store that holds the ground truth of its frames."""
 ERRORS = (
@@ -200,17 +204,41 @@ def _open_truth(path: Path) -> xr.Dataset:
 def _our_dims(variable: xr.DataArray) -> tuple[str, ...]:
     """Names of a variable's axes in invae's words; unchanged if two of them would become the same."""
     old = tuple(str(dim) for dim in variable.dims)
+    described = [AxisLabel(dim, _axis_units(variable, dim)) for dim in old]
     new = tuple(_SYNONYMS.get(dim.lower(), dim.lower()) for dim in old)
+    if dims.POINT not in new and _needs_roles(described, new):
+        return roles_of(described).dims
     return new if len({*new}) == len(new) else old
+
+
+def _axis_units(variable: xr.DataArray, dim: str) -> str:
+    return str(variable.coords[dim].attrs.get("units", "")) if dim in variable.coords else ""
+
+
+def _needs_roles(described: Sequence[AxisLabel], names: tuple[str, ...]) -> bool:
+    """Whether other axes of an array tell what its y and x are: those of a detector, or one of spectra along a line."""
+    n_detector = sum(
+        plane_of(label.name) == "detector" or is_diffraction(label.units) for label in described
+    )
+    is_line = len(names) == 2 and sum(name in SWEPT for name in names) == 1
+    return is_line or (n_detector == 2 and len(names) in (3, 4))
 
 
 def _is_image(names: tuple[str, ...], dtype: np.dtype[Any]) -> bool:
     whole = (
         {dims.SCAN_Y, dims.SCAN_X, dims.K_Y, dims.K_X},
+        {dims.SCAN_X, dims.K_Y, dims.K_X},
+        {dims.FRAME, dims.K_Y, dims.K_X},
         {dims.SURVEY_Y, dims.SURVEY_X},
     )
-    image = {dims.Y, dims.X} <= {*names} or {*names} in whole or bool(spectra.spectral_dims(names))
+    image = {dims.Y, dims.X} <= {*names} or {*names} in whole or _is_spectral(names)
     return image and dtype.kind in "biufc"
+
+
+def _is_spectral(names: tuple[str, ...]) -> bool:
+    """Whether an array holds spectra: over a grid, at points, or along a line."""
+    is_line = len(names) == 2 and dims.Y in names and not {*names}.isdisjoint(SWEPT)
+    return is_line or bool(spectra.spectral_dims(names))
 
 
 def _axis_names(

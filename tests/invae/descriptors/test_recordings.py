@@ -91,22 +91,22 @@ def pzt(shared_data: Path, tmp_path: Path, described: Describe) -> Path:
 def test_the_three_scans_of_pzt_drift_as_others_found(pzt: Path) -> None:
     maps = store.open_store(pzt, group="maps")
     drift, sd = maps["drift"].to_numpy(), maps["drift_sd"].to_numpy()
-    np.testing.assert_allclose(drift[1:], [(1.4, -3.0), (4.4, -3.8)], atol=1)
+    np.testing.assert_allclose(drift[1:], [(3.0, 1.4), (3.8, 4.4)], atol=1)
     assert ((sd[1:] > 0.3) & (sd[1:] < 2.5)).all()  # the scanner drifts while it scans
 
 
 def test_the_lost_stripes_of_pzt_are_masked_and_hold_no_wall(pzt: Path) -> None:
     maps = store.open_store(pzt, group="maps").load()
     contours = store.open_store(pzt, group="contours").load()
-    assert maps.attrs["scan_lines"] == "columns"
+    assert maps.attrs["scan_lines"] == "rows"
     lost = maps["invalid_reason"].to_numpy() == 2
     assert lost[0].mean() < 0.01
     for frame in (1, 2):
-        assert lost[frame][:, 186:].all()
-        assert not lost[frame][:, :176].any()
-        x = contours["x"].to_numpy()[contours["frame"].to_numpy() == frame]
-        assert len(x) > 500
-        assert x.max() < 186
+        assert lost[frame][:70].all()  # the scan goes upwards
+        assert not lost[frame][80:].any()
+        y = contours["y"].to_numpy()[contours["frame"].to_numpy() == frame]
+        assert len(y) > 500
+        assert y.min() > 69
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ UNITS = {"HeightRetrace": "m", "PhaseRetrace": "degree"}
 
 
 def write_nsid(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> None:
-    """One group per channel; rows first, axes called x and y in that order; then time if there are frames."""
+    """One group per channel; x first, as sidpy writes it, then y, then time if there are frames."""
     with h5py.File(path, "w") as file:
         for number, (label, values) in enumerate(channels.items()):
             group = file.create_group(f"Measurement_000/Channel_{number:03}/data")
-            stored = values.transpose(1, 2, 0) if len(values) > 1 else values[0]
+            stored = values.transpose(2, 1, 0) if len(values) > 1 else values[0].T
             main = group.create_dataset("data", data=stored)
             main.attrs.update({"quantity": label, "units": UNITS.get(label, "a.u.")})
             for axis, name in enumerate(("x", "y", "time")[: stored.ndim]):
@@ -89,7 +89,8 @@ def write_npy(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> Non
     label, values = next(iter(channels.items()))
     np.save(path, values, allow_pickle=False)
     path.with_suffix(".json").write_text(
-        f'{{"pixel_size": {pixel}, "quantity": "{label}", "units": "{UNITS.get(label, "")}"}}'
+        f'{{"pixel_size": {pixel}, "quantity": "{label}", "units": "{UNITS.get(label, "")}", '
+        '"dims": ["frame", "y", "x"]}'
     )
 
 

@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 Refused = Callable[[list[Path]], str]
 
 IMAGE = np.arange(48.0).reshape(6, 8)
-SERIES = np.arange(96.0).reshape(2, 6, 8)
+SERIES = np.arange(160.0).reshape(2, 8, 10)
 TABLE, bad = broken_inputs()
 
 
@@ -89,7 +89,7 @@ def an_array_of_five_axes(folder: Path, write: Write) -> Path:
 
 @bad(r"scan.npy: channel signal holds <U4; .*64 bit")
 def an_array_of_words(folder: Path, write: Write) -> Path:
-    return npy(folder, np.array([["wall", "site"]]))
+    return npy(folder, np.full((4, 4), "wall"))
 
 
 @bad(r"scan.npy: channel signal holds (float128|longdouble|float96); .*64 bit")
@@ -99,7 +99,7 @@ def an_array_of_long_doubles(folder: Path, write: Write) -> Path:
 
 @bad(r"scan.npy: signal has 0 items along frame")
 def a_series_without_frames(folder: Path, write: Write) -> Path:
-    return npy(folder, np.zeros((0, 6, 8)))
+    return npy(folder, np.zeros((0, 8, 10)))
 
 
 @bad(r"scan.json: .*not JSON \(.*\); correct it")
@@ -132,14 +132,43 @@ def a_pixel_size_in_cubits(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, {"pixel_size": 2, "pixel_size_units": "cubits"})
 
 
-@bad(r"scan.json: dims is \['y', 'x', 'energy'\], but the array has 2 axes")
+@bad(r"scan.json: dims is y, x, energy, but the array has 2 axes")
 def more_names_than_axes(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, {"dims": ["y", "x", "energy"]})
 
 
-@bad(r"scan.npy: channel signal has axes y, y; an image")
+@bad(r"scan.json: dims are y, y; give every axis a name of its own")
 def the_same_name_for_both_axes(folder: Path, write: Write) -> Path:
     return npy(folder, IMAGE, {"dims": ["y", "y"]})
+
+
+@bad(r"scan.npy: an array of shape 16 × 12 × 3 may be an image .*dims=\[y,x,channel\].*ingest.dims")
+def an_image_with_its_channels_last(folder: Path, write: Write) -> Path:
+    return npy(folder, np.ones((16, 12, 3)))
+
+
+@bad(r"scan.npy: an array of shape 9 × 9 × 64 may be 9 frames of 9 × 64 .*grid of 9 × 9 spectra")
+def a_grid_of_spectra_or_a_series(folder: Path, write: Write) -> Path:
+    return npy(folder, np.ones((9, 9, 64)))
+
+
+@bad(
+    r"scan.npy: an array of shape 5 × 16 × 12 × 3 may be 5 frames .*channels last.*; a scan of 5 × 16"
+)
+def frames_with_their_channels_last(folder: Path, write: Write) -> Path:
+    return npy(folder, np.ones((5, 16, 12, 3)))
+
+
+@bad(
+    r"scan.npy: an array of shape 5 × 3 × 16 × 12 may be 5 frames .*channels second.*; a scan of 5"
+)
+def frames_with_their_channels_second(folder: Path, write: Write) -> Path:
+    return npy(folder, np.ones((5, 3, 16, 12)))
+
+
+@bad(r"scan.npy: an array of shape 500 × 3 may be an image of 500 × 3 pixels .*set ingest.dims")
+def a_table_of_three_columns(folder: Path, write: Write) -> Path:
+    return npy(folder, np.ones((500, 3)))
 
 
 # ---- archives
@@ -351,7 +380,7 @@ def nothing_but_infinity(folder: Path, write: Write) -> Path:
 
 @bad(r"scan.npy: nothing to analyse: channel signal is constant \(7\)")
 def the_same_value_everywhere(folder: Path, write: Write) -> Path:
-    return npy(folder, np.full((3, 6, 8), 7))
+    return npy(folder, np.full((3, 8, 10), 7))
 
 
 @bad(r"scan.ibw: is in the series twice")

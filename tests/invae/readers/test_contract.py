@@ -25,6 +25,7 @@ import zarr
 from numpy.lib import format as npy_format
 
 from invae import dims
+from invae.errors import InputError
 from invae.readers import all_readers, open_recording
 from invae.readers.labels import canonical_units
 from invae.readers.registry import MICROSCOPES, SPECTROSCOPES, readers_of
@@ -45,7 +46,6 @@ REAL = [
     "stem/MoS2_stem_Exp-000-2.npy",
     "stem/MoS2_stem_Exp-001-5.npy",
     "spectra/BEPS_PTO_50x50.h5",
-    "spectra/bepfm_test_data.npy",
     "4dstem/graphene_vacancy.npz",
     "4dstem/001_4x2_6bit.mib",
     *ROSETTASCIIO,
@@ -159,7 +159,7 @@ def test_what_was_written_is_read(name: str, dtype: str, write: Callable[..., Pa
 def test_content_decides_not_the_extension(
     name: str, suffix: str, write: Callable[..., Path]
 ) -> None:
-    path = write(name)
+    path = write(name, _channels(name, "f4", n_rows=9))
     other = path.with_name(f"other{suffix}")
     shutil.copy(path, other)
     assert open_recording(other).attrs["format"] == name
@@ -227,12 +227,13 @@ def values_of(file: h5py.File, name: str) -> np.ndarray:
     return dataset[()]
 
 
-def test_an_nsid_image_keeps_its_rows_whatever_its_axes_are_called(shared_data: Path) -> None:
+def test_an_nsid_image_of_an_asylum_wave_is_that_of_the_wave(shared_data: Path) -> None:
     path = shared_data / "pfm/PZT_final0001.h5"
     recording = open_recording(path)
     with h5py.File(path) as file:
         stored = values_of(file, "Measurement_000/Channel_4/Channel_4/Channel_4")
-    np.testing.assert_array_equal(recording["phase"][0], stored)  # the file says (x, y)
+    np.testing.assert_array_equal(recording["phase"][0], stored.T[::-1])  # (x, y), y up
+    assert any("Asylum wave" in note for note in recording.attrs["notes"])
     assert recording["phase"].attrs["units"] == "degree"
     assert recording["nap_phase"].attrs["units"] == "degree"  # the file says metres
     assert recording["user_in_0"].attrs["units"] == "V"
@@ -240,14 +241,29 @@ def test_an_nsid_image_keeps_its_rows_whatever_its_axes_are_called(shared_data: 
     assert any("nap_phase" in note for note in recording.attrs["notes"])
 
 
+def test_scan_lines_of_an_nsid_image_lie_along_its_rows(shared_data: Path) -> None:
+    height = open_recording(shared_data / "pfm/PZT_final0001.h5")["height"][0].values
+    between_rows, between_columns = (np.diff(height.mean(axis=axis)).std() for axis in (1, 0))
+    assert between_rows > 3 * between_columns  # the height jumps from line to line
+
+
 def test_grids_of_spectra_keep_their_loop(shared_data: Path) -> None:
     path = shared_data / "spectra/BEPS_PTO_50x50.h5"
     recording = open_recording(path)
     with h5py.File(path) as file:
         stored = values_of(file, "Channel_000/generic/generic")
-    np.testing.assert_array_equal(recording["piezoresponse"], stored)
+    np.testing.assert_array_equal(recording["piezoresponse"], stored.swapaxes(0, 1))  # (x, y, …)
     assert recording["voltage"].attrs["units"] == "V"
     assert recording["voltage"].values.max() == 8.5
+
+
+def test_a_grid_of_spectra_without_names_is_asked_for(shared_data: Path) -> None:
+    path = shared_data / "spectra/bepfm_test_data.npy"
+    with pytest.raises(InputError, match=r"32 × 32 × 102 may be 32 frames.*dims=\[y,x,energy\]"):
+        open_recording(path)
+    recording = open_recording(path, names=["y", "x", "frequency"])
+    np.testing.assert_array_equal(recording["signal"], np.load(path))
+    assert recording["signal"].dims == ("y", "x", "frequency")
 
 
 def test_the_calibration_beside_an_array_is_used(shared_data: Path) -> None:
@@ -329,9 +345,9 @@ def test_y_goes_down_whichever_way_the_file_has_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(recording["height"][0], values[::-1])
 
 
-def _channels(name: str, dtype: str) -> dict[str, np.ndarray]:
+def _channels(name: str, dtype: str, *, n_rows: int = 7) -> dict[str, np.ndarray]:
     frames = 1 if name in ("ibw", "gwy") else 3
-    values = np.arange(frames * 70).reshape(frames, 7, 10).astype(dtype)
+    values = np.arange(frames * n_rows * 10).reshape(frames, n_rows, 10).astype(dtype)
     channels = {"HeightRetrace": values, "PhaseRetrace": values[:, ::-1] + values.dtype.type(1)}
     return dict(list(channels.items())[: 1 if name in ("npy", "tiff") else 2])
 

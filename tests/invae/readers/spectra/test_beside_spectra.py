@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> list[Path]:
     write_3ds(tmp_path / "grid.3ds")
     dark_field = RANDOM.normal(size=(1, 3, 4))
     np.save(tmp_path / "dark.npy", dark_field)
-    (tmp_path / "dark.json").write_text('{"quantity": "HAADF"}')
+    (tmp_path / "dark.json").write_text('{"quantity": "HAADF", "dims": ["frame", "y", "x"]}')
     large = RANDOM.normal(size=(2, 20, 30)).astype("f4")
     write_sxm(tmp_path / "around.sxm", {"Z": ("m", *large)})
     return [tmp_path / name for name in ("around.sxm", "grid.3ds", "dark.npy")]
