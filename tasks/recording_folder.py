@@ -12,7 +12,7 @@ from filelock import Timeout
 from invae.errors import InvaeError
 from invae.storage import store
 from invae.storage.location import ObjectPath, as_path
-from tasks.lease import Busy, is_leased, leased
+from tasks.lease import Busy, is_leased, leased, lock_of
 from tasks.locks import kernel_lock
 
 RUN_FILE = "run.json"
@@ -86,6 +86,14 @@ def is_busy(folder: Path) -> bool:
             return False
     except Timeout:
         return True
+
+
+def is_left(folder: Path) -> bool:
+    """Whether a run has worked on a recording's folder, and none does now: one that is said to run was stopped."""
+    if isinstance(folder, ObjectPath):
+        return lock_of(folder).exists() and not is_leased(folder)
+    path = _lock_path(folder)
+    return os.access(path, os.W_OK) and not is_busy(folder)
 
 
 def _remove_if_empty(folder: Path) -> None:

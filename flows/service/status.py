@@ -1,9 +1,10 @@
 """States of all recordings of an output folder, from the disk, the ledger and, if one answers, the Prefect server."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import UTC
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,9 +12,9 @@ from flows.service.doctor.reachable import NoServer, ask_server
 from flows.watching import ledger
 from invae.redaction import one_line
 from invae.stages import stages
-from invae.storage import store
+from invae.stages.kept import belonging_together
 from invae.storage.location import as_path, require_answer
-from tasks.recording_folder import RUN_FILE, is_busy, read_record
+from tasks.recording_folder import RUN_FILE, is_busy, is_left, read_record
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FLOW = "process"
 MOST_RUNS = 200
+BEGINNING = 60.0
+"""Time that a run has between its start and its work on the folder [s]."""
 LONGEST_REASON = 300
 
 State = Literal["settling", "waiting", "running", "failed", "unfinished", "set aside", "done"]
@@ -93,9 +96,11 @@ def overview(out: Path) -> Overview:
     found = ask_server(lambda server: (server.address, list(_on_server(server.client, out))))
     answers = not isinstance(found, NoServer)
     address, runs = found if answers else (found.reason, [])
-    for each in runs:
-        if _overrides(each, states.get(each.recording)):
-            states[each.recording] = each
+    for run in runs:
+        known = states.get(run.recording)
+        checked = _checked(run, known, out)
+        if _overrides(checked, known):
+            states[run.recording] = checked
     ordered = sorted(states.values(), key=lambda each: (ORDER.index(each.state), each.recording))
     return Overview(str(out), address, answers, ordered, _instruments(out, ordered))
 
@@ -105,14 +110,13 @@ def _on_disk(out: Path) -> Iterator[RecordingStatus]:
     if not out.is_dir():
         return
     for folder in sorted(path for path in out.iterdir() if _is_recording(path)):
-        done = [name for name in stages.STAGES if _made(folder, name)]
+        done = list(belonging_together(folder))
         missing = [name for name in stages.STAGES if name not in done]
         last = last_finished(folder)
         if is_busy(folder):
             yield RecordingStatus(folder.name, "running", last, f"stage {(missing or done)[0]}")
         elif missing:
-            about = f"stopped before {missing[0]}; run the same command again to continue"
-            yield RecordingStatus(folder.name, "unfinished", last, about)
+            yield RecordingStatus(folder.name, "unfinished", last, _interrupted(missing[0]))
         else:
             yield RecordingStatus(folder.name, "done", last)
 
@@ -124,8 +128,8 @@ def _is_recording(folder: Path) -> bool:
     return (folder / RUN_FILE).is_file() or any(folder.glob(f".{first}.*.partial"))
 
 
-def _made(folder: Path, stage: str) -> bool:
-    return store.read_receipt(folder / stages.STAGES[stage].output) is not None
+def _interrupted(stage: str) -> str:
+    return f"interrupted before {stage} was made; run the same command again to continue"
 
 
 def last_finished(folder: Path) -> str:
@@ -140,9 +144,32 @@ def _in_ledger(out: Path, on_disk: Mapping[str, RecordingStatus]) -> Iterator[Re
         known = on_disk.get(entry.recording)
         if known is not None and known.state == "running":
             continue
-        yield RecordingStatus(
+        status = RecordingStatus(
             entry.recording, entry.state, entry.since, _short(entry.reason), entry.flow_run
         )
+        yield _checked(status, known, out)
+
+
+def _checked(status: RecordingStatus, known: RecordingStatus | None, out: Path) -> RecordingStatus:
+    """The state, unless it is running and no process works on the folder any more; beginning runs get some time."""
+    if (
+        status.state != "running"
+        or _age(status.since) < BEGINNING
+        or not is_left(out / status.recording)
+    ):
+        return status
+    about = (
+        known.about if known and known.state == "unfinished" else _interrupted("its first stage")
+    )
+    return replace(status, state="unfinished", about=about)
+
+
+def _age(since: str) -> float:
+    """Seconds since a time in UTC, ISO 8601; infinite if it is unknown."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+    except (ValueError, TypeError):
+        return math.inf
 
 
 def _on_server(client: "SyncPrefectClient", out: Path) -> Iterator[RecordingStatus]:

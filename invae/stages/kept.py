@@ -47,7 +47,7 @@ def to_keep(folder: Path, stage: str, config: ProcessConfig | None) -> dict[str,
         and (is_given or is_of_other_settings(receipt, config))
         and not is_kept(folder, name, receipt.key)
     }
-    return {**_belonging_together(folder), **lost} if lost else {}
+    return {**belonging_together(folder), **lost} if lost else {}
 
 
 def is_of_other_settings(receipt: Receipt, config: ProcessConfig | None) -> bool:
@@ -72,7 +72,7 @@ def _receipt(folder: Path, stage: str) -> Receipt | None:
     return store.read_receipt(folder / stages.STAGES[stage].output)
 
 
-def _belonging_together(folder: Path) -> dict[str, Receipt]:
+def belonging_together(folder: Path) -> dict[str, Receipt]:
     """Receipts of the outputs that were each made from those before it, by stage."""
     found: dict[str, Receipt] = {}
     for name in stages.STAGES:

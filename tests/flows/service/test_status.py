@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from flows.service import status
 from flows.watching import ledger
 from invae.errors import visible
 from invae.stages import stages
-from invae.storage import manifest
+from invae.storage import manifest, store
 from tasks.recording_folder import exclusive
+from tests.flows.test_killed import command_of, kill_in, start
 
 NOWHERE = "http://127.0.0.1:9/api"
 
@@ -63,7 +65,10 @@ def test_without_a_server_the_states_come_from_the_folders(out):
 def test_a_recording_without_its_last_stages_is_unfinished_and_while_locked_running(out):
     shutil.rmtree(out / "domains" / stages.STAGES["analyse"].output)
     assert states(out) == {"domains": "unfinished"}
-    assert "stopped before analyse" in status.overview(out).recordings[0].about
+    assert (
+        "interrupted before analyse was made; run the same command again"
+        in status.overview(out).recordings[0].about
+    )
     with exclusive(out / "domains"):
         assert states(out) == {"domains": "running"}
 
@@ -102,6 +107,27 @@ def test_no_control_character_reaches_the_terminal(out, capsys):
         assert output == visible(output)
 
 
+@pytest.mark.usefixtures("_no_server")
+def test_a_recording_whose_outputs_do_not_belong_together_is_unfinished(out):
+    receipt = store.read_receipt(out / "domains" / "descriptors.zarr")
+    assert receipt is not None
+    store.write_receipt(out / "domains" / "descriptors.zarr", replace(receipt, key="0" * 64))
+    (status_of_it,) = status.overview(out).recordings
+    assert status_of_it.state == "unfinished"
+    assert "interrupted before embed was made" in status_of_it.about
+
+
+@pytest.mark.usefixtures("_no_server")
+def test_a_recording_of_the_ledger_runs_only_while_a_process_works_on_it(out):
+    ledger.write(out, [entry("one", "running")])
+    assert states(out)["one"] == "running", "no lock tells of its process"
+    with exclusive(out / "one"):
+        assert states(out)["one"] == "running"
+    (one,) = status.overview(out).of("unfinished")
+    assert one.recording == "one"
+    assert "run the same command again to continue" in one.about
+
+
 @pytest.fixture
 def run(prefect_server, out):
     """Creates a run of the flow with a state on the server; deleted afterwards."""
@@ -127,6 +153,32 @@ def test_running_waiting_and_failed_runs_come_from_the_server(out, run):
     assert states(out) == {"one": "running", "two": "waiting", "three": "failed", "domains": "done"}
     failed = overview.of("failed")[0]
     assert failed.about == "Failed: InputError: three.ibw is empty at http://***@store"
+
+
+def test_a_run_whose_process_is_gone_is_not_shown_as_running(out, run, monkeypatch):
+    run("one", Running())
+    run("domains", Running())
+    with exclusive(out / "one"), exclusive(out / "domains"):
+        assert states(out) == {"one": "running", "domains": "running"}
+    assert states(out)["one"] == "running", "it may not have begun with the folder"
+    monkeypatch.setattr(status, "BEGINNING", 0.0)
+    assert states(out) == {"one": "unfinished", "domains": "done"}
+
+
+def test_a_killed_run_is_interrupted_and_the_same_command_is_its_remedy(
+    prefect_server, undisturbed, tmp_path, monkeypatch
+):
+    command, folder = command_of(undisturbed, tmp_path), tmp_path / "out" / undisturbed.folder.name
+    process = start(command, prefect_server)
+    kill_in("describe", process, folder)
+    monkeypatch.setattr(status, "BEGINNING", 0.0)
+    overview = status.overview(tmp_path / "out")
+    assert overview.asked_server
+    (killed,) = overview.recordings
+    assert (killed.recording, killed.state) == (folder.name, "unfinished")
+    assert killed.about == (
+        "interrupted before describe was made; run the same command again to continue"
+    )
 
 
 def test_a_failure_before_the_last_success_does_not_count(out, run):
