@@ -1,12 +1,10 @@
 """Processor, processes and threads of a run."""
 
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-CPU_INFO = Path("/proc/cpuinfo")
+from invae.storage.machine import processor
 
 
 @contextmanager
@@ -41,12 +39,4 @@ def is_follower() -> bool:
 
 def machine() -> str:
     """Model of the processor, and number of cores available to this process."""
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
-
-
-def _processor() -> str:
-    if CPU_INFO.is_file():
-        for line in CPU_INFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return f"{processor()}, {len(os.sched_getaffinity(0))} cores"

@@ -24,6 +24,7 @@ WITHOUT_VALUES = (
     "invae.redaction",
     "invae.storage.code_digest",
     "invae.storage.dask_cluster",
+    "invae.storage.machine",
     "invae.storage.provenance",
 )
 """Modules that compute no values. Settings and the chosen reader are in keys themselves; the others report, or say

@@ -50,6 +50,9 @@ class Receipt:
     asked: str = ""
     """The key of what was asked for, where the memory of the machine allowed a smaller batch only; `config` says which."""
 
+    machine: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Processor, and kernels of linear algebra and of torch, of the process that finished the output; they change last digits, but no key."""
+
     def to_attrs(self) -> dict[str, Any]:
         """The receipt as attributes of a Zarr group, with ACDD's words where it has them."""
         version = self.versions.get("invae", "")

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ import zarr.storage
 from zarr.codecs import BloscCodec, ZstdCodec
 
 from invae.errors import NoRoom, NotWritable, StoreError
-from invae.storage import checksum, location, manifest
+from invae.storage import checksum, location, machine, manifest
 from invae.storage.checksum import CHECKSUM
 from invae.storage.location import ObjectPath
 from invae.storage.provenance import Receipt
@@ -416,7 +416,8 @@ def recover(target: Path) -> None:
 
 
 def write_receipt(path: Path, receipt: Receipt) -> None:
-    """Write a receipt into the root attributes of a Zarr group, or into a file of another folder."""
+    """Write a receipt into the root attributes of a Zarr group, or into a file of another folder, with the machine of this process."""
+    receipt = replace(receipt, machine=machine.description())
     if (path / "zarr.json").exists():
         open_group(path, mode="r+").attrs.update(receipt.to_attrs())
     else:

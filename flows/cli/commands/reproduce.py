@@ -58,8 +58,8 @@ def reproduce(
 ) -> None:
     """Run a result again from its receipts alone and compare all arrays and weights.
 
-    The exit code is 0 if all values are identical; otherwise it is 1 and a table shows the differences. A note tells
-    if the code or a library has changed since.
+    The exit code is 0 if all values are identical; otherwise it is 1 and a table shows the differences. Notes tell
+    if the code or a library has changed since, and if the processor or its kernels are others.
 
     For example:
 
@@ -91,8 +91,11 @@ def reproduce(
         digests = {name: (digest_of(folder / name), digest_of(repeated / name)) for name in outputs}
         changed = [name for name, (then, now) in digests.items() if then != now]
         different = differences(folder, repeated, outputs=changed)
+        why = other_machine(receipts, receipts_of(repeated), different)
+    for note in why:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     if as_json:
-        values = {"folder": str(folder), "digests": digests, "notes": notes}
+        values = {"folder": str(folder), "digests": digests, "notes": [*notes, *why]}
         rows = [asdict(difference) for difference in different]
         print_result(json.dumps({**values, "differences": rows}, indent=1))
     else:
@@ -220,6 +223,28 @@ def changes_since(receipts: Mapping[str, "Receipt"]) -> list[str]:
         )
         changed = [name for name in changed if name != "train"]
     return notes + ([f"the code of {', '.join(changed)} has changed since"] if changed else [])
+
+
+def other_machine(
+    then: Mapping[str, "Receipt"], now: Mapping[str, "Receipt"], different: Sequence["Difference"]
+) -> list[str]:
+    """A note that the values differ because the processor or its kernels do, with the size; none if neither differs."""
+    if not different:
+        return []
+    parts = {
+        f"{part}: {old}, now {now[name].machine[part]}": None
+        for name, receipt in then.items()
+        for part, old in receipt.machine.items()
+        if now[name].machine.get(part, old) != old
+    }
+    if not parts:
+        return []
+    largest = max(different, key=lambda each: each.largest if each.largest == each.largest else -1)
+    size = f"; the largest difference is {largest.largest:.3g} ({largest.name})"
+    return [
+        f"the values differ because the machine does ({'; '.join(parts)}): other kernels sum in another order, which changes "
+        f"the last digits, and training and clusters make that larger{size if largest.largest == largest.largest else ''}"
+    ]
 
 
 def print_differences(different: Sequence["Difference"], console: "Console") -> None:

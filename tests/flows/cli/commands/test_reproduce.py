@@ -1,16 +1,21 @@
 """A result is run again from its receipts and compared value by value."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import zarr
 
 from flows.cli.main import execute
 from invae.stages.compare import digest_of
-from invae.storage import manifest
+from invae.storage import machine, manifest, store
 
 
 @pytest.fixture
@@ -38,6 +43,57 @@ def test_a_changed_value_is_named(prefect_server, copy, capsys, tmp_path, undist
     assert [line.split()[0] for line in digests if "→" in line] == ["embedding.zarr"]
     assert "embedding.zarr/content" in captured.err
     assert "1 of" in captured.err
+
+
+def made_on(store_path: Path, **machine: str) -> None:
+    """Forge the receipt of a store: made on another machine."""
+    root = zarr.open_group(store_path, mode="r+")
+    receipt: Any = root.attrs["receipt"]
+    root.attrs["receipt"] = {**receipt, "machine": {**receipt["machine"], **machine}}
+    manifest.write(store_path)
+
+
+def test_the_receipt_names_processor_and_kernels(copy):
+    for name in ("descriptors.zarr", "model", "result.zarr"):
+        receipt = store.read_receipt(copy / name)
+        assert receipt is not None
+        assert receipt.machine["processor"] == machine.processor()
+        assert "openblas" in receipt.machine["linear algebra"]
+    trained = store.read_receipt(copy / "model")
+    assert trained is not None
+    assert trained.machine["torch"] == torch.backends.cpu.get_cpu_capability()
+
+
+def test_another_processor_is_told_only_where_values_differ(
+    prefect_server, copy, capsys, undisturbed
+):
+    made_on(copy / "embedding.zarr", processor="Other CPU", torch="AVX1024")
+    assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 0
+    assert "machine" not in capsys.readouterr().err
+    content = zarr.open_array(copy / "embedding.zarr" / "content", mode="r+")
+    content[0, 0] = np.asarray(content[0, 0]) + 0.25
+    manifest.write(copy / "embedding.zarr")
+    assert execute(["reproduce", str(copy), "--out", str(undisturbed.out)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"processor: Other CPU, now {machine.processor()}; torch: AVX1024, now " in said
+    assert "the largest difference is 0.25 (embedding.zarr/content)" in said
+
+
+@pytest.mark.slow
+def test_values_of_another_instruction_set_are_explained(prefect_server, copy, tmp_path):
+    command = [sys.executable, "-m", "flows.cli.main", "reproduce", str(copy), "--json"]
+    kernels = {"ATEN_CPU_CAPABILITY": "default", "OPENBLAS_CORETYPE": "Nehalem"}
+    environment = {**os.environ, **kernels, "PREFECT_API_URL": prefect_server}
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert made.returncode == 1, made.stderr
+    told = json.loads(made.stdout)
+    (note,) = told["notes"]
+    assert "torch: " in note
+    assert ", now DEFAULT" in note
+    assert "linear algebra: openblas " in note
+    assert "now openblas Nehalem" in note
+    differing = [row["largest"] for row in told["differences"] if row["name"].startswith("model")]
+    assert differing
 
 
 def test_another_file_is_refused(copy, capsys, tmp_path):
