@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from invae.descriptors.offset import offset_of, without_offset
 from invae.dims import FRAME, IMAGE
 from invae.errors import InputError
 
@@ -33,5 +34,11 @@ def need_images(recording: xr.Dataset, name: str) -> list[str]:
 
 
 def read_frames(recording: xr.Dataset, name: str, frames: slice) -> np.ndarray:
-    """Frames of one channel, float32 (frame, y, x)."""
+    """Frames of one channel without its offset (see `offset_of`), float32 (frame, y, x)."""
+    values = recording[name].isel({FRAME: frames}).to_numpy()
+    return without_offset(values, offset_of(recording[name])).astype(np.float32, copy=False)
+
+
+def read_recorded(recording: xr.Dataset, name: str, frames: slice) -> np.ndarray:
+    """Frames of one channel as recorded, float32 (frame, y, x)."""
     return recording[name].isel({FRAME: frames}).to_numpy().astype(np.float32, copy=False)

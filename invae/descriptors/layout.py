@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from invae.descriptors.offset import remarks_on_offsets
 from invae.dims import CHANNEL, KINDS, PATCH, PATCH_X, PATCH_Y, SITE, X, Y, attrs, flags
 from invae.storage import store
 
@@ -81,7 +82,8 @@ def site_coordinates(
         PATCH_X: (PATCH_X, steps[1], attrs("position in the patch, right", "pixel")),
     }
     told = _origin(recording, size, steps[0])
-    told["notes"] = [*recording.attrs.get("notes", []), *notes]
+    offsets = remarks_on_offsets(recording, list(channels))
+    told["notes"] = [*recording.attrs.get("notes", []), *notes, *offsets]
     return xr.Dataset(coords=coords, attrs={**told, "window": max(map(len, steps))})
 
 

@@ -12,6 +12,7 @@ from invae.descriptors.diffraction.averaging import sums_of_similar, write_featu
 from invae.descriptors.diffraction.neighbours import channels, combined
 from invae.descriptors.diffraction.scan import Scan, pieces, resampled, survey
 from invae.descriptors.layout import EMPTY, lay_out_patches, site_coordinates
+from invae.descriptors.offset import remarks_on_offsets
 from invae.dims import K_X, PATCH, PATCH_X, PATCH_Y, SCAN_X, SCAN_Y, X, Y, attrs
 from invae.progress import Progress, silent
 from invae.storage import store
@@ -63,7 +64,8 @@ def describe_patterns(
 
 def _empty(scan: Scan) -> xr.Dataset:
     """`empty_patch`: the patch of a pattern without electrons."""
-    zero = on_scale(scan, np.zeros_like(_mean_sum(scan)))[0].astype(np.float32)
+    nothing = np.zeros_like(_mean_sum(scan)) - scan.offset * np.reshape(scan.n_added, (-1, 1, 1))
+    zero = on_scale(scan, nothing)[0].astype(np.float32)
     words = attrs("patch of a pattern without electrons")
     return xr.Dataset({"empty_patch": (PATCH[1:], zero, words)})
 
@@ -119,6 +121,8 @@ def _remarks(dataset: xr.Dataset, scan: Scan) -> list[str]:
             "patterns are no counts, but the transform anscombe is made for counts; "
             "set describe.transform sqrt or log"
         )
+    if scan.offset:
+        remarks += remarks_on_offsets(dataset, ["pattern"])
     if config.combine == "apart" and config.neighbours > 1:
         remarks.append(
             "every neighbour is a separate channel: neighbours do not turn with the pattern, so "

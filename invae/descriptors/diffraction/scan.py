@@ -11,6 +11,7 @@ from invae.config import PatternsConfig
 from invae.descriptors.diffraction.neighbours import Offsets, channels, reach
 from invae.descriptors.diffraction.resampling import Resampling, resampling
 from invae.descriptors.diffraction.warping import Warping, polar, rounded, warping
+from invae.descriptors.offset import offset_of, without_offset
 from invae.dims import K_X, K_Y, SCAN_X, SCAN_Y
 from invae.errors import ConfigError, InputError
 from invae.storage import store
@@ -43,6 +44,8 @@ class Scan:
     """Unit of the logarithm."""
     mean: np.ndarray
     """The mean pattern of the scan on the pixels of a patch (y, x)."""
+    offset: float
+    """Taken off every value of a pattern; 0 for counts, and for transforms, which are made for counts."""
 
     @property
     def margin(self) -> int:
@@ -98,8 +101,19 @@ def survey(
     n_added = tuple(len(group) for group in groups)
     if config.alike is not None:
         n_added = (min(config.alike.n_probes, _within_reach(shape, config.alike.reach) // 2),)
+    offset = 0.0 if counts or config.transform != "none" else offset_of(pattern)
     scan = Scan(
-        recording, config, shape, counts, _disc(maps, steps), mapping, groups, n_added, unit, mean
+        recording,
+        config,
+        shape,
+        counts,
+        _disc(maps, steps),
+        mapping,
+        groups,
+        n_added,
+        unit,
+        mean,
+        offset,
     )
     return scan, (pixels[0] * steps[0], pixels[1] * steps[1])
 
@@ -169,7 +183,7 @@ def resampled(scan: Scan, rows: slice) -> np.ndarray:
     """Patterns of some rows of the scan on the pixels of a patch (row, column, y, x)."""
     patterns = store.open_store(scan.recording)["pattern"][rows].to_numpy()
     if not scan.counts:
-        return scan.resampling.of(patterns)
+        return scan.resampling.of(without_offset(patterns, scan.offset))
     return np.stack(
         [
             scan.resampling.dealt(line, np.random.default_rng([scan.config.deal_seed, row]))

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from invae.descriptors.images import read_frames
+from invae.descriptors.images import read_recorded
 from invae.dims import FRAME
 from invae.errors import InputError
 
@@ -32,7 +32,7 @@ def sample(recording: xr.Dataset, name: str) -> np.ndarray:
     """Finite values of some frames of one channel."""
     n_frames = recording.sizes[FRAME]
     some = np.unique(np.linspace(0, n_frames - 1, min(n_frames, MOST_FRAMES)).astype(int))
-    frames = [read_frames(recording, name, slice(k, k + 1)).ravel() for k in some]
+    frames = [read_recorded(recording, name, slice(k, k + 1)).ravel() for k in some]
     values = np.concatenate([frame[:: 1 + frame.size // MOST_PIXELS] for frame in frames])
     return values[np.isfinite(values)].astype(np.float64)
 

@@ -8,7 +8,7 @@ import xarray as xr
 
 from invae.config.describe import WallsConfig
 from invae.descriptors.domains.phase_unit import radians_per_unit, sample
-from invae.descriptors.images import images_of, read_frames
+from invae.descriptors.images import images_of, read_recorded
 from invae.dims import IMAGE
 from invae.errors import ConfigError, InputError
 from invae.readers.channel_roles import Role, of_kind, pairs_of, roles_of
@@ -180,12 +180,12 @@ def _levelled(recording: xr.Dataset, signals: Signals) -> Signals:
 def read_complex(recording: xr.Dataset, signals: Signals, frames: slice) -> np.ndarray:
     """The response A·exp(iφ) of some frames, complex64 (frame, y, x); NaN stays NaN."""
     if signals.polarization:
-        response = read_frames(recording, signals.polarization, frames).astype(np.complex64)
+        response = read_recorded(recording, signals.polarization, frames).astype(np.complex64)
         if not signals.quadrature:
             return response
-        return response + np.complex64(1j) * read_frames(recording, signals.quadrature, frames)
-    amplitude = read_frames(recording, signals.amplitude, frames)
+        return response + np.complex64(1j) * read_recorded(recording, signals.quadrature, frames)
+    amplitude = read_recorded(recording, signals.amplitude, frames)
     if signals.level:
         amplitude = np.maximum(amplitude - np.float32(signals.level), 0)
-    phase = read_frames(recording, signals.phase, frames) * np.float32(signals.phase_unit)
+    phase = read_recorded(recording, signals.phase, frames) * np.float32(signals.phase_unit)
     return amplitude * np.exp(1j * phase)

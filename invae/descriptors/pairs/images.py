@@ -9,6 +9,7 @@ import xarray as xr
 
 from invae.config.spectra import PairsConfig
 from invae.descriptors.layout import pixel_sizes
+from invae.descriptors.offset import offset_of, without_offset
 from invae.descriptors.spectra.sites import as_image_axes, on_own_pixels, on_survey
 from invae.descriptors.spectra.source import TRUTH, Spectra
 from invae.dims import FRAME, IMAGE, SURVEY_X, SURVEY_Y
@@ -43,7 +44,10 @@ class Images:
             return self.sum[None]
         dataset = store.open_store(self.recording)
         place = {FRAME: frame} if self.kind == "grid" else {}
-        images = [dataset[name].isel(place).to_numpy() for name in self.names]
+        images = [
+            without_offset(dataset[name].isel(place).to_numpy(), offset_of(dataset[name]))
+            for name in self.names
+        ]
         return np.stack(images).astype(np.float64)
 
     @property

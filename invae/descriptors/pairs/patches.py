@@ -12,6 +12,7 @@ from invae.config.spectra import PairsConfig
 from invae.descriptors import block_results
 from invae.descriptors.frame_patches import whole_share
 from invae.descriptors.layout import INDEPENDENT, lay_out_patches, site_coordinates
+from invae.descriptors.offset import remarks_on_offsets
 from invae.descriptors.pairs.images import Images, images_of, places_in, window_notes, window_px
 from invae.descriptors.patches import cut, offsets
 from invae.descriptors.spectra.gate import (
@@ -134,6 +135,7 @@ def _every(pairs: Pairs, known: xr.Dataset, centres: np.ndarray, reason: np.ndar
     """Coordinates of every spectrum, of sites and others, and of the pixels of a patch."""
     spectra, images = pairs.gate.spectra, pairs.images
     notes = [*spectra.remarks(), *images.notes, pairs.gate.remark()]
+    notes += remarks_on_offsets(store.open_store(spectra.recording), [spectra.name])
     n_outside = counts(reason).get(OUTSIDE, 0)
     if n_outside:
         notes.append(

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from invae.config.spectra import SpectrumConfig
+from invae.descriptors.offset import offset_of, without_offset
 from invae.dims import FRAME, POINT, SITE, X, Y, attrs
 from invae.errors import ConfigError, InputError
 from invae.storage import store
@@ -58,8 +59,14 @@ class Spectra:
         return name if same else None
 
     def read(self, block: slice, name: str | None = None) -> np.ndarray:
-        """Recorded values of successive spectra (spectrum, step), cropped."""
-        values = store.open_store(self.recording)[name or self.name].transpose(..., self.axis)
+        """Values of successive spectra without the offset of the channel (spectrum, step), cropped."""
+        dataset = store.open_store(self.recording)
+        return without_offset(
+            self._recorded(dataset[name or self.name], block), offset_of(dataset[self.name])
+        )
+
+    def _recorded(self, channel: xr.DataArray, block: slice) -> np.ndarray:
+        values = channel.transpose(..., self.axis)
         if not self.on_grid:
             return values[block].to_numpy()[:, self.kept]
         width = self.shape[1]
