@@ -27,6 +27,10 @@ class PhaseConfig(Config):
     """Instrumental phase offset [rad]; estimated from the doubled phase when empty."""
     flip: bool = False
     """Whether up and down are swapped; the estimate of the offset is ambiguous by 180 degrees."""
+    per_frame: bool | None = None
+    """Whether every frame has its own offset; when empty, only if the frames differ by more than 20 degrees."""
+    align_sign: bool = True
+    """Whether a sign that changes in both kinds of domains at once, while the walls stay, is turned back as a new phase reference."""
 
 
 class MaskConfig(Config):

@@ -36,6 +36,7 @@ WALLS = {
 MOTION = {
     "drift_sd": Field((dims.FRAME, dims.AXIS), "pixel"),
     "phase_offset": Field((), "rad"),
+    "frame_phase_offset": Field((dims.FRAME,), "rad"),
     "amplitude_scale": Field((dims.FRAME,)),
     "masked_share": Field((dims.FRAME,), "1"),
     "switched_share": Field((dims.FRAME,), "1"),

@@ -70,7 +70,7 @@ def frame_table(
         return float(1 - valid.mean()), float(switched[valid].mean()) if valid.any() else np.nan
 
     found = np.array(map_blocks(shares, range(n_frames), compute=compute, progress=progress))
-    kept = ("drift", "drift_sd", "phase_offset", "amplitude_scale")
+    kept = ("drift", "drift_sd", "phase_offset", "frame_phase_offset", "amplitude_scale")
     table = xr.Dataset({name: maps[name].load() for name in kept if name in maps})
     n_sites = np.bincount(site_frames, minlength=n_frames).astype(np.int64)
     columns = {

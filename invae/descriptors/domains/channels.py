@@ -1,5 +1,6 @@
 """Channels of a patch: signals of one frame, several frames, or layers of walls."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ LAYERS = {
     "wall_all": (WALL_180, WALL_NON180),
     "wall_non180": (WALL_NON180,),
 }
+FEW_FRAMES = 2
+"""So many frames have no time delay: the polarization of each is one channel."""
 LAYER_SD = 1.0
 """Sd of the ridge exp(−d²/2·sd²) that represents a wall in a layer, d being the distance from the wall [px]."""
 
@@ -42,7 +45,8 @@ class Sources:
     recording: xr.Dataset
     maps: xr.Dataset
     signals: Signals
-    phase_offset: float
+    phase_offset: Callable[[int], float]
+    """Of one frame [rad]."""
     flip: bool
 
 
@@ -55,9 +59,10 @@ def plan(
         ConfigError: the series is too short for the delays.
     """
     if isinstance(config, DelayChannels):
-        if n_frames == 1:
-            return [Channel("t", "polarization")], "one frame: no drift and no time delay"
         span = max(*config.delays, 0) - min(*config.delays, 0) + 1
+        if span > n_frames and n_frames <= FEW_FRAMES:
+            words = "one frame: no drift and" if n_frames == 1 else f"{n_frames} frames:"
+            return [Channel("t", "polarization")], f"{words} no time delay"
         if span > n_frames:
             raise ConfigError(
                 f"describe.patches.channels.delays {config.delays} need at least {span} frames, "
@@ -106,7 +111,8 @@ def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray,
         response = read_complex(sources.recording, sources.signals, one)[0]
         if channel == "amplitude":
             return np.abs(response) / maps["amplitude_scale"].to_numpy(), valid
-        turned = response * np.exp(-1j * sources.phase_offset) * (-1 if sources.flip else 1)
+        turned = response * np.exp(-1j * sources.phase_offset(frame))
+        turned *= -1 if sources.flip else 1
         return turned / np.maximum(np.abs(turned), np.finfo(np.float32).tiny), valid
     values = read_frames(sources.recording, channel, one)[0].astype(np.float64)
     return _standard(values, valid)

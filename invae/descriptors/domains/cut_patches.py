@@ -32,7 +32,7 @@ def cut_block(
         series.open(),
         series.maps(),
         series.signals,
-        series.phase_offset,
+        series.offset_of,
         series.config.phase_offset.flip,
     )
 

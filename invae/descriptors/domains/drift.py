@@ -7,6 +7,7 @@ drift[k] of frame 0.
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
 
 N_ROUNDS = 10
@@ -86,6 +87,15 @@ def _least_squares(
     normal = (design.T @ weight @ design + level**2 * sp.eye(n_frames - 1)).tocsc()
     answer = np.asarray(spsolve(normal, design.T @ (weight @ wanted)))
     return np.concatenate([np.zeros((1, 2)), answer.reshape(n_frames - 1, 2)])
+
+
+def unconnected(pairs: np.ndarray, *, n_frames: int) -> np.ndarray:
+    """Frames outside of the largest group that pairs connect, bool (frame,); all, if no two are connected."""
+    if not len(pairs):
+        return np.full(n_frames, n_frames > 1)
+    links = sp.coo_matrix((np.ones(len(pairs)), pairs.T), (n_frames, n_frames))
+    _, group = connected_components(links, directed=False)
+    return group != np.argmax(np.bincount(group))
 
 
 def uncertainty(

@@ -61,15 +61,19 @@ def lay_out_maps(series: Series) -> None:
     store.lay_out(series.partial, variables, shard=series.shard, coords=coords, group="maps")
 
 
-def describe_frame(response: np.ndarray, *, series: Series) -> FrameDescription:
+def describe_frame(
+    response: np.ndarray, *, series: Series, offset: float | None = None
+) -> FrameDescription:
     """Polarization, masks, walls and candidate sites of one frame.
 
     Args:
         response: A·exp(iφ), complex (y, x).
         series: settings and calibration of the series.
+        offset: phase offset of the frame [rad]; that of the series when empty.
     """
     config = series.config
-    offset, flip = series.phase_offset, config.phase_offset.flip
+    offset = series.phase_offset if offset is None else offset
+    flip = config.phase_offset.flip
     size = np.abs(response)
     polarization = in_phase(response, offset=offset, flip=flip)
     aligned = alignment(response, offset=offset)
@@ -108,7 +112,10 @@ def describe_block(frames: slice, *, series: Series) -> None:
     if piece.exists():
         return
     responses = read_complex(series.open(), series.signals, frames)
-    found = [describe_frame(response, series=series) for response in responses]
+    found = [
+        describe_frame(response, series=series, offset=series.offset_of(frames.start + number))
+        for number, response in enumerate(responses)
+    ]
     arrays = {name: np.stack([frame.maps[name] for frame in found]) for name in found[0].maps}
     store.write_block(series.partial, arrays, start=frames.start, shard=series.shard, group="maps")
     numbers = np.arange(frames.start, frames.stop)

@@ -61,9 +61,14 @@ class Prepared:
 
 def prepare(channels: np.ndarray) -> Prepared:
     """Prepare a frame for `shift_between`, from its non-switching channels (channel, y, x)."""
-    factor = int(np.ceil(max(channels.shape[1:]) / LONGEST_SIDE))
+    factor = binning(channels.shape[1:])
     flat = np.stack([_flatten(_reduce(image, factor)) for image in channels])
     return Prepared(flat, _spectra(flat), factor)
+
+
+def binning(shape: tuple[int, ...]) -> int:
+    """Pixels of the recording per pixel of the registered frames, along each axis."""
+    return int(np.ceil(max(shape) / LONGEST_SIDE))
 
 
 def _reduce(image: np.ndarray, factor: int) -> np.ndarray:

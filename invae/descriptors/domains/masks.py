@@ -76,18 +76,29 @@ def lost_lines(
 
     A row with a single value was not recorded, whatever its neighbours are.
     """
-    count = np.maximum(finite.sum(axis=1), 1)
-    on_axis = np.where(finite & np.isfinite(aligned), aligned, 0).sum(axis=1) / count
     sizes = np.where(finite, amplitude, 0)
     level = np.median(sizes, axis=1)
     usual = np.median(level)
-    suspect = (ndi.median_filter(on_axis, 5) < config.tip_loss_alignment) | (
-        level < config.tip_loss_fraction * usual
-    )
+    off_axis = off_axis_lines(np.where(finite, aligned, np.nan), scan_lines="rows", config=config)
+    suspect = off_axis | (level < config.tip_loss_fraction * usual)
     wide = _runs(suspect, least=config.tip_loss_lines)
     gaps = ~wide & ~_runs(~wide, least=config.tip_loss_lines, ends=True)
     constant = np.ptp(sizes, axis=1) == 0
     return wide | gaps | constant
+
+
+def off_axis_lines(aligned: np.ndarray, *, scan_lines: str, config: MaskConfig) -> np.ndarray:
+    """Lines in which the phase is off the up-down axis, bool (line,); pixels that are NaN do not count.
+
+    Args:
+        aligned: cos 2(φ − φ₀) (y, x).
+        scan_lines: "rows" or "columns".
+        config: threshold.
+    """
+    lines = aligned.T if scan_lines == "columns" else aligned
+    known = np.isfinite(lines)
+    on_axis = np.where(known, lines, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return ndi.median_filter(on_axis, 5) < config.tip_loss_alignment
 
 
 def _runs(flagged: np.ndarray, *, least: int, ends: bool = False) -> np.ndarray:

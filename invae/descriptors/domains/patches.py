@@ -4,6 +4,7 @@ Passes: survey (phase offset, scan lines), registration, frames (maps, walls, ca
 selection of sites, patches. After an interruption, finished blocks are not repeated.
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from invae.config import ComputeConfig, WallsConfig
 from invae.descriptors import block_results
 from invae.descriptors.domains import frame_maps as frame_pass
 from invae.descriptors.domains.cut_patches import cut_block
+from invae.descriptors.domains.phase_reference import with_references
 from invae.descriptors.domains.registration import register
 from invae.descriptors.domains.series import Series, survey
 from invae.descriptors.domains.site_selection import STAGE as CHOICE
@@ -26,7 +28,13 @@ from invae.storage import store
 from invae.storage.blocks import map_blocks
 from invae.storage.provenance import Receipt
 
-SHARES = {"register": (0, 40), "frames": (40, 80), "choice": (80, 82), "patches": (82, 100)}
+SHARES = {
+    "register": (0, 36),
+    "phase": (36, 44),
+    "frames": (44, 80),
+    "choice": (80, 82),
+    "patches": (82, 100),
+}
 """Progress at the begin and end of each pass [percent]."""
 POINT_BYTES = 4e6
 """Size of a shard of the contours' coordinates [byte]."""
@@ -62,7 +70,11 @@ def describe_walls(
     series = survey(recording, grown, config=config)
     block_results.begin(grown)
     frame_pass.lay_out_maps(series)
-    drift, drift_sd = register(series, compute=compute, progress=_part("register", progress))
+    drift, drift_sd, remarks = register(
+        series, compute=compute, progress=_part("register", progress)
+    )
+    series = replace(series, notes=(*series.notes, *remarks))
+    series = with_references(series, drift, compute=compute, progress=_part("phase", progress))
     blocks = series.blocks()
     map_blocks(
         partial(frame_pass.describe_block, series=series),
@@ -168,6 +180,11 @@ def _write_frame_values(
                 (),
                 series.phase_offset,
                 attrs("instrumental phase of up and down domains", "rad"),
+            ),
+            "frame_phase_offset": (
+                FRAME,
+                [series.offset_of(frame) for frame in range(series.n_frames)],
+                attrs("instrumental phase of up domains in the frame", "rad"),
             ),
             "amplitude_scale": (FRAME, scale, attrs("usual amplitude of the frame", unit)),
         },

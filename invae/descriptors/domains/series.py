@@ -9,6 +9,7 @@ import xarray as xr
 
 from invae.config.describe import WallsConfig
 from invae.descriptors.domains.channels import Channel, check, plan
+from invae.descriptors.domains.frame_shift import binning
 from invae.descriptors.domains.masks import line_coherence
 from invae.descriptors.domains.phase import doubled_angle_histogram, phase_offset
 from invae.descriptors.domains.signals import Signals, find_signals, read_complex
@@ -27,6 +28,8 @@ CLEARLY = 1.5
 """Scan lines are columns only if columns jump so many times more than rows."""
 MAP_BYTES = 16e6
 """Size of a shard of one map, the unit of work: a worker has about ten of them in memory [byte]."""
+LISTED = 8
+"""Largest number of frames that a remark lists."""
 MOST_BLOCKS = 8
 """Short series are divided into so many blocks, so that every worker has one."""
 
@@ -53,6 +56,17 @@ class Series:
     scan_lines: str
     """"rows" or "columns"."""
     notes: tuple[str, ...]
+    phase_offsets: tuple[float, ...] = ()
+    """Of every frame [rad]; empty if all have `phase_offset`."""
+
+    def offset_of(self, frame: int) -> float:
+        """Phase offset of one frame [rad]."""
+        return self.phase_offsets[frame] if self.phase_offsets else self.phase_offset
+
+    @property
+    def binning(self) -> int:
+        """Pixels of the recording per pixel of the registered frames."""
+        return binning(self.shape)
 
     def open(self) -> xr.Dataset:
         """The recording, lazily."""
@@ -90,7 +104,9 @@ def survey(recording: Path, partial: Path, *, config: WallsConfig) -> Series:
     check(channels, dataset, signals)
     register_on = still_channels(dataset, config.registration.channels)
     offset, scan_lines = _calibrate(dataset, signals, register_on, config=config)
-    notes = [remark or "one frame: no drift and no time delay"] if n_frames == 1 else []
+    if n_frames == 1:
+        remark = "one frame: no drift and no time delay"
+    notes = [remark] if remark else []
     return Series(
         recording, partial, config, signals, register_on, tuple(channels), n_frames, shape,
         shard=_shard(n_frames, shape), phase_offset=offset, scan_lines=scan_lines,
@@ -168,3 +184,9 @@ def coordinates(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
         for name in (FRAME, "time", "source", Y, X)
         if name in dataset.variables
     }
+
+
+def listed(frames: np.ndarray) -> str:
+    """Numbers of frames for a remark."""
+    more = ", …" if len(frames) > LISTED else ""
+    return ", ".join(str(frame) for frame in frames[:LISTED]) + more

@@ -6,6 +6,7 @@ import numpy as np
 
 from invae.descriptors import block_results
 from invae.descriptors.domains.frame_maps import STAGE as FRAMES
+from invae.descriptors.domains.masks import REASONS
 from invae.descriptors.domains.series import Series
 from invae.descriptors.patches import valid_share
 from invae.descriptors.sites import evenly, per_frame
@@ -13,6 +14,18 @@ from invae.dims import FRAME
 from invae.errors import InputError
 
 STAGE = "choice"
+HIDES_MUCH = 0.3
+"""Masks that hide a larger share of the area are named where no site is left."""
+WORTH_TELLING = 0.005
+"""Least share of the area for which a mask is named."""
+MOST_FRAMES = 16
+"""Largest number of frames from which these shares are taken."""
+SETTINGS = {
+    "bad_line": "describe.masks.bad_line_threshold",
+    "tip_loss": "describe.masks.tip_loss_alignment and tip_loss_fraction",
+    "not_finite": "values that are missing in the recording",
+}
+"""What decides about each mask."""
 
 
 def choose_block(frames: slice, *, series: Series, drift: np.ndarray) -> None:
@@ -59,16 +72,38 @@ def choose_block(frames: slice, *, series: Series, drift: np.ndarray) -> None:
 
 
 def no_sites(series: Series, *, n_candidates: int) -> InputError:
-    """The error for a recording in which no patch can be cut."""
+    """The error for a recording in which no patch can be cut; it names the masks that hide much of the area."""
     name, config = series.recording.name, series.config
-    if n_candidates == 0:
+    told = f"no domain wall in {series.n_frames} frame(s)"
+    if n_candidates:
+        told = (
+            f"none of {n_candidates} sites has {config.sites.min_valid:.0%} valid pixels "
+            f"within {config.patches.window} px in every frame it needs"
+        )
+    masked = _masked(series)
+    if masked:
+        return InputError(f"{name}: {told}, since the masks hide {masked}")
+    if n_candidates:
         return InputError(
-            f"{name}: no domain wall in {series.n_frames} frame(s); lower describe.walls.smoothing "
-            f"({config.walls.smoothing:g} px) or min_contrast ({config.walls.min_contrast:g}), or "
-            "set describe.sites.kind=grid"
+            f"{name}: {told}; lower describe.sites.min_valid or describe.patches.window"
         )
     return InputError(
-        f"{name}: none of {n_candidates} sites has {config.sites.min_valid:.0%} valid pixels "
-        f"within {config.patches.window} px in every frame it needs; lower describe.sites.min_valid or "
-        "describe.patches.window"
+        f"{name}: {told}; lower describe.walls.smoothing ({config.walls.smoothing:g} px) or min_contrast "
+        f"({config.walls.min_contrast:g}), or set describe.sites.kind=grid"
     )
+
+
+def _masked(series: Series) -> str:
+    """Share of the area that each mask hides, with its setting; empty if all together hide little."""
+    n_frames = series.n_frames
+    some = np.unique(np.linspace(0, n_frames - 1, min(n_frames, MOST_FRAMES)).astype(int))
+    reasons = series.maps()["invalid_reason"].isel({FRAME: some}).to_numpy()
+    shares = np.bincount(reasons.ravel(), minlength=len(REASONS)) / reasons.size
+    if shares[1:].sum() < HIDES_MUCH:
+        return ""
+    told = [
+        f"{share:.0%} of the area as {reason} ({SETTINGS[reason]})"
+        for reason, share in zip(REASONS[1:], shares[1:], strict=True)
+        if share >= WORTH_TELLING
+    ]
+    return ", ".join(told)
