@@ -23,6 +23,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from invae.errors import InvaeError, MachineError, visible
 from invae.redaction import redacted
+from invae.storage.json_text import parsed
 from tasks.artifacts import UNREACHABLE, escaped, key_of, unescaped
 
 Fault = Literal["recording", "machine", "missing"]
@@ -135,6 +136,6 @@ def read_failure(client: SyncPrefectClient, flow_run: UUID) -> Failure | None:
     )
     if not artifacts:
         return None
-    rows: list[dict[str, Any]] = json.loads(str(artifacts[0].data))
+    rows: list[dict[str, Any]] = parsed(str(artifacts[0].data))
     fields: dict[str, Any] = {row["about"]: unescaped(row["what"]) for row in rows}
     return Failure(**fields)

@@ -21,6 +21,7 @@ from prefect.settings import get_current_settings
 from invae.config import ProcessConfig
 from invae.errors import MachineError, OutOfMemory
 from invae.redaction import redacted
+from invae.storage.json_text import parsed
 from tasks.devices import is_follower, n_processes
 from tasks.runs import Job
 
@@ -127,8 +128,8 @@ def with_batch_that_fits(requested: Job, *, section: Section) -> Iterator[Job]:
 def _reduced(requested: Job, section: Section, device: "torch.device") -> Job:
     """The job with the batch size that earlier attempts on this device left."""
     try:
-        note = json.loads(_note_path(requested).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        note = parsed(_note_path(requested).read_text())
+    except (FileNotFoundError, ValueError):
         return requested
     if (note["asked"], note["device"]) != (requested.receipt.key, _where(device)):
         return requested

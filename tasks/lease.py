@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from uuid import uuid4
 
 from invae.errors import MachineError, StoreError
+from invae.storage.json_text import parsed
 from invae.storage.location import ObjectPath, put_if, read_tagged
 
 SECONDS = 60.0
@@ -54,7 +55,7 @@ class Busy(StoreError, MachineError):
 def is_leased(folder: ObjectPath) -> bool:
     """Whether a run on any machine holds the lease of a recording."""
     lock = lock_of(folder)
-    return lock.is_file() and Holder(**json.loads(lock.read_bytes())).is_at_work()
+    return lock.is_file() and Holder(**parsed(lock.read_bytes())).is_at_work()
 
 
 def lock_of(folder: ObjectPath) -> ObjectPath:
@@ -107,7 +108,7 @@ class Lease:
         if self.tag is not None:
             return
         content, tag = read_tagged(self.lock)
-        holder = Holder(**json.loads(content))
+        holder = Holder(**parsed(content))
         if not holder.is_at_work():
             self.tag = put_if(self.lock, self._holder(SECONDS), tag=tag)
         if self.tag is None:

@@ -11,6 +11,7 @@ from filelock import Timeout
 
 from invae.errors import InvaeError
 from invae.storage import store
+from invae.storage.json_text import parsed
 from invae.storage.location import ObjectPath, as_path
 from tasks.lease import Busy, is_leased, leased, lock_of
 from tasks.locks import kernel_lock
@@ -105,8 +106,8 @@ def _remove_if_empty(folder: Path) -> None:
 def read_record(folder: Path) -> dict[str, Any]:
     """The content of a recording's `run.json`; empty if it is missing or damaged. Entries of another type than written are left out."""
     try:
-        values = json.loads((folder / RUN_FILE).read_text())
-    except (OSError, ValueError, RecursionError):
+        values = parsed((folder / RUN_FILE).read_text())
+    except (OSError, ValueError):
         return {}
     if not isinstance(values, dict):
         return {}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from invae.config import named
+from invae.storage.json_text import parsed
 from invae.storage.provenance import digest_json
 
 LOCK = "versions.json"
@@ -34,7 +35,7 @@ def digests(files: Mapping[str, Path]) -> Digests:
 
 def recorded(lock: Path) -> Digests:
     """Digests in the lock file; empty if the file does not exist."""
-    return json.loads(lock.read_text()) if lock.is_file() else {}
+    return parsed(lock.read_text()) if lock.is_file() else {}
 
 
 def violations(files: Mapping[str, Path], lock: Path) -> list[str]:

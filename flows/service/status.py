@@ -1,6 +1,5 @@
 """States of all recordings of an output folder, from the disk, the ledger and, if one answers, the Prefect server."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +12,7 @@ from flows.watching import ledger
 from invae.redaction import one_line
 from invae.stages import stages
 from invae.stages.kept import belonging_together
+from invae.storage.json_text import parsed
 from invae.storage.location import as_path, require_answer
 from tasks.recording_folder import RUN_FILE, is_busy, is_left, read_record
 
@@ -247,8 +247,8 @@ def instrument_of(folder: Path) -> str:
     """Name of the instrument of a recording, or modality and file format."""
     try:
         file = folder / stages.STAGES["ingest"].output / "zarr.json"
-        attrs = json.loads(file.read_bytes())["attributes"]
-    except (OSError, json.JSONDecodeError, KeyError):
+        attrs = parsed(file.read_bytes())["attributes"]
+    except (OSError, ValueError, LookupError, TypeError):
         return "unknown"
     parts = [str(attrs[name]) for name in ("instrument", "modality", "format") if attrs.get(name)]
     return _short(", ".join(parts)) or "unknown"

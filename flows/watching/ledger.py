@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from invae.storage.json_text import parsed
 from tasks.locks import kernel_lock
 
 FOLDER = ".invae"
@@ -145,10 +146,10 @@ _STATES = {*get_args(State), "gone"}
 def _values(line: bytes) -> dict[str, Any] | None:
     """The fields of a line, without those of other versions; None if it is incomplete or lacks a field."""
     try:
-        values = json.loads(line)
-    except (ValueError, RecursionError):
+        values = parsed(line)
+    except ValueError:
         return None
-    if not isinstance(values, dict) or values.get("state") not in _STATES:
+    if not isinstance(values, dict) or str(values.get("state")) not in _STATES:
         return None
     required = {"files"} if values["state"] == "gone" else _REQUIRED
     if not values.get("files") or not required <= values.keys():

@@ -1,6 +1,5 @@
 """The analyse stage: from the stores of a recording to `result.zarr`."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from invae.config.kinds import load
 from invae.latent_table import plain_numbers
 from invae.progress import Progress, silent
 from invae.storage import store
+from invae.storage.json_text import parsed
 from invae.storage.provenance import Receipt
 
 REDUNDANT = 0.95
@@ -203,7 +203,7 @@ def _origin(inputs: Inputs) -> dict[str, object]:
     origin = {
         name: recording.attrs[name] for name in ("modality", "format") if name in recording.attrs
     }
-    card = json.loads((inputs.model / "model.json").read_text())
+    card = parsed((inputs.model / "model.json").read_text())
     shape = {"window": patches.sizes[dims.PATCH_Y], "channels": [*map(str, card["channels"])]}
     return {
         **origin,
@@ -239,7 +239,7 @@ def _redundancy(content: xr.DataArray) -> list[str]:
 
 def _history(model: Path) -> xr.Dataset:
     """The terms of the training over epochs, `<term>_training` and `<term>_held_out`."""
-    epochs = json.loads((model / "history.json").read_text())
+    epochs = parsed((model / "history.json").read_text())
     variables = {}
     for part, words in (("training", "on training sites"), ("held_out", "on held-out sites")):
         for term in epochs[0][part] if epochs else ():

@@ -16,6 +16,7 @@ from invae.estimators.inputs import Data
 from invae.estimators.invariant_vae import InvariantVAE
 from invae.latent_table import plain_numbers
 from invae.progress import Progress, silent
+from invae.storage.json_text import parsed
 
 CARD_FILE = "ensemble.json"
 STABLE = 0.9
@@ -128,7 +129,7 @@ class Ensemble:
         """
         folder = Path(path)
         try:
-            card = json.loads((folder / CARD_FILE).read_text())
+            card = parsed((folder / CARD_FILE).read_text())
             alignments = [
                 Alignment(
                     {name: np.array(names) for name, names in each["classes"].items()},

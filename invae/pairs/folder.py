@@ -24,6 +24,7 @@ from invae.pairs.designs import Designs
 from invae.pairs.fitted import Fitted, HeldOut, geometries
 from invae.regression.gaussian_process import GaussianProcess
 from invae.storage import manifest
+from invae.storage.json_text import parsed
 
 CARD_FILE, PROCESS_FILE, HELD_OUT_FILE = "model.json", "process.safetensors", "held_out.safetensors"
 HISTORY_FILE = "history.json"
@@ -96,8 +97,8 @@ def load(folder: Path, *, device: torch.device | None = None) -> Fitted:
 
 
 def _load(folder: Path, device: torch.device) -> Fitted:
-    card = json.loads((folder / CARD_FILE).read_text())
-    histories = json.loads((folder / HISTORY_FILE).read_text())
+    card = parsed((folder / CARD_FILE).read_text())
+    histories = parsed((folder / HISTORY_FILE).read_text())
     config = PairsModelConfig.model_validate(card["config"])
     axis = SpectralAxis(**{**card["axis"], "values": np.array(card["axis"]["values"])})
     shape = Geometry(**card["geometry"])

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
-from invae.errors import InputError
+from invae.errors import InputError, StoreError
 from invae.readers import open_recording
 from invae.results.reading import groups_of
 from invae.storage import store
+from invae.storage.json_text import parsed_object
 from invae.storage.provenance import Receipt
 
 
@@ -60,8 +62,20 @@ def _folder_lines(path: Path) -> Iterator[str]:
             yield f"  {file.name} ({file.stat().st_size:,} bytes)"
     model = path / "model.json"
     if model.is_file():
-        for name, value in json.loads(model.read_text()).items():
+        for name, value in _card(model).items():
             yield f"  {name}: {json.dumps(value)}"
+
+
+def _card(file: Path) -> dict[str, Any]:
+    """The description of a model.
+
+    Raises:
+        StoreError: if the file is damaged.
+    """
+    try:
+        return parsed_object(file.read_text())
+    except ValueError as error:
+        raise StoreError(f"{file} is damaged ({error}); train the model again") from error
 
 
 def _provenance_lines(receipt: Receipt | None) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Opening a result and checking it against the schema."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from invae.config.kinds import Kind, kind_named, recorded_kind
 from invae.errors import InputError, StoreError
 from invae.results.schema import SCHEMA, required_groups, schema_for
 from invae.storage import manifest, store
+from invae.storage.json_text import parsed
 
 
 def open_result(path: Path) -> dict[str, xr.Dataset]:
@@ -75,7 +75,7 @@ def groups_of(path: Path) -> list[str]:
         file.parent.name
         for file in sorted(path.glob("*/zarr.json"))
         if file.parent.name != manifest.GROUP
-        and json.loads(file.read_text()).get("node_type") == "group"
+        and parsed(file.read_text()).get("node_type") == "group"
     ]
     return ["", *inner]
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from invae.config.segment import AtomNetworkConfig
 from invae.errors import StoreError
 from invae.models.networks.unet import AtomNetwork
+from invae.storage.json_text import parsed
 from invae.storage.provenance import digest_json, versions
 
 WEIGHTS_FILE, CARD_FILE = "atoms.safetensors", "atoms.json"
@@ -86,7 +87,7 @@ def load(folder: Path = SHIPPED, *, device: torch.device | None = None) -> AtomN
         StoreError: The folder holds none, or a broken one.
     """
     try:
-        card = json.loads((folder / CARD_FILE).read_text())
+        card = parsed((folder / CARD_FILE).read_text())
         network = AtomNetwork(AtomNetworkConfig.model_validate(card["config"]).width)
         network.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (OSError, LookupError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

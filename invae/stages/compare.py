@@ -14,6 +14,7 @@ from safetensors.numpy import load
 from invae.results.reading import groups_of
 from invae.stages import stages
 from invae.storage import manifest, store
+from invae.storage.json_text import parsed
 
 BLOCK_BYTES = 64e6
 """Size of the parts in which arrays are compared."""
@@ -129,7 +130,7 @@ def _axes(values: np.ndarray) -> list[str]:
 
 
 def _text(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.is_file() else None
+    return parsed(path.read_text()) if path.is_file() else None
 
 
 def _of_arrays(old: xr.Variable, new: xr.Variable, name: str) -> Iterator[Difference]:

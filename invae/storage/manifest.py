@@ -16,6 +16,7 @@ from typing import Any
 
 from invae.errors import Damaged
 from invae.progress import Progress, silent
+from invae.storage.json_text import parsed
 from invae.storage.location import ObjectPath
 
 GROUP, FILE = "_manifest", "manifest.json"
@@ -77,7 +78,7 @@ def read(folder: Path) -> Mapping[str, Entry] | None:
     file = file_of(folder)
     try:
         text = file.read_bytes()
-        content = json.loads(text)
+        content = parsed(text)
     except (FileNotFoundError, NotADirectoryError):
         _refuse_lost(folder)
         return None
@@ -175,8 +176,8 @@ def _witness_folders(folder: Path) -> list[Path]:
     found: list[Path] = []
     for metadata in sorted(folder.glob("*/zarr.json")):
         try:
-            is_array = json.loads(metadata.read_bytes())["node_type"] == "array"
-        except (OSError, ValueError, RecursionError, LookupError, TypeError):
+            is_array = parsed(metadata.read_bytes())["node_type"] == "array"
+        except (OSError, ValueError, LookupError, TypeError):
             continue
         found += [metadata.parent] if is_array else _witness_folders(metadata.parent)
     return found
@@ -229,7 +230,7 @@ def _crc(path: Path) -> int:
 
 def _fields(content: bytes) -> dict[str, str]:
     try:
-        values = json.loads(content)
+        values = parsed(content)
     except ValueError:
         return {}
     if not isinstance(values, dict):

@@ -25,6 +25,7 @@ from zarr.codecs import BloscCodec, ZstdCodec
 from invae.errors import NoRoom, NotWritable, StoreError
 from invae.storage import checksum, location, machine, manifest
 from invae.storage.checksum import CHECKSUM
+from invae.storage.json_text import parsed
 from invae.storage.location import ObjectPath
 from invae.storage.provenance import Receipt
 
@@ -266,7 +267,7 @@ def block_is_written(
     """Whether the shards of all variables exist for the block that begins at `start`."""
     for name in names:
         folder = path / group / name
-        rank = len(json.loads((folder / "zarr.json").read_text())["shape"])
+        rank = len(parsed((folder / "zarr.json").read_text())["shape"])
         first = folder.joinpath("c", str(start // shard), *["0"] * (rank - 1))
         if not first.exists():
             return False
@@ -428,9 +429,9 @@ def read_receipt(path: Path) -> Receipt | None:
     """The receipt of a finished store or folder; None if it is missing or unfinished. It changes nothing."""
     try:
         if (path / "zarr.json").exists():
-            values = json.loads((path / "zarr.json").read_bytes())["attributes"]["receipt"]
+            values = parsed((path / "zarr.json").read_bytes())["attributes"]["receipt"]
         else:
-            values = json.loads((path / RECEIPT_FILE).read_bytes())
+            values = parsed((path / RECEIPT_FILE).read_bytes())
         return Receipt.from_json(values)
     except (FileNotFoundError, NotADirectoryError, KeyError, TypeError, ValueError):
         return None

@@ -9,6 +9,7 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+from invae.storage.json_text import parsed
 from invae.training.fit import Fit
 from invae.training.history import Epoch
 
@@ -101,7 +102,7 @@ def read_checkpoint(folder: Path, fit: Fit[Any]) -> bool:
 def _metadata(content: bytes) -> dict[str, Any]:
     """The JSON metadata of the tensors: a safetensors file begins with the length of its header and the header."""
     length = int.from_bytes(content[:8], "little")
-    return json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["fit"])
+    return parsed(parsed(content[8 : 8 + length])["__metadata__"]["fit"])
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

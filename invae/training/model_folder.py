@@ -21,6 +21,7 @@ from invae.models.build import build
 from invae.models.signals import IMAGE, SignalParts
 from invae.models.vae import VAE
 from invae.storage import manifest
+from invae.storage.json_text import parsed
 from invae.training.dataset import Part, channels_of
 from invae.training.history import Epoch
 from invae.training.spectral_axis import SpectralAxis, axis_from, spectral_axis_of
@@ -133,7 +134,7 @@ def save_parts(folder: Path, parts: Sequence[Part]) -> None:
 def load_parts(folder: Path) -> list[Part]:
     """The recordings of a training in the order of its sites; empty if there was only one."""
     path = folder / PARTS_FILE
-    return [Part(**part) for part in json.loads(path.read_text())] if path.is_file() else []
+    return [Part(**part) for part in parsed(path.read_text())] if path.is_file() else []
 
 
 def load(folder: Path, *, device: torch.device | None = None) -> Trained:
@@ -144,9 +145,9 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
     """
     manifest.check_bytes(folder)
     try:
-        card = json.loads((folder / CARD_FILE).read_text())
-        history = [Epoch(**e) for e in json.loads((folder / HISTORY_FILE).read_text())]
-        split = json.loads((folder / SPLIT_FILE).read_text())
+        card = parsed((folder / CARD_FILE).read_text())
+        history = [Epoch(**e) for e in parsed((folder / HISTORY_FILE).read_text())]
+        split = parsed((folder / SPLIT_FILE).read_text())
         config = ModelConfig.model_validate(card["config"])
         training = TrainingConfig.model_validate(card["training"])
         model = build(config, Geometry(**card["geometry"]), seed=card["seed"])
@@ -175,7 +176,7 @@ def refuse_unfit(folder: Path, dataset: "xr.Dataset", *, patches: str | Path) ->
         InputError: The patches have another shape, other channels, or spectra on another axis.
     """
     try:
-        card = json.loads((folder / CARD_FILE).read_text())
+        card = parsed((folder / CARD_FILE).read_text())
         geometry, channels = Geometry(**card["geometry"]), tuple(card["channels"])
         axis = axis_from(card.get("axis"))
     except (OSError, LookupError, TypeError, ValueError) as error:

@@ -1,14 +1,15 @@
 """Whether stores have whole shards and nothing is left of interrupted runs; reads only the metadata of arrays."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flows.service.doctor.check import Check, fail, ok, warn
 from invae.errors import StoreError
 from invae.progress import Progress, silent
+from invae.redaction import one_line
 from invae.stages import stages
 from invae.storage import manifest
+from invae.storage.json_text import parsed_object
 from tasks.recording_folder import is_busy
 
 SHARDED = "sharding_indexed"
@@ -80,12 +81,13 @@ def _misfits(zarr: Path) -> Iterator[tuple[Path, str]]:
     """Every array of a store with its problem; empty if there is none."""
     for file in sorted(zarr.rglob("zarr.json")):
         try:
-            values = json.loads(file.read_bytes())
-        except (json.JSONDecodeError, OSError) as error:
-            yield file, f"is not readable ({error})"
+            values = parsed_object(file.read_bytes())
+            found = misfit(values) if values.get("node_type") == "array" else None
+        except (ValueError, OSError, LookupError, TypeError, ArithmeticError) as error:
+            yield file, f"is not readable ({one_line(str(error))})"
             continue
-        if values.get("node_type") == "array":
-            yield file.parent, misfit(values)
+        if found is not None:
+            yield file.parent, found
 
 
 def misfit(array: dict) -> str:
