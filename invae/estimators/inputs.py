@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 Data: TypeAlias = "np.ndarray | xr.DataArray | str | Path | Sequence[str | Path]"
 """Patches (site, y, x) or (site, channel, y, x), or the path of a store that holds them, or paths of several."""
 
+SITES = {
+    "n": dims.SITE,
+    "sites": dims.SITE,
+    "patch": dims.SITE,
+    "sample": dims.SITE,
+    "frame": dims.SITE,
+}
+SITES |= {"c": dims.CHANNEL, "channels": dims.CHANNEL, "y": dims.PATCH_Y, "x": dims.PATCH_X}
+SITES |= {
+    "row": dims.PATCH_Y,
+    "column": dims.PATCH_X,
+    "energy": dims.PATCH_X,
+    "voltage": dims.PATCH_X,
+}
+"""Other names of the axes of patches."""
+ORDER = (dims.SITE, dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
+FEW, MANY = 4, 8
+"""Most channels, and fewest pixels along a side, that make an axis of patches look like one or the other."""
 PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)
 
 
@@ -28,6 +46,66 @@ def several(patches: Data) -> list[Path]:
     if not isinstance(patches, list | tuple):
         return []
     return [Path(path) for path in patches if isinstance(path, str | Path)]
+
+
+def in_order(patches: Data, names: Sequence[str] | None) -> Data:
+    """Patches as (site, channel, y, x) with the axes that they have; stores unchanged.
+
+    Args:
+        patches: Arrays in any order of axes if they are named.
+        names: `site`, `channel`, `y`, `x` (or `energy`, `voltage` of spectra) for the axes of a plain array; the names of a
+            labelled array count otherwise.
+
+    Raises:
+        InputError: If the names do not fit the array.
+    """
+    if isinstance(patches, str | Path | list | tuple):
+        return patches
+    array: Any = patches
+    own = names if names is not None else getattr(array, "dims", None)
+    if own is None:
+        return patches
+    spelled = [SITES.get(str(name).lower(), str(name).lower()) for name in own]
+    if not {*spelled} <= {*ORDER} or len({*spelled}) != array.ndim:
+        if names is None:
+            return patches  # a labelled array with names of its own: in the usual order
+        raise InputError(
+            f"dims are {', '.join(names)} for patches of shape {array.shape}; name every axis "
+            "once: site, channel, y, x"
+        )
+    axes = [spelled.index(dim) for dim in ORDER if dim in spelled]
+    if names is None:
+        ordered = array.transpose(*(own[axis] for axis in axes))
+        return ordered if dims.SITE in spelled else ordered.expand_dims(dims.SITE)
+    values = np.transpose(np.asarray(array), axes)
+    return values if dims.SITE in spelled else values[None]
+
+
+def refuse_ambiguous(patches: Data) -> None:
+    """Refuse plain arrays of a shape that has several readings.
+
+    Raises:
+        InputError: With the readings and how to say which one it is.
+    """
+    if not isinstance(patches, np.ndarray):
+        return
+    shape, readings = patches.shape, ""
+    if len(shape) == 2 and shape[0] == shape[1] >= MANY:
+        readings = f"one image (dims=['y', 'x']) or {shape[0]} spectra (dims=['site', 'energy'])"
+    elif len(shape) == 3 and shape[2] <= FEW and shape[1] >= MANY:
+        readings = (
+            "one image with its channels last (dims=['y', 'x', 'channel']) or narrow patches "
+            "(dims=['site', 'y', 'x'])"
+        )
+    elif len(shape) == 4 and shape[3] <= FEW and min(shape[1:3]) >= MANY:
+        readings = (
+            "patches with their channels last (dims=['site', 'y', 'x', 'channel']) or with many "
+            "channels (dims=['site', 'channel', 'y', 'x'])"
+        )
+    if readings:
+        raise InputError(
+            f"an array of shape {' × '.join(map(str, shape))} may be {readings}; say dims"
+        )
 
 
 def refuse_mask(patches: Data, given: Any) -> None:
@@ -41,10 +119,18 @@ def refuse_mask(patches: Data, given: Any) -> None:
 
 
 def source_of(
-    patches: Data, valid: np.ndarray | None, *, limits: Mapping[str, Limits | None]
+    patches: Data,
+    valid: np.ndarray | None,
+    *,
+    limits: Mapping[str, Limits | None],
+    names: Sequence[str] | None = None,
 ) -> tuple[SignalSource, "xr.Dataset | None"]:
-    """A source of patches, and the Dataset with their coordinates, if there is one."""
+    """A source of patches, and the Dataset with their coordinates, if there is one; `names` are those of the axes."""
     import xarray as xr
+
+    if valid is not None:
+        valid = np.asarray(in_order(np.asarray(valid), names or getattr(patches, "dims", None)))
+    patches = in_order(patches, names)
 
     if isinstance(patches, str | Path):
         refuse_mask(patches, valid)

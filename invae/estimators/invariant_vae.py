@@ -32,6 +32,7 @@ from invae.estimators.inputs import (
     Data,
     condition_columns,
     numbers_of,
+    refuse_ambiguous,
     refuse_mask,
     several,
     source_of,
@@ -158,6 +159,7 @@ class InvariantVAE:
         self,
         patches: Data,
         *,
+        dims: Sequence[str] | None = None,
         valid: np.ndarray | None = None,
         y: np.ndarray | xr.DataArray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
@@ -171,6 +173,7 @@ class InvariantVAE:
         Args:
             patches: (site, y, x), (site, channel, y, x), spectra (site, x), or the path of a store; a list of
                 paths is one training set, streamed where it is large, with blocks held out of every store.
+            dims: Names of the axes of a plain array in another order: `site`, `channel`, `y`, `x`; a labelled array has its own.
             valid: Mask of the same shape, True where a pixel counts; a store has its own.
             y: Labels of families ss…: classes (site,), −1 unknown; or, for ssreg… and for penalties, values (site,) or
                 (site, target), NaN unknown. A store may have its own `labels` and `target`.
@@ -182,7 +185,7 @@ class InvariantVAE:
             InputError: The patches cannot be trained on.
             TrainingDiverged: The loss became infinite or not a number.
         """
-        data = self._training_set(patches, valid)
+        data = self._training_set(patches, valid, dims)
         self._trained = train_on(
             self._annotated(data.source, y=y, condition=condition),
             data.split,
@@ -198,14 +201,18 @@ class InvariantVAE:
         )
         return self
 
-    def _training_set(self, patches: Data, valid: np.ndarray | None) -> TrainingSet:
+    def _training_set(
+        self, patches: Data, valid: np.ndarray | None, names: Sequence[str] | None
+    ) -> TrainingSet:
         """The training set, with its held-out sites."""
         limits = {IMAGE: limits_of(self.config.likelihood)}
         share = self.training.held_out
         if paths := several(patches):
             refuse_mask(patches, valid)
             return training_set(paths, limits=limits, share=share, seed=self.seed)
-        source, dataset = source_of(patches, valid, limits=limits)
+        if names is None:
+            refuse_ambiguous(patches)
+        source, dataset = source_of(patches, valid, limits=limits, names=names)
         if dataset is None:
             split = split_sites(len(source), share=share, seed=self.seed)
             channels = tuple(str(n) for n in range(source.geometries[IMAGE].n_channels))
@@ -221,18 +228,19 @@ class InvariantVAE:
         self,
         patches: Data,
         *,
+        dims: Sequence[str] | None = None,
         valid: np.ndarray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
     ) -> xr.Dataset:
         """Latents of every patch (`invae.latent_table`), with the coordinates the patches came with.
 
-        Sites of several stores follow each other; their coordinate `source` counts on from store to store.
+        Sites of several stores follow each other; their coordinate `source` counts on from store to store. `dims` as in `fit`.
         """
         if paths := several(patches):
             refuse_mask(patches, valid if condition is None else condition)
             return embed.joined([self.encode(path) for path in paths])
         limits = {IMAGE: limits_of(self.config.likelihood)}
-        source, dataset = source_of(patches, valid, limits=limits)
+        source, dataset = source_of(patches, valid, limits=limits, names=dims)
         source = embed.unlabelled(self._annotated(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometries)
         if dataset is not None:
