@@ -44,26 +44,39 @@ def chapters_of(text: str) -> dict[str, str]:
     return chapters
 
 
-def chapter(name: str, trials: Sequence[Trial], results: Results) -> str:
-    """A chapter in Markdown."""
-    ours = [trial for trial in trials if not trial.peer]
-    lines = [f"## {CHAPTERS[name]}", "", _summary(ours, results), ""]
-    lines += [*_goals(trials, results), *_costs(trials, results)]
-    lines += [*_remarks(trials, results), *_settings(trials), *_versions()]
+def chapter(name: str, trials: Sequence[Trial], results: Results, *, before: str = "") -> str:
+    """A chapter in Markdown.
+
+    Args:
+        name: Of the chapter.
+        trials: All of the chapter.
+        results: Of the trials that were run.
+        before: The chapter as it was; rows of trials without results are kept from it.
+    """
+    old = before.splitlines()
+    goals = _goals(trials, results, old)
+    lines = [f"## {CHAPTERS[name]}", "", _summary(goals), ""]
+    lines += [*goals, *_costs(trials, results, old)]
+    lines += [*_remarks(trials, results, old), *_settings(trials), *_versions()]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _summary(trials: Sequence[Trial], results: Results) -> str:
-    verdicts = [
-        reached(goal, [scores.get(goal.score, math.nan) for scores in results[trial.name]])
-        for trial in trials
-        if trial.name in results
-        for goal in trial.goals
-        if goal.mean is not None
-    ]
-    n_missing = sum(trial.name not in results for trial in trials)
-    missing = f" {n_missing} tasks have not been run." if n_missing else ""
-    return f"**{sum(verdicts)} of {len(verdicts)} goals are reached.**{missing}"
+def _summary(goals: Sequence[str]) -> str:
+    """How many goals are reached, counted in the rows of the table."""
+    n_reached = sum(" | **yes** | " in row for row in goals)
+    n_goals = n_reached + sum(" | no | " in row for row in goals)
+    n_missing = sum(row.startswith("| ") and " | not run | " in row for row in goals)
+    missing = f" {n_missing} scores have not been measured." if n_missing else ""
+    return f"**{n_reached} of {n_goals} goals are reached.**{missing}"
+
+
+def _old_rows(old: Sequence[str], words: str) -> list[str]:
+    """The rows of a task in the table of an earlier page: its first one, and those without a task after it."""
+    begin = next((n for n, row in enumerate(old) if row.startswith(_row([words])[:-1])), None)
+    if begin is None:
+        return []
+    rest = [n for n in range(begin + 1, len(old)) if not old[n].startswith("|  |")]
+    return list(old[begin : rest[0] if rest else None])
 
 
 def reached(goal: Goal, values: Sequence[float]) -> bool:
@@ -76,13 +89,17 @@ def reached(goal: Goal, values: Sequence[float]) -> bool:
     return bool(mean_is_enough and (goal.worst is None or least >= sign * goal.worst))
 
 
-def _goals(trials: Sequence[Trial], results: Results) -> list[str]:
+def _goals(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> list[str]:
     lines = [
         "| task | score | to beat | goal | mean | worst | seeds | reached | peers |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for trial in trials:
         if trial.peer:
+            continue
+        kept = [] if trial.name in results else _old_rows(old, trial.words)
+        if kept:
+            lines += kept
             continue
         words = trial.words
         for goal in trial.goals:
@@ -145,7 +162,7 @@ def number(value: float) -> str:
     )
 
 
-def _costs(trials: Sequence[Trial], results: Results) -> list[str]:
+def _costs(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> list[str]:
     lines = [
         "### Costs",
         "",
@@ -163,12 +180,18 @@ def _costs(trials: Sequence[Trial], results: Results) -> list[str]:
             ]
             cells = [f"{mean:.0f}" if math.isfinite(mean) else "" for mean in means]
             lines.append(_row([f"{trial.words} (`{trial.name}`)", *cells]))
+        elif not runs:
+            lines += [row for row in old if row.startswith("|") and f"(`{trial.name}`)" in row]
     return [*lines, ""]
 
 
-def _remarks(trials: Sequence[Trial], results: Results) -> list[str]:
+def _remarks(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> list[str]:
     lines = ["### Remarks", ""]
     for trial in trials:
+        kept = [row for row in old if row.startswith(f"- `{trial.name}`: ")]
+        if trial.name not in results and kept and "`: `{" not in kept[0]:
+            lines.append(kept[0])
+            continue
         missed = [
             f"{goal.words}: {_target(goal)} is **not reached** (seeds "
             + ", ".join(number(s.get(goal.score, math.nan)) for s in results[trial.name])

@@ -126,12 +126,12 @@ def results_of(runs: Sequence[Run]) -> Mapping[str, list[Scores]]:
 
 
 def write(path: Path, names: set[str], *, quick: bool, peers: bool) -> None:
-    """Rewrite some chapters of the page from all finished runs; the others stay."""
+    """Rewrite some chapters of the page from all finished runs; the others stay, and so do tasks without a finished run."""
     chapters = chapters_of(path.read_text()) if path.exists() else {}
     for name in [name for name in CHAPTERS if name in names]:
         trials = [t for t in TRIALS if t.chapter == name and (peers or not t.peer)]
         runs = [Run(trial, seed, quick) for trial in trials for seed in range(trial.n_seeds)]
-        chapters[name] = chapter(name, trials, results_of(runs))
+        chapters[name] = chapter(name, trials, results_of(runs), before=chapters.get(name, ""))
     path.write_text(page(chapters))
 
 

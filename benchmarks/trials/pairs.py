@@ -275,7 +275,7 @@ TRIALS = (
         name="hidden-limit",
         words="two materials that the image does not show: the limit, known particles and unknown materials",
         run=best_possible,
-        settings={"draws": 60},
+        settings={"draws": 24},
         goals=(
             Goal("r2", "R² of the mean over materials"),
             Goal("crps", "CRPS of observations, all materials, in sd of the spectra", better="low"),

@@ -177,3 +177,15 @@ def test_the_pose_of_a_peer_is_read_by_our_convention(mirrored):
 def test_every_task_runs_and_gives_every_score_of_its_marks(trial, shared_data):
     found = trial.run(trial, 3, True)
     assert {goal.score for goal in trial.goals} <= found.keys()
+
+
+def test_rows_of_a_task_without_results_stay(trial):
+    results = {trial.name: [coin(trial, 0, quick=False)]}
+    before = chapter("latents", [trial], results)
+    again = chapter("latents", [trial], {}, before=before)
+    assert again.splitlines()[:-3] == before.splitlines()[:-3]  # the last lines are the versions
+    other = replace(trial, name="other", words="another task")
+    both = chapter("latents", [trial, other], {}, before=before)
+    assert both.count("0.5000") == before.count("0.5000") > 0
+    assert "| another task |" in both
+    assert "not run" in both
