@@ -35,6 +35,8 @@ class IngestConfig(Config):
     """How images, grids and scans are mirrored or turned after reading; turns are positive as `np.rot90`."""
     order: Literal["given", "name", "time"] = "given"
     """Order of the files of a series: as given, by name, or by the instrument's clock."""
+    other_areas: bool = False
+    """Whether the files of a series may show other areas, or be turned, by the offsets and scan angles in their headers."""
     frame_interval: Annotated[float, Field(gt=0)] | None = None
     """Time between frames [s]; replaces the value in the files."""
     pixel_size: Annotated[float, Field(gt=0)] | None = None

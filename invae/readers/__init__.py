@@ -39,6 +39,7 @@ def open_recording(
     scan: Scan | None = None,
     names: Sequence[str] | None = None,
     orientation: str = layout.AS_READ,
+    other_areas: bool = False,
 ) -> xr.Dataset:
     """One recording, or several files as one, labelled and lazy: pixels are read on demand.
 
@@ -53,6 +54,7 @@ def open_recording(
         names: Names of the axes in the order of the file, if it does not name them or names them wrongly: `frame`, `y`,
             `x`, `channel`, `scan_y`, `scan_x`, `k_y`, `k_x`, `point` or a spectral axis.
         orientation: How images, grids and scans are mirrored or turned after reading (`layout.ORIENTATIONS`).
+        other_areas: Whether the files of a series may show other areas, or be turned, by their headers.
 
     Raises:
         ConfigError: If a file lacks one of the channels, or the scan does not match its patterns.
@@ -91,7 +93,7 @@ def open_recording(
         return joined if channels is None else with_channels(joined, channels, str(paths[0]))
     if channels is not None:
         recordings = {f: with_channels(r, channels, str(f)) for f, r in recordings.items()}
-    return concatenate(*in_order(recordings, order))
+    return concatenate(*in_order(recordings, order), other_areas=other_areas)
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def ingest(
         scan=Scan(config.scan_shape, config.scan_order, config.flyback),
         names=config.dims,
         orientation=config.orientation,
+        other_areas=config.other_areas,
     )
     if accept is not None:
         accept(recording)

@@ -12,6 +12,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers.lazy import Stack, lazy_variable
 from invae.readers.recording import with_sources
+from invae.readers.scan_place import check_places
 
 SAME_SIZE = 1e-3
 """Largest relative difference of pixel sizes that counts as rounding."""
@@ -41,8 +42,15 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def concatenate(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.Dataset:
+def concatenate(
+    paths: Sequence[Path], recordings: Sequence[xr.Dataset], *, other_areas: bool = False
+) -> xr.Dataset:
     """The frames of all recordings in one Dataset; no pixel is read.
+
+    Args:
+        paths: The files, in the order of the series.
+        recordings: Their content.
+        other_areas: Whether files whose headers name other areas are accepted.
 
     Raises:
         InputError: If a file does not belong to the series.
@@ -50,6 +58,7 @@ def concatenate(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
     first = recordings[0]
     for path, recording in zip(paths, recordings, strict=True):
         _require_same_kind(path, recording, paths[0], first)
+    remarks = check_places(paths, recordings, other_areas=other_areas)
     variables = {
         name: lazy_variable(
             tuple(map(str, variable.dims)),
@@ -67,7 +76,7 @@ def concatenate(paths: Sequence[Path], recordings: Sequence[xr.Dataset]) -> xr.D
         coords["time"] = xr.Variable(dims.FRAME, times, attrs)
     coords |= _frame_coordinates(recordings)
     all_notes = [note for recording in recordings for note in recording.attrs["notes"]]
-    attrs = {**first.attrs, "notes": [*dict.fromkeys(all_notes), *notes]}
+    attrs = {**first.attrs, "notes": [*dict.fromkeys(all_notes), *notes, *remarks]}
     series = xr.Dataset(variables, coords=coords, attrs=attrs)
     index = np.repeat(np.arange(len(paths)), lengths)
     return with_sources(series, [path.name for path in paths], index.tolist())

@@ -49,6 +49,7 @@ def _read(path: Path) -> Raw:
         raise InputError(f"{path}: holds no image; volume data and graphs are not read")
     metadata = tree.get(f"/{numbers[0]}/meta", {})
     metadata = {key: value for key, value in metadata.items() if isinstance(value, str)}
+    metadata = _offsets(fields[numbers[0]]) | metadata
     return Raw(channels, _axes(fields[numbers[0]]), metadata, labels.igor_time(metadata))
 
 
@@ -84,6 +85,17 @@ def _axes(field: dict[str, Any]) -> dict[str, Any]:
         dim: evenly_spaced(field[res], field.get(real, field[res]) / field[res], units)
         for dim, res, real in ((dims.Y, "yres", "yreal"), (dims.X, "xres", "xreal"))
     }
+
+
+def _offsets(field: dict[str, Any]) -> dict[str, str]:
+    """Where the image was scanned [m], as Asylum's instruments call it; none if the file says nothing."""
+    size = labels.nanometres(field.get("si_unit_xy", {}).get("unitstr", "m") or "pixel")
+    offsets = {
+        name: field[key] for name, key in (("XOffset", "xoff"), ("YOffset", "yoff")) if key in field
+    }
+    if size is None or not any(offsets.values()):
+        return {}
+    return {name: f"{value * size / labels.NM_PER_METRE:.9g}" for name, value in offsets.items()}
 
 
 def _read_pixels(path: Path, n: int, shape: tuple[int, int], key: Key) -> np.ndarray:
