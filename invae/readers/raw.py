@@ -203,6 +203,8 @@ class Raw:
     """Rows and columns of the scan, for patterns in a sequence (frame, k_y, k_x)."""
     scan_remark: str = ""
     """Origin of that shape, or why it is unknown; for notes and messages."""
+    unfinished: str = ""
+    """Why patterns are missing or too many, as a message; they are refused unless the shape of the scan is set."""
 
 
 def _no_companions(path: Path) -> tuple[Path, ...]:

@@ -49,6 +49,7 @@ class Scan:
 class Rows:
     """Rows and columns of a scan over patterns in a sequence."""
 
+    n_rows: int
     recorded: int
     """Positions in a row of the file."""
     n_columns: int
@@ -56,8 +57,7 @@ class Rows:
 
     def read(self, pixels: Pixels, key: Key) -> np.ndarray:
         """The values under a key (scan_y, scan_x, y, x); row by row unless most of each row is needed."""
-        n_rows = math.prod(pixels.shape[:-2]) // self.recorded
-        rows, columns = range(n_rows)[key[0]], range(self.n_columns)[key[1]]
+        rows, columns = range(self.n_rows)[key[0]], range(self.n_columns)[key[1]]
         if not rows or not columns:
             return np.empty((len(rows), len(columns), *pixels.shape[-2:]), pixels.dtype)[
                 (slice(None), slice(None), *key[2:])
@@ -118,6 +118,8 @@ def in_scan(raw: Raw, path: Path, scan: Scan) -> Raw:
         )
     if not scanned:
         return raw
+    if raw.unfinished and scan.shape is None:
+        raise InputError(raw.unfinished)
     shapes = {n: _shape(channel, raw, path, scan) for n, channel in scanned.items()}
     arranged = {n: _arranged(scanned[n], shapes[n], path, scan) for n in scanned}
     channels = tuple(arranged.get(n, channel) for n, channel in enumerate(raw.channels))
@@ -125,6 +127,7 @@ def in_scan(raw: Raw, path: Path, scan: Scan) -> Raw:
     axes = _axes(raw.axes, dict(zip(first.dims, first.pixels.shape, strict=True)))
     shape_is_from_file = scan.shape is None and raw.scan_shape is not None and raw.scan_remark
     notes = (*raw.notes, raw.scan_remark) if shape_is_from_file else raw.notes
+    notes = (*notes, *_left_out(next(iter(scanned.values())), next(iter(shapes.values()))))
     return replace(raw, channels=channels, axes=axes, notes=notes)
 
 
@@ -147,12 +150,36 @@ def _shape(channel: Channel, raw: Raw, path: Path, scan: Scan) -> tuple[int, int
             f"{path}: holds {n_patterns} patterns, but not the shape of the scan{reason}; set "
             f"ingest.scan_shape to rows and columns, such as {matching_shapes(n_patterns)}"
         )
-    if shape[0] * shape[1] != n_patterns:
+    n_rows = _rows_taken(shape, n_patterns)
+    if n_rows is None:
         raise ConfigError(
             f"{path}: scan_shape {shape[0]} × {shape[1]} has {shape[0] * shape[1]} positions, but the "
             f"file holds {n_patterns} patterns; use {matching_shapes(n_patterns, near=shape)}"
         )
-    return shape[0], shape[1]
+    return n_rows, shape[1]
+
+
+def _rows_taken(shape: Sequence[int], n_patterns: int) -> int | None:
+    """Rows of a scan of this shape that the patterns fill; none if they cannot be of this scan.
+
+    A scan that was stopped keeps its whole rows, at least half of them. Of patterns behind the end there are fewer than a row.
+    """
+    rows, columns = shape
+    if n_patterns >= rows * columns:
+        return rows if n_patterns - rows * columns < columns else None
+    whole = n_patterns // columns
+    return whole if 2 * whole >= rows else None
+
+
+def _left_out(channel: Channel, shape: tuple[int, int]) -> tuple[str, ...]:
+    """A note on patterns that are not in the rows that are taken."""
+    n_patterns, n_taken = math.prod(channel.pixels.shape[:-2]), shape[0] * shape[1]
+    if n_patterns == n_taken:
+        return ()
+    return (
+        f"the file holds {n_patterns} patterns; the {shape[0]} whole rows of {shape[1]} are taken, and "
+        f"{n_patterns - n_taken} patterns behind them are left out",
+    )
 
 
 def matching_shapes(n_patterns: int, *, near: Sequence[int] = (1, 1)) -> str:
@@ -177,7 +204,7 @@ def _arranged(channel: Channel, shape: tuple[int, int], path: Path, scan: Scan) 
     names = (*SCAN, *DETECTOR)
     if pixels.shape[:-2] == shape and scan.order == "raster" and not scan.flyback:
         return replace(channel, dims=names)
-    rows = Rows(shape[1], n_columns, scan.order == "serpentine")
+    rows = Rows(shape[0], shape[1], n_columns, scan.order == "serpentine")
     arranged = replace(
         pixels,
         shape=(shape[0], n_columns, *pixels.shape[-2:]),

@@ -38,6 +38,8 @@ COLOUR = "colour"
 _ENERGIES = {"beam_energy": 1e-3, "accelerating_voltage": 1e-3, "high_tension": 1e-3}
 """Names of the beam energy, and the factor from its unit [eV or V] to keV."""
 _ANGLES = ("convergence_semiangle_mrad", "semiconv_angle", "convergence_mrad")
+_PLANES = {dims.SCAN_Y: "R", dims.SCAN_X: "R", dims.K_Y: "Q", dims.K_X: "Q"}
+"""Letters of py4DSTEM for scan and detector."""
 LARGEST_NOTE = 256
 """Largest dataset that is read as metadata [values]."""
 
@@ -92,6 +94,8 @@ def _read(path: Path) -> Raw:
             axes = own_axes | axes
         metadata = _metadata(file)
     channels, notes = tuple(channel for channel, _ in arranged), tuple(parts[0][2])
+    axes = _by_py4dstem(channels[0], metadata) | axes
+    notes = (*notes, *_turn_of_detector(metadata))
     return Raw(named_by_kind(channels), axes, metadata, notes=notes, beam=_beam(metadata))
 
 
@@ -187,6 +191,38 @@ def _metadata(file: h5py.File) -> dict[str, Any]:
     return metadata
 
 
+def _by_py4dstem(channel: Channel, metadata: Mapping[str, Any]) -> dict[str, Axis]:
+    """The axes of patterns by the sizes of pixels that py4DSTEM keeps apart from them."""
+    axes: dict[str, Axis | None] = {}
+    for dim, n in zip(channel.dims, channel.pixels.shape, strict=True):
+        plane = _PLANES.get(dim)
+        step = _numbers(metadata, f"{plane}_pixel_size") if plane else []
+        units = _texts(metadata, f"{plane}_pixel_units") if plane else []
+        if step and units:
+            axes[dim] = calibration.axis(dim, n, step[0], units[0])
+    return calibration.calibrated(axes)
+
+
+def _turn_of_detector(metadata: Mapping[str, Any]) -> list[str]:
+    """A note on the angle between detector and scan, which is not applied."""
+    radians, degrees = (_numbers(metadata, f"QR_rotation{end}") for end in ("", "_degrees"))
+    angle = degrees[0] if degrees else math.degrees(radians[0]) if radians else 0.0
+    mirrored = bool(_numbers(metadata, "QR_flip"))
+    if not angle and not mirrored:
+        return []
+    return [
+        f"py4DSTEM's calibration turns the detector by {angle:.4g}° against the scan"
+        f"{' and mirrors it' if mirrored else ''}; patterns are as recorded, so directions of the centre "
+        "of mass are those of the detector"
+    ]
+
+
+def _texts(metadata: Mapping[str, Any], key: str) -> list[str]:
+    """Texts stored under a key in any group."""
+    values = [value for name, value in metadata.items() if name.rsplit("/", 1)[-1] == key]
+    return [text(value) for value in values if isinstance(value, bytes | str)]
+
+
 def _beam(metadata: Mapping[str, Any]) -> Beam:
     energy = [
         value * factor
@@ -198,10 +234,10 @@ def _beam(metadata: Mapping[str, Any]) -> Beam:
 
 
 def _numbers(metadata: Mapping[str, Any], key: str) -> list[float]:
-    """Positive numbers stored under a key in any group."""
+    """Numbers other than 0 stored under a key in any group."""
     values = [value for name, value in metadata.items() if name.rsplit("/", 1)[-1] == key]
     numbers = [np.asarray(value) for value in values]
-    return [float(n.ravel()[0]) for n in numbers if n.dtype.kind in "iuf" and n.size and n.any()]
+    return [float(n.ravel()[0]) for n in numbers if n.dtype.kind in "biuf" and n.size and n.any()]
 
 
 READER = Reader(

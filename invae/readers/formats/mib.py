@@ -14,7 +14,7 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers.formats.raw_frames import Frames, Part, expect_bytes, whole_frames
+from invae.readers.formats.raw_frames import Frames, Part, whole_frames
 from invae.readers.raw import Channel, Raw, Reader
 
 MAGIC = b"MQ1,"
@@ -39,16 +39,6 @@ def _companions(path: Path) -> tuple[Path, ...]:
 def _read(path: Path) -> Raw:
     head, frames = _layout(path)
     settings = _settings(path)
-    n_declared = int(settings.get(_FRAMES, "0") or 0)
-    if n_declared > frames.n_frames:
-        hdr = path.with_suffix(".hdr")
-        expect = frames.parts[0].offset + (n_declared - 1) * frames.stride + _frame_bytes(frames)
-        expect_bytes(path, expect, source=f"{hdr.name} ({_FRAMES}: {n_declared})")
-    elif 0 < n_declared < frames.n_frames:
-        raise InputError(
-            f"{path}: has {frames.n_frames} frames, but {path.stem}.hdr declares {n_declared}; the "
-            "two files do not belong together: use the right .hdr"
-        )
     shape, remark = _scan_shape(path, frames, settings) if settings else (None, "")
     missing = "" if settings else f"{path.stem}.hdr is missing in the same folder"
     channel = Channel("pattern", frames.pixels(path, ERRORS), (dims.FRAME, dims.K_Y, dims.K_X),
@@ -60,6 +50,23 @@ def _read(path: Path) -> Raw:
         notes=(f"{missing}; the settings are unknown",) if missing else (),
         scan_shape=shape,
         scan_remark=missing or remark,
+        unfinished=_unfinished(path, frames, settings),
+    )
+
+
+def _unfinished(path: Path, frames: Frames, settings: dict[str, str]) -> str:
+    """A message if the file has another number of frames than its .hdr declares; empty if they agree."""
+    n_declared = int(settings.get(_FRAMES, "0") or 0)
+    if n_declared in (0, frames.n_frames):
+        return ""
+    reason = (
+        "it is incomplete or still being written: copy it again when it is finished, or, if the scan was stopped"
+        if n_declared > frames.n_frames
+        else "use the .hdr of this file, or, if frames were recorded behind the end of the scan"
+    )
+    return (
+        f"{path}: has {frames.n_frames} frames, but {path.stem}.hdr declares {n_declared}; {reason}, set "
+        "ingest.scan_shape to the rows and columns of the scan, and its whole rows are read"
     )
 
 
@@ -86,10 +93,6 @@ def _layout(path: Path) -> tuple[list[str], Frames]:
     return head, Frames((part,), shape, dtype, stride, upwards=True)
 
 
-def _frame_bytes(frames: Frames) -> int:
-    return frames.stride - frames.parts[0].offset
-
-
 def _settings(path: Path) -> dict[str, str]:
     """The settings in the .hdr, by its own names; empty without a .hdr."""
     lines = [
@@ -106,6 +109,12 @@ def _scan_shape(
 ) -> tuple[tuple[int, int] | None, str]:
     """Rows and columns, and a remark on their origin; none where they are unknown."""
     n_frames, per_trigger = frames.n_frames, int(settings.get(_PER_TRIGGER, "0") or 0)
+    if per_trigger > 1 and n_frames == per_trigger * (per_trigger + 1):
+        return None, (
+            f"{n_frames} frames and {per_trigger} per trigger are {per_trigger + 1} rows of {per_trigger}, or "
+            f"{per_trigger} rows with a skipped frame at the end of each: then set scan_shape="
+            f"[{per_trigger},{per_trigger + 1}] and flyback=1"
+        )
     if per_trigger > 1 and n_frames % per_trigger == 0:
         return (n_frames // per_trigger, per_trigger), ""
     times = _times(path, frames)

@@ -7,18 +7,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
 from invae.config import IngestConfig
+from invae.errors import InputError
 from invae.readers import Scan, files_of, open_recording
 from invae.readers.formats.raw_frames import Frames, Part, read_frames
 from invae.readers.ingest import ingest
 from invae.readers.labels import canonical_units
 from invae.readers.raw import Pixels
 from invae.storage import store
+from tests.invae.readers.scans import conftest as scans
 
 WriteScan = Callable[..., Path]
 DIMS = ("scan_y", "scan_x", "k_y", "k_x")
@@ -275,3 +279,56 @@ def test_a_stack_of_either_byte_order_has_images_in_nm(order: str, tmp_path: Pat
     np.testing.assert_array_equal(recording["image"], images)
     assert recording["image"].dtype.isnative
     np.testing.assert_allclose(np.diff(recording["x"]), 0.2)
+
+
+def merlin(folder: Path, shape: tuple[int, ...], **more: Any) -> Path:
+    scans.write_mib(
+        folder / "scan.mib", np.arange(np.prod(shape)).reshape(shape).astype("u2"), **more
+    )
+    return folder / "scan.mib"
+
+
+def test_a_skipped_frame_at_the_end_of_each_row_is_asked_for(tmp_path: Path) -> None:
+    path = merlin(tmp_path, (3, 4, 6, 6), per_trigger=3)
+    with pytest.raises(
+        InputError, match=r"4 rows of 3, or 3 rows .*scan_shape=\[3,4\] and flyback=1"
+    ):
+        open_recording(path)
+    pattern = open_recording(path, scan=Scan((3, 4), flyback=1))["pattern"]
+    np.testing.assert_array_equal(pattern, np.arange(432).reshape(3, 4, 6, 6)[:, :3])
+
+
+@pytest.mark.parametrize(("n_frames", "n_rows"), [(17, 3), (22, 4)])
+def test_a_stopped_merlin_scan_and_frames_behind_its_end_are_read_by_its_shape(
+    n_frames: int, n_rows: int, tmp_path: Path
+) -> None:
+    path = merlin(tmp_path, (1, n_frames, 6, 6), per_trigger=5)
+    hdr = path.with_suffix(".hdr")
+    hdr.write_text(hdr.read_text().replace(f"(Number):\t{n_frames}", "(Number):\t20"))
+    with pytest.raises(InputError, match=rf"has {n_frames} frames, but scan.hdr declares 20"):
+        open_recording(path)
+    recording = open_recording(path, scan=Scan((4, 5)))
+    values = np.arange(n_rows * 5 * 36).reshape(n_rows, 5, 6, 6)
+    np.testing.assert_array_equal(recording["pattern"], values)
+    assert any("2 patterns behind them are left out" in note for note in recording.attrs["notes"])
+
+
+def test_py4dstems_calibration_is_used_and_its_turn_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    scans.write_emd(path, scans.scan_values("emd"))
+    told = {
+        "Q_pixel_size": 0.05,
+        "Q_pixel_units": "A^-1",
+        "R_pixel_size": 0.3,
+        "R_pixel_units": "A",
+    }
+    with h5py.File(path, "a") as file:
+        for n in range(4):
+            file[f"datacube_root/datacube/dim{n}"].attrs["units"] = "pixels"
+        for key, value in {**told, "QR_flip": True, "QR_rotation_degrees": 28.65}.items():
+            file[f"datacube_root/metadatabundle/calibration/{key}"] = value
+    recording = open_recording(path)
+    np.testing.assert_allclose(recording["scan_x"], np.arange(3) * 0.03)
+    np.testing.assert_allclose(np.diff(recording["k_y"]), 0.5)
+    assert recording["k_y"].attrs["units"] == "1/nm"
+    assert any("28.65° against the scan and mirrors it" in n for n in recording.attrs["notes"])

@@ -132,8 +132,12 @@ def test_a_stack_of_images_becomes_a_scan_when_its_shape_is_told() -> None:
 @pytest.mark.parametrize(
     ("raw", "scan", "error", "message"),
     [
-        (Raw((patterns(12, 2, 3),)), Scan((3, 5)), ConfigError,
-         r"scan.mib: scan_shape 3 × 5 has 15 positions, but the file holds 12 patterns; use 3 × 4, 2 × 6"),
+        (Raw((patterns(12, 2, 3),)), Scan((5, 5)), ConfigError,
+         r"scan.mib: scan_shape 5 × 5 has 25 positions, but the file holds 12 patterns; use 3 × 4, 4 × 3"),
+        (Raw((patterns(12, 2, 3),)), Scan((2, 3)), ConfigError,
+         r"scan.mib: scan_shape 2 × 3 has 6 positions, but the file holds 12 patterns"),
+        (Raw((patterns(12, 2, 3),), scan_shape=(3, 4), unfinished="a.mib has 12 of 16 frames"),
+         Scan(), InputError, r"a.mib has 12 of 16 frames"),
         (Raw((patterns(12, 2, 3),), scan_remark="a.hdr is missing"), Scan(), InputError,
          r"12 patterns, .*\(a.hdr is missing\); set ingest.scan_shape to rows and columns, such as 3 × 4, 4 × 3"),
         (Raw((patterns(0, 2, 3),)), Scan((1, 1)), InputError, "holds no pattern; record again"),
@@ -185,6 +189,22 @@ def test_of_several_signals_one_is_the_pattern(
     raw = single_pattern(several(), channels, HERE)
     assert [channel.label for channel in raw.channels] == labels
     assert [channel.name for channel in raw.channels] == names
+
+
+@pytest.mark.parametrize(
+    ("n_patterns", "shape", "taken", "left_out"),
+    [(10, (4, 3), (3, 3), 1), (14, (4, 3), (4, 3), 2), (8, (4, 4), (2, 4), 0)],
+)
+def test_whole_rows_of_a_stopped_scan_are_taken(
+    n_patterns: int, shape: tuple[int, int], taken: tuple[int, int], left_out: int
+) -> None:
+    raw = Raw((patterns(n_patterns, 2, 3),), unfinished="stopped")
+    placed = in_scan(raw, HERE, Scan(shape, "serpentine"))
+    whole = np.arange(n_patterns * 6, dtype="u4").reshape(-1, 2, 3)[: taken[0] * taken[1]]
+    expected = whole.reshape(*taken, 2, 3).copy()
+    expected[1::2] = expected[1::2, ::-1]
+    np.testing.assert_array_equal(values_of(placed), expected)
+    assert any(f"{left_out} patterns behind them" in n for n in placed.notes) == bool(left_out)
 
 
 def test_what_was_left_out_is_told_with_the_names_to_choose_by() -> None:
