@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from benchmarks.standstills.files import write_aliases
 from flows.process import process
 from invae.config import ModelConfig, ProcessConfig, named
 from invae.config.describe import DelayChannels, SignalChannels, WallsConfig
@@ -193,11 +194,7 @@ def test_the_flow_takes_no_file_for_a_name(tmp_path):
 
 
 def test_aliases_are_refused_before_they_are_multiplied(tmp_path):
-    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    for before, name in zip("abcdefgh", "bcdefghi", strict=True):
-        lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
-    path = tmp_path / "bomb.yaml"
-    path.write_text("\n".join([*lines, "description: *i"]))
+    path = write_aliases(tmp_path / "bomb.yaml")
     with pytest.raises(ConfigError, match="aliases"):
         named.read(path)
 
