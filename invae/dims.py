@@ -13,6 +13,8 @@ SITE, CHANNEL, PATCH_Y, PATCH_X = "site", "channel", "patch_y", "patch_x"
 LATENT, CLASS, AXIS, EPOCH, VARIABLE = "latent", "class", "axis", "epoch", "variable"
 
 IMAGE = (FRAME, Y, X)
+MASK = "mask"
+"""Signal of a recording that is no measurement: pixels that a person has marked."""
 SPECTRAL = ("voltage", "energy", "wavelength", "field")
 """Axes of spectra: bias [V], energy [eV], wavelength [nm], magnetic field [T]. A grid of spectra is (y, x, axis), spectra at points are (point, axis)."""
 PATCH = (SITE, CHANNEL, PATCH_Y, PATCH_X)

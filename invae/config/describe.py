@@ -29,6 +29,8 @@ class PhaseConfig(Config):
     """Whether up and down are swapped; the estimate of the offset is ambiguous by 180 degrees."""
     per_frame: bool | None = None
     """Whether every frame has its own offset; when empty, only if the frames differ by more than 20 degrees."""
+    subtract_background: bool = False
+    """Whether the constant complex background (an electrostatic signal) half way between up and down is subtracted."""
     align_sign: bool = True
     """Whether a sign that changes in both kinds of domains at once, while the walls stay, is turned back as a new phase reference."""
 
@@ -44,6 +46,8 @@ class MaskConfig(Config):
     """Mean of cos 2(phase - offset) over a scan line below which the line is neither up nor down."""
     tip_loss_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
     """Median amplitude of a line relative to that of the frame below which the tip lost contact."""
+    drawn: Literal["exclude", "keep", "ignore"] = "exclude"
+    """Mask that a person has drawn (Gwyddion): its pixels are excluded, only its pixels are kept, or it is ignored."""
     tip_loss_lines: Annotated[int, Field(ge=1)] = 9
     """Smallest number of neighbouring lines in a band of lost contact; narrower bands may be stripes of the sample."""
 

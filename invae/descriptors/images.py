@@ -4,13 +4,28 @@ import numpy as np
 import xarray as xr
 
 from invae.descriptors.offset import offset_of, without_offset
-from invae.dims import FRAME, IMAGE
+from invae.dims import FRAME, IMAGE, MASK
 from invae.errors import InputError
 
 
 def images_of(recording: xr.Dataset) -> list[str]:
-    """Names of the signals that are images (frame, y, x), in alphabetical order."""
-    return sorted(str(n) for n, signal in recording.data_vars.items() if signal.dims == IMAGE)
+    """Names of the signals that are images (frame, y, x), in alphabetical order; a drawn mask is none."""
+    images = (str(n) for n, signal in recording.data_vars.items() if signal.dims == IMAGE)
+    return sorted(name for name in images if name != MASK)
+
+
+def drawn_mask(recording: xr.Dataset, frames: slice, *, use: str) -> np.ndarray | None:
+    """Pixels of some frames that a drawn mask excludes, bool (frame, y, x); none without a mask.
+
+    Args:
+        recording: any recording.
+        frames: the frames.
+        use: `exclude` if its pixels are excluded, `keep` if all others are, `ignore` if it does not count.
+    """
+    if MASK not in recording.data_vars or use == "ignore":
+        return None
+    drawn = recording[MASK].isel({FRAME: frames}).to_numpy() > 0
+    return ~drawn if use == "keep" else drawn
 
 
 def need_images(recording: xr.Dataset, name: str) -> list[str]:

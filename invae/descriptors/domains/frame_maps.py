@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from invae.descriptors import block_results
-from invae.descriptors.domains.masks import REASONS, invalid_reason
+from invae.descriptors.domains.masks import DRAWN, REASONS, invalid_reason
 from invae.descriptors.domains.phase import alignment, amplitude_scale, in_phase
 from invae.descriptors.domains.series import Series, coordinates
 from invae.descriptors.domains.signals import read_complex
@@ -21,6 +21,7 @@ from invae.descriptors.domains.walls import (
     find_walls,
     rasterize,
 )
+from invae.descriptors.images import drawn_mask
 from invae.dims import IMAGE, attrs, flags
 from invae.storage import store
 
@@ -62,7 +63,11 @@ def lay_out_maps(series: Series) -> None:
 
 
 def describe_frame(
-    response: np.ndarray, *, series: Series, offset: float | None = None
+    response: np.ndarray,
+    *,
+    series: Series,
+    offset: float | None = None,
+    drawn: np.ndarray | None = None,
 ) -> FrameDescription:
     """Polarization, masks, walls and candidate sites of one frame.
 
@@ -70,6 +75,7 @@ def describe_frame(
         response: A·exp(iφ), complex (y, x).
         series: settings and calibration of the series.
         offset: phase offset of the frame [rad]; that of the series when empty.
+        drawn: pixels that a drawn mask excludes, bool (y, x).
     """
     config = series.config
     offset = series.phase_offset if offset is None else offset
@@ -80,6 +86,8 @@ def describe_frame(
     reason = invalid_reason(
         polarization, aligned, size, scan_lines=series.scan_lines, config=config.masks
     )
+    if drawn is not None:
+        reason[drawn] = DRAWN
     valid = reason == 0
     scale = amplitude_scale(polarization, valid)
     valid &= scale > 0
@@ -112,8 +120,14 @@ def describe_block(frames: slice, *, series: Series) -> None:
     if piece.exists():
         return
     responses = read_complex(series.open(), series.signals, frames)
+    drawn = drawn_mask(series.open(), frames, use=series.config.masks.drawn)
     found = [
-        describe_frame(response, series=series, offset=series.offset_of(frames.start + number))
+        describe_frame(
+            response,
+            series=series,
+            offset=series.offset_of(frames.start + number),
+            drawn=None if drawn is None else drawn[number],
+        )
         for number, response in enumerate(responses)
     ]
     arrays = {name: np.stack([frame.maps[name] for frame in found]) for name in found[0].maps}

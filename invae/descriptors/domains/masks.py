@@ -5,9 +5,9 @@ import scipy.ndimage as ndi
 
 from invae.config.describe import MaskConfig
 
-REASONS = ("none", "bad_line", "tip_loss", "not_finite")
+REASONS = ("none", "bad_line", "tip_loss", "not_finite", "drawn")
 """Why a pixel is invalid; `invalid_reason` holds the index."""
-BAD_LINE, TIP_LOSS, NOT_FINITE = 1, 2, 3
+BAD_LINE, TIP_LOSS, NOT_FINITE, DRAWN = 1, 2, 3, 4
 NEIGHBOURS = 5
 """Number of lines of the median with which a line is compared: detects scars of one and two lines."""
 LEAST_SPREAD = 0.02

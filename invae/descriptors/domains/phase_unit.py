@@ -28,11 +28,16 @@ TWO_LOBES, ONE_LOBE = 0.5, 0.8
 """With two opposite lobes the doubled phase is concentrated (mean resultant above the first) and the phase is not (below the second)."""
 
 
-def sample(recording: xr.Dataset, name: str) -> np.ndarray:
-    """Finite values of some frames of one channel."""
+def some_frames(recording: xr.Dataset) -> list[slice]:
+    """A few frames, evenly chosen, each as a slice."""
     n_frames = recording.sizes[FRAME]
     some = np.unique(np.linspace(0, n_frames - 1, min(n_frames, MOST_FRAMES)).astype(int))
-    frames = [read_recorded(recording, name, slice(k, k + 1)).ravel() for k in some]
+    return [slice(int(frame), int(frame) + 1) for frame in some]
+
+
+def sample(recording: xr.Dataset, name: str) -> np.ndarray:
+    """Finite values of some frames of one channel."""
+    frames = [read_recorded(recording, name, frame).ravel() for frame in some_frames(recording)]
     values = np.concatenate([frame[:: 1 + frame.size // MOST_PIXELS] for frame in frames])
     return values[np.isfinite(values)].astype(np.float64)
 

@@ -7,7 +7,13 @@ import numpy as np
 import xarray as xr
 
 from invae.config.describe import WallsConfig
-from invae.descriptors.domains.phase_unit import radians_per_unit, sample
+from invae.descriptors.domains.lobes import lobes_of, signs_are_noise, within_half_a_turn
+from invae.descriptors.domains.phase_unit import (
+    MOST_PIXELS,
+    radians_per_unit,
+    sample,
+    some_frames,
+)
 from invae.descriptors.images import images_of, read_recorded
 from invae.dims import IMAGE
 from invae.errors import ConfigError, InputError
@@ -35,6 +41,10 @@ class Signals:
     """The Y that belongs to an X."""
     level: float = 0.0
     """Value of the amplitude channel that is no response."""
+    background: complex = 0.0
+    """Constant response that is subtracted."""
+    hint: str = ""
+    """What hides the walls, if there are none."""
     remarks: tuple[str, ...] = ()
     """What was chosen among several, or guessed."""
 
@@ -69,6 +79,12 @@ def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
     if not images:
         shapes = {str(name): channel.dims for name, channel in recording.data_vars.items()}
         raise InputError(f"walls need images with dims {IMAGE}; the recording has {shapes}")
+    signals = _signals(recording, images, config=config)
+    return _without_background(recording, signals, config=config) if signals.has_phase else signals
+
+
+def _signals(recording: xr.Dataset, images: list[str], *, config: WallsConfig) -> Signals:
+    """The channels, with the unit of the phase and the level of the amplitude."""
     if config.polarization is not None:
         return _bipolar(images, config.polarization)
     if config.phase is None and config.amplitude is None and "polarization" in images:
@@ -82,7 +98,8 @@ def find_signals(recording: xr.Dataset, *, config: WallsConfig) -> Signals:
     signals = _amplitude_and_phase(roles, config=config)
     unit, remark = radians_per_unit(recording, signals.phase, configured=config.phase_unit)
     remarks = (*signals.remarks, remark) if remark else signals.remarks
-    return _levelled(recording, replace(signals, phase_unit=unit, remarks=remarks))
+    signals = replace(signals, phase_unit=unit, remarks=remarks)
+    return _levelled(recording, _over_a_turn(recording, signals, config=config))
 
 
 def _bipolar(images: Sequence[str], wanted: str | tuple[str, str]) -> Signals:
@@ -162,6 +179,42 @@ def _must_exist(name: str, images: Sequence[str], *, setting: str) -> None:
         )
 
 
+def _over_a_turn(recording: xr.Dataset, signals: Signals, *, config: WallsConfig) -> Signals:
+    """The signals, with a hint if the phase covers only half a turn.
+
+    Raises:
+        InputError: the phase is kept modulo half a turn, so that up and down are the same.
+    """
+    frames = [
+        read_recorded(recording, signals.phase, frame)[0] * signals.phase_unit
+        for frame in some_frames(recording)
+    ]
+    if not all(within_half_a_turn(frame) for frame in frames):
+        return signals
+    hint = f"phase {signals.phase} stays within 180 degree; if it is kept modulo 180, up and down are the same"
+    if config.sites.kind == "wall" and signs_are_noise(frames):
+        raise InputError(
+            f"{hint}, and neighbouring pixels differ in sign at random: no walls can be told; export the phase over 360 degree"
+        )
+    return replace(signals, hint=hint)
+
+
+def _without_background(recording: xr.Dataset, signals: Signals, *, config: WallsConfig) -> Signals:
+    """The signals with a constant background that is subtracted, or named if it is strong."""
+    frames = [read_complex(recording, signals, frame).ravel() for frame in some_frames(recording)]
+    lobes = lobes_of(np.concatenate([frame[:: 1 + frame.size // MOST_PIXELS] for frame in frames]))
+    if config.phase_offset.subtract_background:
+        if lobes is None:
+            remark = "no background was subtracted, since the response has no two lobes"
+            return replace(signals, remarks=(*signals.remarks, remark))
+        share = abs(lobes.background) / lobes.response
+        remark = f"a constant background of {share:.2g} times the response was subtracted"
+        return replace(signals, background=lobes.background, remarks=(*signals.remarks, remark))
+    if lobes is None or not lobes.disturbed:
+        return signals
+    return replace(signals, hint=lobes.words(), remarks=(*signals.remarks, lobes.words()))
+
+
 def _levelled(recording: xr.Dataset, signals: Signals) -> Signals:
     """The signals with the level of an amplitude that has many values below 0, which no amplitude has."""
     values = sample(recording, signals.amplitude)
@@ -183,9 +236,12 @@ def read_complex(recording: xr.Dataset, signals: Signals, frames: slice) -> np.n
         response = read_recorded(recording, signals.polarization, frames).astype(np.complex64)
         if not signals.quadrature:
             return response
-        return response + np.complex64(1j) * read_recorded(recording, signals.quadrature, frames)
+        response = response + np.complex64(1j) * read_recorded(
+            recording, signals.quadrature, frames
+        )
+        return response - np.complex64(signals.background)
     amplitude = read_recorded(recording, signals.amplitude, frames)
     if signals.level:
         amplitude = np.maximum(amplitude - np.float32(signals.level), 0)
     phase = read_recorded(recording, signals.phase, frames) * np.float32(signals.phase_unit)
-    return amplitude * np.exp(1j * phase)
+    return amplitude * np.exp(1j * phase) - np.complex64(signals.background)

@@ -24,6 +24,7 @@ SETTINGS = {
     "bad_line": "describe.masks.bad_line_threshold",
     "tip_loss": "describe.masks.tip_loss_alignment and tip_loss_fraction",
     "not_finite": "values that are missing in the recording",
+    "drawn": "mask in the file, describe.masks.drawn",
 }
 """What decides about each mask."""
 
@@ -81,8 +82,10 @@ def no_sites(series: Series, *, n_candidates: int) -> InputError:
             f"within {config.patches.window} px in every frame it needs"
         )
     masked = _masked(series)
-    if masked:
-        return InputError(f"{name}: {told}, since the masks hide {masked}")
+    reasons = [f"the masks hide {masked}"] if masked else []
+    reasons += [series.signals.hint] if series.signals.hint else []
+    if reasons:
+        return InputError(f"{name}: {told}: {'; '.join(reasons)}")
     if n_candidates:
         return InputError(
             f"{name}: {told}; lower describe.sites.min_valid or describe.patches.window"

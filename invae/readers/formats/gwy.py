@@ -6,6 +6,7 @@ no pixel is kept. It does not read arrays of single characters, which images do 
 
 import re
 import struct
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from invae.readers import labels
 from invae.readers.formats.memory_map import mapped
 from invae.readers.raw import Channel, Key, Pixels, Raw, Reader, evenly_spaced
 
+DRAWN = "the masks drawn in Gwyddion are the channel mask; walls leave its pixels out (describe.masks.drawn)"
 MAGIC, OLD_MAGIC = b"GWYP", b"GWYO"
 ERRORS = (
     ValueError,
@@ -47,10 +49,13 @@ def _read(path: Path) -> Raw:
     )
     if not channels:
         raise InputError(f"{path}: holds no image; volume data and graphs are not read")
+    masks = _masks(tree, channels, numbers, path)
     metadata = tree.get(f"/{numbers[0]}/meta", {})
     metadata = {key: value for key, value in metadata.items() if isinstance(value, str)}
     metadata = _offsets(fields[numbers[0]]) | metadata
-    return Raw(channels, _axes(fields[numbers[0]]), metadata, labels.igor_time(metadata))
+    notes = (DRAWN,) if masks else ()
+    axes, time = _axes(fields[numbers[0]]), labels.igor_time(metadata)
+    return Raw((*channels, *masks), axes, metadata, time, notes=notes)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -77,6 +82,33 @@ def _channel(n: int, field: dict[str, Any], title: str, path: Path) -> Channel:
     pixels = Pixels(path, shape, stored.dtype, read, ERRORS)
     units = field.get("si_unit_z", {}).get("unitstr", "")
     return Channel(title, pixels, (dims.Y, dims.X), units, axes=_axes(field))
+
+
+def _masks(
+    tree: dict[str, Any], channels: Sequence[Channel], numbers: Sequence[int], path: Path
+) -> list[Channel]:
+    """One channel for all masks that were drawn on images of one size; 1 where one of them marks the pixel."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for number, channel in zip(numbers, channels, strict=True):
+        mask = tree.get(f"/{number}/mask")
+        if mask is not None and (mask["yres"], mask["xres"]) == channel.pixels.shape:
+            by_shape.setdefault(channel.pixels.shape, []).append(number)
+    image = dict(zip(numbers, channels, strict=True))
+    return [
+        Channel(
+            dims.MASK,
+            Pixels(path, shape, np.dtype("u1"), partial(_read_masks, path, tuple(marked)), ERRORS),
+            (dims.Y, dims.X),
+            axes=image[marked[0]].axes,
+        )
+        for shape, marked in by_shape.items()
+    ]
+
+
+def _read_masks(path: Path, numbers: Sequence[int], key: Key) -> np.ndarray:
+    fields = [_load(path)[f"/{number}/mask"] for number in numbers]
+    masks = [np.array(f["data"].reshape(f["yres"], f["xres"])[key]) > 0 for f in fields]
+    return np.logical_or.reduce(masks).astype("u1")
 
 
 def _axes(field: dict[str, Any]) -> dict[str, Any]:
