@@ -1,5 +1,6 @@
 """The facts at the top of a report, and its headline."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -66,11 +67,21 @@ def frame_words(result: Result) -> Iterator[str]:
 def frame_facts(result: Result) -> Iterator[tuple[str, str]]:
     """Size and number of the frames."""
     frames = frames_of(result)
-    size = pixel_nm(frames)
     yield "field of view", field_of_view(frames)
-    pixel = f"{size:.4g} nm each" if size else "not calibrated"
-    yield "pixels", f"{frames.sizes[dims.Y]} × {frames.sizes[dims.X]}, {pixel}"
+    yield "pixels", f"{frames.sizes[dims.Y]} × {frames.sizes[dims.X]}, {pixel_words(frames)}"
     yield "frames", value_of(result, "n_frames")
+
+
+def pixel_words(frames: xr.Dataset) -> str:
+    """The size of a pixel, along both axes if they differ: `7.87 nm along y, 3.92 nm along x`."""
+    width = pixel_nm(frames)
+    if width is None:
+        return "not calibrated"
+    rows = frames[dims.Y].to_numpy()
+    height = float(rows[1] - rows[0]) if len(rows) > 1 else width
+    if math.isclose(height, width, rel_tol=0.01):
+        return f"{width:.4g} nm each"
+    return f"{height:.4g} nm along y, {width:.4g} nm along x"
 
 
 def field_of_view(maps: xr.Dataset) -> str:

@@ -4,7 +4,7 @@ Images and series are read. Spectrum images, which Velox stores as streams of ev
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from invae.readers.raw import Axis, Beam, Channel, Key, Pixels, Raw, Reader
 from invae.readers.scan_shape import named_by_kind
 
 IMAGES = "Data/Image"
+DISPLAYS, OPERATIONS = "Presentation/Displays/ImageDisplay", "Operations"
 FRAMED, SINGLE = (dims.FRAME, dims.Y, dims.X), (dims.Y, dims.X)
 
 
@@ -40,7 +41,11 @@ def _read(path: Path) -> Raw:
             raise InputError(
                 f"{path}: holds no image of real numbers; export spectrum images as .hspy"
             )
-        channels = [_channel(path, datasets[name], _title(metadata[name])) for name in real]
+        titles = _titles(file)
+        channels = [
+            _channel(path, datasets[name], titles.get(name) or _detector(metadata[name]))
+            for name in real
+        ]
         first = max(real, key=lambda name: datasets[name].size)  # type: ignore[union-attr]
         axes = _axes(datasets[first], metadata[first])
         n_unread = len(names) - len(real) + ("SpectrumImage" in file["Data"])  # type: ignore[operator]
@@ -69,7 +74,56 @@ def _metadata(file: h5py.File, name: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _title(metadata: Mapping[str, Any]) -> str:
+def _titles(file: h5py.File) -> dict[str, str]:
+    """Titles of images by their names: of the operation that made them, otherwise of their display.
+
+    The detector of a segmented one has the same name for all segments and for what is computed from them.
+    """
+    titles = {}
+    for _, display in _entries(file, DISPLAYS):
+        label = display.get("display", {}).get("label", "")
+        titles[_last(display.get("dataPath"))] = str(label)
+    for kind, operation in _entries(file, OPERATIONS):
+        for key in ("dataPath", "unfilteredDataPath"):
+            title = _operation_title(kind, operation, filtered=key == "dataPath")
+            if title and operation.get(key):
+                titles[_last(operation[key])] = title
+    return {name: title for name, title in titles.items() if title}
+
+
+def _entries(file: h5py.File, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The JSON entries below a group, with the name of the group that each is in."""
+    for dataset in _datasets(file.get(folder)):
+        values = json.loads(hdf5.text(np.asarray(dataset[()]).ravel()[0]))
+        if isinstance(values, dict):
+            yield str(dataset.name).split("/")[-2], values
+
+
+def _datasets(group: Any) -> list[h5py.Dataset]:
+    """The datasets in a group and its groups; none where there is no group."""
+    items = list(group.values()) if isinstance(group, h5py.Group) else []
+    inner = [data for item in items for data in _datasets(item)]
+    return [item for item in items if isinstance(item, h5py.Dataset) and item.size] + inner
+
+
+def _operation_title(kind: str, operation: Mapping[str, Any], *, filtered: bool) -> str:
+    """What an operation of Velox makes; empty for others."""
+    if kind == "SurfaceReconstructionOperation":
+        name = "iDPC" if operation.get("integrationMode") == "true" else "dDPC"
+        return f"Filtered {name}" if filtered and operation.get("enableFilter") == "true" else name
+    if kind == "MathematicsOperation":
+        outputs = operation.get("outputs") or [{}]
+        return {"0": "A-C", "1": "B-D"}.get(str(outputs[0].get("inputIndex", "")), "")
+    if kind == "IntegrationOperation":
+        return "DCFI"
+    return str(operation.get({"CameraInputOperation": "cameraName"}.get(kind, "detector"), ""))
+
+
+def _last(path: Any) -> str:
+    return str(path or "").rsplit("/", 1)[-1]
+
+
+def _detector(metadata: Mapping[str, Any]) -> str:
     """The name of the detector."""
     number = metadata.get("BinaryResult", {}).get("DetectorIndex", 0)
     return str(

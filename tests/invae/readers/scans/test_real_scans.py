@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -193,3 +194,33 @@ def test_a_series_of_velox_is_one_of_frames(velox: tuple[Path, np.ndarray]) -> N
     assert recording.attrs["beam_energy_keV"] == 300
     links = [Path("/proc/self/fd") / number for number in os.listdir("/proc/self/fd")]
     assert str(path) not in [os.readlink(link) for link in links if link.is_symlink()]
+
+
+def put(file: h5py.File, name: str, values: Mapping[str, object]) -> None:
+    """A JSON entry of Velox."""
+    file[name] = np.array([json.dumps(values).encode()])
+
+
+def test_images_of_velox_keep_their_titles(velox: tuple[Path, np.ndarray]) -> None:
+    path, _ = velox
+    images = {"a" * 32: "DF4-A", "b" * 32: "iDPC", "c" * 32: "Filtered iDPC", "d" * 32: "A-C"}
+    images |= {"e" * 32: "EF-Ceta", "f" * 32: "C K"}
+    with h5py.File(path, "a") as file:
+        first = file["Data/Image"].pop(next(iter(file["Data/Image"])))  # type: ignore[index,union-attr]
+        for name in images:
+            group = file.create_group(f"Data/Image/{name}")
+            group["Data"], group["Metadata"] = first["Data"][()], first["Metadata"][()]
+        paths = dict(zip("abcdef", (f"/Data/Image/{name}" for name in images), strict=True))
+        put(file, "Operations/StemInputOperation/1", {"dataPath": paths["a"], "detector": "DF4-A"})
+        dpc = {"dataPath": paths["c"], "unfilteredDataPath": paths["b"]}
+        dpc |= {"integrationMode": "true", "enableFilter": "true"}
+        put(file, "Operations/SurfaceReconstructionOperation/1", dpc)
+        mathematics = {"dataPath": paths["d"], "outputs": [{"inputIndex": "0"}]}
+        put(file, "Operations/MathematicsOperation/1", mathematics)
+        camera = {"dataPath": paths["e"], "cameraName": "EF-Ceta"}
+        put(file, "Operations/CameraInputOperation/1", camera)
+        shown = {"dataPath": paths["f"], "display": {"label": "C K"}}
+        put(file, "Presentation/Displays/ImageDisplay/1", shown)
+    recording = open_recording(path)
+    assert [variable.attrs["label"] for variable in recording.values()] == list(images.values())
+    assert list(recording) == ["df_4_a", "i_dpc", "filtered_i_dpc", "a_c", "ef_ceta", "c_k"]
