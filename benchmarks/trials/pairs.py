@@ -152,10 +152,11 @@ def best_possible(trial: Trial, seed: int, quick: bool) -> Scores:
     # the mean of n draws has its own error: 1/n of the variance
     unexplained = (1 - scores.r2(mean, clean)) / (1 + 1 / n_draws)
     noisy = draws + noise * rng.normal(size=draws.shape)
+    normal = mean + noisy.std(0, ddof=1) * rng.normal(size=draws.shape)
     return {
         "r2": 1 - unexplained,
         "crps": scores.crps_of_samples(list(noisy), observed) / unit,
-        "crps_normal": scores.crps(mean, noisy.std(0, ddof=1), observed) / unit,
+        "crps_normal": scores.crps_of_samples(list(normal), observed) / unit,
     }
 
 

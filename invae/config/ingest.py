@@ -33,6 +33,8 @@ class IngestConfig(Config):
     `k_y`, `k_x`, `point` or a spectral axis such as `energy`."""
     orientation: Orientation = "as_read"
     """How images, grids and scans are mirrored or turned after reading; turns are positive as `np.rot90`."""
+    dataset: str | None = None
+    """Name of the array to read of an HDF5 file that holds several, such as `/entry/data/data`; the format is then `hdf5`."""
     order: Literal["given", "name", "time"] = "given"
     """Order of the files of a series: as given, by name, or by the instrument's clock."""
     other_areas: bool = False

@@ -18,6 +18,9 @@ from invae.readers.scan_shape import PATTERN, Scan, in_scan, single_pattern
 from invae.readers.series import concatenate, in_order
 from invae.readers.spectra import arranged
 
+HDF5 = "hdf5"
+"""The format of which a single array can be named."""
+
 __all__ = [
     "Reader",
     "Scan",
@@ -40,6 +43,7 @@ def open_recording(
     names: Sequence[str] | None = None,
     orientation: str = layout.AS_READ,
     other_areas: bool = False,
+    dataset: str | None = None,
 ) -> xr.Dataset:
     """One recording, or several files as one, labelled and lazy: pixels are read on demand.
 
@@ -55,6 +59,7 @@ def open_recording(
             `x`, `channel`, `scan_y`, `scan_x`, `k_y`, `k_x`, `point` or a spectral axis.
         orientation: How images, grids and scans are mirrored or turned after reading (`layout.ORIENTATIONS`).
         other_areas: Whether the files of a series may show other areas, or be turned, by their headers.
+        dataset: Name of the array to read of an HDF5 file, such as `/entry/data/data`.
 
     Raises:
         ConfigError: If a file lacks one of the channels, or the scan does not match its patterns.
@@ -65,7 +70,13 @@ def open_recording(
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(file) for file in path]
     if not paths:
         raise InputError("no file was given; name at least one recording")
-    reading = Reading(format, scan or Scan(), None if names is None else tuple(names), orientation)
+    reading = Reading(
+        format or (HDF5 if dataset else None),
+        scan or Scan(),
+        None if names is None else tuple(names),
+        orientation,
+        dataset,
+    )
     recordings: dict[Path, xr.Dataset] = {}
     first_names: dict[Path, Path] = {}
     for file in paths:
@@ -104,11 +115,12 @@ class Reading:
     scan: Scan
     names: tuple[str, ...] | None
     orientation: str
+    dataset: str | None = None
 
     def raw(self, path: Path, reader: Reader) -> Raw:
         """The content of a file with its axes named, completed, in the order of invae, and turned as set."""
         names = None if self.names is None else spelled(self.names, path)
-        raw = reader.open(path, names)
+        raw = reader.open(path, names, self.dataset)
         if names is not None and reader.read_named is None:
             raw = layout.renamed(raw, names, path)
         raw = layout.completed(layout.split_channels(raw))

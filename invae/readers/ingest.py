@@ -79,6 +79,7 @@ def ingest(
         names=config.dims,
         orientation=config.orientation,
         other_areas=config.other_areas,
+        dataset=config.dataset,
     )
     if accept is not None:
         accept(recording)

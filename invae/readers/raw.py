@@ -228,18 +228,27 @@ class Reader:
     """Other files of the recording that a path names, from file names alone; none for other formats."""
     read_named: Callable[[Path, tuple[str, ...]], Raw] | None = None
     """Reads a file whose axes have no names, with these names for them; none for other formats."""
+    read_dataset: Callable[[Path, tuple[str, ...] | None, str], Raw] | None = None
+    """Reads one array of a file that may hold several, by its name in the file; none for other formats."""
+    general: bool = False
+    """Whether a format that recognises the same file comes first, whatever the extension."""
 
-    def open(self, path: Path, names: tuple[str, ...] | None = None) -> Raw:
+    def open(
+        self, path: Path, names: tuple[str, ...] | None = None, dataset: str | None = None
+    ) -> Raw:
         """The content of a file, without reading a pixel.
 
         Args:
             path: The file.
             names: Names of the axes of a file that does not name them; formats without `read_named` ignore them.
+            dataset: Name of the array to read, for a format with `read_dataset`.
 
         Raises:
             InputError: If the file is broken, or has another format.
         """
         with translated(path, self.errors):
+            if dataset is not None and self.read_dataset is not None:
+                return self.read_dataset(path, names, dataset)
             if names is not None and self.read_named is not None:
                 return self.read_named(path, names)
             return self.read(path)

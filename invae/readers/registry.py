@@ -47,6 +47,7 @@ ROWS: tuple[str, ...] = (
     "invae.readers.formats.tiff:READER",
     "invae.readers.formats.zarr_netcdf:ZARR",
     "invae.readers.formats.zarr_netcdf:NETCDF",
+    "invae.readers.formats.hdf5_dataset:READER",
 )
 """All formats, in the order of recognition; a special case of another format comes before it."""
 
@@ -136,6 +137,7 @@ def reader_for(path: Path, *, format_name: str | None = None) -> Reader:
     candidates = all_readers() if format_name is None else (reader_named(format_name),)
     matching = [reader for reader in candidates if reader.recognises(path, head)]
     by_extension = [r for r in candidates if path.suffix.lower() in r.extensions]
+    matching = [reader for reader in matching if not reader.general] or matching
     if matching:
         return next((reader for reader in matching if reader in by_extension), matching[0])
     if format_name is not None:

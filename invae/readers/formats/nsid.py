@@ -48,8 +48,16 @@ GWYDDION = (
 
 
 def _recognises(path: Path, head: bytes) -> bool:
-    """Whether it is HDF5 that is not NetCDF."""
-    return head.startswith(SIGNATURE) and not says_netcdf(path)
+    """Whether it is HDF5, but not NetCDF, with a dataset that has a quantity and a unit."""
+    return head.startswith(SIGNATURE) and not says_netcdf(path) and _has_main(path)
+
+
+def _has_main(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return any(_is_main(dataset) for dataset in datasets(file))
+    except (OSError, *ERRORS):
+        return False
 
 
 def _read(path: Path) -> Raw:

@@ -39,6 +39,18 @@ def write_nsid(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> No
                 main.dims[axis].label = name
 
 
+def write_hdf5(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> None:
+    """One array with the axes of NeXus."""
+    (values,) = channels.values()
+    with h5py.File(path, "w") as file:
+        group = file.create_group("entry/data")
+        group.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": ["frame", "y", "x"]})
+        group["data"] = values
+        for name, n in zip("yx", values.shape[1:], strict=True):
+            group[name] = np.arange(n) * pixel * 1e-9
+            group[name].attrs["units"] = "m"
+
+
 def write_ibw(path: Path, channels: Channels, *, pixel: float = PIXEL_NM, order: str = "<") -> None:
     """Version 5, with the labels in fields of 32 bytes and a checksum over the header."""
     stack = np.stack([values[0, ::-1].T for values in channels.values()], axis=-1)
@@ -143,6 +155,7 @@ WRITERS: Mapping[str, Callable[..., None]] = {
     "tiff": write_tiff,
     "zarr": write_zarr,
     "netcdf": write_netcdf,
+    "hdf5": write_hdf5,
 }
 SUFFIX = {
     "nsid": ".h5",
@@ -153,9 +166,10 @@ SUFFIX = {
     "tiff": ".tif",
     "zarr": ".zarr",
     "netcdf": ".nc",
+    "hdf5": ".nxs",
 }
 ONE_FRAME = ("ibw", "gwy")
-ONE_CHANNEL = ("npy", "tiff")
+ONE_CHANNEL = ("npy", "tiff", "hdf5")
 
 
 def channels_for(name: str, *, dtype: str = "f4", shape: tuple[int, int] = (7, 10)) -> Channels:

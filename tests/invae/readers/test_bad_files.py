@@ -113,14 +113,17 @@ def scaled(file: h5py.File, positions: np.ndarray, units: str = "m", name: str =
     dataset.dims[1].attach_scale(scale)
 
 
-@bad(r"scan.h5: holds no dataset with NSID's dimension scales.*pyNSID")
+@bad(r"scan.h5: holds no array of two or more axes")
 def hdf5_without_a_dataset(folder: Path, write: Write) -> Path:
     return h5(folder, lambda file: file.create_group("Measurement_000"))
 
 
-@bad(r"scan.h5: holds no dataset with NSID's")
-def hdf5_of_another_kind(folder: Path, write: Write) -> Path:
-    return h5(folder, lambda file: file.create_dataset("image", data=IMAGE))
+@bad(r"scan.h5: holds several arrays; set ingest.dataset to one of /image .*, /other ")
+def hdf5_with_several_arrays(folder: Path, write: Write) -> Path:
+    def fill(file: h5py.File) -> None:
+        file["image"], file["other"] = IMAGE, IMAGE
+
+    return h5(folder, fill)
 
 
 @bad(r"scan.h5: axis 1 of /height/data is called 'x'; give every axis a name of its own")

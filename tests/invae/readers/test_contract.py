@@ -33,6 +33,7 @@ from invae.readers.registry import MICROSCOPES, SPECTROSCOPES, readers_of
 OTHERS = (*MICROSCOPES, *SPECTROSCOPES)
 """Formats with tests of their own."""
 FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
+ONE_CHANNEL = ("npy", "tiff", "hdf5")
 ROSETTASCIIO = [
     "spectra/DMReader_Image_SI-Survey.dm3",
     "spectra/DMReader_SI-HAADF.dm3",
@@ -142,13 +143,14 @@ def test_it_travels_to_another_process(path: Path) -> None:
 def test_what_was_written_is_read(name: str, dtype: str, write: Callable[..., Path]) -> None:
     channels = _channels(name, dtype)
     recording = open_recording(write(name, channels))
-    assert list(recording.data_vars) == {"tiff": ["signal"]}.get(
+    assert list(recording.data_vars) == {"tiff": ["signal"], "hdf5": ["image"]}.get(
         name, ["height", "phase"][: len(channels)]
     )
     for variable, values in zip(recording.data_vars.values(), channels.values(), strict=True):
         assert variable.dtype == (np.float64 if name == "gwy" else values.dtype)
         np.testing.assert_array_equal(variable.values, values)
-        assert variable.attrs["direction" if name != "tiff" else "label"] in ("retrace", "signal")
+        nameless = name in ("tiff", "hdf5")
+        assert variable.attrs["label" if nameless else "direction"] in ("retrace", "signal")
     assert recording["y"].attrs["units"] == "nm"
     for dim, n in (("y", 7), ("x", 10)):
         np.testing.assert_allclose(recording[dim], np.arange(n) * 2.5, rtol=1e-6)
@@ -349,7 +351,7 @@ def _channels(name: str, dtype: str, *, n_rows: int = 7) -> dict[str, np.ndarray
     frames = 1 if name in ("ibw", "gwy") else 3
     values = np.arange(frames * n_rows * 10).reshape(frames, n_rows, 10).astype(dtype)
     channels = {"HeightRetrace": values, "PhaseRetrace": values[:, ::-1] + values.dtype.type(1)}
-    return dict(list(channels.items())[: 1 if name in ("npy", "tiff") else 2])
+    return dict(list(channels.items())[: 1 if name in ONE_CHANNEL else 2])
 
 
 def _opened(path: Path) -> list[str]:
@@ -365,6 +367,11 @@ def _large_nsid(path: Path) -> None:
         main.attrs.update({"quantity": "Height", "units": "m"})
         for axis, name in enumerate(("time", "y", "x")):
             main.dims[axis].label = name
+
+
+def _large_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", (400, 4096, 4096), "f4", chunks=(1, 64, 64))
 
 
 def _large_ibw(path: Path) -> None:
@@ -440,4 +447,5 @@ LARGE = {
     "tiff": _large_tiff,
     "zarr": _large_zarr,
     "netcdf": _large_netcdf,
+    "hdf5": _large_hdf5,
 }

@@ -35,7 +35,7 @@ def channels(draw: st.DrawFn, name: str) -> dict[str, np.ndarray]:
     n_frames = 1 if name in ("ibw", "gwy") else draw(st.integers(1, 4))
     shape = (n_frames, draw(st.integers(2, 9)), draw(st.integers(2, 9)))
     dtype = np.dtype(draw(st.sampled_from(TYPES.get(name, ALL_TYPES))))
-    count = 1 if name in ("npy", "tiff") else draw(st.integers(1, 3))
+    count = 1 if name in ("npy", "tiff", "hdf5") else draw(st.integers(1, 3))
     labels_drawn = draw(st.lists(NAMES, min_size=count, max_size=count, unique_by=str.lower))
     return {label.strip(): draw(arrays.arrays(dtype, shape)) for label in labels_drawn}
 
