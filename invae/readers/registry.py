@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from invae.errors import InputError, UnknownFormat
+from invae.readers.foreign import maker_of, words
 from invae.readers.own_files import refuse_foreign
 from invae.readers.raw import HEAD_BYTES, Reader
 
@@ -36,9 +37,12 @@ SPECTROSCOPES: tuple[str, ...] = (
     "invae.readers.formats.usid:READER",
 )
 """Formats of spectra at the points of a grid, and the images of the same programs."""
+SINGLE_IMAGES: tuple[str, ...] = ("invae.readers.formats.gsf:READER",)
+"""Formats that hold one image of one channel."""
 ROWS: tuple[str, ...] = (
     *MICROSCOPES,
     *SPECTROSCOPES,
+    *SINGLE_IMAGES,
     "invae.readers.formats.nsid:READER",
     "invae.readers.formats.ibw:READER",
     "invae.readers.formats.gwy:READER",
@@ -135,10 +139,11 @@ def reader_for(path: Path, *, format_name: str | None = None) -> Reader:
     """
     head = read_head(path)
     candidates = all_readers() if format_name is None else (reader_named(format_name),)
+    maker = maker_of(path, head) if format_name is None else None
     matching = [reader for reader in candidates if reader.recognises(path, head)]
     by_extension = [r for r in candidates if path.suffix.lower() in r.extensions]
     matching = [reader for reader in matching if not reader.general] or matching
-    if matching:
+    if matching and not (maker and maker.overrules):
         return next((reader for reader in matching if reader in by_extension), matching[0])
     if format_name is not None:
         raise InputError(
@@ -146,6 +151,8 @@ def reader_for(path: Path, *, format_name: str | None = None) -> Reader:
         )
     if path.is_dir():
         raise UnknownFormat(f"{path}: is a folder, not a Zarr store; give the recordings in it")
+    if maker is not None:
+        raise UnknownFormat(words(path, maker))
     if by_extension:
         raise InputError(
             f"{path}: is not {by_extension[0].description} as {path.suffix} suggests: "

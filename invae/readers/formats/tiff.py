@@ -99,12 +99,20 @@ def _notes(tif: tifffile.TiffFile, path: Path) -> tuple[str, ...]:
     return (OTHER_FILES,) if any(name != path.name for name in named) else ()
 
 
+PARK = frozenset({50432, 50434, 50435})
+"""Tags of Park Systems: magic number, values, header."""
+JPK = frozenset({32848, 32849, 32850, 32896})
+"""Tags of JPK: channel, its direction, its name, number of its scales."""
+INVERTED = "in this TIFF 0 is white; the values were inverted, so that bright is high"
+
+
 def _recognises(path: Path, head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
 def _read(path: Path) -> Raw:
     with _opened(path) as tif:
+        _refuse_no_values(tif, path)
         notes = _notes(tif, path)
         axes, shape = _shape(tif, path)
         _is_complete(tif, path)
@@ -114,6 +122,8 @@ def _read(path: Path) -> Raw:
                 f"{path}: holds samples of an unknown type; export them with 16 or 32 bit"
             )
         dtype, calibrated = np.dtype(page.dtype), _axes(tif, dict(zip(axes, shape, strict=True)))
+        white = _white(page)
+        notes = notes if white is None else (*notes, INVERTED)
         metadata = {"description": page.description, "software": page.software}
         metadata |= tif.imagej_metadata or {}
     n_channels = shape[axes.index("C")] if "C" in axes else 1
@@ -126,13 +136,47 @@ def _read(path: Path) -> Raw:
         Channel(
             f"channel {number}" if n_channels > 1 else "signal",
             Pixels(
-                path, frame_shape, dtype, partial(_read_pixels, path, axes, shape, number), ERRORS
+                path,
+                frame_shape,
+                dtype,
+                partial(_read_pixels, path, axes, shape, number, white),
+                ERRORS,
             ),
             names,
         )
         for number in range(n_channels)
     )
     return Raw(channels, calibrated, metadata, notes=notes)
+
+
+def _refuse_no_values(tif: tifffile.TiffFile, path: Path) -> None:
+    """Refuse pages that are no measured values: previews of Park, raw counts of JPK, pictures in false colours.
+
+    Raises:
+        InputError: With what the file is, and what to do.
+    """
+    tags = {tag.code for tag in tif.pages.first.tags}
+    if tags & PARK:
+        raise InputError(
+            f"{path}: is a scan of Park Systems, whose page is a preview of 8 bit and whose values are in tags of its own; open it in "
+            "Gwyddion and save it as .gwy"
+        )
+    if tags & JPK:
+        raise InputError(
+            f"{path}: is a scan of JPK, whose pages are raw counts with the scale in tags of its own; open it in Gwyddion and save it "
+            "as .gwy, with all channels"
+        )
+    if tif.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise InputError(
+            f"{path}: is a picture in false colours (with a palette); export the measured values, not their picture"
+        )
+
+
+def _white(page: tifffile.TiffPage) -> int | None:
+    """The largest value of a page whose 0 is white; none for other pages and for values that are no whole numbers from 0."""
+    if page.photometric != tifffile.PHOTOMETRIC.MINISWHITE or np.dtype(page.dtype).kind != "u":
+        return None
+    return (1 << int(page.bitspersample)) - 1
 
 
 def _shape(tif: tifffile.TiffFile, path: Path) -> tuple[str, tuple[int, ...]]:
@@ -236,7 +280,7 @@ def _tag(tif: tifffile.TiffFile, name: str) -> Any:
 
 
 def _read_pixels(
-    path: Path, axes: str, shape: tuple[int, ...], channel: int, key: Key
+    path: Path, axes: str, shape: tuple[int, ...], channel: int, white: int | None, key: Key
 ) -> np.ndarray:
     """The pixels page by page; frames without pages of their own follow each other."""
     whole = iter(key[:-2])
@@ -249,7 +293,8 @@ def _read_pixels(
         images = [_page(tif, number, shape, path)[key[-2:]] for number in numbers]
     sizes = [len(range(n)[k]) for n, k in zip(_without_channel(axes, shape), key, strict=True)]
     dtype = images[0].dtype if images else np.dtype(float)
-    return np.array(images, dtype=dtype).reshape(sizes)
+    values = np.array(images, dtype=dtype).reshape(sizes)
+    return values if white is None else dtype.type(white) - values
 
 
 def _flat(index: Sequence[int], shape: Sequence[int]) -> int:

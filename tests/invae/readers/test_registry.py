@@ -12,9 +12,16 @@ import invae.readers
 from invae.errors import InputError, UnknownFormat
 from invae.readers import all_readers, open_recording
 from invae.readers.raw import Reader
-from invae.readers.registry import MICROSCOPES, ROWS, SPECTROSCOPES, module_of, readers_of
+from invae.readers.registry import (
+    MICROSCOPES,
+    ROWS,
+    SINGLE_IMAGES,
+    SPECTROSCOPES,
+    module_of,
+    readers_of,
+)
 
-OTHERS = (*MICROSCOPES, *SPECTROSCOPES)
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *SINGLE_IMAGES)
 """Formats with tests of their own."""
 WRITTEN = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 ROOM = Path(invae.readers.__file__).parent
