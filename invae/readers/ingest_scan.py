@@ -22,6 +22,7 @@ from invae import dims
 from invae.config import ComputeConfig, ScanConfig
 from invae.progress import Progress
 from invae.readers import scan_maps
+from invae.readers.chunked_source import by_rows
 from invae.readers.recording import COMPLETE
 from invae.readers.value_statistics import ValueStatistics
 from invae.scans import virtual
@@ -184,6 +185,22 @@ def store_scan(
         StoreError: If the disk is full or cannot be written.
     """
     recording = _one_signal(recording)
+    patterns, slab = recording[PATTERN].variable, config.slab_mb * BYTES_PER_MB
+    rows_at_once = slab / PIECES / max(patterns[0].nbytes, 1)
+    with by_rows(patterns, partial_store, most_bytes=slab, rows_at_once=rows_at_once) as source:
+        recording = recording.assign({PATTERN: source})
+        return _stored(partial_store, recording, config=config, compute=compute, progress=progress)
+
+
+def _stored(
+    partial_store: Path,
+    recording: xr.Dataset,
+    *,
+    config: ScanConfig,
+    compute: ComputeConfig,
+    progress: Progress,
+) -> tuple[xr.Dataset, list[dict[str, ValueStatistics]]]:
+    """Calibrate the scan, then write all slabs and the maps."""
     calibration = _calibration(partial_store, recording, config)
     tiles = _lay_out(partial_store, recording, calibration, config.slab_mb)
     is_local = compute.scheduler == "threads"

@@ -51,7 +51,9 @@ def viewed(
     if axes == tuple(range(len(channel.dims))) and not backwards:
         return channel
     view = View(channel.pixels, axes, backwards)
-    pixels = replace(channel.pixels, shape=view.shape, dtype=view.dtype, read=view.values)
+    pixels = replace(
+        channel.pixels, shape=view.shape, dtype=view.dtype, read=view.values, chunks=view.chunks
+    )
     return replace(channel, pixels=pixels, dims=tuple(names))
 
 
@@ -192,6 +194,7 @@ def _items(channel: Channel) -> list[Channel]:
                 shape=shape,
                 dtype=channel.pixels.dtype.newbyteorder("="),
                 read=Item(channel.pixels, axis, number),
+                chunks=None,
             ),
         )
         for number in range(n)

@@ -10,6 +10,9 @@ from xarray.core import indexing
 
 from invae.readers.raw import Pixels
 
+CHUNKS = "source_chunks"
+"""Entry in the encoding of a variable: sizes of the file's chunks along its axes."""
+
 
 @dataclass(frozen=True, eq=False)
 class View(BackendArray):
@@ -28,6 +31,12 @@ class View(BackendArray):
     def dtype(self) -> np.dtype[Any]:
         return self.pixels.dtype.newbyteorder("=")
 
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """Sizes of the file's chunks along the axes; none if it has none."""
+        chunks = self.pixels.chunks
+        return None if chunks is None else tuple(1 if a is None else chunks[a] for a in self.axes)
+
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(
             key, self.shape, indexing.IndexingSupport.BASIC, self.values
@@ -35,7 +44,7 @@ class View(BackendArray):
 
     def values(self, key: tuple[int | slice, ...]) -> np.ndarray:
         """The values under one index or slice for each axis."""
-        slices = [_as_slice(index, n) for index, n in zip(key, self.shape, strict=True)]
+        slices = [as_slice(index, n) for index, n in zip(key, self.shape, strict=True)]
         stored = [slice(None)] * len(self.pixels.shape)
         directions = [slice(None)] * len(self.pixels.shape)
         for axis, part in zip(self.axes, slices, strict=True):
@@ -76,7 +85,7 @@ class Stack(BackendArray):
         )
 
     def _values(self, key: tuple[int | slice, ...]) -> np.ndarray:
-        first = _as_slice(key[0], self.shape[0])
+        first = as_slice(key[0], self.shape[0])
         numbers = np.arange(self.shape[0])[first]
         pieces, start = [], 0
         for part in self.parts:
@@ -96,7 +105,8 @@ def lazy_variable(dims: tuple[str, ...], array: BackendArray, attrs: dict[str, A
     return xr.Variable(dims, indexing.LazilyIndexedArray(array), attrs)
 
 
-def _as_slice(index: int | slice, n: int) -> slice:
+def as_slice(index: int | slice, n: int) -> slice:
+    """An index or slice as a slice with a start, a stop and a step."""
     if isinstance(index, slice):
         start, stop, step = index.indices(n)
         return slice(start, max(start, stop), step)

@@ -70,6 +70,8 @@ class Pixels:
     read: Callable[[Key], np.ndarray]
     """Returns the values under a key; can be pickled, opens the file and closes it again."""
     errors: tuple[type[Exception], ...]
+    chunks: tuple[int, ...] | None = None
+    """Sizes of the pieces in which the file stores the values; reading a part of a piece costs all of it."""
 
     def load(self, key: Key) -> np.ndarray:
         """The values under a key, in the byte order of this machine.

@@ -19,7 +19,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers import labels
 from invae.readers.areas import of_one_area
-from invae.readers.lazy import View, lazy_variable
+from invae.readers.lazy import CHUNKS, View, lazy_variable
 from invae.readers.raw import Axis, Channel, Coordinate, FrameVariable, Grid, Raw
 from invae.readers.spectra import spectral_dims
 
@@ -292,7 +292,11 @@ def _variable(
         **({"direction": direction} if direction else {}),
         **({} if channel.grid is None else channel.grid.attrs()),
     )
-    return lazy_variable(tuple(order), View(channel.pixels, axes, backwards), attrs), remark
+    view = View(channel.pixels, axes, backwards)
+    variable = lazy_variable(tuple(order), view, attrs)
+    if view.chunks is not None:
+        variable.encoding[CHUNKS] = view.chunks
+    return variable, remark
 
 
 def _units(name: str, quantity: str, channel: Channel) -> tuple[str, tuple[str, ...]]:

@@ -210,6 +210,7 @@ def _arranged(channel: Channel, shape: tuple[int, int], path: Path, scan: Scan) 
         shape=(shape[0], n_columns, *pixels.shape[-2:]),
         dtype=pixels.dtype.newbyteorder("="),
         read=partial(rows.read, pixels),
+        chunks=None,
     )
     return replace(channel, pixels=arranged, dims=names)
 

@@ -188,7 +188,7 @@ def _as_row(channel: Channel, order: Sequence[str], row: str) -> Channel:
     joined = (*shape[: len(places)], math.prod(shape[len(places) :]))
     read = partial(_read_row, channel.pixels, axes, len(places))
     dtype = channel.pixels.dtype.newbyteorder("=")
-    pixels = replace(channel.pixels, shape=joined, dtype=dtype, read=read)
+    pixels = replace(channel.pixels, shape=joined, dtype=dtype, read=read, chunks=None)
     return replace(channel, pixels=pixels, dims=(*places, row))
 
 

@@ -121,7 +121,8 @@ def _part(
         remarks += _remark(dim, described[n][1]) if axes[dim] is None else []
     shape = tuple(data.shape[n] for n in kept)
     read = partial(_read_pixels, path, str(data.name), tuple(kept), data.ndim)
-    pixels = Pixels(path, shape, data.dtype, read, ERRORS)
+    chunks = None if data.chunks is None else tuple(data.chunks[n] for n in kept)
+    pixels = Pixels(path, shape, data.dtype, read, ERRORS, chunks)
     label = str(group.name).rsplit("/", 1)[-1]
     return Channel(label, pixels, names, text(data.attrs.get("units", ""))), axes, remarks
 

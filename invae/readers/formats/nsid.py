@@ -93,7 +93,8 @@ def _is_main(dataset: h5py.Dataset) -> bool:
 
 def _channel(dataset: h5py.Dataset, names: tuple[str, ...], path: Path) -> Channel:
     name = str(dataset.name)
-    pixels = Pixels(path, dataset.shape, dataset.dtype, partial(read_dataset, path, name), ERRORS)
+    read = partial(read_dataset, path, name)
+    pixels = Pixels(path, dataset.shape, dataset.dtype, read, ERRORS, dataset.chunks)
     label, units = text(dataset.attrs["quantity"]), text(dataset.attrs["units"])
     return Channel(label, pixels, names, units)
 

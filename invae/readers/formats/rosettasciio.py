@@ -162,7 +162,9 @@ def _axes_of(
 
 def _channel(signal: Signal, names: tuple[str, ...], read: Read, path: Path) -> Channel:
     data = signal["data"]
-    pixels = Pixels(path, data.shape, np.dtype(data.dtype), read, ERRORS)
+    chunks = getattr(data, "chunks", None)  # of Dask: the sizes of every block
+    sizes = chunks if chunks and isinstance(chunks[0], int) else None
+    pixels = Pixels(path, data.shape, np.dtype(data.dtype), read, ERRORS, sizes)
     label = str(signal["metadata"].get("General", {}).get("title", "") or "signal")
     return Channel(label, pixels, names, _quantity(signal))
 

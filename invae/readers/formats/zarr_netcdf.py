@@ -259,7 +259,11 @@ def _channel(
     opener: Callable[[Path], xr.Dataset],
 ) -> Channel:
     read = partial(_read_pixels, opener, path, name)
-    pixels = Pixels(path, variable.shape, variable.dtype, read, ERRORS)
+    stored = variable.encoding
+    chunks = stored.get("shards") or stored.get("chunks") or stored.get("chunksizes")
+    pixels = Pixels(
+        path, variable.shape, variable.dtype, read, ERRORS, tuple(chunks) if chunks else None
+    )
     attrs = variable.attrs
     valid_name = name if re.fullmatch(r"[a-z][a-z0-9_]*", name) else ""
     return Channel(
