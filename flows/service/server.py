@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 from flows.service import login
 from flows.service.origin import ANY, EVERYWHERE, OwnOrigin, own_origins
 from invae.errors import ServerError
+from invae.redaction import one_line, redacted
 
 if TYPE_CHECKING:
     import uvicorn
@@ -54,6 +55,8 @@ WITHOUT_SCHEDULES = {
 """A temporary server starts no scheduled runs; they belong to the permanent server."""
 
 LOOPBACK = "127.0.0.1"
+LONGEST = 200
+"""Characters of a server's error that are shown."""
 
 
 def prepare_environment(*, verbose: bool) -> None:
@@ -113,7 +116,7 @@ def prefect_api(report: Callable[[str], None]) -> Iterator[str]:
 
 
 def require_answer(address: str) -> None:
-    """Check that a server answers at an address.
+    """Check that a Prefect server answers at an address, of a version that this one can use.
 
     Raises:
         ServerError: if none does.
@@ -129,6 +132,51 @@ def require_answer(address: str) -> None:
         raise ServerError(
             f"no Prefect server answers at {address} ({error}); start it, or unset PREFECT_API_URL"
         ) from error
+    _require_version(address)
+
+
+def _require_version(address: str) -> None:
+    """Check the version of a server as Prefect does when a run begins, which raises whatever the answer leads to.
+
+    Raises:
+        ServerError: if it is missing, no version, or one that cannot be used.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.settings import (
+        PREFECT_API_REQUEST_TIMEOUT,
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        temporary_settings,
+    )
+
+    from tasks.artifacts import UNREACHABLE
+
+    once = temporary_settings(
+        {
+            PREFECT_API_URL: address,
+            PREFECT_API_REQUEST_TIMEOUT: STOP_SECONDS,
+            PREFECT_CLIENT_MAX_RETRIES: 0,
+        }
+    )
+    with once, login.logged_in(address, login.login_for(address)):
+        try:
+            with get_client(sync_client=True) as client:
+                client.raise_for_api_version_mismatch()
+        except (*UNREACHABLE, RuntimeError, ValueError, TypeError) as error:
+            raise ServerError(_fault(address, error)) from error
+
+
+def _fault(address: str, error: Exception) -> str:
+    """Why a server that answers cannot be used, and what to do."""
+    import prefect
+
+    place, reason = redacted(address), one_line(str(error.__cause__ or error))[:LONGEST]
+    if "401 Unauthorized" in reason:
+        return f"{place} needs a login; set {login.VARIABLE}=USER:PASSWORD"
+    return (
+        f"{place} does not answer as a Prefect server should ({reason}); set PREFECT_API_URL to one of "
+        f"version {prefect.__version__}, or unset it"
+    )
 
 
 def _import_while_waiting() -> None:

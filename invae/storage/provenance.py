@@ -5,11 +5,11 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_origin
 
 from invae.errors import InputError
 from invae.progress import Progress, silent
@@ -70,8 +70,30 @@ class Receipt:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The receipt of JSON values.
+
+        Raises:
+            KeyError: If it has no sources.
+            TypeError: If a field is missing, or has another type.
+        """
         sources = tuple(Source(**source) for source in values["sources"])
-        return cls(**{**values, "sources": sources})
+        receipt = cls(**{**values, "sources": sources})
+        for part in (receipt, *sources):
+            _require_types(part)
+        return receipt
+
+
+def _require_types(part: "Receipt | Source") -> None:
+    """Check the fields of what was read from JSON.
+
+    Raises:
+        TypeError: If one has another type.
+    """
+    for each in fields(part):
+        value = getattr(part, each.name)
+        kind: Any = get_origin(each.type) or each.type
+        if kind is not tuple and not isinstance(value, kind):
+            raise TypeError(f"{each.name} of a receipt is {type(value).__name__}")
 
 
 def now() -> str:

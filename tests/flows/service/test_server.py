@@ -10,7 +10,10 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.standstills.dripping import dripping_server
 from flows.service import server
+from invae.errors import ServerError
+from tests.flows.service.doctor.test_server import answering
 
 RUN = """
 import sys, time
@@ -75,6 +78,36 @@ def test_a_server_that_is_set_but_does_not_answer_is_named(tmp_path):
     )
     assert "no Prefect server answers at http://127.0.0.1:9/api" in answer.stderr
     assert "unset PREFECT_API_URL" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "version", "words"),
+    [
+        (200, "", "does not answer as a Prefect server should (Invalid version: '')"),
+        (200, "latest", "(Invalid version: 'latest')"),
+        (200, None, "does not answer as a Prefect server should"),
+        (200, {"no": "version"}, "does not answer as a Prefect server should"),
+        (200, "1.0.0", "Found incompatible versions"),
+        (404, {}, "404 Not Found"),
+        (401, {}, "needs a login; set PREFECT_API_AUTH_STRING=USER:PASSWORD"),
+    ],
+)
+def test_a_server_of_no_or_another_version_is_one_line(status, version, words):
+    with answering(status, version) as address, pytest.raises(ServerError) as refused:
+        server.require_answer(address.replace("//", "//operator:hunter2@"))
+    line = str(refused.value)
+    assert words in line
+    assert "\n" not in line
+    assert "hunter2" not in line
+
+
+def test_a_server_that_drips_its_version_is_given_up_in_time(monkeypatch):
+    monkeypatch.setattr(server, "STOP_SECONDS", 1.0)
+    with dripping_server("body", answered=["/health"]) as address:
+        began = time.monotonic()
+        with pytest.raises(ServerError, match="does not answer as a Prefect server should"):
+            server.require_answer(address)
+        assert time.monotonic() - began < 10
 
 
 def test_settings_of_the_user_stay(monkeypatch):

@@ -1,9 +1,11 @@
 """Stores: laid out in shards, written block by block, published whole or not at all."""
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,6 +152,29 @@ def test_what_was_begun_goes_on_and_what_others_began_goes_away(tmp_path: Path) 
     assert (store.begin(target, "first key") / "shard").exists()
     second = store.begin(target, "second key")
     assert list(tmp_path.iterdir()) == [second]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"versions": True},
+        {"config": []},
+        {"inputs": "k"},
+        {"machine": None},
+        {"seed": 1.5},
+        {"key": 7},
+        {"sources": [{"name": "a", "sha256": [], "n_bytes": 7}]},
+        {"sources": [{"name": "a", "sha256": "b", "n_bytes": "many"}]},
+    ],
+)
+def test_a_receipt_with_a_field_of_another_type_is_none(
+    change: dict[str, Any], tmp_path: Path, receipt: Receipt
+) -> None:
+    file = tmp_path / store.RECEIPT_FILE
+    file.write_text(json.dumps(receipt.to_json()))
+    assert store.read_receipt(tmp_path) == receipt
+    file.write_text(json.dumps({**receipt.to_json(), **change}))
+    assert store.read_receipt(tmp_path) is None
 
 
 def test_a_death_between_the_two_renames_loses_nothing(tmp_path: Path, receipt: Receipt) -> None:

@@ -164,9 +164,11 @@ def answering(status: int, values: object) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), Answer) as served:
         thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield f"http://0.0.0.0:{served.server_port}/api"
-        served.shutdown()
-        thread.join()
+        try:
+            yield f"http://0.0.0.0:{served.server_port}/api"
+        finally:
+            served.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize(
