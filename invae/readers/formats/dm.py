@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from invae.readers.formats import rosettasciio
+from invae.readers.formats.dm_tags import check_counts
 from invae.readers.formats.raw_frames import expect_bytes
 from invae.readers.raw import OnSurvey, Raw, Reader
 
@@ -27,6 +28,7 @@ def _read(path: Path) -> Raw:
         head = file.read(16)
     width, uncounted = _HEADERS[int.from_bytes(head[:4], "big")]
     expect_bytes(path, int.from_bytes(head[4 : 4 + width], "big") + uncounted, source="its header")
+    check_counts(path, width=width, start=4 + width + 4)
     plugin = rosettasciio.Plugin("digitalmicrograph", flags_by_position=True)
     raw = rosettasciio.read_raw(path, plugin=plugin)
     return replace(raw, on_survey=_on_survey(raw.metadata))
