@@ -234,6 +234,9 @@ def _finished(
 ) -> tuple[xr.Dataset, list[dict[str, ValueStatistics]]]:
     """Write the maps; returns the recording with the notes of the pass, and the statistics."""
     calibration, n_patterns = run.calibration, moments[0].size
+    if calibration.level:
+        flat = np.full((1, *calibration.window.shape), calibration.level)
+        moments = moments - virtual.moments_of(flat, run.detectors).reshape(-1, 1, 1)
     images = scan_maps.Images(moments, whole.total / n_patterns, whole.highest)
     maps, notes = scan_maps.maps_dataset(images, recording, calibration, config)
     store.write_dataset(partial_store, maps, group=MAPS)

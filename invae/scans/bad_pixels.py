@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+from scipy import ndimage
 
 FEWEST = 8
 """Fewest patterns; with less a single bright pixel may be chance."""
@@ -20,6 +21,20 @@ FLOOR = 0.01
 """Fraction of the brightness of bright pixels below which a difference is no defect."""
 MOST = 0.02
 """Largest fraction of bad pixels; more belong to the pattern of the sample."""
+DARK = 25
+"""Percentile of the mean pattern that is dark."""
+MATTERS = 0.1
+"""Least share of a dark level in the sum of a pattern."""
+GAP = 2
+"""Largest distance from a blind pixel to lit ones on both sides [pixel]."""
+FEWEST_BLIND = 4
+"""Smaller groups of blind pixels are single dead pixels."""
+WIDEST = 4
+"""Largest distance from its border over which a gap is filled [pixel]."""
+SATURATED = 0.5
+"""If other pixels exceed this fraction of the largest value of the type, that value may be a saturated one."""
+MOST_MARKED = 0.5
+"""Largest fraction of pixels that a detector marks as masked."""
 _AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
 
 
@@ -54,21 +69,87 @@ def find(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return hot, dead
 
 
+def marked(patterns: np.ndarray) -> np.ndarray:
+    """Pixels (k_y, k_x) that the detector marks as masked: −1, or the largest value of the type, in every pattern.
+
+    Args:
+        patterns: A sample from all over the scan (pattern, k_y, k_x), in the type of the file.
+    """
+    none = np.zeros(patterns.shape[1:], bool)
+    if patterns.dtype.kind not in "iu" or len(patterns) < FEWEST:
+        return none
+    marker = np.iinfo(patterns.dtype).max if patterns.dtype.kind == "u" else -1
+    always = (patterns == marker).all(axis=0)
+    if not always.any() or always.mean() > MOST_MARKED:
+        return none
+    others = patterns[:, ~always]
+    is_marker = others.max() < SATURATED * marker if marker > 0 else others.min() >= 0
+    return always if is_marker else none
+
+
+def blind(patterns: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Pixels (k_y, k_x) without a count in any pattern between lit ones: gaps between chips, the bar of a beam stop.
+
+    Args:
+        patterns: A sample from all over the scan (pattern, k_y, k_x).
+        known: Pixels that are not marked as masked, bool (k_y, k_x).
+    """
+    mean = np.where(known, patterns.mean(axis=0, dtype=float), 0)
+    if len(patterns) < FEWEST or not (mean > 0).any():
+        return np.zeros(mean.shape, bool)
+    empty = known & ~np.any(patterns != 0, axis=0)
+    lit = mean > LIT * np.quantile(mean[mean > 0], 0.99)
+    found = empty & (_between(lit, 0) | _between(lit, 1))
+    found = empty & (_between(lit | found, 0) | _between(lit | found, 1))  # where two gaps cross
+    label = np.zeros(found.shape, np.int32)
+    ndimage.label(found, np.ones((3, 3)), output=label)
+    sizes = np.bincount(label.ravel())
+    sizes[0] = 0
+    return sizes[label] >= FEWEST_BLIND
+
+
+def _between(lit: np.ndarray, axis: int) -> np.ndarray:
+    """Pixels with a lit one on both sides, near along an axis."""
+    sides = []
+    for way in (1, -1):
+        near = np.zeros_like(lit)
+        for distance in range(1, GAP + 1):
+            shifted = np.roll(lit, way * distance, axis)
+            edge = [slice(None), slice(None)]
+            edge[axis] = slice(0, distance) if way > 0 else slice(-distance, None)
+            shifted[tuple(edge)] = False
+            near |= shifted
+        sides.append(near)
+    return sides[0] & sides[1]
+
+
+def dark_level(mean: np.ndarray, valid: np.ndarray) -> float:
+    """The level below 0 of the dark part of a mean pattern (k_y, k_x); 0 if it changes no sum much."""
+    values = mean[valid]
+    if not values.size:
+        return 0.0
+    level = float(np.percentile(values, DARK))
+    matters = -level * values.size > MATTERS * float(np.abs(values).sum())
+    return level if level < 0 and matters else 0.0
+
+
 def too_many(bad: np.ndarray) -> bool:
     """Whether the bad pixels are so many that they belong to the pattern, not to the detector."""
     return float(bad.mean()) > MOST
 
 
 def filled(mean: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """The pattern (k_y, k_x) with every invalid pixel replaced by the median of its valid neighbours."""
+    """The pattern (k_y, k_x) with every invalid pixel replaced by the median of its valid neighbours, wide gaps from their borders."""
     if valid.all() or min(mean.shape) < 3 or not valid.any():
         return mean
-    valid_mean = np.where(valid, mean, np.nan)
-    around = _neighbours(valid_mean, "reflect")
-    level = float(np.median(mean[valid]))
-    isolated = np.isnan(around).all(axis=0)
-    around[0][isolated] = level
-    return np.where(valid, mean, np.nanmedian(around, axis=0))
+    values = np.where(valid, mean, np.nan)
+    for _ in range(WIDEST):
+        around = _neighbours(values, "reflect")
+        reached = np.isnan(values) & ~np.isnan(around).all(axis=0)
+        if not reached.any():
+            break
+        values[reached] = np.nanmedian(around[:, reached], axis=0)
+    return np.where(np.isnan(values), float(np.median(mean[valid])), values)
 
 
 def _typical_mean(patterns: np.ndarray) -> np.ndarray:

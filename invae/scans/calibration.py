@@ -62,6 +62,8 @@ class Calibration:
     valid: np.ndarray
     """False for hot and dead pixels (k_y, k_x)."""
     notes: tuple[str, ...] = ()
+    level: float = 0.0
+    """Dark level of a pixel of the window that is taken off the maps."""
 
     @property
     def detectors(self) -> Detectors:
@@ -100,7 +102,12 @@ def calibrate(sample: np.ndarray, axes: Axes, config: ScanConfig) -> Calibration
         ConfigError: If a band is in mrad and the size of a pixel in mrad is unknown.
     """
     valid, notes = _valid(sample, config)
-    mean = bad_pixels.filled(sample.mean(axis=0, dtype=float), valid)
+    level = bad_pixels.dark_level(sample.mean(axis=0, dtype=float), valid)
+    if level:
+        notes.append(
+            f"patterns lie on a level of {level:.3g}, since too much was subtracted from them; maps are computed without it"
+        )
+    mean = bad_pixels.filled(sample.mean(axis=0, dtype=float) - level, valid)
     circle = disc.fit(mean, n_patterns=len(sample))
     if circle is None:
         notes.append("no bright-field disc was found; the whole detector counts as bright field")
@@ -124,6 +131,7 @@ def calibrate(sample: np.ndarray, axes: Axes, config: ScanConfig) -> Calibration
         },
         valid=window.valid(valid),
         notes=tuple(notes),
+        level=level * config.bin**2,
     )
 
 
@@ -141,14 +149,34 @@ def _valid(sample: np.ndarray, config: ScanConfig) -> tuple[np.ndarray, list[str
     everything = np.ones(sample.shape[1:], bool)
     if config.bad_pixels == "keep":
         return everything, []
-    hot, dead = bad_pixels.find(sample)
+    marked = bad_pixels.marked(sample)
+    blind = bad_pixels.blind(sample, ~marked)
+    faulty = bad_pixels.find(np.where(marked, 0, sample))
+    hot, dead = (found & ~(marked | blind) for found in faulty)
+    notes = _unmeasured(sample, marked, blind)
+    known = ~(marked | blind)
     n_hot, n_dead = int(hot.sum()), int(dead.sum())
     if not n_hot + n_dead:
-        return everything, []
+        return known, notes
     bad = f"{n_hot} hot and {n_dead} dead detector pixels"
     if bad_pixels.too_many(hot | dead):
-        return everything, [f"{bad} are too many for defects; none is left out"]
-    return ~(hot | dead), [f"{bad} are left out of the maps"]
+        return known, [*notes, f"{bad} are too many for defects; none is left out"]
+    return known & ~(hot | dead), [*notes, f"{bad} are left out of the maps"]
+
+
+def _unmeasured(sample: np.ndarray, marked: np.ndarray, blind: np.ndarray) -> list[str]:
+    """Notes on pixels that measure nothing."""
+    notes = []
+    if marked.any():
+        notes.append(
+            f"{int(marked.sum())} detector pixels are marked as masked (always {sample[0][marked][0]}) and left out of the maps"
+        )
+    if blind.any():
+        notes.append(
+            f"{int(blind.sum())} detector pixels between lit ones have no count in any pattern (a gap between chips or a beam stop); "
+            "they are left out of the maps"
+        )
+    return notes
 
 
 def _axis(
