@@ -30,6 +30,8 @@ from invae.readers.raw import (
     evenly_spaced,
 )
 
+MOST_SPECTRA = 1 << 22
+"""Most spectra of a grid that was aborted; the places of those that are missing are filled with NaN."""
 LONGEST_HEADER = 1 << 20
 GRID_END, SCAN_END, DATA_START = b":HEADER_END:", b":SCANIT_END:", b"\x1a\x04"
 SIZE = 4
@@ -184,6 +186,11 @@ def _records(path: Path, start: int, header: _GridHeader) -> _Records:
         raise InputError(
             f"{path}: has {available} bytes after its header, but {n_expected} spectra need "
             f"{SIZE * length * n_expected}; export the grid again"
+        )
+    if n_complete < n_expected > MOST_SPECTRA:
+        raise InputError(
+            f"{path}: its header declares {header.shape[1]} × {header.shape[0]} spectra, but the file holds "
+            f"{n_complete}; it is damaged: copy it again, or record again"
         )
     return _Records(path, start, n_complete, len(header.parameters), length)
 

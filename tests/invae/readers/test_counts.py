@@ -10,6 +10,7 @@ import pytest
 from invae.errors import InputError
 from invae.readers import open_recording
 from invae.readers.formats.dm_tags import MOST_CHARACTERS, MOST_FIELDS
+from tests.invae.readers.spectra.conftest import write_3ds
 
 HUGE = 2**31 - 1
 SECONDS = 10.0
@@ -90,3 +91,12 @@ def test_a_damaged_tag_is_named(tmp_path: Path, harm: Callable[[bytes], bytes], 
     path = write_tag(tmp_path / "scan.dm4", UINT16)
     path.write_bytes(harm(path.read_bytes()))
     assert words in refusal(path)
+
+
+def test_a_grid_of_spectra_is_no_larger_than_an_aborted_one_can_be(tmp_path: Path) -> None:
+    path = tmp_path / "grid.3ds"
+    write_3ds(path)
+    open_recording(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'Grid dim="4 x 3"', b'Grid dim="4 x 99999999"'))
+    assert "declares 4 × 99999999 spectra, but the file holds 12" in refusal(path)
