@@ -81,6 +81,8 @@ def test_the_store_is_labelled(record: Record, described: Describe) -> None:
                 ), name
     assert patches["channel"].to_numpy().tolist() == ["t-1", "t", "t+1"]
     assert meanings(maps["wall"].attrs) == ["none", "wall_180", "wall_non180"]
+    assert maps.attrs["signals"] == "amplitude amplitude, phase phase"
+    assert (maps.attrs["amplitude"], maps.attrs["phase"]) == ("amplitude", "phase")
     assert KINDS[int(patches["kind"][0])] == "wall"
     assert patches.attrs["pixel_size_nm"] == 10
     assert patches.attrs["sources"] == ["0.ibw", "1.ibw", "2.ibw"]
