@@ -23,8 +23,8 @@ LAYERS = {
     "wall_all": (WALL_180, WALL_NON180),
     "wall_non180": (WALL_NON180,),
 }
-FEW_FRAMES = 2
-"""So many frames have no time delay: the polarization of each is one channel."""
+NEAREST = 3
+"""Frames that the nearest delays (−1, 0, 1) need: a shorter series has no time delay, and its frames one channel each."""
 LAYER_SD = 1.0
 """Sd of the ridge exp(−d²/2·sd²) that represents a wall in a layer, d being the distance from the wall [px]."""
 
@@ -60,7 +60,7 @@ def plan(
     """
     if isinstance(config, DelayChannels):
         span = max(*config.delays, 0) - min(*config.delays, 0) + 1
-        if span > n_frames and n_frames <= FEW_FRAMES:
+        if n_frames == 1 or n_frames < span <= NEAREST:
             words = "one frame: no drift and" if n_frames == 1 else f"{n_frames} frames:"
             return [Channel("t", "polarization")], f"{words} no time delay"
         if span > n_frames:
