@@ -93,6 +93,7 @@ def _step(mine: tuple[str, float, str], other: tuple[str, float, str]) -> str:
 
 
 def _in_nm(step: float, unit: str) -> tuple[float, str]:
+    unit = unit.replace(" ", "")
     return (step * LENGTHS[unit], "nm") if unit in LENGTHS else (step, unit)
 
 
