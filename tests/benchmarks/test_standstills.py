@@ -20,7 +20,7 @@ def test_every_attack_by_a_file_has_a_row(tmp_path):
     ]
     assert "`config aliases.yaml is not YAML: aliases (*name) are not allowed" in rows[0]
     assert "`opened: frame 20, y 8, x 8`" in rows[1]
-    assert "`groups.h5: holds no dataset" in rows[2]
+    assert "`groups.h5: holds several arrays" in rows[2]
 
 
 def test_a_goal_that_is_missed_is_said(tmp_path):
