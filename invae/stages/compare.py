@@ -110,7 +110,7 @@ def _of_stores(old: Path, new: Path) -> Iterator[Difference]:
 
 def _of_folders(old: Path, new: Path) -> Iterator[Difference]:
     """Compare weights by value, and texts."""
-    files = [{p.name for p in path.iterdir() if p.suffix != ".json"} for path in (old, new)]
+    files = [{p.name for p in path.glob("*.safetensors")} for path in (old, new)]
     for name in sorted(files[0] ^ files[1]):
         yield Difference(f"{old.name}/{name}", _only(name in files[0]))
     for name in sorted(files[0] & files[1]):

@@ -2,7 +2,7 @@
 
 It is written when a store is published: `manifest.json` in a folder, the attributes of the group `_manifest` in a Zarr store. Names, sizes and
 the metadata of arrays are compared at every opening, all bytes by `check_bytes`. Stores of version 0.1.0 and foreign stores have no manifest,
-and are not compared. An empty file `listed` says that a manifest was written, so that a lost one is noticed. In a Zarr store it lies in the
+and are not compared. An empty file `.listed` says that a manifest was written, so that a lost one is noticed. In a Zarr store it lies in the
 folder of an array: programs that copy arrays with their attributes do not copy it, and their stores are foreign.
 """
 
@@ -21,7 +21,7 @@ from invae.storage.location import ObjectPath
 
 GROUP, FILE = "_manifest", "manifest.json"
 """Group of a Zarr store, or file of another folder, with the manifest."""
-WITNESS = "listed"
+WITNESS = ".listed"
 """Name of the empty file that says that a manifest was written."""
 REMEDY = "remove it and run the same command again"
 SMALL = 1 << 22
