@@ -78,7 +78,7 @@ SAMPLES: Mapping[str, Sample] = _table(
         f"{_GPIM}/expdata/bepfm_test_data.npy",
         "9517a856d1cb83a04c093119dda80bbddaf7461935cc670e3715b48aa10fc39c",
         835_712,
-        "band-excitation PFM, 32 × 32 points, 102 frequencies (NumPy)",
+        "band-excitation PFM, 32 × 32 points, 102 frequencies (NumPy; set ingest.dims=[y,x,frequency])",
     ),
     Sample(
         f"{_GPIM}/expdata/bepfm_test_data_sparse.npy",

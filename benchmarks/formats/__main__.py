@@ -9,6 +9,7 @@ import argparse
 import importlib
 import json
 import logging
+import shutil
 import subprocess
 import tempfile
 import warnings
@@ -130,8 +131,11 @@ def _of_sidpy(about: dict, values: np.ndarray) -> Reading:
 
 
 def _scifireaders(action: str, reader: str, file: Path, out: Path) -> None:
-    command = [str(make(SCIFIREADERS)), str(PROGRAM), action, reader, str(file), str(out)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    """Run it on a copy: it opens HDF5 files for writing and changes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copyfile(file, Path(folder) / file.name))
+        command = [str(make(SCIFIREADERS)), str(PROGRAM), action, reader, str(copy), str(out)]
+        subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def row(label: str, file: Path, program: str, read: Callable[[Path], Sequence[Reading]]) -> Row:

@@ -77,6 +77,7 @@ def test_the_folder_tells_all_about_the_model(patches, tmp_path):
         "split.json",
         "receipt.json",
         "manifest.json",
+        ".listed",
     }
     card = json.loads((tmp_path / "model" / "model.json").read_text())
     assert card["channels"] == ["t-1", "t", "t+1"]
