@@ -111,8 +111,8 @@ def values_of(output: Path) -> Mapping[str, bytes]:
 
 
 def files_of(output: Path) -> list[Path]:
-    """Files of an output, in order."""
-    return sorted(path for path in output.rglob("*") if path.is_file())
+    """Files of an output that have content, in order."""
+    return sorted(p for p in output.rglob("*") if p.is_file() and p.stat().st_size)
 
 
 def judged(output: Path, key: str, expected: Mapping[str, bytes], tally: Tally) -> None:

@@ -1,6 +1,7 @@
 """Patterns by multislice, which includes what the weak-phase model neglects, at ten times its cost. Needs abTEM."""
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def patterns(
     probe = abtem.Probe(energy=1e3 * optics.beam_energy, semiangle_cutoff=optics.convergence)
     probe.grid.match(potential)
     scan = abtem.CustomScan(10 * (probes - low)[:, ::-1])
-    waves = probe.multislice(potential, scan=scan, lazy=False)
+    waves: Any = probe.multislice(potential, scan=scan, lazy=False)
     exit_waves = np.swapaxes(waves.to_cpu().array, 1, 2)
     y, x = (
         side / 10 * np.arange(n) / n

@@ -9,10 +9,9 @@ import invae
 from invae.errors import InputError, StoreError
 from invae.samples import SAMPLES, fetch
 
-
-WITHOUT_NAMES = {
-    name: ("y", "x", "frequency") for name in ("bepfm_test_data.npy", "bepfm_test_data_sparse.npy")
-}
+WITHOUT_NAMES = dict.fromkeys(
+    ("bepfm_test_data.npy", "bepfm_test_data_sparse.npy"), ("y", "x", "frequency")
+)
 """Axes of the samples that do not name them and have several readings."""
 
 

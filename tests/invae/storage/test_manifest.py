@@ -93,7 +93,9 @@ def test_no_flipped_bit_of_a_value_is_read_as_another_value(copy: Path):
     expected = {name: store.open_store(copy)[name].to_numpy() for name in ("a", "b", "name")}
     n_noticed = 0
     for name, values in expected.items():
-        chunk = next(p for p in files_of(copy / name) if p.name != "zarr.json")
+        chunk = next(
+            p for p in files_of(copy / name) if p.name not in ("zarr.json", manifest.WITNESS)
+        )
         content = chunk.read_bytes()
         for _ in range(40):
             changed = bytearray(content)
