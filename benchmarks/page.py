@@ -97,12 +97,12 @@ def _goals(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> lis
     for trial in trials:
         if trial.peer:
             continue
-        kept = [] if trial.name in results else _old_rows(old, trial.words)
-        if kept:
+        kept = _old_rows(old, trial.words)
+        if kept and trial.name not in results:
             lines += kept
             continue
         words = trial.words
-        for goal in trial.goals:
+        for number_of_row, goal in enumerate(trial.goals):
             cells = [
                 words,
                 goal.words,
@@ -110,7 +110,8 @@ def _goals(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> lis
                 _target(goal),
                 *_result(goal, results.get(trial.name)),
             ]
-            cells.append(_peers(goal, trial, trials, results))
+            before = kept[number_of_row] if number_of_row < len(kept) else ""
+            cells.append(_peers(goal, trial, trials, results) or _peers_before(before))
             lines.append(_row(cells))
             words = ""
     return [*lines, ""]
@@ -147,6 +148,11 @@ def _peers(goal: Goal, trial: Trial, trials: Sequence[Trial], results: Results) 
             if values:
                 means.append(f"{peer.peer}: {number(float(np.mean(values)))}")
     return "<br>".join(means)
+
+
+def _peers_before(row: str) -> str:
+    """What peers reached by an earlier page; their trials need not be run again with ours."""
+    return row.rstrip(" |").rpartition(" | ")[2] if ": " in row.rpartition(" | ")[2] else ""
 
 
 def number(value: float) -> str:

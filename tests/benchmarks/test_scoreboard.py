@@ -189,3 +189,14 @@ def test_rows_of_a_task_without_results_stay(trial):
     assert both.count("0.5000") == before.count("0.5000") > 0
     assert "| another task |" in both
     assert "not run" in both
+
+
+def test_what_peers_reached_by_an_earlier_page_stays_beside_new_results(trial):
+    peer = replace(trial, name="peer", peer="Coin 1.0", peer_of=trial.name)
+    results = {trial.name: [coin(trial, 0, quick=False)], "peer": [{"heads": 0.25}]}
+    before = chapter("latents", [trial, peer], results)
+    assert "Coin 1.0: 0.2500" in before
+    alone = {trial.name: [coin(trial, 1, quick=False)]}
+    again = chapter("latents", [trial, peer], alone, before=before)
+    assert again.count("Coin 1.0: 0.2500") == before.count("Coin 1.0: 0.2500")
+    assert "| 0.6000 |" in again
