@@ -1,4 +1,4 @@
-"""Attack a watcher, a run and the readers, and write down what the user is told and how long the rest waits.
+"""Attack a watcher, a run and the readers, and write down the message of each attack and how long the rest waits.
 
     python -m benchmarks.standstills --write      # three minutes; the table of docs/reliability.md
 

@@ -46,7 +46,7 @@ def table(outcomes: Iterable[Outcome], *, folder: Path) -> str:
         folder: what is attacked lies in it; its path is left out of the lines.
     """
     head = [
-        "| attack | what the user is told | until the rest goes on | goal |",
+        "| attack | message | time until the rest goes on | goal |",
         "| --- | --- | ---: | --- |",
     ]
     rows = []
@@ -62,7 +62,7 @@ def _shown(told: str, folder: Path) -> str:
     """The line as code, in one line of a table, with long words and long lines shortened in the middle.
 
     Raises:
-        ValueError: If it has several lines: the user is told one.
+        ValueError: If the message has several lines; one is allowed.
     """
     if "\n" in told:
         raise ValueError(f"{told!r} has more than one line")

@@ -1,4 +1,4 @@
-"""Where the instrument scanned, by its header: files of a series that show other areas are told before long work."""
+"""Where the instrument scanned, by its header: files of a series that show other areas are refused before long work."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -64,16 +64,16 @@ def check_places(
     remarks = []
     for number in range(1, len(paths)):
         before, here = places[number - 1], places[number]
-        told, refused = _displaced(before, here, recordings[number])
-        if not told:
+        difference, refused = _displaced(before, here, recordings[number])
+        if not difference:
             continue
-        told = f"{told} than {paths[number - 1].name} by their headers"
+        difference = f"{difference} than {paths[number - 1].name} by their headers"
         if refused and not other_areas:
             raise InputError(
-                f"{paths[number]}: {told}; a series needs frames of one area: leave it out, or set "
+                f"{paths[number]}: {difference}; a series needs frames of one area: leave it out, or set "
                 "ingest.other_areas=true if the headers are wrong"
             )
-        remarks.append(f"{paths[number].name} {told}")
+        remarks.append(f"{paths[number].name} {difference}")
     return remarks
 
 

@@ -94,15 +94,15 @@ def reference_block(frames: slice, *, series: Series, drift: np.ndarray) -> None
     for frame in range(max(0, frames.start - 1), frames.stop):
         response = read_complex(recording, series.signals, slice(frame, frame + 1))[0]
         moved = drift[frame] - drift[frame - 1] if frame else np.zeros(2)
-        told, before = _reference(response, before, moved, series=series)
-        found.append(told)
+        reference, before = _reference(response, before, moved, series=series)
+        found.append(reference)
     found = found[-(frames.stop - frames.start) :]
     block_results.save(
         piece,
-        offset=np.array([told.offset for told in found]),
-        sharpness=np.array([told.sharpness for told in found]),
-        off_axis=np.array([told.off_axis for told in found]),
-        kept=np.array([told.kept for told in found]).reshape(-1, 2),
+        offset=np.array([reference.offset for reference in found]),
+        sharpness=np.array([reference.sharpness for reference in found]),
+        off_axis=np.array([reference.off_axis for reference in found]),
+        kept=np.array([reference.kept for reference in found]).reshape(-1, 2),
     )
 
 
@@ -203,10 +203,10 @@ def _wrapped(angle: np.ndarray, period: float) -> np.ndarray:
 def _remarks(offsets: np.ndarray, turned: np.ndarray, *, several: bool) -> list[str]:
     remarks = []
     if several:
-        told = ", ".join(f"{value:.0f}" for value in np.rad2deg(offsets[:LISTED]))
+        listed_offsets = ", ".join(f"{value:.0f}" for value in np.rad2deg(offsets[:LISTED]))
         more = ", …" if len(offsets) > LISTED else ""
         remarks.append(
-            f"the phase offset differs between frames ({told}{more} degree): every frame has its own; "
+            f"the phase offset differs between frames ({listed_offsets}{more} degree): every frame has its own; "
             "describe.phase_offset.per_frame=false takes one"
         )
     if turned.any():

@@ -109,8 +109,8 @@ def _remark(name: str, units: str, own: str, chosen: str, span: float) -> str:
             if few
             else ""
         )
-    told = f"in {units!r}" if units not in ("", "1") else "without a unit"
+    unit_of_file = f"in {units!r}" if units not in ("", "1") else "without a unit"
     return (
-        f"phase {name} is {told} in the file, but spans {span:.3g}: taken as {chosen} "
+        f"phase {name} is {unit_of_file} in the file, but spans {span:.3g}: taken as {chosen} "
         "(describe.phase_unit says otherwise)"
     )

@@ -194,7 +194,7 @@ def _over_a_turn(recording: xr.Dataset, signals: Signals, *, config: WallsConfig
     hint = f"phase {signals.phase} stays within 180 degree; if it is kept modulo 180, up and down are the same"
     if config.sites.kind == "wall" and signs_are_noise(frames):
         raise InputError(
-            f"{hint}, and neighbouring pixels differ in sign at random: no walls can be told; export the phase over 360 degree"
+            f"{hint}, and neighbouring pixels differ in sign at random: up and down cannot be distinguished, so there are no walls to find; export the phase over 360 degree"
         )
     return replace(signals, hint=hint)
 

@@ -83,7 +83,10 @@ def modulo_half(offset: float) -> dict[str, np.ndarray]:
 
 
 def test_a_phase_modulo_180_has_no_walls(record: Record, described: Describe) -> None:
-    with pytest.raises(InputError, match="no walls can be told; export the phase over 360"):
+    with pytest.raises(
+        InputError,
+        match="up and down cannot be distinguished, so there are no walls to find; export the phase over 360",
+    ):
         described(record(modulo_half(0.0)), WallsConfig(patches=PLAIN))
     with pytest.raises(InputError, match=r"no domain wall.*if it is kept modulo 180"):
         described(record(modulo_half(1.5), name="b.zarr"), WallsConfig(patches=PLAIN))
