@@ -152,7 +152,7 @@ def _chosen(pairs: Sequence[tuple[Role, Role]]) -> Signals:
     amplitude, phase = pairs[0]
     others = [f"{one.name} with {other.name}" for one, other in pairs[1:]]
     remark = (
-        f"amplitude {amplitude.name} ({amplitude.label}) and phase {phase.name} ({phase.label}) were chosen; "
+        f"the channels {amplitude.name} ({amplitude.label}) and {phase.name} ({phase.label}) are used; "
         f"describe.amplitude and describe.phase choose others: {', '.join(others)}"
     )
     return Signals(amplitude.name, phase.name, remarks=(remark,) if others else ())

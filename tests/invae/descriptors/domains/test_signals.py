@@ -91,7 +91,7 @@ def test_equal_labels_are_paired_in_their_order() -> None:
 def test_a_choice_among_several_is_told_with_the_others() -> None:
     names = {"a": "AmplitudeRetrace", "p": "PhaseRetrace", "b": "AmplitudeTrace", "q": "PhaseTrace"}
     (remark,) = chosen(recording(names)).remarks
-    assert "amplitude b (AmplitudeTrace) and phase q (PhaseTrace)" in remark
+    assert "channels b (AmplitudeTrace) and q (PhaseTrace) are used" in remark
     assert "a with p" in remark
     assert chosen(recording({"a": "AmplitudeRetrace", "p": "PhaseRetrace"})).remarks == ()
 
