@@ -9,9 +9,10 @@ import invae
 from invae.errors import InputError, StoreError
 from invae.samples import SAMPLES, fetch
 
-WITHOUT_NAMES = dict.fromkeys(
-    ("bepfm_test_data.npy", "bepfm_test_data_sparse.npy"), ("y", "x", "frequency")
-)
+WITHOUT_NAMES: dict[str, tuple[str, ...]] = {
+    "bepfm_test_data.npy": ("y", "x", "frequency"),
+    "bepfm_test_data_sparse.npy": ("y", "x", "frequency"),
+}
 """Axes of the samples that do not name them and have several readings."""
 
 
