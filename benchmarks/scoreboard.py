@@ -50,6 +50,7 @@ MODULES = {
         "invae.regression.baselines",
         "invae.regression.scores",
         "invae.synthetic.inverse_design",
+        "invae.synthetic.particles_of_image",
         "invae.synthetic.plasmon_specimens",
     ),
 }

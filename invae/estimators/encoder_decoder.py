@@ -18,6 +18,7 @@ from invae.models.pairs.spectrum_generator import SpectrumGenerator
 from invae.models.signals import IMAGE
 from invae.pairs import fitting, folder
 from invae.pairs.data import SPECTRUM, PairData, Pairs, pairs_of
+from invae.pairs.designs import fitting_images
 from invae.pairs.fitted import Fitted
 from invae.pairs.labelled import axis_of, predicted
 from invae.pairs.prediction import content_means, content_of, sampled_images
@@ -27,6 +28,9 @@ from invae.training.device import device_of
 
 if TYPE_CHECKING:
     import xarray as xr
+
+TRIES = 8
+"""Images that are made for every one that `sample` returns."""
 
 
 class EncoderDecoder:
@@ -70,7 +74,8 @@ class EncoderDecoder:
             latent_dim: Number of latent variables of a network.
             n_members: Number of networks that learn from all pairs; with 0 the Gaussian process answers alone.
             n_folds: Parts that are held out in turn.
-            process: Whether the Gaussian process is a member; only for predicted spectra with the default likelihood.
+            process: Whether a Gaussian process learns too. It predicts spectra beside the networks, or judges images that are made for spectra; only
+                with the default likelihood.
             beta: Weight of the KL divergence; 0 of im2spec is a deterministic encoder, the default there.
             coverage: Of the intervals of `predict`.
             seed: Weights, order of the pairs, noise and folds follow from it.
@@ -157,26 +162,35 @@ class EncoderDecoder:
 
     @torch.no_grad()
     def sample(
-        self, data: PairData | np.ndarray, n: int = 8, *, noise: bool = False, seed: int = 0
+        self,
+        data: PairData | np.ndarray,
+        n: int = 8,
+        *,
+        noise: bool = False,
+        tries: int | None = None,
+        seed: int = 0,
     ) -> xr.DataArray:
         """Possible targets of every source: (sample, site, energy), or (sample, site, channel, patch_y, patch_x).
 
-        Images stand upright.
+        Images stand upright. The Gaussian process predicts the spectrum of every image; the images with the nearest spectra are
+        returned, the nearest first.
 
         Args:
             data: As for `predict`; spectra (site, energy) if images are the target.
             n: Number of samples per site.
             noise: Whether spectra have the noise of single channels, like observations.
+            tries: Images that are made for every one that is returned; 8 by default, 1 without a Gaussian process. With 1 nothing is selected.
             seed: Of the samples.
+
+        Raises:
+            InputError: The data do not fit, or several tries are asked of a model that cannot choose among them.
         """
         import xarray as xr
 
         rng = np.random.default_rng([self.seed, seed, 13])
         if self.target == IMAGE:
-            spectra = self._spectra(data)
-            networks, n_private = self._trained.networks, self.config.private_dim
-            drawn = [sampled_images(networks, spectra, n_private, rng) for _ in range(n)]
-            return xr.DataArray(np.stack(drawn), dims=("sample", *dims.PATCH))
+            drawn = self._draw_images(self._spectra(data), n, self._tries(tries), rng)
+            return xr.DataArray(drawn, dims=("sample", *dims.PATCH))
         given = self._inputs(data)
         axis, state = self._trained.axis, self._trained
         if not isinstance(self.config.likelihood, HeteroscedasticNoise):
@@ -276,6 +290,28 @@ class EncoderDecoder:
         drawn = generator.noise.draw(numbers, state)
         mean = parts.standardise.undo(drawn.mean)[:, 0, 0].cpu().numpy()
         return mean, (drawn.variance.sqrt() * parts.standardise.scale)[:, 0, 0].cpu().numpy()
+
+    def _tries(self, asked: int | None) -> int:
+        """Images that are made for every one that is returned."""
+        can_choose = self._trained.process is not None
+        tries = (TRIES if can_choose else 1) if asked is None else asked
+        if tries < 1 or (tries > 1 and not can_choose):
+            raise InputError(
+                f"tries is {tries}; give 1 or more, and more than 1 only to a model with a Gaussian process (process=True)"
+            )
+        return tries
+
+    def _draw_images(
+        self, spectra: np.ndarray, n: int, tries: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Images of spectra (sample, site, channel, y, x)."""
+        networks, process = self._trained.networks, self._trained.process
+        n_private = self.config.private_dim
+        if process is None or tries == 1:
+            return np.stack([sampled_images(networks, spectra, n_private, rng) for _ in range(n)])
+        return fitting_images(
+            networks, process, spectra, n=n, tries=tries, n_private=n_private, rng=rng
+        )
 
     def _spectra(self, data: Any) -> np.ndarray:
         values = data[SPECTRUM] if isinstance(data, Mapping) else data

@@ -78,6 +78,36 @@ def designs(
     )
 
 
+def fitting_images(
+    networks: Sequence[PairModel],
+    process: GaussianProcess,
+    spectra: np.ndarray,
+    *,
+    n: int,
+    tries: int,
+    n_private: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Images (sample, site, channel, y, x) whose predicted spectra are nearest to the given ones, the nearest first.
+
+    Args:
+        networks: Models of the family spec2im.
+        process: Predicts spectra of images.
+        spectra: Wanted ones (site, energy).
+        n: Images that are kept of every spectrum.
+        tries: Images that are made for every one that is kept.
+        n_private: Latent variables of the image alone.
+        rng: Of the samples.
+    """
+    kept: list[np.ndarray] = []
+    for wanted in spectra:
+        aim = np.repeat(wanted[None], n * tries, axis=0)
+        images = sampled_images(networks, aim, n_private, rng)
+        error = relative_error(process.predict(images).mean, aim)
+        kept.append(images[np.argsort(error, kind="stable")[:n]])
+    return np.stack(kept, axis=1)
+
+
 def some_of(sites: np.ndarray, most: int) -> np.ndarray:
     """Evenly chosen sites, at most so many."""
     return sites[np.linspace(0, len(sites) - 1, min(most, len(sites))).astype(int)]

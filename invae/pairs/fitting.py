@@ -135,10 +135,7 @@ def fit(given: Pairs, learning: Learning, *, progress: Progress = silent) -> Fit
         first=0,
         progress=_part(progress, share, 100),
     )
-    process = None
-    if model.uses_process:
-        assert given.spectra is not None
-        process = GaussianProcess.fit(given.patches, given.spectra, seed=seed)
+    process = _process(given, learning)
     progress(100, 100)
     return _fitted(given, learning, networks, process, held_out, by=folds.by)
 
@@ -163,7 +160,15 @@ def fit_once(given: Pairs, learning: Learning, *, progress: Progress = silent) -
     )
     assert given.spectra is not None
     nothing = HeldOut.nothing(given.spectra.shape[1], _usual_epochs(networks, learning.training))
-    return _fitted(given, learning, networks, None, nothing, by=folds.by)
+    return _fitted(given, learning, networks, _process(given, learning), nothing, by=folds.by)
+
+
+def _process(given: Pairs, learning: Learning) -> GaussianProcess | None:
+    """The Gaussian process of all pairs, where the model has one."""
+    if not learning.model.uses_process:
+        return None
+    assert given.spectra is not None
+    return GaussianProcess.fit(given.patches, given.spectra, seed=learning.seed)
 
 
 def _fitted(

@@ -119,7 +119,7 @@ def refine(
     low = np.r_[np.full(2 * n, -np.inf), np.full(n, radius[0] - 1e-6)]
     high = np.r_[np.full(2 * n, np.inf), np.full(n, radius[1] + 1e-6)]
     found = least_squares(residuals, begin, bounds=(low, high), max_nfev=EVALUATIONS, x_scale=1.0)
-    particles = _with_gaps(arrangement(found.x), gap=gap)
+    particles = with_gaps(arrangement(found.x), gap=gap)
     spectrum = simulate(particles)
     return Design(particles, spectrum, relative_error(spectrum, wanted))
 
@@ -138,7 +138,7 @@ def _shape(particles: Particles) -> np.ndarray:
     return np.concatenate((np.sort(np.hypot(*offset.T)), np.sort(particles.radius)))
 
 
-def _with_gaps(particles: Particles, *, gap: float) -> Particles:
+def with_gaps(particles: Particles, *, gap: float) -> Particles:
     """Push particles apart until every gap is possible; most refined arrangements need no push."""
     positions = particles.positions.copy()
     for _ in range(100):

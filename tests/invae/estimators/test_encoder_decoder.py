@@ -128,6 +128,33 @@ def test_images_of_a_spectrum_have_the_distance_that_made_it(backwards, unseen):
     assert np.corrcoef(radius, peak)[0, 1] > 0.8
 
 
+def test_images_are_chosen_by_the_spectra_predicted_of_them(backwards, pairs, unseen):
+    """Eight tries for each image: their spectra are nearer to the wanted ones, and the nearest comes first."""
+    judge = EncoderDecoder(n_members=0, n_folds=2).fit(pairs)
+
+    def errors(tries: int) -> np.ndarray:
+        images = backwards.sample(unseen["spectrum"], 4, tries=tries).to_numpy()
+        return np.stack(
+            [
+                scores.relative_error(judge.predict(one)["mean"].to_numpy(), unseen["clean"])
+                for one in images
+            ]
+        )
+
+    chosen, plain = errors(8), errors(1)
+    assert (np.median(chosen, 0) < np.median(plain, 0)).mean() > 0.75
+    assert (chosen[0] < chosen[-1]).mean() > 0.75
+
+
+def test_tries_need_a_process(fitted, unseen):
+    alone = EncoderDecoder(
+        "spectrum", "image", process=False, n_members=1, training={"epochs": 1}
+    ).fit({k: unseen[k] for k in ("image", "spectrum")})
+    assert alone.sample(unseen["spectrum"], 2).sizes["sample"] == 2
+    with pytest.raises(InputError, match="process=True"):
+        alone.sample(unseen["spectrum"], 2, tries=4)
+
+
 def test_latent_variables_follow_the_distance(fitted, unseen):
     content = fitted.encode(unseen["image"])["content"].to_numpy()
     peak = scores.peak_position(unseen["clean"], ENERGIES)
