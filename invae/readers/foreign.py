@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BY_GWYDDION = "open it in Gwyddion and save it as .gwy, with all channels"
-BY_HYPERSPY = "open it with RosettaSciIO or HyperSpy and save it as .hspy"
 NO_PICTURE = "a picture has no measured values: export the data"
 
 
@@ -42,7 +41,7 @@ MAKERS = (
     Foreign("RHK", (b"S\0T\0i\0M\0a\0g\0e\0", b"\xaa\0S\0T\0i\0M\0a\0g\0e\0")),
     Foreign("Digital Surf", (b"DIGITAL SURF", b"DSCOMPRESSED")),
     Foreign("Igor Pro, a packed experiment or text", (), (".pxp", ".itx"), "save each image as its own .ibw with Igor Pro"),
-    Foreign("FEI TIA (.ser)", (b"II\x97\x01",), (), BY_HYPERSPY),
+    Foreign("FEI TIA (.emi)", (), (".emi",), "it holds settings: give the files of values beside it (NAME_1.ser)"),
     Foreign("Nion Swift (.ndata)", (ZIP,), (".ndata", ".ndata1"), "export the data item from Nion Swift as NumPy (.npy) with its .json", overrules=True),
     Foreign("a spreadsheet", (ZIP, OLE), (".xlsx", ".xlsm", ".ods", ".xls"), "save the numbers as .npy with a .json that names units"),
     Foreign("a document", (b"%PDF", ZIP, OLE), (".pdf", ".docx", ".pptx", ".doc", ".ppt", ".odt", ".odp"), NO_PICTURE),

@@ -26,7 +26,7 @@ REST = bytes(600)
         ("a.Z_mtrx", b"ONTMATRX0101TLKB", "Omicron Matrix"),
         ("a.dat", b"[Paramet32]\r\n", "Createc"),
         ("a.sm4", b"\xaa\0S\0T\0i\0M\0a\0g\0e\0", "RHK"),
-        ("a.ser", b"II\x97\x01", "FEI TIA"),
+        ("a.emi", b"JK\x00\x02", "FEI TIA"),
         ("a.ndata", b"PK\x03\x04", "Nion Swift"),
         ("a.xlsx", b"PK\x03\x04", "a spreadsheet"),
         ("a.xls", b"\xd0\xcf\x11\xe0", "a spreadsheet"),

@@ -252,7 +252,7 @@ BY_UNITS = (("", PER_NM, None), ("", PER_NM, None), ("", NM, None), ("", NM, Non
 BY_FLAGS = (("", "", False), ("", "", False), ("", "", True), ("", "", True))
 PYXEM = (("y", NM, True), ("x", NM, True), ("", "$A^{-1}$", False), ("", "$A^{-1}$", False))
 TURNED = PATTERNS.transpose(2, 3, 0, 1)
-SAME_SIDES = ("mib", "hspy", "zspy", "emd", "py4dstem", "fpd", "app5", "dm4", "npy")
+SAME_SIDES = ("mib", "hspy", "zspy", "emd", "py4dstem", "fpd", "app5", "dm4", "ser", "npy")
 """Formats of patterns whose sides may differ, and that hold the shape of the scan."""
 SCAN_WRITERS: dict[str, Write] = {
     **{name: by_scan_fixture(name) for name in SAME_SIDES if name != "mib"},

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import zarr
 
+from tests.invae.readers.tia_files import write_ser
+
 Write = Callable[..., Path]
 
 
@@ -200,6 +202,14 @@ def write_npy(path: Path, values: np.ndarray) -> None:
     )
 
 
+def write_tia(path: Path, values: np.ndarray) -> None:
+    """FEI TIA: every pattern behind its head, the first of the two dimensions is the fast one; y of the scan points up."""
+    rows, columns = values.shape[:2]
+    raster = [(columns, 0.0, 0.5e-9, "meters"), (rows, 0.0, -0.5e-9, "meters")]
+    patterns = values.reshape(-1, *values.shape[2:])
+    write_ser(path, patterns, scales=[(0.0, 2e9, 4)] * 2, dimensions=raster)
+
+
 def dm_tag(name: str, value: Any) -> bytes:
     """A tag of version 4: a group of tags, a text, a number, or pixels."""
     head = struct.pack(">BH", 20 if isinstance(value, dict) else 21, len(name)) + name.encode()
@@ -256,6 +266,7 @@ SCAN_WRITERS: Mapping[str, Callable[..., None]] = {
     "fpd": write_fpd,
     "app5": write_app5,
     "dm4": write_dm4,
+    "ser": write_tia,
     "npy": write_npy,
 }
 SCAN_NAMES = {"tvips": "scan_000.tvips", "empad": "scan.raw", "py4dstem": "scan.h5"}

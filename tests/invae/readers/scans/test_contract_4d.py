@@ -56,6 +56,7 @@ FORMATS = {
     "fpd": Told(reader="emd"),
     "app5": Told(detector=(2.0, "mrad"), counts=False),
     "dm4": Told(detector=(2.0, "mrad"), energy=200, counts=False, reader="dm"),
+    "ser": Told(detector=(2.0, "1/nm"), counts=False),
     "npy": Told(detector=(2.0, "mrad"), energy=80, convergence=20),
 }
 
