@@ -9,7 +9,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers.calibration import axis, calibrated
 from invae.readers.formats import rosettasciio
-from invae.readers.formats.raw_frames import Frames, Part, expect_bytes, product
+from invae.readers.formats.raw_frames import Frames, Part, Present, declared_frames, product
 from invae.readers.raw import Channel, Raw, Reader
 
 MAGIC = b"IMGBLO"
@@ -31,7 +31,7 @@ def _read(path: Path) -> Raw:
     metadata = rosettasciio.metadata_of(signals[0])
     header = signals[0]["original_metadata"]["blockfile_header"]
     shape, side = (int(header["NY"]), int(header["NX"])), int(header["DP_SZ"])
-    frames = _frames(path, shape, side, start=int(header["Data_offset_2"]))
+    frames, present = _frames(path, shape, side, start=int(header["Data_offset_2"]))
     steps = {dims.SCAN_Y: float(header["SY"]), dims.SCAN_X: float(header["SX"])}
     axes = {
         dim: axis(dim, max(n, 2), steps[dim], "nm") for dim, n in zip(steps, shape, strict=True)
@@ -42,18 +42,21 @@ def _read(path: Path) -> Raw:
         (channel,),
         calibrated(axes),
         metadata,
-        notes=(*notes, _detector_note(int(header["SDP"]))),
+        # rosettasciio fills missing patterns with zeros and says so; they are not read here
+        notes=(*(present.notes or notes), _detector_note(int(header["SDP"]))),
         beam=rosettasciio.beam_of(metadata),
         scan_shape=shape,
+        unfinished=present.message,
     )
 
 
-def _frames(path: Path, shape: tuple[int, int], side: int, *, start: int) -> Frames:
-    """The positions of the patterns; all of them must be in the file."""
+def _frames(path: Path, shape: tuple[int, int], side: int, *, start: int) -> tuple[Frames, Present]:
+    """The positions of the patterns, and which of them are in the file."""
     n_frames, stride = product((*shape, side), path) // side, HEAD_BYTES + side * side
-    expect_bytes(path, start + n_frames * stride, source=f"its header ({shape[0]} × {shape[1]})")
-    part = Part(path, n_frames, start + HEAD_BYTES)
-    return Frames((part,), (side, side), np.dtype("u1"), stride)
+    source = f"its header ({shape[0]} × {shape[1]})"
+    present = declared_frames(path, n_frames, head=start, stride=stride, source=source)
+    part = Part(path, present.n_frames, start + HEAD_BYTES)
+    return Frames((part,), (side, side), np.dtype("u1"), stride), present
 
 
 def _detector_note(pixels_per_metre: int) -> str:

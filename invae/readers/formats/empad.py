@@ -10,7 +10,7 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers.calibration import calibrated
 from invae.readers.formats import rosettasciio
-from invae.readers.formats.raw_frames import Frames, Part, expect_bytes
+from invae.readers.formats.raw_frames import Frames, Part, Present, declared_frames
 from invae.readers.raw import Channel, Raw, Reader
 
 SIDE, ROWS = 128, 130
@@ -92,8 +92,8 @@ def _read(path: Path) -> Raw:
     shape = (sizes.get("scan_y", 1), sizes.get("scan_x", 1))
     is_series = "series_count" in sizes
     n_frames = sizes["series_count"] if is_series else shape[0] * shape[1]
-    _agree(description, pixels, n_frames)
-    frames = Frames((Part(pixels, n_frames, 0),), (SIDE, SIDE), np.dtype("<f4"), STRIDE)
+    present = _present(description, pixels, n_frames)
+    frames = Frames((Part(pixels, present.n_frames, 0),), (SIDE, SIDE), np.dtype("<f4"), STRIDE)
     axes = {
         dim: rosettasciio.axis_of(dim, described[name])
         for name, dim in _DIMS.items()
@@ -104,27 +104,29 @@ def _read(path: Path) -> Raw:
         (channel,),
         calibrated(axes),
         metadata,
-        notes=notes,
+        notes=(*notes, *present.notes),
         beam=rosettasciio.beam_of(metadata),
         scan_shape=None if is_series else shape,
         scan_remark=f"{description.name} describes a series, not a scan" if is_series else "",
+        unfinished=present.message,
     )
 
 
-def _agree(description: Path, pixels: Path, n_frames: int) -> None:
-    """Refuse pixels that are more or fewer than described.
+def _present(description: Path, pixels: Path, n_frames: int) -> Present:
+    """The described patterns that are in the file of pixels.
 
     Raises:
-        InputError: If their number differs.
+        InputError: If there are more than described, or none.
     """
     needed, size = n_frames * STRIDE, pixels.stat().st_size
     source = f"{description.name} ({n_frames} patterns)"
-    expect_bytes(pixels, needed, source=source)
-    if size != needed:
+    present = declared_frames(pixels, n_frames, head=0, stride=STRIDE, source=source)
+    if size > needed:
         raise InputError(
             f"{pixels}: has {size} bytes, but {source} requires {needed}; the two files do not "
             "belong together: use the right .xml"
         )
+    return present
 
 
 READER = Reader(

@@ -14,7 +14,7 @@ import numpy as np
 
 from invae import dims
 from invae.errors import InputError
-from invae.readers.formats.raw_frames import Frames, Part, whole_frames
+from invae.readers.formats.raw_frames import STOPPED, Frames, Part, Present, present_frames
 from invae.readers.raw import Channel, Raw, Reader
 
 MAGIC = b"MQ1,"
@@ -37,7 +37,7 @@ def _companions(path: Path) -> tuple[Path, ...]:
 
 
 def _read(path: Path) -> Raw:
-    head, frames = _layout(path)
+    head, frames, present = _layout(path)
     settings = _settings(path)
     shape, remark = _scan_shape(path, frames, settings) if settings else (None, "")
     missing = "" if settings else f"{path.stem}.hdr is missing in the same folder"
@@ -47,10 +47,10 @@ def _read(path: Path) -> Raw:
         (channel,),
         metadata={**settings, "exposure_s": _exposure(head), "detector": head[7].strip()},
         acquired=_time_of(head),
-        notes=(f"{missing}; the settings are unknown",) if missing else (),
+        notes=(*present.notes, *((f"{missing}; the settings are unknown",) if missing else ())),
         scan_shape=shape,
         scan_remark=missing or remark,
-        unfinished=_unfinished(path, frames, settings),
+        unfinished=present.message or _unfinished(path, frames, settings),
     )
 
 
@@ -60,18 +60,18 @@ def _unfinished(path: Path, frames: Frames, settings: dict[str, str]) -> str:
     if n_declared in (0, frames.n_frames):
         return ""
     reason = (
-        "it is incomplete or still being written: copy it again when it is finished, or, if the scan was stopped"
+        STOPPED
         if n_declared > frames.n_frames
-        else "use the .hdr of this file, or, if frames were recorded behind the end of the scan"
-    )
-    return (
-        f"{path}: has {frames.n_frames} frames, but {path.stem}.hdr declares {n_declared}; {reason}, set "
+        else "use the .hdr of this file, or, if frames were recorded behind the end of the scan, set "
         "ingest.scan_shape to the rows and columns of the scan, and its whole rows are read"
     )
+    return (
+        f"{path}: has {frames.n_frames} frames, but {path.stem}.hdr declares {n_declared}; {reason}"
+    )
 
 
-def _layout(path: Path) -> tuple[list[str], Frames]:
-    """The words of the first frame's header, and the positions of the frames in the file."""
+def _layout(path: Path) -> tuple[list[str], Frames, Present]:
+    """The words of the first frame's header, the positions of the frames in the file, and how it ends."""
     with path.open("rb") as file:
         start = file.read(64).decode("ascii").split(",")
         file.seek(0)
@@ -89,8 +89,9 @@ def _layout(path: Path) -> tuple[list[str], Frames]:
             "bytes; it is damaged: copy it again"
         )
     stride = n_head + shape[0] * shape[1] * dtype.itemsize
-    part = Part(path, whole_frames(path, head=0, stride=stride), n_head)
-    return head, Frames((part,), shape, dtype, stride, upwards=True)
+    present = present_frames(path, head=0, stride=stride)
+    part = Part(path, present.n_frames, n_head)
+    return head, Frames((part,), shape, dtype, stride, upwards=True), present
 
 
 def _settings(path: Path) -> dict[str, str]:

@@ -13,6 +13,14 @@ import numpy as np
 from invae.errors import InputError
 from invae.readers.raw import Key, Pixels
 
+INCOMPLETE = "it is incomplete or still being written: copy it again when it is finished"
+"""End of a message on a file with fewer frames than expected."""
+STOPPED = (
+    f"{INCOMPLETE}, or, if the scan was stopped, set ingest.scan_shape to the rows and columns of the scan, and its whole rows are "
+    "read"
+)
+"""End of a message on a scan with fewer patterns than expected."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -76,25 +84,71 @@ def _mapped(frames: Frames, part: Part) -> np.ndarray:
     return np.ndarray((part.n_frames, height, width), frames.dtype, data, offset, strides)
 
 
+@dataclass(frozen=True)
+class Present:
+    """What a file holds after its first bytes."""
+
+    n_frames: int
+    """Number of whole frames."""
+    rest: int
+    """Bytes of an incomplete frame behind them."""
+    message: str
+    """What is wrong with the end of the file; empty if it ends with a frame."""
+    notes: tuple[str, ...]
+    """A line on the incomplete frame, if the whole ones are read."""
+
+
+def present_frames(path: Path, *, head: int, stride: int, remedy: str = STOPPED) -> Present:
+    """The whole frames after the first bytes of a file, and what is behind them.
+
+    Raises:
+        InputError: If there is no whole frame.
+    """
+    size = path.stat().st_size
+    if size < head + stride:
+        raise InputError(
+            f"{path}: has {size} bytes, but one frame needs {head + stride}; "
+            "wait until it is written, or copy it again"
+        )
+    n_frames, rest = divmod(size - head, stride)
+    if not rest:
+        return Present(n_frames, 0, "", ())
+    return Present(
+        n_frames,
+        rest,
+        f"{path}: has {size} bytes: {n_frames} frames of {stride} bytes and {rest} more; {remedy}",
+        (f"the last frame is incomplete ({rest} of {stride} bytes) and left out",),
+    )
+
+
 def whole_frames(path: Path, *, head: int, stride: int) -> int:
     """Number of frames after the first bytes of a file.
 
     Raises:
         InputError: If there is none, or the last one is incomplete.
     """
-    size = path.stat().st_size
-    n_frames, rest = divmod(size - head, stride)
-    if size < head + stride:
-        raise InputError(
-            f"{path}: has {size} bytes, but one frame needs {head + stride}; "
-            "wait until it is written, or copy it again"
-        )
-    if rest:
-        raise InputError(
-            f"{path}: has {size} bytes: {n_frames} frames of {stride} bytes and {rest} more; it is "
-            "incomplete or still being written: copy it again when it is finished"
-        )
-    return n_frames
+    present = present_frames(path, head=head, stride=stride, remedy=INCOMPLETE)
+    if present.message:
+        raise InputError(present.message)
+    return present.n_frames
+
+
+def declared_frames(path: Path, n_frames: int, *, head: int, stride: int, source: str) -> Present:
+    """The whole frames of a file whose description declares `n_frames`; more are not counted. `source` names the description.
+
+    Raises:
+        InputError: If there is no whole frame.
+    """
+    present = present_frames(path, head=head, stride=stride)
+    if present.n_frames >= n_frames:
+        return Present(n_frames, 0, "", ())
+    needed = head + n_frames * stride
+    return Present(
+        present.n_frames,
+        present.rest,
+        f"{path}: has {path.stat().st_size} bytes, but {source} requires {needed}; {STOPPED}",
+        present.notes,
+    )
 
 
 def expect_bytes(path: Path, needed: int, *, source: str) -> None:

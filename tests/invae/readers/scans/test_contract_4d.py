@@ -314,6 +314,22 @@ def test_a_stopped_merlin_scan_and_frames_behind_its_end_are_read_by_its_shape(
     assert any("2 patterns behind them are left out" in note for note in recording.attrs["notes"])
 
 
+@pytest.mark.parametrize("name", ["mib", "blo", "empad"])
+def test_whole_rows_of_a_scan_that_was_stopped_inside_a_pattern_are_read_by_its_shape(
+    name: str, write_scan: WriteScan, scan_of: Callable[[str], np.ndarray]
+) -> None:
+    path = write_scan(name)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(
+        InputError, match=r"incomplete .*, if the scan was stopped, set ingest.scan"
+    ):
+        open_recording(path)
+    recording = open_recording(path, scan=Scan((2, 3)))
+    np.testing.assert_array_equal(recording["pattern"], scan_of(name)[:1])
+    for words in ("the last frame is incomplete", "2 patterns behind them are left out"):
+        assert any(words in note for note in recording.attrs["notes"])
+
+
 def test_py4dstems_calibration_is_used_and_its_turn_is_told(tmp_path: Path) -> None:
     path = tmp_path / "scan.h5"
     scans.write_emd(path, scans.scan_values("emd"))
