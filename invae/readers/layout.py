@@ -113,7 +113,8 @@ def oriented(raw: Raw, orientation: str, path: Path) -> Raw:
 
 def _turned(channel: Channel, renamed: Mapping[str, str], flipped: frozenset[str]) -> Channel:
     names = tuple(renamed.get(dim, dim) for dim in channel.dims)
-    turned = replace(channel, dims=names, grid=None)
+    axes = {renamed.get(dim, dim): axis for dim, axis in channel.axes.items()}
+    turned = replace(channel, dims=names, grid=None, axes=axes)
     return viewed(turned, names, flipped=flipped)
 
 
@@ -136,7 +137,10 @@ def renamed(raw: Raw, names: Sequence[str], path: Path) -> Raw:
     notes = (f"channels with other axes were left out: {', '.join(others)}",) if others else ()
     return replace(
         raw,
-        channels=tuple(replace(channel, dims=tuple(names)) for channel in fitting),
+        channels=tuple(
+            replace(c, dims=tuple(names), axes=_renamed_axes(c.axes, c.dims, names))
+            for c in fitting
+        ),
         axes=_renamed_axes(raw.axes, fitting[0].dims, names),
         notes=(*raw.notes, *notes),
     )

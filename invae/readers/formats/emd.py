@@ -7,6 +7,7 @@ HyperSpy writes the array with its axes reversed. Names and units of the axes de
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ def _read(path: Path) -> Raw:
         for _, own_axes in arranged:
             axes = own_axes | axes
         metadata = _metadata(file)
-    channels, notes = tuple(channel for channel, _ in arranged), tuple(parts[0][2])
+    channels = tuple(replace(channel, axes=own) for channel, own in arranged)
+    notes = tuple(parts[0][2])
     axes = _by_py4dstem(channels[0], metadata) | axes
     notes = (*notes, *_turn_of_detector(metadata))
     return Raw(named_by_kind(channels), axes, metadata, notes=notes, beam=_beam(metadata))

@@ -4,7 +4,7 @@ The names of the scales tell x, y, spectral axes and time, in any order: sidpy w
 SciFiReaders copies Asylum's waves, whose first line is the lowest one, and calls the rows of square Gwyddion images x.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,8 @@ def _read(path: Path) -> Raw:
         channels = []
         for dataset, found in described:
             own_axes = layout.arranged(found)
-            channels.append(_channel(dataset, tuple(own_axes), path))
+            channel = _channel(dataset, tuple(own_axes), path)
+            channels.append(replace(channel, axes=_lengths(own_axes)))
             for dim, axis in own_axes.items():
                 if axis is not None:
                     _agree(axes.setdefault(dim, axis), axis, dim, dataset, path)
@@ -83,6 +84,15 @@ def _read(path: Path) -> Raw:
                         axes[dim] = axis  # some exporters write the unit of the channel on its axes
         metadata = _metadata(main)
         return Raw(tuple(channels), axes, metadata, labels.igor_time(metadata), notes=layout.notes)
+
+
+def _lengths(axes: Mapping[str, Axis | None]) -> dict[str, Axis]:
+    """The axes of an image that have a length as unit."""
+    return {
+        dim: axis
+        for dim, axis in axes.items()
+        if dim in LENGTHS and axis is not None and labels.nanometres(axis.units) is not None
+    }
 
 
 def _is_main(dataset: h5py.Dataset) -> bool:

@@ -8,7 +8,7 @@ import logging
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ def raw_of(
         known = {*axes}
         axes = {**parts[n][1], **axes}
         remarks += [line for dim, line in described[n][1] if dim not in known]
-    channels = [channel for channel, _ in parts]
+    channels = [replace(channel, axes=own) for channel, own in parts]
     metadata = metadata_of(signals[order[0]])
     return Raw(
         named_by_kind(channels),

@@ -43,7 +43,12 @@ def _read(path: Path) -> Raw:
             )
         titles = _titles(file)
         channels = [
-            _channel(path, datasets[name], titles.get(name) or _detector(metadata[name]))
+            _channel(
+                path,
+                datasets[name],
+                titles.get(name) or _detector(metadata[name]),
+                _axes(datasets[name], metadata[name]),
+            )
             for name in real
         ]
         first = max(real, key=lambda name: datasets[name].size)  # type: ignore[union-attr]
@@ -131,12 +136,12 @@ def _detector(metadata: Mapping[str, Any]) -> str:
     )
 
 
-def _channel(path: Path, data: Any, title: str) -> Channel:
+def _channel(path: Path, data: Any, title: str, axes: Mapping[str, Axis]) -> Channel:
     rows, columns, frames = data.shape
     read = partial(_read_pixels, path, str(data.name), frames != 1)
     shape = (rows, columns) if frames == 1 else (frames, rows, columns)
     pixels = Pixels(path, shape, data.dtype, read, hdf5.ERRORS)
-    return Channel(title, pixels, SINGLE if frames == 1 else FRAMED)
+    return Channel(title, pixels, SINGLE if frames == 1 else FRAMED, axes=axes)
 
 
 def _read_pixels(path: Path, name: str, framed: bool, key: Key) -> np.ndarray:

@@ -79,6 +79,18 @@ def write_ibw(path: Path, channels: Channels, *, pixel: float = PIXEL_NM, order:
     path.write_bytes(bytes(head) + pixels + note + labels)
 
 
+def change_wave(path: Path, *changes: tuple[int, bytes], keep: int | None = None) -> Path:
+    """An Igor wave with bytes of its header replaced and the checksum made good again."""
+    data = bytearray(path.read_bytes())[:keep]
+    for offset, value in changes:
+        data[offset : offset + len(value)] = value
+    data[2:4] = bytes(2)
+    total = int(np.frombuffer(bytes(data[:384]), "<u2").sum())
+    data[2:4] = (-total % 65536).to_bytes(2, "little")
+    path.write_bytes(data)
+    return path
+
+
 def write_gwy(path: Path, channels: Channels, *, pixel: float = PIXEL_NM) -> None:
     """One data field and one title per channel."""
     tree = gwyfile.objects.GwyContainer()

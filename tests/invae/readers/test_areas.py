@@ -1,5 +1,6 @@
 """Images of several sizes in one file, and units as other programs spell them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from invae import dims
 from invae.errors import ConfigError
 from invae.readers import open_recording
 from invae.readers.labels import modality
+from tests.invae.readers.conftest import change_wave
 
 Write = Callable[..., Path]
 LARGE, SMALL = (16, 24), (8, 12)
@@ -73,6 +75,79 @@ def test_nsid_channels_of_two_shapes_give_the_larger_one(tmp_path: Path, write: 
     assert any("PhaseRetrace (5 × 8 px)" in note for note in recording.attrs["notes"])
 
 
+STEPS = {LARGE: 0.5, SMALL: 2.0}
+"""Sizes of pixels of images of two sizes [nm]."""
+
+
+def two_in_velox(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["Version"] = np.array([b"{}"])
+        for letter, (shape, step) in zip("ab", STEPS.items(), strict=True):
+            size = {"width": f"{step}e-9", "height": f"{step}e-9"}
+            told = {"BinaryResult": {"PixelSize": size, "PixelUnitX": "m", "DetectorIndex": "0"}}
+            told |= {"Detectors": {"Detector-0": {"DetectorName": letter}}}
+            group = file.create_group(f"Data/Image/{letter * 32}")
+            group["Data"] = np.random.default_rng(0).random((*shape, 1))
+            group["Metadata"] = np.frombuffer(json.dumps(told).encode(), "u1")[:, None]
+
+
+def two_in_hyperspy(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["file_format"] = "HyperSpy"
+        for title, (shape, step) in zip("ab", STEPS.items(), strict=True):
+            signal = file.create_group(f"Experiments/{title}")
+            signal["data"] = np.random.default_rng(0).random(shape)
+            for n, name in enumerate("yx"):
+                axis = {"name": name, "scale": step, "offset": 0.0, "units": "nm"}
+                signal.create_group(f"axis-{n}").attrs.update(axis)
+
+
+def two_in_emd(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"version_major": 0, "version_minor": 2})
+        for title, (shape, step) in zip("ab", STEPS.items(), strict=True):
+            group = file.create_group(f"signals/{title}")
+            group.attrs["emd_group_type"] = 1
+            group["data"] = np.random.default_rng(0).random(shape)
+            for n, name in enumerate("yx"):
+                vector = group.create_dataset(f"dim{n + 1}", data=np.arange(shape[n]) * step)
+                vector.attrs.update({"name": name, "units": "nm"})
+
+
+def two_in_nsid(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for title, (shape, step) in zip("ab", STEPS.items(), strict=True):
+            group = file.create_group(f"Measurement_000/{title}")
+            main = group.create_dataset("data", data=np.random.default_rng(0).random(shape))
+            main.attrs.update({"quantity": title, "units": "m"})
+            for n, name in enumerate("yx"):
+                scale = group.create_dataset(name, data=np.arange(shape[n]) * step * 1e-9)
+                scale.attrs["units"] = "m"
+                scale.make_scale(name)
+                main.dims[n].attach_scale(scale)
+                main.dims[n].label = name
+
+
+TWO_SIZES = {
+    "velox.emd": two_in_velox,
+    "two.hspy": two_in_hyperspy,
+    "ncem.emd": two_in_emd,
+    "nsid.h5": two_in_nsid,
+}
+
+
+@pytest.mark.parametrize("name", TWO_SIZES)
+def test_every_size_of_image_has_its_own_size_of_pixel(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    TWO_SIZES[name](path)
+    for channel, (shape, step) in zip("ab", STEPS.items(), strict=True):
+        recording = open_recording(path, channels=[channel])
+        assert recording[channel].shape == (1, *shape)
+        for dim in (dims.Y, dims.X):
+            np.testing.assert_allclose(np.diff(recording[dim]), step)
+            assert recording[dim].attrs["units"] == "nm"
+
+
 def test_text_that_is_not_utf_8_is_latin_1(tmp_path: Path) -> None:
     path = gwyddion(tmp_path / "scan.gwy", {"Height": LARGE, "Hohe": LARGE})
     content = path.read_bytes().replace(b"sQV\0", b"s\xb5V\0").replace(b"sHohe\0", b"sH\xf6he\0")
@@ -92,13 +167,8 @@ def test_angstrom_as_imagej_writes_it_is_a_length(tmp_path: Path) -> None:
 def test_the_own_unit_of_an_igor_wave_counts(write: Write) -> None:
     path = write("ibw", {"AmplitudeRetrace": np.ones((1, 6, 8), "f4")})
     assert open_recording(path)["amplitude"].attrs["units"] == "m"
-    content = bytearray(path.read_bytes())
-    content[212:216] = b"V\0\0\0"
-    content[2:4] = bytes(2)
-    total = int(np.frombuffer(bytes(content[:384]), "<u2").sum())
-    content[2:4] = (-total % 65536).to_bytes(2, "little")
-    path.write_bytes(bytes(content))
-    assert open_recording(path)["amplitude"].attrs["units"] == "V"
+    changed = change_wave(path, (212, b"V\0\0\0"))
+    assert open_recording(changed)["amplitude"].attrs["units"] == "V"
 
 
 def test_axes_that_have_the_unit_of_their_channel_take_that_of_another(write: Write) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.invae.readers.broken_inputs import broken_inputs
+from tests.invae.readers.conftest import change_wave
 
 Write = Callable[..., Path]
 Refused = Callable[[list[Path]], str]
@@ -219,15 +220,7 @@ def values_in_another_file(folder: Path, write: Write) -> Path:
 
 def ibw(write: Write, *changes: tuple[int, bytes], keep: int | None = None) -> Path:
     """A good file with some bytes of its header replaced and the checksum made good again."""
-    path = write("ibw", name="scan")
-    data = bytearray(path.read_bytes())[:keep]
-    for offset, value in changes:
-        data[offset : offset + len(value)] = value
-    data[2:4] = bytes(2)
-    total = int(np.frombuffer(bytes(data[:384]), "<u2").sum())
-    data[2:4] = (-total % 65536).to_bytes(2, "little")
-    path.write_bytes(data)
-    return path
+    return change_wave(write("ibw", name="scan"), *changes, keep=keep)
 
 
 @bad(r"scan.ibw: is not Asylum.*\.ibw suggests")
