@@ -9,10 +9,15 @@ FAR = 1e3
 
 
 def offset_of(channel: xr.DataArray) -> float:
-    """The middle of the range of a stored channel if its values are far from 0, else 0."""
-    low, high = channel.attrs.get("actual_range", (0.0, 0.0))
-    middle = (low + high) / 2
-    return float(middle) if abs(middle) > FAR * (high - low) > 0 else 0.0
+    """The middle of the range of a stored channel if its values are far from 0, else 0.
+
+    It is the range of all values, or that of all but the extreme ones: a few outliers do not hide an offset.
+    """
+    for name in ("actual_range", "typical_range"):
+        low, high = channel.attrs.get(name, (0.0, 0.0))
+        if abs(low + high) / 2 > FAR * (high - low) > 0:
+            return float(low + high) / 2
+    return 0.0
 
 
 def without_offset(values: np.ndarray, offset: float) -> np.ndarray:

@@ -261,6 +261,7 @@ def _finish(
         attrs = {"n_nan": values.n_nan, "n_infinite": values.n_infinite}
         if values.minimum <= values.maximum:
             attrs |= {"actual_range": [values.minimum, values.maximum]}
+            attrs |= {"typical_range": list(values.typical_range)}
         root[channel].attrs.update(attrs)
     notes = [*recording.attrs.get("notes", []), *filter(None, remarks.values())]
     root.attrs.update({"notes": notes, COMPLETE: True})

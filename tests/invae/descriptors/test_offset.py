@@ -103,6 +103,24 @@ def test_an_offset_costs_no_digits(name: str, offset: float, tmp_path: Path) -> 
     assert any("has an offset of" in note for note in store_with.attrs["notes"])
 
 
+def with_outliers(offset: float) -> xr.Dataset:
+    """Images on an offset, with a dead pixel in each and a hot one."""
+    known = images(offset)
+    values = known["image"].to_numpy().copy()
+    values[:, 3, 3], values[2, 40, 41] = 0.0, 2 * offset
+    return known.assign(image=(known["image"].dims, values))
+
+
+@pytest.mark.parametrize("name", ["dense", "images"])
+def test_outliers_as_large_as_the_offset_do_not_hide_it(name: str, tmp_path: Path) -> None:
+    _, settings, variable = KINDS[name]
+    plain = described(images(0.0), settings, tmp_path / "plain")[variable].to_numpy()
+    found = described(with_outliers(1e9), settings, tmp_path / "offset")
+    moved = found[variable].to_numpy() - plain
+    assert np.quantile(np.abs(moved - np.median(moved)), 0.97) < 1e-5 * plain.std()
+    assert any("image has an offset of" in note for note in found.attrs["notes"])
+
+
 def test_values_near_zero_have_no_offset_and_stay_as_they_are(tmp_path: Path) -> None:
     known = described(images(1000.0), KINDS["dense"][1], tmp_path)
     recorded = store.open_store(tmp_path / "recording.zarr")["image"]
