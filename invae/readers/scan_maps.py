@@ -16,6 +16,12 @@ from invae.scans.deflection import Field, Rotation
 from invae.scans.virtual import maps_from
 
 K = "k"
+WANDERS = 0.25
+"""Range of a plane through the centre of mass above which the beam wanders over the scan [radius of the disc]."""
+CLEARLY = 3.0
+"""Smallest ratio of that range to the rms of what is left."""
+FEWEST = 8
+"""Fewest rows and columns of a scan in which a plane is told from the field of the specimen."""
 NAMES = {
     "sum": "all counts",
     "bf": "bright field",
@@ -57,6 +63,7 @@ def maps_dataset(
     """The group `maps` without the radial profile, and remarks on it."""
     maps = maps_from(images.moments, calibration.detectors)
     steps, notes = _scan_steps(recording), []
+    notes += _wandering((maps["com_y"], maps["com_x"]), calibration, config)
     field = deflection.without_descan((maps["com_y"], maps["com_x"]), config.descan)
     rotation, remark = _rotation(field, config, steps)
     maps["com_y"], maps["com_x"] = deflection.rotated(field, rotation)
@@ -73,6 +80,25 @@ def maps_dataset(
     coords = coordinates(recording, calibration).coords
     group = xr.Dataset(variables, coords).assign_coords({K: distance})
     return group.assign_attrs(_attrs(calibration, rotation, config)), notes
+
+
+def _wandering(field: Field, calibration: Calibration, config: ScanConfig) -> list[str]:
+    """A line if the beam wanders over the scan, so that patterns are not where the mean pattern is."""
+    if min(field[0].shape) < FEWEST or not calibration.disc_radius:
+        return []
+    distance, left = deflection.wandering(field)
+    pixels = distance / math.sqrt(abs(calibration.steps[0] * calibration.steps[1]))
+    if pixels < WANDERS * calibration.disc_radius or distance < CLEARLY * left:
+        return []
+    maps = (
+        "set ingest.scan.descan=plane to subtract it from the maps of the centre of mass"
+        if config.descan == "none"
+        else "it is subtracted from the maps of the centre of mass"
+    )
+    return [
+        f"the patterns wander by {pixels:.1f} pixels over the scan (descan): {maps}; patches are cut around the mean axis, so that "
+        "they wander too"
+    ]
 
 
 def _variables(

@@ -35,6 +35,16 @@ SATURATED = 0.5
 """If other pixels exceed this fraction of the largest value of the type, that value may be a saturated one."""
 MOST_MARKED = 0.5
 """Largest fraction of pixels that a detector marks as masked."""
+LARGEST_STOP = 0.3
+"""Largest fraction of pixels that a beam stop covers."""
+FEWEST_STOPPED = 9
+"""Smaller groups of pixels without a count are no beam stop."""
+COMPACT = 4.0
+"""Largest area of a beam stop with its arm, relative to the largest circle in it; gaps between chips are long."""
+CERTAIN = 5.0
+"""Counts of a pixel in all patterns of the sample above which its neighbours should have counts too."""
+SURROUNDED = 0.8
+"""Smallest part of the border of a beam stop that has counts; its arm reaches the edge of the detector."""
 _AROUND = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
 
 
@@ -106,6 +116,50 @@ def blind(patterns: np.ndarray, known: np.ndarray) -> np.ndarray:
     sizes = np.bincount(label.ravel())
     sizes[0] = 0
     return sizes[label] >= FEWEST_BLIND
+
+
+def stop(patterns: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Pixels (k_y, k_x) behind a beam stop: no value in any pattern, around the middle of all counts, lit all around.
+
+    Args:
+        patterns: A sample from all over the scan (pattern, k_y, k_x).
+        known: Pixels that are not masked, bool (k_y, k_x).
+    """
+    none = np.zeros(known.shape, bool)
+    counts = np.where(known, np.maximum(patterns.sum(axis=0, dtype=float), 0), 0)
+    if len(patterns) < FEWEST or not counts.any():
+        return none
+    dark = ~known | ~np.any(patterns != 0, axis=0)
+    label = np.zeros(dark.shape, np.int32)
+    ndimage.label(dark, output=label)
+    y, x = np.rint(np.asarray(ndimage.center_of_mass(counts))).astype(int)
+    found = (label == label[y, x]) if dark[y, x] else none
+    if found.sum() < FEWEST_STOPPED or found.mean() > LARGEST_STOP:
+        return none
+    if found.sum() > COMPACT * np.pi * depth_in(found).max() ** 2:
+        return none
+    border = ndimage.binary_dilation(found, np.ones((3, 3))) & ~found
+    return found if (counts[border] >= CERTAIN).mean() >= SURROUNDED else none
+
+
+def depth_in(region: np.ndarray) -> np.ndarray:
+    """Distance of every pixel of a region from the nearest pixel outside of it [pixel], 0 outside (k_y, k_x)."""
+    depth = ndimage.distance_transform_edt(region)
+    assert isinstance(depth, np.ndarray)
+    return depth
+
+
+def bridged(mean: np.ndarray, hidden: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The pattern (k_y, k_x) with hidden pixels replaced by the nearest valid one: what goes on behind a beam stop.
+
+    Args:
+        mean: Counts per pattern.
+        hidden: Pixels behind the stop, bool (k_y, k_x).
+        valid: Pixels that measure, bool (k_y, k_x).
+    """
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    assert isinstance(nearest, np.ndarray)
+    return np.where(hidden, mean[tuple(nearest)], mean)
 
 
 def _between(lit: np.ndarray, axis: int) -> np.ndarray:

@@ -102,19 +102,29 @@ def calibrate(sample: np.ndarray, axes: Axes, config: ScanConfig) -> Calibration
         ConfigError: If a band is in mrad and the size of a pixel in mrad is unknown.
     """
     valid, notes = _valid(sample, config)
+    hidden = _behind_stop(sample, valid, config)
+    if hidden.any():
+        notes.append(
+            f"{int(hidden.sum())} detector pixels in the middle have no count in any pattern (a beam stop); they are left out of the maps"
+        )
+    valid = valid & ~hidden
     level = bad_pixels.dark_level(sample.mean(axis=0, dtype=float), valid)
     if level:
         notes.append(
             f"patterns lie on a level of {level:.3g}, since too much was subtracted from them; maps are computed without it"
         )
-    mean = bad_pixels.filled(sample.mean(axis=0, dtype=float) - level, valid)
-    circle = disc.fit(mean, n_patterns=len(sample))
+    mean = bad_pixels.bridged(sample.mean(axis=0, dtype=float) - level, hidden, valid)
+    circle = disc.fit(bad_pixels.filled(mean, valid | hidden), n_patterns=len(sample))
+    is_covered = hidden.any() and (circle is None or not disc.has_edge(mean, circle, valid))
+    steps, units = _steps(None if is_covered else circle, axes, config, notes)
+    known = Axes(steps, None, units, axes.energy, config.convergence or axes.convergence)
+    if is_covered:
+        circle = _covered(circle, hidden, known, notes)
     if circle is None:
         notes.append("no bright-field disc was found; the whole detector counts as bright field")
     centre = _axis(circle, axes, config, mean.shape)
     window = _window(centre, mean.shape, config, notes)
-    steps, units = _steps(circle, axes, config, notes)
-    in_mrad = Axes(steps, None, units, axes.energy).to_mrad
+    in_mrad = known.to_mrad
     radius = circle.radius / config.bin if circle else 0.0
     step = config.bin * math.sqrt(steps[0] * steps[1])
     return Calibration(
@@ -142,6 +152,42 @@ def wavelength(energy: float) -> float:
     """
     volts = energy * 1e3
     return 1.226425943 / math.sqrt(volts * (1 + 0.978475587e-6 * volts))
+
+
+def _behind_stop(sample: np.ndarray, valid: np.ndarray, config: ScanConfig) -> np.ndarray:
+    """Pixels behind a beam stop (k_y, k_x); none if bad pixels are kept."""
+    if config.bad_pixels == "keep":
+        return np.zeros(valid.shape, bool)
+    return bad_pixels.stop(sample, valid)
+
+
+def _covered(
+    around: disc.Disc | None, hidden: np.ndarray, axes: Axes, notes: list[str]
+) -> disc.Disc:
+    """The disc behind a beam stop: its radius by the convergence if the detector is calibrated, otherwise that of the stop.
+
+    Args:
+        around: The scattering around the stop, if it is round.
+        hidden: Pixels behind the stop, bool (k_y, k_x).
+        axes: The calibrated axes of the detector.
+        notes: A line is added.
+    """
+    depth = bad_pixels.depth_in(hidden)
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    middle = (float(y), float(x))
+    y, x = (round(place) for place in (middle if around is None else around.centre))
+    centre = around.centre if around is not None and hidden[y, x] else middle
+    if axes.convergence is not None and axes.to_mrad is not None:
+        radius = axes.convergence / (axes.to_mrad * math.sqrt(axes.steps[0] * axes.steps[1]))
+        source = f"follows from the convergence of {axes.convergence:g} mrad"
+    else:
+        radius, source = float(depth.max()), "is taken as that of the stop"
+    notes.append(
+        f"the bright-field disc is covered by the beam stop, so that its edge is not seen: its radius of {radius:.1f} pixels {source}, "
+        "and its centre is uncertain; set ingest.scan.convergence for a calibrated detector, ingest.scan.centre=file, and "
+        "describe.radius beyond the stop"
+    )
+    return disc.Disc(centre, radius)
 
 
 def _valid(sample: np.ndarray, config: ScanConfig) -> tuple[np.ndarray, list[str]]:

@@ -51,6 +51,17 @@ def without_descan(field: Field, kind: Literal["none", "plane", "parabola"]) -> 
     return corrected[0], corrected[1]
 
 
+def wandering(field: Field) -> tuple[float, float]:
+    """How far the centre of mass wanders over the scan as a plane, and the rms of what is left [unit of the field]."""
+    if not any(np.isfinite(component).any() for component in field):
+        return 0.0, 0.0
+    flat = without_descan(field, "plane")
+    planes = [component - left for component, left in zip(field, flat, strict=True)]
+    range_of = [float(np.nanmax(plane) - np.nanmin(plane)) for plane in planes]
+    left_over = float(np.sqrt(sum(np.nanmean(left**2) for left in flat)))
+    return math.hypot(*range_of), left_over
+
+
 def rotated(field: Field, rotation: Rotation) -> Field:
     """The field in the axes of the scan."""
     y, x = field[::-1] if rotation.transposed else field

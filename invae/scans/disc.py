@@ -19,6 +19,10 @@ GAP = 0.8 * math.pi
 """Longest arc of the edge that may lie outside the detector [rad]."""
 CONTRAST = 1.5
 """Smallest ratio of the intensity of the disc to that of its surroundings."""
+SHARP = 2.5
+"""Smallest ratio of the intensities on both sides of the edge of a disc; around a beam stop the scattering falls off more slowly."""
+SEEN = 0.5
+"""Smallest part of the rings on both sides of an edge that must be measured."""
 ROUNDS = 12
 
 
@@ -57,6 +61,25 @@ def fit(mean: np.ndarray, *, n_patterns: int = 1) -> Disc | None:
         return None
     # smoothing lowers the level of the disc, which would place its edge too far out
     return _largest(image, _half_level(mean, rough), sd) or rough
+
+
+def has_edge(mean: np.ndarray, found: Disc, valid: np.ndarray) -> bool:
+    """Whether the intensity falls steeply at the edge of a disc, by pixels that measure.
+
+    Args:
+        mean: Counts per pattern (k_y, k_x).
+        found: The disc.
+        valid: Pixels that measure, bool (k_y, k_x).
+    """
+    y, x = np.indices(mean.shape)
+    distance = np.hypot(y - found.centre[0], x - found.centre[1]) / found.radius
+    levels = []
+    for inner, outer in ((0.75, 0.95), (1.05, 1.25)):
+        ring = (distance >= inner) & (distance < outer)
+        if not ring.any() or valid[ring].mean() < SEEN:
+            return False
+        levels.append(float(mean[ring & valid].mean()))
+    return levels[0] > SHARP * max(levels[1], 0.0)
 
 
 def _largest(image: np.ndarray, level: float, sd: float) -> Disc | None:

@@ -10,6 +10,7 @@ import xarray as xr
 from invae.config import ComputeConfig, PatternsConfig
 from invae.descriptors.diffraction.averaging import sums_of_similar, write_features
 from invae.descriptors.diffraction.neighbours import channels, combined
+from invae.descriptors.diffraction.rings import remarks_on_ring
 from invae.descriptors.diffraction.scan import Scan, pieces, resampled, survey
 from invae.descriptors.layout import EMPTY, lay_out_patches, site_coordinates
 from invae.descriptors.offset import remarks_on_offsets
@@ -86,7 +87,7 @@ def _coordinates(dataset: xr.Dataset, scan: Scan, radius: tuple[float, float]) -
         kind=KIND,
         channels=list(channels(config.neighbours, config.combine)),
         steps=(steps[0], steps[1]),
-        notes=_remarks(dataset, scan),
+        notes=[*_remarks(dataset, scan), *remarks_on_ring(scan.recording, float(np.mean(radius)))],
     )
     for name, places, axis in zip((PATCH_Y, PATCH_X), steps, axes, strict=True):
         coords[name] = (name, places, axis)

@@ -93,7 +93,8 @@ def survey(
     if not mapping.valid(counts=counts).any():
         raise ConfigError(
             f"describe.radius {config.radius:g} {config.radius_units} and describe.window "
-            f"{config.window} leave no pixel of {name}; choose a smaller radius or window"
+            f"{config.window} leave no pixel of {name}; choose a smaller radius or window, or, if a beam stop or bad pixels cover "
+            "the middle of the detector, a larger radius"
         )
     groups = tuple(channels(config.neighbours, config.combine).values())
     mean = mapping.of(maps["mean_pattern"].to_numpy())

@@ -116,6 +116,19 @@ def test_patterns_and_their_maps_arrive(take_in: TakeIn) -> None:
     np.testing.assert_allclose(maps["k"][:3], [0, 1.5, 3])
 
 
+@pytest.mark.parametrize("descan", ["none", "plane"])
+def test_a_beam_that_wanders_over_the_scan_is_told(descan: str, take_in: TakeIn) -> None:
+    values = patterns(detector=(40, 48))
+    for column in range(values.shape[1]):
+        values[:, column] = np.roll(values[:, column], column, axis=-1)
+    notes = store.open_store(take_in(recording(values), descan=descan)).attrs["notes"]
+    (note,) = (note for note in notes if "wander" in note)
+    assert float(note.split(" pixels")[0].split()[-1]) == pytest.approx(9 + 1, abs=1.5)
+    assert ("set ingest.scan.descan=plane" in note) == (descan == "none")
+    still = store.open_store(take_in(recording(patterns()), name="still")).attrs["notes"]
+    assert not any("wander" in note for note in still)
+
+
 def test_the_axis_is_where_the_disc_is(take_in: TakeIn) -> None:
     maps = store.open_store(take_in(recording(patterns())), group="maps")
     np.testing.assert_allclose(maps.attrs["centre"], (15.3, 18.1), atol=0.1)

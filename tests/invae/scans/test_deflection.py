@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from invae.scans.deflection import Field, Rotation, least_curl, rotated, without_descan
+from invae.scans.deflection import (
+    Field,
+    Rotation,
+    least_curl,
+    rotated,
+    wandering,
+    without_descan,
+)
 
 
 def pull_of_atoms(random: np.random.Generator, n: int, n_atoms: int, noise: float) -> Field:
@@ -29,6 +36,14 @@ def test_a_quarter_turn_of_a_vector_is_rot90() -> None:
     np.testing.assert_allclose((down.item(), across.item()), (-1, 0), atol=1e-15)  # up
     down, across = rotated(right, Rotation(0.0, transposed=True))
     assert (down.item(), across.item()) == (1, 0)
+
+
+def test_a_beam_that_wanders_is_measured_over_the_whole_scan() -> None:
+    y, x = np.mgrid[:10, :12] * 1.0
+    noise = 0.1 * np.random.default_rng(0).normal(size=(2, 10, 12))
+    distance, left = wandering((3 * y / 9 + noise[0], -4 * x / 11 + noise[1]))
+    assert distance == pytest.approx(5, abs=0.2)
+    assert left == pytest.approx(0.14, abs=0.03)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])

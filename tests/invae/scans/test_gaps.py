@@ -83,3 +83,61 @@ def test_wide_gaps_are_filled_from_their_borders() -> None:
     valid[:, 3:6] = False
     image[~valid] = 0
     np.testing.assert_array_equal(bad_pixels.filled(image, valid), np.full((9, 9), 5.0))
+
+
+STOP = DISTANCE < 11
+ARM = (CENTRE[0] <= Y) & (abs(X - CENTRE[1]) <= 2)
+
+
+def scattered(n: int = 120) -> np.ndarray:
+    """Counts in a disc and in the scattering around it, which falls off slowly."""
+    mean = np.where(DISTANCE <= RADIUS, 12.0, 0) + 0.5 * np.exp(-DISTANCE / 12)
+    return np.random.default_rng(0).poisson(mean, (n, *SHAPE)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("value", [0, 65535])
+@pytest.mark.parametrize("where", [STOP, STOP | ARM])
+def test_a_disc_behind_a_beam_stop_is_told_and_not_taken_for_the_scattering(
+    where: np.ndarray, value: int
+) -> None:
+    sample = scattered()
+    sample[:, where] = value
+    found = calibrated(sample)
+    assert not found.valid[where].any()
+    np.testing.assert_allclose(found.centre, CENTRE, atol=1.0)
+    assert found.disc_radius == pytest.approx(11, abs=1.0)
+    assert any("is covered by the beam stop" in note for note in found.notes)
+
+
+def test_the_convergence_gives_the_radius_of_a_covered_disc() -> None:
+    sample = scattered()
+    sample[:, STOP] = 0
+    calibration = Axes((2.0, 2.0), None, "mrad", convergence=18.0)
+    assert calibrate(sample, calibration, ScanConfig()).disc_radius == pytest.approx(9)
+
+
+def test_a_covered_disc_calibrates_no_detector() -> None:
+    sample = scattered()
+    sample[:, STOP] = 0
+    found = calibrate(sample, Axes((1.0, 1.0), None, "pixel"), ScanConfig(convergence=18.0))
+    assert found.units == "pixel"
+
+
+@pytest.mark.parametrize("radius", [3, 5, 6])
+def test_a_disc_around_a_smaller_beam_stop_is_found(radius: int) -> None:
+    sample = scattered()
+    hidden = np.hypot(Y - CENTRE[0] - 1, X - CENTRE[1]) < radius
+    sample[:, hidden] = 0
+    found = calibrated(sample)
+    np.testing.assert_allclose(found.centre, CENTRE, atol=0.2)
+    assert found.disc_radius == pytest.approx(RADIUS, abs=0.3)
+    assert not found.valid[hidden].any()
+    assert any("(a beam stop)" in note for note in found.notes)
+    assert not any("is covered" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("value", [0, 65535])
+def test_a_gap_that_crosses_the_detector_is_no_beam_stop(value: int) -> None:
+    sample = scattered()
+    sample[:, CROSS] = value
+    assert not any("middle" in note for note in calibrated(sample).notes)
