@@ -38,12 +38,15 @@ SPECTROSCOPES: tuple[str, ...] = (
     "invae.readers.formats.usid:READER",
 )
 """Formats of spectra at the points of a grid, and the images of the same programs."""
-SINGLE_IMAGES: tuple[str, ...] = ("invae.readers.formats.gsf:READER",)
-"""Formats that hold one image of one channel."""
+PROBES: tuple[str, ...] = (
+    "invae.readers.formats.gsf:READER",
+    "invae.readers.formats.jpk:READER",
+)
+"""Formats of images of scanning probe microscopes and of their programs."""
 ROWS: tuple[str, ...] = (
     *MICROSCOPES,
     *SPECTROSCOPES,
-    *SINGLE_IMAGES,
+    *PROBES,
     "invae.readers.formats.nsid:READER",
     "invae.readers.formats.ibw:READER",
     "invae.readers.formats.gwy:READER",

@@ -19,6 +19,7 @@ import tifffile
 
 from invae import dims
 from invae.errors import InputError
+from invae.readers.formats.tiff_tags import is_jpk, is_park
 from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader, evenly_spaced
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -56,7 +57,7 @@ OTHER_FILES = (
 )
 
 
-def _opened(path: Path) -> tifffile.TiffFile:
+def opened(path: Path) -> tifffile.TiffFile:
     """The file alone: tifffile would also open files that an OME description or an index beside it names, wherever they lie."""
     return tifffile.TiffFile(path, _multifile=False, is_ndtiff=False)
 
@@ -78,7 +79,7 @@ def _reopened(path: Path) -> Iterator[tifffile.TiffFile]:
     mark = (path, state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     known = _last.tif if _last.mark == mark else None
     _last.tif = None  # not if it fails, nor for a block inside this one
-    tif = known or _opened(path)
+    tif = known or opened(path)
     tif.filehandle.open()
     with tif:
         yield tif
@@ -99,10 +100,6 @@ def _notes(tif: tifffile.TiffFile, path: Path) -> tuple[str, ...]:
     return (OTHER_FILES,) if any(name != path.name for name in named) else ()
 
 
-PARK = frozenset({50432, 50434, 50435})
-"""Tags of Park Systems: magic number, values, header."""
-JPK = frozenset({32848, 32849, 32850, 32896})
-"""Tags of JPK: channel, its direction, its name, number of its scales."""
 INVERTED = "in this TIFF 0 is white; the values were inverted, so that bright is high"
 
 
@@ -111,11 +108,11 @@ def _recognises(path: Path, head: bytes) -> bool:
 
 
 def _read(path: Path) -> Raw:
-    with _opened(path) as tif:
+    with opened(path) as tif:
         _refuse_no_values(tif, path)
         notes = _notes(tif, path)
         axes, shape = _shape(tif, path)
-        _is_complete(tif, path)
+        refuse_incomplete(tif, path)
         page = tif.pages.first
         if page.dtype is None:
             raise InputError(
@@ -155,13 +152,13 @@ def _refuse_no_values(tif: tifffile.TiffFile, path: Path) -> None:
     Raises:
         InputError: With what the file is, and what to do.
     """
-    tags = {tag.code for tag in tif.pages.first.tags}
-    if tags & PARK:
+    tags = frozenset(tag.code for tag in tif.pages.first.tags)
+    if is_park(tags):
         raise InputError(
             f"{path}: is a scan of Park Systems, whose page is a preview of 8 bit and whose values are in tags of its own; open it in "
             "Gwyddion and save it as .gwy"
         )
-    if tags & JPK:
+    if is_jpk(tags):
         raise InputError(
             f"{path}: is a scan of JPK, whose pages are raw counts with the scale in tags of its own; open it in Gwyddion and save it "
             "as .gwy, with all channels"
@@ -202,7 +199,7 @@ def _shape(tif: tifffile.TiffFile, path: Path) -> tuple[str, tuple[int, ...]]:
     return axes, tuple(int(n) for n in shape)
 
 
-def _is_complete(tif: tifffile.TiffFile, path: Path) -> None:
+def refuse_incomplete(tif: tifffile.TiffFile, path: Path) -> None:
     """Refuse a file whose pages or pixels lie beyond its end."""
     size = path.stat().st_size
     ends = [
@@ -326,4 +323,5 @@ READER = Reader(
     recognises=_recognises,
     read=_read,
     errors=ERRORS,
+    general=True,
 )

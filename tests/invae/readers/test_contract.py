@@ -28,9 +28,9 @@ from invae import dims
 from invae.errors import InputError
 from invae.readers import all_readers, open_recording
 from invae.readers.labels import canonical_units
-from invae.readers.registry import MICROSCOPES, SINGLE_IMAGES, SPECTROSCOPES, readers_of
+from invae.readers.registry import MICROSCOPES, PROBES, SPECTROSCOPES, readers_of
 
-OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *SINGLE_IMAGES)
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *PROBES)
 """Formats with tests of their own."""
 FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 ONE_CHANNEL = ("npy", "tiff", "hdf5")

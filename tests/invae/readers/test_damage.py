@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from invae.errors import InputError, InvaeError
 from invae.readers import all_readers, open_recording
 from invae.readers.raw import Pixels, Reader
-from invae.readers.registry import MICROSCOPES, SINGLE_IMAGES, SPECTROSCOPES, readers_of
+from invae.readers.registry import MICROSCOPES, PROBES, SPECTROSCOPES, readers_of
 
 Write = Callable[..., Path]
 Refused = Callable[[list[Path]], str]
-OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *SINGLE_IMAGES)
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *PROBES)
 """Formats with tests of their own."""
 FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 

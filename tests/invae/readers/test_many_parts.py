@@ -18,13 +18,13 @@ N_PAGES = 60
 def opened(monkeypatch) -> list[str]:
     """Names of the TIFF files whose pages were looked for."""
     names: list[str] = []
-    original = tiff._opened
+    original = tiff.opened
 
     def counted(path):
         names.append(path.name)
         return original(path)
 
-    monkeypatch.setattr(tiff, "_opened", counted)
+    monkeypatch.setattr(tiff, "opened", counted)
     return names
 
 

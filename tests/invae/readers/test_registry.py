@@ -14,14 +14,14 @@ from invae.readers import all_readers, open_recording
 from invae.readers.raw import Reader
 from invae.readers.registry import (
     MICROSCOPES,
+    PROBES,
     ROWS,
-    SINGLE_IMAGES,
     SPECTROSCOPES,
     module_of,
     readers_of,
 )
 
-OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *SINGLE_IMAGES)
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *PROBES)
 """Formats with tests of their own."""
 WRITTEN = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 ROOM = Path(invae.readers.__file__).parent

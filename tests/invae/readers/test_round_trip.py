@@ -12,11 +12,11 @@ from hypothesis.extra import numpy as arrays
 from invae.config import ComputeConfig, IngestConfig
 from invae.readers import all_readers, labels, open_recording
 from invae.readers.ingest import ingest_dataset
-from invae.readers.registry import MICROSCOPES, SINGLE_IMAGES, SPECTROSCOPES, readers_of
+from invae.readers.registry import MICROSCOPES, PROBES, SPECTROSCOPES, readers_of
 from invae.storage import store
 from invae.storage.provenance import Receipt
 
-OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *SINGLE_IMAGES)
+OTHERS = (*MICROSCOPES, *SPECTROSCOPES, *PROBES)
 """Formats with tests of their own."""
 FORMATS = [reader.name for reader in all_readers() if reader not in readers_of(OTHERS)]
 TYPES = {
