@@ -41,6 +41,7 @@ SPECTROSCOPES: tuple[str, ...] = (
 PROBES: tuple[str, ...] = (
     "invae.readers.formats.gsf:READER",
     "invae.readers.formats.jpk:READER",
+    "invae.readers.formats.park:READER",
 )
 """Formats of images of scanning probe microscopes and of their programs."""
 ROWS: tuple[str, ...] = (

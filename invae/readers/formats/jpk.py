@@ -17,6 +17,7 @@ import tifffile
 
 from invae import dims
 from invae.errors import InputError
+from invae.readers.foreign import BY_GWYDDION
 from invae.readers.formats import tiff
 from invae.readers.formats.tiff_tags import first_tags, is_jpk
 from invae.readers.raw import Axis, Channel, Key, Pixels, Raw, Reader, evenly_spaced
@@ -36,7 +37,6 @@ TEXTS = {0x8001: "program", 0x8003: "start", 0x8004: "name", 0x8005: "comment", 
 TEXTS |= {0x8010: "cantilever", 0x8011: "spring_constant", 0x8030: "feedback", 0x8033: "setpoint"}
 TEXTS |= {0x8049: "line_rate"}
 """Names of what is kept as metadata."""
-BY_GWYDDION = "open it in Gwyddion and save it as .gwy, with all channels"
 ERRORS = tiff.ERRORS
 
 Tags = Mapping[int, Any]
