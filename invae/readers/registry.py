@@ -29,6 +29,7 @@ MICROSCOPES: tuple[str, ...] = (
     "invae.readers.formats.hyperspy:ZSPY",
     "invae.readers.formats.emd:READER",
     "invae.readers.formats.tia:READER",
+    "invae.readers.formats.abtem_zarr:READER",
 )
 """Formats of electron microscopes and of their programs: patterns, images and spectrum images."""
 SPECTROSCOPES: tuple[str, ...] = (

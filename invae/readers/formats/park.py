@@ -124,6 +124,11 @@ def _metadata(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _notes(fields: Mapping[str, Any]) -> tuple[str, ...]:
     notes = []
+    if fields["scale"] not in (0.0, 1.0) or fields["offset"]:
+        notes.append(
+            f"the header has a scale of {fields['scale']:g} and an offset of {fields['offset']:g}, which are applied as in Gwyddion; "
+            "the maker's own library leaves them out"
+        )
     if not fields["unit"]:
         notes.append("the header has no unit of the values; they are dimensionless")
     if fields["kind"] == WITH_SPECTRA:

@@ -111,7 +111,7 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
             metadata,
             _acquired(attrs.get("acquired")),
             modality=str(attrs.get("modality", "")),
-            notes=(*_notes(attrs.get("notes", ())), *_absent_chunks(path, images)),
+            notes=(*_notes(attrs.get("notes", ())), *absent_chunks(path, images)),
             frame_variables=_frame_variables(dataset, old_names.get(dims.FRAME))
             | _truth(path, dataset, old_names.get(dims.FRAME)),
             coordinates=_coordinates(dataset, old_names) | true_coordinates,
@@ -120,7 +120,7 @@ def _read(opener: Callable[[Path], xr.Dataset], path: Path) -> Raw:
         )
 
 
-def _absent_chunks(path: Path, names: Iterable[str]) -> Iterator[str]:
+def absent_chunks(path: Path, names: Iterable[str]) -> Iterator[str]:
     """Remarks on arrays of a Zarr store with chunks that are not there; Zarr reads them as the fill value, without a word."""
     if not path.is_dir():
         return

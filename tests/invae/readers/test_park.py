@@ -101,6 +101,14 @@ def test_axes_are_in_micrometres_and_the_place_is_kept(tmp_path: Path) -> None:
     assert (metadata["mode"], metadata["setpoint"], metadata["setpoint_unit"]) == ("C-AFM", 2, "nN")
 
 
+def test_a_scale_and_an_offset_are_applied_with_a_note(tmp_path: Path) -> None:
+    told = open_recording(write_park(tmp_path / "a.tiff"))
+    assert any("a scale of 2 and an offset of 5" in note for note in told.attrs["notes"])
+    usual = open_recording(write_park(tmp_path / "b.tiff", scale=1.0, offset=0.0))
+    np.testing.assert_allclose(usual["pfm_phase"][0], 0.01 * VALUES, rtol=1e-6)
+    assert not any("scale" in note for note in usual.attrs["notes"])
+
+
 def test_a_missing_unit_is_told(tmp_path: Path) -> None:
     recording = open_recording(write_park(tmp_path / "scan.tiff", unit=""))
     assert recording["pfm_phase"].attrs["units"] == "1"
