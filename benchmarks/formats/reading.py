@@ -5,8 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LENGTHS = {"m": 1e9, "cm": 1e7, "mm": 1e6, "µm": 1e3, "um": 1e3, "nm": 1.0, "Å": 0.1, "pm": 1e-3}
+LENGTHS = {
+    "m": 1e9, "cm": 1e7, "mm": 1e6, "µm": 1e3, "um": 1e3, "nm": 1.0, "Å": 0.1, "A": 0.1, "pm": 1e-3,
+}  # fmt: skip
 """Units of length [nm]."""
+SCALES = {
+    **{unit: (factor, "nm") for unit, factor in LENGTHS.items()},
+    **dict.fromkeys(("A^-1", "1/Å", "1/A", "1/angstrom"), (10.0, "1/nm")),
+}
+"""Units of axes: factor to the unit in which they are compared, and that unit."""
 ALIKE = {"deg": "degree", "counts": "count", "": "1", "a.u.": "1", "generic": "1"}
 """Other spellings of a unit."""
 PLAIN = ("", "1", "pixel", "px", "frame", "generic", "None", "<undefined>")
@@ -86,15 +93,16 @@ def _step(mine: tuple[str, float, str], other: tuple[str, float, str]) -> str:
     (name, step, unit), (_, other_step, other_unit) = mine, other
     if unit in PLAIN and other_unit in PLAIN:
         return ""
-    ours, theirs = (_in_nm(s, u) for s, u in ((step, unit), (other_step, other_unit)))
+    ours, theirs = (_scaled(s, u) for s, u in ((step, unit), (other_step, other_unit)))
     if ours[1] == theirs[1] and np.isclose(abs(ours[0]), abs(theirs[0]), rtol=1e-4):
         return ""
     return f"{name} {step:.5g} {unit}, there {other_step:.5g} {other_unit or 'without unit'}"
 
 
-def _in_nm(step: float, unit: str) -> tuple[float, str]:
-    unit = unit.replace(" ", "")
-    return (step * LENGTHS[unit], "nm") if unit in LENGTHS else (step, unit)
+def _scaled(step: float, unit: str) -> tuple[float, str]:
+    """A step in the unit in which it is compared."""
+    factor, base = SCALES.get(unit.replace(" ", ""), (1.0, unit.replace(" ", "")))
+    return step * factor, base
 
 
 def _unit(mine: str, other: Reading) -> str:

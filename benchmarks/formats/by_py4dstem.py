@@ -1,0 +1,54 @@
+"""Read a scan with py4DSTEM, in its own environment, or write one; run as a program, imports nothing of invae.
+
+python by_py4dstem.py read "" FILE OUT.npz
+python by_py4dstem.py write "" "" OUT.h5
+"""
+
+import json
+import sys
+import warnings
+
+import numpy as np
+
+warnings.simplefilter("ignore")
+
+
+def datacube(file):
+    """The scan of a file: py4DSTEM's own, or that of a detector."""
+    import py4DSTEM
+
+    if file.endswith(".h5"):
+        return py4DSTEM.read(file)
+    return py4DSTEM.import_file(file)
+
+
+def main():
+    """Write values, axes and unit of a scan, or a scan of random counts with its calibration."""
+    action, _, file, out = sys.argv[1:]
+    if action == "write":
+        write(out)
+        return
+    cube = datacube(file)
+    known = cube.calibration
+    scan = [known.get_R_pixel_size(), str(known.get_R_pixel_units())]
+    detector = [known.get_Q_pixel_size(), str(known.get_Q_pixel_units())]
+    axes = [["Rx", *scan], ["Ry", *scan], ["Qx", *detector], ["Qy", *detector]]
+    about = [{"name": "datacube", "unit": "", "axes": axes}]
+    np.savez(out, about=json.dumps(about), **{"0": np.asarray(cube.data)})
+
+
+def write(out):
+    """A scan as py4DSTEM saves it: steps of 3 Å, a detector of 0.05 1/Å."""
+    import py4DSTEM
+
+    counts = np.random.default_rng(0).poisson(20, (6, 5, 16, 12)).astype(np.uint16)
+    cube = py4DSTEM.DataCube(data=counts)
+    cube.calibration.set_R_pixel_size(3.0)
+    cube.calibration.set_R_pixel_units("A")
+    cube.calibration.set_Q_pixel_size(0.05)
+    cube.calibration.set_Q_pixel_units("A^-1")
+    py4DSTEM.save(out, cube, mode="o")
+
+
+if __name__ == "__main__":
+    main()
