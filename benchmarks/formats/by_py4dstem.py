@@ -15,7 +15,7 @@ warnings.simplefilter("ignore")
 
 def datacube(file):
     """The scan of a file: py4DSTEM's own, or that of a detector."""
-    import py4DSTEM
+    import py4DSTEM  # pyright: ignore[reportMissingImports]  (its own environment)
 
     if file.endswith(".h5"):
         return py4DSTEM.read(file)
@@ -34,12 +34,13 @@ def main():
     detector = [known.get_Q_pixel_size(), str(known.get_Q_pixel_units())]
     axes = [["Rx", *scan], ["Ry", *scan], ["Qx", *detector], ["Qy", *detector]]
     about = [{"name": "datacube", "unit": "", "axes": axes}]
-    np.savez(out, about=json.dumps(about), **{"0": np.asarray(cube.data)})
+    arrays = {"0": np.asarray(cube.data), "about": np.array(json.dumps(about))}
+    np.savez(out, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def write(out):
     """A scan as py4DSTEM saves it: steps of 3 Å, a detector of 0.05 1/Å."""
-    import py4DSTEM
+    import py4DSTEM  # pyright: ignore[reportMissingImports]  (its own environment)
 
     counts = np.random.default_rng(0).poisson(20, (6, 5, 16, 12)).astype(np.uint16)
     cube = py4DSTEM.DataCube(data=counts)

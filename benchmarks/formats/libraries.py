@@ -45,7 +45,7 @@ def _of_field(title: str, field: gwyfile.objects.GwyDataField) -> Reading:
     )
     rows, columns = values.shape
     axes = (
-        ("y", float(field.yreal) / rows, length),
-        ("x", float(field.xreal) / columns, length),
+        ("y", float(np.asarray(field.yreal)) / rows, length),
+        ("x", float(np.asarray(field.xreal)) / columns, length),
     )
     return Reading(title, values, axes, unit)

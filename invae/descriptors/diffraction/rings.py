@@ -36,7 +36,7 @@ def remarks_on_ring(recording: Path, radius: float) -> list[str]:
     return [
         f"the first diffracted discs lie at {ring * step:.3g} {units}, but patches end at {radius:.3g} {units}, so that they show the "
         f"bright-field disc only; for crystals and grains set describe.radius={ring / pixel + 1.5:.1f} in disc radii (or more), "
-        "describe.window=32 and describe.alike=null, and model.rotation.zero=alike"
+        "describe.window=32, describe.alike=null and model.rotation.zero=alike"
     ]
 
 

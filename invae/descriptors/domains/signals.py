@@ -231,17 +231,21 @@ def _levelled(recording: xr.Dataset, signals: Signals) -> Signals:
 
 
 def read_complex(recording: xr.Dataset, signals: Signals, frames: slice) -> np.ndarray:
-    """The response A·exp(iφ) of some frames, complex64 (frame, y, x); NaN stays NaN."""
+    """The response A·exp(iφ) of some frames, complex64 (frame, y, x); NaN where a value is not finite."""
     if signals.polarization:
-        response = read_recorded(recording, signals.polarization, frames).astype(np.complex64)
+        response = _finite(recording, signals.polarization, frames).astype(np.complex64)
         if not signals.quadrature:
             return response
-        response = response + np.complex64(1j) * read_recorded(
-            recording, signals.quadrature, frames
-        )
+        response = response + np.complex64(1j) * _finite(recording, signals.quadrature, frames)
         return response - np.complex64(signals.background)
-    amplitude = read_recorded(recording, signals.amplitude, frames)
+    amplitude = _finite(recording, signals.amplitude, frames)
     if signals.level:
         amplitude = np.maximum(amplitude - np.float32(signals.level), 0)
-    phase = read_recorded(recording, signals.phase, frames) * np.float32(signals.phase_unit)
+    phase = _finite(recording, signals.phase, frames) * np.float32(signals.phase_unit)
     return amplitude * np.exp(1j * phase) - np.complex64(signals.background)
+
+
+def _finite(recording: xr.Dataset, name: str, frames: slice) -> np.ndarray:
+    """A channel as recorded, with NaN for values that are not finite; infinite ones have no direction in the plane of the phase."""
+    values = read_recorded(recording, name, frames)
+    return np.where(np.isinf(values), np.float32(np.nan), values)

@@ -43,10 +43,7 @@ def _read(path: Path) -> Raw:
     tree = _load(path)
     numbers = sorted(int(m[1]) for key in tree if (m := re.fullmatch(r"/(\d+)/data", key)))
     fields = {n: tree[f"/{n}/data"] for n in numbers}
-    channels = tuple(
-        _channel(n, field, str(tree.get(f"/{n}/data/title", f"channel {n}")), path)
-        for n, field in fields.items()
-    )
+    channels = tuple(_channel(n, field, _title(tree, n), path) for n, field in fields.items())
     if not channels:
         raise InputError(f"{path}: holds no image; volume data and graphs are not read")
     masks = _masks(tree, channels, numbers, path)
@@ -56,6 +53,12 @@ def _read(path: Path) -> Raw:
     notes = (DRAWN,) if masks else ()
     axes, time = _axes(fields[numbers[0]]), labels.igor_time(metadata)
     return Raw((*channels, *masks), axes, metadata, time, notes=notes)
+
+
+def _title(tree: dict[str, Any], n: int) -> str:
+    """The title of an image: that of the user, or the one that Gwyddion has made up."""
+    made_up = tree.get(f"/{n}/data/untitled", f"channel {n}")
+    return str(tree.get(f"/{n}/data/title", made_up))
 
 
 def _load(path: Path) -> dict[str, Any]:

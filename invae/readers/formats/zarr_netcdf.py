@@ -70,7 +70,31 @@ _SYNONYMS = {
 
 
 def _open_zarr(path: Path) -> xr.Dataset:
-    return xr.open_zarr(path, chunks=None, consolidated=False, decode_times=False)
+    try:
+        return xr.open_zarr(path, chunks=None, consolidated=False, decode_times=False)
+    except (KeyError, ValueError) as error:
+        if unnamed := _arrays_without_names(path):
+            raise InputError(
+                f"{path}: {', '.join(unnamed)} lacks the names of the axes that xarray writes; write the store with "
+                "xarray (y, x, or scan_y, scan_x, k_y, k_x), or save the array as .npy and set ingest.dims"
+            ) from error
+        raise
+
+
+def _arrays_without_names(path: Path) -> list[str]:
+    """Arrays of a store whose axes have no names, with their shapes."""
+    group = zarr.open_group(path, mode="r", use_consolidated=False)
+    return [
+        f"{name} ({' × '.join(map(str, array.shape))})"
+        for name, array in sorted(group.arrays())
+        if array.ndim and not _names_axes(array)
+    ]
+
+
+def _names_axes(array: zarr.Array) -> bool:
+    if array.metadata.zarr_format == 2:
+        return "_ARRAY_DIMENSIONS" in array.attrs
+    return array.metadata.dimension_names is not None
 
 
 def _open_netcdf(path: Path) -> xr.Dataset:
