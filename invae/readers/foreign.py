@@ -30,7 +30,7 @@ class Foreign:
 ZIP, OLE, HDF5 = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\x89HDF\r\n"
 TABLES = (".csv", ".txt", ".tsv", ".asc", ".xyz")
 MAKERS = (
-    Foreign("Bruker NanoScope", (b"\\*File list", b"?*File list", b"\\*Force file list")),
+    Foreign("Bruker NanoScope", (b"?*File list", b"\\*Force file list", b"\\*EC File list")),
     Foreign("Nanosurf (.nid)", (b"[DataSet]",)),
     Foreign("Nanosurf (.nhf)", (HDF5,), (".nhf",), overrules=True),
     Foreign("JPK", (ZIP, HDF5), (".jpk", ".jpk-force", ".jpk-force-map", ".jpk-qi-image", ".jpk-qi-data", ".h5-jpk"), overrules=True),

@@ -43,6 +43,7 @@ PROBES: tuple[str, ...] = (
     "invae.readers.formats.gsf:READER",
     "invae.readers.formats.jpk:READER",
     "invae.readers.formats.park:READER",
+    "invae.readers.formats.nanoscope:READER",
 )
 """Formats of images of scanning probe microscopes and of their programs."""
 ROWS: tuple[str, ...] = (

@@ -15,8 +15,8 @@ REST = bytes(600)
 @pytest.mark.parametrize(
     ("name", "content", "maker"),
     [
-        ("a.spm", b"\\*File list\r\n\\Version: 0x09400103\r\n", "Bruker NanoScope"),
-        ("scan.001", b"\\*File list\r\n", "Bruker NanoScope"),
+        ("a.pfc", b"\\*Force file list\r\n", "Bruker NanoScope"),
+        ("scan.001", b"?*File list\r\n", "Bruker NanoScope"),
         ("a.nid", b"[DataSet]\r\nVersion=2\r\n", "Nanosurf"),
         ("a.nhf", b"\x89HDF\r\n\x1a\n", "Nanosurf"),
         ("a.jpk-qi-data", b"PK\x03\x04", "JPK"),
