@@ -161,8 +161,9 @@ def reader_for(path: Path, *, format_name: str | None = None) -> Reader:
     if maker is not None:
         raise UnknownFormat(words(path, maker))
     if by_extension:
+        usual = min(by_extension, key=lambda reader: not reader.general)
         raise InputError(
-            f"{path}: is not {by_extension[0].description} as {path.suffix} suggests: "
+            f"{path}: is not {usual.description} as {path.suffix} suggests: "
             f"{_start(head)}; it is damaged, or has the wrong extension"
         )
     raise UnknownFormat(

@@ -426,6 +426,7 @@ ZARR = Reader(
     recognises=_is_zarr,
     read=partial(_read, _open_zarr),
     errors=ERRORS,
+    general=True,
 )
 NETCDF = Reader(
     name="netcdf",

@@ -77,3 +77,13 @@ def test_a_file_that_no_reader_knows_has_no_module(tmp_path: Path) -> None:
         module_of(path)
     with pytest.raises(InputError, match=r"missing\.npy"):
         module_of(tmp_path / "missing.npy")
+
+
+@pytest.mark.parametrize(("suffix", "format_words"), [(".tiff", "TIFF"), (".zarr", "Zarr stores")])
+def test_what_an_extension_suggests_is_the_general_format_not_a_special_case(
+    suffix: str, format_words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"scan{suffix}"
+    path.write_bytes(b"\x07\x08\x09 none of them")
+    with pytest.raises(InputError, match=rf"is not {format_words}.* as {suffix} suggests"):
+        open_recording(path)
