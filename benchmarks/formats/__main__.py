@@ -131,9 +131,9 @@ def by_scifireaders(reader: str) -> Callable[[Path], list[Reading]]:
     return _by_program(SCIFI, reader)
 
 
-def by_py4dstem() -> Callable[[Path], list[Reading]]:
-    """Reads a scan with py4DSTEM."""
-    return _by_program(FOURD, "")
+def by_py4dstem(shape: str = "") -> Callable[[Path], list[Reading]]:
+    """Reads a scan with py4DSTEM; `shape` are its rows and columns, for an EMPAD."""
+    return _by_program(FOURD, shape)
 
 
 def _by_program(program: tuple[Environment, Path], reader: str) -> Callable[[Path], list[Reading]]:
@@ -255,9 +255,9 @@ def with_py4dstem(folder: Path) -> Iterator[Row]:
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     yield row("py4DSTEM", file, "py4DSTEM", by_py4dstem())
-    yield row("py4DSTEM before 0.14", _tested_scan(folder, "py4dstem"), "py4DSTEM", by_py4dstem())
     for name in ("empad", "dm4"):
-        yield row(TESTED[name][0], _tested_scan(folder, name), "py4DSTEM", by_py4dstem())
+        read = by_py4dstem(",".join(map(str, SHAPE)))
+        yield row(TESTED[name][0], _tested_scan(folder, name), "py4DSTEM", read)
 
 
 def _scan() -> dict:

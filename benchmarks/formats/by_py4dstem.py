@@ -1,6 +1,7 @@
 """Read a scan with py4DSTEM, in its own environment, or write one; run as a program, imports nothing of invae.
 
 python by_py4dstem.py read "" FILE OUT.npz
+python by_py4dstem.py read ROWS,COLUMNS FILE.raw OUT.npz      # of an EMPAD
 python by_py4dstem.py write "" "" OUT.h5
 """
 
@@ -13,25 +14,28 @@ import numpy as np
 warnings.simplefilter("ignore")
 
 
-def datacube(file):
+def datacube(file, shape):
     """The scan of a file: py4DSTEM's own, or that of a detector."""
     import py4DSTEM  # pyright: ignore[reportMissingImports]  (its own environment)
 
     if file.endswith(".h5"):
         return py4DSTEM.read(file)
+    if file.endswith(".raw"):
+        rows, columns = map(int, shape.split(","))
+        return py4DSTEM.import_file(file, EMPAD_shape=(rows, columns, 130, 128))
     return py4DSTEM.import_file(file)
 
 
 def main():
     """Write values, axes and unit of a scan, or a scan of random counts with its calibration."""
-    action, _, file, out = sys.argv[1:]
+    action, shape, file, out = sys.argv[1:]
     if action == "write":
         write(out)
         return
-    cube = datacube(file)
+    cube = datacube(file, shape)
     known = cube.calibration
-    scan = [known.get_R_pixel_size(), str(known.get_R_pixel_units())]
-    detector = [known.get_Q_pixel_size(), str(known.get_Q_pixel_units())]
+    scan = [float(known.get_R_pixel_size()), str(known.get_R_pixel_units())]
+    detector = [float(known.get_Q_pixel_size()), str(known.get_Q_pixel_units())]
     axes = [["Rx", *scan], ["Ry", *scan], ["Qx", *detector], ["Qy", *detector]]
     about = [{"name": "datacube", "unit": "", "axes": axes}]
     arrays = {"0": np.asarray(cube.data), "about": np.array(json.dumps(about))}

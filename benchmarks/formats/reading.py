@@ -1,7 +1,7 @@
 """What a program reads of a file: values with their axes; and the difference of two such readings in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,11 +45,28 @@ class Difference:
 def compare(ours: Sequence[Reading], other: Reading) -> Difference | None:
     """The difference to that array of invae which has the same values; none if no array has them."""
     for mine in ours:
-        values = _orientation(mine.values, other.values)
+        rows = _in_rows(mine, other)
+        values = _orientation(mine.values, rows.values)
         if values is not None:
             turned = "transposed" in values or "turned by 90" in values or "270" in values
-            return Difference(values, _axes(mine, other, turned=turned), _unit(mine.unit, other))
+            axes = _axes(mine, rows, turned=turned)
+            return Difference(
+                values if rows is other else "in a sequence", axes, _unit(mine.unit, other)
+            )
     return None
+
+
+def _in_rows(mine: Reading, other: Reading) -> Reading:
+    """Patterns in a sequence, in the rows of our scan; other arrays as they are."""
+    shape = mine.values.shape
+    is_sequence = len(shape) == 4 and other.values.ndim == 3 and shape[2:] == other.values.shape[1:]
+    if not is_sequence or mine.values.size != other.values.size:
+        return other
+    return replace(
+        other,
+        values=other.values.reshape(shape),
+        axes=(mine.axes[0], mine.axes[1], *other.axes[1:]),
+    )
 
 
 def _orientation(mine: np.ndarray, theirs: np.ndarray) -> str | None:

@@ -44,8 +44,8 @@ def _read(path: Path) -> Raw:
     needed = start + 4 * shape[0] * shape[1]
     if min(shape) < 1 or path.stat().st_size != needed:
         raise InputError(
-            f"{path}: has {path.stat().st_size} bytes, but {shape[0]} × {shape[1]} pixels need {needed}; it is incomplete: "
-            "copy or export it again"
+            f"{path}: has {path.stat().st_size} bytes, but {shape[0]} × {shape[1]} pixels need {needed}; it is incomplete or "
+            "damaged: copy or export it again"
         )
     pixels = Pixels(path, shape, np.dtype("<f4"), partial(_read_pixels, path, shape, start), ERRORS)
     label = header.get("Title") or "signal"
