@@ -315,6 +315,8 @@ def serve(descriptor: int) -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    from flows.service.garbage import collect_when_idle
+
     listener = socket.socket(fileno=descriptor)
     app = OwnOrigin(
         create_app(final=True),
@@ -323,6 +325,7 @@ def serve(descriptor: int) -> None:
     )
     config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=3)
     server = uvicorn.Server(config)
+    collect_when_idle()
     threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     server.run(sockets=[listener])
 
