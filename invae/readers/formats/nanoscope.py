@@ -28,8 +28,8 @@ MOST_HEADER = 1 << 20
 WIDE_SINCE = 0x09200000
 """First version whose numbers always have 32 bits."""
 IMAGE_LISTS = ("ciao image list", "afm image list", "ncafm image list")
-SCAN_LISTS = ("ciao scan list", "scanner list", "microscope list")
-"""Where sensitivities are."""
+SCAN_LISTS, SCANNER_LISTS = ("ciao scan list",), ("scanner list", "microscope list")
+"""Where sensitivities are; those of the scanner count where both have one."""
 PASSES = ("@2:", "@3:", "@4:")
 """Beginnings of the entries of an image: of the first pass, of the second, of images beside force curves."""
 VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6}
@@ -119,8 +119,8 @@ def _header(path: Path) -> _Header:
             sections[-1][1][key.strip().lower()] = value.strip()
     return _Header(
         _joined(sections, ("file list",)),
+        {**_joined(sections, SCAN_LISTS), **_joined(sections, SCANNER_LISTS)},
         _joined(sections, SCAN_LISTS),
-        _joined(sections, SCAN_LISTS[:1]),
         tuple(entries for name, entries in sections if name in IMAGE_LISTS),
     )
 

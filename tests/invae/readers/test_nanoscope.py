@@ -230,3 +230,15 @@ def test_no_damage_escapes_as_another_error(tmp_path: Path) -> None:
         assert len(refusal(path).splitlines()) <= 1
 
     damage()
+
+
+def test_sensitivities_are_those_of_the_scanner_or_of_the_scan(tmp_path: Path) -> None:
+    image = Image(scale="V [Sens. Twice] (0.0003 V/LSB) 20.0 V", name='S [A] "Signal A"')
+    more = Image(scale="V [Sens. Scan] (0.0003 V/LSB) 20.0 V", name='S [B] "Signal B"')
+    of_scan = {"@Sens. Twice": "V 9.0 nm/V", "@Sens. Scan": "V 4.0 nm/V"}
+    path = write_spm(
+        tmp_path / "a.spm", image, more, scan=of_scan, sensitivities={"@Sens. Twice": "V 2.0 nm/V"}
+    )
+    recording = open_recording(path)
+    np.testing.assert_allclose(recording["signal_a"][0], NUMBERS * 20.0 / 65536 * 2)
+    np.testing.assert_allclose(recording["signal_b"][0], NUMBERS * 20.0 / 65536 * 4)
