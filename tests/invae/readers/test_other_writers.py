@@ -203,3 +203,49 @@ def test_a_store_without_names_of_axes_asks_for_them(tmp_path: Path) -> None:
     (folder / "array" / "0.0.0.0").write_bytes(np.zeros((2, 3, 8, 8), "f4").tobytes())
     with pytest.raises(InputError, match=r"array \(2 × 3 × 8 × 8\).*names of the axes.*npy"):
         open_recording(folder)
+
+
+@pytest.mark.parametrize(
+    ("written", "units"),
+    [("Deg", "degree"), ("°", "degree"), ("μV", "uV"), ("pm/V", "pm/V"), ("log(Arb)", "1")],
+)
+def test_the_unit_of_a_field_is_spelled_in_one_way(
+    written: str, units: str, tmp_path: Path
+) -> None:
+    field = gwyfile.objects.GwyDataField(IMAGE.astype("f8"), xreal=2e-8, yreal=1.5e-8)
+    field.si_unit_xy = gwyfile.objects.GwySIUnit(unitstr="m")
+    field.si_unit_z = gwyfile.objects.GwySIUnit(unitstr=written)
+    tree = gwyfile.objects.GwyContainer()
+    tree["/0/data"], tree["/0/data/title"] = field, "Signal"
+    tree.tofile(str(tmp_path / "scan.gwy"))
+    recording = open_recording(tmp_path / "scan.gwy")
+    assert recording["signal"].attrs["units"] == units
+    unknown = [note for note in recording.attrs["notes"] if "unit" in note]
+    assert bool(unknown) == (units == "1")
+
+
+def test_metadata_of_gwyddion_may_be_latin_1(tmp_path: Path) -> None:
+    tree = gwyfile.objects.GwyContainer()
+    tree["/0/data"] = gwyfile.objects.GwyDataField(
+        IMAGE.astype("f8"), xreal=2e-8, yreal=1.5e-8, si_unit_xy="m"
+    )
+    meta = gwyfile.objects.GwyContainer()
+    meta["Comment"] = "30 QC"
+    tree["/0/meta"] = meta
+    tree.tofile(str(tmp_path / "scan.gwy"))
+    content = (tmp_path / "scan.gwy").read_bytes().replace(b"30 QC", b"30 \xb0C")
+    (tmp_path / "scan.gwy").write_bytes(content)
+    assert json.loads(open_recording(tmp_path / "scan.gwy").attrs["metadata"])["Comment"] == "30 °C"
+
+
+@pytest.mark.parametrize(
+    ("unit", "per_pixel"), [("um", 400), ("micron", 400), ("\\u00B5m", 400), ("nm", 0.4)]
+)
+def test_the_lengths_of_imagej_may_have_any_unit(
+    unit: str, per_pixel: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "scan.tif"
+    tifffile.imwrite(
+        path, IMAGE, imagej=True, resolution=(per_pixel, per_pixel), metadata={"unit": unit}
+    )
+    np.testing.assert_allclose(steps(open_recording(path)), 2.5, rtol=1e-6)

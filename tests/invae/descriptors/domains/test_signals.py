@@ -198,3 +198,9 @@ def test_a_levelled_amplitude_is_told_and_does_not_turn_signs() -> None:
     assert "are below 0" in signals.remarks[0]
     assert "describe.polarization=amplitude" in signals.remarks[0]
     assert chosen(recording(names)).level == 0
+
+
+def test_a_phase_from_0_to_360_is_one_from_minus_180_to_180() -> None:
+    values = {"phase": np.rad2deg(PHASE) % 360, "amplitude": AMPLITUDE}
+    dataset = recording({"amplitude": "Amplitude", "phase": "Phase"}, units="degree", values=values)
+    assert polarization_is_right(dataset, chosen(dataset))
