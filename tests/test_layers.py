@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"readers"},
     {"synthetic"},
     {"models"},
+    {"verdict"},
     {"training"},
     {"regression"},
     {"pairs"},
@@ -56,7 +57,7 @@ NEVER = {"pickle", "cloudpickle", "joblib", "dill"}
 
 NOT_IN_CONFIG = {"torch", "xarray", "numpy"}
 
-BARE_MACHINE = ("invae/models", "invae/training")
+BARE_MACHINE = ("invae/models", "invae/training", "invae/verdict")
 """Rooms that must import on a machine without the libraries below."""
 NOT_ON_BARE_MACHINE = {"prefect", "dask", "distributed", "zarr"}
 
