@@ -41,5 +41,10 @@ class TrainingConfig(Config):
     """Start of the classes: groups found by a model without classes, or random weights."""
     start_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Fraction of the epochs used for the model without classes."""
+    surplus_classes: Annotated[
+        Literal["join", "keep"], Field(exclude_if=lambda value: value == "join")
+    ] = "join"
+    """Classes without a valley to another one in the patterns of the model without classes: joined with it before the classes are
+    trained (at least two are left), or kept."""
     start_poses: tuple[PoseName, ...] | None = None
     """Poses of the model without classes, in which patches of one class may differ; those of the model when empty."""

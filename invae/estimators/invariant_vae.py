@@ -54,6 +54,8 @@ from invae.training.signal_sources import SignalSource
 from invae.training.spectral_axis import spectral_axis_of
 from invae.training.split import split_sites
 from invae.training.train import OnEpoch, ignore, train_on
+from invae.verdict.checks import verdict_on
+from invae.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -399,6 +401,23 @@ class InvariantVAE:
         vae = cls(trained.config.family, seed=trained.seed, device=device)
         vae.config, vae.training, vae._trained = trained.config, trained.training, trained
         return vae
+
+    def verdict(self) -> Verdict:
+        """How far this model can be believed: a light (green, amber, red), and findings with what to do.
+
+        It follows from numbers that were measured at the end of the training and are saved with the model.
+
+        Example:
+            >>> import numpy as np
+            >>> patches = np.random.default_rng(0).normal(size=(40, 16, 16))
+            >>> verdict = InvariantVAE("VAE", training={"epochs": 1}).fit(patches).verdict()
+            >>> verdict.light
+            'red'
+
+        Raises:
+            InputError: The model has seen no data.
+        """
+        return verdict_on(self.trained.symptoms)
 
     @property
     def history(self) -> list[Epoch]:

@@ -5,6 +5,8 @@ its content. The groups found there are hints for the mixture in its first epoch
 way, from patches compared with each other (`angle_synchronisation`).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -22,6 +24,8 @@ from invae.training.angle_synchronisation import angles_of, disc_of, harmonics
 from invae.training.batches import Batches
 from invae.training.mixture_merging import SITES_PER_PART, merge, parts_of
 from invae.training.split import thin
+from invae.verdict.symptoms import StartPatterns
+from invae.verdict.valleys import joined
 
 CONTENT = 4
 """Least content dimensions of the model without classes: the classes need room beside what varies within them."""
@@ -40,6 +44,25 @@ FEWEST = 10
 """Fewest patches that are compared with each other."""
 DOUBT = 0.05
 """Probability of a class above which a hint leaves it possible."""
+COMPARED = 4000
+"""Most sites from which it is seen whether two groups are one kind."""
+LEAST_CLASSES = 2
+"""Number of classes that is left where no groups are apart."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of sites by a model without classes: what a model with classes begins from."""
+
+    hint: Float[np.ndarray, "site class"]
+    """Log weights of the classes of all sites of the source; 0 (no hint) for sites that were not grouped."""
+    start: StartPatterns
+    """In which the groups were found."""
+
+    @property
+    def n_classes(self) -> int:
+        """Number of groups."""
+        return self.hint.shape[1]
 
 
 def begins_from_groups(config: ModelConfig, training: TrainingConfig, *, n_sites: int) -> bool:
@@ -111,22 +134,46 @@ def angle_hints(model: VAE, batches: Batches) -> Float[np.ndarray, " site"] | No
 
 
 @torch.no_grad()
-def class_hints(
-    model: VAE, batches: Batches, *, n_classes: int, seed: int
-) -> Float[np.ndarray, "site class"]:
-    """Log weights of the classes of all sites; 0 (no hint) for sites that were not grouped.
+def groups_of(
+    model: VAE, batches: Batches, *, n_classes: int, seed: int, join_surplus: bool = True
+) -> Groups:
+    """The sites in groups, from their patterns by a model without classes.
+
+    Args:
+        model: Without classes.
+        batches: Of the training sites.
+        n_classes: Number of groups; fewer are found where some are one kind.
+        seed: Of components and mixture.
+        join_surplus: Whether groups without a valley between them are joined; never where labels name the classes.
 
     Raises:
         InputError: There are too few patches for classes.
     """
     sample, labels = _sample(model, batches), batches.source.known.labels
     labels = None if labels is None else labels[sample.sites]
-    parts = parts_of(patterns_of(model, sample, seed=seed), seed=seed)
-    merged = merge(parts, n_classes, labels=labels)
-    hint = np.zeros((len(batches.source), n_classes), dtype=np.float32)
+    patterns = patterns_of(model, sample, seed=seed)
+    probability = merge(parts_of(patterns, seed=seed), n_classes, labels=labels).probability
+    if join_surplus and (labels is None or not (labels >= 0).any()):
+        probability = without_surplus(probability, patterns)
+    hint = np.zeros((len(batches.source), probability.shape[1]), dtype=np.float32)
     # An untrained decoder may be hundreds of nats better with a wrong class: a class that a hint excludes must be impossible.
-    hint[sample.sites] = np.where(merged.probability > DOUBT, 0, IMPOSSIBLE)
-    return hint
+    hint[sample.sites] = np.where(probability > DOUBT, 0, IMPOSSIBLE)
+    return Groups(hint, StartPatterns(sample.sites, patterns))
+
+
+def without_surplus(
+    probability: Float[np.ndarray, "site group"], patterns: Float[np.ndarray, "site component"]
+) -> Float[np.ndarray, "site kind"]:
+    """Probabilities of the groups after joining those that are one kind; the same where all are apart.
+
+    A final model with surplus classes cuts kinds in pieces that its own patterns keep apart, and its held-out ELBO prefers them:
+    only the patterns of a model without classes show that the pieces are one kind.
+    """
+    some = thin(np.arange(len(patterns)), COMPARED)
+    kinds = joined(patterns[some], probability[some].argmax(1), fewest=LEAST_CLASSES)
+    if not LEAST_CLASSES <= len(kinds) < probability.shape[1]:
+        return probability
+    return np.stack([probability[:, kind].sum(1) for kind in kinds], axis=1)
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ from invae.training.dataset import Part, channels_of
 from invae.training.history import Epoch
 from invae.training.spectral_axis import SpectralAxis, axis_from, spectral_axis_of
 from invae.training.split import Split
+from invae.verdict.symptoms import StartPatterns, Symptoms, symptoms_from
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,6 +35,7 @@ WEIGHTS_FILE, CARD_FILE = "model.safetensors", "model.json"
 IMAGE_PARTS = f"signals.{IMAGE}."
 """Prefix of the weights of the image's parts in the module; in folders they have always been without it."""
 HISTORY_FILE, SPLIT_FILE, PARTS_FILE = "history.json", "split.json", "recordings.json"
+SYMPTOMS_FILE, START_FILE = "symptoms.json", "start.safetensors"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Trained:
     """Configuration of the training."""
     axis: SpectralAxis | None = None
     """Of the spectra from which it has learned; also none for models that were saved without it."""
+    symptoms: Symptoms | None = None
+    """Numbers for the verdict; none for models of versions without a verdict."""
+    start: StartPatterns | None = None
+    """Patterns of the sites by a model without classes; none where none was trained, or by versions that did not keep them."""
 
     def refuse_other(self, geometries: Mapping[str, Geometry]) -> None:
         """Refuse signals of another shape than the model's.
@@ -123,6 +129,46 @@ def save(folder: Path, trained: Trained) -> None:
     split = {"training": trained.split.training, "held_out": trained.split.held_out}
     runs = {name: _ranges(sites) for name, sites in split.items()}
     (folder / SPLIT_FILE).write_text(json.dumps(runs) + "\n")
+    if trained.symptoms is not None:
+        _write(folder / SYMPTOMS_FILE, trained.symptoms.card())
+    if trained.start is not None:
+        (folder / START_FILE).write_bytes(save_tensors(_start_tensors(trained.start)))
+
+
+def _start_tensors(start: StartPatterns) -> dict[str, Tensor]:
+    return {
+        "sites": torch.from_numpy(np.asarray(start.sites, np.int64)),
+        "patterns": torch.from_numpy(start.patterns.astype(np.float32)),
+    }
+
+
+def load_symptoms(folder: Path) -> Symptoms | None:
+    """The numbers for the verdict on a model; none for models of versions without a verdict.
+
+    Raises:
+        StoreError: They cannot be read.
+    """
+    path = folder / SYMPTOMS_FILE
+    try:
+        return symptoms_from(parsed(path.read_text())) if path.is_file() else None
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {_first(error)}; train again") from error
+
+
+def load_start(folder: Path) -> StartPatterns | None:
+    """The patterns in which the classes of a model were found; none if it has none.
+
+    Raises:
+        StoreError: They cannot be read.
+    """
+    path = folder / START_FILE
+    try:
+        found = load_tensors(path.read_bytes()) if path.is_file() else None
+        if found is None:
+            return None
+        return StartPatterns(found["sites"].numpy(), found["patterns"].numpy().astype(np.float64))
+    except (LookupError, ValueError, SafetensorError) as error:
+        raise StoreError(f"{path} cannot be read: {_first(error)}; train again") from error
 
 
 def save_parts(folder: Path, parts: Sequence[Part]) -> None:
@@ -165,6 +211,8 @@ def load(folder: Path, *, device: torch.device | None = None) -> Trained:
         split=Split(_sites(split["training"]), _sites(split["held_out"])),
         training=training,
         axis=axis_from(card.get("axis")),
+        symptoms=load_symptoms(folder),
+        start=load_start(folder),
     )
 
 

@@ -1,5 +1,6 @@
 """The train stage: patches and a configuration become a trained model, or the folder of one."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from invae.training.signal_sources import SignalSource
 from invae.training.spectral_axis import SpectralAxis
 from invae.training.split import Split, thin
 from invae.training.standardisation import SAMPLED_SITES
+from invae.training.symptoms import Data, symptoms_of
 from invae.training.vae_training import VAETraining
 
 if TYPE_CHECKING:
@@ -137,19 +139,29 @@ def train_on(
     refuse_turns_of_lines(config, source.geometries[IMAGE])
     run = VAETraining(source, split, training, seed, device, checkpoints, progress, team)
     in_two = begins_from_groups(config, training, n_sites=len(split.training))
-    vae, history = (run.from_groups if in_two else run.from_fresh_weights)(config, on_epoch)
-    run.orient(vae, config)
+    made = (run.from_groups if in_two else run.from_fresh_weights)(config, on_epoch)
+    run.orient(made.model, made.config)
+    batches, vae = run.batches(split.training), made.model.eval()
     return Trained(
-        model=vae.eval(),
-        config=config,
+        model=vae,
+        config=made.config,
         channels=channels,
         pixel_size_nm=pixel_size_nm,
         axis=axis,
-        content_range=content_range(vae, run.batches(split.training)),
+        content_range=content_range(vae, batches),
         seed=seed,
-        history=history,
+        history=made.history,
         split=split,
         training=training,
+        symptoms=symptoms_of(
+            vae,
+            Data(batches, split),
+            config=made.config,
+            n_asked=math.prod(config.n_classes),
+            start=made.start,
+            history=made.history,
+        ),
+        start=made.start,
     )
 
 

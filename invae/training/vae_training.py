@@ -22,7 +22,7 @@ from invae.training.initialisation import (
     ANGLE_HINT_SHARE,
     CLASS_HINT_SHARE,
     angle_hints,
-    class_hints,
+    groups_of,
     hinted_epochs,
     inherited_weights,
     orient_patterns,
@@ -33,6 +33,7 @@ from invae.training.learner import VAELearner
 from invae.training.signal_sources import SignalSource
 from invae.training.split import Split
 from invae.training.standardisation import set_scale
+from invae.verdict.symptoms import StartPatterns
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,18 @@ class Span:
     before: int
     """Epochs of the models trained earlier."""
     total: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained model, and its training."""
+
+    model: VAE
+    config: ModelConfig
+    """Of the model: with fewer classes than were asked for where some of them were one kind."""
+    history: list[Epoch]
+    start: StartPatterns | None = None
+    """Patterns of the model without classes that was trained before."""
 
 
 @dataclass(frozen=True)
@@ -61,27 +74,31 @@ class VAETraining:
         """Some sites of the source."""
         return Batches(self.source, sites, self.config.batch_size, self.device)
 
-    def from_fresh_weights(self, config: ModelConfig, on_epoch: OnEpoch) -> tuple[VAE, list[Epoch]]:
+    def from_fresh_weights(self, config: ModelConfig, on_epoch: OnEpoch) -> Outcome:
         """A trained model, and its history."""
         model = self._fresh(config)
         fit = self._fit(model, config, n_epochs=self.config.epochs)
-        return model, self._run(fit, self.checkpoints, Span(0, fit.plan.n_epochs), on_epoch)
+        span = Span(0, fit.plan.n_epochs)
+        return Outcome(model, config, self._run(fit, self.checkpoints, span, on_epoch))
 
-    def from_groups(self, config: ModelConfig, on_epoch: OnEpoch) -> tuple[VAE, list[Epoch]]:
+    def from_groups(self, config: ModelConfig, on_epoch: OnEpoch) -> Outcome:
         """A trained model with classes that begins from the groups of one without classes, and its history."""
         n_steps = len(self.batches(self.split.training))
         first, second = split_epochs(self.config, Plan.of(self.config, n_steps=n_steps).n_epochs)
         start = self._without_classes(config, Span(0, first + second), n_epochs=first)
-        hints = class_hints(
+        groups = groups_of(
             start,
             self.batches(self.split.training),
             n_classes=config.n_classes[0],
             seed=self.seed,
+            join_surplus=self.config.surplus_classes == "join",
         )
+        config = config.model_copy(update={"n_classes": (groups.n_classes,)})
         model = self._fresh(config)
         model.load_state_dict(inherited_weights(model, start))
-        fit = self._fit(model, config, n_epochs=second, of_classes=hints)
-        return model, self._run(fit, self.checkpoints, Span(first, first + second), on_epoch)
+        fit = self._fit(model, config, n_epochs=second, of_classes=groups.hint)
+        history = self._run(fit, self.checkpoints, Span(first, first + second), on_epoch)
+        return Outcome(model, config, history, groups.start)
 
     def orient(self, model: VAE, config: ModelConfig) -> None:
         """Choose which way up a trained model's patterns are, unless they were turned onto each other from the beginning.

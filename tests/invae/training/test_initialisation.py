@@ -13,6 +13,7 @@ from invae.training import vae_training
 from invae.training.annotations import SiteAnnotations
 from invae.training.history import Epoch
 from invae.training.initialisation import (
+    Groups,
     hinted_epochs,
     inherited_weights,
     split_epochs,
@@ -105,13 +106,14 @@ def test_killed_before_or_after_the_groups_it_goes_on_to_the_same_values(
 
 def test_a_model_without_poses_may_begin_from_groups_that_do_not_depend_on_them(drawn, monkeypatch):
     images, truth, hints = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1, []
-    own = vae_training.class_hints
+    own = vae_training.groups_of
 
-    def noted(*inputs, **options) -> np.ndarray:
-        hints.append(own(*inputs, **options))
-        return hints[-1]
+    def noted(*inputs, **options) -> Groups:
+        groups = own(*inputs, **options)
+        hints.append(groups.hint)
+        return groups
 
-    monkeypatch.setattr(vae_training, "class_hints", noted)
+    monkeypatch.setattr(vae_training, "groups_of", noted)
     plain = ModelConfig.model_validate({"family": "jVAE", "n_classes": 3})
     fitted(images, model=plain, training={"start_poses": ("rotation",)})
     seen = hints[0].max(1) > hints[0].min(1)

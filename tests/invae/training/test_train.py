@@ -75,6 +75,7 @@ def test_the_folder_tells_all_about_the_model(patches, tmp_path):
         "model.json",
         "history.json",
         "split.json",
+        "symptoms.json",
         "receipt.json",
         "manifest.json",
         ".listed",
