@@ -18,6 +18,7 @@ from invae.analysis.inputs import Inputs
 from invae.analysis.kind import Analysis
 from invae.analysis.summary import summarise
 from invae.analysis.traversal import Decode
+from invae.analysis.verdict import judged
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.config.kinds import load
 from invae.latent_table import plain_numbers
@@ -97,6 +98,7 @@ def _site_groups(inputs: Inputs, own: Analysis) -> dict[str, xr.Dataset]:
     sites = own.describe(inputs, sites)
     notes = [*_notes(inputs, classes), *own.notes(inputs)]
     sites.attrs |= {"notes": list(dict.fromkeys(notes)), **_origin(inputs)}
+    sites = judged(inputs.model, sites)
     baseline = components.drop_vars(of_site)
     baseline["bic"] = classes["bic"]
     baseline.attrs = {name: classes.attrs[name] for name in ("turns", "agreement", "n_classes")}

@@ -7,6 +7,8 @@ import xarray as xr
 
 from invae import dims
 from invae.analysis.kind import Scalars
+from invae.analysis.verdict import scalars_of
+from invae.verdict.findings import verdict_in
 
 
 def summarise(groups: Mapping[str, xr.Dataset], *, own: Scalars) -> xr.Dataset:
@@ -23,6 +25,7 @@ def summarise(groups: Mapping[str, xr.Dataset], *, own: Scalars) -> xr.Dataset:
         **_of_training(groups["training"]),
         **_of_truth(groups),
         **own,
+        **scalars_of(verdict_in(sites.attrs)),
         **_of_components(sites, groups["baseline"]),
         "n_clusters": (sites.sizes["cluster_name"], "clusters, chosen by the BIC", "1"),
     }

@@ -13,6 +13,7 @@ from invae.report.facts import facts, headline
 from invae.report.figure import Result, Table
 from invae.report.style import number
 from invae.storage.provenance import Receipt
+from invae.verdict.findings import CONCLUSIONS, verdict_in
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """The browser loads and runs nothing, even if a text were taken for HTML."""
@@ -75,6 +76,8 @@ def page(
             policy=POLICY,
             title=title,
             headline=headline(result),
+            verdict=verdict_in(result[""].attrs),
+            conclusions=CONCLUSIONS,
             facts=list(facts(result)),
             notes=[str(note) for note in result[""].attrs.get("notes", [])],
             sections=[Section(name, figures) for name, figures in sections.items() if figures],

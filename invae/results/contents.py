@@ -13,6 +13,7 @@ from invae.results.reading import groups_of
 from invae.storage import store
 from invae.storage.json_text import parsed_object
 from invae.storage.provenance import Receipt
+from invae.verdict.findings import verdict_in
 
 
 def info(path: Path) -> str:
@@ -50,6 +51,8 @@ def _dataset_lines(dataset: xr.Dataset) -> Iterator[str]:
         yield f"  {name} ({shape}) {variable.dtype}{unit}" + (f"  {long_name}" if long_name else "")
     for note in dataset.attrs.get("notes", []):
         yield f"  note: {note}"
+    if (verdict := verdict_in(dataset.attrs)) is not None:
+        yield from (f"  {line}" for line in verdict.lines())
 
 
 def _folder_lines(path: Path) -> Iterator[str]:

@@ -34,6 +34,7 @@ SHARED: Mapping[str, Mapping[str, Field]] = {
     "": {
         **_latents(),
         "joint_class": of_site(),
+        "class_vote": Field((dims.SITE, dims.CLASS), "1"),
         "log_likelihood": of_site(),
         "elbo": of_site(),
         "reconstruction_error": of_site(required=True),

@@ -13,6 +13,7 @@ from invae.config import ProcessConfig, named
 from invae.dims import attrs
 from invae.stages import stages
 from invae.storage import store
+from invae.verdict.findings import verdict_in
 
 SIDE, STEP = 20, 20.0
 QUICK = ("model.n_members=0", "report.dpi=50", "compute.device=cpu", "compute.workers=1")
@@ -84,7 +85,9 @@ def test_an_image_that_has_nothing_to_do_with_the_spectra_is_said_to_be_so(tmp_p
     source = loops(tmp_path / "loops.zarr", shown=noise)
     config = named.load("beps-im2spec", changes=(*QUICK, f"describe.window={window}"))
     folder = run(source, tmp_path / "out", config)
-    assert store.open_store(folder / "result.zarr").attrs["verdict"].startswith(words)
+    verdict = verdict_in(store.open_store(folder / "result.zarr").attrs)
+    assert verdict is not None
+    assert verdict.findings[0].what.startswith(words)
     assert words in (folder / "report" / "index.html").read_text()
 
 

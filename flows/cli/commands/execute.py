@@ -15,6 +15,7 @@ from invae.stages import kept, stages, versions
 from invae.storage import store
 from invae.storage.location import ObjectPath, as_path
 from invae.storage.provenance import Receipt
+from invae.verdict.findings import verdict_in
 from tasks.devices import is_follower
 from tasks.progress import ProgressListener, reporting_to
 from tasks.recording_folder import exclusive, read_record
@@ -50,6 +51,7 @@ def run_all(
                     paths, out, config, name=name, model=model, console=console, verbose=verbose
                 )
             _show_notes(folder, console)
+        _show_verdict(folder, console)
     return folder / stages.STAGES["report"].output / "index.html"
 
 
@@ -76,6 +78,14 @@ def _show_notes(folder: Path, console: Console) -> None:
     ]
     for note in dict.fromkeys(notes):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
+
+
+def _show_verdict(folder: Path, console: Console) -> None:
+    """Print the verdict on the result: the light, and what speaks against it, one line each."""
+    result = store.open_store(folder / stages.STAGES["analyse"].output)
+    if (verdict := verdict_in(result.attrs)) is not None:
+        for line in verdict.lines():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _refuse_missing(paths: Sequence[Path]) -> None:

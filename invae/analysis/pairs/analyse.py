@@ -17,6 +17,7 @@ from invae.analysis.pairs.partners import found_partners, read_numbers
 from invae.analysis.pairs.reliability import noise_ceiling, reliability
 from invae.analysis.pairs.scores import compared
 from invae.analysis.pairs.verdict import verdict
+from invae.analysis.verdict import scalars_of
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.descriptors.pairs.images import SUM
 from invae.pairs import folder
@@ -30,6 +31,7 @@ from invae.regression.measures import Axis, band, has_peaks, peak
 from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.training.device import device_of
+from invae.verdict.findings import Verdict
 
 RANKS = ("best", "median", "worst")
 TRUTH = f"truth_{SPECTRUM}"
@@ -159,11 +161,10 @@ def _groups(inputs: Inputs, *, seed: int, progress: Progress) -> dict[str, xr.Da
         groups["designs"] = judged(
             inputs.designs, inputs.given.patches, inputs.measured, inputs.predicted
         )
-    groups["summary"] = _summary(inputs, table, repeated)
+    found = verdict(table, repeated, shares_noise=inputs.patches.attrs.get("image") == SUM)
+    groups["summary"] = _summary(inputs, table, repeated, found)
     groups["summary"] = groups["summary"].assign(_scores_of_family(groups))
-    groups[""].attrs["verdict"] = verdict(
-        table, repeated, shares_noise=inputs.patches.attrs.get("image") == SUM
-    )
+    groups[""].attrs |= found.attrs()
     return groups
 
 
@@ -301,10 +302,13 @@ def _training(fitted: Fitted) -> xr.Dataset:
     )
 
 
-def _summary(inputs: Inputs, table: xr.Dataset, repeated: xr.Dataset | None) -> xr.Dataset:
+def _summary(
+    inputs: Inputs, table: xr.Dataset, repeated: xr.Dataset | None, found: Verdict
+) -> xr.Dataset:
     own = table.sel(predictor="model")
     scalars = {
         "n_sites": (len(inputs.given), "pairs", "1"),
+        **scalars_of(found),
         **{
             str(name): (float(own[name]), str(own[name].attrs["long_name"]), str(own[name].attrs["units"]))
             for name in own.data_vars

@@ -2,6 +2,8 @@
 
 import xarray as xr
 
+from invae.verdict.findings import Finding, Light, Verdict
+
 LEAST_R2 = 0.05
 LITTLE_R2 = 0.3
 """Below it, the image says little about the spectra."""
@@ -17,14 +19,24 @@ SHARED_NOISE = (
 )
 
 
-def verdict(scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bool = False) -> str:
-    """One sentence for the head of the report.
+def verdict(
+    scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bool = False
+) -> Verdict:
+    """The verdict for the head of the report: one finding, in one sentence.
 
     Args:
         scores: `r2` by predictor, the model first.
         repeated: The group `reliability`, if there is one.
         shares_noise: Whether the image was made of the same spectra.
     """
+    light, sentence = _found(scores, repeated, shares_noise=shares_noise)
+    return Verdict((Finding("spectra", light, sentence),))
+
+
+def _found(
+    scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bool
+) -> tuple[Light, str]:
+    """The light and the sentence."""
     r2 = {
         str(name): float(scores["r2"].sel(predictor=name))
         for name in scores["predictor"].to_numpy()
@@ -34,19 +46,19 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bo
     leak = "; held-out pairs may overlap with training pairs, so that this is too good" if scores.attrs["leaks"] else ""  # fmt: skip
     leak += SHARED_NOISE if shares_noise else ""
     if repeated is not None and float(repeated["r"]) < LEAST_RELIABILITY:
-        return (
+        return "red", (
             f"not learnable from this image: repetitions of the measurement agree with r = {float(repeated['r']):.2f} only"
         )  # fmt: skip
     if max(own, r2[best]) < LEAST_R2 or max(own, r2[best]) <= mean:
-        return f"not learnable from this image: held-out R² is {own:.2f}{leak}"
+        return "red", f"not learnable from this image: held-out R² is {own:.2f}{leak}"
     if scores.attrs["leaks"] and own <= r2.get("place", -1.0):
-        return (
+        return "amber", (
             f"undecided: held-out pairs lie among training pairs, and neighbours in place predict as well without the image "
             f"(R² {r2['place']:.2f}, this model {own:.2f}); record a larger area or more specimens"
         )
     if own <= r2[best]:
         label = str(scores["label"].sel(predictor=best).item())
-        return (
+        return "amber", (
             f"the model (held-out R² {own:.2f}) is no better than {label} ({r2[best]:.2f}): use that, or record more pairs{leak}"
         )  # fmt: skip
     others = {name: value for name, value in r2.items() if name not in ("model", "mean", "place")}
@@ -58,5 +70,8 @@ def verdict(scores: xr.Dataset, repeated: xr.Dataset | None, *, shares_noise: bo
     smooth = ""
     if own <= place:
         smooth = f"; but neighbours in place, without the image, have {place:.2f}, so that spectra may only vary smoothly"
-    begin = "the image says little about the spectra" if own < LITTLE_R2 else "spectra follow from the image"  # fmt: skip
-    return f"{begin}: held-out R² is {own:.2f}, {beside}{smooth}{leak}"
+    said = f"held-out R² is {own:.2f}, {beside}{smooth}{leak}"
+    if own < LITTLE_R2:
+        return "amber", f"the image says little about the spectra: {said}"
+    doubtful = bool(smooth or leak or r2[strongest] > own + SAME)
+    return ("amber" if doubtful else "green"), f"spectra follow from the image: {said}"

@@ -8,6 +8,7 @@ from invae.report.kind import Expected, KindPage, if_group
 from invae.report.pairs import designs, maps, partners, predictions
 from invae.report.pairs.axes import places, spectral_axis
 from invae.report.style import count, number
+from invae.verdict.findings import verdict_in
 
 
 def headline(result: Result) -> str:
@@ -15,7 +16,9 @@ def headline(result: Result) -> str:
     summary = result["summary"]
     n_pairs = count(float(summary["n_sites"]), "pair")
     level = f"{100 * float(result[''].attrs['coverage']):g} %"
-    return f"{n_pairs}; {result[''].attrs['verdict']}; {level} intervals hold {100 * float(summary['coverage']):.0f} % of the values."
+    found = verdict_in(result[""].attrs)
+    sentence = str(result[""].attrs["verdict"]) if found is None else found.findings[0].what
+    return f"{n_pairs}; {sentence}; {level} intervals hold {100 * float(summary['coverage']):.0f} % of the values."
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:

@@ -128,13 +128,15 @@ def table(own: float, *, ridge: float, leaks: int = 0) -> xr.Dataset:
     ],
 )
 def test_the_verdict_says_what_the_scores_say(scores, words):
-    assert words in verdict(scores, None)
+    assert words in verdict(scores, None).findings[0].what
 
 
 def test_a_verdict_on_an_image_of_the_same_spectra_says_that_it_shares_their_noise():
     good = table(0.7, ridge=0.3)
-    assert "shares their noise" in verdict(good, None, shares_noise=True)
-    assert "shares their noise" not in verdict(good, None)
+    shared = verdict(good, None, shares_noise=True)
+    assert "shares their noise" in shared.findings[0].what
+    assert shared.light == "amber"
+    assert "shares their noise" not in verdict(good, None).findings[0].what
 
 
 def test_neighbours_in_place_that_predict_as_well_leave_it_undecided():
@@ -144,12 +146,26 @@ def test_neighbours_in_place_that_predict_as_well_leave_it_undecided():
         coords={"predictor": names, "label": ("predictor", names)},
         attrs={"leaks": 1},
     )
-    assert verdict(scores, None).startswith("undecided")
-    apart = verdict(scores.assign_attrs(leaks=0), None)
+    assert verdict(scores, None).findings[0].what.startswith("undecided")
+    apart = verdict(scores.assign_attrs(leaks=0), None).findings[0].what
     assert apart.startswith("spectra follow")
     assert "neighbours in place, without the image, have 0.80" in apart
 
 
 def test_a_measurement_that_does_not_repeat_is_not_learnable():
     repeated = xr.Dataset({"r": 0.1})
-    assert "r = 0.10" in verdict(table(0.7, ridge=0.3), repeated)
+    assert "r = 0.10" in verdict(table(0.7, ridge=0.3), repeated).findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("scores", "light"),
+    [
+        (table(0.02, ridge=0.01), "red"),
+        (table(0.5, ridge=0.6), "amber"),
+        (table(0.2, ridge=0.1), "amber"),
+        (table(0.7, ridge=0.3, leaks=1), "amber"),
+        (table(0.7, ridge=0.3), "green"),
+    ],
+)
+def test_the_light_follows_the_sentence(scores, light):
+    assert verdict(scores, None).light == light
