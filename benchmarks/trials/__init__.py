@@ -13,6 +13,7 @@ from benchmarks.trials import (
     sites,
     speed,
     vacancies,
+    verdict,
     walls,
 )
 
@@ -29,4 +30,5 @@ TRIALS: tuple[Trial, ...] = (
     *vacancies.TRIALS,
     *pairs.TRIALS,
     *others_pairs.TRIALS,
+    *verdict.TRIALS,
 )
