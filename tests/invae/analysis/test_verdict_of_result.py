@@ -15,8 +15,15 @@ from invae.results.contents import info
 from invae.storage import store
 from invae.training.model_folder import load_start, load_symptoms
 from invae.verdict.checks import ON_CLASSES, verdict_on
-from invae.verdict.findings import LIGHTS, verdict_in
+from invae.verdict.findings import LIGHTS, Verdict, verdict_in
 from tests.invae.report.read_page import Page
+
+
+def told(result: xr.Dataset) -> Verdict:
+    """The verdict in the attributes of a result that has one."""
+    verdict = verdict_in(result.attrs)
+    assert verdict is not None
+    return verdict
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +37,7 @@ def sites(card_run):
 
 
 def test_a_result_carries_the_verdict_on_its_model(card_run, groups):
-    verdict = verdict_in(groups[""].attrs)
+    verdict = told(groups[""])
     assert verdict == verdict_on(load_symptoms(card_run.store("train")))
     assert groups[""].attrs["verdict"] == verdict.light == "red"  # two epochs have taught nothing
     assert LIGHTS[int(groups["summary"]["verdict"])] == "red"
@@ -78,7 +85,7 @@ def test_probabilities_are_withheld_where_the_verdict_on_the_classes_is_red(
     monkeypatch.setattr(judge, "load_symptoms", lambda model: replace(numbers, classes=classes))
     result = judge.judged(card_run.store("train"), sites)
     assert result["class_probability"].attrs["withheld"] == withheld
-    assert (verdict_in(result.attrs).light_of(*ON_CLASSES) == "red") == bool(withheld)
+    assert (told(result).light_of(*ON_CLASSES) == "red") == bool(withheld)
     shown = {**groups, "": groups[""].assign(class_probability=result["class_probability"])}
     with style.applied(50):
         drawing = class_sheets.probability(shown, ReportConfig(dpi=50))
@@ -89,7 +96,7 @@ def test_probabilities_are_withheld_where_the_verdict_on_the_classes_is_red(
 def test_the_page_begins_with_the_verdict_and_all_findings(card_run, groups):
     receipts = [card_run.receipt("analyse"), card_run.receipt("report")]
     text = page(groups, {}, [], title="cards", receipts=receipts)
-    shown, verdict = Page(text).text, verdict_in(groups[""].attrs)
+    shown, verdict = Page(text).text, told(groups[""])
     assert '<section id="verdict" class="verdict red">' in text
     assert "Verdict: red, do not believe this result" in shown
     for finding in verdict.findings:
