@@ -1,1 +1,1 @@
-"""The verdict on a result: findings in plain words, each green, amber or red, from numbers of the training alone."""
+"""The verdict on a result: findings in plain words, each green, amber or red, from numbers of the training."""
