@@ -4,6 +4,7 @@ from benchmarks.trial import Trial
 from benchmarks.trials import (
     cards,
     digits,
+    drift,
     ensembles,
     fourd,
     others,
@@ -27,6 +28,7 @@ TRIALS: tuple[Trial, ...] = (
     *fourd.TRIALS,
     *sites.TRIALS,
     *walls.TRIALS,
+    *drift.TRIALS,
     *vacancies.TRIALS,
     *pairs.TRIALS,
     *others_pairs.TRIALS,

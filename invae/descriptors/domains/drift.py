@@ -8,13 +8,15 @@ drift[k] of frame 0.
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu, spsolve
 
 N_ROUNDS = 10
 LEAST_SCALE = 0.2
 """Residuals smaller than this are never suspicious [px]."""
 TUKEY = 4.0
 """Pairs whose residual exceeds so many robust sd have no weight."""
+COLUMNS = 256
+"""Frames whose variance is calculated together."""
 FAINT = 1e-6
 """Weight of "equal steps", which matters only for frames without pairs."""
 
@@ -35,9 +37,9 @@ def partners(first: int, n_frames: int) -> list[int]:
 
 def solve(
     pairs: np.ndarray, shifts: np.ndarray, weights: np.ndarray, *, n_frames: int
-) -> np.ndarray:
-    """Drift (frame, axis) [px] that fits the shifts of all pairs except wrong ones; zero for the
-    first frame.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Drift (frame, axis) [px] that fits the shifts of all pairs except wrong ones, zero for the
+    first frame; and the weight of each pair after the fit, 0 for wrong ones.
 
     First least absolute deviations, with lower weights for pairs that are farther apart (wrong
     matches are more likely there); then least squares with Tukey's biweight on the residuals,
@@ -63,7 +65,7 @@ def solve(
         allowed = TUKEY * scale * np.sqrt(lag)
         trust = weights * np.clip(1 - (residual / allowed) ** 2, 0, None) ** 2
         drift = _least_squares(pairs, shifts, trust, n_frames=n_frames)
-    return drift
+    return drift, trust
 
 
 def _residual(pairs: np.ndarray, shifts: np.ndarray, drift: np.ndarray) -> np.ndarray:
@@ -98,32 +100,74 @@ def unconnected(pairs: np.ndarray, *, n_frames: int) -> np.ndarray:
     return group != np.argmax(np.bincount(group))
 
 
+def closure(
+    pairs: np.ndarray, residuals: np.ndarray, weights: np.ndarray, *, n_frames: int
+) -> float:
+    """Sd of the shift of one pair along one axis, from how badly the shifts of all pairs fit together [px]; NaN if each frame has one pair only.
+
+    Args:
+        pairs: indices of first and second frame (pair, 2).
+        residuals: measured minus fitted shift (pair, 2) [px].
+        weights: weight of each pair after the fit, ≥ 0.
+        n_frames: length of the series.
+    """
+    used = weights > 0
+    n_free = int(used.sum()) - (len(np.unique(pairs[used])) - 1)
+    if n_free < 1 or n_frames < 3:
+        return float("nan")
+    mean = (weights[:, None] * residuals**2).sum() / (2 * weights.sum())
+    return float(np.sqrt(mean * used.sum() / n_free))
+
+
 def uncertainty(
     pairs: np.ndarray,
-    spreads: np.ndarray,
+    errors: np.ndarray,
     residuals: np.ndarray,
     weights: np.ndarray,
     *,
     n_frames: int,
 ) -> np.ndarray:
-    """Sd of the drift of each frame (frame, axis) [px]: spread among regions and disagreement among
-    pairs; NaN without a valid pair.
+    """Sd of the drift of each frame (frame, axis) [px]; NaN without a valid pair.
 
-    The displacement may vary inside a frame (the scanner drifts while it scans); the spread among
-    regions measures how well one number describes it.
+    Two causes add up. Shifts of pairs do not fit together: the covariance of the least squares. And the noise of one frame displaces
+    all of its pairs alike, which fits together: the standard error among regions, half of which belongs to each frame of a pair.
 
     Args:
         pairs: indices of first and second frame (pair, 2).
-        spreads: sd among regions of each pair (pair, 2) [px].
+        errors: standard error of the shift of each pair, from its regions (pair, 2) [px].
         residuals: measured minus fitted shift (pair, 2) [px].
         weights: weight of each pair after the fit, ≥ 0.
         n_frames: length of the series.
     """
     total = np.zeros((n_frames, 1))
-    variance = np.zeros((n_frames, 2))
+    own = np.zeros((n_frames, 2))
     for end in (0, 1):
         np.add.at(total, pairs[:, end], weights[:, None])
-        np.add.at(variance, pairs[:, end], weights[:, None] * (spreads**2 + residuals**2))
-    sd = np.sqrt(np.divide(variance, total, out=np.full_like(variance, np.nan), where=total > 0))
+        np.add.at(own, pairs[:, end], weights[:, None] * errors**2 / 2)
+    own = np.divide(own, total, out=np.full_like(own, np.nan), where=total > 0)
+    misfit = closure(pairs, residuals, weights, n_frames=n_frames)
+    leverage = _leverage(pairs, weights, n_frames=n_frames)
+    fitted = np.nan_to_num(misfit) ** 2 * leverage[:, None]
+    sd = np.sqrt(own + np.nan_to_num(own[:1]) + fitted)
     sd[0] = 0.0
     return sd
+
+
+def _leverage(pairs: np.ndarray, weights: np.ndarray, *, n_frames: int) -> np.ndarray:
+    """Variance of the drift of each frame (frame,), relative to that of a pair of mean weight."""
+    leverage = np.zeros(n_frames)
+    used = weights > 0
+    if n_frames < 2 or not used.any():
+        return leverage
+    ends, relative = pairs[used], weights[used] / weights[used].mean()
+    rows = np.repeat(np.arange(len(ends)), 2)
+    signs = np.tile([-1.0, 1.0], len(ends))
+    design = sp.csr_matrix((signs, (rows, ends.ravel())), (len(ends), n_frames))[:, 1:]
+    normal = design.T @ sp.diags(relative) @ design + FAINT * sp.eye(n_frames - 1)
+    factors = splu(normal.tocsc())
+    for start in range(0, n_frames - 1, COLUMNS):
+        stop = min(start + COLUMNS, n_frames - 1)
+        unit = np.eye(n_frames - 1, stop - start, -start)
+        inverse = factors.solve(unit)
+        leverage[1 + start : 1 + stop] = inverse[np.arange(start, stop), np.arange(stop - start)]
+    return leverage

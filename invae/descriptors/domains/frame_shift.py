@@ -26,25 +26,29 @@ LEAST_REGION = 32
 """Smallest side of a region that is registered separately [px]."""
 FLAT_TOP = 0.5
 """Share of a region over which its window function decreases."""
-AGREE = 4
-"""Largest distance of correlation peaks of channels that agree [px]."""
 REACH = 6
 """Largest difference between the shift of a region and of the whole frame: scanners drift while they
 scan [px]."""
+FAR, LEAST_FAR = 4.0, 0.5
+"""Regions are left out whose shift is so many robust sd, and at least so many pixels, from the median."""
+LEAST_SPREAD = 0.03
+"""Sd among regions that is always assumed: the step of the upsampled correlation [px]."""
 REFINE = 1.5
 """Width around the highest pixel over which the correlation is upsampled [px]."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The shift from one frame to another [px], (y, x)."""
+    """The shift from one frame to another [px], by channel; NaN where a channel has none."""
 
     shift: np.ndarray
-    """Mean over regions of the median over channels."""
+    """Mean over regions (channel, axis), (y, x)."""
     spread: np.ndarray
-    """Sd among regions, a measure of the distortion."""
-    quality: float
-    """Mean correlation of regions and channels, 0 to 1."""
+    """Sd among regions (channel, axis), a measure of the distortion."""
+    error: np.ndarray
+    """Standard error of the mean over regions (channel, axis)."""
+    quality: np.ndarray
+    """Mean correlation of the regions (channel), 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +121,10 @@ def shift_between(
 ) -> Shift | None:
     """Shift from the first frame to the second; None if no channel correlates.
 
-    On the whole frame, each channel proposes the peak of its correlation, and the proposal with the
-    largest support of all channels wins: an artefact in one channel is outvoted. Then the common
-    part of the sample is divided into regions, at the same sample positions in both frames, and the
-    shift is refined in every channel and region. Without the second step the estimate is biased
-    towards zero, because the windows contain different features.
+    Every channel takes the peak of its own correlation; which channels are right follows from the whole
+    series (`channel_weights`). Then the common part of the sample is divided into regions, at the same
+    sample positions in both frames, and the shift is refined in every region. Without the second step
+    the estimate is biased towards zero, because the windows contain different features.
 
     Args:
         first: the first frame.
@@ -131,35 +134,36 @@ def shift_between(
     """
     reach = np.minimum(int(max_shift / first.factor), np.array(first.flat.shape[1:]) // 2 - 1)
     surfaces = np.real(np.asarray(fft.ifft2(first.spectrum * second.spectrum.conj())))
-    coarse = _consensus(_centred(surfaces, reach), reach)
-    if coarse is None:
-        return None
-    product = (
-        _spectra(_regions(first.flat, coarse)) * _spectra(_regions(second.flat, -coarse)).conj()
-    )
+    coarse, _ = _peaks(_centred(surfaces, reach), reach)
+    n_channels = len(first.flat)
+    mean, spread, error = (np.full((n_channels, 2), np.nan) for _ in range(3))
+    quality = np.zeros(n_channels)
+    for place in np.unique(coarse, axis=0):
+        channels = np.flatnonzero((coarse == place).all(1))
+        fine, heights = _regional(first, second, channels, place, upsample=upsample)
+        for channel, shifts, height in zip(channels, fine * first.factor, heights, strict=True):
+            if height.any():
+                mean[channel], spread[channel], error[channel] = _over_regions(shifts, height)
+                quality[channel] = height.mean()
+    return Shift(mean, spread, error, quality) if quality.any() else None
+
+
+def _regional(
+    first: Prepared, second: Prepared, channels: np.ndarray, coarse: np.ndarray, *, upsample: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts of regions (channel, region, axis) near a whole-pixel shift, and their correlations, at least 0."""
+    here, there = first.flat[channels], second.flat[channels]
+    product = _spectra(_regions(here, coarse)) * _spectra(_regions(there, -coarse)).conj()
     near = np.minimum(REACH, np.array(product.shape[2:]) // 2 - 1)
     surfaces = _centred(np.real(np.asarray(fft.ifft2(product))), near)
     peaks, heights = _peaks(surfaces, near)
-    fine = coarse + _refine(product, peaks, upsample=upsample)
-    return _agree(fine * first.factor, np.clip(heights, 0, None))
+    return coarse + _refine(product, peaks, upsample=upsample), np.clip(heights, 0, None)
 
 
 def _centred(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Correlations (…, y, x) with shift zero in the middle, from −reach to +reach."""
     rows, columns = (np.arange(-r, r + 1) for r in reach)
     return surfaces[..., rows[:, None], columns[None, :]]
-
-
-def _consensus(surfaces: np.ndarray, reach: np.ndarray) -> np.ndarray | None:
-    """The whole-pixel shift (y, x) with the largest common support of the channels (channel, y, x);
-    None if nothing correlates.
-    """
-    size = 2 * AGREE + 1
-    support = ndi.maximum_filter(surfaces, size=(1, size, size)).sum(axis=0)
-    places, _ = _peaks(surfaces, reach)
-    indices = [tuple(place + reach) for place in places]
-    best = max(range(len(indices)), key=lambda channel: support[indices[channel]])
-    return places[best] if support[indices[best]] > 0 else None
 
 
 def _regions(flat: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -210,31 +214,19 @@ def _refine(product: np.ndarray, peaks: np.ndarray, *, upsample: int) -> np.ndar
     return peaks + offsets[index]
 
 
-def _agree(shifts: np.ndarray, weights: np.ndarray) -> Shift | None:
-    """Median over channels for each region, then the weighted mean over regions; from (channel,
-    region, 2) and (channel, region).
-    """
-    totals = weights.sum(axis=0)
-    used = totals > 0
-    if not used.any():
-        return None
-    regions = np.array(
-        [
-            [_weighted_median(shifts[:, r, axis], weights[:, r]) for axis in (0, 1)]
-            for r in np.flatnonzero(used)
-        ]
-    )
-    share = totals[used] / totals.sum()
-    mean = share @ regions
-    spread = np.sqrt(share @ (regions - mean) ** 2)
-    return Shift(mean, spread, float(totals[used].mean() / len(weights)))
+def _over_regions(
+    shifts: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted mean over regions, sd among them, and standard error of the mean (axis), from shifts (region, axis) [px].
 
-
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    """The value at half the total weight, interpolated, so that two values of equal weight give their
-    mean.
+    Regions far from the others have no weight: something moves there, or the correlation has found another peak.
     """
-    order = np.argsort(values)
-    values, weights = values[order], weights[order]
-    middle = np.cumsum(weights) - weights / 2
-    return float(np.interp(weights.sum() / 2, middle, values))
+    middle = np.median(shifts[weights > 0], axis=0)
+    distance = np.abs(shifts - middle)
+    allowed = np.maximum(FAR * 1.4826 * np.median(distance[weights > 0], axis=0), LEAST_FAR)
+    share = np.where((distance <= allowed).all(1), weights, 0.0)
+    share = share / share.sum()
+    mean = share @ shifts
+    spread = np.sqrt(share @ (shifts - mean) ** 2)
+    n = 1 / (share**2).sum()
+    return mean, spread, np.maximum(spread, LEAST_SPREAD) / np.sqrt(max(n - 1, 1))
