@@ -102,7 +102,7 @@ def alone_of(found: ChannelShifts, channel: int, *, n_frames: int) -> Alone | No
     pairs, shifts = found.pair[used], found.shift[used, channel]
     drift, weights = drifts.solve(pairs, shifts, found.quality[used, channel], n_frames=n_frames)
     residuals = shifts - (drift[pairs[:, 1]] - drift[pairs[:, 0]])
-    misfit = drifts.closure(pairs, residuals, weights, n_frames=n_frames)
+    misfit = drifts.closure(pairs, residuals, weights)
     # pairs that no drift fits are no pairs of this channel: their share makes it less trusted
     wrong = np.linalg.norm(residuals, axis=1) > drifts.TUKEY * drifts.LEAST_SCALE
     among_regions = float(np.median(found.error[used, channel]))

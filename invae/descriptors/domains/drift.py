@@ -100,20 +100,17 @@ def unconnected(pairs: np.ndarray, *, n_frames: int) -> np.ndarray:
     return group != np.argmax(np.bincount(group))
 
 
-def closure(
-    pairs: np.ndarray, residuals: np.ndarray, weights: np.ndarray, *, n_frames: int
-) -> float:
+def closure(pairs: np.ndarray, residuals: np.ndarray, weights: np.ndarray) -> float:
     """Sd of the shift of one pair along one axis, from how badly the shifts of all pairs fit together [px]; NaN if each frame has one pair only.
 
     Args:
         pairs: indices of first and second frame (pair, 2).
         residuals: measured minus fitted shift (pair, 2) [px].
         weights: weight of each pair after the fit, ≥ 0.
-        n_frames: length of the series.
     """
     used = weights > 0
     n_free = int(used.sum()) - (len(np.unique(pairs[used])) - 1)
-    if n_free < 1 or n_frames < 3:
+    if not used.any() or n_free < 1:
         return float("nan")
     mean = (weights[:, None] * residuals**2).sum() / (2 * weights.sum())
     return float(np.sqrt(mean * used.sum() / n_free))
@@ -145,7 +142,7 @@ def uncertainty(
         np.add.at(total, pairs[:, end], weights[:, None])
         np.add.at(own, pairs[:, end], weights[:, None] * errors**2 / 2)
     own = np.divide(own, total, out=np.full_like(own, np.nan), where=total > 0)
-    misfit = closure(pairs, residuals, weights, n_frames=n_frames)
+    misfit = closure(pairs, residuals, weights)
     leverage = _leverage(pairs, weights, n_frames=n_frames)
     fitted = np.nan_to_num(misfit) ** 2 * leverage[:, None]
     sd = np.sqrt(own + np.nan_to_num(own[:1]) + fitted)
