@@ -74,6 +74,8 @@ class ImagingConfig(Config):
     """Correlation length of the uneven background [nm]."""
     atom_sd: Annotated[float, Field(gt=0.005, le=1)] = 0.04
     """Sd of the image of an atom [nm]."""
+    tails: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an atom's height in the tails of the probe, a Gaussian three times as wide."""
     drift: Annotated[float, Field(ge=0, le=20)] = 0.5
     """Drift of the scan during a frame, in one random direction [px]."""
     jitter: Annotated[float, Field(ge=0, le=5)] = 0.2

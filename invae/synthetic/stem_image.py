@@ -21,6 +21,8 @@ BRIGHTNESS = np.array([6, 14, 0, 22, 23, 26, 38, 42, 74, 83]) ** CONTRAST
 BRIGHTNESS[ELEMENTS.index("S2")] = 2 * 16**CONTRAST
 REACH = 5
 """Radius to which an atom is drawn [sd]."""
+TAILS_SD = 3
+"""Sd of the tails of the probe [sd of an atom]."""
 DRAWN_AT_ONCE = 4e6
 """Largest number of pixels around atoms in memory at once, so that memory stays bounded on large frames."""
 
@@ -42,7 +44,8 @@ class AtomSeries:
 def field_of_view(config: ImagingConfig) -> tuple[np.ndarray, np.ndarray]:
     """Corners of the region that the scan can reach while it drifts (axis,) [nm]."""
     frame = np.array([config.rows, config.columns]) * config.pixel_size
-    margin = config.drift * config.n_frames * config.pixel_size + REACH * config.atom_sd
+    widest = config.atom_sd * (TAILS_SD if config.tails else 1)
+    margin = config.drift * config.n_frames * config.pixel_size + REACH * widest
     return -margin * np.ones(2), frame + margin
 
 
@@ -93,10 +96,9 @@ def expected(
     lines[:, 0] += rows
     lines[:, 1] += config.jitter * stream(seed, "shift", frame).standard_normal(config.rows)
     image = background_of(config, seed)
-    at_once = max(1, int(DRAWN_AT_ONCE / (2 * REACH * sd + 2) ** 2))
-    for first in range(0, len(centres), at_once):
-        part = slice(first, first + at_once)
-        _add_spots(image, centres[part], brightness[part], lines, sd=sd)
+    _add_spots(image, centres, (1 - config.tails) * brightness, lines, sd=sd)
+    if config.tails:
+        _add_spots(image, centres, config.tails * brightness, lines, sd=TAILS_SD * sd)
     return image
 
 
@@ -104,6 +106,16 @@ def _add_spots(
     image: np.ndarray, centres: np.ndarray, brightness: np.ndarray, lines: np.ndarray, *, sd: float
 ) -> None:
     """Add Gaussians to an image whose lines begin at (y, x), in place; all in pixels."""
+    at_once = max(1, int(DRAWN_AT_ONCE / (2 * REACH * sd + 2) ** 2))
+    for first in range(0, len(centres), at_once):
+        part = slice(first, first + at_once)
+        _add_some(image, centres[part], brightness[part], lines, sd=sd)
+
+
+def _add_some(
+    image: np.ndarray, centres: np.ndarray, brightness: np.ndarray, lines: np.ndarray, *, sd: float
+) -> None:
+    """Add some Gaussians to an image, all at once, in place."""
     reach = np.arange(-math.ceil(REACH * sd), math.ceil(REACH * sd) + 1)
     row = np.searchsorted(lines[:, 0], centres[:, 0])[:, None] + reach
     in_image = (row >= 0) & (row < len(image))

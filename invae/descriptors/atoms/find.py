@@ -60,7 +60,10 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     places = _marked(filled, known) if by_network else _strong(filled, known, scale, config=config)
     atoms = _shapes(filled, places, scale.sd, config=config)
     if config.faint is not None:
-        strong = _bright(atoms) if by_network else atoms
+        bright = _bright(atoms)
+        strong = (
+            [bright] if by_network or len(bright.height) == len(atoms.height) else [atoms, bright]
+        )
         faint = _faint(filled, known, atoms, strong, scale, config=config)
         if len(faint):
             places = np.concatenate([atoms.position, faint])
@@ -122,18 +125,34 @@ def _faint(
     image: np.ndarray,
     known: np.ndarray,
     atoms: Shapes,
-    strong: Shapes,
+    strong: list[Shapes],
     scale: Scale,
     *,
     config: FindConfig,
 ) -> np.ndarray:
-    """Positions (atom, 2) [px] of atoms that the lattice repeats: a fainter kind beside the strong ones, and
-    weak atoms on sites of strong ones.
+    """Positions (atom, 2) [px] of atoms that the lattice repeats beside strong ones, for each set of strong ones.
+
+    A fainter kind of which the larger part is found already is hardly seen beside all atoms, only beside those of
+    the stronger kind.
+    """
+    found = [_beside(image, here, scale, config=config) for here in strong if len(here.height)]
+    if not found:
+        return np.zeros((0, 2))
+    places, equivalent = (np.concatenate(part) for part in zip(*found, strict=True))
+    new = np.asarray(KDTree(atoms.position).query(places)[0]) > scale.min_distance
+    kept = new & known[tuple(np.rint(places).astype(int).T)]
+    places, equivalent = places[kept], equivalent[kept]
+    return places[_strongest(places, equivalent, distance=scale.min_distance)]
+
+
+def _beside(
+    image: np.ndarray, strong: Shapes, scale: Scale, *, config: FindConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (place, 2) [px] where the lattice repeats a fainter kind beside strong atoms, or weak atoms on
+    their sites, and the mean rise of equivalent atoms (place,).
 
     A site below a share of the height of equivalent atoms counts as empty.
     """
-    if not len(strong.height):
-        return strong.position
     drawn = np.column_stack([strong.height, strong.position, np.log(strong.sd)])
     residual = image - draw(image.shape, drawn, radius=DRAWN * scale.sd)
     rise, residual_rise = (
@@ -149,10 +168,7 @@ def _faint(
     places, equivalent = np.concatenate([faint_sites, weak_sites]), np.concatenate([mean, same])
     height = float(np.median(heights(image, here, sd=scale.sd))) / typical
     occupied = heights(residual, places, sd=scale.sd) > PRESENT * height * equivalent
-    new = np.asarray(KDTree(atoms.position).query(places)[0]) > scale.min_distance
-    kept = occupied & new & known[tuple(np.rint(places).astype(int).T)]
-    places, equivalent = places[kept], equivalent[kept]
-    return places[_strongest(places, equivalent, distance=scale.min_distance)]
+    return places[occupied], equivalent[occupied]
 
 
 def scale_of(image: np.ndarray, *, config: FindConfig) -> Scale:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
-from invae.descriptors.atoms.refine import Shapes, heights
+from invae.descriptors.atoms.refine import DRAWN, Shapes, draw, heights
 
 NEAR = 14
 """Number of nearest atoms that give candidate lattice vectors."""
@@ -17,6 +17,10 @@ SAME = 0.3
 """Distance within which positions are the same, in distances of nearest atoms."""
 AGREEING = 4
 """Minimum number of atoms that predict the same empty site."""
+LOW = 0.3
+"""Largest height at an empty site, relative to the atoms on equivalent sites."""
+ODDS = 50.0
+"""Occupied sites per empty one that are assumed when noise makes the height uncertain."""
 OPEN = np.deg2rad(175)
 """Largest angle at a site without any of these atoms: there are no vacancies beyond the edge of a crystal."""
 
@@ -49,10 +53,37 @@ def vacancies(image: np.ndarray, atoms: Shapes) -> Vacancies:
     proposed, owner = proposed[empty], owner[empty]
     if not len(proposed):
         return none
-    middle, expected = _agreed(proposed, owner, atoms, within=SAME * spacing)
     filled = np.where(np.isfinite(image), image, np.nanmedian(image))
-    height = heights(filled, middle, sd=rim)
-    return Vacancies(middle, height, expected)
+    groups = _agreed(proposed, owner, places, within=SAME * spacing)
+    middle = np.array([place for place, _ in groups]).reshape(-1, 2)
+    expected = np.array([np.median(atoms.height[here]) for _, here in groups])
+    drawn = np.column_stack([atoms.height, places, np.full(len(places), np.log(rim))])
+    residual = filled - draw(filled.shape, drawn, radius=DRAWN * rim)
+    height = heights(residual, middle, sd=rim)
+    beside = atoms.height + heights(residual, places, sd=rim)
+    low = _low(height, [beside[here] for _, here in groups]) & _known(image, middle)
+    return Vacancies(middle[low], height[low], expected[low])
+
+
+def _low(height: np.ndarray, beside: list[np.ndarray]) -> np.ndarray:
+    """Whether heights (site,) are more likely those of empty sites than of weak atoms.
+
+    For a normal scatter s of heights, an atom of height h and an empty site are equally likely at h/2 − s²·ln(odds)/h. Noise is
+    part of s, the scatter of the atoms on equivalent sites, measured in the same way. A site above a share of h is never empty.
+
+    Args:
+        height: height of a Gaussian at each site (site,).
+        beside: heights at the atoms on equivalent sites around each of them.
+    """
+    typical = np.array([np.median(here) for here in beside])
+    variance = np.array([np.var(here, ddof=1) for here in beside])
+    limit = np.minimum(LOW * typical**2, typical**2 / 2 - variance * np.log(ODDS))
+    return height * typical < limit
+
+
+def _known(image: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Whether the pixels nearest to positions are measured."""
+    return np.isfinite(image[tuple(np.rint(places).astype(int).T)])
 
 
 def _steps(tree: KDTree, *, shape: np.ndarray, within: float) -> tuple[np.ndarray, np.ndarray]:
@@ -73,30 +104,29 @@ def _steps(tree: KDTree, *, shape: np.ndarray, within: float) -> tuple[np.ndarra
 
 
 def _agreed(
-    proposed: np.ndarray, owner: np.ndarray, atoms: Shapes, *, within: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means (vacancy, 2) of proposals that agree and come from all directions, the most frequent first, and the height of
-    their atoms.
+    proposed: np.ndarray, owner: np.ndarray, places: np.ndarray, *, within: float
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Means (2,) of proposals that agree and come from all directions, the most frequent first, and the indices of their
+    atoms.
 
     Args:
         proposed: positions (proposal, 2) [px].
         owner: the atom that gives each of them (proposal,).
-        atoms: all atoms of the frame.
+        places: positions of all atoms (atom, 2) [px].
         within: distance below which positions are the same [px].
     """
     near = KDTree(proposed).query_ball_point(proposed, within)
     taken = np.zeros(len(proposed), bool)
-    middle, expected = [], []
+    groups = []
     for first in np.argsort([-len(group) for group in near], kind="stable"):
         here = np.array([one for one in near[first] if not taken[one]], int)
         if taken[first] or len(here) < AGREEING:
             continue
         taken[near[first]] = True
         place = proposed[here].mean(axis=0)
-        if _surrounded(atoms.position[owner[here]] - place):
-            middle.append(place)
-            expected.append(np.median(atoms.height[owner[here]]))
-    return np.array(middle).reshape(-1, 2), np.array(expected)
+        if _surrounded(places[owner[here]] - place):
+            groups.append((place, owner[here]))
+    return groups
 
 
 def _surrounded(apart: np.ndarray) -> bool:

@@ -182,3 +182,11 @@ def test_a_store_holds_what_is_drawn(room, config, tmp_path):
     np.testing.assert_array_equal(store.open_store(tmp_path / "made.zarr")["image"], drawn["image"])
     truth = store.open_store(tmp_path / "made.zarr", group="truth")
     np.testing.assert_allclose(truth["atom_y"], drawn["atom_y"])
+
+
+def test_tails_of_the_probe_are_three_times_as_wide():
+    sharp, tailed = (
+        sites(3, imaging={"dose": 1e4, "background": 0, "tails": tails})["image"].to_numpy()[0]
+        for tails in (0.0, 0.2)
+    )
+    assert abs(tailed.mean() / sharp.mean() / (0.8 + 0.2 * 3**2) - 1) < 0.15
