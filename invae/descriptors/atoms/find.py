@@ -8,8 +8,9 @@ from scipy.spatial import KDTree
 
 from invae.config.atoms import FindConfig
 from invae.descriptors.atoms.faint_sublattice import NEXT, repeated
+from invae.descriptors.atoms.faults import cut_off, mended
 from invae.descriptors.atoms.heights import heights_together
-from invae.descriptors.atoms.refine import Shapes, centroid, draw, fit, heights
+from invae.descriptors.atoms.refine import Shapes, centroid, draw, fit, heights, slow
 from invae.descriptors.atoms.scan_jitter import lines_of, shift_of
 
 BACKGROUND = 1.6
@@ -29,6 +30,8 @@ BRIGHT = 0.6
 kind."""
 PRESENT = 0.2
 """Minimum height of a faint atom, relative to equivalent atoms around it; below it the atom is absent."""
+HIGHEST = 3.0
+"""Largest value of a top in place of one that is cut off, relative to the cut; both above the median of the image."""
 LIKE = 0.65
 """Minimum mean rise at the neighbours of strong atoms, relative to their own rise, if all of them have the same surroundings. It lies
 between one half, for a honeycomb of equal atoms, and a little below 1, because of the pixels of the average and a few weak
@@ -54,10 +57,13 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     known = np.isfinite(image)
     if not known.any() or np.ptp(image[known]) == 0:
         return _shapes(np.zeros(image.shape), np.zeros((0, 2)), 1.0, config=config)
-    filled = _filled(image, known)
+    filled = mended(image)
     scale = scale_of(filled, config=config)
     by_network = config.method == "network"
     places = _marked(filled, known) if by_network else _strong(filled, known, scale, config=config)
+    flat = cut_off(filled)
+    if flat.any():
+        filled = _with_tops(filled, flat, places, scale.sd)
     atoms = _shapes(filled, places, scale.sd, config=config)
     if config.faint is not None:
         bright = _bright(atoms)
@@ -75,6 +81,18 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     if config.lines == "straighten":
         atoms = _straightened(atoms, scale.sd, len(image))
     return replace(atoms, height=height)
+
+
+def _with_tops(image: np.ndarray, flat: np.ndarray, places: np.ndarray, sd: float) -> np.ndarray:
+    """The image with the tops of Gaussians fitted to the flanks, in place of pixels that are cut off."""
+    atoms = fit(image, places, sd=sd, left_out=flat)
+    drawn = draw(
+        image.shape,
+        np.column_stack([atoms.height, atoms.position, np.log(atoms.sd)]),
+        radius=DRAWN * sd,
+    )
+    ground = slow(np.where(flat, 0, image - drawn), sd=sd)
+    return np.where(flat, np.clip(drawn + ground, image, HIGHEST * image.max()), image)
 
 
 def _straightened(atoms: Shapes, sd: float, n_lines: int) -> Shapes:
@@ -194,11 +212,6 @@ def scale_of(image: np.ndarray, *, config: FindConfig) -> Scale:
     rms = np.sqrt(np.average(frequency**2, weights=excess))
     sd = config.scale or float(np.clip(SD_FACTOR / (2 * np.pi * rms), 0.7, max(0.7, 0.2 / planes)))
     return Scale(sd, config.min_distance or float(max(2 * sd, 0.4 / planes)))
-
-
-def _filled(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The image, float64, with the median value at masked pixels."""
-    return np.where(known, image, np.median(image[known])).astype(np.float64)
 
 
 def _rise(image: np.ndarray, sd: float, *, method: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Sub-pixel positions and shapes of atoms: a joint fit of Gaussians to all atoms of a frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -91,7 +91,14 @@ def centroid(image: np.ndarray, places: np.ndarray, *, sd: float) -> np.ndarray:
     return _near(position, places, sd=sd)
 
 
-def fit(image: np.ndarray, places: np.ndarray, *, sd: float, free: float = FREE) -> Shapes:
+def fit(
+    image: np.ndarray,
+    places: np.ndarray,
+    *,
+    sd: float,
+    free: float = FREE,
+    left_out: np.ndarray | None = None,
+) -> Shapes:
     """Gaussians with individual constants, fitted by least squares after subtraction of their neighbours.
 
     The fit is Gauss-Newton in height, position, log sd and constant. Neighbours and a sloping background bias an atom, so
@@ -102,11 +109,14 @@ def fit(image: np.ndarray, places: np.ndarray, *, sd: float, free: float = FREE)
         places: first guesses (atom, 2), (y, x) [px].
         sd: of an atom, the first guess [px].
         free: sd of the prior on a position about its guess, in sds of an atom.
+        left_out: pixels (y, x) that no atom is fitted to; none if empty.
     """
     state = np.column_stack([np.zeros(len(places)), places, np.full(len(places), np.log(sd))])
     if not len(places):
         return Shapes(places.astype(float), state[:, 0], state[:, 0], state[:, 0])
     window = around(image.shape, places, radius=max(REACH * sd, 2.0))
+    if left_out is not None:
+        window = replace(window, inside=window.inside & ~window.of(left_out))
     residual = values = image_values = window.of(image)
     prior_sd = np.array([free * sd, free * sd, SAME_WIDTH])
     for number in range(ROUNDS):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import KDTree
 
+from invae.descriptors.atoms.faults import mended
 from invae.descriptors.atoms.refine import DRAWN, Shapes, draw, heights
 
 NEAR = 14
@@ -53,7 +54,7 @@ def vacancies(image: np.ndarray, atoms: Shapes) -> Vacancies:
     proposed, owner = proposed[empty], owner[empty]
     if not len(proposed):
         return none
-    filled = np.where(np.isfinite(image), image, np.nanmedian(image))
+    filled = mended(image)
     groups = _agreed(proposed, owner, places, within=SAME * spacing)
     middle = np.array([place for place, _ in groups]).reshape(-1, 2)
     expected = np.array([np.median(atoms.height[here]) for _, here in groups])
