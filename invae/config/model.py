@@ -153,6 +153,8 @@ class GaussianNoise(Config):
     kind: Literal["gaussian"] = "gaussian"
     sd: Annotated[float, Field(gt=0)] | None = None
     """Sd of the noise in units of the channel's sd; learned when empty."""
+    plane: bool = False
+    """Whether every patch has a plane of random slope besides (uneven illumination, thickness, tilt), whose sd is learned."""
 
 
 class BernoulliNoise(Config):

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from invae.models import background_plane
 from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.fields import Field
 from invae.models.geometry.circle import AnglePosterior, CirclePrior, circle_grid
@@ -28,7 +29,7 @@ from invae.models.latents import (
     Prior,
     class_weights,
 )
-from invae.models.likelihoods import Noise, log_prob
+from invae.models.likelihoods import Gaussian, Noise, log_prob
 from invae.models.orientation import Gauge
 
 FINER = 4  # angles scored for each direction of the grid
@@ -110,7 +111,15 @@ class OnPixels:
         """The masked sum of the pixels' log densities."""
         patches = patches.repeat(len(self.field) // len(patches))
         density = log_prob(self.noise, patches.values, self.field) * patches.weight
-        return Evidence(density.sum((1, 2, 3)))
+        total = density.sum((1, 2, 3))
+        if isinstance(self.noise, Gaussian) and self.noise.log_slope is not None:
+            total = total + background_plane.on_pixels(
+                patches.values - self.field,
+                patches.weight.expand_as(patches.values),
+                log_sd=self.noise.log_sd,
+                log_slope=self.noise.log_slope,
+            )
+        return Evidence(total)
 
 
 class PixelGenerator(Generator):
@@ -177,6 +186,16 @@ class OnDisc:
             scores = scores - correlate(weight, partition, n_turns=n_turns)
         without = background.sum((1, 2, 3)) + (self.grid.area * view.beside).sum((1, 2, 3))
         scores = scores + without.repeat_interleave(times).unsqueeze(-1)
+        if isinstance(self.noise, Gaussian) and self.noise.log_slope is not None:
+            scores = scores + background_plane.on_disc(
+                self.grid,
+                view.values,
+                self.field,
+                view.fraction,
+                n_turns=n_turns,
+                log_sd=self.noise.log_sd,
+                log_slope=self.noise.log_slope,
+            )
         return scores if self.turn is None else rolled(scores, self.turn)
 
 

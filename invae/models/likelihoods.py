@@ -22,6 +22,7 @@ LOG_SD_RANGE = (-5.0, 3.0)  # of the noise, in units of the channel's spread
 # Adam moves a weight by about one learning rate per step, but the log of an sd must change by whole units: without this factor
 # the noise of clean patches was overestimated twofold after 600 steps.
 SPEED = 20.0
+STEEP, LOG_SLOPE_RANGE = -2.0, (-6.0, 2.0)  # initial log of the slope of planes, and its range
 FLAT = -3.0  # initial log of the texture around a disc
 NATURAL_RANGE = (
     -30.0,
@@ -64,6 +65,11 @@ class Noise(nn.Module, ABC):
     """Valid values; all when empty."""
     standardised: ClassVar[bool] = False
     """Whether the values may be standardised; otherwise their origin and unit have a meaning."""
+
+    @property
+    def log_slope(self) -> Float[Tensor, "channel 1 1"] | None:
+        """Log of the sd of the slope of a plane on every patch, at the rim; None without planes."""
+        return None
 
     @abstractmethod
     def natural(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -112,15 +118,31 @@ class Gaussian(Noise):
 
     standardised = True
 
-    def __init__(self, n_channels: int, *, sd: float | None) -> None:
-        """Fix the sd at `sd`, in units of the channel's spread; learn it when empty."""
+    def __init__(self, n_channels: int, *, sd: float | None, plane: bool = False) -> None:
+        """Normal noise.
+
+        Args:
+            n_channels: Number of channels.
+            sd: Of the noise, in units of the channel's spread; learned when empty.
+            plane: Whether every patch has a plane of random slope besides.
+        """
         super().__init__()
+        if plane:
+            slope = torch.full((n_channels, 1, 1), STEEP / SPEED)
+            self.raw_log_slope = nn.Parameter(slope)
+        else:
+            self.register_parameter("raw_log_slope", None)
         start = torch.full((n_channels, 1, 1), math.log(1.0 if sd is None else sd) / SPEED)
         self.raw_log_sd = nn.Parameter(start, requires_grad=sd is None)
         self.background = nn.Parameter(torch.zeros(n_channels, 1, 1))
         # At the start the disc must not be sharper than its surroundings: otherwise moving it away from the pattern raises the
         # likelihood, and trainings ended there.
         self.raw_log_texture = nn.Parameter(torch.full((n_channels, 1, 1), FLAT / SPEED))
+
+    @property
+    def log_slope(self) -> Float[Tensor, "channel 1 1"] | None:
+        slope: Tensor | None = self.raw_log_slope
+        return None if slope is None else (SPEED * slope).clamp(*LOG_SLOPE_RANGE)
 
     @property
     def log_sd(self) -> Float[Tensor, "channel 1 1"]:
@@ -291,7 +313,7 @@ def noise_of(config: parts.NoiseConfig, *, n_channels: int) -> Noise:
     """The likelihood of a configuration."""
     match config:
         case parts.GaussianNoise():
-            return Gaussian(n_channels, sd=config.sd)
+            return Gaussian(n_channels, sd=config.sd, plane=config.plane)
         case parts.BernoulliNoise():
             return Bernoulli(n_channels)
         case parts.ContinuousBernoulliNoise():
