@@ -30,6 +30,7 @@ FILES = (
     "model/model.json",
     "model/receipt.json",
     "model/split.json",
+    "model/symptoms.json",
     "report/manifest.json",
     "report/receipt.json",
     "recording.zarr/zarr.json",

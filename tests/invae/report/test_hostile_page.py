@@ -10,11 +10,14 @@ from matplotlib.figure import Figure
 from invae.report import as_bytes, style
 from invae.report.figure import Table
 from invae.report.page import Section, Shown, environment
+from invae.verdict.findings import CONCLUSIONS, Finding, Verdict
 from tests.invae.report.read_page import Page
 
 HOSTILE = "</style><script>alert('x')</script><img src=http://a onerror=alert(1)>\"'& $\\frac$"
 TABLE = Table([HOSTILE], [[HOSTILE]], HOSTILE)
 SHOWN = Shown(HOSTILE, HOSTILE, HOSTILE, HOSTILE, b"\x89PNG", 10, TABLE)
+
+JUDGED = Verdict(tuple(Finding(HOSTILE, light, HOSTILE, HOSTILE, HOSTILE) for light in CONCLUSIONS))
 
 
 def part(name: str, *values: object) -> str:
@@ -32,6 +35,8 @@ def whole() -> str:
             policy="default-src 'none'",
             title=HOSTILE,
             headline=HOSTILE,
+            verdict=JUDGED,
+            conclusions=CONCLUSIONS,
             facts=[(HOSTILE, HOSTILE)],
             notes=[HOSTILE],
             sections=[Section(HOSTILE, [SHOWN])],
@@ -45,6 +50,7 @@ def whole() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "lines": lambda: part("lines", HOSTILE, [HOSTILE]),
     "figure": lambda: part("figure", SHOWN),
+    "judgement": lambda: part("judgement", JUDGED, CONCLUSIONS),
     "table": lambda: part("table", TABLE),
     "page": whole,
 }
