@@ -46,6 +46,8 @@ DOUBT = 0.05
 """Probability of a class above which a hint leaves it possible."""
 COMPARED = 4000
 """Most sites from which it is seen whether two groups are one kind."""
+FINER = 6
+"""Number of groups beyond those asked for, by which it is confirmed that some are surplus."""
 LEAST_CLASSES = 2
 """Number of classes that is left where no groups are apart."""
 
@@ -152,9 +154,10 @@ def groups_of(
     sample, labels = _sample(model, batches), batches.source.known.labels
     labels = None if labels is None else labels[sample.sites]
     patterns = patterns_of(model, sample, seed=seed)
-    probability = merge(parts_of(patterns, seed=seed), n_classes, labels=labels).probability
+    parts = parts_of(patterns, seed=seed)
+    probability = merge(parts, n_classes, labels=labels).probability
     if join_surplus and (labels is None or not (labels >= 0).any()):
-        probability = without_surplus(probability, patterns)
+        probability = without_surplus(parts, probability, patterns)
     hint = np.zeros((len(batches.source), probability.shape[1]), dtype=np.float32)
     # An untrained decoder may be hundreds of nats better with a wrong class: a class that a hint excludes must be impossible.
     hint[sample.sites] = np.where(probability > DOUBT, 0, IMPOSSIBLE)
@@ -162,18 +165,37 @@ def groups_of(
 
 
 def without_surplus(
-    probability: Float[np.ndarray, "site group"], patterns: Float[np.ndarray, "site component"]
+    parts: Float[np.ndarray, "site part"],
+    probability: Float[np.ndarray, "site group"],
+    patterns: Float[np.ndarray, "site component"],
 ) -> Float[np.ndarray, "site kind"]:
-    """Probabilities of the groups after joining those that are one kind; the same where all are apart.
+    """Probabilities of the kinds of sites: those of the groups where they are as many, else of fewer.
 
     A final model with surplus classes cuts kinds in pieces that its own patterns keep apart, and its held-out ELBO prefers them:
-    only the patterns of a model without classes show that the pieces are one kind.
+    only the patterns of a model without classes show that the pieces are one kind. Kinds under noise have shallow valleys, all
+    the more if groups are not pure: groups are given up only if finer ones, which are purer, are joined to fewer as well.
+
+    Args:
+        parts: Probabilities of the components of which the groups are made.
+        probability: Of the groups.
+        patterns: In which the valleys are looked for.
     """
-    some = thin(np.arange(len(patterns)), COMPARED)
-    kinds = joined(patterns[some], probability[some].argmax(1), fewest=LEAST_CLASSES)
-    if not LEAST_CLASSES <= len(kinds) < probability.shape[1]:
+    n_groups = probability.shape[1]
+    if len(_kinds(probability, patterns)) >= n_groups:
         return probability
-    return np.stack([probability[:, kind].sum(1) for kind in kinds], axis=1)
+    finer = merge(parts, min(n_groups + FINER, parts.shape[1])).probability
+    kinds = _kinds(finer, patterns)
+    if not LEAST_CLASSES <= len(kinds) < n_groups:
+        return probability
+    return np.stack([finer[:, kind].sum(1) for kind in kinds], axis=1)
+
+
+def _kinds(
+    probability: Float[np.ndarray, "site group"], patterns: Float[np.ndarray, "site component"]
+) -> list[list[int]]:
+    """The groups that are one kind, together."""
+    some = thin(np.arange(len(patterns)), COMPARED)
+    return joined(patterns[some], probability[some].argmax(1), fewest=LEAST_CLASSES)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ uses an answer.
 from collections.abc import Callable
 
 from invae.verdict.findings import Finding, Light, Verdict
-from invae.verdict.symptoms import Symptoms
+from invae.verdict.symptoms import ClassSymptoms, Symptoms
 
 Check = Callable[[Symptoms], Finding | None]
 
@@ -23,9 +23,9 @@ LITTLE_KL = 0.05
 """Mean divergence of an unused content dimension [nats]."""
 NOISE = 1.5
 """Held-out residual variance relative to that of the learned noise."""
-APART, JOINED = 0.8, 0.3
-"""Valley between two classes: green from the first, red below the second."""
-WHOLE, CUT = 0.65, 0.8
+APART, JOINED, ONE = 0.8, 0.3, 0.1
+"""Valley between two classes: green from the first, red below the second if neighbours disagree too, red below the third."""
+WHOLE, CUT = 0.45, 0.8
 """Valley inside a class: green up to the first, red above the second."""
 NEIGHBOURS = 0.85
 """Agreement of neighbours: green from here."""
@@ -187,11 +187,19 @@ def classes_apart(numbers: Symptoms) -> Finding | None:
     named = _listed([k + 1 for k in found.pair])
     return Finding(
         "classes_apart",
-        "red" if found.between < JOINED and not found.labelled else "amber",
+        _light_of_valley(found),
         f"classes {named} are not apart: their patches pass into each other",
         much,
         "ask for fewer classes; or the classes follow something else, such as a background or a second object",
     )
+
+
+def _light_of_valley(found: ClassSymptoms) -> Light:
+    """Red only with a second witness, the neighbours, or without any valley: kinds under noise have shallow ones too."""
+    assert found.between is not None
+    disagree = found.neighbours is None or found.neighbours < NEIGHBOURS
+    bad = found.between < ONE or (found.between < JOINED and disagree)
+    return "red" if bad and not found.labelled else "amber"
 
 
 def classes_whole(numbers: Symptoms) -> Finding | None:

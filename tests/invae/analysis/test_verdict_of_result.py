@@ -74,7 +74,7 @@ def test_a_recording_that_the_model_describes_worse_is_red(card_run, sites):
     assert "class_vote" not in judge.judged(card_run.store("train"), other)
 
 
-@pytest.mark.parametrize(("between", "withheld"), [(0.1, 1), (0.95, 0)])
+@pytest.mark.parametrize(("between", "withheld"), [(0.05, 1), (0.95, 0)])
 def test_probabilities_are_withheld_where_the_verdict_on_the_classes_is_red(
     card_run, sites, groups, monkeypatch, between, withheld
 ):

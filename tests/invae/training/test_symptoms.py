@@ -12,6 +12,7 @@ from invae.config.synthetic import CardsConfig
 from invae.errors import StoreError
 from invae.synthetic import cards
 from invae.training.initialisation import without_surplus
+from invae.training.mixture_merging import merge, parts_of
 from invae.training.model_folder import load, load_start, load_symptoms, save
 from invae.training.symptoms import Seen, _held_out_errors, _position
 from tests.invae.training.test_model_folder import OLD
@@ -138,18 +139,38 @@ def test_models_with_shift_and_patches_without_object_have_no_position(family):
     assert _position(seen(walls, content), ModelConfig.model_validate({"family": "VAE"})) is None
 
 
-def test_groups_of_one_kind_are_joined_and_their_probabilities_added():
+def kinds_of(*centres: float, n: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    """Patterns (site, 3) of kinds along the first axis, and the kind of every site."""
     rng = np.random.default_rng(0)
-    kind = rng.integers(0, 2, 600)
-    patterns = rng.normal(size=(600, 3))
-    patterns[:, 0] += 12 * kind
-    pieces = 2 * kind + (patterns[:, 1] > 0)
-    probability = without_surplus(np.eye(5)[pieces], patterns)
-    assert probability.shape == (600, 2)
-    np.testing.assert_allclose(probability.sum(1), 1)
-    assert (probability.argmax(1) == kind).mean() in (0.0, 1.0)
-    apart = np.eye(2)[kind]
-    assert without_surplus(apart, patterns) is apart
+    kind = rng.integers(0, len(centres), n)
+    patterns = rng.normal(size=(n, 3))
+    patterns[:, 0] += np.array(centres)[kind]
+    return patterns, kind
+
+
+def test_groups_of_one_kind_are_joined_and_their_probabilities_added():
+    patterns, kind = kinds_of(0, 12)
+    parts = parts_of(patterns, seed=0)
+    found = without_surplus(parts, merge(parts, 5).probability, patterns)
+    assert found.shape == (600, 2)
+    np.testing.assert_allclose(found.sum(1), 1)
+    assert (found.argmax(1) == kind).mean() in (0.0, 1.0)
+
+
+def test_groups_that_are_apart_are_left_as_they_are():
+    patterns, _ = kinds_of(0, 12)
+    parts = parts_of(patterns, seed=0)
+    probability = merge(parts, 2).probability
+    assert without_surplus(parts, probability, patterns) is probability
+
+
+def test_groups_are_kept_where_finer_ones_are_as_many_kinds():
+    """Groups that are not pure have no valley between them; the kinds have one."""
+    patterns, kind = kinds_of(0, 10, 20)
+    mixed = np.where(np.random.default_rng(1).random(600) < 0.4, (kind + 1) % 3, kind)
+    probability = np.eye(3)[mixed]
+    parts = parts_of(patterns, seed=0)
+    assert without_surplus(parts, probability, patterns) is probability
 
 
 def suits(n_per_suit: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
