@@ -15,6 +15,9 @@ class FindConfig(Config):
     a Gaussian (log), or a network trained on simulated lattices (network). The network detects more atoms where an
     atom counts fewer than a hundred electrons and neighbours are 6 to 28 pixels apart; it ignores `contrast` and
     `noise`."""
+    atoms: Literal["bright", "dark", "auto"] = "auto"
+    """Whether atoms are brighter or darker than what is between them (dark in ABF and BF images). auto says dark
+    only where dips of the first frame are clearly sharper than peaks, with a note."""
     scale: Annotated[float, Field(ge=0.5, le=50)] | None = None
     """Sd of the smoothing [px], ideally the sd of an atom; estimated from the spectrum when empty."""
     min_distance: Annotated[float, Field(gt=0)] | None = None

@@ -23,13 +23,14 @@ MORE = 2
 
 
 def mended(image: np.ndarray) -> np.ndarray:
-    """The image (y, x) above its median, float64, without offsets of single lines and without hot pixels; 0 where it is NaN.
+    """The image (y, x) above its median, float64, without offsets of single lines, hot or dead pixels; 0 where it is NaN.
 
     The kernel of a truncated Laplacian does not add up to exactly 0, so that a large offset would hide the atoms.
     """
     known = np.isfinite(image)
     values = np.where(known, image, np.median(image[known])).astype(np.float64)
-    return _without_hot_pixels(_without_line_offsets(values - np.median(values[known])))
+    bright = _without_hot_pixels(_without_line_offsets(values - np.median(values[known])))
+    return -_without_hot_pixels(-bright)
 
 
 def _without_line_offsets(image: np.ndarray) -> np.ndarray:

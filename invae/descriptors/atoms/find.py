@@ -32,6 +32,11 @@ PRESENT = 0.2
 """Minimum height of a faint atom, relative to equivalent atoms around it; below it the atom is absent."""
 HIGHEST = 3.0
 """Largest value of a top in place of one that is cut off, relative to the cut; both above the median of the image."""
+SKEWED = -0.9
+"""Skewness of the rise below which the atoms of an image are dark. Blurred honeycombs of bright atoms, three plane waves, reach −0.82
+between their dark centres; noise is at 0."""
+TYPICAL = (0.005, 0.995)
+"""Quantiles to which the rise is limited before its skewness is taken, against single dark or bright spots."""
 LIKE = 0.65
 """Minimum mean rise at the neighbours of strong atoms, relative to their own rise, if all of them have the same surroundings. It lies
 between one half, for a honeycomb of equal atoms, and a little below 1, because of the pixels of the average and a few weak
@@ -50,10 +55,12 @@ class Scale:
 
 
 def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
-    """Atoms of one frame (y, x), bright on dark; NaN pixels are masked and have no atoms.
+    """Atoms of one frame (y, x); NaN pixels are masked and have no atoms.
 
-    Slow changes of background and dose over the frame have no effect.
+    Slow changes of background and dose over the frame have no effect. The height of a dark atom is its depth.
     """
+    if are_dark(image, config=config):
+        image = -image
     known = np.isfinite(image)
     if not known.any() or np.ptp(image[known]) == 0:
         return _shapes(np.zeros(image.shape), np.zeros((0, 2)), 1.0, config=config)
@@ -81,6 +88,17 @@ def find_atoms(image: np.ndarray, *, config: FindConfig) -> Shapes:
     if config.lines == "straighten":
         atoms = _straightened(atoms, scale.sd, len(image))
     return replace(atoms, height=height)
+
+
+def are_dark(image: np.ndarray, *, config: FindConfig) -> bool:
+    """Whether the atoms of a frame (y, x) are darker than what is between them, by the configuration or else by the image."""
+    known = np.isfinite(image)
+    if config.atoms != "auto" or not known.any() or np.ptp(image[known]) == 0:
+        return config.atoms == "dark"
+    filled = mended(image)
+    rise = _rise(filled, scale_of(filled, config=config).sd, method="log")[known]
+    rise = np.clip(rise, *np.quantile(rise, TYPICAL))
+    return bool(((rise - rise.mean()) ** 3).mean() < SKEWED * rise.std() ** 3)
 
 
 def _with_tops(image: np.ndarray, flat: np.ndarray, places: np.ndarray, sd: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from scipy.spatial import KDTree
 
 from invae.config import AtomsConfig, ComputeConfig
 from invae.descriptors import block_results
-from invae.descriptors.atoms.find import find_atoms
+from invae.descriptors.atoms.find import are_dark, find_atoms
 from invae.descriptors.atoms.neighbours import contrasts, displacements, shells
 from invae.descriptors.atoms.tracking import link
 from invae.descriptors.atoms.vacancies import vacancies
@@ -32,6 +32,11 @@ DETECTION_SHARE = 60
 """Share of the detection of atoms in the progress [%]."""
 NEIGHBOURS = 3
 """Number of nearest atoms in `mean_distance`."""
+DARK = (
+    "dips of the image are sharper than its peaks, so atoms are taken to be dark, and their intensity is a depth; if "
+    "they are bright, set describe.find.atoms to bright"
+)
+"""Note on dark atoms."""
 SAVED_NAMES = ("position", "height", "sd", "ellipticity", "share", "frame")
 
 
@@ -73,6 +78,7 @@ def describe_atoms(
     """
     partial_store = store.begin(target, receipt.key)
     frames = survey(recording, partial_store, config=config)
+    config, remarks = _decided(frames, config)
     block_results.begin(partial_store)
     map_blocks(
         partial(_find, frames=frames, config=config),
@@ -85,6 +91,7 @@ def describe_atoms(
     ]
     atoms = Atoms(*(block_results.gather(paths, name) for name in SAVED_NAMES))
     sites = _gather(atoms, frames, config=config)
+    sites.attrs["notes"] += remarks
     empty, frame = (block_results.gather(paths, name) for name in ("empty", "empty_frame"))
     store.write_dataset(partial_store, _vacancies(empty, frame, frames), group=EMPTY)
     write_patches(
@@ -99,6 +106,15 @@ def describe_atoms(
     store.publish(partial_store, target, receipt)
 
 
+def _decided(frames: Frames, config: AtomsConfig) -> tuple[AtomsConfig, list[str]]:
+    """The configuration for all frames, bright or dark by the first one, and a note if it was not chosen."""
+    if config.find.atoms != "auto":
+        return config, []
+    dark = are_dark(frames.read(0), config=config.find)
+    find = config.find.model_copy(update={"atoms": "dark" if dark else "bright"})
+    return config.model_copy(update={"find": find}), [DARK] * dark
+
+
 def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:
     """Save the atoms of one frame as a block result, unless it exists."""
     path = block_results.path_of(frames.partial, STAGE, number)
@@ -107,7 +123,7 @@ def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:
     image = frames.read(number)
     found = find_atoms(image, config=config.find)
     share = whole_share(np.isfinite(image), found.position, window=frames.window)
-    empty = vacancies(image, found)
+    empty = vacancies(-image if config.find.atoms == "dark" else image, found)
     block_results.save(
         path,
         position=found.position,
