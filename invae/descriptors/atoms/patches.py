@@ -32,6 +32,8 @@ DETECTION_SHARE = 60
 """Share of the detection of atoms in the progress [%]."""
 NEIGHBOURS = 3
 """Number of nearest atoms in `mean_distance`."""
+SQUARE = 1.2
+"""Largest ratio of a pixel's sides that leaves atoms round enough for their detection."""
 DARK = (
     "dips of the image are sharper than its peaks, so atoms are taken to be dark, and their intensity is a depth; if "
     "they are bright, set describe.find.atoms to bright"
@@ -91,7 +93,7 @@ def describe_atoms(
     ]
     atoms = Atoms(*(block_results.gather(paths, name) for name in SAVED_NAMES))
     sites = _gather(atoms, frames, config=config)
-    sites.attrs["notes"] += remarks
+    sites.attrs["notes"] += [*remarks, *_not_square(store.open_store(recording))]
     empty, frame = (block_results.gather(paths, name) for name in ("empty", "empty_frame"))
     store.write_dataset(partial_store, _vacancies(empty, frame, frames), group=EMPTY)
     write_patches(
@@ -113,6 +115,18 @@ def _decided(frames: Frames, config: AtomsConfig) -> tuple[AtomsConfig, list[str
     dark = are_dark(frames.read(0), config=config.find)
     find = config.find.model_copy(update={"atoms": "dark" if dark else "bright"})
     return config.model_copy(update={"find": find}), [DARK] * dark
+
+
+def _not_square(dataset: xr.Dataset) -> list[str]:
+    """A note if pixels are far from square."""
+    size = pixel_sizes(dataset)
+    if size is None or max(size) <= SQUARE * min(size):
+        return []
+    high, wide = size
+    return [
+        f"pixels are {high:.3g} nm high and {wide:.3g} nm wide, but atoms are detected as round spots of pixels: many "
+        "may be false; resample the image to square pixels"
+    ]
 
 
 def _find(number: int, *, frames: Frames, config: AtomsConfig) -> None:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.spatial import KDTree
 
 from invae.config import AtomsConfig
 from invae.config.atoms import FindConfig
 from invae.descriptors.atoms.faults import cut_off, mended
 from invae.descriptors.atoms.find import are_dark, find_atoms
-from invae.descriptors.atoms.patches import DARK
+from invae.descriptors.atoms.patches import DARK, _not_square
 from invae.descriptors.atoms.vacancies import vacancies
 from invae.storage import store
 from invae.synthetic import crystal
@@ -130,3 +131,12 @@ def test_dark_atoms_and_their_vacancies_are_in_the_store_with_a_note(record, des
         assert [note for note in told.attrs["notes"] if note == DARK] == notes
         empty = store.open_store(path, group="vacancies")
         np.testing.assert_allclose([empty["y"], empty["x"]], PLACES[[gone]].T, atol=1)
+
+
+@pytest.mark.parametrize(("finer", "told"), [(1.0, 0), (1.5, 1), (3.0, 1)])
+def test_pixels_that_are_not_square_are_told(finer, told):
+    steps = {"y": np.arange(8) * 0.03 / finer, "x": np.arange(8) * 0.03}
+    places = {name: (name, values, {"units": "nm"}) for name, values in steps.items()}
+    notes = _not_square(xr.Dataset(coords=places))
+    assert len(notes) == told
+    assert all("resample the image to square pixels" in note for note in notes)
