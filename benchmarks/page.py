@@ -100,7 +100,10 @@ def _goals(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> lis
             continue
         kept = _old_rows(old, trial.words)
         if kept and trial.name not in results:
-            lines += kept
+            lines += [
+                _with_peers(row, _peers(goal, trial, trials, results))
+                for row, goal in zip(kept, trial.goals, strict=False)
+            ]
             continue
         words = trial.words
         for number_of_row, goal in enumerate(trial.goals):
@@ -112,7 +115,8 @@ def _goals(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> lis
                 *_result(goal, results.get(trial.name)),
             ]
             before = kept[number_of_row] if number_of_row < len(kept) else ""
-            cells.append(_peers(goal, trial, trials, results) or _peers_before(before))
+            peers = _peers(goal, trial, trials, results)
+            cells.append(_joined(_peers_before(before), peers))
             lines.append(_row(cells))
             words = ""
     return [*lines, ""]
@@ -154,6 +158,22 @@ def _peers(goal: Goal, trial: Trial, trials: Sequence[Trial], results: Results) 
 def _peers_before(row: str) -> str:
     """What peers reached by an earlier page; their trials need not be run again with ours."""
     return row.rstrip(" |").rpartition(" | ")[2] if ": " in row.rpartition(" | ")[2] else ""
+
+
+def _with_peers(row: str, found: str) -> str:
+    """An old row with what peers reached since."""
+    before = _peers_before(row)
+    start = row.rstrip()[: -len(f"{before} |")] if before else row.rstrip()[:-1].rstrip() + " "
+    joined = _joined(before, found)
+    return f"{start}{joined} |" if joined else row
+
+
+def _joined(before: str, found: str) -> str:
+    """Peers of an earlier page and of these results, each once; these results count."""
+    means = dict(
+        one.split(": ", 1) for cell in (before, found) for one in cell.split("<br>") if one
+    )
+    return "<br>".join(f"{name}: {mean}" for name, mean in means.items())
 
 
 def number(value: float) -> str:

@@ -200,3 +200,16 @@ def test_what_peers_reached_by_an_earlier_page_stays_beside_new_results(trial):
     again = chapter("latents", [trial, peer], alone, before=before)
     assert again.count("Coin 1.0: 0.2500") == before.count("Coin 1.0: 0.2500")
     assert "| 0.6000 |" in again
+
+
+def test_a_peer_that_is_run_later_stands_beside_rows_of_an_earlier_page(trial):
+    peers = [
+        replace(trial, name=name, peer=f"{name} 1.0", peer_of=trial.name)
+        for name in ("Coin", "Die")
+    ]
+    results = {trial.name: [coin(trial, 0, quick=False)], "Coin": [{"heads": 0.25}]}
+    before = chapter("latents", [trial, *peers], results)
+    again = chapter("latents", [trial, *peers], {"Die": [{"heads": 0.125}]}, before=before)
+    assert "Coin 1.0: 0.2500<br>Die 1.0: 0.1250 |" in again
+    changed = chapter("latents", [trial, *peers], {"Coin": [{"heads": 0.5}]}, before=again)
+    assert "Coin 1.0: 0.5000<br>Die 1.0: 0.1250 |" in changed
