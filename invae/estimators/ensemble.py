@@ -63,6 +63,8 @@ class Ensemble:
     ) -> "Ensemble":
         """Train every member (see `InvariantVAE.fit`), and align the members on the same patches.
 
+        Where the first member finds fewer kinds than classes were asked for, all members have as many classes as it has.
+
         Args:
             patches: As for one estimator.
             valid: As for one estimator.
@@ -72,6 +74,8 @@ class Ensemble:
         """
         for number, member in enumerate(self.members):
             part = _PartOfProgress(progress, number, len(self.members))
+            if number > 0:
+                _take_classes(member, self.members[0])
             member.fit(patches, valid=valid, y=y, condition=condition, progress=part)
         scores = [max(epoch.score for epoch in member.history) for member in self.members]
         self._reference = int(np.argmax(scores))
@@ -149,6 +153,13 @@ class Ensemble:
         ensemble.members, ensemble._alignments = members, alignments
         ensemble._reference = int(card["reference"])
         return ensemble
+
+
+def _take_classes(member: InvariantVAE, first: InvariantVAE) -> None:
+    """Give a member as many classes as the first one has found: members with other numbers cannot be aligned."""
+    if found := first.trained.config.n_classes:
+        member.config = member.config.model_copy(update={"n_classes": found})
+        member.training = member.training.model_copy(update={"surplus_classes": "keep"})
 
 
 class _PartOfProgress:

@@ -75,3 +75,15 @@ def test_errors_say_what_to_do(tmp_path):
     with pytest.raises(StoreError, match="holds no ensemble"):
         Ensemble.load(tmp_path)
     assert "Ensemble" in dir(invae)
+
+
+def test_members_have_as_many_classes_as_the_first_one_has_found(drawn):
+    template = InvariantVAE("jVAE", n_classes=5, training={"epochs": 10, "batch_size": 32})
+    ensemble = Ensemble(template, n_members=2).fit(drawn["image"].to_numpy())
+    first, second = ensemble.members
+    found = first.trained.config.n_classes
+    assert found < (5,)
+    assert second.trained.config.n_classes == found
+    assert second.training.surplus_classes == "keep"
+    latents = ensemble.encode(drawn["image"].to_numpy()[:20])
+    assert (latents.sizes["class"],) == found
