@@ -25,7 +25,7 @@ from invae.training.batches import Batches
 from invae.training.mixture_merging import SITES_PER_PART, merge, parts_of
 from invae.training.split import thin
 from invae.verdict.symptoms import StartPatterns
-from invae.verdict.valleys import joined
+from invae.verdict.valleys import joined, shallowest
 
 CONTENT = 4
 """Least content dimensions of the model without classes: the classes need room beside what varies within them."""
@@ -48,6 +48,9 @@ COMPARED = 4000
 """Most sites from which it is seen whether two groups are one kind."""
 FINER = 6
 """Number of groups beyond those asked for, by which it is confirmed that some are surplus."""
+SURPLUS = 0.2
+"""Valley, mean of both divisions, below which groups are surplus. It is 0.13 or less where two are too many, and 0.23 or more where
+none is, under noise and gradients."""
 LEAST_CLASSES = 2
 """Number of classes that is left where no groups are apart."""
 
@@ -172,8 +175,8 @@ def without_surplus(
     """Probabilities of the kinds of sites: those of the groups where they are as many, else of fewer.
 
     A final model with surplus classes cuts kinds in pieces that its own patterns keep apart, and its held-out ELBO prefers them:
-    only the patterns of a model without classes show that the pieces are one kind. Kinds under noise have shallow valleys, all
-    the more if groups are not pure: groups are given up only if finer ones, which are purer, are joined to fewer as well.
+    only the patterns of a model without classes show that the pieces are one kind. Kinds under noise have shallow valleys too, all
+    the more if groups are not pure: so the valleys of finer groups, joined until as many are left, count as much.
 
     Args:
         parts: Probabilities of the components of which the groups are made.
@@ -181,21 +184,20 @@ def without_surplus(
         patterns: In which the valleys are looked for.
     """
     n_groups = probability.shape[1]
-    if len(_kinds(probability, patterns)) >= n_groups:
+    some = thin(np.arange(len(patterns)), COMPARED)
+    direct = shallowest(patterns[some], probability[some].argmax(1), n_groups)
+    if direct >= 2 * SURPLUS:
         return probability
     finer = merge(parts, min(n_groups + FINER, parts.shape[1])).probability
-    kinds = _kinds(finer, patterns)
+    label = finer[some].argmax(1)
+    as_many = joined(patterns[some], label, fewest=n_groups, apart=np.inf)
+    whose = np.array([[k in kind for kind in as_many] for k in range(finer.shape[1])]).argmax(1)
+    if (direct + shallowest(patterns[some], whose[label], n_groups)) / 2 >= SURPLUS:
+        return probability
+    kinds = joined(patterns[some], label, fewest=LEAST_CLASSES)
     if not LEAST_CLASSES <= len(kinds) < n_groups:
         return probability
     return np.stack([finer[:, kind].sum(1) for kind in kinds], axis=1)
-
-
-def _kinds(
-    probability: Float[np.ndarray, "site group"], patterns: Float[np.ndarray, "site component"]
-) -> list[list[int]]:
-    """The groups that are one kind, together."""
-    some = thin(np.arange(len(patterns)), COMPARED)
-    return joined(patterns[some], probability[some].argmax(1), fewest=LEAST_CLASSES)
 
 
 @torch.no_grad()

@@ -103,6 +103,17 @@ def shallowest_between(
     return found[pair], pair
 
 
+def shallowest(
+    patterns: Float[np.ndarray, "site number"], label: Int[np.ndarray, " site"], n_groups: int
+) -> float:
+    """The shallowest valley between two of `n_groups` groups; 0 if some are empty, or have too few sites to tell."""
+    groups = np.unique(label)
+    if len(groups) < n_groups:
+        return 0.0
+    beside = ((int(a), int(b)) for n, a in enumerate(groups) for b in groups[n + 1 :])
+    return min((valley(patterns, label, *pair) for pair in beside), default=1.0)
+
+
 def deepest_inside(
     patterns: Float[np.ndarray, "site number"], label: Int[np.ndarray, " site"]
 ) -> tuple[float, int | None]:

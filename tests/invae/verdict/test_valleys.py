@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from invae.verdict.valleys import deepest_inside, joined, shallowest_between, valley
+from invae.verdict.valleys import deepest_inside, joined, shallowest, shallowest_between, valley
 
 
 def clouds(*centres: float, n: int = 150, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +48,13 @@ def test_the_shallowest_valley_names_its_two_groups():
     assert pair == (1, 2)
     assert depth < 0.8
     assert shallowest_between(points, np.zeros(len(points), int)) == (1.0, None)
+
+
+def test_the_shallowest_valley_is_none_where_a_group_is_empty_or_tiny():
+    points, label = clouds(0, 12, 24)
+    assert shallowest(points, label, 3) > 0.9
+    assert shallowest(points, label, 4) == 0
+    assert shallowest(points, np.where(np.arange(len(label)) < 5, 3, label), 4) == 0
 
 
 def test_a_group_of_two_clouds_has_a_valley_inside_and_others_have_none():
