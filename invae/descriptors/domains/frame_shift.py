@@ -29,7 +29,7 @@ FLAT_TOP = 0.5
 REACH = 6
 """Largest difference between the shift of a region and of the whole frame: scanners drift while they
 scan [px]."""
-FAR, LEAST_FAR = 4.0, 0.5
+FAR, LEAST_FAR = 8.0, 0.5
 """Regions are left out whose shift is so many robust sd, and at least so many pixels, from the median."""
 LEAST_SPREAD = 0.03
 """Sd among regions that is always assumed: the step of the upsampled correlation [px]."""
