@@ -25,7 +25,7 @@ from zarr.codecs import BloscCodec, ZstdCodec
 from invae.errors import NoRoom, NotWritable, StoreError
 from invae.storage import checksum, location, machine, manifest
 from invae.storage.checksum import CHECKSUM
-from invae.storage.json_text import parsed
+from invae.storage.json_text import parsed, parsed_object
 from invae.storage.location import ObjectPath
 from invae.storage.provenance import Receipt
 
@@ -284,6 +284,11 @@ def open_store(path: str | Path, *, group: str = "") -> xr.Dataset:
     return xr.open_zarr(
         _zarr(path), group=group or None, chunks=None, consolidated=False, decode_timedelta=False
     )
+
+
+def attributes_of(path: Path) -> dict[str, Any]:
+    """Attributes of the root of a store, read without opening its arrays."""
+    return parsed_object((path / "zarr.json").read_bytes()).get("attributes", {})
 
 
 def open_group(path: Path, *, group: str = "", mode: Literal["r", "r+", "a"]) -> zarr.Group:

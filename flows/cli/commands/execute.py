@@ -82,8 +82,9 @@ def _show_notes(folder: Path, console: Console) -> None:
 
 def _show_verdict(folder: Path, console: Console) -> None:
     """Print the verdict on the result: the light, and what speaks against it, one line each."""
-    result = store.open_store(folder / stages.STAGES["analyse"].output)
-    if (verdict := verdict_in(result.attrs)) is not None:
+    # a finished recording is left within a second: only the attributes are read, without xarray
+    attributes = store.attributes_of(folder / stages.STAGES["analyse"].output)
+    if (verdict := verdict_in(attributes)) is not None:
         for line in verdict.lines():
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
