@@ -198,6 +198,7 @@ def test_only_the_store_and_readers_of_files_open_zarr_themselves() -> None:
         )
     }
     assert opening - {"synthetic/domains.py"} == {
+        "readers/formats/abtem_zarr.py",
         "readers/formats/hyperspy.py",
         "readers/formats/zarr_netcdf.py",
         "storage/store.py",
