@@ -153,7 +153,7 @@ class GaussianNoise(Config):
     kind: Literal["gaussian"] = "gaussian"
     sd: Annotated[float, Field(gt=0)] | None = None
     """Sd of the noise in units of the channel's sd; learned when empty."""
-    plane: bool = False
+    plane: Annotated[bool, Field(exclude_if=lambda plane: not plane)] = False
     """Whether every patch has a plane of random slope besides (uneven illumination, thickness, tilt), whose sd is learned."""
 
 
