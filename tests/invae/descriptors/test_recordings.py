@@ -92,7 +92,9 @@ def test_the_three_scans_of_pzt_drift_as_others_found(pzt: Path) -> None:
     maps = store.open_store(pzt, group="maps")
     drift, sd = maps["drift"].to_numpy(), maps["drift_sd"].to_numpy()
     np.testing.assert_allclose(drift[1:], [(3.0, 1.4), (3.8, 4.4)], atol=1)
-    assert ((sd[1:] > 0.2) & (sd[1:] < 1.0)).all()  # the scanner drifts while it scans: regions differ by 1 px
+    assert (
+        (sd[1:] > 0.2) & (sd[1:] < 1.0)
+    ).all()  # the scanner drifts while it scans: regions differ by 1 px
 
 
 def test_the_lost_stripes_of_pzt_are_masked_and_hold_no_wall(pzt: Path) -> None:
