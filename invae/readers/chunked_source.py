@@ -5,6 +5,7 @@ is copied, chunk by chunk, into a scratch file that holds it row by row, and is 
 """
 
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -121,14 +122,23 @@ def _copied(
     rows, columns, ky, kx = (_pieces(n, step) for n, step in zip(shape, steps, strict=True))
     boxes = tuple(product(ky, kx))
     copy = ByRows(path, shape, dtype, boxes)
-    file = np.memmap(path, dtype, "w+", shape=(math.prod(shape),))
+    _reserve(path, math.prod(shape) * dtype.itemsize)
+    file = np.memmap(path, dtype, "r+", shape=(math.prod(shape),))
     for part, along in product(rows, columns):
         for number, box in enumerate(boxes):
             values = np.asarray(patterns[(part, along, *box)].values)
             for row in range(part.start, part.stop):
                 copy.part(file, row, number)[along] = values[row - part.start]
-    file.flush()
     return copy
+
+
+def _reserve(path: Path, n_bytes: int) -> None:
+    """Make a file with all of its space on the disk: a mapped file that meets a full disk ends the process without a message."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        else:
+            file.truncate(n_bytes)
 
 
 def _steps(shape: tuple[int, ...], chunks: tuple[int, ...], most_values: float) -> list[int]:

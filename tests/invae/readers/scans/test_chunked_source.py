@@ -1,6 +1,8 @@
 """Scans whose chunks span many rows: every chunk is read once, with bounded memory, to the same values."""
 
+import errno
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ import xarray as xr
 import zarr
 
 from invae.config import ComputeConfig, IngestConfig
+from invae.errors import NoRoom
 from invae.readers import open_recording
 from invae.readers.chunked_source import by_rows
 from invae.readers.ingest import ingest
@@ -128,3 +131,23 @@ def test_a_scan_in_any_chunks_is_taken_in_as_it_is(
     np.testing.assert_array_equal(np.asarray(stored[...]), PATTERNS)
     assert store.open_store(target, group="maps").sizes["scan_y"] == SHAPE[0]
     assert {entry.name for entry in tmp_path.iterdir()} == {name, target.name}
+
+
+def test_a_full_disk_is_told_before_anything_is_copied(
+    tmp_path: Path, receipt_for: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mapped file that meets a full disk would end the process by a signal."""
+
+    def full(descriptor: int, start: int, length: int) -> None:
+        assert length == PATTERNS.nbytes
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    emd(tmp_path / "scan.emd", (SHAPE[0], SHAPE[1], 1, 1))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(NoRoom, match="no room left"):
+        ingest(
+            [tmp_path / "scan.emd"],
+            tmp_path / "recording.zarr",
+            config=IngestConfig.model_validate({"scan": {"slab_mb": 0.005}}),
+            receipt=receipt_for(),
+        )
