@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 FEWEST = 8
-"""Fewest sites of a group that can be told apart from others."""
+"""Fewest sites of a group for which a valley is measured."""
 N_SPLITS = 4
 """Random halvings; of a single one, the valley between two pieces of one kind scattered up to 0.6."""
 SHRINKAGE = 0.1
@@ -32,7 +32,7 @@ def valley(
     first: int,
     second: int,
 ) -> float:
-    """Depth of the valley between two groups, 0–1; 0 if one of them has too few sites to tell.
+    """Depth of the valley between two groups, 0–1; 0 if one of them has too few sites.
 
     The line is fitted on one half of the sites, and the other half is placed on it: on the same half, any two groups in many
     dimensions would look apart. Halves change places, and several halvings are taken together.
@@ -50,7 +50,7 @@ def _crossed(
 ) -> Float[np.ndarray, " place"]:
     """Places of all sites along lines fitted on the other half: 0 is the middle of the first group, 1 of the second.
 
-    Not finite where a line tells nothing.
+    Not finite where the line separates nothing.
     """
     halves = [np.array_split(rng.permutation(side), 2) for side in sides]
     places = []
@@ -106,7 +106,7 @@ def shallowest_between(
 def shallowest(
     patterns: Float[np.ndarray, "site number"], label: Int[np.ndarray, " site"], n_groups: int
 ) -> float:
-    """The shallowest valley between two of `n_groups` groups; 0 if some are empty, or have too few sites to tell."""
+    """The shallowest valley between two of `n_groups` groups; 0 if some are empty, or have too few sites."""
     groups = np.unique(label)
     if len(groups) < n_groups:
         return 0.0

@@ -61,16 +61,16 @@ def _read(path: Path) -> Raw:
     for number, metadata in enumerate(described):
         array = group[f"array{number}"]
         assert isinstance(array, zarr.Array)
-        told = [metadata["axes"][f"axis_{n}"] for n in range(array.ndim)]
-        names = _names([str(one["label"]) for one in told])
+        axis_settings = [metadata["axes"][f"axis_{n}"] for n in range(array.ndim)]
+        names = _names([str(one["label"]) for one in axis_settings])
         if names is None:
-            labels = ", ".join(str(one["label"]) for one in told)
+            labels = ", ".join(str(one["label"]) for one in axis_settings)
             left_out.append(f"array{number} ({labels}) was left out: it is no image and no pattern")
             continue
-        channels.append(_channel(path, f"array{number}", array, names, told, metadata))
-        axes = _axes(names, told, array.shape) | axes
-        variables = _frame_variables(names, told) | variables
-        notes += _numbered(names, told)
+        channels.append(_channel(path, f"array{number}", array, names, axis_settings, metadata))
+        axes = _axes(names, axis_settings, array.shape) | axes
+        variables = _frame_variables(names, axis_settings) | variables
+        notes += _numbered(names, axis_settings)
     if not channels:
         raise InputError(f"{path}: holds no image and no pattern of abTEM; {'; '.join(left_out)}")
     names = [f"array{number}" for number in range(len(described))]
@@ -123,10 +123,10 @@ def _channel(
     name: str,
     array: zarr.Array,
     names: tuple[str, ...],
-    told: Sequence[Described],
+    axis_settings: Sequence[Described],
     metadata: Described,
 ) -> Channel:
-    shifted = tuple(n for n, one in enumerate(told) if one.get("fftshift") is False)
+    shifted = tuple(n for n, one in enumerate(axis_settings) if one.get("fftshift") is False)
     read = partial(_read_values, path, name, shifted)
     chunks = tuple(array.shards or array.chunks)
     dtype = np.dtype(array.dtype)
@@ -144,10 +144,12 @@ def _read_values(path: Path, name: str, shifted: tuple[int, ...], key: Key) -> n
     return np.fft.fftshift(np.asarray(array[stored]), axes=shifted)[rest]
 
 
-def _axes(names: Sequence[str], told: Sequence[Described], shape: Sequence[int]) -> dict[str, Axis]:
+def _axes(
+    names: Sequence[str], axis_settings: Sequence[Described], shape: Sequence[int]
+) -> dict[str, Axis]:
     """The calibrated axes; positions of a detector are whole multiples of its step."""
     found = {}
-    for dim, one, n in zip(names, told, shape, strict=True):
+    for dim, one, n in zip(names, axis_settings, shape, strict=True):
         if dim in (dims.FRAME, dims.CHANNEL) or "sampling" not in one:
             continue
         step, start = float(one["sampling"]), float(one.get("offset", 0.0))
@@ -157,10 +159,12 @@ def _axes(names: Sequence[str], told: Sequence[Described], shape: Sequence[int])
     return calibrated(found)
 
 
-def _frame_variables(names: Sequence[str], told: Sequence[Described]) -> dict[str, FrameVariable]:
+def _frame_variables(
+    names: Sequence[str], axis_settings: Sequence[Described]
+) -> dict[str, FrameVariable]:
     """The number that differs from frame to frame, such as the thickness or the defocus."""
     variables = {}
-    for dim, one in zip(names, told, strict=True):
+    for dim, one in zip(names, axis_settings, strict=True):
         label, values = str(one["label"]).replace(" ", "_"), one.get("values", ())
         numbers = all(isinstance(value, int | float) for value in values)
         if dim == dims.FRAME and values and numbers and label.isidentifier():
@@ -169,19 +173,19 @@ def _frame_variables(names: Sequence[str], told: Sequence[Described]) -> dict[st
     return variables
 
 
-def _numbered(names: Sequence[str], told: Sequence[Described]) -> list[str]:
+def _numbered(names: Sequence[str], axis_settings: Sequence[Described]) -> list[str]:
     """What differs between the signals of an array with scans at several thicknesses, or the like."""
     return [
         f"signals are numbered by {one['label'] or 'the first axis'}: {_listed(one)}"
-        for dim, one in zip(names, told, strict=True)
+        for dim, one in zip(names, axis_settings, strict=True)
         if dim == dims.CHANNEL
     ]
 
 
-def _listed(told: Described) -> str:
+def _listed(axis_settings: Described) -> str:
     """The first values of an axis, with its unit."""
-    values = [str(value) for value in told.get("values", ())][:8]
-    return f"{', '.join(values) or 'without values'} {told.get('units') or ''}".strip()
+    values = [str(value) for value in axis_settings.get("values", ())][:8]
+    return f"{', '.join(values) or 'without values'} {axis_settings.get('units') or ''}".strip()
 
 
 def _unit(units: str) -> str:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from invae.errors import InputError, InvaeError
 from invae.readers import open_recording
+from tests.invae.readers.random_damage import every_damage_has_one_line
 
 NUMBERS = np.random.default_rng(1).integers(-20000, 20000, (6, 8))
 START = 8192
@@ -214,22 +213,7 @@ def refusal(path: Path) -> str:
 
 def test_no_damage_escapes_as_another_error(tmp_path: Path) -> None:
     path = write_spm(tmp_path / "scan.spm", Image())
-    whole = path.read_bytes()
-    change = st.tuples(st.integers(0, 1200), st.integers(0, 255))
-
-    @settings(derandomize=True, max_examples=80, deadline=None, database=None)
-    @given(
-        changes=st.lists(change, max_size=6),
-        length=st.just(len(whole)) | st.integers(1, len(whole)),
-    )
-    def damage(changes: list[tuple[int, int]], length: int) -> None:
-        content = bytearray(whole)
-        for place, value in changes:
-            content[place] = value
-        path.write_bytes(content[:length])
-        assert len(refusal(path).splitlines()) <= 1
-
-    damage()
+    every_damage_has_one_line(path, refusal, changed=1201)
 
 
 def test_sensitivities_are_those_of_the_scanner_or_of_the_scan(tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from invae.errors import InvaeError
 from invae.readers import files_of, open_recording
+from tests.invae.readers.random_damage import every_damage_has_one_line
 from tests.invae.readers.tia_files import write_emi, write_ser
 
 IMAGES = np.arange(3 * 5 * 7).reshape(3, 5, 7).astype("u2")
@@ -209,19 +208,4 @@ def test_no_damage_escapes_as_another_error(tmp_path: Path) -> None:
     path = write_ser(
         tmp_path / "a_1.ser", SPECTRA, scales=ENERGY, places=[(n * 1e-9, 0) for n in range(6)]
     )
-    whole = path.read_bytes()
-    change = st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255))
-
-    @settings(derandomize=True, max_examples=80, deadline=None, database=None)
-    @given(
-        changes=st.lists(change, max_size=6),
-        length=st.just(len(whole)) | st.integers(1, len(whole)),
-    )
-    def damage(changes: list[tuple[int, int]], length: int) -> None:
-        content = bytearray(whole)
-        for place, value in changes:
-            content[place] = value
-        path.write_bytes(content[:length])
-        assert len(refusal(path).splitlines()) <= 1
-
-    damage()
+    every_damage_has_one_line(path, refusal)
