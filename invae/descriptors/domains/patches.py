@@ -151,10 +151,10 @@ def _part(name: str, progress: Progress) -> Progress:
     """Progress of one pass as a percentage of the whole stage."""
     start, stop = SHARES[name]
 
-    def told(done: int, total: int, /) -> None:
+    def scaled(done: int, total: int, /) -> None:
         progress(start + (stop - start) * done // total, 100)
 
-    return told
+    return scaled
 
 
 def _write_frame_values(

@@ -75,9 +75,9 @@ def choose_block(frames: slice, *, series: Series, drift: np.ndarray) -> None:
 def no_sites(series: Series, *, n_candidates: int) -> InputError:
     """The error for a recording in which no patch can be cut; it names the masks that hide much of the area."""
     name, config = series.recording.name, series.config
-    told = f"no domain wall in {series.n_frames} frame(s)"
+    finding = f"no domain wall in {series.n_frames} frame(s)"
     if n_candidates:
-        told = (
+        finding = (
             f"none of {n_candidates} sites has {config.sites.min_valid:.0%} valid pixels "
             f"within {config.patches.window} px in every frame it needs"
         )
@@ -85,13 +85,13 @@ def no_sites(series: Series, *, n_candidates: int) -> InputError:
     reasons = [f"the masks hide {masked}"] if masked else []
     reasons += [series.signals.hint] if series.signals.hint else []
     if reasons:
-        return InputError(f"{name}: {told}: {'; '.join(reasons)}")
+        return InputError(f"{name}: {finding}: {'; '.join(reasons)}")
     if n_candidates:
         return InputError(
-            f"{name}: {told}; lower describe.sites.min_valid or describe.patches.window"
+            f"{name}: {finding}; lower describe.sites.min_valid or describe.patches.window"
         )
     return InputError(
-        f"{name}: {told}; lower describe.walls.smoothing ({config.walls.smoothing:g} px) or min_contrast "
+        f"{name}: {finding}; lower describe.walls.smoothing ({config.walls.smoothing:g} px) or min_contrast "
         f"({config.walls.min_contrast:g}), or set describe.sites.kind=grid"
     )
 
@@ -104,9 +104,9 @@ def _masked(series: Series) -> str:
     shares = np.bincount(reasons.ravel(), minlength=len(REASONS)) / reasons.size
     if shares[1:].sum() < HIDES_MUCH:
         return ""
-    told = [
+    finding = [
         f"{share:.0%} of the area as {reason} ({SETTINGS[reason]})"
         for reason, share in zip(REASONS[1:], shares[1:], strict=True)
         if share >= WORTH_TELLING
     ]
-    return ", ".join(told)
+    return ", ".join(finding)
