@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from invae.errors import InputError
 from invae.synthetic.particles import PLASMA_ENERGY, Particles, thickness_images
 
 LEAST = 0.5
@@ -39,14 +40,16 @@ def particles_of_image(
         pixel_size: [nm]
         radius: Usual radius [nm].
         plasma_energy: Of all particles [eV].
+
+    Raises:
+        InputError: There are more than 12 spheres. Radii beyond 0.79 to 1.21 of the usual one are set to these limits.
     """
     found = Particles(np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0))
     left = image.astype(float)
     usual = Particles.of_one(radius, plasma_energy)
-    for _ in range(MOST):
-        place = _best_place(left, usual, pixel_size)
-        if place is None:
-            break
+    while (place := _best_place(left, usual, pixel_size)) is not None:
+        if len(found) == MOST:
+            raise InputError(f"the image shows more than {MOST} spheres; give a smaller image")
         one = _fitted(usual.shifted(place), left, pixel_size, radius, around=place)
         left = left - _image_of(one, len(image), pixel_size, radius)
         found = _together(found, one)

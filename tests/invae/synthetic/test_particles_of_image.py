@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from invae.config.plasmons import ClustersConfig, PlasmonsConfig
+from invae.errors import InputError
 from invae.synthetic.particles import Particles, cluster, thickness_images
 from invae.synthetic.particles_of_image import particles_of_image
 
@@ -42,3 +43,10 @@ def test_positions_and_radii_of_noisy_images_come_back(pixels: int) -> None:
 def test_an_image_without_particles_has_none() -> None:
     noise = 0.05 * np.random.default_rng(0).normal(size=(PIXELS, PIXELS))
     assert len(particles_of_image(noise, pixel_size=PIXEL_NM)) == 0
+
+
+def test_more_particles_than_are_read_are_refused() -> None:
+    lattice = 22.0 * np.stack(np.meshgrid(np.arange(4), np.arange(4)), -1).reshape(-1, 2) - 33
+    many = Particles(lattice, np.full(16, 10.0), np.full(16, 2.1), np.ones(16))
+    with pytest.raises(InputError, match="more than 12 spheres"):
+        particles_of_image(image_of(many), pixel_size=PIXEL_NM)
