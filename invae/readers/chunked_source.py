@@ -25,6 +25,8 @@ from invae.readers.lazy import CHUNKS, as_slice, lazy_variable
 from invae.storage import store
 from invae.storage.location import ObjectPath
 
+SLABS = 2
+"""Size of a scan that is read into memory as a whole, in slabs."""
 SCRATCH = "source-by-rows"
 """Name of the scratch file."""
 Box = tuple[slice, slice]
@@ -40,13 +42,13 @@ def by_rows(
     Args:
         patterns: (scan_y, scan_x, k_y, k_x), lazy.
         folder: The unfinished store; the scratch file lies beside it while it is needed.
-        most_bytes: Memory for whole chunks [bytes].
+        most_bytes: Memory for whole chunks, the size of a slab [bytes].
         rows_at_once: Scan rows that ingest reads at once.
     """
     chunks = patterns.encoding.get(CHUNKS)
     if chunks is None or chunks[0] == 1:
         yield patterns
-    elif patterns.nbytes <= most_bytes:
+    elif patterns.nbytes <= SLABS * most_bytes:
         yield xr.Variable(patterns.dims, np.asarray(patterns.values), patterns.attrs)
     elif chunks[0] <= rows_at_once:
         yield patterns

@@ -322,7 +322,7 @@ def _sample(patterns: xr.DataArray) -> np.ndarray:
     across = slice(step // 2, step // 2 + (n_columns - 1) * step + 1, step)
     sampled_rows = [int((row + 0.5) * rows / n_rows) for row in range(n_rows)]
     return virtual.finite(
-        np.concatenate([np.asarray(patterns.variable[row, across].values) for row in sampled_rows])
+        np.concatenate([np.asarray(patterns.variable[row].values)[across] for row in sampled_rows])
     )
 
 

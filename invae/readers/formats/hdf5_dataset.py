@@ -90,9 +90,8 @@ def _read(path: Path, names: tuple[str, ...] | None = None, dataset: str | None 
         }
         attrs = {**array.attrs}
         own_name = str(array.name)
-        pixels = Pixels(
-            path, array.shape, array.dtype, partial(read_dataset, path, own_name), ERRORS
-        )
+        read = partial(read_dataset, path, own_name)
+        pixels = Pixels(path, array.shape, array.dtype, read, ERRORS, array.chunks)
     name = own_name.rsplit("/", 1)[-1]
     channel = Channel(
         "signal" if name.lower() in PLAIN_NAMES else name, pixels, roles.dims, _unit(attrs)
