@@ -1,1 +1,1 @@
-"""Latents to answers: classes, manifolds, maps, outliers, switching and pinning."""
+"""Latents to answers: classes, manifolds, maps, outliers, wall motion."""

@@ -17,7 +17,7 @@ class EmbedConfig(Config):
 
 
 class AnalyseConfig(Config):
-    """From latent variables to classes, maps and descriptors of switching."""
+    """From latent variables to classes, maps and descriptors."""
 
     max_clusters: Annotated[int, Field(ge=1, le=50)] = 8
     """Largest number of Gaussian components; the BIC selects the number."""
@@ -29,8 +29,9 @@ class AnalyseConfig(Config):
     """Methods without invariance shown for comparison. nmf needs counts (also after subtraction of a mean) or other non-negative values; umap needs its package."""
     example_angles: Annotated[int, Field(ge=0, le=32)] = 8
     """Number of sites whose full posterior of the angle is kept."""
-    field: Literal["positive", "negative"] = "positive"
-    """Sign of the applied field; it defines which polarization is switched."""
+    field: Literal["unknown", "positive", "negative"] = "unknown"
+    """Sign of the applied field, which defines the polarization that counts as switched. Where it is unknown, results have the share of
+    positive polarization, and nothing is called switched."""
     disc_radius: Annotated[float, Field(ge=2)] = 12.0
     """Radius of the disc in which the convexity of a wall is estimated [px]."""
     surprise_radius: Annotated[float, Field(ge=0.5, le=100)] = 4.0

@@ -24,6 +24,8 @@ def drift(result: Result, config: ReportConfig) -> Drawing:
         if "drift_sd" in frames
         else values * np.nan
     )
+    scale, unit = images.length_scale(images.frames_of(result))
+    values, sd = scale * values, scale * sd
     figure = style.new_figure(3.3)
     over, path = figure.subplots(1, 2, width_ratios=(1.7, 1))
     number = frames[dims.FRAME].to_numpy()
@@ -33,21 +35,21 @@ def drift(result: Result, config: ReportConfig) -> Drawing:
         over.fill_between(number, low, high, color=colour, alpha=0.18, lw=0)
         over.errorbar(number, values[row], np.nan_to_num(sd[row]), color=colour, **bars)
     over.axhline(0, color="#c8cdd2", lw=0.8, zorder=0)
-    over.set(xlabel="frame", ylabel="drift [px]", title="drift relative to frame 0, ± 1 sd")
+    over.set(xlabel="frame", ylabel=f"drift [{unit}]", title="drift relative to frame 0, ± 1 sd")
     over.xaxis.get_major_locator().set_params(integer=True)
     over.legend(ncols=2)
-    _path(path, number, values, cmap=config.colormap)
+    _path(path, number, values, unit=unit, cmap=config.colormap)
     return Drawing(
         "drift",
         "Drift",
         "Position of the scan window on the sample relative to frame 0; positive y is down, positive x is right. Error "
         "bars are the standard deviation among channels and image regions. Drift is removed before frames are compared.",
         figure,
-        _drift_numbers(frames, values, sd),
+        _drift_numbers(frames, values, sd, unit),
     )
 
 
-def _path(axis: Axes, number: np.ndarray, values: np.ndarray, *, cmap: str) -> None:
+def _path(axis: Axes, number: np.ndarray, values: np.ndarray, *, unit: str, cmap: str) -> None:
     """Drift in x against drift in y, y down, coloured by frame."""
     axis.plot(values[1], values[0], color="#c8cdd2", lw=1)
     dots = axis.scatter(values[1], values[0], c=number, cmap=cmap, s=22, zorder=3)
@@ -56,15 +58,19 @@ def _path(axis: Axes, number: np.ndarray, values: np.ndarray, *, cmap: str) -> N
     bar = figure.colorbar(dots, ax=axis, label="frame", fraction=0.05, pad=0.02)
     bar.locator = MaxNLocator(integer=True)
     bar.update_ticks()
-    axis.set(xlabel="drift in x [px]", ylabel="drift in y [px]", title="path of the scan window")
+    axis.set(
+        xlabel=f"drift in x [{unit}]",
+        ylabel=f"drift in y [{unit}]",
+        title="path of the scan window",
+    )
     axis.set_aspect("equal", adjustable="datalim")
     axis.invert_yaxis()
 
 
-def _drift_numbers(frames: xr.Dataset, values: np.ndarray, sd: np.ndarray) -> str:
+def _drift_numbers(frames: xr.Dataset, values: np.ndarray, sd: np.ndarray, unit: str) -> str:
     shown = images.evenly(frames.sizes[dims.FRAME], 6)[1:]
     parts = [
         f"frame {int(frames[dims.FRAME][i])}: ({values[0, i]:.2f} ± {sd[0, i]:.2f}, {values[1, i]:.2f} ± {sd[1, i]:.2f})"
         for i in shown
     ]
-    return f"Drift (y, x) in px: {'; '.join(parts)}.".replace("-", "−")
+    return f"Drift (y, x) in {unit}: {'; '.join(parts)}.".replace("-", "−")

@@ -8,7 +8,7 @@ import xarray as xr
 
 from invae import dims
 from invae.report.figure import Result
-from invae.report.images import frames_of, pixel_nm
+from invae.report.images import frames_of, length_scale, pixel_nm
 from invae.report.kind import page_of
 from invae.report.style import count, number, with_sd
 from invae.results.reading import kind_of
@@ -98,12 +98,20 @@ def field_of_view(maps: xr.Dataset) -> str:
 
 
 def drift_of(result: Result) -> str:
-    """The largest drift, with its standard deviation if there is one."""
+    """The largest drift, with its standard deviation if there is one; in nm too if the pixels are calibrated."""
     summary = result["summary"]
-    largest = float(summary["drift_max"])
+    scale, unit = length_scale(frames_of(result))
+    in_pixels = _with_sd(summary, 1.0)
+    return (
+        f"{in_pixels} px" if unit == "px" else f"{_with_sd(summary, scale)} {unit} ({in_pixels} px)"
+    )
+
+
+def _with_sd(summary: xr.Dataset, scale: float) -> str:
+    largest = scale * float(summary["drift_max"])
     if "drift_sd" in summary:
-        return f"{with_sd(largest, float(summary['drift_sd']))} px"
-    return f"{largest:.1f} px"
+        return with_sd(largest, scale * float(summary["drift_sd"]))
+    return f"{largest:.1f}"
 
 
 def value_of(result: Result, name: str, unit: str = "", scale: float = 1.0) -> str:

@@ -1,5 +1,7 @@
 """Images of frames: backgrounds, masks, walls, and values drawn at their sites."""
 
+import math
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -44,6 +46,14 @@ def pixel_nm(maps: xr.Dataset) -> float | None:
         return None
     places = maps[dims.X].to_numpy()
     return float(places[1] - places[0]) if len(places) > 1 else None
+
+
+def length_scale(maps: xr.Dataset) -> tuple[float, str]:
+    """Length of a pixel and its unit: nm if the pixels are square and calibrated, otherwise 1 px."""
+    width = pixel_nm(maps)
+    if width is None or not math.isclose(proportion(maps), 1, rel_tol=0.01):
+        return 1.0, "px"
+    return width, "nm"
 
 
 def evenly(length: int, most: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from invae.results.kind import Field, Schema, of_image, of_site
 SITES = {
     "wall_normal": of_site("rad"),
     "wall_count": of_site(),
+    "domain_fraction": of_site("1"),
     "switching_degree": of_site("1"),
     "wall_curvature": of_site("1/pixel"),
     "wall_curvature_nm": of_site("1/nm"),
@@ -22,7 +23,7 @@ MAPS = {
     "phase": of_image(),
     "height": of_image(),
     "transition": of_image(),
-    "pinning": Field((dims.Y, dims.X), "1"),
+    "residence": Field((dims.Y, dims.X), "1"),
     "wall_frames": Field((dims.Y, dims.X), "1"),
 }
 WALLS = {
@@ -39,6 +40,7 @@ MOTION = {
     "frame_phase_offset": Field((dims.FRAME,), "rad"),
     "amplitude_scale": Field((dims.FRAME,)),
     "masked_share": Field((dims.FRAME,), "1"),
+    "domain_fraction": Field((dims.FRAME,), "1"),
     "switched_share": Field((dims.FRAME,), "1"),
 }
 SCHEMA = Schema(SITES, {"maps": MAPS, "walls": WALLS, "grid": GRID, "frames": {**FRAMES, **MOTION}})

@@ -236,6 +236,13 @@ class Fit(Generic[Batch]):
         last_best = max((e.epoch for e in self.history if e.best), default=len(self.history) - 1)
         return len(self.history) - 1 - last_best >= self.plan.patience
 
+    def n_expected(self) -> int:
+        """Number of epochs that the training will probably have: all, or, after epochs without a better score, those until it stops."""
+        last_best = max((e.epoch for e in self.history if e.best), default=None)
+        if last_best is None or len(self.history) - 1 - last_best < self.plan.patience / 3:
+            return self.plan.n_epochs
+        return min(self.plan.n_epochs, last_best + 1 + self.plan.patience)
+
     def _generator(self, *stream: int) -> torch.Generator:
         state = np.random.SeedSequence([self.seed, *stream]).generate_state(1, np.uint64)
         return torch.Generator(self.training.device).manual_seed(int(state[0]) >> 1)

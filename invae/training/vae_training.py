@@ -171,7 +171,10 @@ class VAETraining:
 
         def report(epoch: Epoch) -> None:
             on_epoch(epoch)
-            self.progress(span.before + epoch.epoch + 1, span.total)
+            later = span.total - span.before - fit.plan.n_epochs
+            self.progress(
+                span.before + epoch.epoch + 1, span.before + fit.n_expected() + later
+            )
 
         seconds = self.config.checkpoint_seconds
         run_epochs(fit, folder=folder, seconds_between=seconds, on_epoch=report)

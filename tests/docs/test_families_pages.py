@@ -49,6 +49,13 @@ def test_links_and_pictures_are_there(page):
         assert (page.parent / target).is_file(), f"{page.name} links to {target}"
 
 
+def test_every_model_named_for_users_of_other_packages_can_be_made():
+    page = (DOCS / "coming-from-atomai-and-pyroved.md").read_text("utf-8")
+    made = set(re.findall(r"InvariantVAE\(\"([\w-]+)\"", page))
+    assert len(made) > 10
+    assert made <= set(families())
+
+
 def test_pictures_are_small_and_shown():
     shown = {
         target

@@ -1,1 +1,1 @@
-"""Ferroelectric domains: switching, pinning, directions of walls."""
+"""Ferroelectric domains: descriptors of sites, motion and directions of walls."""

@@ -51,7 +51,9 @@ def frame_table(
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> xr.Dataset:
-    """One row per frame: drift with its sd, time, masked and switched share, number of sites.
+    """One row per frame: drift with its sd, time, masked share, domain fraction, number of sites.
+
+    `domain_fraction` is the share of positive polarization in the unmasked area; with a known field there is `switched_share` too.
 
     Args:
         patches: the store of descriptors, with the group `maps`.
@@ -66,8 +68,8 @@ def frame_table(
     def shares(frame: int) -> tuple[float, float]:
         here = maps.isel({dims.FRAME: frame})
         valid, polarization = here["valid"].to_numpy(), here["polarization"].to_numpy()
-        switched = (polarization > 0) == (config.field == "positive")
-        return float(1 - valid.mean()), float(switched[valid].mean()) if valid.any() else np.nan
+        positive = float((polarization[valid] > 0).mean()) if valid.any() else np.nan
+        return float(1 - valid.mean()), positive
 
     found = np.array(map_blocks(shares, range(n_frames), compute=compute, progress=progress))
     kept = ("drift", "drift_sd", "phase_offset", "frame_phase_offset", "amplitude_scale")
@@ -75,9 +77,15 @@ def frame_table(
     n_sites = np.bincount(site_frames, minlength=n_frames).astype(np.int64)
     columns = {
         "masked_share": (found[:, 0], dims.attrs("masked share of the frame")),
-        "switched_share": (found[:, 1], dims.attrs("switched share of the unmasked area")),
+        "domain_fraction": (
+            found[:, 1],
+            dims.attrs("share of the unmasked area with positive polarization"),
+        ),
         "n_sites": (n_sites, dims.attrs("sites in the frame")),
     }
+    if config.field != "unknown":
+        switched = found[:, 1] if config.field == "positive" else 1 - found[:, 1]
+        columns["switched_share"] = switched, dims.attrs("switched share of the unmasked area")
     table = table.assign({name: (dims.FRAME, *column) for name, column in columns.items()})
     if "time" in maps.coords:
         table = table.assign_coords(time=maps["time"].load())

@@ -1,4 +1,4 @@
-"""The part of an analysis that belongs to domains: maps, walls, descriptors of switching, pinning."""
+"""The part of an analysis that belongs to domains: maps, walls, descriptors of the sites, wall motion."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ import xarray as xr
 from invae import dims
 from invae.analysis.association import circular_agreement
 from invae.analysis.domains.frame_maps import frame_table, image_maps, wall_points
-from invae.analysis.domains.pinning import evolution, pinning, wall_motion
-from invae.analysis.domains.switching import LABELS, describe_sites
+from invae.analysis.domains.motion import evolution, residence, wall_motion
+from invae.analysis.domains.switching import DESCRIPTORS, describe_sites
 from invae.analysis.domains.wall_normal import wall_normal
 from invae.analysis.frames import chosen_frames, grid_maps
 from invae.analysis.inputs import Inputs
@@ -22,7 +22,7 @@ REACH = 12.0
 
 
 def describe(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
-    """The sites with the descriptors of switching and the wall direction."""
+    """The sites with the descriptors of the domains and the wall direction."""
     described = describe_sites(
         _maps_of(inputs),
         sites,
@@ -57,7 +57,7 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     if n_frames > 1:
         moved = _changes(inputs, frames)
         images = images.assign(
-            {name: moved[name] for name in ("transition", "pinning", "wall_frames")}
+            {name: moved[name] for name in ("transition", "residence", "wall_frames")}
         )
         walls["normal_velocity"] = moved["normal_velocity"]
     groups["maps"], groups["walls"] = images, walls
@@ -66,19 +66,19 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
 
 
 def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
-    """Wall motion and pinning, on the grid of the maps."""
+    """Wall motion, and where walls stay, on the grid of the maps."""
     everything = _maps_of(inputs)
     contours = store.open_store(inputs.patches, group="contours").load()
     numbers = frames.tolist()
     changed = evolution(everything, frames=numbers, config=inputs.config)
     motion = wall_motion(everything, contours, frames=numbers, config=inputs.config)
-    stays = pinning(
+    stays = residence(
         everything, config=inputs.config, compute=inputs.compute, progress=inputs.part("rest")
     )
     return {
         "transition": changed["transition"].variable,
         "normal_velocity": motion["normal_velocity"].variable,
-        "pinning": stays["pinning"].variable,
+        "residence": stays["residence"].variable,
         "wall_frames": stays["wall_frames"].variable,
     }
 
@@ -86,7 +86,7 @@ def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
 def notes(inputs: Inputs) -> list[str]:
     """A remark if there is only one frame."""
     if _maps_of(inputs).sizes[dims.FRAME] < 2:
-        return ["only one frame: no wall motion and no pinning"]
+        return ["only one frame: no wall motion"]
     return []
 
 
@@ -94,6 +94,9 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
     """Number of frames and walls, masked share, drift, and agreement of angle and wall direction."""
     scalars = frame_scalars(groups)
     scalars["n_walls"] = (_walls_per_frame(groups["walls"]), "mean number of walls per frame", "1")
+    fraction = float(groups["frames"]["domain_fraction"].mean())
+    words = "mean share of the unmasked area with positive polarization"
+    scalars["domain_fraction"] = (fraction, words, "1")
     masked = float(groups["frames"]["masked_share"].mean())
     scalars["masked_share"] = (masked, "mean masked share of a frame", "1")
     sites = groups[""]
@@ -116,7 +119,7 @@ def _walls_per_frame(walls: xr.Dataset) -> float:
 
 ANALYSIS = Analysis(
     describe=describe,
-    measured=tuple(LABELS),
+    measured=DESCRIPTORS,
     add_groups=add_groups,
     notes=notes,
     summarise=summarise,

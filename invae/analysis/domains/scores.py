@@ -80,7 +80,7 @@ def _latent_scores(folder: Path, truth: xr.Dataset) -> Iterator[Score]:
         truth_maps(truth),
         sites,
         window=window,
-        config=AnalyseConfig(),
+        config=AnalyseConfig(field="positive"),
         compute=ComputeConfig(workers=1),
     )
     latents = sites["content"].transpose(dims.SITE, ...).to_numpy()

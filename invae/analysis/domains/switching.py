@@ -1,4 +1,6 @@
-"""Descriptors of switching at a site: walls, switched share, curvature, convexity, switching until the next frame.
+"""Descriptors of domains at a site: walls, share of one polarization, curvature, convexity, changes until the next frame.
+
+The domain is that of positive polarization, or the switched one where the sign of the field is known.
 
 Source: definitions of this project; there are no published ones. `p` is the signed polarization, smoothed by a Gaussian of
 `SMOOTHING` so that noise forms no domains; Ω is the square window around a site without masked pixels.
@@ -23,16 +25,40 @@ MIN_WALL = 5
 """Smallest number of pixels of a wall in the window."""
 SITES_AT_ONCE = 256
 
-LABELS = {
-    "wall_count": ("number of walls in the window", "1"),
-    "switching_degree": ("switched share of the window", "1"),
-    "wall_curvature": (
-        "curvature of the wall, positive if the switched domain bulges out",
-        "1/pixel",
-    ),
-    "domain_convexity": ("switched minus unswitched share of a disc centred on the wall", "1"),
-    "switch_significance": ("share of the window that switches until the next frame", "1"),
-}
+DOMAIN_FRACTION, SWITCHING_DEGREE = "domain_fraction", "switching_degree"
+DESCRIPTORS = (
+    "wall_count",
+    DOMAIN_FRACTION,
+    SWITCHING_DEGREE,
+    "wall_curvature",
+    "domain_convexity",
+    "switch_significance",
+)
+"""Names of all descriptors; a result has one of the two shares."""
+
+
+def labels(config: AnalyseConfig) -> dict[str, tuple[str, str]]:
+    """Long name and units of the descriptors of a site, by name."""
+    known = config.field != "unknown"
+    domain, other = ("switched", "unswitched") if known else ("positive", "negative")
+    share = (
+        (SWITCHING_DEGREE, "switched share of the window")
+        if known
+        else (DOMAIN_FRACTION, "share of the window with positive polarization")
+    )
+    return {
+        "wall_count": ("number of walls in the window", "1"),
+        share[0]: (share[1], "1"),
+        "wall_curvature": (
+            f"curvature of the wall, positive if the {domain} domain bulges out",
+            "1/pixel",
+        ),
+        "domain_convexity": (f"{domain} minus {other} share of a disc centred on the wall", "1"),
+        "switch_significance": (
+            "share of the window whose polarization changes sign until the next frame",
+            "1",
+        ),
+    }
 
 
 @dataclass(frozen=True)
@@ -40,7 +66,7 @@ class Frame:
     """Maps of one frame, (y, x) each."""
 
     sign: np.ndarray
-    """+1 switched, −1 not, 0 unknown."""
+    """+1 in the domain, −1 outside, 0 unknown."""
     flips: np.ndarray
     """1 if the sign differs in the next frame, 0 if not, NaN if unknown."""
     wall: np.ndarray
@@ -79,38 +105,39 @@ def describe_sites(
         )
 
     found = map_blocks(describe, list(frames), compute=compute, progress=progress)
-    values = np.full((len(number), len(LABELS)), np.nan)
+    words = labels(config)
+    values = np.full((len(number), len(words)), np.nan)
     for frame, answer in zip(frames, found, strict=True):
         values[number == frame] = answer
     answer = xr.Dataset(
         {
-            name: (dims.SITE, values[:, column], dims.attrs(*LABELS[name]))
-            for column, name in enumerate(LABELS)
+            name: (dims.SITE, values[:, column], dims.attrs(*words[name]))
+            for column, name in enumerate(words)
         }
     )
     sizes = pixel_sizes(maps)
     if sizes is not None:
         in_nm = answer["wall_curvature"] / float(np.mean(sizes))
-        in_nm.attrs = dims.attrs(LABELS["wall_curvature"][0], "1/nm")
+        in_nm.attrs = dims.attrs(words["wall_curvature"][0], "1/nm")
         answer["wall_curvature_nm"] = in_nm
     return answer
 
 
-def switched_polarization(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> np.ndarray:
-    """Smoothed polarization (y, x), positive if switched, NaN if unknown."""
+def signed_polarization(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> np.ndarray:
+    """Smoothed polarization (y, x), NaN if unknown; with a known field, positive where it is switched."""
     here = maps.isel({dims.FRAME: frame})
     smooth = smoothed(here["polarization"].to_numpy(), here["valid"].to_numpy(), sd=SMOOTHING)
-    return smooth if config.field == "positive" else -smooth
+    return -smooth if config.field == "negative" else smooth
 
 
 def read_frame(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> Frame:
     """Maps of one frame, compared with the next frame after drift correction."""
-    p = switched_polarization(maps, frame, config=config)
+    p = signed_polarization(maps, frame, config=config)
     known = np.isfinite(p)
     flips = np.full(p.shape, np.nan)
     if frame + 1 < maps.sizes[dims.FRAME]:
         later = onto(
-            switched_polarization(maps, frame + 1, config=config),
+            signed_polarization(maps, frame + 1, config=config),
             drift_between(maps, frame, frame + 1),
         )
         both = known & np.isfinite(later)
@@ -131,7 +158,7 @@ def onto(image: np.ndarray, drift: np.ndarray) -> np.ndarray:
 
 
 def curvature(p: np.ndarray) -> np.ndarray:
-    """Curvature of the level lines of p (y, x) [1/pixel]: 1/R around a switched disc of radius R.
+    """Curvature of the level lines of p (y, x) [1/pixel]: 1/R around a disc of positive p of radius R.
 
     −∇·(∇p/|∇p|) by central differences; NaN next to unknown pixels and if it is not resolved.
     """
@@ -145,9 +172,9 @@ def curvature(p: np.ndarray) -> np.ndarray:
 
 
 def around(frame: Frame, places: np.ndarray, *, window: float, disc_radius: float) -> np.ndarray:
-    """Descriptors of the sites of one frame (site, descriptor), in the order of `LABELS`.
+    """Descriptors of the sites of one frame (site, descriptor), in the order of `labels`.
 
-    Wall count, switching degree and switch significance are computed over Ω, convexity and curvature over the disc. Curvature
+    Wall count, the share of the domain and switch significance are computed over Ω, convexity and curvature over the disc. Curvature
     is the mean over wall pixels, so that convexity ≈ −(2/3π)·radius·curvature for an arc.
     """
     reach = int(np.ceil(max(window / 2, disc_radius))) + 1
@@ -171,7 +198,7 @@ def around(frame: Frame, places: np.ndarray, *, window: float, disc_radius: floa
         square = (np.abs(off_y) <= half)[:, :, None] & (np.abs(off_x) <= half)[:, None, :]
         disc = off_y[:, :, None] ** 2 + off_x[:, None, :] ** 2 <= disc_radius**2
         answers.append(_measure(tiles, square, disc))
-    return np.concatenate(answers) if answers else np.empty((0, len(LABELS)))
+    return np.concatenate(answers) if answers else np.empty((0, len(DESCRIPTORS) - 1))
 
 
 def _measure(tiles: dict[str, np.ndarray], square: np.ndarray, disc: np.ndarray) -> np.ndarray:

@@ -39,8 +39,9 @@ def findings(result: Result) -> Iterator[str]:
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
-    """Frames, walls, masks and drift."""
+    """Frames, domains, walls, masks and drift."""
     yield from frame_facts(result)
+    yield "domain fraction (positive polarization)", value_of(result, "domain_fraction", " %", 100)
     if result["maps"].attrs.get("signals"):
         yield "channels", str(result["maps"].attrs["signals"])
     yield "masked area", value_of(result, "masked_share", " %", 100)
@@ -70,7 +71,7 @@ PAGE = KindPage(
         "Changes over time": (
             Expected(changes.transitions),
             Expected(changes.over_time),
-            Expected(changes.pinning),
+            Expected(changes.residence),
         ),
         "Model quality": QUALITY,
     },
@@ -79,6 +80,7 @@ PAGE = KindPage(
     facts=facts,
     descriptors={
         "wall_count": Descriptor("walls in the window"),
+        "domain_fraction": Descriptor("domain fraction"),
         "switching_degree": Descriptor("switching degree"),
         "wall_curvature": Descriptor("wall curvature", signed=True),
         "domain_convexity": Descriptor("domain convexity", signed=True),

@@ -65,11 +65,11 @@ def test_every_wall_point_takes_the_value_of_a_site_of_its_own_frame(groups):
     assert owned.mean() > 0.3
 
 
-def test_a_series_has_evolution_and_pinning_and_one_frame_says_why_not(groups, single_run):
-    assert {"transition", "pinning", "wall_frames"} <= set(groups["maps"])
+def test_a_series_has_evolution_and_residence_and_one_frame_says_why_not(groups, single_run):
+    assert {"transition", "residence", "wall_frames"} <= set(groups["maps"])
     assert groups["frames"].sizes["frame"] == 4
     single = results.open_result(single_run.store("analyse"))
-    assert "pinning" not in single["maps"]
+    assert "residence" not in single["maps"]
     assert any("one frame" in note for note in single[""].attrs["notes"])
 
 
@@ -141,5 +141,17 @@ def test_at_most_sixty_four_frames_are_kept():
 
 def test_the_field_decides_what_counts_as_switched(small_run, groups, tmp_path):
     other = results.open_result(small_run.analyse(tmp_path / "r.zarr", field="negative"))
-    total = groups["frames"]["switched_share"] + other["frames"]["switched_share"].load()
+    total = groups["frames"]["domain_fraction"] + other["frames"]["switched_share"].load()
     np.testing.assert_allclose(total, 1)
+
+
+def test_nothing_is_called_switched_where_the_field_is_not_known(groups):
+    names = {str(name) for group in groups.values() for name in group.variables}
+    assert not {name for name in names if name.startswith("switch")} - {"switch_significance"}
+    words = [
+        str(variable.attrs.get("long_name", ""))
+        for group in groups.values()
+        for variable in group.variables.values()
+    ]
+    assert not [words for words in words if "switched" in words or "pinning" in words]
+    assert "domain_fraction" in groups["summary"]

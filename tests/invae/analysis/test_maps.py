@@ -54,6 +54,9 @@ def test_shares_count_only_what_is_valid(tmp_path):
         table = frame_table(patches, config=AnalyseConfig(field=field), **told)
         np.testing.assert_allclose(table["masked_share"], 2 / 6)
         np.testing.assert_allclose(table["switched_share"], 0.5)
+    table = frame_table(patches, config=AnalyseConfig(), **told)
+    np.testing.assert_allclose(table["domain_fraction"], 0.5)
+    assert "switched_share" not in table
     assert table["n_sites"].to_numpy().tolist() == [2, 0, 1]
 
 

@@ -9,7 +9,7 @@ from invae.report import style
 from invae.report.sites import outliers
 from invae.results import open_result
 
-WALLS = re.compile(r"wall|polari[sz]ation|switch|domain|pinning|lost contact", re.IGNORECASE)
+WALLS = re.compile(r"wall|polari[sz]ation|switch|domain|walls stay|lost contact", re.IGNORECASE)
 
 
 def text_of(page: str) -> str:

@@ -93,7 +93,7 @@ def test_one_frame_leaves_out_what_needs_two_and_says_so(single_run, tmp_path):
     report = single_run.report(tmp_path / "report")
     page = Page((report / "index.html").read_text(encoding="utf-8"))
     assert "Drift: only one frame; drift needs two" in page.text
-    assert "Wall pinning: only one frame; changes need two" in page.text
+    assert "Where walls stay: only one frame; changes need two" in page.text
     assert not (report / "figures" / "drift.png").exists()
     assert (report / "figures" / "content.png").exists()
 

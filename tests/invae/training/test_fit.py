@@ -148,6 +148,14 @@ def test_training_stops_when_the_score_has_stopped_rising(letters):
     assert list(fit.epochs()) == []
 
 
+def test_the_expected_length_is_that_of_the_stop_once_the_score_has_not_risen_for_a_while(letters):
+    fit = begin(letters, epochs=40, patience=6, learning_rate=1e-30)
+    assert fit.n_expected() == 40
+    expected = [fit.n_expected() for _ in fit.epochs()]
+    assert expected == [40, 40, 7, 7, 7, 7, 7]
+    assert len(fit.history) == 7
+
+
 def test_no_epoch_counts_before_the_schedules_have_arrived(letters):
     """A training that cannot get better waits for its patience after the ramp, not in it."""
     fit = begin(letters, objective=RISING, epochs=10, patience=2, learning_rate=1e-30)

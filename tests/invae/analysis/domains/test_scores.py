@@ -147,7 +147,11 @@ def test_the_scoreboard_reads_a_run_and_its_truth(tmp_path):
     )})  # fmt: skip
     found["frame"] = found["frame"].astype(int)
     answers = describe_sites(
-        maps, found, window=16, config=AnalyseConfig(), compute=ComputeConfig(workers=1)
+        maps,
+        found,
+        window=16,
+        config=AnalyseConfig(field="positive"),
+        compute=ComputeConfig(workers=1),
     )
     latents = np.column_stack([answers["switching_degree"], answers["wall_curvature"]])
     found["content"] = (("site", "latent"), np.nan_to_num(latents))

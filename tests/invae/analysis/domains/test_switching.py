@@ -53,7 +53,7 @@ def described(maps: xr.Dataset, sites: xr.Dataset, **config) -> xr.Dataset:
         maps,
         sites,
         window=WINDOW,
-        config=AnalyseConfig(**config),
+        config=AnalyseConfig.model_validate({"field": "positive", **config}),
         compute=ComputeConfig(workers=1),
     )
 
@@ -87,6 +87,14 @@ def test_convexity_follows_curvature(radius):
     found = one(maps_of(soft(radius - np.hypot(Y, X))), (MIDDLE, MIDDLE + radius))
     expected = -2 / (3 * np.pi) * RADIUS / radius
     assert found["domain_convexity"] == pytest.approx(expected, rel=0.15)
+
+
+def test_without_a_field_the_domain_is_that_of_positive_polarization():
+    maps = maps_of(soft(20 - np.hypot(Y, X)))
+    unknown, up = (one(maps, (MIDDLE, MIDDLE + 20), field=f) for f in ("unknown", "positive"))
+    assert "switching_degree" not in unknown
+    assert unknown.pop("domain_fraction") == up.pop("switching_degree")
+    assert unknown == pytest.approx(up, nan_ok=True)
 
 
 def test_the_other_field_swaps_what_is_switched():

@@ -6,7 +6,7 @@ import xarray as xr
 from skimage.measure import find_contours
 
 from invae import dims
-from invae.analysis.domains.pinning import FORWARD, REVERSE, evolution, pinning, wall_motion
+from invae.analysis.domains.motion import FORWARD, REVERSE, evolution, residence, wall_motion
 from invae.analysis.domains.scores import auc, truth_maps
 from invae.config import AnalyseConfig, ComputeConfig, DomainsConfig
 from invae.synthetic.domains import simulate_dataset, zero_line
@@ -120,32 +120,32 @@ def test_masked_pixels_have_no_transition():
 def test_a_wall_that_rests_is_pinned_and_one_that_passes_is_not():
     """The left wall rests; the right one moves on by 3 px in each frame."""
     maps = maps_of(*(np.minimum(X + 20, 3 * k - X) for k in range(8)))
-    found = pinning(maps, config=CONFIG, compute=COMPUTE)
-    row = found["pinning"].to_numpy()[SIDE // 2]
+    found = residence(maps, config=CONFIG, compute=COMPUTE)
+    row = found["residence"].to_numpy()[SIDE // 2]
     assert row[X[0] == -19.5] == 1
     assert row[(X[0] > 3) & (X[0] < 18)].max() < 0.5
     assert found["wall_frames"].to_numpy().max() == 8
 
 
 def test_where_no_wall_was_near_nothing_is_known_about_pins():
-    found = pinning(maps_of(-X - 20, -X - 20), config=CONFIG, compute=COMPUTE)
-    assert found["pinning"].isnull().to_numpy()[:, X[0] > 0].all()
+    found = residence(maps_of(-X - 20, -X - 20), config=CONFIG, compute=COMPUTE)
+    assert found["residence"].isnull().to_numpy()[:, X[0] > 0].all()
     assert (found["wall_frames"].to_numpy()[:, X[0] > 0] == 0).all()
 
 
-def test_pinning_is_drawn_on_the_first_frame():
+def test_residence_is_drawn_on_the_first_frame():
     drift = np.array([[0.0, 0.0], [4.0, -6.0]])
     still = maps_of(10 - np.hypot(Y, X), 10 - np.hypot(Y + 4, X - 6), drift=drift)
-    found = pinning(still, config=CONFIG, compute=COMPUTE)["pinning"].to_numpy()
+    found = residence(still, config=CONFIG, compute=COMPUTE)["residence"].to_numpy()
     on_wall = np.abs(10 - np.hypot(Y, X)) < 0.5
     assert found[on_wall].min() == 1
 
 
 def test_blocks_of_frames_do_not_change_what_is_pinned(monkeypatch):
     maps = maps_of(*(3 * k - X for k in range(7)))
-    whole = pinning(maps, config=CONFIG, compute=COMPUTE)
-    monkeypatch.setattr("invae.analysis.domains.pinning.FRAMES_PER_BLOCK", 2)
-    xr.testing.assert_identical(pinning(maps, config=CONFIG, compute=COMPUTE), whole)
+    whole = residence(maps, config=CONFIG, compute=COMPUTE)
+    monkeypatch.setattr("invae.analysis.domains.motion.FRAMES_PER_BLOCK", 2)
+    xr.testing.assert_identical(residence(maps, config=CONFIG, compute=COMPUTE), whole)
 
 
 def swept_over(pins: np.ndarray, *, side: int, field: float, period: int) -> xr.Dataset:
@@ -164,12 +164,12 @@ def swept_over(pins: np.ndarray, *, side: int, field: float, period: int) -> xr.
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_walls_stay_at_the_true_pins(seed):
-    """AUC of the pinning map at the pins that walls meet, over all that the walls sweep."""
+    """AUC of the map of where walls stay, at the pins that walls meet, over all that the walls sweep."""
     generator, side = np.random.default_rng(seed), 96
     middles = np.array([(y, x) for y in (24, 72) for x in (24, 72)])
     pins = middles + generator.uniform((-8, -4), (8, 4), (4, 2))
     maps = swept_over(pins, side=side, field=0.05, period=30)
-    found = pinning(maps, config=CONFIG, compute=COMPUTE)["pinning"]
+    found = residence(maps, config=CONFIG, compute=COMPUTE)["residence"]
     y, x = np.indices((side, side))
     nearest = np.min([np.hypot(y - pin[0], x - pin[1]) for pin in pins], axis=0)
     assert auc(found.where(found > 0).to_numpy(), nearest <= 2) > 0.9

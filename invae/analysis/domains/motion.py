@@ -1,4 +1,4 @@
-"""Wall motion between frames after drift correction, and wall pinning.
+"""Wall motion between frames after drift correction, and where walls stay.
 
 Source: definitions of this project; there are no published ones.
 """
@@ -11,7 +11,7 @@ import xarray as xr
 from scipy.spatial import KDTree
 
 from invae import dims
-from invae.analysis.domains.switching import drift_between, onto, switched_polarization
+from invae.analysis.domains.switching import drift_between, onto, signed_polarization
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.descriptors.domains.walls import WALL_180
 from invae.progress import Progress, silent
@@ -89,7 +89,7 @@ def wall_motion(
 ) -> xr.Dataset:
     """Signed normal velocity of every wall point until the next frame, (point) [pixel per frame].
 
-    Positive into the unswitched side. NaN in the last frame, where the next frame is masked, and where no wall lies within
+    Positive if the domain of positive polarization, or the switched one where the field is known, grows. NaN in the last frame, where the next frame is masked, and where no wall lies within
     `config.disc_radius` on the side into which the wall moved according to the polarization.
 
     Args:
@@ -115,17 +115,19 @@ def _velocity(
     maps: xr.Dataset, frame: int, points: np.ndarray, later: np.ndarray, *, config: AnalyseConfig
 ) -> np.ndarray:
     """Normal velocity of the points of one frame; both in pixels of that frame."""
-    p = switched_polarization(maps, frame, config=config)
+    p = signed_polarization(maps, frame, config=config)
     drift = drift_between(maps, frame, frame + 1)
-    p_later = onto(switched_polarization(maps, frame + 1, config=config), drift)
+    p_later = onto(signed_polarization(maps, frame + 1, config=config), drift)
     slope = np.stack([ndi.map_coordinates(part, points.T, order=1) for part in np.gradient(p)])
     with np.errstate(invalid="ignore", divide="ignore"):
-        into_unswitched = -slope / np.hypot(*slope)
+        out_of_domain = -slope / np.hypot(*slope)
     distance, nearest = KDTree(later).query(points)
-    velocity = ((later[nearest] - points).T * into_unswitched).sum(axis=0)
-    switched = ndi.map_coordinates(p_later, points.T, order=1, cval=np.nan)
-    agrees = (np.sign(switched) == np.sign(velocity)) | (np.abs(velocity) <= config.wall_tolerance)
-    believed = np.isfinite(switched) & agrees & (distance <= config.disc_radius)
+    velocity = ((later[nearest] - points).T * out_of_domain).sum(axis=0)
+    later_sign = ndi.map_coordinates(p_later, points.T, order=1, cval=np.nan)
+    agrees = (np.sign(later_sign) == np.sign(velocity)) | (
+        np.abs(velocity) <= config.wall_tolerance
+    )
+    believed = np.isfinite(later_sign) & agrees & (distance <= config.disc_radius)
     return np.where(believed, velocity, np.nan)
 
 
@@ -133,17 +135,18 @@ def _places(points: xr.Dataset) -> np.ndarray:
     return np.column_stack([points[dims.Y].to_numpy(), points[dims.X].to_numpy()])
 
 
-def pinning(
+def residence(
     maps: xr.Dataset,
     *,
     config: AnalyseConfig,
     compute: ComputeConfig,
     progress: Progress = silent,
 ) -> xr.Dataset:
-    """Pinning of walls, (y, x) in pixels of frame 0: 1 if a nearby wall is always at the pixel.
+    """Where walls stay, (y, x) in pixels of frame 0: 1 if a nearby wall is always at the pixel.
 
-    `pinning` is the number of frames with a wall at the pixel (within `config.wall_tolerance`) over the number of frames with a
-    wall nearby (within `config.disc_radius`), NaN if there are none; `wall_frames` is the latter number.
+    `residence` is the number of frames with a wall at the pixel (within `config.wall_tolerance`) over the number of frames with a
+    wall nearby (within `config.disc_radius`), NaN if there are none; `wall_frames` is the latter number. A wall that does
+    not move has 1 everywhere: a high value alone does not show that something holds the wall.
 
     Args:
         maps: `wall`, `valid` (frame, y, x) and `drift` (frame, axis).
@@ -167,10 +170,12 @@ def pinning(
     image = (dims.Y, dims.X)
     return xr.Dataset(
         {
-            "pinning": (
+            "residence": (
                 image,
                 share,
-                dims.attrs("pinning: frames with a wall here over frames with a wall nearby"),
+                dims.attrs(
+                    "where walls stay: frames with a wall here over frames with a wall nearby"
+                ),
             ),
             "wall_frames": (image, near, dims.attrs("frames with a wall nearby")),
         },
