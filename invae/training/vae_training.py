@@ -172,9 +172,7 @@ class VAETraining:
         def report(epoch: Epoch) -> None:
             on_epoch(epoch)
             later = span.total - span.before - fit.plan.n_epochs
-            self.progress(
-                span.before + epoch.epoch + 1, span.before + fit.n_expected() + later
-            )
+            self.progress(span.before + epoch.epoch + 1, span.before + fit.n_expected() + later)
 
         seconds = self.config.checkpoint_seconds
         run_epochs(fit, folder=folder, seconds_between=seconds, on_epoch=report)
