@@ -155,6 +155,11 @@ class GaussianNoise(Config):
     """Sd of the noise in units of the channel's sd; learned when empty."""
     plane: Annotated[bool, Field(exclude_if=lambda plane: not plane)] = False
     """Whether every patch has a plane of random slope besides (uneven illumination, thickness, tilt), whose sd is learned."""
+    foreign: Annotated[Literal["keep", "mask"], Field(exclude_if=lambda value: value == "keep")] = (
+        "keep"
+    )
+    """Pixels beside the object of a patch that are unlike those of all other patches, such as a second object: kept, or masked (for
+    families with rotation)."""
 
 
 class BernoulliNoise(Config):
@@ -243,6 +248,11 @@ class ModelConfig(Config):
             if (section := poses()[option].placed.section) is not None:
                 raise ValueError(f"pose_priors has {option!r}; set {section}.prior_sd instead")
         return self
+
+    @property
+    def masks_foreign(self) -> bool:
+        """Whether foreign objects are looked for and masked."""
+        return isinstance(self.likelihood, GaussianNoise) and self.likelihood.foreign == "mask"
 
     def prior_sd(self, option: str) -> float | None:
         """Sd of the prior of a pose in the model's own unit; None is uniform over the circle.

@@ -57,6 +57,7 @@ SCORES: Mapping[str, str] = {
     "log_likelihood": "log-likelihood of the patch [nat]",
     "elbo": "lower bound of the patch's log evidence [nat]",
     "reconstruction_error": "rms difference of patch and reconstruction, over pixels that both know",
+    "foreign_share": "share of the pixels that show foreign objects, which are masked",
 }
 """Scores of each site, by name; `invae.latent_table` has the latent variables."""
 
@@ -123,7 +124,23 @@ def encode_batch(model: VAE, batch: Signals) -> dict[str, np.ndarray]:
     terms = evaluation.terms
     values |= {"log_likelihood": terms.log_likelihood, "elbo": terms.elbo}
     values |= _reconstruction_errors(model, evaluation)
+    hidden = evaluation.batch[model.names[0]].hidden if model.names[0] in evaluation.batch else None
+    if hidden is not None:
+        values["foreign_share"] = hidden.float().mean((1, 2, 3))
     return {name: _as_array(value) for name, value in values.items()}
+
+
+@torch.no_grad()
+def foreign_pixels(model: VAE, batches: Batches) -> np.ndarray:
+    """The pixels of every site that show foreign objects (site, y, x); none of a model that does not look for them."""
+    patches = (model.main.cleared(batch[model.names[0]]) for batch in batches.in_order())
+    none = np.zeros((0, model.main.geometry.height, model.main.geometry.width), bool)
+    return np.concatenate([none, *map(_hidden, patches)])
+
+
+def _hidden(patches: Patches) -> np.ndarray:
+    shape = (len(patches), *patches.values.shape[2:])
+    return np.zeros(shape, bool) if patches.hidden is None else patches.hidden[:, 0].cpu().numpy()
 
 
 def unlabelled(source: SignalSource) -> SignalSource:

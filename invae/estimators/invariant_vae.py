@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 BATCH = 512
+FOREIGN = (dims.SITE, dims.PATCH_Y, dims.PATCH_X)
 
 
 class InvariantVAE:
@@ -241,16 +242,44 @@ class InvariantVAE:
         if paths := several(patches):
             refuse_mask(patches, valid if condition is None else condition)
             return embed.joined([self.encode(path) for path in paths])
+        batches, dataset = self._batches(patches, valid, dims, condition)
+        values = embed.encode_batches(self.trained.model, batches)
+        coords = {} if dataset is None else embed.site_coordinates(dataset)
+        return embed.dataset_of(values, coords=coords)
+
+    def foreign_mask(
+        self,
+        patches: Data,
+        *,
+        dims: Sequence[str] | None = None,
+        valid: np.ndarray | None = None,
+    ) -> xr.DataArray:
+        """Pixels of foreign objects (site, patch_y, patch_x), which do not count where `likelihood.foreign` is `mask`.
+
+        All are False for a model that does not look for them. `encode` gives their share of every patch as `foreign_share`.
+        """
+        import xarray as xr
+
+        batches, dataset = self._batches(patches, valid, dims, None)
+        hidden = embed.foreign_pixels(self.trained.model, batches)
+        coords = {} if dataset is None else embed.site_coordinates(dataset)
+        return xr.DataArray(hidden, dims=FOREIGN, coords=coords, name="foreign")
+
+    def _batches(
+        self, patches: Data, valid: np.ndarray | None, names: Sequence[str] | None, condition: Any
+    ) -> tuple[Batches, xr.Dataset | None]:
+        """The patches in order, without labels, and the store that they came from.
+
+        Raises:
+            InputError: They have another shape than those of the training, or spectra another axis.
+        """
         limits = {IMAGE: limits_of(self.config.likelihood)}
-        source, dataset = source_of(patches, valid, limits=limits, names=dims)
+        source, dataset = source_of(patches, valid, limits=limits, names=names)
         source = embed.unlabelled(self._annotated(source, y=None, condition=condition))
         self.trained.refuse_other(source.geometries)
         if dataset is not None:
             refuse_other_axis(self.trained.axis, dataset, patches=str(patches))
-        batches = Batches(source, np.arange(len(source)), BATCH, self.device)
-        values = embed.encode_batches(self.trained.model, batches)
-        coords = {} if dataset is None else embed.site_coordinates(dataset)
-        return embed.dataset_of(values, coords=coords)
+        return Batches(source, np.arange(len(source)), BATCH, self.device), dataset
 
     @torch.no_grad()
     def decode(

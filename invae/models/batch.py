@@ -1,6 +1,6 @@
 """Patches as a model takes them, and how every channel is brought to the same scale."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,8 @@ class Patches:
     """Pixels that count; all of them when there is no mask."""
     known: Annotations = Annotations()
     """Annotations beside the pixels."""
+    hidden: Bool[Tensor, "batch channel y x"] | None = None
+    """Pixels of foreign objects: their values are filled for encoders, and do not count; none was looked for when empty."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -61,12 +63,15 @@ class Patches:
     def to(self, place: Any) -> "Patches":
         """The same patches on another device (a name or a device)."""
         valid = None if self.valid is None else self.valid.to(place, non_blocking=True)
-        return Patches(self.values.to(place, non_blocking=True), valid, self.known.to(place))
+        hidden = None if self.hidden is None else self.hidden.to(place, non_blocking=True)
+        values = self.values.to(place, non_blocking=True)
+        return Patches(values, valid, self.known.to(place), hidden)
 
     def take(self, sites: Any) -> "Patches":
         """Some of the patches."""
         valid = None if self.valid is None else self.valid[sites]
-        return Patches(self.values[sites], valid, self.known.take(sites))
+        hidden = None if self.hidden is None else self.hidden[sites]
+        return Patches(self.values[sites], valid, self.known.take(sites), hidden)
 
     def pin(self) -> "Patches":
         """The same patches in memory from which a GPU can fetch them while it works."""
@@ -81,11 +86,20 @@ class Patches:
         return Patches(self.values.repeat_interleave(times, dim=0), valid)
 
     @property
+    def counted(self) -> "Patches":
+        """The same patches with the hidden pixels as not valid ones, for a likelihood."""
+        if self.hidden is None:
+            return self
+        counts = ~self.hidden if self.valid is None else self.valid & ~self.hidden
+        return Patches(self.values * counts, counts, self.known)
+
+    @property
     def weight(self) -> Float[Tensor, "batch channel y x"]:
         """Area of every pixel that counts [pixel²]: 1, or 0 under the mask."""
-        if self.valid is None:
+        counts = self.valid if self.hidden is None else self.counted.valid
+        if counts is None:
             return torch.ones_like(self.values)
-        return self.valid.to(self.values.dtype)
+        return counts.to(self.values.dtype)
 
 
 @dataclass(frozen=True)
@@ -129,8 +143,8 @@ class Standardise(nn.Module):
     def forward(self, patches: Patches) -> Patches:
         values = (patches.values - self.offset) / self.scale
         if patches.valid is not None:
-            values = values * patches.weight
-        return Patches(values, patches.valid, patches.known)
+            values = values * patches.valid
+        return replace(patches, values=values)
 
     def undo(
         self, values: Float[Tensor, "batch channel y x"]

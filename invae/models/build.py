@@ -23,6 +23,7 @@ from invae.models.canvas import Canvas, CanvasGenerator, Home, shift_margin
 from invae.models.centring import CentreFinder
 from invae.models.families import Plan, plan
 from invae.models.fields import Field, PosedField, WholeField
+from invae.models.foreign_objects import ForeignObjects
 from invae.models.generators import DiscGenerator, EveryClass, Generator, PixelGenerator
 from invae.models.geometry.circle import CirclePrior
 from invae.models.geometry.polar import PolarGrid
@@ -82,7 +83,13 @@ def build(config: ModelConfig, geometry: Geometry, *, seed: int) -> VAE:
         search = _search(made) if made.searched else None
     if made.classes is not None and made.enumerated:
         generator = EveryClass(generator, prior=made.classes, others=made.priors)
-    image = SignalParts(geometry, recogniser=recogniser, generator=generator, search=search)
+    image = SignalParts(
+        geometry,
+        recogniser=recogniser,
+        generator=generator,
+        search=search,
+        foreign=ForeignObjects(geometry) if config.masks_foreign else None,
+    )
     return VAE(
         {IMAGE: image},
         priors=made.priors,

@@ -37,7 +37,7 @@ class Evaluation:
     latents: Latents
     posterior: Mapping[str, Posterior]
     batch: Signals
-    """The batch, in the data's own units."""
+    """The batch, in the data's own units; foreign objects are hidden."""
     decode: Callable[[Latents], Picture]
     """Expected patches of any latents."""
 
@@ -67,6 +67,7 @@ def evaluate(model: VAE, batch: Signals, noise: Noise | None = None) -> Evaluati
 
     Source: Kingma & Welling 2014, arXiv:1312.6114, eq. 3, summed over the latent variables that are inferred exactly.
     """
+    batch = model.cleared(batch)
     inference = model.infer(batch, noise)
     evidence = model.evidence(inference.latents, batch)
     posterior = {**inference.posterior, **evidence.posterior}

@@ -168,6 +168,11 @@ def plan(config: ModelConfig, geometry: Geometry) -> Plan:
     inference = config.pose_inference or family.pose_inference
     classes = ClassPrior(config.n_classes) if family.classes else None
     made = Plan(config, geometry, family, placing, inference, classes)
+    if config.masks_foreign and "angle" not in placing:
+        raise ConfigError(
+            f"likelihood.foreign 'mask' compares pixels at the same distance from the centre, and {config.family} has no "
+            "rotation; choose a family with r, such as rVAE, or set it to 'keep'"
+        )
     if config.pose_inference is not None and not placing:
         raise ConfigError(f"{config.family} has no pose to infer; leave pose_inference out")
     if made.searched and family.own_poses:

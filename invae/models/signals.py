@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from invae.errors import InputError
 from invae.models.batch import Annotations, Geometry, Patches, Standardise
+from invae.models.foreign_objects import ForeignObjects
 from invae.models.generators import Evidence, Generator, Picture
 from invae.models.inference import Inference, Noise, Recogniser
 from invae.models.latents import Latents
@@ -82,6 +84,7 @@ class SignalParts(nn.Module):
         recogniser: Recogniser | None = None,
         generator: Generator | None = None,
         search: Search | None = None,
+        foreign: ForeignObjects | None = None,
         private: Mapping[str, str] | None = None,
     ) -> None:
         """Combine the parts of one signal.
@@ -91,12 +94,14 @@ class SignalParts(nn.Module):
             recogniser: From the signal to posteriors; without one the signal is not seen.
             generator: From latents to likelihoods of the signal; without one it is not explained.
             search: Infers the poses if the recogniser does not.
+            foreign: Finds pixels that do not count; none are looked for when empty.
             private: Names in the model of latents that belong to this signal alone, by their names inside these parts.
         """
         super().__init__()
         self.geometry, self.private = geometry, dict(private or {})
         self.standardise = Standardise(geometry.n_channels)
         self.recogniser, self.generator, self.search = recogniser, generator, search
+        self.foreign = foreign
 
     @property
     def seen(self) -> bool:
@@ -108,6 +113,14 @@ class SignalParts(nn.Module):
         """Whether the signal has a likelihood."""
         return self.generator is not None
 
+    def cleared(self, patches: Patches) -> Patches:
+        """The patches with foreign objects filled and hidden [in the data's own units]."""
+        if self.foreign is None or patches.hidden is not None:
+            return patches
+        hidden = self.foreign(self.standardise(patches))
+        usual = self.standardise.undo(self.foreign.usual.expand_as(patches.values))
+        return replace(patches, values=torch.where(hidden, usual, patches.values), hidden=hidden)
+
     def infer(self, patches: Patches, known: Annotations, noise: Noise | None) -> Inference:
         """Posteriors of the encoded latents, and values drawn with `noise`, or the means without.
 
@@ -118,12 +131,13 @@ class SignalParts(nn.Module):
         """
         assert self.recogniser is not None
         standard = self.standardise(patches)
-        shown = standard if self.generator is None else self.generator.noise.seen(standard)
+        filled = replace(standard, hidden=None)
+        shown = filled if self.generator is None else self.generator.noise.seen(filled)
         shown, own = replace(shown, known=known), None if noise is None else self.inside(noise)
         if self.search is None or self.generator is None:
             inference = self.recogniser(shown, own)
         else:
-            batch = SearchInput(shown, standard, self.recogniser, self.generator)
+            batch = SearchInput(shown, standard.counted, self.recogniser, self.generator)
             inference = self.search(batch, own)
         return Inference(self._outside(inference.posterior), self._outside(inference.latents))
 
@@ -131,7 +145,7 @@ class SignalParts(nn.Module):
         """Log-likelihood of the signal given latents [nats, of densities in the data's own units]."""
         assert self.generator is not None
         likelihood = self.generator.likelihood(self.inside(latents))
-        evidence = likelihood.evidence(self.standardise(patches))
+        evidence = likelihood.evidence(self.standardise(patches).counted)
         volume = self.standardise.log_volume(patches)
         return Evidence(evidence.log_likelihood + volume, self._outside(evidence.posterior))
 

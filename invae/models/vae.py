@@ -81,6 +81,14 @@ class VAE(nn.Module):
         assert isinstance(parts, SignalParts)
         return parts
 
+    def cleared(self, batch: Signals) -> Signals:
+        """The batch with foreign objects filled and hidden, where the model looks for them."""
+        looking = [n for n in self.names if n in batch and self.parts(n).foreign is not None]
+        if not looking:
+            return batch
+        cleared = {name: self.parts(name).cleared(batch[name]) for name in looking}
+        return replace(batch, patches={**batch.patches, **cleared})
+
     def infer(self, batch: Signals, noise: Noise | None = None) -> Inference:
         """Posteriors of the encoded latents, and values drawn with `noise`, or the means without.
 
@@ -94,7 +102,7 @@ class VAE(nn.Module):
             raise InputError(
                 f"the model sees {', '.join(self.seen)}; the batch has {', '.join(batch)}"
             )
-        known = self._known(batch.known)
+        batch, known = self.cleared(batch), self._known(batch.known)
         posterior: dict[str, Posterior] = {}
         latents: dict[str, Tensor] = {}
         for name in present:
@@ -116,6 +124,7 @@ class VAE(nn.Module):
         if not present:
             explained = ", ".join(self.explained)
             raise InputError(f"the model explains {explained}; the batch has {', '.join(batch)}")
+        batch = self.cleared(batch)
         first, *others = present
         total = self.parts(first).evidence(latents, batch[first])
         for name in others:

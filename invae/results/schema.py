@@ -38,6 +38,7 @@ SHARED: Mapping[str, Mapping[str, Field]] = {
         "log_likelihood": of_site(),
         "elbo": of_site(),
         "reconstruction_error": of_site(required=True),
+        "foreign_share": of_site("1"),
         "held_out": of_site(),
         "cluster": of_site(required=True),
         "cluster_probability": Field((dims.SITE, "cluster_name"), "1", required=True),

@@ -12,6 +12,8 @@ The task is angular synchronisation (Singer 2011, doi:10.1016/j.acha.2010.02.001
 a time and blur twofold patterns (resultant of noisy diamonds .86, joined groups .93), so groups are joined instead.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
@@ -56,6 +58,7 @@ def harmonics(
     """Angular harmonics of patches about their centres, without the means over rings; each patch has length 1."""
     disc, patches = disc_of(model), batch[model.names[0]]
     assert disc is not None
+    patches = replace(model.main.cleared(patches), hidden=None)
     view = disc.grid.observe(model.main.standardise(patches), centre).values
     view = view * disc.grid.area.sqrt()
     rows = torch.fft.rfft(view.flatten(1, 2))[..., : HARMONICS + 1]

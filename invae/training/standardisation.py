@@ -14,6 +14,8 @@ from invae.training.split import thin
 
 SAMPLED_SITES = 2000
 """Sites from which scales and the range of the content are taken."""
+COMPARED_SITES = 500
+"""Sites with which every patch is compared, to find foreign objects."""
 
 
 def set_scale(model: VAE, source: SignalSource, sites: np.ndarray) -> None:
@@ -47,6 +49,9 @@ def _set_scale_of_signal(parts: SignalParts, patches: Patches, *, name: str) -> 
             parts.standardise.start(values, channel=channel)
         if noise is not None:
             noise.start(values, channel=channel)
+    if parts.foreign is not None:
+        some = torch.from_numpy(thin(np.arange(len(patches)), COMPARED_SITES))
+        parts.foreign.start(parts.standardise(patches.take(some)))
 
 
 def _set_number_scale(standard: StandardiseNumbers, values: np.ndarray | None) -> None:

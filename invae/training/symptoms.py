@@ -19,6 +19,7 @@ from invae.models.signals import IMAGE
 from invae.models.vae import VAE
 from invae.training.annotations import SiteAnnotations
 from invae.training.batches import Batches
+from invae.training.foreign_symptoms import foreign_symptoms
 from invae.training.history import Epoch
 from invae.training.split import Split, thin
 from invae.verdict import neighbours, valleys
@@ -26,8 +27,6 @@ from invae.verdict.symptoms import ClassSymptoms, PositionSymptoms, StartPattern
 
 MOST_SITES, MOST_HELD_OUT, MOST_BYTES = 2000, 1000, 64 << 20
 """Sites that are looked at, and memory of their patches."""
-INSIDE = 0.5
-"""Largest level at the rim of a patch that shows an object, relative to the mean level of what stands out."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,7 @@ def symptoms_of(
         noise_ratio=None if other is None else _noise_ratio(model, other),
         classes=_classes(own, training.sites, config, n_asked, start, labelled=labelled),
         position=_position(own, config),
+        foreign=foreign_symptoms(model, training),
         typical_error=float(np.median((other or own).error)),
     )
 
@@ -249,7 +249,7 @@ def _position(own: Seen, config: ModelConfig) -> PositionSymptoms | None:
     if "shift" in _poses(config) or min(values.shape[1:]) == 1:
         return None
     place = neighbours.centre_of_mass(values) - (np.array(values.shape[1:]) - 1) / 2
-    if not _shows_objects(values):
+    if not neighbours.show_objects(values):
         return None
     upright = place if own.angle is None else _turned_back(place, own.angle)
     numbers = np.column_stack((upright, np.hypot(*place.T)))
@@ -260,15 +260,6 @@ def _position(own: Seen, config: ModelConfig) -> PositionSymptoms | None:
         classes=0.0 if own.label is None else _share_between(upright, own.label),
         remedy=_with_shift(config),
     )
-
-
-def _shows_objects(values: Float[np.ndarray, "site y x"]) -> bool:
-    """Whether what stands out of most patches lies inside: walls and lattices go on beyond the rim, and have no place."""
-    weight = neighbours.standing_out(values)
-    rim = np.ones(values.shape[1:], bool)
-    rim[1:-1, 1:-1] = False
-    at_rim = weight[:, rim].mean(1) / (weight.mean((1, 2)) + 1e-9)
-    return bool(np.median(at_rim) < INSIDE)
 
 
 def _turned_back(

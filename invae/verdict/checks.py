@@ -33,6 +33,8 @@ FOLLOWS = 0.3
 """Share of content or classes that follows from the position."""
 MOVED = 0.03, 1.0
 """Sd of the position from which patches count as shifted: of the patch's side, and [pixel]."""
+BESIDE = 0.05, 0.2
+"""Share of the patches with something beside their object: amber, red."""
 STRANGE, FOREIGN = 1.3, 2.0
 """Error on another recording relative to the held-out error of the training."""
 SAME_SIZE = 0.02
@@ -285,6 +287,27 @@ def position(numbers: Symptoms) -> Finding | None:
     return Finding("position", "amber", "content follows position", much, f"try {found.remedy}")
 
 
+def foreign(numbers: Symptoms) -> Finding | None:
+    """Whether patches show something beside their object, such as a second one."""
+    found = numbers.foreign
+    if found is None:
+        return None
+    much = f"{found.images:.0%} of the patches, with {found.pixels:.0%} of their pixels"
+    if found.masked:
+        return Finding("foreign", "green", "what patches show beside their object is masked", much)
+    light = step(found.images, *BESIDE)
+    if light == "green":
+        words = "few patches show anything beside their object"
+        return Finding("foreign", light, words, much)
+    return Finding(
+        "foreign",
+        light,
+        "patches show something beside their object, and content and classes follow it",
+        much,
+        "try model.likelihood.foreign=mask, or smaller patches",
+    )
+
+
 def other_recording(numbers: Symptoms) -> Finding | None:
     """Whether a model from elsewhere describes this recording."""
     ratio = numbers.error_here
@@ -311,6 +334,7 @@ CHECKS: tuple[Check, ...] = (
     linear,
     noise,
     position,
+    foreign,
     surplus,
     empty,
     unknown_classes,
@@ -320,7 +344,15 @@ CHECKS: tuple[Check, ...] = (
     other_recording,
 )
 """All checks, in the order of the report; a new one is a function and a line here."""
-ON_CLASSES = ("classes", "classes_apart", "classes_whole", "neighbours", "surplus", "empty")
+ON_CLASSES = (
+    "classes",
+    "classes_apart",
+    "classes_whole",
+    "neighbours",
+    "foreign",
+    "surplus",
+    "empty",
+)
 """Names of findings on classes."""
 
 

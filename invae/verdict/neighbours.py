@@ -17,6 +17,8 @@ N_RINGS, N_DIRECTIONS, N_HARMONICS = 11, 48, 8
 N_PER_SIDE = 12
 SMOOTHING = 0.025
 """Sd of the smoothing before the sampling, in units of the patch's side."""
+INSIDE = 0.5
+"""Largest level at the rim of a patch that shows an object, relative to the mean level of what stands out."""
 FEWEST = 30
 """Fewest sites whose neighbours are asked."""
 
@@ -89,6 +91,15 @@ def standing_out(values: Float[np.ndarray, "site y x"]) -> Float[np.ndarray, "si
     above = values - np.median(values, axis=(1, 2), keepdims=True)
     sign = 1.0 if np.abs(above.clip(0)).sum() >= np.abs(above.clip(None, 0)).sum() else -1.0
     return (sign * above).clip(0)
+
+
+def show_objects(values: Float[np.ndarray, "site y x"]) -> bool:
+    """Whether what stands out of most patches lies inside: walls and lattices go on beyond the rim, and have no place."""
+    weight = standing_out(values)
+    rim = np.ones(values.shape[1:], bool)
+    rim[1:-1, 1:-1] = False
+    at_rim = weight[:, rim].mean(1) / (weight.mean((1, 2)) + 1e-9)
+    return bool(np.median(at_rim) < INSIDE)
 
 
 def _rings(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -57,6 +57,18 @@ class PositionSymptoms:
 
 
 @dataclass(frozen=True)
+class ForeignSymptoms:
+    """Numbers on pixels beside the object of a patch that are unlike those of all patches."""
+
+    images: float
+    """Share of the patches with more than a few such pixels."""
+    pixels: float
+    """Share of such pixels in these patches."""
+    masked: bool
+    """Whether the model masks them."""
+
+
+@dataclass(frozen=True)
 class Symptoms:
     """All numbers of one training; errors are root mean squares over the pixels that the decoder describes."""
 
@@ -83,6 +95,7 @@ class Symptoms:
     """Held-out mean square residual relative to the variance of the noise that the model has learned."""
     classes: ClassSymptoms | None = None
     position: PositionSymptoms | None = None
+    foreign: ForeignSymptoms | None = None
     typical_error: float | None = None
     """Median over sites, held-out ones if there are some, in the unit of the patches."""
     error_here: float | None = None
@@ -99,7 +112,7 @@ def symptoms_from(card: Mapping[str, Any]) -> Symptoms:
     Raises:
         TypeError, KeyError: A number is missing.
     """
-    parts = {"classes": ClassSymptoms, "position": PositionSymptoms}
+    parts = {"classes": ClassSymptoms, "position": PositionSymptoms, "foreign": ForeignSymptoms}
     values = _known(Symptoms, card)
     for name, kind in parts.items():
         if (part := values.get(name)) is not None:

@@ -7,7 +7,13 @@ import pytest
 
 from invae.verdict import checks
 from invae.verdict.checks import verdict_on
-from invae.verdict.symptoms import ClassSymptoms, PositionSymptoms, Symptoms, symptoms_from
+from invae.verdict.symptoms import (
+    ClassSymptoms,
+    ForeignSymptoms,
+    PositionSymptoms,
+    Symptoms,
+    symptoms_from,
+)
 
 CLASSES = ClassSymptoms(
     sizes=(240, 250, 260, 250),
@@ -19,6 +25,7 @@ CLASSES = ClassSymptoms(
     neighbours=0.96,
 )
 POSITION = PositionSymptoms(spread=0.4, side=28, content=0.05, classes=0.02, remedy="jrtVAE")
+FOREIGN = ForeignSymptoms(images=0.01, pixels=0.05, masked=False)
 GOOD = Symptoms(
     n_training=1000,
     n_held_out=150,
@@ -35,6 +42,7 @@ GOOD = Symptoms(
     noise_ratio=1.05,
     classes=CLASSES,
     position=POSITION,
+    foreign=FOREIGN,
 )
 
 
@@ -58,6 +66,9 @@ def test_good_numbers_are_green_in_every_check():
     ("numbers", "name", "light"),
     [
         (replace(GOOD, n_training=150), "few_sites", "amber"),
+        (replace(GOOD, foreign=replace(FOREIGN, images=0.1)), "foreign", "amber"),
+        (replace(GOOD, foreign=replace(FOREIGN, images=0.5)), "foreign", "red"),
+        (replace(GOOD, foreign=replace(FOREIGN, images=0.5, masked=True)), "foreign", "green"),
         (replace(GOOD, n_training=50), "few_sites", "red"),
         (with_classes(sizes=(600, 390, 10)), "few_sites", "amber"),
         (replace(GOOD, error_held_out=0.3), "overfitting", "amber"),
