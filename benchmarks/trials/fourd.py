@@ -1,11 +1,13 @@
 """4D-STEM of graphene: the same content for symmetry partners, the angle of the field, and a vacancy as an outlier."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
@@ -17,10 +19,10 @@ from invae.analysis.diffraction.surprise import FIELDS, model_surprise, surprise
 from invae.config import GrapheneConfig, PatternsConfig, ProcessConfig
 from invae.config.named import load
 from invae.descriptors.describe import describe
-from invae.descriptors.diffraction.patches import on_scale
+from invae.descriptors.diffraction.scale import on_scale
 from invae.descriptors.diffraction.scan import survey
 from invae.readers.ingest import ingest
-from invae.storage import store
+from invae.storage import manifest, store
 from invae.storage.provenance import Receipt
 from invae.synthetic import graphene
 from invae.synthetic.flake import make_flake
@@ -55,6 +57,7 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
         latents, others = (m.model.encode(patches) for m in (training, other))
         values_of = _vacancy(latents, others, values, maps, truth, process)
         values_of |= _bounds(source, scan, truth, seed=SCANS + seed)
+        values_of |= _second_draw(training.model, source, patches, scan, process, seed=SCANS + seed)
         values_of |= _angle_residual(latents, truth, dose=settings["dose"])
         values_of |= _partner_scores(
             training.model, recording, settings, _patterns(process), seed=PARTNERS + seed
@@ -140,6 +143,36 @@ def _bounds(source: Path, scan: GrapheneConfig, truth: xr.Dataset, *, seed: int)
     return {
         "auc_bound": float(roc_auc_score(near, observer.whole.ravel())),
         "auc_bound_single": float(roc_auc_score(near, observer.single.ravel())),
+    }
+
+
+def _second_draw(
+    model: InvariantVAE,
+    source: Path,
+    patches: Path,
+    scan: GrapheneConfig,
+    process: ProcessConfig,
+    *,
+    seed: int,
+) -> Scores:
+    """Rms difference to another draw of the electrons in units of the stated sd, and the share within 1.96 of it, over both latents."""
+    flake = make_flake(scan, seed=seed, reach=graphene.optics_of(scan).window / 2)
+    expected = np.stack([graphene.shares(row, flake, scan) for row in flake.probes])
+    counts = np.random.default_rng([seed, 2]).poisson(scan.dose * expected)
+    again = source.parent / "again" / "scan.zarr"
+    shutil.copytree(source, again)
+    zarr.open_group(again, mode="r+")["pattern"][...] = counts.astype(np.uint32)
+    manifest.write(again)
+    first, second = (model.encode(path) for path in (patches, described(again, process)[1]))
+    content = (first["content"] - second["content"]) / np.hypot(
+        first["content_sd"], second["content_sd"]
+    )
+    turned = np.angle(np.exp(1j * (first["angle"] - second["angle"]).to_numpy()))
+    sd = [np.sqrt(-2 * np.log(one["angle_resultant"].to_numpy())) for one in (first, second)]
+    z = {"content": content.to_numpy(), "angle": turned / np.hypot(*sd)}
+    scores = {f"z_{name}": float(np.sqrt((value**2).mean())) for name, value in z.items()}
+    return scores | {
+        f"covered_{name}": float((np.abs(value) < 1.96).mean()) for name, value in z.items()
     }
 
 
@@ -229,6 +262,10 @@ def _at(dose: float, name: str, *, spread: float | None, angle: float | None) ->
             Goal("auc_lattice", "from the lattice of CoM and HAADF only, without a model"),
             *(bounds if dose <= BOUNDED else ()),
             *(angles if angle is not None else ()),
+            Goal("z_content", "difference of the content to another draw of the electrons in units of the stated sd, rms (1: as stated)"),
+            Goal("covered_content", "share within 1.96 of it (0.95: as stated)"),
+            Goal("z_angle", "the same of the angle, rms"),
+            Goal("covered_angle", "share within 1.96 of it"),
             Goal("c3_spread", "spread of the content over C₃ partners ÷ total, noise averaged out", "–", spread, better="low"),
             Goal("c3_spread_noisy", "the same with the noise of one patch", better="low"),
             Goal("mirror_distance", "distance of mirror partners ÷ total"),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from invae import dims
 from invae.config import ComputeConfig, EmbedConfig
+from invae.embedding.counting_noise import counting_noise
 from invae.latent_table import row_of, variable_of
 from invae.models.batch import Annotations, Patches
 from invae.models.canvas import ShiftPosterior
@@ -94,10 +95,16 @@ def embed(
     coords = _coordinates(dataset, trained, held_out)
     coords.attrs |= _origin_of(model, receipt)
     store.lay_out(partial, layout, shard=shard, coords=coords)
+
+    def encoded(some: SignalSource, sites: np.ndarray) -> dict[str, np.ndarray]:
+        return encode_batches(trained.model, Batches(some, sites, config.batch_size, device))
+
+    noise = counting_noise(patches, lambda some: encoded(some, np.arange(len(some))), source.known)
     for block in store.blocks(n_sites, shard):
         if not store.block_is_written(partial, list(layout), start=block.start, shard=shard):
-            batches = Batches(source, np.arange(block.start, block.stop), config.batch_size, device)
-            values = encode_batches(trained.model, batches)
+            values = encoded(source, np.arange(block.start, block.stop))
+            if noise is not None:
+                values = noise.applied(values)
             store.write_block(partial, values, start=block.start, shard=shard)
         progress(block.stop, n_sites)
     store.publish(partial, target, receipt)

@@ -27,6 +27,7 @@ from invae.config.model import (
 )
 from invae.config.objective import ObjectiveConfig
 from invae.embedding import embed
+from invae.embedding.counting_noise import counting_noise
 from invae.errors import ConfigError, InputError
 from invae.estimators.inputs import (
     Data,
@@ -244,6 +245,9 @@ class InvariantVAE:
             return embed.joined([self.encode(path) for path in paths])
         batches, dataset = self._batches(patches, valid, dims, condition)
         values = embed.encode_batches(self.trained.model, batches)
+        if isinstance(patches, str | Path):
+            noise = counting_noise(Path(patches), self._encoded, batches.source.known)
+            values = values if noise is None else noise.applied(values)
         coords = {} if dataset is None else embed.site_coordinates(dataset)
         return embed.dataset_of(values, coords=coords)
 
@@ -280,6 +284,10 @@ class InvariantVAE:
         if dataset is not None:
             refuse_other_axis(self.trained.axis, dataset, patches=str(patches))
         return Batches(source, np.arange(len(source)), BATCH, self.device), dataset
+
+    def _encoded(self, source: SignalSource) -> dict[str, np.ndarray]:
+        batches = Batches(source, np.arange(len(source)), BATCH, self.device)
+        return embed.encode_batches(self.trained.model, batches)
 
     @torch.no_grad()
     def decode(

@@ -32,7 +32,7 @@ def write_features(
     """Write the features of every probe into the group `alike` of an unfinished store, unless they exist."""
     height = scan.shape[0]
     maps = store.open_store(scan.recording, group="maps")
-    weights = _weights(scan, maps)
+    weights = templates_of(scan, maps)
     layout = _layout(scan, NUMBERS, len(weights), "template", "rings and harmonics of the pattern")
     shard = store.shard_length(layout, shard_bytes=SHARD_BYTES)
     store.lay_out(partial_store, layout, shard=shard, group=GROUP)
@@ -45,9 +45,7 @@ def write_features(
     if _is_written(partial_store, KNOWN_BY, shard=height):
         return
     numbers = store.open_store(partial_store, group=GROUP)[NUMBERS].to_numpy()
-    with threadpool_limits(1):  # several threads sum in another order
-        noise = _noise(scan, maps, numbers, weights)
-        features = similarity.features_of(numbers, noise, half=_settings(scan).surroundings)
+    features = features_of_numbers(scan, numbers)
     words = "what the probe and its surroundings are known by: alike ones lie close together"
     layout = _layout(scan, KNOWN_BY, features.shape[-1], "direction", words)
     store.lay_out(partial_store, layout, shard=height, group=GROUP)
@@ -78,13 +76,28 @@ def _noise(scan: Scan, maps: xr.Dataset, numbers: np.ndarray, weights: np.ndarra
 
 def sums_of_similar(scan: Scan, partial_store: Path, rows: slice) -> np.ndarray:
     """Sums of similar patterns for every probe of some rows (row, column, channel, y, x)."""
-    settings, (height, width) = _settings(scan), scan.shape
+    settings, height = _settings(scan), scan.shape[0]
     around = slice(max(rows.start - settings.reach, 0), min(rows.stop + settings.reach, height))
     features = store.open_store(partial_store, group=GROUP)[KNOWN_BY][around].to_numpy()
     small = np.concatenate(
         [resampled(scan, piece) for piece in pieces(scan, around.start, around.stop)]
     )
-    flat = small.reshape(-1, *small.shape[2:])
+    inner = slice(rows.start - around.start, rows.stop - around.start)
+    return sums_by_features(scan, features, small, inner)
+
+
+def sums_by_features(
+    scan: Scan, features: np.ndarray, small: np.ndarray, rows: slice
+) -> np.ndarray:
+    """Sums of similar patterns for every probe of some rows (row, column, channel, y, x).
+
+    Args:
+        scan: Number of patterns in a sum, and their largest distance.
+        features: Of every probe of an area of the scan (row, column, direction).
+        small: Its patterns on the pixels of a patch (row, column, y, x).
+        rows: Rows of the area.
+    """
+    width, flat = small.shape[1], small.reshape(-1, *small.shape[2:])
     sums = np.empty((rows.stop - rows.start, width, *small.shape[2:]), flat.dtype)
     for left in range(0, width, TILE):
         columns = np.arange(left, min(left + TILE, width))
@@ -93,12 +106,20 @@ def sums_of_similar(scan: Scan, partial_store: Path, rows: slice) -> np.ndarray:
             chosen = similarity.most_similar(
                 features,
                 sites,
-                first_row=around.start,
+                first_row=0,
                 n_probes=scan.n_added[0],
-                reach=settings.reach,
+                reach=_settings(scan).reach,
             )
             sums[row - rows.start, columns] = _sums(flat, chosen)
     return sums[:, :, None]
+
+
+def features_of_numbers(scan: Scan, numbers: np.ndarray) -> np.ndarray:
+    """Features of every probe of an area from the numbers of its patterns (row, column, template)."""
+    maps = store.open_store(scan.recording, group="maps")
+    with threadpool_limits(1):  # several threads sum in another order
+        noise = _noise(scan, maps, numbers, templates_of(scan, maps))
+        return similarity.features_of(numbers, noise, half=_settings(scan).surroundings)
 
 
 def _sums(patterns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
@@ -114,7 +135,8 @@ def _settings(scan: Scan) -> AlikeConfig:
     return scan.config.alike
 
 
-def _weights(scan: Scan, maps: xr.Dataset) -> np.ndarray:
+def templates_of(scan: Scan, maps: xr.Dataset) -> np.ndarray:
+    """Rings and their harmonics on the detector of a scan (template, k_y, k_x)."""
     middle = (float(maps.attrs["centre"][0]), float(maps.attrs["centre"][1]))
     return similarity.templates(scan.resampling.working, centre=middle, radius=scan.disc)
 

@@ -9,8 +9,10 @@ import xarray as xr
 
 from invae.config import ComputeConfig, PatternsConfig
 from invae.descriptors.diffraction.averaging import sums_of_similar, write_features
+from invae.descriptors.diffraction.halves import write_halves
 from invae.descriptors.diffraction.neighbours import channels, combined
 from invae.descriptors.diffraction.rings import remarks_on_ring
+from invae.descriptors.diffraction.scale import mean_sum, on_scale
 from invae.descriptors.diffraction.scan import Scan, pieces, resampled, survey
 from invae.descriptors.layout import EMPTY, lay_out_patches, site_coordinates
 from invae.descriptors.offset import remarks_on_offsets
@@ -25,8 +27,6 @@ FOOTPRINT = "footprint"
 """Attribute of a patch store: side of the square of probes behind one patch [pixel], if it is not the window."""
 SEARCH_SHARE = 30
 """Share of the search for similar probes in the progress [%]."""
-MIN_COUNT = 0.1
-"""Minimum expected count of a pixel in `pearson`: below it the weight of one electron stays constant, in the unit of the values."""
 
 
 def describe_patterns(
@@ -60,12 +60,13 @@ def describe_patterns(
         compute=compute,
         progress=lambda done, total: progress(first + (100 - first) * done // total, 100),
     )
+    write_halves(scan, partial_store)
     store.publish(partial_store, target, receipt)
 
 
 def _empty(scan: Scan) -> xr.Dataset:
     """`empty_patch`: the patch of a pattern without electrons."""
-    nothing = np.zeros_like(_mean_sum(scan)) - scan.offset * np.reshape(scan.n_added, (-1, 1, 1))
+    nothing = np.zeros_like(mean_sum(scan)) - scan.offset * np.reshape(scan.n_added, (-1, 1, 1))
     zero = on_scale(scan, nothing)[0].astype(np.float32)
     words = attrs("patch of a pattern without electrons")
     return xr.Dataset({"empty_patch": (PATCH[1:], zero, words)})
@@ -163,49 +164,3 @@ def _rows(scan: Scan, rows: slice) -> np.ndarray:
     """Patches of some rows of sites (site, channel, y, x)."""
     small = resampled(scan, slice(rows.start, rows.stop + 2 * scan.margin))
     return on_scale(scan, combined(small, scan.groups, margin=scan.margin))
-
-
-def on_scale(scan: Scan, summed: np.ndarray) -> np.ndarray:
-    """Sums of patterns (…, channel, y, x) on the scale of the transform (site, channel, y, x)."""
-    if scan.config.transform == "pearson":
-        expected = _isotropic(_mean_sum(scan), scan.config)
-        scaled = (summed - expected) / np.sqrt(np.maximum(expected, MIN_COUNT * scan.unit))
-    else:
-        scaled = transformed(summed, scan.config.transform, unit=scan.unit) - common(scan)
-    return scaled.reshape(-1, *summed.shape[-3:])
-
-
-def common(scan: Scan) -> np.ndarray:
-    """The values subtracted from every patch (channel, y, x): the transform of the mean pattern, or 0."""
-    summed = _mean_sum(scan)
-    if scan.config.common == "keep" or scan.config.transform == "none":
-        return np.zeros_like(summed)
-    return _isotropic(transformed(summed, scan.config.transform, unit=scan.unit), scan.config)
-
-
-def _mean_sum(scan: Scan) -> np.ndarray:
-    """The mean over the scan of the summed patterns (channel, y, x)."""
-    return np.stack([number * scan.mean for number in scan.n_added])
-
-
-def _isotropic(images: np.ndarray, config: PatternsConfig) -> np.ndarray:
-    """Means over rotations (quarter turns of a square patch) and mirror images: they have no direction, so the difference turns with
-    the pattern.
-    """
-    if config.grid == "polar":
-        return np.broadcast_to(images.mean(-1, keepdims=True), images.shape)
-    both = (images, np.flip(images, axis=-1))
-    return np.mean([np.rot90(one, n, axes=(-2, -1)) for one in both for n in range(4)], axis=0)
-
-
-def transformed(values: np.ndarray, transform: str, *, unit: float = 1.0) -> np.ndarray:
-    """Values on the scale of a transform; values below zero count as zero, except for `none`.
-
-    Source: Anscombe 1948, doi:10.1093/biomet/35.3-4.246, for `anscombe`, 2·√(n + ⅜).
-    """
-    if transform == "none":
-        return values
-    positive = np.maximum(values, 0)
-    if transform == "sqrt":
-        return np.sqrt(positive)
-    return np.log1p(positive / unit) if transform == "log" else 2 * np.sqrt(positive + 0.375)

@@ -182,7 +182,11 @@ def pieces(scan: Scan, first: int, last: int) -> Iterator[slice]:
 
 def resampled(scan: Scan, rows: slice) -> np.ndarray:
     """Patterns of some rows of the scan on the pixels of a patch (row, column, y, x)."""
-    patterns = store.open_store(scan.recording)["pattern"][rows].to_numpy()
+    return onto_patches(scan, store.open_store(scan.recording)["pattern"][rows].to_numpy(), rows)
+
+
+def onto_patches(scan: Scan, patterns: np.ndarray, rows: slice) -> np.ndarray:
+    """Patterns (row, column, k_y, k_x) of some rows of the scan on the pixels of a patch (row, column, y, x)."""
     if not scan.counts:
         return scan.resampling.of(without_offset(patterns, scan.offset))
     return np.stack(

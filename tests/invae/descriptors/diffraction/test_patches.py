@@ -8,8 +8,8 @@ import zarr
 from invae import dims
 from invae.config import PatternsConfig
 from invae.descriptors.diffraction.neighbours import channels, combined, offsets, reach
-from invae.descriptors.diffraction.patches import transformed
 from invae.descriptors.diffraction.resampling import overlap, resampling
+from invae.descriptors.diffraction.scale import transformed
 from invae.descriptors.layout import EMPTY
 from invae.errors import ConfigError, InputError
 from invae.storage import store
