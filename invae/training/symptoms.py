@@ -19,8 +19,8 @@ from invae.models.signals import IMAGE
 from invae.models.vae import VAE
 from invae.training.annotations import SiteAnnotations
 from invae.training.batches import Batches
-from invae.training.foreign_symptoms import foreign_symptoms
 from invae.training.history import Epoch
+from invae.training.object_symptoms import foreign_symptoms, undescribed
 from invae.training.split import Split, thin
 from invae.verdict import neighbours, valleys
 from invae.verdict.symptoms import ClassSymptoms, PositionSymptoms, StartPatterns, Symptoms
@@ -119,6 +119,7 @@ def symptoms_of(
         classes=_classes(own, training.sites, config, n_asked, start, labelled=labelled),
         position=_position(own, config),
         foreign=foreign_symptoms(model, training),
+        undescribed=undescribed(own.values, own.residual, own.weight),
         typical_error=float(np.median((other or own).error)),
     )
 

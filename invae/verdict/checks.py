@@ -6,8 +6,16 @@ uses an answer.
 
 from collections.abc import Callable
 
-from invae.verdict.findings import Finding, Light, Verdict
-from invae.verdict.symptoms import ClassSymptoms, Symptoms
+from invae.verdict.class_checks import (
+    classes_apart,
+    classes_whole,
+    empty,
+    neighbours,
+    surplus,
+    unknown_classes,
+)
+from invae.verdict.findings import Finding, Light, Verdict, listed
+from invae.verdict.symptoms import Symptoms
 
 Check = Callable[[Symptoms], Finding | None]
 
@@ -23,18 +31,15 @@ LITTLE_KL = 0.05
 """Mean divergence of an unused content dimension [nats]."""
 NOISE = 1.5
 """Held-out residual variance relative to that of the learned noise."""
-APART, JOINED, ONE = 0.8, 0.3, 0.1
-"""Valley between two classes: green from the first, red below the second if neighbours disagree too, red below the third."""
-WHOLE, CUT = 0.45, 0.8
-"""Valley inside a class: green up to the first, red above the second."""
-NEIGHBOURS = 0.85
-"""Agreement of neighbours: green from here."""
 FOLLOWS = 0.3
 """Share of content or classes that follows from the position."""
 MOVED = 0.03, 1.0
 """Sd of the position from which patches count as shifted: of the patch's side, and [pixel]."""
 BESIDE = 0.05, 0.2
 """Share of the patches with something beside their object: amber, red."""
+PARTS = 0.15, 0.35
+"""Share of the patches with a part that is not described: amber, red. It is 0.1 at most for good classes, and 0.4 at least where squares
+hide a tenth of every patch."""
 STRANGE, FOREIGN = 1.3, 2.0
 """Error on another recording relative to the held-out error of the training."""
 SAME_SIZE = 0.02
@@ -85,7 +90,7 @@ def collapsed(numbers: Symptoms) -> Finding | None:
     if not idle:
         return Finding("collapsed", "green", "every content dimension is used", much)
     every = len(idle) == len(numbers.kl_content)
-    named = "the content says" if every else f"content {_listed(idle)} says"
+    named = "the content says" if every else f"content {listed(idle)} says"
     return Finding(
         "collapsed",
         "red" if every and numbers.classes is None else "amber",
@@ -95,10 +100,6 @@ def collapsed(numbers: Symptoms) -> Finding | None:
         if every
         else f"use a latent_dim smaller by {len(idle)}",
     )
-
-
-def _listed(numbers: list[int]) -> str:
-    return " and ".join(map(str, numbers)) if len(numbers) < 3 else ", ".join(map(str, numbers))
 
 
 def linear(numbers: Symptoms) -> Finding | None:
@@ -166,108 +167,6 @@ def noise(numbers: Symptoms) -> Finding | None:
     )
 
 
-def unknown_classes(numbers: Symptoms) -> Finding | None:
-    """Whether the classes could be tested."""
-    if numbers.classes is None or numbers.classes.between is not None:
-        return None
-    return Finding(
-        "classes",
-        "amber",
-        "it is not known whether the classes are apart: no model without classes was trained before this one",
-        what_to_do="set training.class_start to groups, or repeat the training with another seed and compare",
-    )
-
-
-def classes_apart(numbers: Symptoms) -> Finding | None:
-    """Whether there is a valley between any two classes."""
-    found = numbers.classes
-    if found is None or found.between is None:
-        return None
-    much = f"depth of the shallowest valley {found.between:.2f}; 0 none, 1 empty"
-    if found.between >= APART or found.pair is None:
-        return Finding("classes_apart", "green", "all classes are apart", much)
-    named = _listed([k + 1 for k in found.pair])
-    return Finding(
-        "classes_apart",
-        _light_of_valley(found),
-        f"classes {named} are not apart: their patches pass into each other",
-        much,
-        "ask for fewer classes; or the classes follow something else, such as a background or a second object",
-    )
-
-
-def _light_of_valley(found: ClassSymptoms) -> Light:
-    """Red only with a second witness, the neighbours, or without any valley: kinds under noise have shallow ones too."""
-    assert found.between is not None
-    disagree = found.neighbours is None or found.neighbours < NEIGHBOURS
-    bad = found.between < ONE or (found.between < JOINED and disagree)
-    return "red" if bad and not found.labelled else "amber"
-
-
-def classes_whole(numbers: Symptoms) -> Finding | None:
-    """Whether a class falls into two kinds."""
-    found = numbers.classes
-    if found is None or found.inside is None:
-        return None
-    much = f"depth of the deepest valley inside a class {found.inside:.2f}; 0 none, 1 empty"
-    if found.inside <= WHOLE or found.split is None:
-        return Finding("classes_whole", "green", "no class falls into two kinds", much)
-    return Finding(
-        "classes_whole",
-        "red" if found.inside > CUT and not found.labelled else "amber",
-        f"class {found.split + 1} holds two kinds of patches",
-        much,
-        f"ask for more classes, such as {len(found.sizes) + 1}",
-    )
-
-
-def neighbours(numbers: Symptoms) -> Finding | None:
-    """Whether patches that look alike without any model are in one class."""
-    found = numbers.classes
-    if found is None or found.neighbours is None:
-        return None
-    much = f"agreement of neighbours {found.neighbours:.2f}; 0 by chance, 1 always"
-    if found.neighbours >= NEIGHBOURS:
-        words = "patches that look alike without the model are in one class"
-        return Finding("neighbours", "green", words, much)
-    return Finding(
-        "neighbours",
-        "amber",
-        "patches that look alike without the model are often in different classes",
-        much,
-        "look at the patches of each class; noise, occlusion or a background may hide the kinds",
-    )
-
-
-def surplus(numbers: Symptoms) -> Finding | None:
-    """Whether more classes were asked for than there are kinds."""
-    found = numbers.classes
-    if found is None or found.n_asked <= len(found.sizes):
-        return None
-    return Finding(
-        "surplus",
-        "amber",
-        f"{found.n_asked} classes were asked for, {len(found.sizes)} kinds of patches were found",
-        f"{found.n_asked - len(found.sizes)} classes had no valley to another one and were joined with it",
-        f"ask for {len(found.sizes)} classes, or set training.surplus_classes to keep",
-    )
-
-
-def empty(numbers: Symptoms) -> Finding | None:
-    """Whether classes are empty."""
-    found = numbers.classes
-    none = [] if found is None else [k + 1 for k, size in enumerate(found.sizes) if size == 0]
-    if found is None or not none:
-        return None
-    return Finding(
-        "empty",
-        "amber",
-        f"class{'es' * (len(none) > 1)} {_listed(none)} {'have' if len(none) > 1 else 'has'} no sites",
-        f"{len(none)} of {len(found.sizes)} classes",
-        f"ask for {max(2, len(found.sizes) - len(none))} classes",
-    )
-
-
 def position(numbers: Symptoms) -> Finding | None:
     """Whether content or classes follow the position of what a patch shows."""
     found = numbers.position
@@ -304,7 +203,25 @@ def foreign(numbers: Symptoms) -> Finding | None:
         light,
         "patches show something beside their object, and content and classes follow it",
         much,
-        "try model.likelihood.foreign=mask, or smaller patches",
+        "set model.likelihood to {kind: gaussian, foreign: mask}, or take smaller patches",
+    )
+
+
+def undescribed(numbers: Symptoms) -> Finding | None:
+    """Whether patches have parts that the model does not describe, such as something that covers the object."""
+    share = numbers.undescribed
+    if share is None:
+        return None
+    much = f"{share:.0%} of the patches"
+    light = step(share, *PARTS)
+    if light == "green":
+        return Finding("undescribed", light, "the model describes all parts of the patches", much)
+    return Finding(
+        "undescribed",
+        light,
+        "the model does not describe parts of the patches: something may cover the object or lie beside it",
+        much,
+        "look at the patches with the largest errors; mask what covers the object, train for longer, or use a larger latent_dim",
     )
 
 
@@ -335,6 +252,7 @@ CHECKS: tuple[Check, ...] = (
     noise,
     position,
     foreign,
+    undescribed,
     surplus,
     empty,
     unknown_classes,
@@ -350,6 +268,7 @@ ON_CLASSES = (
     "classes_whole",
     "neighbours",
     "foreign",
+    "undescribed",
     "surplus",
     "empty",
 )

@@ -104,3 +104,8 @@ def assert_known(verdict: Verdict) -> None:
     """
     for finding in verdict.findings:
         LIGHTS.index(finding.light)
+
+
+def listed(numbers: list[int]) -> str:
+    """Numbers in words of a sentence."""
+    return " and ".join(map(str, numbers)) if len(numbers) < 3 else ", ".join(map(str, numbers))

@@ -96,6 +96,8 @@ class Symptoms:
     classes: ClassSymptoms | None = None
     position: PositionSymptoms | None = None
     foreign: ForeignSymptoms | None = None
+    undescribed: float | None = None
+    """Share of the patches with a part that the model does not describe."""
     typical_error: float | None = None
     """Median over sites, held-out ones if there are some, in the unit of the patches."""
     error_here: float | None = None

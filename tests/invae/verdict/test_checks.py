@@ -43,6 +43,7 @@ GOOD = Symptoms(
     classes=CLASSES,
     position=POSITION,
     foreign=FOREIGN,
+    undescribed=0.02,
 )
 
 
@@ -67,6 +68,8 @@ def test_good_numbers_are_green_in_every_check():
     [
         (replace(GOOD, n_training=150), "few_sites", "amber"),
         (replace(GOOD, foreign=replace(FOREIGN, images=0.1)), "foreign", "amber"),
+        (replace(GOOD, undescribed=0.2), "undescribed", "amber"),
+        (replace(GOOD, undescribed=0.5), "undescribed", "red"),
         (replace(GOOD, foreign=replace(FOREIGN, images=0.5)), "foreign", "red"),
         (replace(GOOD, foreign=replace(FOREIGN, images=0.5, masked=True)), "foreign", "green"),
         (replace(GOOD, n_training=50), "few_sites", "red"),

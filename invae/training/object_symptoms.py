@@ -1,13 +1,14 @@
-"""Foreign objects among the patches of a training: how many patches show something beside their object."""
+"""What patches show besides one object: foreign objects beside it, and parts of it that the model does not describe."""
 
 from dataclasses import replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from invae.models.batch import Patches
-from invae.models.foreign_objects import ForeignObjects
+from invae.models.foreign_objects import ForeignObjects, smoothed
 from invae.models.signals import IMAGE
 from invae.models.vae import VAE
 from invae.training.batches import Batches
@@ -19,6 +20,10 @@ FEW = 0.01
 """Share of foreign pixels up to which a patch counts as one without: noise has single ones."""
 SMALLEST = 8
 """Shortest side of a patch with an outer part [pixel]."""
+BLOB, SPREADS = 0.8, 4.0
+"""Smoothed residual of a pixel that is not described: at least so many sd of the patches, and robust sd of all such residuals."""
+PART = 0.04
+"""Share of such pixels above which a part of a patch is not described."""
 MOST_SITES = 400
 """Sites that are looked at."""
 
@@ -46,6 +51,31 @@ def foreign_symptoms(model: VAE, batches: Batches) -> ForeignSymptoms | None:
         pixels=float(share[some].mean()) if some.any() else 0.0,
         masked=masked,
     )
+
+
+def undescribed(
+    values: Float[np.ndarray, "site channel y x"],
+    residual: Float[np.ndarray, "site channel y x"],
+    weight: Float[np.ndarray, "site channel y x"],
+) -> float | None:
+    """Share of the patches with a part that a model does not describe; none where patches show no object.
+
+    Residuals of noise and of blurred edges are small after smoothing, those of something that covers the object are not.
+
+    Args:
+        values: Of the patches, in any unit.
+        residual: Values minus their reconstruction.
+        weight: Share of a pixel that the decoder describes.
+    """
+    if min(values.shape[2:]) < SMALLEST or not show_objects(values.mean(1)):
+        return None
+    smooth = smoothed(torch.from_numpy(residual * (weight > 0.5))).numpy()
+    known = smooth[weight > 0.5]
+    if not known.size:
+        return None
+    spread = 1.4826 * np.median(np.abs(known))
+    least = max(BLOB * float(values.std()), SPREADS * float(spread))
+    return float(((np.abs(smooth) > least).mean((1, 2, 3)) > PART).mean())
 
 
 def joined(patches: list[Patches]) -> Patches:
