@@ -13,6 +13,7 @@ from benchmarks.trials import (
     shifts,
     sites,
     speed,
+    spoiled_cards,
     vacancies,
     verdict,
     walls,
@@ -20,6 +21,7 @@ from benchmarks.trials import (
 
 TRIALS: tuple[Trial, ...] = (
     *cards.TRIALS,
+    *spoiled_cards.TRIALS,
     *digits.TRIALS,
     *shifts.TRIALS,
     *ensembles.TRIALS,

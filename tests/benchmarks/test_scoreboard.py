@@ -10,7 +10,7 @@ from benchmarks import scoreboard
 from benchmarks.page import chapter, chapters_of, number, page, reached
 from benchmarks.scoreboard import Run, chosen, results_of, run_here
 from benchmarks.trial import Goal, Scores, Trial
-from benchmarks.trials import TRIALS, cards, others
+from benchmarks.trials import TRIALS, cards, others, spoiled_cards
 
 OURS = [trial for trial in TRIALS if not trial.peer]
 
@@ -213,3 +213,15 @@ def test_a_peer_that_is_run_later_stands_beside_rows_of_an_earlier_page(trial):
     assert "Coin 1.0: 0.2500<br>Die 1.0: 0.1250 |" in again
     changed = chapter("latents", [trial, *peers], {"Coin": [{"heads": 0.5}]}, before=again)
     assert "Coin 1.0: 0.5000<br>Die 1.0: 0.1250 |" in changed
+
+
+def test_second_cards_lie_beside_every_second_card_and_their_pixels_are_known():
+    setting = {**spoiled_cards.SETTINGS, "cards": {**spoiled_cards.CARDS, "n_per_suit": 5}}
+    images, suit, second = spoiled_cards.spoiled({**setting, "spoil": "second object"}, seed=0)
+    clean, same, none = spoiled_cards.spoiled({**setting, "spoil": "none"}, seed=0)
+    assert none is None
+    assert second is not None
+    np.testing.assert_array_equal(suit, same)
+    assert second[1::2].any((1, 2)).all()
+    assert not second[::2].any()
+    np.testing.assert_array_equal(images[~second] - clean[~second] > 0.1, False)
