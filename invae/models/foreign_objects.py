@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invae.models.batch import Geometry, Patches
+from invae.models.compilation import uncompiled
 from invae.models.geometry.pose import pixel_grid
 
 N_RINGS = 12
@@ -147,12 +148,12 @@ def smoothed(values: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch
     """Values smoothed over neighbouring pixels; those at the edge are continued."""
     offset = torch.arange(-2, 3, dtype=values.dtype, device=values.device)
     weight = torch.softmax(-0.5 * (offset / SMOOTHING) ** 2, dim=0)
-    n_channels = values.shape[1]
-    smooth = functional.pad(values, (2, 2, 2, 2), mode="replicate")
-    for shape in ((1, 1, 5, 1), (1, 1, 1, 5)):
-        kernel = weight.view(shape).repeat(n_channels, 1, 1, 1)
-        smooth = functional.conv2d(smooth, kernel, groups=n_channels)
-    return smooth
+    height, width = values.shape[2:]
+    # Sums of moved images: a convolution would lose digits in the low precision of networks on a GPU.
+    rows = functional.pad(values, (0, 0, 2, 2), mode="replicate")
+    smooth = torch.stack([w * rows[..., k : k + height, :] for k, w in enumerate(weight)]).sum(0)
+    columns = functional.pad(smooth, (2, 2, 0, 0), mode="replicate")
+    return torch.stack([w * columns[..., k : k + width] for k, w in enumerate(weight)]).sum(0)
 
 
 def widened(region: Bool[Tensor, "batch 1 y x"]) -> Bool[Tensor, "batch 1 y x"]:
@@ -172,6 +173,7 @@ def joined(
     return nearer(start, torch.zeros_like(start), within=within)
 
 
+@uncompiled
 def nearer(
     start: Bool[Tensor, "batch 1 y x"],
     other: Bool[Tensor, "batch 1 y x"],
