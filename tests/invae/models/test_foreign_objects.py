@@ -79,6 +79,21 @@ def test_objects_that_cover_most_of_a_patch_are_not_foreign():
     assert found_in(np.stack([disc(13.5, 13.5, r) for r in radius])).mean() < 5e-3
 
 
+def bar(turn: float, half_length: float) -> np.ndarray:
+    rows, columns = np.mgrid[:SIDE, :SIDE] - 13.5
+    along = np.cos(turn) * columns + np.sin(turn) * rows
+    across = np.cos(turn) * rows - np.sin(turn) * columns
+    return np.clip(half_length + 0.5 - np.abs(along), 0, 1) * np.clip(2.5 - np.abs(across), 0, 1)
+
+
+def test_the_tips_of_objects_that_are_longer_than_others_are_their_own():
+    rng = np.random.default_rng(4)
+    lengths = rng.uniform(8, 9, N_PATCHES)
+    lengths[:3] = 10.5
+    turns = rng.uniform(0, 2 * np.pi, N_PATCHES)
+    assert not found_in(np.stack([bar(t, n) for t, n in zip(turns, lengths, strict=True)])).any()
+
+
 def test_a_brighter_patch_is_not_foreign():
     images = discs()
     images[::3] += 0.15
