@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / ".results"
 PAGE = ROOT / "docs" / "scoreboard.md"
 LATENTS = (
+    "invae.estimators.clustering",
     "invae.estimators.ensemble",
     "invae.estimators.invariant_vae",
     "invae.synthetic.cards",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from invae.estimators.clustering import Clustering as Clustering
+    from invae.estimators.clustering import cluster as cluster
     from invae.estimators.dual_vae import DualVAE as DualVAE
     from invae.estimators.encoder_decoder import EncoderDecoder as EncoderDecoder
     from invae.estimators.ensemble import Ensemble as Ensemble
@@ -18,6 +20,8 @@ _HOMES = {
     "Ensemble": "invae.estimators.ensemble",
     "EncoderDecoder": "invae.estimators.encoder_decoder",
     "DualVAE": "invae.estimators.dual_vae",
+    "Clustering": "invae.estimators.clustering",
+    "cluster": "invae.estimators.clustering",
 }
 
 

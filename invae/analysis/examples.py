@@ -8,7 +8,7 @@ import xarray as xr
 from invae import dims
 from invae.analysis.decoding import latents_of, states_of
 from invae.analysis.traversal import Decode
-from invae.analysis.upright import upright
+from invae.models.geometry.upright import upright
 from invae.storage import store
 
 PIXELS = (dims.CHANNEL, dims.PATCH_Y, dims.PATCH_X)

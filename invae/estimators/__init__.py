@@ -1,1 +1,1 @@
-"""The library interface: `InvariantVAE`, `Ensemble`, `EncoderDecoder`, `DualVAE`, the number of classes."""
+"""Library interface: `InvariantVAE`, `Ensemble`, `EncoderDecoder`, `DualVAE`, `Clustering`, number of classes."""

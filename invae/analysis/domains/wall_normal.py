@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from invae import dims
-from invae.analysis.upright import centred
+from invae.models.geometry.upright import centred
 from invae.storage import store
 
 BLOCK_SITES = 2048

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from invae.analysis.domains.wall_normal import wall_normal
-from invae.analysis.upright import upright
+from invae.models.geometry.upright import upright
 from invae.storage import store
 
 
