@@ -12,7 +12,9 @@ from invae.errors import InputError
 from invae.synthetic import cards
 from invae.training.neighbour_classes import Search
 
-QUICK = Search(n_heads=6, n_kept=2, width=64, first_steps=100, last_steps=300, label_steps=200)
+QUICK = Search(
+    n_heads=6, n_kept=2, width=64, first_steps=100, last_steps=300, n_rounds=2, label_steps=200
+)
 ONE_EPOCH = {"epochs": 1}
 
 

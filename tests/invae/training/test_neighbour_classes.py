@@ -14,7 +14,9 @@ from invae.training.neighbour_learner import entropy_of_mean, log_agreement
 from invae.training.patch_features import PatchFeatures, nearest
 from invae.training.views import random_view, turned
 
-QUICK = Search(n_heads=4, n_kept=2, width=32, first_steps=100, last_steps=200, label_steps=100)
+QUICK = Search(
+    n_heads=4, n_kept=2, width=32, first_steps=100, last_steps=200, n_rounds=2, label_steps=100
+)
 SIZE = 12
 
 
