@@ -103,14 +103,15 @@ def sums_by_features(
         columns = np.arange(left, min(left + TILE, width))
         for row in range(rows.start, rows.stop):
             sites = np.stack((np.full(len(columns), row), columns), axis=1)
-            chosen = similarity.most_similar(
+            chosen, equal = similarity.most_similar(
                 features,
                 sites,
                 first_row=0,
                 n_probes=scan.n_added[0],
+                fewest=None if scan.counts else _settings(scan).fewest,
                 reach=_settings(scan).reach,
             )
-            sums[row - rows.start, columns] = _sums(flat, chosen)
+            sums[row - rows.start, columns] = _sums(flat, chosen, equal)
     return sums[:, :, None]
 
 
@@ -122,12 +123,16 @@ def features_of_numbers(scan: Scan, numbers: np.ndarray) -> np.ndarray:
         return similarity.features_of(numbers, noise, half=_settings(scan).surroundings)
 
 
-def _sums(patterns: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Sums of the chosen patterns (site, y, x)."""
+def _sums(patterns: np.ndarray, chosen: np.ndarray, equal: np.ndarray) -> np.ndarray:
+    """Sums of the chosen patterns (site, y, x); where some are not equal to the site, the others count more."""
     parts = range(0, len(chosen), SUMMED_AT_ONCE)
-    return np.concatenate(
+    sums = np.concatenate(
         [patterns[chosen[i : i + SUMMED_AT_ONCE]].sum(1, dtype=patterns.dtype) for i in parts]
     )
+    for site in np.flatnonzero(~equal.all(1)):
+        kept = patterns[chosen[site, equal[site]]]
+        sums[site] = kept.sum(0, dtype=patterns.dtype) * (chosen.shape[1] / len(kept))
+    return sums
 
 
 def _settings(scan: Scan) -> AlikeConfig:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from itertools import pairwise, product
 
 import numpy as np
+from scipy.stats import chi2
 
 RINGS = (0.0, 0.5, 0.8, 0.95, 1.05, 1.3, 1.7)
 """Edges of the rings, in radii of the disc: the inner disc, the outer disc, its edge, and the dark field."""
@@ -26,6 +27,8 @@ MIN_COMPONENTS, MAX_COMPONENTS = 4, 24
 """Limits on the number of principal components of surroundings."""
 N_SAMPLES = 4096
 """Number of surroundings, evenly spaced, from which the principal components are computed."""
+NOISE_QUANTILE = 0.99
+"""Probability that noise alone keeps two probes of equal surroundings closer than the largest distance in a sum."""
 BATCH = 4096
 """Number of probes per batch."""
 
@@ -112,15 +115,23 @@ def features_of(numbers: np.ndarray, noise: np.ndarray, *, half: int) -> np.ndar
 
 
 def most_similar(
-    features: np.ndarray, sites: np.ndarray, *, first_row: int, n_probes: int, reach: int
-) -> np.ndarray:
-    """The probes most similar to each site, itself included (site, n_probes), as flat indices into `features`.
+    features: np.ndarray,
+    sites: np.ndarray,
+    *,
+    first_row: int,
+    n_probes: int,
+    fewest: int | None = None,
+    reach: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probes most similar to each site, itself included, as flat indices into `features`, and which of them are equal to it
+    within noise, or among the `fewest` most similar ones (site, n_probes).
 
     Args:
         features: features of probes in whole rows of the scan from `first_row` on (row, column, direction).
         sites: (site, 2), row and column in the scan.
         first_row: first row of `features` in the scan.
         n_probes: number of probes per site.
+        fewest: number of probes that count in any case; all when empty.
         reach: largest distance along each axis [scan step].
     """
     height, width = features.shape[:2]
@@ -133,8 +144,13 @@ def most_similar(
     far = (np.abs(y - rows[:, None]) > reach) | (np.abs(x + left - columns[:, None]) > reach)
     distance_squared[far] = np.inf
     distance_squared[np.arange(len(sites)), rows * (right - left) + columns - left] = -np.inf
-    chosen = np.argpartition(distance_squared, n_probes - 1, axis=1)[:, :n_probes]
-    return np.sort(y[chosen] * width + x[chosen] + left, axis=1)
+    chosen = np.sort(np.argpartition(distance_squared, n_probes - 1, axis=1)[:, :n_probes], axis=1)
+    apart = np.take_along_axis(distance_squared, chosen, axis=1)
+    most = np.full((len(sites), 1), np.inf)
+    if fewest is not None and fewest < n_probes:
+        by_noise = 2 * float(chi2.ppf(NOISE_QUANTILE, features.shape[-1]))
+        most = np.maximum(np.partition(apart, fewest - 1, axis=1)[:, fewest - 1 : fewest], by_noise)
+    return y[chosen] * width + x[chosen] + left, apart <= most
 
 
 def _white(numbers: np.ndarray, noise: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import pytest
 
 from invae.config import PatternsConfig
 from invae.descriptors.diffraction import similarity
+from invae.descriptors.diffraction.averaging import _sums
 from invae.storage import store
 from tests.invae.recorded_scan import lobed, write_scan
 
@@ -39,7 +40,7 @@ def features_of(patterns: np.ndarray, *, half: int = 3) -> np.ndarray:
 
 def likes(places: np.ndarray, *, n_probes: int, reach: int) -> np.ndarray:
     sites = np.moveaxis(np.indices(places.shape[:2]), 0, -1).reshape(-1, 2)
-    return similarity.most_similar(places, sites, first_row=0, n_probes=n_probes, reach=reach)
+    return similarity.most_similar(places, sites, first_row=0, n_probes=n_probes, reach=reach)[0]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -69,8 +70,32 @@ def test_which_are_alike_does_not_depend_on_the_rows_that_are_looked_at():
     places = features_of(counted(20, 12, dose=1000, seed=3)).astype(np.float64)
     whole = likes(places, n_probes=4, reach=5)
     sites = np.array([[9, 3], [10, 11]])
-    part = similarity.most_similar(places[4:16], sites, first_row=4, n_probes=4, reach=5)
+    part, _ = similarity.most_similar(places[4:16], sites, first_row=4, n_probes=4, reach=5)
     np.testing.assert_array_equal(part + 4 * 12, whole[sites[:, 0] * 12 + sites[:, 1]])
+
+
+def test_only_probes_that_are_equal_within_noise_are_summed_and_some_in_any_case():
+    places = np.random.default_rng(0).normal(size=(16, 16, 6))
+    places[8, 8] += 20  # a defect under one probe
+    sites = np.array([[8, 8], [3, 4], [12, 2]])
+    chosen, equal = similarity.most_similar(
+        places, sites, first_row=0, n_probes=24, fewest=3, reach=16
+    )
+    assert equal.sum(1).tolist() == [3, 24, 24]
+    assert 8 * 16 + 8 in chosen[0][equal[0]]
+    every = similarity.most_similar(places, sites, first_row=0, n_probes=24, reach=16)
+    np.testing.assert_array_equal(every[0], chosen)
+    assert every[1].all()
+
+
+def test_sums_of_fewer_patterns_are_on_the_scale_of_all():
+    patterns = np.random.default_rng(1).poisson(50.0, (30, 4, 4)).astype(np.float32)
+    chosen = np.tile(np.arange(10), (2, 1))
+    equal = np.ones((2, 10), bool)
+    equal[1, 4:] = False
+    sums = _sums(patterns, chosen, equal)
+    np.testing.assert_array_equal(sums[0], patterns[:10].sum(0))
+    np.testing.assert_allclose(sums[1], 2.5 * patterns[:4].sum(0), rtol=1e-6)
 
 
 def test_a_turned_and_shifted_pattern_of_noise_alone_has_no_likes():
