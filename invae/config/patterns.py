@@ -16,7 +16,7 @@ class AlikeConfig(Config):
     """Number of patterns in a sum, including that of the probe itself; at most half of those within reach."""
     surroundings: Annotated[int, Field(ge=1, le=16)] = 4
     """Half the side of the compared square of probes [scan step]; a square wider than a defect misses it."""
-    fewest: Annotated[int, Field(ge=2, le=1024)] = 8
+    fewest: Annotated[int, Field(ge=1, le=1024)] = 4
     """Number of patterns in a sum where others differ by more than noise, as at a point defect: these are left out. `n_probes` sums all."""
     reach: Annotated[int, Field(ge=2, le=128)] = 24
     """Largest distance of a summed probe along each axis [scan step]."""
