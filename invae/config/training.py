@@ -37,8 +37,9 @@ class TrainingConfig(Config):
     """Largest number of training sites, spread over the recording; all when empty."""
     angle_start: Literal["aligned", "free"] = "aligned"
     """Start of the training with exact angles: patches aligned with each other, or unaligned."""
-    class_start: Literal["groups", "fresh"] = "groups"
-    """Start of the classes: groups found by a model without classes, or random weights."""
+    class_start: Literal["groups", "neighbours", "fresh"] = "groups"
+    """Start of the classes: groups in the patterns of a model without classes, groups of neighbours among patches that this model turns
+    upright, or random weights."""
     start_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Fraction of the epochs used for the model without classes."""
     surplus_classes: Annotated[

@@ -15,14 +15,17 @@ from torch import Tensor
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.model import PoseName
 from invae.config.objective import ObjectiveConfig
+from invae.latent_table import row_of
 from invae.models.evaluation import evaluate
 from invae.models.families import family_of
+from invae.models.geometry.upright import upright
 from invae.models.latents import IMPOSSIBLE
 from invae.models.signals import Signals
 from invae.models.vae import VAE
 from invae.training.angle_synchronisation import angles_of, disc_of, harmonics
 from invae.training.batches import Batches
 from invae.training.mixture_merging import SITES_PER_PART, merge, parts_of
+from invae.training.neighbour_classes import neighbour_classes
 from invae.training.split import thin
 from invae.verdict.symptoms import StartPatterns
 from invae.verdict.valleys import joined, shallowest
@@ -77,7 +80,7 @@ def begins_from_groups(config: ModelConfig, training: TrainingConfig, *, n_sites
     """
     family = family_of(config.family)
     has_counterpart = not (family.condition or family.target or family.own_poses)
-    wanted = training.class_start == "groups" and len(config.n_classes) == 1 and has_counterpart
+    wanted = training.class_start != "fresh" and len(config.n_classes) == 1 and has_counterpart
     return wanted and n_sites >= SITES_PER_PART * max(2, *config.n_classes)
 
 
@@ -140,7 +143,13 @@ def angle_hints(model: VAE, batches: Batches) -> Float[np.ndarray, " site"] | No
 
 @torch.no_grad()
 def groups_of(
-    model: VAE, batches: Batches, *, n_classes: int, seed: int, join_surplus: bool = True
+    model: VAE,
+    batches: Batches,
+    *,
+    n_classes: int,
+    seed: int,
+    join_surplus: bool = True,
+    by_neighbours: bool = False,
 ) -> Groups:
     """The sites in groups, from their patterns by a model without classes.
 
@@ -150,6 +159,7 @@ def groups_of(
         n_classes: Number of groups; fewer are found where some are one kind.
         seed: Of components and mixture.
         join_surplus: Whether groups without a valley between them are joined; never where labels name the classes.
+        by_neighbours: Whether groups are those of neighbouring upright patches instead of patterns; never where labels name the classes.
 
     Raises:
         InputError: There are too few patches for classes.
@@ -159,12 +169,50 @@ def groups_of(
     patterns = patterns_of(model, sample, seed=seed)
     parts = parts_of(patterns, seed=seed)
     probability = merge(parts, n_classes, labels=labels).probability
-    if join_surplus and (labels is None or not (labels >= 0).any()):
+    unlabelled = labels is None or not (labels >= 0).any()
+    if by_neighbours and unlabelled:
+        probability = groups_of_neighbours(model, sample, n_classes=n_classes, seed=seed)
+    if join_surplus and unlabelled:
         probability = without_surplus(parts, probability, patterns)
     hint = np.zeros((len(batches.source), probability.shape[1]), dtype=np.float32)
     # An untrained decoder may be hundreds of nats better with a wrong class: a class that a hint excludes must be impossible.
     hint[sample.sites] = np.where(probability > DOUBT, 0, IMPOSSIBLE)
     return Groups(hint, StartPatterns(sample.sites, patterns))
+
+
+def groups_of_neighbours(
+    model: VAE, batches: Batches, *, n_classes: int, seed: int
+) -> Float[np.ndarray, "site group"]:
+    """Probabilities of groups in which upright patches and their neighbours are together."""
+    patches = np.concatenate([_upright(model, batch) for batch in batches.in_order()])
+    turns = infers_free_angle(model)
+    with torch.enable_grad():
+        learned = neighbour_classes(patches, n_classes=n_classes, seed=seed, turns=turns)
+    return learned.probability(patches)
+
+
+@torch.no_grad()
+def _upright(model: VAE, batch: Signals) -> Float[np.ndarray, "batch channel y x"]:
+    """Patches turned upright and centred by the poses that the model infers; NaN where a pixel is unknown."""
+    patches, latents = batch[model.names[0]].counted, evaluate(model, batch).completed
+    half_side = model.main.geometry.half_side
+    values = patches.values
+    if patches.valid is not None:
+        values = values.where(patches.valid, torch.nan)
+    reported = {name: _reported(name, latents[name], half_side) for name in model.poses}
+    return upright(values.cpu().numpy(), reported)
+
+
+def _reported(name: str, value: Tensor, half_side: float) -> np.ndarray:
+    """A pose in the units of the embedding."""
+    match row_of(name).measure:
+        case "half side":
+            value = value * half_side
+        case "logarithm":
+            value = value.exp()
+        case _:
+            pass
+    return value.cpu().numpy()
 
 
 def without_surplus(

@@ -92,6 +92,7 @@ class VAETraining:
             n_classes=config.n_classes[0],
             seed=self.seed,
             join_surplus=self.config.surplus_classes == "join",
+            by_neighbours=self.config.class_start == "neighbours",
         )
         config = config.model_copy(update={"n_classes": (groups.n_classes,)})
         model = self._fresh(config)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from scipy.ndimage import map_coordinates
 
 from invae.latent_table import row_of
 from invae.models.geometry.pose import POSES
@@ -17,6 +16,8 @@ def upright(patches: np.ndarray, reported: Mapping[str, np.ndarray]) -> np.ndarr
         patches: (site, channel, y, x).
         reported: latents (site, …) as in an embedding; those that are not poses are ignored.
     """
+    from scipy.ndimage import map_coordinates
+
     middle = [(length - 1) / 2 for length in patches.shape[-2:]]
     # In pixels: a site without a pose is read at its own pixels, exactly, beside masked ones. Every pose is an affine map,
     # so that lengths alone depend on the unit.

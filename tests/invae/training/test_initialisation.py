@@ -1,5 +1,7 @@
 """How a model with classes begins: from groups that a model without has told apart."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from invae.config.synthetic import CardsConfig
 from invae.models.batch import Geometry
 from invae.models.build import build
 from invae.synthetic import cards
-from invae.training import vae_training
+from invae.training import initialisation, vae_training
 from invae.training.annotations import SiteAnnotations
 from invae.training.history import Epoch
 from invae.training.initialisation import (
@@ -20,6 +22,7 @@ from invae.training.initialisation import (
     without_classes,
 )
 from invae.training.model_folder import Trained
+from invae.training.neighbour_classes import Search, neighbour_classes
 from invae.training.signal_sources import ArraySource
 from invae.training.split import split_sites
 from invae.training.train import train_on
@@ -161,3 +164,13 @@ def test_fresh_weights_may_be_asked_for(drawn):
     options = {"epochs": 2, "class_start": "fresh"}
     fitted(drawn["image"].to_numpy()[::5], training=options, on_epoch=epochs.append)
     assert [epoch.epoch for epoch in epochs] == [0, 1]
+
+
+def test_classes_may_begin_from_neighbours(drawn, monkeypatch):
+    quick = Search(n_heads=6, n_kept=2, width=64, first_steps=100, last_steps=300, n_rounds=1)
+    monkeypatch.setattr(
+        initialisation, "neighbour_classes", partial(neighbour_classes, search=quick)
+    )
+    images, truth = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1
+    trained = fitted(images, training={"class_start": "neighbours"})
+    assert agreement(said(trained, images), truth) > 0.97
