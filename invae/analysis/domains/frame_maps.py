@@ -87,7 +87,7 @@ def frame_table(
         switched = found[:, 1] if config.field == "positive" else 1 - found[:, 1]
         columns["switched_share"] = switched, dims.attrs("switched share of the unmasked area")
     table = table.assign({name: (dims.FRAME, *column) for name, column in columns.items()})
-    if "time" in maps.coords:
+    if "time" in maps.variables:
         table = table.assign_coords(time=maps["time"].load())
     number = (dims.FRAME, np.arange(n_frames), dims.attrs("number of the frame in the recording"))
     return table.drop_vars([dims.Y, dims.X], errors="ignore").assign_coords({dims.FRAME: number})

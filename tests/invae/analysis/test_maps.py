@@ -24,7 +24,12 @@ def stores(path, n_frames=3):
     valid = np.broadcast_to(x >= 2, shape)
     coords = {"y": ("y", np.arange(8) * 5.0, {"units": "nm"}), "x": ("x", np.arange(6) * 5.0)}
     maps = xr.Dataset(
-        {"polarization": (dims.IMAGE, polarization), "valid": (dims.IMAGE, valid)}, coords=coords
+        {
+            "polarization": (dims.IMAGE, polarization),
+            "valid": (dims.IMAGE, valid),
+            "time": ("frame", 2.0 * np.arange(n_frames), {"units": "s"}),
+        },
+        coords=coords,
     )
     store.write_dataset(path / "patches.zarr", xr.Dataset())
     store.write_dataset(path / "patches.zarr", maps, group="maps")
@@ -58,6 +63,14 @@ def test_shares_count_only_what_is_valid(tmp_path):
     np.testing.assert_allclose(table["domain_fraction"], 0.5)
     assert "switched_share" not in table
     assert table["n_sites"].to_numpy().tolist() == [2, 0, 1]
+
+
+def test_the_table_has_the_time_of_every_frame(tmp_path):
+    _, patches = stores(tmp_path)
+    given = {"site_frames": np.array([0]), "compute": ComputeConfig(workers=1)}
+    table = frame_table(patches, config=AnalyseConfig(), **given)
+    assert table["time"].to_numpy().tolist() == [0, 2, 4]
+    assert table["time"].attrs["units"] == "s"
 
 
 def test_wall_points_belong_to_the_nearest_site_of_their_frame_within_reach(tmp_path):
