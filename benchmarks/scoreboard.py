@@ -37,6 +37,7 @@ LATENTS = (
 )
 MODULES = {
     "latents": LATENTS,
+    "verdict": LATENTS,
     "microscopy": (
         *LATENTS,
         "invae.analysis.analyse",

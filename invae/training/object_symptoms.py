@@ -42,7 +42,8 @@ def foreign_symptoms(model: VAE, batches: Batches) -> ForeignSymptoms | None:
     some_sites = replace(batches, sites=thin(batches.sites, MOST_SITES))
     standard = model.main.standardise(joined([batch[IMAGE] for batch in some_sites.in_order()]))
     masked = model.main.foreign is not None
-    if not masked and not show_objects(standard.values.mean(1).cpu().numpy()):
+    valid = (standard.weight > 0).all(1).cpu().numpy()
+    if not masked and not show_objects(standard.values.mean(1).cpu().numpy(), valid):
         return None
     share = _foreign(model, standard).float().mean((1, 2, 3))
     some = share > FEW
@@ -57,6 +58,7 @@ def undescribed(
     values: Float[np.ndarray, "site channel y x"],
     residual: Float[np.ndarray, "site channel y x"],
     weight: Float[np.ndarray, "site channel y x"],
+    valid: Bool[np.ndarray, "site channel y x"],
 ) -> float | None:
     """Share of the patches with a part that a model does not describe; none where patches show no object.
 
@@ -66,8 +68,9 @@ def undescribed(
         values: Of the patches, in any unit.
         residual: Values minus their reconstruction.
         weight: Share of a pixel that the decoder describes.
+        valid: Pixels that count.
     """
-    if min(values.shape[2:]) < SMALLEST or not show_objects(values.mean(1)):
+    if min(values.shape[2:]) < SMALLEST or not show_objects(values.mean(1), np.all(valid, axis=1)):
         return None
     smooth = smoothed(torch.from_numpy(residual * (weight > 0.5))).numpy()
     known = smooth[weight > 0.5]

@@ -119,7 +119,7 @@ def symptoms_of(
         classes=_classes(own, training.sites, config, n_asked, start, labelled=labelled),
         position=_position(own, config),
         foreign=foreign_symptoms(model, training),
-        undescribed=undescribed(own.values, own.residual, own.weight),
+        undescribed=undescribed(own.values, own.residual, own.weight, own.valid),
         typical_error=float(np.median((other or own).error)),
     )
 
@@ -250,7 +250,7 @@ def _position(own: Seen, config: ModelConfig) -> PositionSymptoms | None:
     if "shift" in _poses(config) or min(values.shape[1:]) == 1:
         return None
     place = neighbours.centre_of_mass(values) - (np.array(values.shape[1:]) - 1) / 2
-    if not neighbours.show_objects(values):
+    if not neighbours.show_objects(values, np.all(own.valid, axis=1)):
         return None
     upright = place if own.angle is None else _turned_back(place, own.angle)
     numbers = np.column_stack((upright, np.hypot(*place.T)))

@@ -93,13 +93,41 @@ def standing_out(values: Float[np.ndarray, "site y x"]) -> Float[np.ndarray, "si
     return (sign * above).clip(0)
 
 
-def show_objects(values: Float[np.ndarray, "site y x"]) -> bool:
-    """Whether what stands out of most patches lies inside: walls and lattices go on beyond the rim, and have no place."""
-    weight = standing_out(values)
-    rim = np.ones(values.shape[1:], bool)
-    rim[1:-1, 1:-1] = False
-    at_rim = weight[:, rim].mean(1) / (weight.mean((1, 2)) + 1e-9)
+def show_objects(
+    values: Float[np.ndarray, "site y x"], valid: Bool[np.ndarray, "site y x"] | None = None
+) -> bool:
+    """Whether what stands out of most patches lies inside: walls, lattices and diffraction patterns go on to the rim, and have no place.
+
+    The rim is that of the valid pixels, such as a circle: what is masked outside of it is no dark surrounding.
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    valid = np.ones(values.shape, bool) if valid is None else valid
+    weight = np.where(valid, standing_out(values), 0)
+    whole = np.stack([np.asarray(binary_fill_holes(mask), bool) for mask in valid])
+    rim = valid & whole & ~_eroded(whole)
+    at_rim = _mean(weight, rim) / (_mean(weight, valid) + 1e-9)
     return bool(np.median(at_rim) < INSIDE)
+
+
+def _eroded(valid: Bool[np.ndarray, "site y x"]) -> Bool[np.ndarray, "site y x"]:
+    """Valid pixels whose neighbours along both axes are valid, and inside the patch."""
+    inner = np.zeros_like(valid)
+    inner[:, 1:-1, 1:-1] = (
+        valid[:, 1:-1, 1:-1]
+        & valid[:, :-2, 1:-1]
+        & valid[:, 2:, 1:-1]
+        & valid[:, 1:-1, :-2]
+        & valid[:, 1:-1, 2:]
+    )
+    return inner
+
+
+def _mean(
+    values: Float[np.ndarray, "site y x"], where: Bool[np.ndarray, "site y x"]
+) -> Float[np.ndarray, " site"]:
+    """Mean of each patch over some of its pixels; 0 without any."""
+    return (values * where).sum((1, 2)) / np.maximum(where.sum((1, 2)), 1)
 
 
 def _rings(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -72,6 +72,11 @@ def test_a_kept_run_is_not_run_again(trial, kept):
     assert len(list(kept.iterdir())) == 1
 
 
+def test_every_trial_has_a_file_of_its_own():
+    files = [Run(trial, 0, quick=True).file for trial in TRIALS]
+    assert len({*files}) == len(TRIALS)
+
+
 def test_other_settings_are_another_run(trial):
     other = replace(trial, settings={"side": "edge"})
     files = {Run(t, 0, quick=q).file for t in (trial, other) for q in (False, True)}
