@@ -36,6 +36,9 @@ class Clustering:
     A model with rotation and shift finds the pose of every image. The images are turned upright and centred, and a small network
     learns that an upright image and its nearest neighbours are of one class. The network also labels images that it has not seen.
 
+    There are always as many classes as asked for, also where there are fewer kinds, and there is no verdict on them: look at
+    images of every class.
+
     Source: the neighbours' loss of Van Gansbeke et al. 2020, arXiv:2005.12320, applied to upright images.
 
     Example:
@@ -139,16 +142,9 @@ class Clustering:
 
 
 def cluster(
-    images: np.ndarray | xr.DataArray,
-    n_classes: int = 10,
-    *,
-    seed: int = 0,
-    model: InvariantVAE | None = None,
-    training: TrainingConfig | Mapping[str, Any] | None = None,
-    device: str = "auto",
-    search: Search = THOROUGH,
+    images: np.ndarray | xr.DataArray, n_classes: int = 10, *, seed: int = 0, **options: Any
 ) -> xr.Dataset:
-    """`class (site,)` and `class_probability (site, class)` of images, without labels; see `Clustering`.
+    """`class (site,)` and `class_probability (site, class)` of images, without labels.
 
     Example:
         >>> import numpy as np
@@ -160,19 +156,13 @@ def cluster(
         images: (site, y, x) or (site, y, x, channel); a labelled array may have its axes in another order.
         n_classes: Number of classes.
         seed: Of the model and of the networks.
-        model: A fitted model, whose poses are used; a new one with rotation and shift is trained when empty.
-        training: Of the new model; about 600 steps when empty.
-        device: auto, cpu or cuda; of the new model.
-        search: How many networks are trained, and how long.
+        **options: `model`, `training`, `device` and `search` of `Clustering`.
 
     Raises:
         InputError: The images have another shape or are too few, or there is a model and a training for it.
         TrainingDiverged: The loss became infinite or not a number.
     """
-    clustering = Clustering(
-        n_classes, seed=seed, model=model, training=training, device=device, search=search
-    )
-    return clustering.fit(images).predict(images)
+    return Clustering(n_classes, seed=seed, **options).fit(images).predict(images)
 
 
 def upright_patches(model: InvariantVAE, patches: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ CLIPPINGS = 4
 OUTER, CENTRE = 0.55, 0.35
 """Radius from which pixels can be foreign, and radius of the centre [half the longer side]."""
 SURROUNDINGS = 0.25
-"""Share of the pixels, those farthest from the centre, that show what is around an object."""
+"""Share of the pixels, those farthest from the centre, that show the surroundings of an object."""
 STANDS_OUT = 0.8
 """Difference from the level around it from which a pixel belongs to an object, in units of the channel's sd."""
 FENCE = 2.0
@@ -96,7 +96,7 @@ class ForeignObjects(nn.Module):
             self.reach.copy_(self._fence(radii[alone]))
 
     def _radii(self, smooth: Tensor) -> Float[Tensor, " batch"]:
-        """Largest radius of what is joined to the centre."""
+        """Largest radius of the pixels that are joined to the centre."""
         stands = self._stands_out(smooth)
         return (joined(self._centre(stands), within=stands) * self.radius).amax((1, 2, 3))
 
@@ -133,7 +133,7 @@ class ForeignObjects(nn.Module):
         return foreign.expand_as(patches.values)
 
     def _stands_out(self, values: Tensor) -> Bool[Tensor, "batch 1 y x"]:
-        """The pixels that differ from what is around the object of a patch, in any channel.
+        """The pixels that differ from the surroundings of the object of a patch, in any channel.
 
         The object may cover most of a patch, and foreign ones most of its rim: the median that is more like that of all patches
         is the level around the object.

@@ -81,6 +81,13 @@ def step(value: float, amber: float, red: float) -> Light:
     return "red" if value > red else "amber" if value > amber else "green"
 
 
+def graded(name: str, light: Light, much: str, *, good: str, bad: str, what_to_do: str) -> Finding:
+    """A finding in the words of its light; the remedy where it is not green."""
+    if light == "green":
+        return Finding(name, light, good, much)
+    return Finding(name, light, bad, much, what_to_do)
+
+
 def collapsed(numbers: Symptoms) -> Finding | None:
     """Whether content dimensions say nothing."""
     idle = [k + 1 for k, kl in enumerate(numbers.kl_content) if kl < LITTLE_KL]
@@ -193,17 +200,14 @@ def foreign(numbers: Symptoms) -> Finding | None:
         return None
     much = f"{found.images:.0%} of the patches, with {found.pixels:.0%} of their pixels"
     if found.masked:
-        return Finding("foreign", "green", "what patches show beside their object is masked", much)
-    light = step(found.images, *BESIDE)
-    if light == "green":
-        words = "few patches show anything beside their object"
-        return Finding("foreign", light, words, much)
-    return Finding(
+        return Finding("foreign", "green", "objects beside that of a patch are masked", much)
+    return graded(
         "foreign",
-        light,
-        "patches show something beside their object, and content and classes follow it",
+        step(found.images, *BESIDE),
         much,
-        "set model.likelihood to {kind: gaussian, foreign: mask}, or take smaller patches",
+        good="few patches show anything beside their object",
+        bad="patches show something beside their object, and content and classes follow it",
+        what_to_do="set model.likelihood to {kind: gaussian, foreign: mask}, or take smaller patches",
     )
 
 
@@ -213,15 +217,13 @@ def undescribed(numbers: Symptoms) -> Finding | None:
     if share is None:
         return None
     much = f"{share:.0%} of the patches"
-    light = step(share, *PARTS)
-    if light == "green":
-        return Finding("undescribed", light, "the model describes all parts of the patches", much)
-    return Finding(
+    return graded(
         "undescribed",
-        light,
-        "the model does not describe parts of the patches: something may cover the object or lie beside it",
+        step(share, *PARTS),
         much,
-        "look at the patches with the largest errors; mask what covers the object, train for longer, or use a larger latent_dim",
+        good="the model describes all parts of the patches",
+        bad="the model does not describe parts of the patches: something may cover the object or lie beside it",
+        what_to_do="look at the patches with the largest errors; mask the pixels that cover the object, train for longer, or use a larger latent_dim",
     )
 
 
@@ -231,16 +233,13 @@ def other_recording(numbers: Symptoms) -> Finding | None:
     if ratio is None:
         return None
     much = f"median error {ratio:.2f} times that on held-out sites of the training"
-    light = step(ratio, STRANGE, FOREIGN)
-    if light == "green":
-        words = "the model describes this recording as well as its own"
-        return Finding("other_recording", light, words, much)
-    return Finding(
+    return graded(
         "other_recording",
-        light,
-        "the model was trained on other recordings and describes this one worse",
+        step(ratio, STRANGE, FOREIGN),
         much,
-        "train on this recording, or on both together",
+        good="the model describes this recording as well as its own",
+        bad="the model was trained on other recordings and describes this one worse",
+        what_to_do="train on this recording, or on both together",
     )
 
 

@@ -98,7 +98,7 @@ def show_objects(
 ) -> bool:
     """Whether what stands out of most patches lies inside: walls, lattices and diffraction patterns go on to the rim, and have no place.
 
-    The rim is that of the valid pixels, such as a circle: what is masked outside of it is no dark surrounding.
+    The rim is that of the valid pixels, such as a circle: masked pixels outside of it are no dark surroundings.
     """
     from scipy.ndimage import binary_fill_holes
 

@@ -45,7 +45,7 @@ def write_halves(scan: Scan, partial_store: Path) -> None:
     rows, columns = (np.arange(part.start + margin, part.stop - margin) for part in area)
     number = ((rows[:, None] - margin) * scan.inner[1] + columns - margin).ravel()
     chosen = np.unique(np.linspace(0, len(number) - 1, MOST_SITES).round().astype(int))
-    patches = np.stack([_patches(scan, pattern, area, half)[chosen] for half in (0, 1)])
+    patches = np.stack([half[chosen] for half in _patches(scan, pattern, area)])
     valid = scan.resampling.valid(counts=scan.counts) & np.isfinite(patches)
     dataset = xr.Dataset(
         {
@@ -69,27 +69,50 @@ def _area(scan: Scan, detector: tuple[int, ...]) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _patches(scan: Scan, pattern: xr.DataArray, area: tuple[slice, slice], half: int) -> np.ndarray:
-    """Patches of one half for all sites of the area (site, channel, y, x)."""
+def _patches(scan: Scan, pattern: xr.DataArray, area: tuple[slice, slice]) -> list[np.ndarray]:
+    """Patches of both halves for all sites of the area (site, channel, y, x)."""
     rows, columns = area
     weights = None
     if scan.config.alike is not None:
         weights = templates_of(scan, store.open_store(scan.recording, group="maps"))
-    small, numbers = [], []
+    small: list[list[np.ndarray]] = [[], []]
+    numbers: list[list[np.ndarray]] = [[], []]
     for row in range(rows.start, rows.stop):
-        counts = _half(pattern[row, columns].to_numpy(), row, scan.config.deal_seed, half)[None]
-        small.append(onto_patches(scan, counts, slice(row, row + 1)))
-        if weights is not None:
-            numbers.append(similarity.reduced(counts, weights))
-    small = np.concatenate(small)
-    if weights is None:
-        return on_scale(scan, combined(small, scan.groups, margin=scan.margin))
+        halves = _halves(pattern[row, columns].to_numpy(), row, scan.config.deal_seed)
+        for half, counts in enumerate(halves):
+            small[half].append(onto_patches(scan, counts[None], slice(row, row + 1)))
+            if weights is not None:
+                numbers[half].append(similarity.reduced(counts[None], weights))
+    return [_summed(scan, *both) for both in zip(small, numbers, strict=True)]
+
+
+def _summed(scan: Scan, small: list[np.ndarray], numbers: list[np.ndarray]) -> np.ndarray:
+    """Patches of one half, from its patterns and their numbers, row by row; without numbers neighbours are summed."""
+    patterns = np.concatenate(small)
+    if not numbers:
+        return on_scale(scan, combined(patterns, scan.groups, margin=scan.margin))
     features = features_of_numbers(scan, np.concatenate(numbers))
-    return on_scale(scan, sums_by_features(scan, features, small, slice(0, len(small))))
+    return on_scale(scan, sums_by_features(scan, features, patterns, slice(0, len(patterns))))
 
 
-def _half(counts: np.ndarray, row: int, seed: int, half: int) -> np.ndarray:
-    """The electrons of one half of a row (column, k_y, k_x), each counted twice, so that the sum is that of the whole."""
+def _halves(counts: np.ndarray, row: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both halves of the electrons of a row (column, k_y, k_x), each counted twice, so that their mean is the whole."""
     counts = counts.astype(np.int64)
     first = np.random.default_rng([seed, row, 2]).binomial(counts, 0.5)
-    return 2 * (counts - first if half else first)
+    return 2 * first, 2 * (counts - first)
+
+
+def remarks_on_halves(scan: Scan) -> list[str]:
+    """A line where standard deviations do not come from all probes, or not from two halves of the electrons."""
+    pattern = store.open_store(scan.recording)["pattern"]
+    if pattern.dtype.kind not in "iu":
+        return [
+            "patterns are no counts: standard deviations of latents are those of the posterior, without the noise of summed patterns"
+        ]
+    rows, columns = (part.stop - part.start for part in _area(scan, pattern.shape[2:]))
+    if (rows, columns) == scan.shape:
+        return []
+    return [
+        f"standard deviations of latents are measured on the {rows} × {columns} probes in the middle of the scan; those of structures "
+        "that occur only elsewhere are not reliable"
+    ]

@@ -9,7 +9,7 @@ import xarray as xr
 
 from invae.config import ComputeConfig, PatternsConfig
 from invae.descriptors.diffraction.averaging import sums_of_similar, write_features
-from invae.descriptors.diffraction.halves import write_halves
+from invae.descriptors.diffraction.halves import remarks_on_halves, write_halves
 from invae.descriptors.diffraction.neighbours import channels, combined
 from invae.descriptors.diffraction.rings import remarks_on_ring
 from invae.descriptors.diffraction.scale import mean_sum, on_scale
@@ -27,6 +27,8 @@ FOOTPRINT = "footprint"
 """Attribute of a patch store: side of the square of probes behind one patch [pixel], if it is not the window."""
 SEARCH_SHARE = 30
 """Share of the search for similar probes in the progress [%]."""
+LAST = 90
+"""Progress before the halves of the electrons are described [%]."""
 
 
 def describe_patterns(
@@ -58,9 +60,10 @@ def describe_patterns(
         partial(_write, scan=scan, partial_store=partial_store, shard=shard),
         store.blocks(n_sites, shard),
         compute=compute,
-        progress=lambda done, total: progress(first + (100 - first) * done // total, 100),
+        progress=lambda done, total: progress(first + (LAST - first) * done // total, 100),
     )
     write_halves(scan, partial_store)
+    progress(100, 100)
     store.publish(partial_store, target, receipt)
 
 
@@ -117,7 +120,7 @@ def _axis(places: xr.DataArray) -> tuple[np.ndarray, Mapping[str, object]]:
 
 
 def _remarks(dataset: xr.Dataset, scan: Scan) -> list[str]:
-    config, remarks = scan.config, []
+    config, remarks = scan.config, remarks_on_halves(scan)
     if config.transform == "anscombe" and dataset["pattern"].dtype.kind not in "iu":
         remarks.append(
             "patterns are no counts, but the transform anscombe is made for counts; "

@@ -1,4 +1,4 @@
-"""The scale of patches of a scan: transforms of counts, and what is subtracted from every patch."""
+"""The scale of patches of a scan: transforms of counts, and the values subtracted from every patch."""
 
 import numpy as np
 

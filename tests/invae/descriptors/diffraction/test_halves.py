@@ -62,6 +62,24 @@ def test_values_that_are_no_counts_and_small_scans_have_no_halves(tmp_path, shap
     assert GROUP not in store.open_group(path, mode="r")
 
 
+def test_a_note_says_where_standard_deviations_are_not_measured(
+    tmp_path, shapes, described, monkeypatch
+):
+    counts = np.random.default_rng(6).poisson(5 * shapes).astype(np.uint16)
+    recording = recorded(tmp_path / "a", counts)
+    assert not _notes(described(recording, config(), name="all.zarr"))
+    monkeypatch.setattr("invae.descriptors.diffraction.halves.LARGEST_SIDE", 10)
+    assert "10 × 10 probes" in _notes(described(recording, config(), name="middle.zarr"))
+    values = recorded(tmp_path / "b", shapes.astype(np.float32))
+    assert "no counts" in _notes(described(values, config(), name="values.zarr"))
+
+
+def _notes(path) -> str:
+    return " ".join(
+        note for note in store.open_store(path).attrs["notes"] if "standard deviations" in note
+    )
+
+
 def test_the_halves_are_the_same_every_time(tmp_path, shapes, described):
     counts = np.random.default_rng(6).poisson(5 * shapes).astype(np.uint16)
     recording = recorded(tmp_path, counts)
