@@ -163,7 +163,7 @@ def analyse(
     device: options.Device = None,
     workers: options.Workers = None,
 ) -> None:
-    """Stage 5: analyse all stores into result.zarr: classes, manifold, maps, switching.
+    """Stage 5: analyse all stores into result.zarr: classes, manifold, maps, descriptors of the kind.
 
     For example:
 

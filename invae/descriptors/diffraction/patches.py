@@ -135,7 +135,7 @@ def _remarks(dataset: xr.Dataset, scan: Scan) -> list[str]:
         )
     if config.alike is not None:
         remarks.append(
-            f"each patch is the sum of {scan.n_added[0]} similar probes from the whole scan: patches share electrons, "
+            f"each patch is the sum of up to {scan.n_added[0]} similar probes from the whole scan: patches share electrons, "
             "so held-out patches are not independent of the others"
         )
     if scan.margin:

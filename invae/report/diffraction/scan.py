@@ -103,12 +103,12 @@ def _most_variable(result: Result) -> list[int]:
 
 def _classes(maps: xr.Dataset) -> Panel:
     """Model classes if there are any, else clusters."""
-    name = "class_map" if "class_map" in maps else "cluster_map"
-    values = maps[name].to_numpy().astype(float)
+    title = "class" if "class_map" in maps else "cluster"
+    values = maps[f"{title}_map"].to_numpy().astype(float)
     n_classes = int(values.max()) + 1
     ticks = {float(number): str(number + 1) for number in range(n_classes)}
     cmap = style.class_colours(n_classes)
-    return Panel("class", np.where(values < 0, np.nan, values), cmap, (-0.5, n_classes - 0.5), "", ticks)  # fmt: skip
+    return Panel(title, np.where(values < 0, np.nan, values), cmap, (-0.5, n_classes - 0.5), "", ticks)  # fmt: skip
 
 
 def _show(axis: Axes, maps: xr.Dataset, panel: Panel, *, bar: bool) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from invae import dims
 from invae.config import ReportConfig
-from invae.report.diffraction.scan import comparison, panels
+from invae.report.diffraction.scan import _classes, comparison, panels
 from invae.results import open_result, validate
 from invae.storage import store
 
@@ -65,6 +65,14 @@ def test_a_report_of_a_scan_shows_the_scan_and_no_walls(scan_run, tmp_path):
     assert "domain" not in text
     assert "99 probes in" in text
     assert "scan of 0.22 × 0.26 nm" in text
+
+
+def test_groups_of_latents_are_called_clusters_where_the_model_has_no_classes(result):
+    maps = result["scan"]
+    assert "class_map" not in maps
+    assert _classes(maps).title == "cluster"
+    named = maps.rename({"cluster_map": "class_map"})
+    assert _classes(named).title == "class"
 
 
 def test_a_latent_has_the_same_number_in_every_picture_of_the_scan(result):
