@@ -1,6 +1,7 @@
 """Kinds of sites in 4D-STEM of graphene with a silicon atom: classes without labels, independent of rotation, compared with the true structure."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,16 @@ import numpy as np
 import xarray as xr
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from benchmarks.scores import accuracy, matched, rand_index
-from benchmarks.trial import Goal, Scores, Trial, shortened, train
+from benchmarks.trial import Goal, Scores, Training, Trial, shortened, train
 from benchmarks.trials.fourd import NEAR, SCAN, described, rotated
 from invae.config.named import load
 from invae.storage import store
@@ -22,12 +29,27 @@ UNSEEN = 30_000
 """Added to a trial's seed: scans that no other trial uses."""
 KINDS = ("carbon", "hollow", "silicon")
 """Nearest structure to a probe: a carbon atom, the centre of a hexagon, or the silicon atom within half a bond."""
+NEIGHBOURS = 120
+"""Neighbour whose distance says how far a probe is from the others: there are fewer probes at the silicon atom."""
 STARTS = 10
 """Number of starts of k-means and of the mixture; the best is used."""
 
 
-def run(trial: Trial, seed: int, quick: bool) -> Scores:
-    """Classes of a shipped configuration and of clustering methods, with as many classes as kinds."""
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model trained on the patches of one scan, and the truth of its probes."""
+
+    training: Training
+    latents: xr.Dataset
+    kinds: np.ndarray
+    maps: xr.Dataset
+    patches: np.ndarray
+    n_components: int
+    """Content variables and the angle."""
+
+
+def trained(trial: Trial, seed: int, *, quick: bool) -> Trained:
+    """A shipped configuration on a scan that no other trial uses."""
     settings = dict(trial.settings["scan"]) | ({"n_scan_y": 16, "n_scan_x": 16} if quick else {})
     process = load(trial.settings["config"])
     with tempfile.TemporaryDirectory() as folder:
@@ -41,9 +63,40 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
         latents = training.model.encode(patches)
         maps = store.open_store(recording, group="maps").load()
         values = store.open_store(patches)["patch"].to_numpy()
-    classes = {"model": latents["class"].to_numpy().astype(int)}
-    classes |= _clustered(values, maps, n_components=model["latent_dim"] + 1, seed=seed)
-    return _scored(classes, kinds) | training.cost
+    return Trained(training, latents, kinds, maps, values, model["latent_dim"] + 1)
+
+
+def run(trial: Trial, seed: int, quick: bool) -> Scores:
+    """Classes of a shipped configuration and of clustering methods, with as many classes as kinds."""
+    scan = trained(trial, seed, quick=quick)
+    classes = {"model": scan.latents["class"].to_numpy().astype(int)}
+    classes |= _clustered(scan.patches, scan.maps, n_components=scan.n_components, seed=seed)
+    return _scored(classes, scan.kinds) | scan.training.cost
+
+
+def silicon(trial: Trial, seed: int, quick: bool) -> Scores:
+    """ROC-AUC of the probes at the silicon atom by the content, and by the centre of mass of single patterns."""
+    scan = trained(trial, seed, quick=quick)
+    near = scan.kinds == KINDS.index("silicon")
+    com = np.stack([scan.maps[f"com_{axis}"].to_numpy().ravel() for axis in "yx"], axis=1)
+    scores = {}
+    for name, values in {"content": scan.latents["content"].to_numpy(), "com": com}.items():
+        scores[f"supervised_{name}"], scores[f"novelty_{name}"] = _aucs(values, near)
+    return scores | scan.training.cost
+
+
+def _aucs(values: np.ndarray, near: np.ndarray) -> tuple[float, float]:
+    """ROC-AUC of a quadratic classifier on held-out fifths of the probes, and of the distance to the 120th neighbour."""
+    standard = StandardScaler().fit_transform(values)
+    classifier = make_pipeline(
+        PolynomialFeatures(2),
+        StandardScaler(),
+        LogisticRegression(class_weight="balanced", max_iter=1000),
+    )
+    decided = cross_val_predict(classifier, standard, near, cv=5, method="decision_function")
+    n_near = min(NEIGHBOURS, len(standard))
+    distance = NearestNeighbors(n_neighbors=n_near).fit(standard).kneighbors(standard)[0][:, -1]
+    return float(roc_auc_score(near, decided)), float(roc_auc_score(near, distance))
 
 
 def kinds_of(truth: xr.Dataset) -> np.ndarray:
@@ -119,5 +172,29 @@ TRIALS = (
         remark="Three kinds, as many as classes: probes nearest to a carbon atom (two in three), to the centre of a hexagon (one in three), and those within half a bond of "
         "the silicon atom (one in sixty). Each class is matched to the kind with which it shares most probes, one to one. PCA has as many components as the "
         "model has content variables and angles.",
+    ),
+    Trial(
+        name="silicon",
+        words="`fourd-rvae` on the same scans: the silicon atom by the content of single probes",
+        run=silicon,
+        settings={
+            "scan": {**SCAN, "structure": "silicon", "dose": 1000.0},
+            "config": "fourd-rvae",
+        },
+        goals=(
+            Goal(
+                "supervised_content",
+                "ROC-AUC of a quadratic classifier of the content, on unseen probes",
+                "–",
+                0.95,
+            ),
+            Goal(
+                "novelty_content", "ROC-AUC of the distance to the 120th neighbour, without labels"
+            ),
+            Goal("supervised_com", "the classifier on the centre of mass of single patterns"),
+            Goal("novelty_com", "the distance in the centre of mass"),
+        ),
+        chapter="microscopy",
+        n_seeds=3,
     ),
 )
