@@ -7,6 +7,8 @@ from pydantic import Field
 from invae.config.family import PoseName
 from invae.config.schema import Config
 
+ClassStart = Literal["groups", "neighbours", "harmonics", "fresh"]
+
 
 class TrainingConfig(Config):
     """Training: seeded mini-batches from the store, held-out blocks, early stopping, checkpoints."""
@@ -37,9 +39,9 @@ class TrainingConfig(Config):
     """Largest number of training sites, spread over the recording; all when empty."""
     angle_start: Literal["aligned", "free"] = "aligned"
     """Start of the training with exact angles: patches aligned with each other, or unaligned."""
-    class_start: Literal["groups", "neighbours", "fresh"] = "groups"
+    class_start: ClassStart = "groups"
     """Start of the classes: groups in the patterns of a model without classes, groups of neighbours among patches that this model turns
-    upright, or random weights."""
+    upright, groups of the angular harmonics of the patches (where kinds are a continuum, as in 4D-STEM), or random weights."""
     start_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Fraction of the epochs used for the model without classes."""
     surplus_classes: Annotated[

@@ -52,16 +52,23 @@ def disc_of(model: VAE) -> DiscGenerator | None:
     return disc if isinstance(disc, DiscGenerator) else None
 
 
-def harmonics(
+def ring_harmonics(
     model: VAE, batch: Signals, centre: Float[Tensor, "batch 2"] | None
 ) -> Complex[Tensor, "batch ring frequency"]:
-    """Angular harmonics of patches about their centres, without the means over rings; each patch has length 1."""
+    """Angular harmonics of patches about their centres, on rings weighted by their area."""
     disc, patches = disc_of(model), batch[model.names[0]]
     assert disc is not None
     patches = replace(model.main.cleared(patches), hidden=None)
     view = disc.grid.observe(model.main.standardise(patches), centre).values
     view = view * disc.grid.area.sqrt()
-    rows = torch.fft.rfft(view.flatten(1, 2))[..., : HARMONICS + 1]
+    return torch.fft.rfft(view.flatten(1, 2))[..., : HARMONICS + 1]
+
+
+def harmonics(
+    model: VAE, batch: Signals, centre: Float[Tensor, "batch 2"] | None
+) -> Complex[Tensor, "batch ring frequency"]:
+    """Angular harmonics of patches about their centres, without the means over rings; each patch has length 1."""
+    rows = ring_harmonics(model, batch, centre)
     rows[..., 0] = 0
     return normalise(rows)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.model import PoseName
 from invae.config.objective import ObjectiveConfig
+from invae.config.training import ClassStart
 from invae.latent_table import row_of
 from invae.models.evaluation import evaluate
 from invae.models.families import family_of
@@ -22,8 +23,9 @@ from invae.models.geometry.upright import upright
 from invae.models.latents import IMPOSSIBLE
 from invae.models.signals import Signals
 from invae.models.vae import VAE
-from invae.training.angle_synchronisation import angles_of, disc_of, harmonics
+from invae.training.angle_synchronisation import angles_of, disc_of, harmonics, ring_harmonics
 from invae.training.batches import Batches
+from invae.training.harmonic_mixture import harmonic_groups
 from invae.training.mixture_merging import SITES_PER_PART, merge, parts_of
 from invae.training.neighbour_classes import neighbour_classes
 from invae.training.split import thin
@@ -132,10 +134,7 @@ def angle_hints(model: VAE, batches: Batches) -> Float[np.ndarray, " site"] | No
     if not infers_free_angle(model) or len(batches.sites) < FEWEST:
         return None
     sample = _sample(model, batches)
-    rows = [
-        harmonics(model, batch, model.infer(batch).latents.get("shift"))
-        for batch in sample.in_order()
-    ]
+    rows = [harmonics(model, batch, _centre(model, batch)) for batch in sample.in_order()]
     turn = np.full(len(batches.source), np.nan, dtype=np.float32)
     turn[sample.sites] = angles_of(torch.cat(rows).cpu())
     return turn
@@ -149,7 +148,7 @@ def groups_of(
     n_classes: int,
     seed: int,
     join_surplus: bool = True,
-    by_neighbours: bool = False,
+    grouping: ClassStart = "groups",
 ) -> Groups:
     """The sites in groups, from their patterns by a model without classes.
 
@@ -158,8 +157,9 @@ def groups_of(
         batches: Of the training sites.
         n_classes: Number of groups; fewer are found where some are one kind.
         seed: Of components and mixture.
-        join_surplus: Whether groups without a valley between them are joined; never where labels name the classes.
-        by_neighbours: Whether groups are those of neighbouring upright patches instead of patterns; never where labels name the classes.
+        join_surplus: Whether groups without a valley between them are joined; never where labels name the classes, nor for groups of
+            harmonics, which divide a continuum.
+        grouping: Of what: patterns, neighbours among upright patches, or angular harmonics; always patterns where labels name the classes.
 
     Raises:
         InputError: There are too few patches for classes.
@@ -170,14 +170,17 @@ def groups_of(
     parts = parts_of(patterns, seed=seed)
     probability = merge(parts, n_classes, labels=labels).probability
     unlabelled = labels is None or not (labels >= 0).any()
-    if by_neighbours and unlabelled:
+    if grouping == "neighbours" and unlabelled:
         probability = groups_of_neighbours(model, sample, n_classes=n_classes, seed=seed)
-    if join_surplus and unlabelled:
+    if grouping == "harmonics" and unlabelled:
+        probability = groups_of_harmonics(model, sample, n_classes=n_classes, seed=seed)
+    elif join_surplus and unlabelled:
         probability = without_surplus(parts, probability, patterns)
     hint = np.zeros((len(batches.source), probability.shape[1]), dtype=np.float32)
     # An untrained decoder may be hundreds of nats better with a wrong class: a class that a hint excludes must be impossible.
     hint[sample.sites] = np.where(probability > DOUBT, 0, IMPOSSIBLE)
-    return Groups(hint, StartPatterns(sample.sites, patterns))
+    continuum = grouping == "harmonics" and unlabelled
+    return Groups(hint, StartPatterns(sample.sites, patterns, continuum))
 
 
 def groups_of_neighbours(
@@ -189,6 +192,19 @@ def groups_of_neighbours(
     with torch.enable_grad():
         learned = neighbour_classes(patches, n_classes=n_classes, seed=seed, turns=turns)
     return learned.probability(patches)
+
+
+def groups_of_harmonics(
+    model: VAE, batches: Batches, *, n_classes: int, seed: int
+) -> Float[np.ndarray, "site group"]:
+    """Probabilities of groups by the angular harmonics of patches about their inferred centres."""
+    rows = [ring_harmonics(model, batch, _centre(model, batch)) for batch in batches.in_order()]
+    return harmonic_groups(torch.cat(rows).cpu().numpy(), n_classes, seed=seed)
+
+
+def _centre(model: VAE, batch: Signals) -> Float[Tensor, "batch 2"] | None:
+    """The shift that a model infers; none if it infers no shift."""
+    return model.infer(batch).latents.get("shift")
 
 
 @torch.no_grad()

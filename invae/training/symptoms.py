@@ -231,7 +231,9 @@ def _classes(
     patterns = start.patterns[np.searchsorted(start.sites, sites)]
     between, pair = valleys.shallowest_between(patterns, own.label)
     inside, split = valleys.deepest_inside(patterns, own.label)
-    return replace(found, between=between, pair=pair, inside=inside, split=split)
+    return replace(
+        found, between=between, pair=pair, inside=inside, split=split, continuum=start.continuum
+    )
 
 
 def _invariance(config: ModelConfig) -> neighbours.Invariance:

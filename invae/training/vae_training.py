@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from invae.config import ModelConfig, TrainingConfig
+from invae.errors import ConfigError
 from invae.models.build import build
 from invae.models.objective import Objective
 from invae.models.signals import IMAGE, Signals
@@ -24,6 +25,7 @@ from invae.training.initialisation import (
     angle_hints,
     groups_of,
     hinted_epochs,
+    infers_free_angle,
     inherited_weights,
     orient_patterns,
     split_epochs,
@@ -92,7 +94,7 @@ class VAETraining:
             n_classes=config.n_classes[0],
             seed=self.seed,
             join_surplus=self.config.surplus_classes == "join",
-            by_neighbours=self.config.class_start == "neighbours",
+            grouping=self.config.class_start,
         )
         config = config.model_copy(update={"n_classes": (groups.n_classes,)})
         model = self._fresh(config)
@@ -113,6 +115,11 @@ class VAETraining:
         """The trained model without classes, with its own checkpoint."""
         config = without_classes(config, poses=self.config.start_poses)
         model = self._fresh(config)
+        if self.config.class_start == "harmonics" and not infers_free_angle(model):
+            raise ConfigError(
+                "training.class_start: harmonics groups patches at any angle and needs a model with the pose rotation, "
+                "pose_inference: exact and no prior of the angle; set class_start: groups"
+            )
         folder = None if self.checkpoints is None else self.checkpoints / START_FOLDER
         if folder is not None:
             folder.mkdir(exist_ok=True)

@@ -37,16 +37,22 @@ def classes_apart(numbers: Symptoms) -> Finding | None:
         _light_of_valley(found),
         f"classes {named} are not apart: their patches pass into each other",
         much,
-        "ask for fewer classes; or the classes follow something else, such as a background or a second object",
+        "describe sites near the boundary by their content, which has no boundary"
+        if found.continuum
+        else "ask for fewer classes; or the classes follow something else, such as a background or a second object",
     )
 
 
 def _light_of_valley(found: ClassSymptoms) -> Light:
-    """Red only with a second witness, the neighbours, or without any valley: kinds under noise have shallow ones too."""
+    """Red only with a second witness, the neighbours, or without any valley: kinds under noise have shallow ones too.
+
+    Never red where labels, or the division of a continuum, were asked for.
+    """
     assert found.between is not None
     disagree = found.neighbours is None or found.neighbours < NEIGHBOURS
     bad = found.between < ONE or (found.between < JOINED and disagree)
-    return "red" if bad and not found.labelled else "amber"
+    intended = found.labelled or found.continuum
+    return "red" if bad and not intended else "amber"
 
 
 def classes_whole(numbers: Symptoms) -> Finding | None:

@@ -16,6 +16,8 @@ class StartPatterns:
     """Ascending, of the training set."""
     patterns: Float[np.ndarray, "known component"]
     """Upright, centred patterns in a few principal components."""
+    continuum: bool = False
+    """Whether the classes were to divide a continuum (`training.class_start: harmonics`)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class ClassSymptoms:
     """The class around it."""
     neighbours: float | None = None
     """How often neighbours by their patches alone are in one class: 0 by chance, 1 always."""
+    continuum: bool = False
+    """Whether the classes were to divide a continuum."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from invae import InvariantVAE
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.synthetic import CardsConfig
+from invae.errors import ConfigError
 from invae.models.batch import Geometry
 from invae.models.build import build
 from invae.synthetic import cards
@@ -174,3 +176,9 @@ def test_classes_may_begin_from_neighbours(drawn, monkeypatch):
     images, truth = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1
     trained = fitted(images, training={"class_start": "neighbours"})
     assert agreement(said(trained, images), truth) > 0.97
+
+
+def test_groups_of_harmonics_need_the_exact_angle(drawn):
+    options = {"epochs": 2, "class_start": "harmonics"}
+    with pytest.raises(ConfigError, match="pose_inference: exact"):
+        InvariantVAE("jVAE", n_classes=3, training=options).fit(drawn["image"].to_numpy()[::5])

@@ -90,6 +90,7 @@ def test_good_numbers_are_green_in_every_check():
         (with_classes(between=0.2, neighbours=0.6), "classes_apart", "red"),
         (with_classes(between=0.2, neighbours=None), "classes_apart", "red"),
         (with_classes(between=0.05, labelled=True), "classes_apart", "amber"),
+        (with_classes(between=0.05, continuum=True), "classes_apart", "amber"),
         (with_classes(inside=0.7), "classes_whole", "amber"),
         (with_classes(inside=0.95), "classes_whole", "red"),
         (with_classes(inside=0.95, labelled=True), "classes_whole", "amber"),
