@@ -56,6 +56,9 @@ FINER = 6
 SURPLUS = 0.2
 """Valley, mean of both divisions, below which groups are surplus. It is 0.13 or less where two are too many, and 0.23 or more where
 none is, under noise and gradients."""
+NOISY = 0.3
+"""Share of the variance that a model without classes describes, below which groups are those of harmonics: cards of noise sd 0.7 and 1
+were in the right class in .50 and .45 to .50 after groups of patterns, in .99 and .82 to .85 after those of harmonics."""
 LEAST_CLASSES = 2
 """Number of classes that is left where no groups are apart."""
 
@@ -172,7 +175,9 @@ def groups_of(
     unlabelled = labels is None or not (labels >= 0).any()
     if grouping == "neighbours" and unlabelled:
         probability = groups_of_neighbours(model, sample, n_classes=n_classes, seed=seed)
-    if grouping == "harmonics" and unlabelled:
+    if unlabelled and (
+        grouping == "harmonics" or (grouping == "groups" and _is_noisy(model, sample))
+    ):
         probability = groups_of_harmonics(model, sample, n_classes=n_classes, seed=seed)
     elif join_surplus and unlabelled:
         probability = without_surplus(parts, probability, patterns)
@@ -192,6 +197,25 @@ def groups_of_neighbours(
     with torch.enable_grad():
         learned = neighbour_classes(patches, n_classes=n_classes, seed=seed, turns=turns)
     return learned.probability(patches)
+
+
+def _is_noisy(model: VAE, batches: Batches) -> bool:
+    """Whether patches at any angle are mostly noise to a model without classes: its patterns then mix kinds."""
+    return infers_free_angle(model) and explained_share(model, batches) < NOISY
+
+
+@torch.no_grad()
+def explained_share(model: VAE, batches: Batches) -> float:
+    """Share of the variance of patches that a model describes, where its decoder does."""
+    residual, variance = 0.0, 0.0
+    mean = model.main.standardise.offset
+    for batch in batches.in_order():
+        patches, evaluation = batch[model.names[0]], evaluate(model, batch)
+        picture = evaluation.decode(evaluation.completed)
+        weight = patches.weight * picture.support.unsqueeze(1)
+        residual += float((weight * (patches.values - picture.mean) ** 2).sum())
+        variance += float((weight * (patches.values - mean) ** 2).sum())
+    return 1 - residual / max(variance, torch.finfo(torch.float32).tiny)
 
 
 def groups_of_harmonics(

@@ -15,9 +15,11 @@ from invae.models.build import build
 from invae.synthetic import cards
 from invae.training import initialisation, vae_training
 from invae.training.annotations import SiteAnnotations
+from invae.training.batches import Batches
 from invae.training.history import Epoch
 from invae.training.initialisation import (
     Groups,
+    explained_share,
     hinted_epochs,
     inherited_weights,
     split_epochs,
@@ -66,11 +68,13 @@ def agreement(found: np.ndarray, truth: np.ndarray) -> float:
 
 def said(trained: Trained, images: np.ndarray) -> np.ndarray:
     from invae.embedding.embed import encode_batches
-    from invae.training.batches import Batches
 
+    return encode_batches(trained.model, batches_of(images))["class"]
+
+
+def batches_of(images: np.ndarray) -> Batches:
     source = ArraySource(images[:, None])
-    batches = Batches(source, np.arange(len(images)), 100, torch.device("cpu"))
-    return encode_batches(trained.model, batches)["class"]
+    return Batches(source, np.arange(len(images)), 100, torch.device("cpu"))
 
 
 def test_suits_at_any_angle_become_one_class_each(drawn):
@@ -182,3 +186,18 @@ def test_groups_of_harmonics_need_the_exact_angle(drawn):
     options = {"epochs": 2, "class_start": "harmonics"}
     with pytest.raises(ConfigError, match="pose_inference: exact"):
         InvariantVAE("jVAE", n_classes=3, training=options).fit(drawn["image"].to_numpy()[::5])
+
+
+def test_classes_under_strong_noise_begin_from_harmonics(drawn):
+    images, truth = drawn["image"].to_numpy(), drawn["suit"].to_numpy() - 1
+    noisy = images + np.random.default_rng(0).normal(0, 0.8, images.shape).astype(np.float32)
+    assert agreement(said(fitted(noisy), noisy), truth) > 0.85
+
+
+def test_the_explained_share_is_that_of_the_variance(drawn):
+    images = drawn["image"].to_numpy()[::3]
+    plain = JOINT.model_copy(update={"family": "rVAE", "n_classes": ()})
+    model = fitted(images, model=plain).model
+    noise = np.random.default_rng(1).normal(0, 1, images.shape).astype(np.float32)
+    assert 0.3 < explained_share(model, batches_of(images)) < 1
+    assert explained_share(model, batches_of(noise)) < 0.1
