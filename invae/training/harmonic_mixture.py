@@ -52,12 +52,12 @@ def harmonic_groups(
     """
     parts = principal_parts(rows)
     amplitude = np.concatenate(
-        [part.real if order == 0 else np.abs(part) for order, part in parts.items()], axis=1
+        [np.real(part) if order == 0 else np.abs(part) for order, part in parts.items()], axis=1
     )
     amplitude = amplitude / np.maximum(amplitude.std(0), np.finfo(float).tiny)
     mixtures = []
     for start in range(N_STARTS):
-        means = KMeans(n_groups, n_init=1, random_state=(seed + start) % 2**32)
+        means = KMeans(n_groups, random_state=(seed + start) % 2**32).set_params(n_init=1)
         own = np.eye(n_groups)[means.fit_predict(amplitude)]
         begin = CERTAIN * own + (1 - CERTAIN) / n_groups
         mixtures.append(_expectation_maximisation(parts, begin))
