@@ -9,7 +9,8 @@ import xarray as xr
 
 from invae import dims
 from invae.analysis.examples import PIXELS, patches_of
-from invae.embedding.embed import settled, unlabelled
+from invae.embedding.embed import unlabelled
+from invae.models.encoding import settled
 from invae.models.evaluation import evaluate
 from invae.models.geometry.circle import AnglePosterior, WrappedNormal, log_wrapped_normal
 from invae.models.likelihoods import limits_of

@@ -11,28 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from invae import dims
 from invae.config import ComputeConfig, EmbedConfig
 from invae.embedding.counting_noise import counting_noise
-from invae.latent_table import row_of, variable_of
+from invae.latent_table import variable_of
 from invae.models.batch import Annotations, Patches
-from invae.models.canvas import ShiftPosterior
-from invae.models.evaluation import Evaluation, evaluate
-from invae.models.generators import Picture
-from invae.models.geometry.circle import AnglePosterior, WrappedNormal
-from invae.models.latents import (
-    Categorical,
-    ClassPrior,
-    GivenClass,
-    Normal,
-    PartlyKnown,
-    Posterior,
-    Relaxed,
-)
+from invae.models.encoding import encode_batch
 from invae.models.likelihoods import limits_of
-from invae.models.pose_search.estimate import AngleEstimate, PoseEstimate
 from invae.models.signals import IMAGE, Signals
 from invae.models.vae import VAE
 from invae.progress import Progress, silent
@@ -41,6 +27,7 @@ from invae.training.annotations import SiteAnnotations
 from invae.training.batches import Batches
 from invae.training.device import device_of
 from invae.training.model_folder import Trained, load, load_parts, refuse_other_axis
+from invae.training.sd_ratios import widened
 from invae.training.signal_sources import SignalSource, open_signals
 
 if TYPE_CHECKING:
@@ -97,7 +84,7 @@ def embed(
     store.lay_out(partial, layout, shard=shard, coords=coords)
 
     def encoded(some: SignalSource, sites: np.ndarray) -> dict[str, np.ndarray]:
-        return encode_batches(trained.model, Batches(some, sites, config.batch_size, device))
+        return encode(trained, Batches(some, sites, config.batch_size, device))
 
     noise = counting_noise(patches, lambda some: encoded(some, np.arange(len(some))), source.known)
     for block in store.blocks(n_sites, shard):
@@ -110,31 +97,16 @@ def embed(
     store.publish(partial, target, receipt)
 
 
+def encode(trained: Trained, batches: Batches) -> dict[str, np.ndarray]:
+    """Latents and scores of every site, with stated sds as wide as another draw of the noise makes them."""
+    ratios = None if trained.symptoms is None else trained.symptoms.sd_ratio
+    return widened(encode_batches(trained.model, batches), ratios)
+
+
 def encode_batches(model: VAE, batches: Batches) -> dict[str, np.ndarray]:
     """Latents and scores of every site, by the names of `invae.latent_table` and `SCORES`; only a batch is on the device."""
     pieces = [encode_batch(model, batch) for batch in batches.in_order()]
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
-
-
-@torch.no_grad()
-def encode_batch(model: VAE, batch: Signals) -> dict[str, np.ndarray]:
-    """Posterior means of one batch, their uncertainty and scores, without random draws."""
-    evaluation = evaluate(model, batch)
-    values = {"content": evaluation.latents["content"]}
-    content = evaluation.posterior["content"]
-    if isinstance(content, Normal):
-        values["content_sd"] = content.log_sd.exp()
-    for name in model.poses:
-        posterior = settled(evaluation.posterior[name])
-        values |= _pose_values(name, posterior, model.main.geometry.half_side)
-    values |= _class_values(model, evaluation) | _target_values(model, evaluation)
-    terms = evaluation.terms
-    values |= {"log_likelihood": terms.log_likelihood, "elbo": terms.elbo}
-    values |= _reconstruction_errors(model, evaluation)
-    hidden = evaluation.batch[model.names[0]].hidden if model.names[0] in evaluation.batch else None
-    if hidden is not None:
-        values["foreign_share"] = hidden.float().mean((1, 2, 3))
-    return {name: _as_array(value) for name, value in values.items()}
 
 
 @torch.no_grad()
@@ -155,88 +127,12 @@ def unlabelled(source: SignalSource) -> SignalSource:
     return source.annotated(SiteAnnotations(condition=source.known.condition))
 
 
-def _as_array(value: Tensor) -> np.ndarray:
-    whole = not value.is_floating_point()
-    return value.cpu().numpy().astype(np.int32 if whole else np.float32)
-
-
 def described(name: str) -> tuple[tuple[str, ...], dict[str, object]]:
     """Dimensions and attributes of a variable of the embedding."""
     signal, _, plain = name.rpartition(".")
     if plain not in SCORES:
         return variable_of(name)
     return (dims.SITE,), dims.attrs(SCORES[plain] + (f", of {signal}" if signal else ""))
-
-
-def settled(posterior: Posterior) -> Posterior:
-    """The posterior itself, or that given the most probable class."""
-    return posterior.best if isinstance(posterior, GivenClass) else posterior
-
-
-def _pose_values(name: str, posterior: Posterior, half_side: float) -> dict[str, Tensor]:
-    match posterior:
-        case AnglePosterior() | WrappedNormal() | AngleEstimate():
-            return {name: posterior.angle, f"{name}_resultant": posterior.resultant}
-        case ShiftPosterior():
-            return {name: posterior.shift * half_side, f"{name}_sd": posterior.sd * half_side}
-        case Normal():
-            return _measured(name, posterior.mean, posterior.log_sd.exp(), half_side)
-        case PoseEstimate():
-            return _measured(name, posterior.value, posterior.sd, half_side)
-        case _:
-            raise AssertionError(f"no values of a {type(posterior).__name__}")
-
-
-def _measured(name: str, value: Tensor, sd: Tensor, half_side: float) -> dict[str, Tensor]:
-    """A pose and its sd in the units of the embedding."""
-    row = row_of(name)
-    if row.measure == "half side":
-        value, sd = value * half_side, sd * half_side
-    if row.dim is None:
-        value, sd = value.squeeze(-1), sd.squeeze(-1)
-    return {name: value.exp() if row.measure == "logarithm" else value, f"{name}_sd": sd}
-
-
-def _class_values(model: VAE, evaluation: Evaluation) -> dict[str, Tensor]:
-    """The most probable class and all probabilities, of every discrete latent."""
-    posterior, prior = evaluation.posterior.get("class"), model.priors.get("class")
-    if isinstance(posterior, Relaxed):
-        posterior = posterior.settled
-    if not isinstance(posterior, Categorical) or not isinstance(prior, ClassPrior):
-        return {}
-    values: dict[str, Tensor] = {}
-    for index, name in enumerate(dims.class_names(len(prior.n_classes))):
-        probability = posterior.marginal(index, prior)
-        values |= {name: probability.argmax(-1), f"{name}_probability": probability}
-    return values
-
-
-def _target_values(model: VAE, evaluation: Evaluation) -> dict[str, Tensor]:
-    posterior = evaluation.posterior.get("target")
-    if not isinstance(posterior, PartlyKnown):
-        return {}
-    unit, value = model.standardise_target, posterior.inferred
-    sd = value.log_sd.exp() * unit.scale
-    return {"target": value.mean * unit.scale + unit.offset, "target_sd": sd}
-
-
-def _reconstruction_errors(model: VAE, evaluation: Evaluation) -> dict[str, Tensor]:
-    """Reconstruction errors of every explained signal of the batch; named after the signal if there are several."""
-    names = [name for name in model.explained if name in evaluation.batch]
-    return {
-        "reconstruction_error" if len(model.names) == 1 else f"{name}.reconstruction_error": (
-            _reconstruction_error(
-                evaluation.batch[name], model.decode(evaluation.completed, signal=name)
-            )
-        )
-        for name in names
-    }
-
-
-def _reconstruction_error(patches: Patches, picture: Picture) -> Tensor:
-    weight = patches.weight * picture.support.unsqueeze(1)
-    squares = weight * (patches.values - picture.mean) ** 2
-    return (squares.sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-9)).sqrt()
 
 
 def dataset_of(

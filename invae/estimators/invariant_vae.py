@@ -244,7 +244,7 @@ class InvariantVAE:
             refuse_mask(patches, valid if condition is None else condition)
             return embed.joined([self.encode(path) for path in paths])
         batches, dataset = self._batches(patches, valid, dims, condition)
-        values = embed.encode_batches(self.trained.model, batches)
+        values = embed.encode(self.trained, batches)
         if isinstance(patches, str | Path):
             noise = counting_noise(Path(patches), self._encoded, batches.source.known)
             values = values if noise is None else noise.applied(values)
@@ -287,7 +287,7 @@ class InvariantVAE:
 
     def _encoded(self, source: SignalSource) -> dict[str, np.ndarray]:
         batches = Batches(source, np.arange(len(source)), BATCH, self.device)
-        return embed.encode_batches(self.trained.model, batches)
+        return embed.encode(self.trained, batches)
 
     @torch.no_grad()
     def decode(

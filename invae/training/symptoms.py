@@ -21,11 +21,12 @@ from invae.training.annotations import SiteAnnotations
 from invae.training.batches import Batches
 from invae.training.history import Epoch
 from invae.training.object_symptoms import foreign_symptoms, undescribed
+from invae.training.sd_ratios import sd_ratios
 from invae.training.split import Split, thin
 from invae.verdict import neighbours, valleys
 from invae.verdict.symptoms import ClassSymptoms, PositionSymptoms, StartPatterns, Symptoms
 
-MOST_SITES, MOST_HELD_OUT, MOST_BYTES = 2000, 1000, 64 << 20
+MOST_SITES, MOST_HELD_OUT, MOST_DRAWN, MOST_BYTES = 2000, 1000, 500, 64 << 20
 """Sites that are looked at, and memory of their patches."""
 
 
@@ -116,6 +117,7 @@ def symptoms_of(
         **means,
         kl_content=tuple(own.kl_content.mean(0).tolist()),
         noise_ratio=None if other is None else _noise_ratio(model, other),
+        sd_ratio=sd_ratios(model, data.of(data.split.training, MOST_DRAWN)),
         classes=_classes(own, training.sites, config, n_asked, start, labelled=labelled),
         position=_position(own, config),
         foreign=foreign_symptoms(model, training),

@@ -31,6 +31,8 @@ LITTLE_KL = 0.05
 """Mean divergence of an unused content dimension [nats]."""
 NOISE = 1.5
 """Held-out residual variance relative to that of the learned noise."""
+SAME_SD, NARROW = 1.1, 5.0
+"""Factor of a stated sd that is worth a word, and that is amber."""
 FOLLOWS = 0.3
 """Share of content or classes that follows from the position."""
 MOVED = 0.03, 1.0
@@ -174,6 +176,24 @@ def noise(numbers: Symptoms) -> Finding | None:
     )
 
 
+def uncertainty(numbers: Symptoms) -> Finding | None:
+    """Whether stated standard deviations cover another draw of the noise; they are multiplied by the ratio where they do not."""
+    ratios = {name: ratio for name, ratio in (numbers.sd_ratio or {}).items() if ratio > SAME_SD}
+    if numbers.sd_ratio is None:
+        return None
+    if not ratios:
+        words = "stated standard deviations cover another draw of the noise"
+        return Finding("uncertainty", "green", words)
+    much = ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items())
+    return Finding(
+        "uncertainty",
+        "amber" if max(ratios.values()) > NARROW else "green",
+        "standard deviations are multiplied so that they cover another draw of the noise",
+        f"by {much}",
+        "train for longer, or with more sites",
+    )
+
+
 def position(numbers: Symptoms) -> Finding | None:
     """Whether content or classes follow the position of what a patch shows."""
     found = numbers.position
@@ -249,6 +269,7 @@ CHECKS: tuple[Check, ...] = (
     collapsed,
     linear,
     noise,
+    uncertainty,
     position,
     foreign,
     undescribed,

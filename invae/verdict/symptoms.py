@@ -97,6 +97,8 @@ class Symptoms:
     """Mean divergence of every content dimension from its prior [nats]; empty for models without one."""
     noise_ratio: float | None = None
     """Held-out mean square residual relative to the variance of the noise that the model has learned."""
+    sd_ratio: Mapping[str, float] | None = None
+    """Factor by latent variable by which its stated sd must be multiplied to cover 95 % of another draw of the noise."""
     classes: ClassSymptoms | None = None
     position: PositionSymptoms | None = None
     foreign: ForeignSymptoms | None = None

@@ -15,10 +15,10 @@ import xarray as xr
 
 from invae import InvariantVAE
 from invae.config import ModelConfig
-from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
+from invae.models.encoding import encode_batch
 from invae.models.geometry.circle import AnglePosterior, CirclePrior, circle_grid
 from invae.models.geometry.pose import Rotation, pixel_grid
 from invae.models.signals import Signals

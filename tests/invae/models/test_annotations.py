@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from invae.config import ModelConfig
-from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
 from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
+from invae.models.encoding import encode_batch
 from invae.models.evaluation import evaluate
 from invae.models.families import completed, plan
 from invae.models.latents import Categorical, ClassPrior, Relaxed

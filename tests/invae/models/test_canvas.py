@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from invae.config import ModelConfig
-from invae.embedding.embed import encode_batch
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
 from invae.models.canvas import (
@@ -20,6 +19,7 @@ from invae.models.canvas import (
     cubic,
     shift_margin,
 )
+from invae.models.encoding import encode_batch
 from invae.models.evaluation import evaluate
 from invae.models.fields import Code, WholeField
 from invae.models.latents import NormalPrior

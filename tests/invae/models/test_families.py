@@ -6,8 +6,8 @@ import torch
 
 from invae.config import ModelConfig
 from invae.config.family import families
-from invae.embedding.embed import encode_batch
 from invae.models.batch import Geometry, Patches
+from invae.models.encoding import encode_batch
 from invae.models.signals import Signals
 from tests.invae.models.walk import (
     SQUARE,

@@ -7,8 +7,8 @@ from sklearn.linear_model import LinearRegression
 
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.synthetic import ShiftsConfig
-from invae.embedding.embed import encode_batch
 from invae.models.batch import Patches
+from invae.models.encoding import encode_batch
 from invae.models.signals import Signals
 from invae.synthetic import shifts
 from invae.training.signal_sources import ArraySource

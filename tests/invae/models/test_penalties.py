@@ -14,10 +14,10 @@ import xarray as xr
 from invae import InvariantVAE
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.objective import PenaltyConfig
-from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
 from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
+from invae.models.encoding import encode_batch
 from invae.models.evaluation import evaluate
 from invae.models.latents import Point
 from invae.models.objective import Objective

@@ -6,10 +6,10 @@ import torch
 
 from invae.config import ModelConfig, TrainingConfig
 from invae.config.objective import ObjectiveConfig
-from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError, InputError
 from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
+from invae.models.encoding import encode_batch
 from invae.models.evaluation import evaluate
 from invae.models.fields import Code, WholeField
 from invae.models.generators import PixelGenerator

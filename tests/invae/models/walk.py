@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from invae.config import ModelConfig, TrainingConfig
-from invae.embedding.embed import encode_batch
 from invae.latent_table import LATENTS
 from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.build import build
+from invae.models.encoding import encode_batch
 from invae.models.evaluation import evaluate
 from invae.models.generators import DiscGenerator, EveryClass, Generator
 from invae.models.objective import Objective

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from invae.config import ModelConfig, TrainingConfig
-from invae.embedding.embed import encode_batch
 from invae.errors import ConfigError
 from invae.models.batch import Geometry, Patches
 from invae.models.build import build
+from invae.models.encoding import encode_batch
 from invae.models.evaluation import evaluate
 from invae.models.geometry.circle import CirclePrior
 from invae.models.geometry.pose import POSES, pixel_grid, pull_back
