@@ -39,7 +39,7 @@ def test_only_narrow_sds_are_multiplied():
     values = {
         "shift_sd": np.array([0.1, 0.2], np.float32),
         "content_sd": np.ones(2, np.float32),
-        "angle_resultant": np.exp(-np.array([0.1, 0.2]) ** 2 / 2).astype(np.float32),
+        "angle_resultant": np.exp(-(np.array([0.1, 0.2]) ** 2) / 2).astype(np.float32),
     }
     wide = widened(values, {"shift": 2.0, "content": 0.5, "angle": 3.0})
     np.testing.assert_allclose(wide["shift_sd"], [0.2, 0.4])
