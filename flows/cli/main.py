@@ -21,6 +21,7 @@ from flows.cli.commands import (
     simulate,
     status,
     train_finder,
+    train_walls,
     watch,
 )
 from flows.cli.terminal import VERBOSITY, print_error
@@ -77,6 +78,7 @@ for module in (
     demo,
     simulate,
     train_finder,
+    train_walls,
     info,
     library,
     predict,

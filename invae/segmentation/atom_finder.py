@@ -4,19 +4,18 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.ndimage import maximum_filter
 
 from invae.errors import InputError
-from invae.models.networks.unet import COARSEST, REACH, AtomNetwork
+from invae.models.networks.unet import COARSEST, UNet
+from invae.segmentation.atom_images import standardise
 from invae.segmentation.network_folder import SHIPPED, load
+from invae.segmentation.tiles import TILE, probabilities
 
 MIN_PROBABILITY = 0.25
 """Least probability of a centre: F1 changes by less than 0.02 from 0.2 to 0.4, and the worst images are best here."""
 MIN_DISTANCE = 3
 """Least distance of two atoms along an axis [px]: half the smallest spacing of the training."""
-TILE = 256
-"""Side of a tile [px]."""
 
 
 def probability(images: np.ndarray, *, weights: Path | None = None, tile: int = TILE) -> np.ndarray:
@@ -50,43 +49,16 @@ def centres(marked: np.ndarray, *, least: float = MIN_PROBABILITY) -> np.ndarray
     return np.argwhere(top)
 
 
-def standardise(image: np.ndarray) -> np.ndarray:
-    """The image (y, x) with mean 0 and sd 1; zeros if it is constant."""
-    sd = image.std()
-    return ((image - image.mean()) / (sd if sd > 0 else 1)).astype(np.float32)
-
-
 @cache
-def _network(folder: Path) -> AtomNetwork:
+def _network(folder: Path) -> UNet:
     return load(folder)
 
 
-@torch.no_grad()
-def mark(image: np.ndarray, network: AtomNetwork, *, tile: int = TILE) -> np.ndarray:
+def mark(image: np.ndarray, network: UNet, *, tile: int = TILE) -> np.ndarray:
     """The probability (y, x) of one image (y, x), by a network."""
     finite = np.isfinite(image)
     if not finite.any():
         return np.zeros(image.shape, np.float32)
     filled = np.where(finite, image, np.median(image[finite]))
-    whole = torch.from_numpy(standardise(filled))
-    excess = [(-size) % COARSEST for size in image.shape]
-    padded = _mirror(whole, [(REACH, REACH + more) for more in excess])
-    marked = np.empty(image.shape, np.float32)
-    for top in range(0, image.shape[0], tile):
-        for left in range(0, image.shape[1], tile):
-            piece = padded[top : top + tile + 2 * REACH, left : left + tile + 2 * REACH]
-            log_odds = network(piece[None, None])[0, 0, REACH:-REACH, REACH:-REACH]
-            place = marked[top : top + tile, left : left + tile]
-            place[...] = log_odds.sigmoid().numpy()[: place.shape[0], : place.shape[1]]
+    marked = probabilities(standardise(filled)[None], network, tile=tile)[0]
     return np.where(finite, marked, np.float32(0))
-
-
-def _mirror(image: torch.Tensor, margins: list[tuple[int, int]]) -> torch.Tensor:
-    """An image (y, x) surrounded by its mirror images, within margins (before, after) along each axis."""
-    for axis, (before, after) in enumerate(margins):
-        size = image.shape[axis]
-        index = torch.arange(-before, size + after)
-        image = image.index_select(
-            axis, (size - 0.5 - ((index % (2 * size)) - size + 0.5).abs()).long()
-        )
-    return image

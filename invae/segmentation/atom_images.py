@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from invae.config import AtomFramesConfig
-from invae.config.segment import AtomVarietyConfig
+from invae.config.segment import AtomNetworkConfig, AtomVarietyConfig
+from invae.segmentation.learner import ImageBatch
 from invae.synthetic import atoms
 
 PIXEL = 0.02
@@ -30,6 +32,21 @@ class AtomImage:
     """(atom, axis) [px], within the frame."""
     spacing: float
     """Of the lattice [px]."""
+
+
+def batch_of_atoms(config: AtomNetworkConfig, numbers: range) -> ImageBatch:
+    """The simulated images of some numbers, and their marks."""
+    simulated = [draw(config.images, seed=config.seed, number=number) for number in numbers]
+    size = config.images.size
+    images = np.stack([standardise(one.image) for one in simulated])
+    targets = np.stack([marks(one.places, size=size, sd=config.mark_sd) for one in simulated])
+    return ImageBatch(torch.from_numpy(images)[:, None], torch.from_numpy(targets)[:, None])
+
+
+def standardise(image: np.ndarray) -> np.ndarray:
+    """The image (y, x) with mean 0 and sd 1; zeros if it is constant."""
+    sd = image.std()
+    return ((image - image.mean()) / (sd if sd > 0 else 1)).astype(np.float32)
 
 
 def draw(config: AtomVarietyConfig, *, seed: int, number: int) -> AtomImage:

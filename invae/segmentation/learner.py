@@ -23,17 +23,20 @@ CPU = torch.device("cpu")
 class ImageBatch:
     """Images, and the marks that the network learns to predict."""
 
-    images: Float[Tensor, "image 1 y x"]
+    images: Float[Tensor, "image channel y x"]
     """Standardised."""
-    marks: Float[Tensor, "image 1 y x"]
+    marks: Float[Tensor, "image mark y x"]
     """From 0 to 1."""
+    weights: Float[Tensor, "image mark y x"] | None = None
+    """Of the pixels in the loss; all 1 when empty."""
 
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, places: slice) -> "ImageBatch":
         """Some of the images."""
-        return ImageBatch(self.images[places], self.marks[places])
+        weights = None if self.weights is None else self.weights[places]
+        return ImageBatch(self.images[places], self.marks[places], weights)
 
 
 Simulate = Callable[[range], ImageBatch]
@@ -125,7 +128,10 @@ class MarkLearner:
         return {self.measure: Tally(-self._cross_entropy(batch) * len(batch), len(batch))}
 
     def _cross_entropy(self, batch: ImageBatch) -> Float[Tensor, ""]:
-        return functional.binary_cross_entropy_with_logits(self.module(batch.images), batch.marks)
+        log_odds = self.module(batch.images)
+        return functional.binary_cross_entropy_with_logits(
+            log_odds, batch.marks, weight=batch.weights
+        )
 
 
 def cosine_of_the_end(start: float, end: float) -> float:

@@ -1,15 +1,12 @@
-"""Training of the network that marks atoms: every step on new simulated images, all from one seed."""
+"""Training of networks that mark images: every step on new simulated images, all from one seed."""
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from invae.config.segment import AtomNetworkConfig
-from invae.models.networks.unet import AtomNetwork
+from invae.config.segment import NetworkConfig, WallNetworkConfig
+from invae.models.networks.unet import UNet
 from invae.progress import Progress, silent
-from invae.segmentation.atom_finder import standardise
-from invae.segmentation.atom_images import draw, marks
 from invae.segmentation.learner import (
     HeldOutImages,
     ImageBatch,
@@ -17,7 +14,8 @@ from invae.segmentation.learner import (
     SimulatedImages,
     cosine_of_the_end,
 )
-from invae.training.checkpoint import OnEpoch, ignore, run_epochs
+from invae.segmentation.tasks import task_of
+from invae.training.checkpoint import OnEpoch, ignore, run_epochs, write_checkpoint
 from invae.training.fit import Fit, Plan
 
 N_HELD_OUT = 40
@@ -25,12 +23,12 @@ N_HELD_OUT = 40
 
 
 def train(
-    config: AtomNetworkConfig,
+    config: NetworkConfig,
     *,
     checkpoints: Path | None = None,
     progress: Progress = silent,
     on_epoch: OnEpoch = ignore,
-) -> AtomNetwork:
+) -> UNet:
     """A network trained on simulated images; the seed decides everything.
 
     Args:
@@ -44,21 +42,51 @@ def train(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = AtomNetwork(config.width)
+        network = task_of(config).network(config)
     fit = fit_of(config, network, progress=progress)
     run_epochs(
         fit, folder=checkpoints, seconds_between=config.checkpoint_seconds, on_epoch=on_epoch
     )
+    if checkpoints is not None:
+        write_checkpoint(checkpoints, fit)
     return network.eval()
 
 
-def fit_of(
-    config: AtomNetworkConfig, network: AtomNetwork, *, progress: Progress = silent
-) -> Fit[ImageBatch]:
+def train_members(
+    config: WallNetworkConfig,
+    *,
+    checkpoints: Path | None = None,
+    progress: Progress = silent,
+    on_epoch: OnEpoch = ignore,
+) -> list[UNet]:
+    """Networks that differ by their seed, which decides weights and frames; arguments as those of `train`."""
+    members = []
+    total = config.n_members * config.n_steps
+    for number in range(config.n_members):
+        folder = checkpoints and checkpoints / f"member-{number}"
+        if folder:
+            folder.mkdir(exist_ok=True)
+        members.append(
+            train(
+                config.model_copy(update={"seed": config.seed + number}),
+                checkpoints=folder,
+                progress=_later(progress, before=number * config.n_steps, total=total),
+                on_epoch=on_epoch,
+            )
+        )
+    return members
+
+
+def _later(progress: Progress, *, before: int, total: int) -> Progress:
+    """The progress of a part of a longer training, after some of its steps."""
+    return lambda done, _: progress(before + done, total)
+
+
+def fit_of(config: NetworkConfig, network: UNet, *, progress: Progress = silent) -> Fit[ImageBatch]:
     """The training of a network, not yet begun."""
 
     def simulate(numbers: range) -> ImageBatch:
-        return batch_of(config, numbers)
+        return task_of(config).batch(config, numbers)
 
     size = config.batch_size
     images = SimulatedImages(simulate, size, config.n_steps, config.steps_per_epoch, progress)
@@ -70,12 +98,3 @@ def fit_of(
     )
     held_out = HeldOutImages(simulate, n_images=N_HELD_OUT, batch_size=size)
     return Fit(MarkLearner(network), images, held_out, plan=plan, seed=config.seed)
-
-
-def batch_of(config: AtomNetworkConfig, numbers: range) -> ImageBatch:
-    """The simulated images of some numbers, and their marks."""
-    simulated = [draw(config.images, seed=config.seed, number=number) for number in numbers]
-    size = config.images.size
-    images = np.stack([standardise(one.image) for one in simulated])
-    targets = np.stack([marks(one.places, size=size, sd=config.mark_sd) for one in simulated])
-    return ImageBatch(torch.from_numpy(images)[:, None], torch.from_numpy(targets)[:, None])

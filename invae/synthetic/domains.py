@@ -32,6 +32,7 @@ from invae.synthetic.sample import (
     window,
 )
 from invae.synthetic.scene import is_written, receipt_of_scene
+from invae.synthetic.zero_line import zero_line
 
 SHARD_BYTES = 32e6
 STATES = "states"
@@ -286,20 +287,6 @@ def interpolate(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.
         taps = [image.take(index + tap, axis=axis, mode="wrap") for tap in (-1, 0, 1, 2)]
         image = np.tensordot(np.array(weights, image.dtype), np.stack(taps), axes=1)
     return image
-
-
-def zero_line(polarization: np.ndarray) -> np.ndarray:
-    """Pixels nearest to the sign changes of an image (y, x), bool."""
-    on_line = np.zeros(polarization.shape, bool)
-    for axis in (0, 1):
-        image = np.moveaxis(polarization, axis, 0)
-        line = np.moveaxis(on_line, axis, 0)
-        before, after = image[:-1], image[1:]
-        crosses = (before > 0) != (after > 0)
-        nearer_before = np.abs(before) <= np.abs(after)
-        line[:-1] |= crosses & nearer_before
-        line[1:] |= crosses & ~nearer_before
-    return on_line
 
 
 def _stack(frames: list[Arrays]) -> Arrays:

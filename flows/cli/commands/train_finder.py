@@ -1,18 +1,14 @@
 """`invae train-finder`: train the network that detects atoms on simulated images."""
 
-import time
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from flows.cli.commands import options
-from flows.cli.terminal import print_result, progress_console
-
-if TYPE_CHECKING:
-    from invae.config.segment import AtomNetworkConfig
-    from invae.models.networks.unet import AtomNetwork
-    from invae.training.history import Epoch
+from flows.cli.network_training import shown
+from flows.cli.terminal import print_result
 
 
 def train_finder(
@@ -36,39 +32,16 @@ def train_finder(
     from invae.config.segment import AtomNetworkConfig
     from invae.segmentation.network_folder import save, unfinished
     from invae.segmentation.score import scores
+    from invae.segmentation.train import train
 
     values = named.changed({}, changes or [])
     config = named.checked(AtomNetworkConfig, values, prefix="train-finder")
-    network = _trained(config, checkpoints=unfinished(out, config))
+    network = shown(partial(train, config, checkpoints=unfinished(out, config)))
     result = scores(network, config)
     save(out, network, config, scores=result)
     print_result(
         f"{out}: F1 {result['f1']:.3f} on unseen images, position error {result['rms']:.2f} px"
     )
-
-
-def _trained(config: "AtomNetworkConfig", *, checkpoints: Path) -> "AtomNetwork":
-    """Train the network and show steps and the held-out score."""
-    from flows.cli.console import progress_display
-    from invae.segmentation.train import train
-
-    with progress_display(progress_console()) as display:
-        start, note = time.monotonic(), ""
-
-        def on_epoch(epoch: "Epoch") -> None:
-            nonlocal note
-            best = "" if epoch.best else ", not the best"
-            note = f"log likelihood {epoch.score:.4f} nats per held-out pixel{best}"
-
-        display.begin("train")
-        network = train(
-            config,
-            checkpoints=checkpoints,
-            progress=lambda done, total: display.advance("train", done, total, note),
-            on_epoch=on_epoch,
-        )
-        display.end("train", time.monotonic() - start)
-    return network
 
 
 def register(app: typer.Typer) -> None:

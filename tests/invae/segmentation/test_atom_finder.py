@@ -8,7 +8,7 @@ import torch
 
 from invae.config.segment import AtomNetworkConfig
 from invae.errors import InputError, StoreError
-from invae.models.networks.unet import REACH, AtomNetwork
+from invae.models.networks.unet import REACH, UNet
 from invae.segmentation.atom_finder import centres, mark, probability
 from invae.segmentation.atom_images import draw
 from invae.segmentation.network_folder import SHIPPED, WEIGHTS_FILE, load, save
@@ -93,7 +93,7 @@ def test_the_shipped_network_is_small_and_made_with_the_settings_as_they_are():
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 300_000
     card = json.loads((SHIPPED / "atoms.json").read_text())
     assert AtomNetworkConfig.model_validate(card["config"]) == AtomNetworkConfig()
-    assert sum(p.numel() for p in AtomNetwork(card["config"]["width"]).parameters()) < 130_000
+    assert sum(p.numel() for p in UNet(card["config"]["width"]).parameters()) < 130_000
 
 
 @pytest.mark.parametrize(

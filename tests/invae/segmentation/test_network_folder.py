@@ -5,15 +5,15 @@ import torch
 
 from invae.config.segment import AtomNetworkConfig
 from invae.errors import StoreError
-from invae.models.networks.unet import AtomNetwork
+from invae.models.networks.unet import UNet
 from invae.segmentation import network_folder
 
 CONFIG = AtomNetworkConfig(width=4)
 
 
-def network(seed: int) -> AtomNetwork:
+def network(seed: int) -> UNet:
     torch.manual_seed(seed)
-    return AtomNetwork(CONFIG.width)
+    return UNet(CONFIG.width)
 
 
 def test_a_new_network_takes_the_place_of_the_old_one_as_a_whole(tmp_path):

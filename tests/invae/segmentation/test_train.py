@@ -8,12 +8,12 @@ import torch
 from pydantic import ValidationError
 
 from invae.config.segment import AtomNetworkConfig
-from invae.models.networks.unet import AtomNetwork
+from invae.models.networks.unet import UNet
 from invae.segmentation.atom_finder import mark, standardise
 from invae.segmentation.atom_images import draw, marks
 from invae.segmentation.learner import ImageBatch
 from invae.segmentation.score import match
-from invae.segmentation.train import batch_of, fit_of, train
+from invae.segmentation.train import fit_of, train
 from invae.training.fit import Fit
 
 TINY = {"width": 4, "n_steps": 2, "batch_size": 2, "images": {"size": 32}}
@@ -23,9 +23,9 @@ def tiny(**changes) -> AtomNetworkConfig:
     return AtomNetworkConfig.model_validate({**TINY, **changes})
 
 
-def network(config: AtomNetworkConfig) -> AtomNetwork:
+def network(config: AtomNetworkConfig) -> UNet:
     torch.manual_seed(config.seed)
-    return AtomNetwork(config.width)
+    return UNet(config.width)
 
 
 def begin(config: AtomNetworkConfig, **options) -> Fit[ImageBatch]:
