@@ -53,10 +53,22 @@ class MaskConfig(Config):
 
 
 class WallConfig(Config):
-    """Domain walls: zero contours of the smoothed signed polarization."""
+    """Domain walls: contours of the smoothed signed polarization, half way between the levels of both domains."""
 
-    smoothing: Annotated[float, Field(ge=0.3, le=10)] = 1.5
-    """Sd of the Gaussian smoothing before the contour is traced [px]."""
+    method: Annotated[
+        Literal["contour", "network", "both"], Field(exclude_if=lambda value: value == "contour")
+    ] = "contour"
+    """Walls and lamellae by contours and dips of the signal (contour), by a neural network (network), or walls by contours and lamellae by the network (both)."""
+    level: Annotated[
+        Literal["middle", "zero"], Field(exclude_if=lambda value: value == "middle")
+    ] = "middle"
+    """A wall is where the polarization is half way between both domains (middle), or zero."""
+    min_probability: Annotated[float, Field(gt=0, lt=1, exclude_if=lambda value: value == 0.4)] = (
+        0.4
+    )
+    """Least probability of a 180-degree wall within 1 px, for a contour to be kept by the network."""
+    smoothing: Annotated[float, Field(ge=0.3, le=10)] | None = None
+    """Sd of the Gaussian smoothing before the contour is traced [px]; from 1 to 1.5 by the measured noise when empty."""
     min_contrast: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Smallest peak polarization of a domain, relative to a typical domain."""
     min_length: Annotated[float, Field(ge=0)] = 8.0
@@ -64,7 +76,7 @@ class WallConfig(Config):
     canny_sigma: Annotated[float, Field(ge=0.3, le=10)] = 2.0
     """Sd of the Gaussian inside the Canny detector whose edges are shown with the contours [px]."""
     non180: bool = True
-    """Whether stripes of low out-of-plane amplitude (non-180-degree walls) are detected too."""
+    """Whether lamellae of low out-of-plane amplitude are detected too; their edges are the non-180-degree walls."""
     non180_scale: Annotated[float, Field(ge=0.5, le=20)] = 2.0
     """Half the width of the detected stripes [px]."""
     non180_depth: Annotated[float, Field(gt=0, lt=1)] = 0.3

@@ -56,7 +56,7 @@ class WallVarietyConfig(Config):
     """Side of a frame [px]."""
     domain_size: Range = (6.0, 45.0)
     """Width of domains, or their radius [px]."""
-    lamella_width: Range = (2.5, 14.0)
+    lamella_width: Range = (3.0, 14.0)
     """Width of lamellae [px]."""
     lamellae: Share = 0.65
     """Share of frames with lamellae."""
@@ -124,9 +124,9 @@ class WallNetworkConfig(NetworkConfig):
     """Sd of the target Gaussian on a 180-degree wall [px]."""
     n_members: Annotated[int, Field(ge=2, le=16)] = 3
     """Number of networks that differ by their seed; their spread measures the uncertainty."""
-    n_steps: Annotated[int, Field(ge=1, le=10**6)] = 1200
+    n_steps: Annotated[int, Field(ge=1, le=10**6)] = 1500
     """Number of training steps of each member, each on new frames."""
-    patience: Annotated[int, Field(ge=1)] = 30
+    patience: Annotated[int, Field(ge=1)] = 50
     """Number of epochs without a better held-out score after which the training of a member stops."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 8e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 6e-3
     """Highest learning rate of Adam; it rises over the first twentieth of the steps and then falls to zero as a cosine."""

@@ -46,6 +46,10 @@ class Marked:
     lamella_spread: np.ndarray
     """Sd of the members' probabilities of a lamella."""
 
+    def transposed(self) -> "Marked":
+        """All maps with y and x exchanged."""
+        return Marked(*(getattr(self, name).T for name in Marked.__dataclass_fields__))
+
 
 def mark_walls(
     response: np.ndarray,

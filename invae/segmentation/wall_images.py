@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from scipy import ndimage
 
 from invae.config.segment import WallNetworkConfig
 from invae.segmentation.learner import ImageBatch
+from invae.segmentation.ridge import ridge
 from invae.synthetic.wall_frames import WallFrame, draw
 
 N_INPUTS = 2
@@ -55,11 +55,3 @@ def visible(frame: WallFrame) -> np.ndarray:
 def marks(frame: WallFrame, *, sd: float) -> np.ndarray:
     """Targets (mark, y, x): a Gaussian of height 1 and that sd [px] on walls; inside lamellae; positive polarization."""
     return np.stack((ridge(frame.wall, sd=sd), frame.lamella, frame.up)).astype(np.float32)
-
-
-def ridge(lines: np.ndarray, *, sd: float) -> np.ndarray:
-    """Lines (y, x) as smooth ridges exp(-d²/2·sd²), d being the distance from the line [px]; float32."""
-    if not lines.any():
-        return np.zeros(lines.shape, np.float32)
-    distance = np.asarray(ndimage.distance_transform_edt(~lines))
-    return np.exp(-((distance / sd) ** 2) / 2).astype(np.float32)

@@ -1,8 +1,7 @@
 """Shapes of domains in a square frame, as the distance to the nearest 180-degree wall."""
 
 import numpy as np
-
-from invae.synthetic.sample import smooth_noise
+from scipy import fft
 
 FAR = 99.0
 """Distance where there is no wall [px]."""
@@ -25,15 +24,25 @@ def wall_distance(side: int, *, size: float, rng: np.random.Generator) -> np.nda
     return shapes[kind](side, size, rng)
 
 
+def soft_noise(side: int, length: float, rng: np.random.Generator) -> np.ndarray:
+    """A periodic Gaussian random field (y, x) of mean 0 and sd 1 with a correlation length [px], by Fourier transforms."""
+    spectrum = fft.rfft2(rng.standard_normal((side, side), np.float32))
+    squares = fft.fftfreq(side)[:, None] ** 2 + fft.rfftfreq(side) ** 2
+    spectrum *= np.exp(-squares * (np.pi * length) ** 2 / 2)
+    spectrum[0, 0] = 0
+    field = np.asarray(fft.irfft2(spectrum, s=(side, side)))
+    return field / field.std()
+
+
 def _labyrinth(side: int, size: float, rng: np.random.Generator) -> np.ndarray:
-    level = smooth_noise((side, side), size, rng) + rng.uniform(-0.8, 0.8)
+    level = soft_noise(side, size, rng) + rng.uniform(-0.8, 0.8)
     return level / np.hypot(*np.gradient(level)).mean()
 
 
 def _stripes(side: int, size: float, rng: np.random.Generator) -> np.ndarray:
     y, x = np.indices((side, side))
     angle = rng.uniform(0, np.pi)
-    wave = smooth_noise((side, side), 2 * size, rng) * size * rng.uniform(0, 0.35)
+    wave = soft_noise(side, 2 * size, rng) * size * rng.uniform(0, 0.35)
     across = np.cos(angle) * x + np.sin(angle) * y + wave
     phase = np.pi * across / size + rng.uniform(0, 2 * np.pi)
     return np.sin(phase) * size / np.pi + rng.uniform(-0.25, 0.25) * size
@@ -48,7 +57,7 @@ def _discs(side: int, size: float, rng: np.random.Generator) -> np.ndarray:
         distance = np.maximum(
             distance, radius - np.hypot((y - centre[0]) * stretch, (x - centre[1]) / stretch)
         )
-    return distance + smooth_noise((side, side), rng.uniform(5, 15), rng) * rng.uniform(0, 2)
+    return distance + soft_noise(side, rng.uniform(5, 15), rng) * rng.uniform(0, 2)
 
 
 def _lines(side: int, size: float, rng: np.random.Generator) -> np.ndarray:

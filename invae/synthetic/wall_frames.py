@@ -11,10 +11,9 @@ from scipy import ndimage
 
 from invae.config.segment import WallVarietyConfig
 from invae.synthetic import unclean
-from invae.synthetic.domain_shapes import wall_distance
+from invae.synthetic.domain_shapes import soft_noise, wall_distance
 from invae.synthetic.lamellae import Family, with_tips
 from invae.synthetic.landau import PIXEL
-from invae.synthetic.sample import smooth_noise
 from invae.synthetic.zero_line import zero_line
 
 PAD = 10
@@ -97,13 +96,13 @@ def _lamellae(
     y, x = np.indices((side, side)) - side / 2
     if rng.random() < 0.3:
         bend = rng.uniform(0, 3)
-        y, x = (axis + bend * smooth_noise((side, side), 60.0, rng) for axis in (y, x))
-    base, common = rng.uniform(0, np.pi), rng.uniform(0, 0.6)
+        y, x = (axis + bend * soft_noise(side, 60.0, rng) for axis in (y, x))
+    base, common = rng.uniform(0, np.pi), rng.uniform(0, 0.55)
     for number in range(rng.choice([1, 1, 2, 3])):
         angle = base + number * rng.choice([np.pi / 2, np.pi / 4, np.pi / 3])
         depth = _family(config, angle, side, rng).depth(y, x)
         depth = np.where(_region(side, rng), depth, -np.inf) if rng.random() < 0.35 else depth
-        response = common if rng.random() < 0.8 else rng.uniform(-0.3, 0.65)
+        response = common if rng.random() < 0.8 else rng.uniform(-0.3, 0.6)
         inside = 1 / (1 + np.exp(-np.clip(depth / rng.uniform(0.2, 0.8), -30, 30)))
         factor = factor * (1 - inside * (1 - response))
         deepest = np.maximum(deepest, depth)
@@ -112,7 +111,7 @@ def _lamellae(
 
 def _family(config: WallVarietyConfig, angle: float, side: int, rng: Generator) -> Family:
     width = log_uniform(config.lamella_width, rng)
-    ratio = rng.uniform(1.8, 2.6) if rng.random() < DENSE else rng.uniform(2.6, 11)
+    ratio = rng.uniform(1.9, 2.6) if rng.random() < DENSE else rng.uniform(2.6, 11)
     needle = rng.uniform(8, 50) if rng.random() < 0.35 else 0.0
     family = Family(angle, width * ratio, width, rng.uniform(0, width * ratio), needle)
     return with_tips(family, extent=1.5 * side, generator=rng)
@@ -120,13 +119,13 @@ def _family(config: WallVarietyConfig, angle: float, side: int, rng: Generator) 
 
 def _region(side: int, rng: Generator) -> np.ndarray:
     """Part of a frame with a rough border (y, x): a family may fill it alone."""
-    return smooth_noise((side, side), rng.uniform(30, 90), rng) > rng.uniform(-0.8, 0.4)
+    return soft_noise(side, rng.uniform(30, 90), rng) > rng.uniform(-0.8, 0.4)
 
 
 def _surface(config: WallVarietyConfig, side: int, rng: Generator) -> np.ndarray:
     """Response of the surface (y, x), 1 where it is perfect; its changes are no walls."""
     size = (side, side)
-    response = 1 + rng.uniform(0, 0.3) * smooth_noise(size, rng.uniform(15, 60), rng)
+    response = 1 + rng.uniform(0, 0.3) * soft_noise(side, rng.uniform(15, 60), rng)
     if rng.random() < config.grains:
         response = response * unclean.grain_response(
             size,
@@ -147,7 +146,7 @@ def _recorded(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Complex response (y, x) as an instrument records it, and the lines that were recorded."""
     n = config.size
-    uneven = 1 + 0.4 * smooth_noise((n, n), rng.uniform(8, n / 2), rng)
+    uneven = 1 + 0.4 * soft_noise(n, rng.uniform(8, n / 2), rng)
     size, angle = rng.uniform(0, config.background), rng.uniform(-np.pi, np.pi)
     response = signal + size * np.exp(1j * angle) * uneven
     if rng.random() < config.faults:

@@ -1,6 +1,5 @@
 """Scores of a result against ground truth: walls, drift, masks, and descriptors predicted from latents."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from invae import dims
 from invae.analysis.domains.switching import describe_sites
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.descriptors.domains.walls import WALL_180, WALL_NON180
+from invae.descriptors.domains.walls import WALL_180
 from invae.errors import InputError
 from invae.storage import store
 
@@ -161,19 +160,12 @@ def lines_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
 
 
 def lamella_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
-    """IoU of lamellae; detected centre lines are widened to the true width; NaN without lamellae.
-
-    Lost lines do not count, nor the neighbourhood of 180-degree walls, where the response is low as well.
-    """
+    """IoU of the insides of lamellae, over valid scan lines; NaN without lamellae."""
     true = truth["non180"].to_numpy()
     if not true.any():
         return float("nan")
-    half = json.loads(truth.attrs["settings"])["config"]["sample"]["lamellae"]["width"] / 2
-    middle = maps["wall"].to_numpy() == WALL_NON180
-    near_wall = np.stack([_within(frame, 2 * half) for frame in truth["wall"].to_numpy()])
-    judged = truth_maps(truth)["valid"].to_numpy() & ~near_wall
-    found = np.stack([_within(frame, half) for frame in middle])
-    return mask_iou(found & judged, true & judged)
+    judged = truth_maps(truth)["valid"].to_numpy()
+    return mask_iou(maps["lamella"].to_numpy() & judged, true & judged)
 
 
 def mask_iou(found: np.ndarray, true: np.ndarray) -> float:

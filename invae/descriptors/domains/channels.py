@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.ndimage as ndi
 import xarray as xr
 
 from invae.config.describe import (
@@ -13,16 +12,15 @@ from invae.config.describe import (
     SignalChannels,
 )
 from invae.descriptors.domains.signals import Signals, read_complex
-from invae.descriptors.domains.walls import WALL_180, WALL_NON180
+from invae.descriptors.domains.stripes import lamella_edges
+from invae.descriptors.domains.walls import WALL_180
 from invae.descriptors.images import read_frames
 from invae.dims import FRAME
 from invae.errors import ConfigError
+from invae.segmentation.ridge import ridge
 
-LAYERS = {
-    "wall_180": (WALL_180,),
-    "wall_all": (WALL_180, WALL_NON180),
-    "wall_non180": (WALL_NON180,),
-}
+LAYERS = ("wall_180", "wall_all", "wall_non180")
+"""180-degree walls, all walls, and the edges of lamellae; a pixel can lie on walls of both kinds."""
 NEAREST = 3
 """Frames that the nearest delays (−1, 0, 1) need: a shorter series has no time delay, and its frames one channel each."""
 LAYER_SD = 1.0
@@ -106,7 +104,7 @@ def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray,
     if channel == "polarization":
         return maps["polarization"].to_numpy(), valid
     if channel in LAYERS:
-        return ridge(np.isin(maps["wall"].to_numpy(), LAYERS[channel])), valid
+        return ridge(layer(channel, maps), sd=LAYER_SD), valid
     if channel in ("amplitude", "phase") and sources.signals.has_phase:
         response = read_complex(sources.recording, sources.signals, one)[0]
         if channel == "amplitude":
@@ -127,9 +125,10 @@ def _standard(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.nda
     return (centred / spread if spread > 0 else centred * 0), valid
 
 
-def ridge(walls: np.ndarray) -> np.ndarray:
-    """Walls (y, x) as smooth ridges of height 1, which can be interpolated."""
-    if not walls.any():
-        return np.zeros(walls.shape, np.float32)
-    distance = np.asarray(ndi.distance_transform_edt(~walls))
-    return np.exp(-((distance / LAYER_SD) ** 2) / 2).astype(np.float32)
+def layer(name: str, maps: xr.Dataset) -> np.ndarray:
+    """Pixels on the walls of a layer in one frame, bool (y, x)."""
+    wall_180 = maps["wall"].to_numpy() == WALL_180
+    if name == "wall_180":
+        return wall_180
+    edges = lamella_edges(maps["lamella"].to_numpy(), maps["valid"].to_numpy())
+    return edges if name == "wall_non180" else edges | wall_180

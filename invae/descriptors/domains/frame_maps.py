@@ -6,20 +6,19 @@ import numpy as np
 import xarray as xr
 
 from invae.descriptors import block_results
+from invae.descriptors.domains.detection import PROBABILITIES, detect
 from invae.descriptors.domains.masks import DRAWN, REASONS, invalid_reason
 from invae.descriptors.domains.phase import alignment, amplitude_scale, in_phase
 from invae.descriptors.domains.series import Series, coordinates
 from invae.descriptors.domains.signals import read_complex
 from invae.descriptors.domains.sites import candidates
-from invae.descriptors.domains.stripes import find_stripes
+from invae.descriptors.domains.stripes import lamella_edges
 from invae.descriptors.domains.walls import (
     WALL_180,
     WALL_KINDS,
     WALL_NON180,
     Contour,
     canny_edges,
-    find_walls,
-    rasterize,
 )
 from invae.descriptors.images import drawn_mask
 from invae.dims import IMAGE, attrs, flags
@@ -51,10 +50,13 @@ def lay_out_maps(series: Series) -> None:
             ),
         ),
         "wall": (np.uint8, flags(WALL_KINDS, "domain walls, one pixel wide")),
+        "lamella": (np.bool_, attrs("inside a lamella (non-180-degree domain)")),
         "canny": (np.bool_, attrs("edges of cos(phase - offset), Canny's detector")),
         "valid": (np.bool_, attrs("pixel is to be believed")),
         "invalid_reason": (np.uint8, flags(REASONS, "why a pixel is not to be believed")),
     }
+    if series.config.walls.method != "contour":
+        kinds |= {name: (np.float32, attrs(words)) for name, words in PROBABILITIES.items()}
     variables = {
         name: store.Variable(IMAGE, shape, dtype, more) for name, (dtype, more) in kinds.items()
     }
@@ -92,26 +94,26 @@ def describe_frame(
     scale = amplitude_scale(polarization, valid)
     valid &= scale > 0
     polarization = polarization / np.float32(scale if scale > 0 else 1)
-    contours = find_walls(polarization, valid, config=config.walls)
-    wall_180 = rasterize(contours, series.shape)
-    wall = np.where(wall_180, WALL_180, 0).astype(np.uint8)
-    if config.walls.non180:
-        stripes = find_stripes(
-            polarization, valid, wall_180, scan_lines=series.scan_lines, config=config.walls
-        )
-        wall[stripes] = WALL_NON180
+    aligned_response = response * np.exp(-1j * np.complex64(offset)) * (-1 if flip else 1)
+    detected = detect(
+        aligned_response, polarization, valid, scan_lines=series.scan_lines, config=config.walls
+    )
+    wall = np.where(lamella_edges(detected.lamella, valid), WALL_NON180, 0).astype(np.uint8)
+    wall[detected.wall_180] = WALL_180
     with np.errstate(invalid="ignore", divide="ignore"):
         cosine = polarization / (size / scale)
     edges = canny_edges(np.nan_to_num(cosine), valid, sigma=config.walls.canny_sigma)
     maps = {
         "polarization": polarization,
         "wall": wall,
+        "lamella": detected.lamella,
         "canny": edges,
         "valid": valid,
         "invalid_reason": reason,
+        **detected.probabilities,
     }
-    sites = candidates(contours, series.shape, config=config.sites)
-    return FrameDescription(maps, contours, sites, scale)
+    sites = candidates(detected.contours, series.shape, config=config.sites)
+    return FrameDescription(maps, detected.contours, sites, scale)
 
 
 def describe_block(frames: slice, *, series: Series) -> None:

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from invae.config.describe import WallConfig
 from invae.descriptors import block_results
 from invae.descriptors.domains.frame_maps import STAGE as FRAMES
 from invae.descriptors.domains.masks import REASONS
@@ -91,9 +92,13 @@ def no_sites(series: Series, *, n_candidates: int) -> InputError:
             f"{name}: {finding}; lower describe.sites.min_valid or describe.patches.window"
         )
     return InputError(
-        f"{name}: {finding}; lower describe.walls.smoothing ({config.walls.smoothing:g} px) or min_contrast "
+        f"{name}: {finding}; lower describe.walls.smoothing ({_smoothing(config.walls)}) or min_contrast "
         f"({config.walls.min_contrast:g}), or set describe.sites.kind=grid"
     )
+
+
+def _smoothing(config: WallConfig) -> str:
+    return "by the noise" if config.smoothing is None else f"{config.smoothing:g} px"
 
 
 def _masked(series: Series) -> str:

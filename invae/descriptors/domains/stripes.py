@@ -1,6 +1,4 @@
-"""Non-180-degree walls: stripes in which the out-of-plane amplitude is low, on both sides of the
-same sign.
-"""
+"""Lamellae without a network: stripes in which the out-of-plane amplitude is low, on both sides of the same sign."""
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -20,6 +18,68 @@ SURROUNDINGS = 25
 """Number of scan lines over which the typical amplitude is taken."""
 WEAK = 0.6
 """A stripe may fade to this share of its required largest depth."""
+WIDEST = 8.0
+"""Largest distance of the edge of a lamella from its centre line [px]."""
+FULL = 0.7
+"""Least amplitude outside of lamellae, relative to a typical domain."""
+OUTSIDE_SD = 12.0
+"""Sd of the Gaussian mean of the amplitude outside of lamellae [px]."""
+WALL_DIP = 2.0
+"""Half the width of the dip of the amplitude at a 180-degree wall [px]."""
+
+
+def find_lamellae(
+    polarization: np.ndarray,
+    valid: np.ndarray,
+    wall_180: np.ndarray,
+    *,
+    scan_lines: str,
+    config: WallConfig,
+) -> np.ndarray:
+    """Insides of lamellae, bool (y, x): around the centre lines of stripes, where the amplitude is below half height.
+
+    Half height is the mean of the amplitude at the centre line and that outside of lamellae. Arguments as for `find_stripes`.
+    """
+    line = find_stripes(polarization, valid, wall_180, scan_lines=scan_lines, config=config)
+    if not line.any():
+        return line
+    size = _amplitude(polarization, valid, scan_lines=scan_lines, sd=1.0)
+    distance, nearest = ndi.distance_transform_edt(~line, return_indices=True)
+    outside = _outside(size, valid)
+    inside = size < (size[tuple(nearest)] + outside) / 2
+    inside &= valid & (np.asarray(distance) <= WIDEST)
+    if wall_180.any():
+        to_wall = np.asarray(ndi.distance_transform_edt(~wall_180))
+        inside &= (to_wall > WALL_DIP) | (to_wall >= distance)
+    label, n_areas = islands(inside | line)
+    has_line = np.zeros(n_areas + 1, bool)
+    has_line[np.unique(label[line])] = True
+    return np.asarray(ndi.binary_opening(ndi.binary_closing(has_line[label]))) & valid
+
+
+def _outside(size: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Local mean of the amplitude outside of lamellae (y, x)."""
+    strong = valid & (size > FULL)
+    total, weight = (
+        ndi.gaussian_filter(values.astype(np.float32), OUTSIDE_SD, mode="nearest")
+        for values in (np.where(strong, size, 0), strong)
+    )
+    return np.divide(total, weight, out=np.ones_like(total), where=weight > 1e-3)
+
+
+def _amplitude(
+    polarization: np.ndarray, valid: np.ndarray, *, scan_lines: str, sd: float
+) -> np.ndarray:
+    """Smoothed amplitude (y, x), equal in all scan lines; NaN where unknown."""
+    clipped = np.clip(polarization, -BRIGHTEST, BRIGHTEST)
+    gain = line_gain(np.abs(clipped), valid, scan_lines=scan_lines)
+    return np.abs(smoothed(clipped / gain, valid, sd=sd))
+
+
+def lamella_edges(lamella: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Non-180-degree walls: pixels inside lamellae beside a valid pixel outside, bool (y, x)."""
+    outside = valid & ~lamella
+    return lamella & np.asarray(ndi.binary_dilation(outside))
 
 
 def find_stripes(
@@ -42,12 +102,10 @@ def find_stripes(
         config: scale and depth of the stripes, least length.
     """
     scale = config.non180_scale
-    clipped = np.clip(polarization, -BRIGHTEST, BRIGHTEST)
-    gain = line_gain(np.abs(clipped), valid, scan_lines=scan_lines)
-    size = np.abs(smoothed(clipped / gain, valid, sd=SMOOTHING * scale))
+    size = _amplitude(polarization, valid, scan_lines=scan_lines, sd=SMOOTHING * scale)
     dip = depth(size, reach=2 * scale + 1)
     if wall_180.any():
-        near = np.asarray(ndi.distance_transform_edt(~wall_180)) <= 2 * scale + config.smoothing
+        near = np.asarray(ndi.distance_transform_edt(~wall_180)) <= 2 * scale + WALL_DIP
         dip = np.where(near, 0, dip)
     ridges = apply_hysteresis_threshold(dip, WEAK * config.non180_depth, config.non180_depth)
     return without_short_pieces(skeletonize(ridges), min_length=config.min_length)

@@ -1,4 +1,4 @@
-"""180-degree domain walls: sub-pixel zero lines of the smoothed signed polarization."""
+"""180-degree domain walls: sub-pixel contours of the smoothed signed polarization, half way between both domains."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,20 @@ from skimage.measure import find_contours
 from skimage.morphology import skeletonize
 
 from invae.config.describe import WallConfig
+from invae.descriptors.domains.mid_level import mid_level, noise_of
 
 WALL_KINDS = ("none", "wall_180", "wall_non180")
-"""Meanings of the values of the map `wall`."""
+"""Meanings of the values of the map `wall`; a pixel on both kinds has the first."""
 WALL_180, WALL_NON180 = 1, 2
 LEAST_SUPPORT = 0.5
 """Smallest share of the Gaussian weight on valid pixels for a valid smoothed value."""
 EIGHT = np.ones((3, 3), bool)
+CLEAN, NOISY = (0.3, 1.0), (0.6, 1.5)
+"""Noise, relative to a typical domain, and the sd of the smoothing [px] that the contours need there; linear between."""
+MID_LEVEL_CLIP = 1.5
+"""Polarizations are clipped at so many times the typical one before their levels are measured."""
+GAP = 2.0
+"""Longest gap in the probability of a wall that a contour crosses [px]."""
 SOBEL = 8.0
 """skimage's Canny does not normalise its Sobel filter: a slope of 1 per pixel gives 8."""
 
@@ -101,19 +108,76 @@ def _without_repeats(points: np.ndarray) -> np.ndarray:
 def find_walls(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> list[Contour]:
     """The 180-degree walls of one frame, where both sides are valid.
 
-    The polarization is clipped at ±1 first: a domain, or dust, with a strong response would repel
-    the zero line of the smoothed field.
-
     Args:
         polarization: signed, domains near ±1 (y, x).
         valid: bool (y, x); lines end at invalid pixels.
-        config: smoothing, contrast and length.
+        config: level, smoothing, contrast and length.
     """
-    field = smoothed(np.clip(polarization, -1, 1), valid, sd=config.smoothing)
+    field = wall_field(polarization, valid, config=config)
     return trace(
         without_faint_domains(field, min_contrast=config.min_contrast),
         min_length=config.min_length,
     )
+
+
+def wall_field(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> np.ndarray:
+    """The smoothed polarization above the level of walls (y, x), NaN where unknown; walls are its zero lines.
+
+    It is clipped at ±1 before it is smoothed: a domain, or dust, with a strong response would repel the zero line.
+    """
+    sd = smoothing_of(polarization, valid, config=config)
+    level = np.zeros(polarization.shape, np.float32)
+    if config.level == "middle":
+        clipped = np.clip(polarization, -MID_LEVEL_CLIP, MID_LEVEL_CLIP)
+        level = mid_level(smoothed(clipped, valid, sd=sd), valid)
+    return smoothed(np.clip(polarization - level, -1, 1), valid, sd=sd)
+
+
+def smoothing_of(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> float:
+    """Sd of the smoothing [px]: the configured one, or what the noise asks for."""
+    if config.smoothing is not None:
+        return config.smoothing
+    (low, least), (high, most) = CLEAN, NOISY
+    return float(np.interp(noise_of(polarization, valid), (low, high), (least, most)))
+
+
+def where_probable(
+    contours: list[Contour], probability: np.ndarray, *, config: WallConfig
+) -> list[Contour]:
+    """The pieces of contours along which a wall is probable, without those that are too short.
+
+    Args:
+        contours: sub-pixel lines.
+        probability: of a wall, 0–1 (y, x).
+        config: least probability, least length.
+    """
+    pieces = [
+        piece
+        for contour in contours
+        for piece in _pieces(contour, _sampled(probability, contour) > config.min_probability)
+    ]
+    return [piece for piece in pieces if piece.length >= max(config.min_length, 1e-6)]
+
+
+def _sampled(image: np.ndarray, contour: Contour) -> np.ndarray:
+    """Values of an image at the points of a contour, bilinear."""
+    return ndi.map_coordinates(image, contour.points.T, order=1, mode="nearest")
+
+
+def _pieces(contour: Contour, kept: np.ndarray) -> list[Contour]:
+    """Pieces of consecutive kept points; short gaps are crossed. A closed line begins at a point that is not kept."""
+    points = contour.points
+    if contour.closed and not kept.all():
+        start = int(np.argmin(kept))
+        points = np.concatenate([np.roll(points[:-1], -start, axis=0), points[start : start + 1]])
+        kept = np.append(np.roll(kept[:-1], -start), False)
+    if not kept.any():
+        return []
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    places = np.flatnonzero(kept)
+    breaks = np.flatnonzero(np.diff(along[places]) > GAP) + 1
+    runs = np.split(places, breaks)
+    return [Contour(points[run[0] : run[-1] + 1]) for run in runs if len(run) > 1]
 
 
 def rasterize(contours: list[Contour], shape: tuple[int, int]) -> np.ndarray:

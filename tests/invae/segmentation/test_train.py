@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from invae.config.segment import AtomNetworkConfig
 from invae.models.networks.unet import UNet
-from invae.segmentation.atom_finder import mark, standardise
-from invae.segmentation.atom_images import draw, marks
+from invae.segmentation.atom_finder import mark
+from invae.segmentation.atom_images import batch_of_atoms, draw, marks, standardise
 from invae.segmentation.learner import ImageBatch
 from invae.segmentation.score import match
 from invae.segmentation.train import fit_of, train
@@ -96,7 +96,7 @@ def test_every_step_has_its_own_images_however_the_epochs_divide():
     images = begin(config, progress=lambda *done: seen.append(done)).training
     batches = [batch for epoch in range(3) for batch in images.epoch(epoch, seed=0)]
     assert seen == [(step, 7) for step in range(1, 8)]
-    expected = batch_of(config, range(12, 14))
+    expected = batch_of_atoms(config, range(12, 14))
     assert torch.equal(batches[6].images, expected.images)
     assert torch.equal(batches[6].marks, expected.marks)
     assert len({batch.images.sum().item() for batch in batches}) == 7
