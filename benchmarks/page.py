@@ -17,6 +17,7 @@ Results = Mapping[str, list[Scores]]
 CHAPTERS = {
     "latents": "Images, digits and signals",
     "microscopy": "Simulated microscopy",
+    "domains": "Domain walls",
     "pairs": "Structure and property",
     "verdict": "Verdicts",
 }

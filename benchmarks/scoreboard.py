@@ -48,6 +48,13 @@ MODULES = {
         "invae.synthetic.graphene",
         "invae.synthetic.stem_image",
     ),
+    "domains": (
+        "invae.analysis.domains.scores",
+        "invae.descriptors.domains.detection",
+        "invae.segmentation.wall_finder",
+        "invae.synthetic.domains",
+        "invae.synthetic.wall_frames",
+    ),
     "pairs": (
         "invae.estimators.dual_vae",
         "invae.estimators.encoder_decoder",

@@ -4,6 +4,7 @@ from benchmarks.trial import Trial
 from benchmarks.trials import (
     cards,
     digits,
+    domain_walls,
     drift,
     ensembles,
     fourd,
@@ -32,6 +33,7 @@ TRIALS: tuple[Trial, ...] = (
     *walls.TRIALS,
     *drift.TRIALS,
     *vacancies.TRIALS,
+    *domain_walls.TRIALS,
     *pairs.TRIALS,
     *others_pairs.TRIALS,
     *verdict.TRIALS,

@@ -50,6 +50,23 @@ class LamellaConfig(Config):
     """Change of the quadratic coefficient along the edges."""
 
 
+class LamellaFamilyConfig(Config):
+    """One more family of lamellae, at a random distance from the origin."""
+
+    angle: float = 120.0
+    """Direction, from the x axis towards -y, as np.rot90 turns [degree]."""
+    period: Annotated[float, Field(gt=4)] = 40.0
+    """Distance between neighbouring lamellae [px]."""
+    width: Annotated[float, Field(gt=1)] = 6.0
+    """Width of one lamella [px]."""
+    response: Annotated[float, Field(ge=-1, le=1)] = 0.3
+    """Out-of-plane response inside, relative to the response outside."""
+    needle: Annotated[float, Field(ge=0)] = 0.0
+    """Length over which a lamella narrows to a tip at a random place [px]; without tip if 0."""
+    pinning: Annotated[float, Field(ge=-3, le=0)] = -0.3
+    """Change of the quadratic coefficient along the edges."""
+
+
 class SampleConfig(Config):
     """The ferroelectric: initial domains, and what pins them."""
 
@@ -59,6 +76,16 @@ class SampleConfig(Config):
     """Typical width of a domain, distance of the walls of stripes, or radius of the discs [px]."""
     pins: PinConfig = PinConfig()
     lamellae: LamellaConfig = LamellaConfig()
+    families: Annotated[
+        tuple[LamellaFamilyConfig, ...], Field(exclude_if=lambda value: not value)
+    ] = ()
+    """Further families of lamellae."""
+    grain_contrast: Annotated[float, Field(ge=0, le=1, exclude_if=lambda value: value == 0)] = 0.0
+    """Grains respond by up to this share less than a perfect one."""
+    grain_groove: Annotated[float, Field(ge=0, le=1, exclude_if=lambda value: value == 0)] = 0.0
+    """The response is lower by this share between grains."""
+    dust: Annotated[float, Field(ge=0, le=1000, exclude_if=lambda value: value == 0)] = 0.0
+    """Mean number of spots without response, or with a far stronger one, per 256 x 256 pixels."""
     bias_sd: Annotated[float, Field(ge=0, le=1)] = 0.12
     """Sd of the built-in field."""
     bias_length: Annotated[float, Field(gt=0)] = 12.0
@@ -92,6 +119,12 @@ class ProbeConfig(Config):
     """Electrostatic background relative to the response."""
     background_phase: float = 1.9
     """Phase of the background relative to that of positive domains [rad]."""
+    line_gain: Annotated[float, Field(ge=0, le=1, exclude_if=lambda value: value == 0)] = 0.0
+    """Relative sd of the gain of scan lines; bands of lines differ twice as much."""
+    line_jumps: Annotated[float, Field(ge=0, le=10, exclude_if=lambda value: value == 0)] = 0.0
+    """Sd of the displacement of a line along x [px]."""
+    phase_drift: Annotated[float, Field(ge=0, le=3, exclude_if=lambda value: value == 0)] = 0.0
+    """Sd of the slow drift of the phase during a frame [rad]."""
     drift: Annotated[float, Field(ge=0, le=10)] = 1.5
     """Largest drift between frames [px]; a random walk that stays within the margin."""
     row_skew: bool = True

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from invae.config.segment import AtomNetworkConfig
-from invae.models.networks.unet import AtomNetwork
+from invae.models.networks.unet import UNet
 from invae.segmentation.atom_finder import centres, mark
 from invae.segmentation.atom_images import draw
 
@@ -28,7 +28,7 @@ class Matches:
     """Sum of the squared distances of the right ones [px²]."""
 
 
-def scores(network: AtomNetwork, config: AtomNetworkConfig) -> dict[str, float]:
+def scores(network: UNet, config: AtomNetworkConfig) -> dict[str, float]:
     """`precision`, `recall`, `f1` of all atoms of unseen images, and `rms` distance of the detected ones [px]."""
     matches: list[Matches] = []
     for number in range(N_IMAGES):

@@ -71,7 +71,7 @@ def mark_walls(
     # a frame and its negative have the same walls: the mean over both does not depend on which polarization is called up
     each = np.stack([_both_signs(image, member, tile=tile) for member in networks.members])
     mean, spread = each.mean(0), each.std(0)
-    calibrated = dict(zip(MARKS, mean, strict=True))
+    calibrated: dict[str, np.ndarray] = dict(zip(MARKS, mean, strict=True))
     for name, coefficients in networks.calibration.items():
         calibrated[name] = calibrate(calibrated[name], coefficients)
     maps = (*(calibrated[name] for name in MARKS), *spread[:2])

@@ -26,10 +26,11 @@ def standardise(response: np.ndarray, valid: np.ndarray) -> np.ndarray:
         valid: bool (y, x).
     """
     used = valid & np.isfinite(response)
-    scale = float(np.median(np.abs(response.real[used]))) if used.any() else 0.0
+    real, imaginary = np.real(response), np.imag(response)
+    scale = float(np.median(np.abs(real[used]))) if used.any() else 0.0
     if not scale > 0:
         return np.zeros((N_INPUTS, *response.shape), np.float32)
-    parts = np.where(used, np.stack((response.real, response.imag)), 0) / scale
+    parts = np.where(used, np.stack((real, imaginary)), 0) / scale
     return np.clip(parts, -LARGEST, LARGEST).astype(np.float32)
 
 

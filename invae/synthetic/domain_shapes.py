@@ -26,7 +26,7 @@ def wall_distance(side: int, *, size: float, rng: np.random.Generator) -> np.nda
 
 def soft_noise(side: int, length: float, rng: np.random.Generator) -> np.ndarray:
     """A periodic Gaussian random field (y, x) of mean 0 and sd 1 with a correlation length [px], by Fourier transforms."""
-    spectrum = fft.rfft2(rng.standard_normal((side, side), np.float32))
+    spectrum = np.asarray(fft.rfft2(rng.standard_normal((side, side), np.float32)))
     squares = fft.fftfreq(side)[:, None] ** 2 + fft.rfftfreq(side) ** 2
     spectrum *= np.exp(-squares * (np.pi * length) ** 2 / 2)
     spectrum[0, 0] = 0
@@ -36,7 +36,8 @@ def soft_noise(side: int, length: float, rng: np.random.Generator) -> np.ndarray
 
 def _labyrinth(side: int, size: float, rng: np.random.Generator) -> np.ndarray:
     level = soft_noise(side, size, rng) + rng.uniform(-0.8, 0.8)
-    return level / np.hypot(*np.gradient(level)).mean()
+    slope_y, slope_x = np.gradient(level)
+    return level / np.hypot(slope_y, slope_x).mean()
 
 
 def _stripes(side: int, size: float, rng: np.random.Generator) -> np.ndarray:

@@ -5,9 +5,7 @@ pixel p of frame k shows the same position as pixel p + drift[k] of the first fr
 """
 
 import json
-import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +13,20 @@ import xarray as xr
 import zarr
 
 from invae import dims
-from invae.config.synthetic import DomainsConfig, FieldConfig
+from invae.config.synthetic import DomainsConfig
 from invae.progress import Progress, silent
 from invae.storage import store
 from invae.storage.provenance import Receipt
 from invae.storage.store import Variable
+from invae.synthetic.domain_frames import Arrays, applied_field, drift_path, frames_of
 from invae.synthetic.landau import wall_speed
-from invae.synthetic.probe import CHANNELS, PAD, draw_faults, record
-from invae.synthetic.sample import (
-    Sample,
-    make_sample,
-    nucleate,
-    pin_positions,
-    stream,
-    stripe_offset,
-    window,
-)
+from invae.synthetic.probe import CHANNELS
+from invae.synthetic.sample import Sample, make_sample, pin_positions
 from invae.synthetic.scene import is_written, receipt_of_scene
-from invae.synthetic.zero_line import zero_line
 
 SHARD_BYTES = 32e6
 STATES = "states"
 """Group of an unfinished store with the state of the sample at the start of the next block."""
-SEAM = 2
-"""Pixels around a padded frame that the interpolation needs."""
-
-Arrays = dict[str, np.ndarray]
 
 
 def simulate(
@@ -66,7 +52,9 @@ def simulate(
     for block in store.blocks(config.n_frames, shard):
         if not is_written(partial, layouts, start=block.start, shard=shard):
             _restore(partial, sample, frame=block.start)
-            frames = list(_frames(sample, range(block.start, block.stop), config=config, seed=seed))
+            frames = list(
+                frames_of(sample, range(block.start, block.stop), config=config, seed=seed)
+            )
             _save_state(partial, sample, frame=block.stop)
             for index, group in enumerate(layouts):
                 arrays = _stack([frame[index] for frame in frames])
@@ -80,7 +68,7 @@ def simulate(
 def simulate_dataset(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
     """A series in memory: the recording and its ground truth."""
     sample = make_sample(config, seed)
-    frames = list(_frames(sample, range(config.n_frames), config=config, seed=seed))
+    frames = list(frames_of(sample, range(config.n_frames), config=config, seed=seed))
     recording, truth = (
         static.assign(
             {
@@ -119,8 +107,15 @@ def truth_layout(config: DomainsConfig) -> dict[str, Variable]:
         "polarization": ("out-of-plane polarization without tip and noise", np.float32),
         "wall": ("pixels on a zero line of the polarization", np.bool_),
         "non180": ("inside a lamella (non-180-degree domain)", np.bool_),
+        "non180_edge": ("within half a pixel of the edge of a lamella", np.bool_),
     }
     rows = {"scar": "line with a scar", "tip_loss": "line recorded without contact"}
+    jump = Variable(
+        dims.IMAGE[:2],
+        (config.n_frames, config.rows),
+        np.float32,
+        dims.attrs("displacement of a line to larger x", "pixel"),
+    )
     shape = (config.n_frames, config.rows, config.columns)
     return {
         **{k: Variable(dims.IMAGE, shape, t, dims.attrs(name)) for k, (name, t) in images.items()},
@@ -128,6 +123,7 @@ def truth_layout(config: DomainsConfig) -> dict[str, Variable]:
             k: Variable(dims.IMAGE[:2], shape[:2], np.bool_, dims.attrs(name))
             for k, name in rows.items()
         },
+        "line_jump": jump,
         "effective_field": Variable(
             dims.IMAGE[:1],
             shape[:1],
@@ -174,119 +170,6 @@ def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
         },
     )
     return recording, truth
-
-
-def applied_field(config: FieldConfig, time: float) -> float:
-    """The applied field at a time [frames]."""
-    if config.waveform == "constant":
-        return config.offset + config.amplitude
-    wave = math.sin(2 * math.pi * time / config.period)
-    if config.waveform == "square":
-        wave = 1.0 if time % config.period < config.period / 2 else -1.0
-    return config.offset + config.amplitude * wave
-
-
-def drift_path(config: DomainsConfig, seed: int) -> np.ndarray:
-    """Position of every frame on the sample relative to the first (frame, axis) [px].
-
-    Steps of up to `probe.drift` pixels in a wandering direction, reflected back into the margin.
-    """
-    draws = stream(seed, "drift").random((config.n_frames, 2))
-    direction = 2 * np.pi * draws[0, 1] + np.cumsum(2.5 * (draws[:, 1] - 0.5))
-    length = config.probe.drift * draws[:, 0]
-    steps = length[:, None] * np.stack((np.sin(direction), np.cos(direction)), axis=1)
-    steps[0] = 0
-    bound = config.margin - PAD - SEAM
-    return np.abs((np.cumsum(steps, axis=0) - bound) % (4 * bound) - 2 * bound) - bound
-
-
-def _frames(
-    sample: Sample, frames: range, *, config: DomainsConfig, seed: int
-) -> Iterator[tuple[Arrays, Arrays]]:
-    """Channels and truth of successive frames; the sample evolves meanwhile."""
-    path = drift_path(config, seed)
-    size = (config.rows, config.columns)
-    for frame in frames:
-        faults = draw_faults(config, seed=seed, frame=frame)
-        field, polarization = _scan(sample, path[frame], frame=frame, config=config, seed=seed)
-        offset = _lamella_offset(config, path[frame])
-        inside = np.abs(offset) < config.sample.lamellae.width / 2
-        polarized = np.where(inside, config.sample.lamellae.response, 1) * polarization
-        height = window(sample.height, config.margin + path[frame], size)
-        channels = record(
-            polarized, height, faults, config=config.probe, generator=stream(seed, "noise", frame)
-        )
-        unpadded = (slice(PAD, -PAD), slice(PAD, -PAD))
-        truth = {
-            "polarization": polarized[unpadded].astype(np.float32),
-            "wall": zero_line(polarization)[unpadded],
-            "non180": inside[unpadded],
-            "scar": faults.scar,
-            "tip_loss": faults.tip_loss,
-            "effective_field": np.float64(field),
-        }
-        yield channels, truth
-
-
-def _lamella_offset(config: DomainsConfig, drift: np.ndarray) -> np.ndarray:
-    """Distance from the centre of a lamella over a padded frame [px]; infinite without lamellae."""
-    y = np.arange(-PAD, config.rows + PAD)[:, None] + drift[0]
-    x = np.arange(-PAD, config.columns + PAD) + drift[1]
-    if not config.sample.lamellae.enabled:
-        return np.full((len(y), len(x)), np.inf)
-    return stripe_offset(config.sample.lamellae, y, x)
-
-
-def _scan(
-    sample: Sample, drift: np.ndarray, *, frame: int, config: DomainsConfig, seed: int
-) -> tuple[float, np.ndarray]:
-    """Effective field at the start of a frame, and the polarization at the time each line is scanned (padded)."""
-    ferroelectric, steps = sample.ferroelectric, config.steps_per_frame
-    _nucleate(sample, frame=frame, config=config, seed=seed)
-    rows = np.arange(-PAD, config.rows + PAD)
-    columns = np.arange(-PAD, config.columns + PAD) + config.margin + drift[1]
-    step_of_row = np.clip(rows * steps // config.rows, 0, steps - 1) * config.probe.row_skew
-    scanned = np.empty((len(rows), len(columns)), np.float32)
-    first = ferroelectric.effective_field(applied_field(config.field, frame))
-    for step in range(steps):
-        scanned_now = step_of_row == step
-        if scanned_now.any():
-            positions = rows[scanned_now] + config.margin + drift[0]
-            scanned[scanned_now] = interpolate(ferroelectric.polarization, positions, columns)
-        field = applied_field(config.field, frame + step / steps)
-        ferroelectric.step(ferroelectric.effective_field(field))
-    return first, scanned
-
-
-def _nucleate(sample: Sample, *, frame: int, config: DomainsConfig, seed: int) -> None:
-    generator = stream(seed, "nuclei", frame)
-    field = applied_field(config.field, frame)
-    size = sample.ferroelectric.polarization.shape
-    for _ in range(generator.poisson(config.sample.nucleation) if field else 0):
-        centre = generator.uniform(0, size)
-        nucleate(
-            sample.ferroelectric,
-            sign=math.copysign(1, field),
-            radius=config.sample.nucleus_radius,
-            centre=centre,
-        )
-
-
-def interpolate(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """A periodic image at fractional rows and columns that are one pixel apart (cubic)."""
-    for axis, positions in enumerate((rows, columns)):
-        whole = math.floor(positions[0])
-        fraction = positions[0] - whole
-        weights = (
-            -fraction * (fraction - 1) * (fraction - 2) / 6,
-            (fraction + 1) * (fraction - 1) * (fraction - 2) / 2,
-            -(fraction + 1) * fraction * (fraction - 2) / 2,
-            (fraction + 1) * fraction * (fraction - 1) / 6,
-        )
-        index = np.floor(positions + 1e-9).astype(int)
-        taps = [image.take(index + tap, axis=axis, mode="wrap") for tap in (-1, 0, 1, 2)]
-        image = np.tensordot(np.array(weights, image.dtype), np.stack(taps), axes=1)
-    return image
 
 
 def _stack(frames: list[Arrays]) -> Arrays:

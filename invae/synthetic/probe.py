@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from invae.config.synthetic import DomainsConfig, ProbeConfig
+from invae.synthetic import unclean
 from invae.synthetic.sample import smooth_noise, stream
 
 PAD = 10
@@ -22,6 +23,32 @@ class Faults:
     """(y) bool: single lines lost in all channels."""
     tip_loss: np.ndarray
     """(y) bool: a band of lines without contact."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """How the lines of one frame differ."""
+
+    factor: np.ndarray | float
+    """Gain and phase of every line (y, 1), complex."""
+    jump: np.ndarray
+    """Displacement of every line to larger x (y) [px]."""
+
+
+def line_jumps(config: ProbeConfig, rows: int, generator: np.random.Generator) -> np.ndarray:
+    """Displacement of every line to larger x (y) [px]."""
+    if config.line_jumps == 0:
+        return np.zeros(rows)
+    return generator.normal(0, config.line_jumps, rows)
+
+
+def draw_lines(config: ProbeConfig, jump: np.ndarray, generator: np.random.Generator) -> Lines:
+    """Gain, phase and displacement of the lines of a frame."""
+    if config.line_gain == 0 and config.phase_drift == 0:
+        return Lines(1.0, jump)
+    gain = unclean.line_gain(len(jump), sd=config.line_gain, generator=generator)
+    phase = unclean.line_phase(len(jump), sd=config.phase_drift, generator=generator)
+    return Lines(gain * phase, jump)
 
 
 def draw_faults(config: DomainsConfig, *, seed: int, frame: int) -> Faults:
@@ -43,6 +70,7 @@ def record(
     *,
     config: ProbeConfig,
     generator: np.random.Generator,
+    lines: Lines,
 ) -> dict[str, np.ndarray]:
     """The channels of one frame (y, x): height, deflection [nm], amplitude [pm], phase [rad].
 
@@ -50,7 +78,9 @@ def record(
     The noise of the response has sd response / snr in each of the two quadratures.
     """
     size = height.shape
-    response = _response(out_of_plane, size, config=config, generator=generator)
+    response = _response(out_of_plane, size, config=config, generator=generator) * lines.factor
+    if lines.jump.any():
+        response = unclean.shift_lines(response, lines.jump)
     deflection = DEFLECTION_SHARE * np.gradient(height, axis=1)
     noise = [image.std() / config.height_snr for image in (height, deflection)]
     channels = {"height": height.copy(), "deflection": deflection}

@@ -10,13 +10,27 @@ import numpy as np
 from scipy import fft, ndimage
 from scipy.spatial import KDTree
 
-from invae.config.synthetic import DomainsConfig, LamellaConfig, PinConfig, SampleConfig
+from invae.config.synthetic import (
+    DomainsConfig,
+    LamellaFamilyConfig,
+    PinConfig,
+    SampleConfig,
+)
+from invae.synthetic import unclean
+from invae.synthetic.lamellae import Family, with_tips
 from invae.synthetic.landau import PIXEL, Ferroelectric
 
-STREAMS = ("start", "pins", "bias", "grains", "drift", "nuclei", "noise", "faults")
+STREAMS = (
+    "start", "pins", "bias", "grains", "drift", "nuclei", "noise", "faults",
+    "families", "surface", "lines", "jumps",
+)  # fmt: skip
 """Independent random streams; append new ones, so that the others keep their values."""
 RELAXATION_STEPS = 30
 """Time steps without a field before the first frame."""
+DUST = (1.0, 5.0)
+"""Smallest and largest sd of a spot of dust [px]."""
+SHARPEST = 0.7
+"""Sd of the blur of the surface, so that it can be interpolated [px]."""
 EDGE_SD = 1.5
 """Sd of the pinning line along the edge of a lamella [px]."""
 
@@ -28,6 +42,8 @@ class Sample:
     ferroelectric: Ferroelectric
     height: np.ndarray
     """Topography (y, x) [nm]."""
+    surface: np.ndarray | None = None
+    """Response relative to that of a perfect surface (y, x); none where it is perfect everywhere."""
 
 
 def stream(seed: int, name: str, frame: int = 0) -> np.random.Generator:
@@ -44,17 +60,16 @@ def make_sample(config: DomainsConfig, seed: int) -> Sample:
     """The sample of a seed before the first frame; its walls have relaxed to their width."""
     size, sample = shape(config), config.sample
     well = 1 + _pin_wells(sample.pins, pin_positions(config, seed) + config.margin, size)
-    if sample.lamellae.enabled:
-        y, x = np.indices(size, dtype=np.float64) - config.margin
-        edges = edge_distance(sample.lamellae, y, x)
-        well = well + sample.lamellae.pinning * np.exp(-((edges / EDGE_SD) ** 2) / 2)
+    y, x = np.indices(size, dtype=np.float64) - config.margin
+    for family, _, pinning in families(config, seed):
+        well = well + pinning * np.exp(-((family.depth(y, x) / EDGE_SD) ** 2) / 2)
     bias = sample.bias_sd * smooth_noise(size, sample.bias_length, stream(seed, "bias"))
     ferroelectric = Ferroelectric(
         first_domains(sample, size, stream(seed, "start")), well, bias, sample.depolarization
     )
     ferroelectric.run(RELAXATION_STEPS, field=lambda _: 0.0)
     height = sample.roughness * _grains(sample.grain_size, size, stream(seed, "grains"))
-    return Sample(ferroelectric, height.astype(np.float32))
+    return Sample(ferroelectric, height.astype(np.float32), _surface(sample, size, seed))
 
 
 def smooth_noise(
@@ -127,16 +142,38 @@ def _pin_wells(pins: PinConfig, positions: np.ndarray, size: tuple[int, int]) ->
     return wells
 
 
-def stripe_offset(lamellae: LamellaConfig, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Signed distance to the centre line of the nearest lamella [px]; positions in pixels of the first frame."""
-    angle = np.deg2rad(lamellae.angle)
-    across = np.sin(angle) * x + np.cos(angle) * y
-    return (across + lamellae.period / 2) % lamellae.period - lamellae.period / 2
+def families(config: DomainsConfig, seed: int) -> list[tuple[Family, float, float]]:
+    """Families of lamellae, in pixels of the first frame, each with its response and the pinning of its edges."""
+    main, others = config.sample.lamellae, config.sample.families
+    settings = (*((main,) if main.enabled else ()), *others)
+    generator = stream(seed, "families")
+    drawn = []
+    for one in settings:
+        family = Family(np.deg2rad(one.angle), one.period, one.width)
+        if isinstance(one, LamellaFamilyConfig):
+            family = Family(
+                family.angle, one.period, one.width, generator.uniform(0, one.period), one.needle
+            )
+            family = with_tips(family, extent=float(np.hypot(*shape(config))), generator=generator)
+        drawn.append((family, one.response, one.pinning))
+    return drawn
 
 
-def edge_distance(lamellae: LamellaConfig, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Distance to the nearest edge of a lamella [px]."""
-    return np.abs(np.abs(stripe_offset(lamellae, y, x)) - lamellae.width / 2)
+def _surface(sample: SampleConfig, size: tuple[int, int], seed: int) -> np.ndarray | None:
+    """Response of grains and dust over the sample, smooth on the scale of a pixel."""
+    if not (sample.grain_contrast or sample.grain_groove or sample.dust):
+        return None
+    generator = stream(seed, "surface")
+    grains = unclean.grain_response(
+        size,
+        grain_size=sample.grain_size,
+        contrast=sample.grain_contrast,
+        groove=sample.grain_groove,
+        generator=generator,
+    )
+    n_spots = int(generator.poisson(sample.dust * size[0] * size[1] / 256**2))
+    dust = unclean.dust_response(size, n_spots=n_spots, radius=DUST, generator=generator)
+    return ndimage.gaussian_filter(grains * dust, SHARPEST, mode="wrap").astype(np.float32)
 
 
 def _grains(grain_size: float, size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:

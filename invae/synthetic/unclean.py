@@ -33,7 +33,8 @@ def grain_response(
     """
     count = max(4, round(size[0] * size[1] / grain_size**2))
     centres = generator.uniform(0, size, (count, 2))
-    points = np.stack(np.indices(size), axis=-1).reshape(-1, 2)
+    y, x = np.indices(size)
+    points = np.stack((y.ravel(), x.ravel()), axis=1)
     distance, nearest = map(np.asarray, KDTree(centres).query(points, k=2))
     level = np.clip(1 - contrast * generator.random(count), WEAKEST, 1)
     width = generator.uniform(1, 3)

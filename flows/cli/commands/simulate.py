@@ -47,6 +47,8 @@ def domains(
     For example:
 
       invae simulate domains --out domains.zarr --seed 1 --set n_frames=20 --set probe.snr=5
+
+      invae simulate domains --out unclean.zarr --set sample.dust=30 --set sample.grain_contrast=0.5 --set probe.line_gain=0.1 --set sample.families='[{angle: 120, needle: 30}]'
     """
     from invae.config import named
     from invae.config.synthetic import DomainsConfig

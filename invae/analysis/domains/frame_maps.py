@@ -12,16 +12,20 @@ from invae.progress import Progress, silent
 from invae.storage import store
 from invae.storage.blocks import map_blocks
 
+KEPT = (
+    "polarization", "wall", "lamella", "canny", "valid", "invalid_reason",
+    "wall_probability", "wall_spread", "lamella_probability", "lamella_spread",
+)  # fmt: skip
+"""Maps of the describe stage that a result keeps."""
 SHOWN_SIGNALS = ("amplitude", "phase", "height")
 """Signals of the recording that a result keeps, in addition to the polarization."""
 
 
 def image_maps(recording: Path, patches: Path, *, frames: np.ndarray) -> xr.Dataset:
     """Maps of the chosen frames, with the recorded amplitude, phase and height."""
-    kept = ("polarization", "wall", "valid", "invalid_reason")
     maps = store.open_store(patches, group="maps").isel({dims.FRAME: frames})
     signals = store.open_store(recording).isel({dims.FRAME: frames})
-    found = {name: maps[name].load() for name in kept if name in maps}
+    found = {name: maps[name].load() for name in KEPT if name in maps}
     for quantity in SHOWN_SIGNALS:
         name = maps.attrs.get(quantity) or _first_of(signals, quantity)
         if name is not None:

@@ -104,7 +104,7 @@ def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray,
     if channel == "polarization":
         return maps["polarization"].to_numpy(), valid
     if channel in LAYERS:
-        return ridge(layer(channel, maps), sd=LAYER_SD), valid
+        return layer(channel, maps), valid
     if channel in ("amplitude", "phase") and sources.signals.has_phase:
         response = read_complex(sources.recording, sources.signals, one)[0]
         if channel == "amplitude":
@@ -126,9 +126,14 @@ def _standard(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def layer(name: str, maps: xr.Dataset) -> np.ndarray:
-    """Pixels on the walls of a layer in one frame, bool (y, x)."""
-    wall_180 = maps["wall"].to_numpy() == WALL_180
-    if name == "wall_180":
-        return wall_180
-    edges = lamella_edges(maps["lamella"].to_numpy(), maps["valid"].to_numpy())
-    return edges if name == "wall_non180" else edges | wall_180
+    """Walls of a layer in one frame as smooth ridges of height 1, which can be interpolated, float32 (y, x).
+
+    Args:
+        name: one of `LAYERS`.
+        maps: `wall`, `lamella` and `valid` of the frame.
+    """
+    on_wall = maps["wall"].to_numpy() == WALL_180
+    if name != "wall_180":
+        edges = lamella_edges(maps["lamella"].to_numpy(), maps["valid"].to_numpy())
+        on_wall = edges if name == "wall_non180" else edges | on_wall
+    return ridge(on_wall, sd=LAYER_SD)

@@ -44,9 +44,10 @@ def find_lamellae(
     if not line.any():
         return line
     size = _amplitude(polarization, valid, scan_lines=scan_lines, sd=1.0)
-    distance, nearest = ndi.distance_transform_edt(~line, return_indices=True)
+    nearest = ndi.distance_transform_edt(~line, return_distances=False, return_indices=True)
+    distance = ndi.distance_transform_edt(~line)
     outside = _outside(size, valid)
-    inside = size < (size[tuple(nearest)] + outside) / 2
+    inside = size < (size[tuple(np.asarray(nearest))] + outside) / 2
     inside &= valid & (np.asarray(distance) <= WIDEST)
     if wall_180.any():
         to_wall = np.asarray(ndi.distance_transform_edt(~wall_180))

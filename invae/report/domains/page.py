@@ -16,7 +16,7 @@ from invae.report.contents import (
     POSTERIOR,
     QUALITY,
 )
-from invae.report.domains import changes, frames
+from invae.report.domains import changes, frames, walls
 from invae.report.facts import drift_of, frame_facts, frame_words, value_of
 from invae.report.figure import Result
 from invae.report.kind import Descriptor, Expected, KindPage
@@ -62,6 +62,8 @@ PAGE = KindPage(
         "Recording": (
             Expected(frames.overview),
             Expected(frames.signals),
+            Expected(walls.detectors),
+            Expected(walls.layers),
             Expected(drift.drift),
         ),
         "Latent variables": (*ON_FRAMES, *LATENT_SPACE, POSTERIOR),

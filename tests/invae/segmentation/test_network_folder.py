@@ -7,6 +7,7 @@ from invae.config.segment import AtomNetworkConfig
 from invae.errors import StoreError
 from invae.models.networks.unet import UNet
 from invae.segmentation import network_folder
+from invae.segmentation.tasks import ATOMS
 
 CONFIG = AtomNetworkConfig(width=4)
 
@@ -21,10 +22,7 @@ def test_a_new_network_takes_the_place_of_the_old_one_as_a_whole(tmp_path):
     for seed in (0, 1):
         network_folder.save(folder, network(seed), CONFIG, scores={"f1": float(seed)})
     assert [one.name for one in tmp_path.iterdir()] == ["finder"]
-    assert sorted(one.name for one in folder.iterdir()) == [
-        network_folder.CARD_FILE,
-        network_folder.WEIGHTS_FILE,
-    ]
+    assert {one.name for one in folder.iterdir()} == set(network_folder.files_of(ATOMS))
     expected = network(1).state_dict()
     for name, value in network_folder.load(folder).state_dict().items():
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-3)

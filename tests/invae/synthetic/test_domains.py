@@ -11,13 +11,9 @@ from scipy import ndimage
 from invae.config import DomainsConfig
 from invae.storage import store
 from invae.synthetic import domains
-from invae.synthetic.domains import (
-    applied_field,
-    drift_path,
-    interpolate,
-    simulate,
-    simulate_dataset,
-)
+from invae.synthetic.domain_frames import applied_field, drift_path, interpolate
+from invae.synthetic.domains import simulate, simulate_dataset
+from invae.synthetic.lamellae import Family, with_tips
 from invae.synthetic.landau import wall_speed
 from invae.synthetic.sample import window
 
@@ -257,3 +253,81 @@ def test_lamellae_wider_than_their_gaps_are_refused():
         ValidationError, match=r"width 30.0 px must be below half of lamellae.period 40.0"
     ):
         small(sample={"lamellae": {"width": 30, "period": 40}})
+
+
+UNCLEAN = {
+    "families": [
+        {"angle": 100, "period": 30, "width": 7, "needle": 20},
+        {"angle": 20, "period": 26, "width": 5, "response": -0.2},
+    ],
+    "grain_contrast": 0.6,
+    "grain_groove": 0.4,
+    "dust": 40,
+}
+
+
+def test_settings_at_their_defaults_are_not_in_the_receipt():
+    dump = json.dumps(small().model_dump(mode="json"))
+    assert not any(name in dump for name in ("families", "grain_c", "dust", "line_", "phase_drift"))
+    assert "families" in json.dumps(small(sample=UNCLEAN).model_dump(mode="json"))
+
+
+def test_further_families_are_in_the_truth_with_their_edges():
+    clean, truth = (
+        simulate_dataset(small(n_frames=1, sample=sample), 5)[1]
+        for sample in ({}, {"families": UNCLEAN["families"]})
+    )
+    more, fewer = truth["non180"].to_numpy()[0], clean["non180"].to_numpy()[0]
+    assert (more | ~fewer).all()
+    assert more.sum() > 1.3 * fewer.sum()
+    edge = truth["non180_edge"].to_numpy()[0]
+    border = ndimage.binary_dilation(more) & ndimage.binary_dilation(~more)
+    assert border[edge].mean() > 0.9
+    assert ndimage.binary_dilation(edge)[border & more].mean() > 0.9
+
+
+def test_grains_and_dust_change_the_response_and_no_wall():
+    unclean = {name: UNCLEAN[name] for name in ("grain_contrast", "grain_groove", "dust")}
+    (clean, same), (spotted, truth) = (
+        simulate_dataset(small(n_frames=1, sample=sample, probe={"snr": 100, **QUIET}), 5)
+        for sample in ({}, unclean)
+    )
+    np.testing.assert_array_equal(truth["wall"], same["wall"])
+    np.testing.assert_array_equal(truth["polarization"], same["polarization"])
+    ratio = (spotted["amplitude"] / clean["amplitude"]).to_numpy()
+    assert np.percentile(ratio, 5) < 0.6
+    assert ratio.max() > 1.5
+
+
+def test_lines_differ_in_gain_place_and_phase_as_the_truth_says():
+    probe = {"snr": 200, "background": 0, **QUIET}
+    settings = {"line_gain": 0.1, "line_jumps": 1.5, "phase_drift": 0.4}
+    (clean, _), (unclean, truth) = (
+        simulate_dataset(small(n_frames=1, probe=probe | more), 6) for more in ({}, settings)
+    )
+    jump = truth["line_jump"].to_numpy()[0]
+    assert np.std(jump) == pytest.approx(1.5, rel=0.3)
+    at = np.arange(64)
+    gains = []
+    for row, shift in enumerate(jump):
+        before, after = (one["amplitude"].to_numpy()[0, row] for one in (clean, unclean))
+        moved, inside = np.interp(at - shift, at, before), slice(6, -6)
+        gains.append(after[inside].mean() / moved[inside].mean())
+        assert np.corrcoef(after[inside], moved[inside])[0, 1] > 0.97
+    assert 0.08 < np.std(gains) < 0.5
+    turned = (unclean["phase"] - clean["phase"]).to_numpy()[0]
+    assert 0.1 < np.angle(np.exp(2j * turned).mean(axis=1)).std() / 2 < 0.8
+
+
+def test_a_needle_ends_in_a_tip():
+    family = with_tips(
+        Family(0.0, 20.0, 8.0, needle=30.0), extent=40.0, generator=np.random.default_rng(0)
+    )
+    assert family.tips is not None
+    assert family.facing is not None
+    along = np.arange(-60.0, 60.0)
+    depth = family.depth(np.zeros(len(along)), along)
+    beyond = (along - family.tips[0]) * family.facing[0]
+    np.testing.assert_allclose(depth[beyond >= 30], 4.0)
+    assert (depth[beyond <= 0] < 0).all()
+    assert (np.diff(depth * family.facing[0])[np.abs(beyond[1:] - 15) < 10] > 0).all()

@@ -9,9 +9,10 @@ from invae import dims
 from invae.analysis.domains.motion import FORWARD, REVERSE, evolution, residence, wall_motion
 from invae.analysis.domains.scores import auc, truth_maps
 from invae.config import AnalyseConfig, ComputeConfig, DomainsConfig
-from invae.synthetic.domains import simulate_dataset, zero_line
+from invae.synthetic.domains import simulate_dataset
 from invae.synthetic.landau import PIXEL, Ferroelectric
 from invae.synthetic.sample import disc_distance
+from invae.synthetic.zero_line import zero_line
 
 SIDE = 64
 Y, X = np.indices((SIDE, SIDE), dtype=float) - (SIDE - 1) / 2
