@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +25,18 @@ from invae.synthetic.landau import wall_speed
 from invae.synthetic.probe import CHANNELS, PAD, draw_faults, record
 from invae.synthetic.sample import (
     Sample,
+    built_in_field,
+    edge_distance,
     make_sample,
     nucleate,
     pin_positions,
     stream,
     stripe_offset,
+    wells,
     window,
 )
 from invae.synthetic.scene import is_written, receipt_of_scene
+from invae.synthetic.wall_dynamics import SwitchingTimes, wall_curvature, wall_velocity
 
 SHARD_BYTES = 32e6
 STATES = "states"
@@ -119,10 +124,18 @@ def truth_layout(config: DomainsConfig) -> dict[str, Variable]:
         "wall": ("pixels on a zero line of the polarization", np.bool_),
         "non180": ("inside a lamella (non-180-degree domain)", np.bool_),
     }
+    motion = {
+        "wall_velocity": dims.attrs("normal velocity of a wall", "pixel", per="frame"),
+        "wall_curvature": dims.attrs("curvature of a wall", "1/pixel"),
+        "switching_time": dims.attrs(
+            "time of the first change of sign within the frame, in pixels of frame 0", "frame"
+        ),
+    }
     rows = {"scar": "line with a scar", "tip_loss": "line recorded without contact"}
     shape = (config.n_frames, config.rows, config.columns)
     return {
         **{k: Variable(dims.IMAGE, shape, t, dims.attrs(name)) for k, (name, t) in images.items()},
+        **{name: Variable(dims.IMAGE, shape, np.float32, attrs) for name, attrs in motion.items()},
         **{
             k: Variable(dims.IMAGE[:2], shape[:2], np.bool_, dims.attrs(name))
             for k, name in rows.items()
@@ -151,6 +164,9 @@ def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
         attrs={"modality": "PFM", "format": "simulated", "metadata": settings, "notes": []},
     )
     field = [applied_field(config.field, float(frame)) for frame in frames]
+    if config.field.recorded:
+        words = dims.attrs("applied field at the start of the frame")
+        recording["applied_field"] = ("frame", field, words)
     truth = xr.Dataset(
         {
             "drift": (
@@ -164,6 +180,7 @@ def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
                 pin_positions(config, seed),
                 dims.attrs("pins, in pixels of frame 0", "pixel"),
             ),
+            **_landscape(config, seed),
         },
         coords=coords | {"axis": ("axis", ["y", "x"])},
         attrs={
@@ -175,10 +192,30 @@ def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
     return recording, truth
 
 
+def _landscape(config: DomainsConfig, seed: int) -> dict[str, tuple]:
+    """What holds or drives walls, (y, x) in pixels of frame 0."""
+    own = (slice(config.margin, -config.margin),) * 2
+    maps = {
+        "well": (wells(config, seed)[own], dims.attrs("quadratic coefficient, 1 in the bulk")),
+        "bias": (built_in_field(config, seed)[own], dims.attrs("built-in field")),
+    }
+    if config.sample.lamellae.enabled:
+        y, x = np.indices((config.rows, config.columns), dtype=np.float64)
+        words = dims.attrs("distance from the nearest edge of a lamella", "pixel")
+        maps["edge_distance"] = (edge_distance(config.sample.lamellae, y, x), words)
+    return {name: (dims.IMAGE[1:], *variable) for name, variable in maps.items()}
+
+
 def applied_field(config: FieldConfig, time: float) -> float:
     """The applied field at a time [frames]."""
     if config.waveform == "constant":
         return config.offset + config.amplitude
+    if config.waveform == "staircase":
+        step = min(math.floor(time / config.period * config.steps) + 1, config.steps)
+        return config.offset + config.amplitude * step / config.steps
+    if config.waveform == "pulses":
+        on = time % config.period < config.duty * config.period
+        return config.offset + config.amplitude * on
     wave = math.sin(2 * math.pi * time / config.period)
     if config.waveform == "square":
         wave = 1.0 if time % config.period < config.period / 2 else -1.0
@@ -207,7 +244,8 @@ def _frames(
     size = (config.rows, config.columns)
     for frame in frames:
         faults = draw_faults(config, seed=seed, frame=frame)
-        field, polarization = _scan(sample, path[frame], frame=frame, config=config, seed=seed)
+        scan = _scan(sample, path[frame], frame=frame, config=config, seed=seed)
+        polarization = scan.polarization
         offset = _lamella_offset(config, path[frame])
         inside = np.abs(offset) < config.sample.lamellae.width / 2
         polarized = np.where(inside, config.sample.lamellae.response, 1) * polarization
@@ -216,13 +254,19 @@ def _frames(
             polarized, height, faults, config=config.probe, generator=stream(seed, "noise", frame)
         )
         unpadded = (slice(PAD, -PAD), slice(PAD, -PAD))
+        wall = zero_line(polarization)
         truth = {
             "polarization": polarized[unpadded].astype(np.float32),
-            "wall": zero_line(polarization)[unpadded],
+            "wall": wall[unpadded],
+            "wall_velocity": wall_velocity(polarization, scan.rate, wall)[unpadded].astype(
+                np.float32
+            ),
+            "wall_curvature": wall_curvature(polarization, wall)[unpadded].astype(np.float32),
+            "switching_time": scan.switching_time,
             "non180": inside[unpadded],
             "scar": faults.scar,
             "tip_loss": faults.tip_loss,
-            "effective_field": np.float64(field),
+            "effective_field": np.float64(scan.field),
         }
         yield channels, truth
 
@@ -236,25 +280,46 @@ def _lamella_offset(config: DomainsConfig, drift: np.ndarray) -> np.ndarray:
     return stripe_offset(config.sample.lamellae, y, x)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """One frame of the sample; images are padded, except for the switching times."""
+
+    field: float
+    """Effective field at the start of the frame."""
+    polarization: np.ndarray
+    """At the time at which each line is scanned."""
+    rate: np.ndarray
+    """Change of the polarization per frame at that time."""
+    switching_time: np.ndarray
+    """In pixels of frame 0 [frames]."""
+
+
 def _scan(
     sample: Sample, drift: np.ndarray, *, frame: int, config: DomainsConfig, seed: int
-) -> tuple[float, np.ndarray]:
-    """Effective field at the start of a frame, and the polarization at the time each line is scanned (padded)."""
+) -> Scan:
+    """A frame, scanned line by line while the sample evolves."""
     ferroelectric, steps = sample.ferroelectric, config.steps_per_frame
+    own = (slice(config.margin, -config.margin),) * 2
+    switched = SwitchingTimes(ferroelectric.polarization[own])
     _nucleate(sample, frame=frame, config=config, seed=seed)
+    if ferroelectric.terms is not None:
+        ferroelectric.terms.begin(frame)
     rows = np.arange(-PAD, config.rows + PAD)
     columns = np.arange(-PAD, config.columns + PAD) + config.margin + drift[1]
     step_of_row = np.clip(rows * steps // config.rows, 0, steps - 1) * config.probe.row_skew
-    scanned = np.empty((len(rows), len(columns)), np.float32)
+    scanned, later = np.empty((2, len(rows), len(columns)), np.float32)
     first = ferroelectric.effective_field(applied_field(config.field, frame))
     for step in range(steps):
         scanned_now = step_of_row == step
+        positions = rows[scanned_now] + config.margin + drift[0]
         if scanned_now.any():
-            positions = rows[scanned_now] + config.margin + drift[0]
             scanned[scanned_now] = interpolate(ferroelectric.polarization, positions, columns)
         field = applied_field(config.field, frame + step / steps)
         ferroelectric.step(ferroelectric.effective_field(field))
-    return first, scanned
+        if scanned_now.any():
+            later[scanned_now] = interpolate(ferroelectric.polarization, positions, columns)
+        switched.look(ferroelectric.polarization[own], frame + (step + 1) / steps)
+    return Scan(first, scanned, (later - scanned) * steps, switched.times)
 
 
 def _nucleate(sample: Sample, *, frame: int, config: DomainsConfig, seed: int) -> None:
