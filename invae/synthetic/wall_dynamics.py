@@ -16,6 +16,8 @@ from invae.synthetic.landau import PIXEL, TIME_STEP
 
 SMALLEST_GRADIENT = 0.1
 """Smallest gradient coefficient; at 0 there would be no wall."""
+STEEP = 0.98
+"""Largest |p| for which arctanh p, which rises evenly across a wall, is taken."""
 Noise = Callable[[int], np.random.Generator]
 """The generator of the thermal noise of a frame."""
 
@@ -92,13 +94,15 @@ def wall_velocity(scanned: np.ndarray, rate: np.ndarray, wall: np.ndarray) -> np
         rate: its change per frame.
         wall: pixels of walls, bool.
     """
-    slope = np.hypot(*np.gradient(scanned.astype(np.float64)))
-    return np.divide(rate, slope, out=np.full(scanned.shape, np.nan), where=wall & (slope > 0.05))
+    p = np.clip(scanned.astype(np.float64), -STEEP, STEEP)
+    slope = np.hypot(*np.gradient(np.arctanh(p)))
+    change = rate / (1 - p**2)
+    return np.divide(change, slope, out=np.full(p.shape, np.nan), where=wall & (slope > 0.05))
 
 
 def wall_curvature(scanned: np.ndarray, wall: np.ndarray) -> np.ndarray:
     """Curvature −∇·(∇p/|∇p|) of the walls (y, x) [1/pixel], positive around a positive disc; NaN elsewhere."""
-    d_y, d_x = np.gradient(scanned.astype(np.float64))
+    d_y, d_x = np.gradient(np.arctanh(np.clip(scanned, -STEEP, STEEP)).astype(np.float64))
     slope = np.maximum(np.hypot(d_y, d_x), 1e-6)
     bend = -np.gradient(d_y / slope, axis=0) - np.gradient(d_x / slope, axis=1)
     return np.where(wall, bend, np.nan)
