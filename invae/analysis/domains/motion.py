@@ -11,7 +11,13 @@ import xarray as xr
 from scipy.spatial import KDTree
 
 from invae import dims
-from invae.analysis.domains.switching import drift_between, onto, signed_polarization
+from invae.analysis.domains.applied_field import sign_of
+from invae.analysis.domains.switching import (
+    drift_between,
+    onto,
+    signed_polarization,
+    smooth_polarization,
+)
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.descriptors.domains.walls import WALL_180
 from invae.progress import Progress, silent
@@ -89,8 +95,9 @@ def wall_motion(
 ) -> xr.Dataset:
     """Signed normal velocity of every wall point until the next frame, (point) [pixel per frame].
 
-    Positive if the domain of positive polarization, or the switched one where the field is known, grows. NaN in the last frame, where the next frame is masked, and where no wall lies within
-    `config.disc_radius` on the side into which the wall moved according to the polarization.
+    Positive if the domain of positive polarization, or the switched one where the field is known, grows. NaN in the last frame,
+    in frames without a field, where the next frame is masked, and where no wall lies within `config.disc_radius` on the side into
+    which the wall moved according to the polarization.
 
     Args:
         maps: `polarization`, `valid` (frame, y, x) and `drift` (frame, axis).
@@ -117,7 +124,8 @@ def _velocity(
     """Normal velocity of the points of one frame; both in pixels of that frame."""
     p = signed_polarization(maps, frame, config=config)
     drift = drift_between(maps, frame, frame + 1)
-    p_later = onto(signed_polarization(maps, frame + 1, config=config), drift)
+    sign = sign_of(maps, frame, config=config)
+    p_later = onto(sign * smooth_polarization(maps, frame + 1), drift)
     slope = np.stack([ndi.map_coordinates(part, points.T, order=1) for part in np.gradient(p)])
     with np.errstate(invalid="ignore", divide="ignore"):
         out_of_domain = -slope / np.hypot(*slope)
