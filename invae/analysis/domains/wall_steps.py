@@ -138,7 +138,9 @@ def wall_normals(field: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     points = np.concatenate([np.zeros((0, 2)), *long])
     slope = np.stack([_read(part, points) for part in np.gradient(field)], axis=1)
     size = np.hypot(*slope.T)
-    normal = -np.divide(slope, size[:, None], out=np.full_like(slope, np.nan), where=size[:, None] > 0)
+    normal = -np.divide(
+        slope, size[:, None], out=np.full_like(slope, np.nan), where=size[:, None] > 0
+    )
     right = np.isfinite(normal).all(axis=1)
     return points[right], normal[right]
 
