@@ -100,7 +100,7 @@ class System:
         parts = [drive(self.steps, n_frames=self.n_frames), built_in(self.grid, self.steps)]
         if priors.energy_sd:
             parts.append(energy_slope(self.grid, self.steps))
-        return sp.hstack(parts).tocsr()
+        return sp.csr_matrix(sp.hstack(parts))
 
     def prior_root(self, priors: Priors) -> sp.csr_matrix:
         """The root of the precision of all terms."""
@@ -110,7 +110,7 @@ class System:
         if priors.energy_sd:
             energy = self.grid.prior_root(sd=priors.energy_sd, length=priors.energy_length)
             parts.append(energy)
-        return sp.block_diag(parts).tocsr()
+        return sp.csr_matrix(sp.block_diag(parts))
 
 
 def balance(
@@ -155,7 +155,7 @@ def balance(
 def line_tension(
     system: System, priors: Priors, *, even: np.ndarray, rng: np.random.Generator
 ) -> Estimate:
-    """c from the steps at even places, with the curvature of the frames beside each step as the instrument.
+    """The line tension c from the steps at even places, with the curvature of the frames beside each step as the instrument.
 
     Everything is freed from e and b first (Frisch & Waugh 1933, doi:10.2307/1907330); the interval is that of resampled frames.
 
@@ -269,8 +269,9 @@ class Normal:
         def times(x: np.ndarray) -> np.ndarray:
             return self.terms.T @ (data * (self.terms @ x)) + self.root.T @ (self.root @ x)
 
-        shape = self.factors.shape
-        left, before = (LinearOperator(shape, f, dtype=float) for f in (times, self.factors.solve))
+        shape = (len(right),) * 2
+        left = LinearOperator(shape, matvec=times)  # pyright: ignore[reportCallIssue]
+        before = LinearOperator(shape, matvec=self.factors.solve)  # pyright: ignore[reportCallIssue]
         solution, left_over = cg(left, right, rtol=RTOL, maxiter=MOST_ITERATIONS, M=before)
         if left_over:
             raise TooFew("the force balance did not converge: too few walls in most frames")
@@ -326,7 +327,7 @@ def _draw(normal: Normal, pushed: np.ndarray, rng: np.random.Generator) -> np.nd
     """The terms for resampled frames and a prior that is displaced by a draw of itself."""
     system, n_frames = normal.system, normal.system.n_frames
     times = np.bincount(rng.integers(0, n_frames, n_frames), minlength=n_frames)
-    displaced = normal.root.T @ rng.standard_normal(normal.root.shape[0])
+    displaced = normal.root.T @ rng.standard_normal(len(normal.root.indptr) - 1)
     weight = system.weight * times[system.steps.frame]
     return normal.solve_with(pushed, weight=weight, shift=displaced)
 

@@ -70,14 +70,14 @@ class Grid:
             ones = np.ones(one.size)
             entries = np.r_[-ones, ones], (np.r_[row, row], np.r_[one.ravel(), other.ravel()])
             parts.append(sp.csr_matrix(entries, shape=(one.size, self.size)))
-        slope = sp.vstack(parts)
-        return (slope.T @ slope).tocsr() / STEP**2
+        slope = sp.csr_matrix(sp.vstack(parts))
+        return sp.csr_matrix(slope.T @ slope) / STEP**2
 
     def prior_root(self, *, sd: float, length: float) -> sp.csr_matrix:
         """The symmetric root of the precision of a map with this sd and correlation length [px]."""
         k = np.sqrt(8) / length
         scale = STEP / (np.sqrt(4 * np.pi) * k * sd)
-        return (scale * (k**2 * sp.identity(self.size) + self.stiffness)).tocsr()
+        return sp.csr_matrix(scale * (k**2 * sp.identity(self.size) + self.stiffness))
 
 
 def built_in(grid: Grid, steps: WallSteps) -> sp.csr_matrix:
@@ -89,7 +89,7 @@ def energy_slope(grid: Grid, steps: WallSteps) -> sp.csr_matrix:
     """The matrix from a map u of the wall energy to the force −n·∇u at the steps."""
     n_y, n_x = HALF * steps.normal.T
     ahead, behind = (grid.read(steps.y + sign * n_y, steps.x + sign * n_x) for sign in (1, -1))
-    return ((behind - ahead) / (2 * HALF)).tocsr()
+    return sp.csr_matrix(behind - ahead) / (2 * HALF)
 
 
 def drive(steps: WallSteps, *, n_frames: int) -> sp.csr_matrix:
@@ -107,8 +107,6 @@ def drive(steps: WallSteps, *, n_frames: int) -> sp.csr_matrix:
 
 def drive_prior_root(n_frames: int, *, sd: float) -> sp.csr_matrix:
     """Root of the precision of the force over time: second differences of this sd, and a weak prior on the values."""
-    bend = sp.diags_array(
-        [1.0, -2.0, 1.0], offsets=[0, 1, 2], shape=(max(n_frames - 2, 0), n_frames)
-    )
+    bend = sp.csr_matrix(np.diff(np.eye(n_frames), 2, axis=0))
     weak = sp.identity(n_frames) * 1e-2
-    return sp.vstack([bend, weak]).tocsr() / sd
+    return sp.csr_matrix(sp.vstack([bend, weak])) / sd

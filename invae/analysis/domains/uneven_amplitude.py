@@ -53,7 +53,9 @@ def _of_frame(maps: xr.Dataset, frame: int) -> np.ndarray:
     here = maps.isel({dims.FRAME: frame})
     p = ndi.gaussian_filter(np.nan_to_num(here["polarization"].to_numpy()), SMOOTHING)
     wall = here["wall"].to_numpy() == WALL_180
-    far = ndi.distance_transform_edt(~wall) > CLEAR if wall.any() else np.ones(p.shape, bool)
+    far = np.ones(p.shape, bool)
+    if wall.any():
+        far = np.asarray(ndi.distance_transform_edt(~wall)) > CLEAR
     size = np.zeros(p.shape)
     clear = here["valid"].to_numpy() & far
     for domain in (p > 0, p < 0):

@@ -126,7 +126,8 @@ def _steps(near: dict[int, _Lines], frame: int, *, lines: str) -> WallSteps:
     axis = 0 if lines == "rows" else 1
     share = np.clip(points[:, axis] / own.field.shape[axis], 0, 1)
     number = np.full(len(points), frame)
-    steps = WallSteps(number, *middle.T, normal, velocity, bend, (before + after) / 2, share)
+    y, x = middle.T
+    steps = WallSteps(number, y, x, normal, velocity, bend, (before + after) / 2, share)
     return steps.where(np.isfinite(velocity) & np.isfinite(bend) & (np.abs(velocity) < FASTEST))
 
 
