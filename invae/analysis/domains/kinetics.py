@@ -148,11 +148,16 @@ def creep(field: np.ndarray, velocity: np.ndarray, *, seed: int) -> list[Quantit
         return [one.without(reason) for one in wanted]
     rng = np.random.default_rng(seed)
     drawn = rng.integers(0, len(field), (N_RESAMPLED, len(field)))
+    merz = MERZ_FIELD.having(
+        _merz(field, velocity), [_merz(field[row], velocity[row]) for row in drawn]
+    )
+    if not merz.low > 0:
+        reason = "the velocity does not rise with the field as in creep"
+        return [one.without(reason) for one in wanted]
     exponents = [_creep_exponent(field[row], velocity[row]) for row in drawn]
-    merz = [_merz(field[row], velocity[row]) for row in drawn]
     return [
         CREEP_EXPONENT.having(_creep_exponent(field, velocity), exponents),
-        MERZ_FIELD.having(_merz(field, velocity), merz),
+        merz,
     ]
 
 

@@ -22,9 +22,9 @@ SMOOTHINGS = 4.0
 """Smallest distance in sd of the smoothing."""
 LONGEST = 50.0
 """Largest distance [px]."""
-SHARE = 0.125
+SHARE = 0.2
 """Largest distance, relative to the length of a wall."""
-LEAST_RANGE = 3.0
+LEAST_RANGE = 2.5
 """Smallest ratio of the largest and the smallest distance."""
 LEAST_WALLS = 10
 N_RESAMPLED = 200

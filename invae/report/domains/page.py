@@ -16,10 +16,10 @@ from invae.report.contents import (
     POSTERIOR,
     QUALITY,
 )
-from invae.report.domains import changes, frames
+from invae.report.domains import changes, events, forces, frames, latent_motion, orientation
 from invae.report.facts import drift_of, frame_facts, frame_words, value_of
 from invae.report.figure import Result
-from invae.report.kind import Descriptor, Expected, KindPage
+from invae.report.kind import Descriptor, Expected, KindPage, if_group
 from invae.report.style import number
 
 
@@ -57,14 +57,25 @@ def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
     images.hatch(axis, ~maps["valid"][index].to_numpy())
 
 
+def _is_series(result: Result) -> bool:
+    return "quantities" in result
+
+
 PAGE = KindPage(
     {
         "Recording": (
+            Expected(orientation.rose),
             Expected(frames.overview),
             Expected(frames.signals),
             Expected(drift.drift),
         ),
-        "Latent variables": (*ON_FRAMES, *LATENT_SPACE, POSTERIOR),
+        "Latent variables": (
+            *ON_FRAMES,
+            *LATENT_SPACE,
+            Expected(latent_motion.by_descriptor),
+            Expected(latent_motion.arrows, latent_motion.has_steps),
+            POSTERIOR,
+        ),
         "Measured quantities": (ASSOCIATION,),
         **COMPARED,
         "Clusters": (CLASSES_ON_FRAMES, *CLASSES),
@@ -72,6 +83,13 @@ PAGE = KindPage(
             Expected(changes.transitions),
             Expected(changes.over_time),
             Expected(changes.residence),
+        ),
+        "Forces and switching": (
+            Expected(forces.maps, _is_series),
+            Expected(forces.over_time, _is_series),
+            if_group("events", events.events),
+            if_group("switching", events.growth),
+            if_group("roughness", events.roughness),
         ),
         "Model quality": QUALITY,
     },

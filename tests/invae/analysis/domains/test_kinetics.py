@@ -157,3 +157,9 @@ def test_a_table_keeps_values_and_reasons():
     assert rows["value"].sel(quantity="a") == 1.0
     assert rows["reason"].sel(quantity="b") == "too few frames"
     assert np.isnan(rows["value"].sel(quantity="b"))
+
+
+def test_a_velocity_that_falls_with_the_field_is_no_creep():
+    field = np.tile(np.linspace(0.5, 2, 8), 8)
+    found = kinetics.creep(field, np.exp(-field), seed=0)
+    assert all(np.isnan(one.value) and one.reason for one in found)
