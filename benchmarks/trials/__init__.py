@@ -16,6 +16,7 @@ from benchmarks.trials import (
     spoiled_cards,
     vacancies,
     verdict,
+    wall_motion,
     walls,
 )
 
@@ -35,4 +36,5 @@ TRIALS: tuple[Trial, ...] = (
     *pairs.TRIALS,
     *others_pairs.TRIALS,
     *verdict.TRIALS,
+    *wall_motion.TRIALS,
 )
