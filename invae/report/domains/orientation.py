@@ -1,5 +1,7 @@
 """The domains in numbers: share, length of the walls per area, directions of the walls."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import xarray as xr
 from matplotlib.projections.polar import PolarAxes
@@ -87,6 +89,15 @@ def wall_density(maps: xr.Dataset, walls: xr.Dataset) -> tuple[np.ndarray, np.nd
     total = np.bincount(place[joined], length[joined], len(frames))
     area = maps["valid"].sum((dims.Y, dims.X)).to_numpy()
     return frames, np.divide(total, area, out=np.full(len(frames), np.nan), where=area > 0)
+
+
+def length_of_walls(result: Result) -> Iterator[tuple[str, str]]:
+    """Mean length of the walls per area, with its unit, as a fact of the report."""
+    walls = result.get("walls")
+    if walls is not None and walls.sizes["point"] > 1:
+        scale, unit = _per_area(result["maps"])
+        _, density = wall_density(result["maps"], walls)
+        yield "wall length per area", f"{style.number(float(np.nanmean(density)) * scale)} {unit}"
 
 
 def _per_area(maps: xr.Dataset) -> tuple[float, str]:

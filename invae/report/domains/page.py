@@ -42,6 +42,7 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     """Frames, domains, walls, masks and drift."""
     yield from frame_facts(result)
     yield "domain fraction (positive polarization)", value_of(result, "domain_fraction", " %", 100)
+    yield from orientation.length_of_walls(result)
     if result["maps"].attrs.get("signals"):
         yield "channels", str(result["maps"].attrs["signals"])
     yield "masked area", value_of(result, "masked_share", " %", 100)
