@@ -17,6 +17,7 @@ from benchmarks.trials import (
     spoiled_cards,
     vacancies,
     verdict,
+    wall_motion,
     walls,
 )
 
@@ -37,4 +38,5 @@ TRIALS: tuple[Trial, ...] = (
     *pairs.TRIALS,
     *others_pairs.TRIALS,
     *verdict.TRIALS,
+    *wall_motion.TRIALS,
 )

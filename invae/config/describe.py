@@ -116,6 +116,18 @@ class DelayChannels(Config):
     """Frames relative to that of the site; sites for which one is missing are left out."""
 
 
+class DifferenceChannels(Config):
+    """Motion: the polarization of a frame, and its changes until the next and since the last one, drift-corrected."""
+
+    kind: Literal["differences"] = "differences"
+    gain: Annotated[float, Field(gt=0, le=20)] = 2.5
+    """Factor of the changes, which are small where walls move little."""
+    smoothing: Annotated[float, Field(ge=0, le=5)] = 1.0
+    """Sd of the Gaussian before differences are taken [px]."""
+    clip: Annotated[float, Field(gt=0)] = 1.3
+    """Largest polarization that counts, relative to a typical domain."""
+
+
 class LayerChannels(Config):
     """Layers: maps of 180-degree walls, of all walls and of their difference as channels."""
 
@@ -134,9 +146,12 @@ class PatchConfig(Config):
     window: Annotated[int, Field(ge=8, le=512)] = 32
     """Side of the square patch [px]."""
     channels: Annotated[
-        SignalChannels | DelayChannels | LayerChannels, Field(discriminator="kind")
+        SignalChannels | DelayChannels | DifferenceChannels | LayerChannels,
+        Field(discriminator="kind"),
     ] = SignalChannels()
     """Channels of a patch."""
+    clip: Annotated[float | None, Field(gt=0, exclude_if=lambda clip: clip is None)] = None
+    """Largest polarization and amplitude of a patch, relative to a typical domain; without it, dust sets the scale of the latent variables."""
 
 
 class WallsConfig(Config):

@@ -1,9 +1,10 @@
 """Settings of the stages embed, analyse and report."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from invae.config.field_table import FieldTable
 from invae.config.schema import Config
 
 Baseline = Literal["pca", "ica", "nmf", "kmeans", "gmm", "umap"]
@@ -29,9 +30,12 @@ class AnalyseConfig(Config):
     """Methods without invariance shown for comparison. nmf needs counts (also after subtraction of a mean) or other non-negative values; umap needs its package."""
     example_angles: Annotated[int, Field(ge=0, le=32)] = 8
     """Number of sites whose full posterior of the angle is kept."""
-    field: Literal["unknown", "positive", "negative"] = "unknown"
-    """Sign of the applied field, which defines the polarization that counts as switched. Where it is unknown, results have the share of
-    positive polarization, and nothing is called switched."""
+    field: Literal["unknown", "positive", "negative", "recorded", "walls"] = "unknown"
+    """Sign of the applied field, which defines the polarization that counts as switched: constant; that of every frame in the recording
+    (a variable `applied_field`, `field`, `bias` or `voltage` over frames); or that of the force that moves the walls. Where it is
+    unknown, results have the share of positive polarization, and nothing is called switched."""
+    field_table: Annotated[FieldTable, Field(exclude_if=lambda rows: not rows)] = ()
+    """Frame and field, one row per frame, or the path of a CSV file with them; used in place of `field`."""
     disc_radius: Annotated[float, Field(ge=2)] = 12.0
     """Radius of the disc in which the convexity of a wall is estimated [px]."""
     surprise_radius: Annotated[float, Field(ge=0.5, le=100)] = 4.0
@@ -43,6 +47,21 @@ class AnalyseConfig(Config):
     """Robust z-score above which a position of the scan is an outlier."""
     wall_tolerance: Annotated[float, Field(ge=0)] = 2.0
     """Largest distance between the same wall in successive frames [px]."""
+    forces: Annotated[bool, Field(exclude_if=lambda forces: forces)] = True
+    """Whether the forces on walls, events of switching and their kinetics are estimated from a series."""
+
+    @property
+    def field_is_known(self) -> bool:
+        """Whether the result calls a polarization switched."""
+        return self.field != "unknown" or bool(self.field_table)
+
+    @model_validator(mode="after")
+    def _one_field(self) -> Self:
+        if self.field_table and self.field != "unknown":
+            raise ValueError(
+                f"both field ({self.field}) and field_table are given; give only one of them"
+            )
+        return self
 
 
 class ReportConfig(Config):

@@ -12,14 +12,20 @@ Suit = Literal["clubs", "spades", "diamonds", "hearts"]
 class FieldConfig(Config):
     """The applied field over time in units of the Landau model (the bulk switches by itself at 0.385)."""
 
-    waveform: Literal["constant", "sine", "square"] = "sine"
-    """Constant, or alternating so that walls move back and forth."""
+    waveform: Literal["constant", "sine", "square", "staircase", "pulses"] = "sine"
+    """Constant; alternating, so that walls move back and forth; rising in equal steps; or on during the first part of each period."""
     amplitude: Annotated[float, Field(ge=-2, le=2)] = 0.16
     """Largest field; a free wall moves 12 px per frame and unit of field."""
     period: Annotated[float, Field(gt=0)] = 20.0
     """Frames in one cycle."""
     offset: Annotated[float, Field(ge=-2, le=2)] = 0.0
     """Constant field that is added."""
+    steps: Annotated[int, Field(ge=1, exclude_if=lambda steps: steps == 8)] = 8
+    """Steps of a staircase; the last one is reached after one period and held."""
+    duty: Annotated[float, Field(gt=0, le=1, exclude_if=lambda duty: duty == 0.5)] = 0.5
+    """Share of a period during which a pulse is on."""
+    recorded: Annotated[bool, Field(exclude_if=lambda recorded: not recorded)] = False
+    """Whether the recording has the field at the start of every frame, as `applied_field`."""
 
 
 class PinConfig(Config):
@@ -31,6 +37,11 @@ class PinConfig(Config):
     """Change of the quadratic coefficient at the centre (1 in the bulk)."""
     sd: Annotated[float, Field(gt=0, le=20)] = 3.0
     """Sd of the Gaussian [px]."""
+    kind: Annotated[
+        Literal["well", "gradient", "charged"], Field(exclude_if=lambda kind: kind == "well")
+    ] = "well"
+    """What a pin changes by `depth`: the quadratic coefficient, which the amplitude shows; or, hidden from it, the gradient coefficient or
+    a field inside walls."""
 
 
 class LamellaConfig(Config):
@@ -100,6 +111,10 @@ class SampleConfig(Config):
     """Typical size of the grains in the topography [px]."""
     roughness: Annotated[float, Field(ge=0)] = 4.0
     """Sd of the topography [nm]."""
+    temperature: Annotated[
+        float, Field(ge=0, le=0.2, exclude_if=lambda temperature: temperature == 0)
+    ] = 0.0
+    """Temperature in units of the Landau model; above 0 walls creep, and domains nucleate by themselves."""
 
 
 class ProbeConfig(Config):

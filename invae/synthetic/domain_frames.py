@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from invae.config.synthetic import DomainsConfig, FieldConfig
 from invae.synthetic.probe import PAD, draw_faults, draw_lines, line_jumps, record
 from invae.synthetic.sample import Sample, families, nucleate, stream, window
+from invae.synthetic.wall_dynamics import SwitchingTimes, wall_curvature, wall_velocity
 from invae.synthetic.zero_line import zero_line
 
 SEAM = 2
@@ -20,6 +22,12 @@ def applied_field(config: FieldConfig, time: float) -> float:
     """The applied field at a time [frames]."""
     if config.waveform == "constant":
         return config.offset + config.amplitude
+    if config.waveform == "staircase":
+        step = min(math.floor(time / config.period * config.steps) + 1, config.steps)
+        return config.offset + config.amplitude * step / config.steps
+    if config.waveform == "pulses":
+        on = time % config.period < config.duty * config.period
+        return config.offset + config.amplitude * on
     wave = math.sin(2 * math.pi * time / config.period)
     if config.waveform == "square":
         wave = 1.0 if time % config.period < config.period / 2 else -1.0
@@ -48,7 +56,8 @@ def frames_of(
     size = (config.rows, config.columns)
     for frame in frames:
         faults = draw_faults(config, seed=seed, frame=frame)
-        field, polarization = _scan(sample, path[frame], frame=frame, config=config, seed=seed)
+        scan = _scan(sample, path[frame], frame=frame, config=config, seed=seed)
+        polarization = scan.polarization
         depth, factor = _depth_and_factor(config, path[frame], seed=seed)
         polarized = factor * polarization
         jump = line_jumps(config.probe, config.rows, stream(seed, "jumps", frame))
@@ -62,15 +71,20 @@ def frames_of(
             lines=draw_lines(config.probe, jump, stream(seed, "lines", frame)),
         )
         unpadded = (slice(PAD, -PAD), slice(PAD, -PAD))
+        wall = zero_line(polarization)
+        velocity = wall_velocity(polarization, scan.rate, wall)
         truth = {
             "polarization": polarized[unpadded].astype(np.float32),
-            "wall": zero_line(polarization)[unpadded],
+            "wall": wall[unpadded],
+            "wall_velocity": velocity[unpadded].astype(np.float32),
+            "wall_curvature": wall_curvature(polarization, wall)[unpadded].astype(np.float32),
+            "switching_time": scan.switching_time,
             "non180": (depth > 0)[unpadded],
             "non180_edge": (np.abs(depth) <= 0.5)[unpadded],
             "scar": faults.scar,
             "tip_loss": faults.tip_loss,
             "line_jump": jump.astype(np.float32),
-            "effective_field": np.float64(field),
+            "effective_field": np.float64(scan.field),
         }
         yield channels, truth
 
@@ -101,25 +115,46 @@ def _surface(sample: Sample, drift: np.ndarray, *, config: DomainsConfig) -> np.
     return interpolate(sample.surface, rows, columns)
 
 
+@dataclass(frozen=True)
+class Scan:
+    """One frame of the sample; images are padded, except for the switching times."""
+
+    field: float
+    """Effective field at the start of the frame."""
+    polarization: np.ndarray
+    """At the time at which each line is scanned."""
+    rate: np.ndarray
+    """Change of the polarization per frame at that time."""
+    switching_time: np.ndarray
+    """In pixels of frame 0 [frames]."""
+
+
 def _scan(
     sample: Sample, drift: np.ndarray, *, frame: int, config: DomainsConfig, seed: int
-) -> tuple[float, np.ndarray]:
-    """Effective field at the start of a frame, and the polarization at the time each line is scanned (padded)."""
+) -> Scan:
+    """A frame, scanned line by line while the sample evolves."""
     ferroelectric, steps = sample.ferroelectric, config.steps_per_frame
+    own = (slice(config.margin, -config.margin),) * 2
+    switched = SwitchingTimes(ferroelectric.polarization[own])
     _nucleate(sample, frame=frame, config=config, seed=seed)
+    if ferroelectric.terms is not None:
+        ferroelectric.terms.begin(frame)
     rows = np.arange(-PAD, config.rows + PAD)
     columns = np.arange(-PAD, config.columns + PAD) + config.margin + drift[1]
     step_of_row = np.clip(rows * steps // config.rows, 0, steps - 1) * config.probe.row_skew
-    scanned = np.empty((len(rows), len(columns)), np.float32)
+    scanned, later = np.empty((2, len(rows), len(columns)), np.float32)
     first = ferroelectric.effective_field(applied_field(config.field, frame))
     for step in range(steps):
         scanned_now = step_of_row == step
+        positions = rows[scanned_now] + config.margin + drift[0]
         if scanned_now.any():
-            positions = rows[scanned_now] + config.margin + drift[0]
             scanned[scanned_now] = interpolate(ferroelectric.polarization, positions, columns)
         field = applied_field(config.field, frame + step / steps)
         ferroelectric.step(ferroelectric.effective_field(field))
-    return first, scanned
+        if scanned_now.any():
+            later[scanned_now] = interpolate(ferroelectric.polarization, positions, columns)
+        switched.look(ferroelectric.polarization[own], frame + (step + 1) / steps)
+    return Scan(first, scanned, (later - scanned) * steps, switched.times)
 
 
 def _nucleate(sample: Sample, *, frame: int, config: DomainsConfig, seed: int) -> None:

@@ -21,7 +21,14 @@ from invae.storage.store import Variable
 from invae.synthetic.domain_frames import Arrays, applied_field, drift_path, frames_of
 from invae.synthetic.landau import wall_speed
 from invae.synthetic.probe import CHANNELS
-from invae.synthetic.sample import Sample, make_sample, pin_positions
+from invae.synthetic.sample import (
+    Sample,
+    built_in_field,
+    families,
+    make_sample,
+    pin_positions,
+    wells,
+)
 from invae.synthetic.scene import is_written, receipt_of_scene
 
 SHARD_BYTES = 32e6
@@ -109,6 +116,13 @@ def truth_layout(config: DomainsConfig) -> dict[str, Variable]:
         "non180": ("inside a lamella (non-180-degree domain)", np.bool_),
         "non180_edge": ("within half a pixel of the edge of a lamella", np.bool_),
     }
+    motion = {
+        "wall_velocity": dims.attrs("normal velocity of a wall", "pixel", per="frame"),
+        "wall_curvature": dims.attrs("curvature of a wall", "1/pixel"),
+        "switching_time": dims.attrs(
+            "time of the first change of sign within the frame, in pixels of frame 0", "frame"
+        ),
+    }
     rows = {"scar": "line with a scar", "tip_loss": "line recorded without contact"}
     jump = Variable(
         dims.IMAGE[:2],
@@ -119,6 +133,7 @@ def truth_layout(config: DomainsConfig) -> dict[str, Variable]:
     shape = (config.n_frames, config.rows, config.columns)
     return {
         **{k: Variable(dims.IMAGE, shape, t, dims.attrs(name)) for k, (name, t) in images.items()},
+        **{name: Variable(dims.IMAGE, shape, np.float32, attrs) for name, attrs in motion.items()},
         **{
             k: Variable(dims.IMAGE[:2], shape[:2], np.bool_, dims.attrs(name))
             for k, name in rows.items()
@@ -148,6 +163,9 @@ def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
         attrs={"modality": "PFM", "format": "simulated", "metadata": settings, "notes": []},
     )
     field = [applied_field(config.field, float(frame)) for frame in frames]
+    if config.field.recorded:
+        words = dims.attrs("applied field at the start of the frame")
+        recording["applied_field"] = ("frame", field, words)
     truth = xr.Dataset(
         {
             "drift": (
@@ -161,6 +179,7 @@ def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
                 pin_positions(config, seed),
                 dims.attrs("pins, in pixels of frame 0", "pixel"),
             ),
+            **_landscape(config, seed),
         },
         coords=coords | {"axis": ("axis", ["y", "x"])},
         attrs={
@@ -170,6 +189,21 @@ def static_parts(config: DomainsConfig, seed: int) -> tuple[xr.Dataset, xr.Datas
         },
     )
     return recording, truth
+
+
+def _landscape(config: DomainsConfig, seed: int) -> dict[str, tuple]:
+    """What holds or drives walls, (y, x) in pixels of frame 0."""
+    own = (slice(config.margin, -config.margin),) * 2
+    maps = {
+        "well": (wells(config, seed)[own], dims.attrs("quadratic coefficient, 1 in the bulk")),
+        "bias": (built_in_field(config, seed)[own], dims.attrs("built-in field")),
+    }
+    y, x = np.indices((config.rows, config.columns), dtype=np.float64)
+    edges = [np.abs(family.depth(y, x)) for family, _, _ in families(config, seed)]
+    if edges:
+        words = dims.attrs("distance from the nearest edge of a lamella", "pixel")
+        maps["edge_distance"] = (np.min(edges, axis=0), words)
+    return {name: (dims.IMAGE[1:], *variable) for name, variable in maps.items()}
 
 
 def _stack(frames: list[Arrays]) -> Arrays:

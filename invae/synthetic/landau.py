@@ -8,6 +8,7 @@ A wall is tanh(distance / sqrt(2)); under a field it moves at v = 3 E / sqrt(2),
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +28,17 @@ def critical_radius(field: float) -> float:
     return math.sqrt(2) / (3 * abs(field)) / PIXEL
 
 
+class Terms(Protocol):
+    """Additional terms of the equation of motion."""
+
+    def begin(self, frame: int) -> None:
+        """Begin a frame."""
+
+    def change(self, padded: np.ndarray) -> np.ndarray:
+        """The change of p (y, x) in one time step, from p with one periodic pixel on each side."""
+        ...
+
+
 @dataclass
 class Ferroelectric:
     """The polarization of a periodic sample, evolved in place; +1 and -1 are the two domains."""
@@ -39,6 +51,7 @@ class Ferroelectric:
     """Built-in field (y, x)."""
     depolarization: float = 0.0
     """Field opposed to the mean polarization, per unit of it."""
+    terms: Terms | None = None
 
     def __post_init__(self) -> None:
         rows, columns = self.polarization.shape
@@ -66,6 +79,7 @@ class Ferroelectric:
         )
         padded[0], padded[-1] = padded[-2], padded[1]
         padded[:, 0], padded[:, -1] = padded[:, -2], padded[:, 1]
+        more = None if self.terms is None else self.terms.change(padded)
         np.add(padded[:-2, 1:-1], padded[2:, 1:-1], out=neighbours)
         neighbours += padded[1:-1, :-2]
         neighbours += padded[1:-1, 2:]
@@ -77,6 +91,8 @@ class Ferroelectric:
         factor += self._gain
         p *= factor
         p += neighbours
+        if more is not None:
+            p += more
 
     def run(self, n_steps: int, *, field: Callable[[int], float]) -> None:
         """Run `n_steps` time steps under an applied field that depends on the step."""

@@ -19,10 +19,11 @@ from invae.config.synthetic import (
 from invae.synthetic import unclean
 from invae.synthetic.lamellae import Family, with_tips
 from invae.synthetic.landau import PIXEL, Ferroelectric
+from invae.synthetic.wall_dynamics import disorder
 
 STREAMS = (
     "start", "pins", "bias", "grains", "drift", "nuclei", "noise", "faults",
-    "families", "surface", "lines", "jumps",
+    "families", "surface", "lines", "jumps", "thermal",
 )  # fmt: skip
 """Independent random streams; append new ones, so that the others keep their values."""
 RELAXATION_STEPS = 30
@@ -59,17 +60,43 @@ def shape(config: DomainsConfig) -> tuple[int, int]:
 def make_sample(config: DomainsConfig, seed: int) -> Sample:
     """The sample of a seed before the first frame; its walls have relaxed to their width."""
     size, sample = shape(config), config.sample
-    well = 1 + _pin_wells(sample.pins, pin_positions(config, seed) + config.margin, size)
-    y, x = np.indices(size, dtype=np.float64) - config.margin
-    for family, _, pinning in families(config, seed):
-        well = well + pinning * np.exp(-((family.depth(y, x) / EDGE_SD) ** 2) / 2)
-    bias = sample.bias_sd * smooth_noise(size, sample.bias_length, stream(seed, "bias"))
-    ferroelectric = Ferroelectric(
-        first_domains(sample, size, stream(seed, "start")), well, bias, sample.depolarization
+    terms = disorder(
+        config, pin_depth(config, seed), lambda frame: stream(seed, "thermal", frame + 1)
     )
+    ferroelectric = Ferroelectric(
+        first_domains(sample, size, stream(seed, "start")),
+        wells(config, seed),
+        built_in_field(config, seed),
+        sample.depolarization,
+        terms,
+    )
+    if terms is not None:
+        terms.begin(-1)
     ferroelectric.run(RELAXATION_STEPS, field=lambda _: 0.0)
     height = sample.roughness * _grains(sample.grain_size, size, stream(seed, "grains"))
     return Sample(ferroelectric, height.astype(np.float32), _surface(sample, size, seed))
+
+
+def wells(config: DomainsConfig, seed: int) -> np.ndarray:
+    """Quadratic coefficient of the sample (y, x), 1 in the bulk."""
+    size = shape(config)
+    well = 1 + (pin_depth(config, seed) if config.sample.pins.kind == "well" else np.zeros(size))
+    y, x = np.indices(size, dtype=np.float64) - config.margin
+    for family, _, pinning in families(config, seed):
+        well = well + pinning * np.exp(-((family.depth(y, x) / EDGE_SD) ** 2) / 2)
+    return well
+
+
+def built_in_field(config: DomainsConfig, seed: int) -> np.ndarray:
+    """Built-in field of the sample (y, x)."""
+    noise = smooth_noise(shape(config), config.sample.bias_length, stream(seed, "bias"))
+    return config.sample.bias_sd * noise
+
+
+def pin_depth(config: DomainsConfig, seed: int) -> np.ndarray:
+    """Change of a coefficient by all pins (y, x)."""
+    positions = pin_positions(config, seed) + config.margin
+    return _pin_wells(config.sample.pins, positions, shape(config))
 
 
 def smooth_noise(

@@ -7,6 +7,7 @@ import xarray as xr
 from scipy.spatial import KDTree
 
 from invae import dims
+from invae.analysis.domains.applied_field import FIELD, sign_of
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.progress import Progress, silent
 from invae.storage import store
@@ -48,7 +49,7 @@ def _first_of(recording: xr.Dataset, quantity: str) -> str | None:
 
 
 def frame_table(
-    patches: Path,
+    maps: xr.Dataset,
     *,
     site_frames: np.ndarray,
     config: AnalyseConfig,
@@ -60,13 +61,12 @@ def frame_table(
     `domain_fraction` is the share of positive polarization in the unmasked area; with a known field there is `switched_share` too.
 
     Args:
-        patches: the store of descriptors, with the group `maps`.
+        maps: the maps of all frames, lazily, with the sign of the field where it is known.
         site_frames: frame of each site.
         config: sign of the field.
         compute: number of frames in parallel.
         progress: called with the number of frames.
     """
-    maps = store.open_store(patches, group="maps")
     n_frames = maps.sizes[dims.FRAME]
 
     def shares(frame: int) -> tuple[float, float]:
@@ -76,7 +76,7 @@ def frame_table(
         return float(1 - valid.mean()), positive
 
     found = np.array(map_blocks(shares, range(n_frames), compute=compute, progress=progress))
-    kept = ("drift", "drift_sd", "phase_offset", "frame_phase_offset", "amplitude_scale")
+    kept = ("drift", "drift_sd", "phase_offset", "frame_phase_offset", "amplitude_scale", FIELD)
     table = xr.Dataset({name: maps[name].load() for name in kept if name in maps})
     n_sites = np.bincount(site_frames, minlength=n_frames).astype(np.int64)
     columns = {
@@ -87,9 +87,11 @@ def frame_table(
         ),
         "n_sites": (n_sites, dims.attrs("sites in the frame")),
     }
-    if config.field != "unknown":
-        switched = found[:, 1] if config.field == "positive" else 1 - found[:, 1]
-        columns["switched_share"] = switched, dims.attrs("switched share of the unmasked area")
+    if config.field_is_known:
+        sign = np.array([sign_of(maps, frame, config=config) for frame in range(n_frames)])
+        share = np.where(sign > 0, found[:, 1], np.where(sign < 0, 1 - found[:, 1], np.nan))
+        words = "switched share of the unmasked area; unknown in frames without a field"
+        columns["switched_share"] = share, dims.attrs(words)
     table = table.assign({name: (dims.FRAME, *column) for name, column in columns.items()})
     if "time" in maps.variables:
         table = table.assign_coords(time=maps["time"].load())

@@ -7,7 +7,9 @@ import xarray as xr
 
 from invae import dims
 from invae.analysis.association import circular_agreement
+from invae.analysis.domains.dynamics import add_dynamics, dynamics, maps_with_field
 from invae.analysis.domains.frame_maps import frame_table, image_maps, wall_points
+from invae.analysis.domains.latent_steps import latent_steps
 from invae.analysis.domains.motion import evolution, residence, wall_motion
 from invae.analysis.domains.switching import DESCRIPTORS, describe_sites
 from invae.analysis.domains.wall_normal import wall_normal
@@ -22,31 +24,38 @@ REACH = 12.0
 
 
 def describe(inputs: Inputs, sites: xr.Dataset) -> xr.Dataset:
-    """The sites with the descriptors of the domains and the wall direction."""
+    """The sites with the descriptors of the domains, the wall direction, and the same wall point in the next frame."""
+    needs_forces = inputs.config.field == "walls"
+    maps = dynamics(inputs).maps if needs_forces else maps_with_field(inputs, None)
     described = describe_sites(
-        _maps_of(inputs),
+        maps,
         sites,
         window=int(store.open_store(inputs.patches).sizes[dims.PATCH_Y]),
         config=inputs.config,
         compute=inputs.compute,
         progress=inputs.part("descriptors"),
     )
-    return sites.merge(described).assign(wall_normal=wall_normal(inputs.patches))
+    sites = sites.merge(described).assign(wall_normal=wall_normal(inputs.patches))
+    if _is_series(maps) and (sites["kind"] == dims.KINDS.index("wall")).all():
+        sites = sites.merge(latent_steps(maps, sites, compute=inputs.compute))
+    return sites
 
 
-def _maps_of(inputs: Inputs) -> xr.Dataset:
-    """Maps of all frames, lazily."""
-    return store.open_store(inputs.patches, group="maps")
+def _is_series(maps: xr.Dataset) -> bool:
+    return maps.sizes[dims.FRAME] > 1
 
 
 def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
-    """Add `frames` of all frames, and `maps`, `walls` and `grid` of the kept frames."""
-    sites, everything = groups[""], _maps_of(inputs)
-    n_frames = everything.sizes[dims.FRAME]
-    size = everything.sizes[dims.Y] * everything.sizes[dims.X]
+    """Add `frames` of all frames, `maps`, `walls` and `grid` of the kept frames, and the dynamics of a series."""
+    sites = groups[""]
+    maps = store.open_store(inputs.patches, group="maps")
+    dynamic = dynamics(inputs) if _is_series(maps) and inputs.config.forces else None
+    maps = maps_with_field(inputs, None) if dynamic is None else dynamic.maps
+    n_frames = maps.sizes[dims.FRAME]
+    size = maps.sizes[dims.Y] * maps.sizes[dims.X]
     frames = chosen_frames(n_frames, n_pixels=size)
     groups["frames"] = frame_table(
-        inputs.patches,
+        maps,
         site_frames=sites[dims.FRAME].to_numpy(),
         config=inputs.config,
         compute=inputs.compute,
@@ -54,26 +63,27 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     )
     images = image_maps(inputs.recording, inputs.patches, frames=frames)
     walls = wall_points(inputs.patches, sites, frames=frames, reach=REACH)
-    if n_frames > 1:
-        moved = _changes(inputs, frames)
+    if _is_series(maps):
+        moved = _changes(inputs, maps, frames)
         images = images.assign(
             {name: moved[name] for name in ("transition", "residence", "wall_frames")}
         )
         walls["normal_velocity"] = moved["normal_velocity"]
     groups["maps"], groups["walls"] = images, walls
+    if dynamic is not None:
+        add_dynamics(inputs, groups, dynamic)
     if (sites["kind"] == dims.KINDS.index("grid")).all():
         groups["grid"] = grid_maps(sites, frames=frames)
 
 
-def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
+def _changes(inputs: Inputs, maps: xr.Dataset, frames: np.ndarray) -> dict[str, xr.Variable]:
     """Wall motion, and where walls stay, on the grid of the maps."""
-    everything = _maps_of(inputs)
     contours = store.open_store(inputs.patches, group="contours").load()
     numbers = frames.tolist()
-    changed = evolution(everything, frames=numbers, config=inputs.config)
-    motion = wall_motion(everything, contours, frames=numbers, config=inputs.config)
+    changed = evolution(maps, frames=numbers, config=inputs.config)
+    motion = wall_motion(maps, contours, frames=numbers, config=inputs.config)
     stays = residence(
-        everything, config=inputs.config, compute=inputs.compute, progress=inputs.part("rest")
+        maps, config=inputs.config, compute=inputs.compute, progress=inputs.part("rest")
     )
     return {
         "transition": changed["transition"].variable,
@@ -85,7 +95,7 @@ def _changes(inputs: Inputs, frames: np.ndarray) -> dict[str, xr.Variable]:
 
 def notes(inputs: Inputs) -> list[str]:
     """A remark if there is only one frame."""
-    if _maps_of(inputs).sizes[dims.FRAME] < 2:
+    if not _is_series(store.open_store(inputs.patches, group="maps")):
         return ["only one frame: no wall motion"]
     return []
 

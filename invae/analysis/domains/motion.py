@@ -11,7 +11,13 @@ import xarray as xr
 from scipy.spatial import KDTree
 
 from invae import dims
-from invae.analysis.domains.switching import drift_between, onto, signed_polarization
+from invae.analysis.domains.applied_field import sign_of
+from invae.analysis.domains.switching import (
+    drift_between,
+    onto,
+    signed_polarization,
+    smooth_polarization,
+)
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.descriptors.domains.walls import WALL_180
 from invae.progress import Progress, silent
@@ -58,23 +64,37 @@ def evolution(maps: xr.Dataset, *, frames: Sequence[int], config: AnalyseConfig)
 def _transition(maps: xr.Dataset, frame: int, *, tolerance: float) -> np.ndarray:
     drift = drift_between(maps, frame, frame + 1)
     before, after = (maps.isel({dims.FRAME: number}) for number in (frame, frame + 1))
-    wall = before["wall"].to_numpy() == WALL_180
-    wall_after = _move_pixels(after["wall"].to_numpy() == WALL_180, drift)
+    wall, later = wall_places(maps, frame), wall_places(maps, frame + 1) + drift
     valid_after = onto(after["valid"].to_numpy().astype(np.float32), drift) > 0.5
     both = before["valid"].to_numpy() & valid_after
-    transition = np.zeros(wall.shape, np.uint8)
-    transition[both & wall_after & (_distance(wall) > tolerance)] = FORWARD
-    transition[both & wall & (_distance(wall_after) > tolerance)] = REVERSE
-    return transition
+    transition = np.zeros(both.shape, np.uint8)
+    for places, others, kind in ((later, wall, FORWARD), (wall, later, REVERSE)):
+        moved = np.rint(places[_apart(places, others) > tolerance]).astype(int)
+        inside = ((moved >= 0) & (moved < both.shape)).all(axis=1)
+        transition[tuple(moved[inside].T)] = kind
+    return np.where(both, transition, 0).astype(np.uint8)
 
 
-def _move_pixels(mask: np.ndarray, drift: np.ndarray) -> np.ndarray:
-    """The pixels of a mask moved by the drift, to the nearest pixel; pixels that leave the frame are lost."""
-    moved = np.zeros_like(mask)
-    places = np.rint(np.argwhere(mask) + drift).astype(int)
-    inside = ((places >= 0) & (places < mask.shape)).all(axis=1)
-    moved[tuple(places[inside].T)] = True
-    return moved
+def _apart(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distance of each place from the nearest of the others [px]; infinite without any."""
+    if not len(others):
+        return np.full(len(places), np.inf)
+    return np.asarray(KDTree(others).query(places)[0])
+
+
+def wall_places(maps: xr.Dataset, frame: int) -> np.ndarray:
+    """Places of the wall pixels of a frame (place, axis) [px], each moved onto the line at which the smoothed polarization changes its sign.
+
+    A pixel moves by at most one pixel; where the polarization is not known, it stays.
+    """
+    wall = maps["wall"].isel({dims.FRAME: frame}).to_numpy() == WALL_180
+    places = np.argwhere(wall)
+    p = smooth_polarization(maps, frame)
+    slope = np.stack([part[wall] for part in np.gradient(p)], axis=1)
+    steep = (slope**2).sum(axis=1, keepdims=True)
+    step = -np.divide(p[wall][:, None] * slope, steep, out=np.zeros(slope.shape), where=steep > 0)
+    step = np.where(np.isfinite(step), step, 0)
+    return places + step / np.maximum(np.hypot(*step.T), 1)[:, None]
 
 
 def _distance(mask: np.ndarray) -> np.ndarray:
@@ -89,8 +109,9 @@ def wall_motion(
 ) -> xr.Dataset:
     """Signed normal velocity of every wall point until the next frame, (point) [pixel per frame].
 
-    Positive if the domain of positive polarization, or the switched one where the field is known, grows. NaN in the last frame, where the next frame is masked, and where no wall lies within
-    `config.disc_radius` on the side into which the wall moved according to the polarization.
+    Positive if the domain of positive polarization, or the switched one where the field is known, grows. NaN in the last frame,
+    in frames without a field, where the next frame is masked, and where no wall lies within `config.disc_radius` on the side into
+    which the wall moved according to the polarization.
 
     Args:
         maps: `polarization`, `valid` (frame, y, x) and `drift` (frame, axis).
@@ -117,7 +138,8 @@ def _velocity(
     """Normal velocity of the points of one frame; both in pixels of that frame."""
     p = signed_polarization(maps, frame, config=config)
     drift = drift_between(maps, frame, frame + 1)
-    p_later = onto(signed_polarization(maps, frame + 1, config=config), drift)
+    sign = sign_of(maps, frame, config=config)
+    p_later = onto(sign * smooth_polarization(maps, frame + 1), drift)
     slope = np.stack([ndi.map_coordinates(part, points.T, order=1) for part in np.gradient(p)])
     with np.errstate(invalid="ignore", divide="ignore"):
         out_of_domain = -slope / np.hypot(*slope)

@@ -13,6 +13,7 @@ import scipy.ndimage as ndi
 import xarray as xr
 
 from invae import dims
+from invae.analysis.domains.applied_field import sign_of
 from invae.config import AnalyseConfig, ComputeConfig
 from invae.descriptors.domains.walls import EIGHT, WALL_180, smoothed
 from invae.descriptors.layout import pixel_sizes
@@ -39,7 +40,7 @@ DESCRIPTORS = (
 
 def labels(config: AnalyseConfig) -> dict[str, tuple[str, str]]:
     """Long name and units of the descriptors of a site, by name."""
-    known = config.field != "unknown"
+    known = config.field_is_known
     domain, other = ("switched", "unswitched") if known else ("positive", "negative")
     share = (
         (SWITCHING_DEGREE, "switched share of the window")
@@ -124,26 +125,34 @@ def describe_sites(
 
 
 def signed_polarization(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> np.ndarray:
-    """Smoothed polarization (y, x), NaN if unknown; with a known field, positive where it is switched."""
+    """Smoothed polarization (y, x), NaN if unknown; with a known field, positive where it is switched.
+
+    In frames without a field nothing is switched: NaN.
+    """
+    sign = sign_of(maps, frame, config=config)
+    smooth = smooth_polarization(maps, frame)
+    return sign * smooth if sign else np.full_like(smooth, np.nan)
+
+
+def smooth_polarization(maps: xr.Dataset, frame: int) -> np.ndarray:
+    """Smoothed polarization (y, x) as recorded, NaN if unknown."""
     here = maps.isel({dims.FRAME: frame})
-    smooth = smoothed(here["polarization"].to_numpy(), here["valid"].to_numpy(), sd=SMOOTHING)
-    return -smooth if config.field == "negative" else smooth
+    return smoothed(here["polarization"].to_numpy(), here["valid"].to_numpy(), sd=SMOOTHING)
 
 
 def read_frame(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> Frame:
     """Maps of one frame, compared with the next frame after drift correction."""
-    p = signed_polarization(maps, frame, config=config)
+    sign = sign_of(maps, frame, config=config)
+    p = smooth_polarization(maps, frame)
     known = np.isfinite(p)
     flips = np.full(p.shape, np.nan)
     if frame + 1 < maps.sizes[dims.FRAME]:
-        later = onto(
-            signed_polarization(maps, frame + 1, config=config),
-            drift_between(maps, frame, frame + 1),
-        )
+        later = onto(smooth_polarization(maps, frame + 1), drift_between(maps, frame, frame + 1))
         both = known & np.isfinite(later)
         flips[both] = (p[both] > 0) != (later[both] > 0)
     wall = maps["wall"].isel({dims.FRAME: frame}).to_numpy() == WALL_180
-    return Frame(np.where(known, np.where(p > 0, 1, -1), 0), flips, wall & known, curvature(p))
+    bent = curvature(sign * p if sign else np.full_like(p, np.nan))
+    return Frame(np.where(known, np.where(p > 0, sign, -sign), 0), flips, wall & known, bent)
 
 
 def drift_between(maps: xr.Dataset, first: int, second: int) -> np.ndarray:

@@ -8,12 +8,13 @@ import xarray as xr
 
 from invae.config.describe import (
     DelayChannels,
+    DifferenceChannels,
     LayerChannels,
     SignalChannels,
 )
 from invae.descriptors.domains.signals import Signals, read_complex
 from invae.descriptors.domains.stripes import lamella_edges
-from invae.descriptors.domains.walls import WALL_180
+from invae.descriptors.domains.walls import WALL_180, smoothed
 from invae.descriptors.images import read_frames
 from invae.dims import FRAME
 from invae.errors import ConfigError
@@ -48,14 +49,26 @@ class Sources:
     flip: bool
 
 
+DIFFERENCES = (
+    Channel("t", "polarization"),
+    Channel("forward", "polarization", 1),
+    Channel("backward", "polarization", -1),
+)
+"""The frames of the channels t, (t + 1) − t and t − (t − 1)."""
+
+
 def plan(
-    config: SignalChannels | DelayChannels | LayerChannels, *, n_frames: int
+    config: SignalChannels | DelayChannels | DifferenceChannels | LayerChannels, *, n_frames: int
 ) -> tuple[list[Channel], str]:
     """The channels of a patch, and a remark if they differ from the configuration.
 
     Raises:
         ConfigError: the series is too short for the delays.
     """
+    if isinstance(config, DifferenceChannels):
+        if n_frames < NEAREST:
+            return [DIFFERENCES[0]], f"{n_frames} frames: no differences in time"
+        return list(DIFFERENCES), ""
     if isinstance(config, DelayChannels):
         span = max(*config.delays, 0) - min(*config.delays, 0) + 1
         if n_frames == 1 or n_frames < span <= NEAREST:
@@ -114,6 +127,35 @@ def frame_of(channel: str, frame: int, *, sources: Sources) -> tuple[np.ndarray,
         return turned / np.maximum(np.abs(turned), np.finfo(np.float32).tiny), valid
     values = read_frames(sources.recording, channel, one)[0].astype(np.float64)
     return _standard(values, valid)
+
+
+def limited(values: np.ndarray, *, signal: str, clip: float | None) -> np.ndarray:
+    """Values of a signal, not beyond ±clip if it is in units of a typical domain."""
+    if clip is None or signal not in ("polarization", "amplitude"):
+        return values
+    return np.clip(values, -clip, clip)
+
+
+def softened(
+    values: np.ndarray, valid: np.ndarray, *, config: DifferenceChannels
+) -> tuple[np.ndarray, np.ndarray]:
+    """A frame before differences are taken: clipped and smoothed (y, x)."""
+    clipped = np.clip(values, -config.clip, config.clip)
+    if config.smoothing == 0:
+        return clipped, valid
+    smooth = smoothed(clipped, valid, sd=config.smoothing)
+    return np.nan_to_num(smooth), np.isfinite(smooth)
+
+
+def differences(
+    patch: np.ndarray, valid: np.ndarray, *, config: DifferenceChannels
+) -> tuple[np.ndarray, np.ndarray]:
+    """The channels t, gain·((t + 1) − t) and gain·(t − (t − 1)) from the frames of `DIFFERENCES` (site, channel, y, x)."""
+    now, later, before = (patch[:, k] for k in range(3))
+    changes = [config.gain * (later - now), config.gain * (now - before)]
+    both = [valid[:, 0], valid[:, 0] & valid[:, 1], valid[:, 0] & valid[:, 2]]
+    believed = np.stack(both, axis=1)
+    return np.where(believed, np.stack([now, *changes], axis=1), 0).astype(np.float32), believed
 
 
 def _standard(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

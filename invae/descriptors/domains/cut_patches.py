@@ -4,7 +4,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from invae.descriptors.domains.channels import Sources, frame_of
+from invae.config.describe import DifferenceChannels
+from invae.descriptors.domains.channels import (
+    Sources,
+    differences,
+    frame_of,
+    limited,
+    softened,
+)
 from invae.descriptors.domains.series import Series
 from invae.descriptors.patches import cut
 from invae.storage import store
@@ -27,7 +34,8 @@ def cut_block(
     """
     if store.block_is_written(series.partial, ("patch", "valid"), start=block.start, shard=shard):
         return
-    window = series.config.patches.window
+    window, clip = series.config.patches.window, series.config.patches.clip
+    motion = _motion(series)
     sources = Sources(
         series.open(),
         series.maps(),
@@ -38,7 +46,10 @@ def cut_block(
 
     @lru_cache(maxsize=KEPT)
     def frame(signal: str, number: int) -> tuple[np.ndarray, np.ndarray]:
-        return frame_of(signal, number, sources=sources)
+        values, valid = frame_of(signal, number, sources=sources)
+        if motion is not None:
+            return softened(values, valid, config=motion)
+        return limited(values, signal=signal, clip=clip), valid
 
     here, numbers = sites[block], site_frames[block]
     patch = np.zeros((len(here), len(series.channels), window, window), np.float32)
@@ -51,9 +62,18 @@ def cut_block(
             patch[rows, place], valid[rows, place] = _cut_signal(
                 *frame(channel.signal, other), centres, window=window
             )
+    if motion is not None:
+        patch, valid = differences(patch, valid, config=motion)
     store.write_block(
         series.partial, {"patch": patch, "valid": valid}, start=block.start, shard=shard
     )
+
+
+def _motion(series: Series) -> DifferenceChannels | None:
+    """The settings of differences in time, if the patches have them."""
+    channels = series.config.patches.channels
+    several = len(series.channels) > 1
+    return channels if isinstance(channels, DifferenceChannels) and several else None
 
 
 def _cut_signal(

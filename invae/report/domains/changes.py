@@ -73,7 +73,7 @@ def over_time(result: Result, config: ReportConfig) -> Drawing:
     share.grid(axis="y")
     text = f"{words.capitalize()} {percent[0]:.0f} % in the first and {percent[-1]:.0f} % in the last frame"
     if walls is not None and "normal_velocity" in walls:
-        text += _velocities(speed, walls, *_speed_scale(result))
+        text += _velocities(speed, walls, *speed_scale(result))
     else:
         speed.set_axis_off()
     for axis in (share, speed):
@@ -99,7 +99,7 @@ def _share(frames: xr.Dataset) -> tuple[str, str, tuple[str, str]]:
     return "domain_fraction", "domain fraction", (words, "positive")
 
 
-def _speed_scale(result: Result) -> tuple[float, str]:
+def speed_scale(result: Result) -> tuple[float, str]:
     """From pixels per frame to the best known unit: nm and seconds where they are calibrated and frames are evenly spaced in time."""
     length, unit = images.length_scale(result["maps"])
     frames = result["frames"]

@@ -16,10 +16,18 @@ from invae.report.contents import (
     POSTERIOR,
     QUALITY,
 )
-from invae.report.domains import changes, frames, walls
+from invae.report.domains import (
+    changes,
+    events,
+    forces,
+    frames,
+    latent_motion,
+    orientation,
+    walls,
+)
 from invae.report.facts import drift_of, frame_facts, frame_words, value_of
 from invae.report.figure import Result
-from invae.report.kind import Descriptor, Expected, KindPage
+from invae.report.kind import Descriptor, Expected, KindPage, if_group
 from invae.report.style import number
 
 
@@ -42,6 +50,7 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     """Frames, domains, walls, masks and drift."""
     yield from frame_facts(result)
     yield "domain fraction (positive polarization)", value_of(result, "domain_fraction", " %", 100)
+    yield from orientation.length_of_walls(result)
     if result["maps"].attrs.get("signals"):
         yield "channels", str(result["maps"].attrs["signals"])
     yield "masked area", value_of(result, "masked_share", " %", 100)
@@ -57,16 +66,27 @@ def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
     images.hatch(axis, ~maps["valid"][index].to_numpy())
 
 
+def _is_series(result: Result) -> bool:
+    return "quantities" in result
+
+
 PAGE = KindPage(
     {
         "Recording": (
+            Expected(orientation.rose),
             Expected(frames.overview),
             Expected(frames.signals),
             Expected(walls.detectors),
             Expected(walls.layers),
             Expected(drift.drift),
         ),
-        "Latent variables": (*ON_FRAMES, *LATENT_SPACE, POSTERIOR),
+        "Latent variables": (
+            *ON_FRAMES,
+            *LATENT_SPACE,
+            Expected(latent_motion.by_descriptor),
+            Expected(latent_motion.arrows, latent_motion.has_steps),
+            POSTERIOR,
+        ),
         "Measured quantities": (ASSOCIATION,),
         **COMPARED,
         "Clusters": (CLASSES_ON_FRAMES, *CLASSES),
@@ -74,6 +94,13 @@ PAGE = KindPage(
             Expected(changes.transitions),
             Expected(changes.over_time),
             Expected(changes.residence),
+        ),
+        "Forces and switching": (
+            Expected(forces.maps, _is_series),
+            Expected(forces.over_time, _is_series),
+            if_group("events", events.events),
+            if_group("switching", events.growth),
+            if_group("roughness", events.roughness),
         ),
         "Model quality": QUALITY,
     },

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from invae.config import ComputeConfig, WallsConfig
 from invae.config.describe import (
     DelayChannels,
+    DifferenceChannels,
     LayerChannels,
     PatchConfig,
     PhaseConfig,
@@ -360,3 +361,21 @@ def test_a_phase_in_an_unknown_unit_is_refused(record: Record, described: Descri
 def test_a_misspelt_setting_is_refused() -> None:
     with pytest.raises(ValidationError, match="smoothin"):
         WallsConfig.model_validate({"walls": {"smoothin": 2}})
+
+
+def test_channels_of_motion_show_a_disc_that_grows(record: Record, described: Describe) -> None:
+    config = PatchConfig(window=16, channels=DifferenceChannels())
+    patches, _, _ = groups(
+        described(record(growing_disc(4, drift=(0.6, -0.4))), WallsConfig(patches=config))
+    )
+    assert [str(name) for name in patches["channel"].to_numpy()] == ["t", "forward", "backward"]
+    assert set(patches["frame"].to_numpy()) == {1, 2}
+    middle = (
+        patches["patch"]
+        .isel(patch_y=slice(6, 10), patch_x=slice(6, 10))
+        .mean(("patch_y", "patch_x"))
+    )
+    for change in ("forward", "backward"):
+        assert float(middle.sel(channel=change).min()) > 0.3
+    edge = patches["patch"].sel(channel="forward").isel(patch_y=0, patch_x=0)
+    assert float(np.abs(edge).median()) < 0.2

@@ -52,9 +52,9 @@ def test_the_content_follows_from_names_and_axes(known: xr.Dataset, contents: se
 @pytest.mark.parametrize(
     ("config", "known", "message"),
     [
-        ("stem-atoms", PFM, "needs an image; this is PFM: try pfm-grid, pfm-layers or pfm-walls, or name the channel with describe.signal"),
+        ("stem-atoms", PFM, "needs an image; this is PFM: try pfm-grid, pfm-layers, pfm-motion or pfm-walls, or name the channel with describe.signal"),
         ("stem-dense", SIMULATED_PFM, "needs an image; this is PFM"),
-        ("fourd-rvae", PFM, "needs a 4D-STEM scan; this is PFM: try pfm-grid, pfm-layers or pfm-walls"),
+        ("fourd-rvae", PFM, "needs a 4D-STEM scan; this is PFM: try pfm-grid, pfm-layers, pfm-motion or pfm-walls"),
         ("fourd-vae", IMAGES, "needs a 4D-STEM scan; this is STEM: try stem-atoms, stem-dense or stem-movie"),
         ("pfm-walls", IMAGES, "needs PFM (amplitude and phase); this is STEM: try stem-atoms, stem-dense or stem-movie"),
         ("pfm-walls", SCAN, "needs PFM (amplitude and phase); this is 4D-STEM: try fourd-jrvae, fourd-rvae or fourd-vae"),

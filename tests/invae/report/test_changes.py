@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from invae import dims
-from invae.report.domains.changes import _speed_scale
+from invae.report.domains.changes import speed_scale
 
 
 def result(times, *, nm: bool = True) -> dict[str, xr.Dataset]:
@@ -26,4 +26,4 @@ def result(times, *, nm: bool = True) -> dict[str, xr.Dataset]:
     ],
 )
 def test_velocities_have_the_best_unit_that_is_known(given, scale):
-    assert _speed_scale(given) == scale
+    assert speed_scale(given) == scale
