@@ -30,6 +30,8 @@ from invae.storage.provenance import Receipt
 
 UNEVEN = 0.1
 """Places with a larger relative deviation of the response are uneven."""
+MOST_STEPS = 60_000
+"""Largest number of steps from which forces are estimated: time and memory of the balance grow with it."""
 SEEN = 4
 """Least number of steps of walls within 5 px for a value of a map."""
 BEYOND = 8
@@ -54,7 +56,7 @@ def dynamics(inputs: Inputs) -> Dynamics:
     """Steps of walls and their forces; the maps have the field that the configuration asks for."""
     maps = store.open_store(inputs.patches, group="maps")
     lines = str(maps.attrs.get("scan_lines", "rows"))
-    steps = wall_steps(maps, compute=inputs.compute, lines=lines)
+    steps = thinned(wall_steps(maps, compute=inputs.compute, lines=lines))
     uneven = uneven_amplitude(maps, compute=inputs.compute)
     at = ndi.map_coordinates(uneven, [steps.y, steps.x], order=1, mode="nearest") > UNEVEN
     margin = int(np.ceil(np.abs(maps["drift"].to_numpy()).max(initial=0.0))) + BEYOND
@@ -73,6 +75,12 @@ def dynamics(inputs: Inputs) -> Dynamics:
     except TooFew as few:
         forces, reason = None, str(few)
     return Dynamics(maps_with_field(inputs, forces), steps, forces, reason)
+
+
+def thinned(steps: WallSteps) -> WallSteps:
+    """At most `MOST_STEPS` of the steps, evenly spread along the walls, whose neighbouring points share their noise."""
+    every = -(-len(steps) // MOST_STEPS)
+    return steps.where(np.arange(len(steps)) % max(every, 1) == 0)
 
 
 def maps_with_field(inputs: Inputs, forces: Forces | None) -> xr.Dataset:
