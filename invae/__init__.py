@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from invae.estimators.ensemble import Ensemble as Ensemble
     from invae.estimators.invariant_vae import InvariantVAE as InvariantVAE
     from invae.readers import open_recording as open_recording
-    from invae.results.opened import open_result as open_result
+    from invae.report.opened_result import open_result as open_result
 
 _HOMES = {
     "open_recording": "invae.readers",
-    "open_result": "invae.results.opened",
+    "open_result": "invae.report.opened_result",
     "InvariantVAE": "invae.estimators.invariant_vae",
     "Ensemble": "invae.estimators.ensemble",
     "EncoderDecoder": "invae.estimators.encoder_decoder",
