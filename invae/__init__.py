@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from invae.estimators.ensemble import Ensemble as Ensemble
     from invae.estimators.invariant_vae import InvariantVAE as InvariantVAE
     from invae.readers import open_recording as open_recording
+    from invae.report.opened_result import open_result as open_result
 
 _HOMES = {
     "open_recording": "invae.readers",
+    "open_result": "invae.report.opened_result",
     "InvariantVAE": "invae.estimators.invariant_vae",
     "Ensemble": "invae.estimators.ensemble",
     "EncoderDecoder": "invae.estimators.encoder_decoder",
@@ -33,4 +35,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted(["__version__", *_HOMES])

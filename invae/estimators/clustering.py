@@ -11,6 +11,7 @@ import numpy as np
 from invae.config import TrainingConfig
 from invae.embedding import embed
 from invae.errors import InputError
+from invae.estimators.estimator import Estimator
 from invae.estimators.inputs import in_order
 from invae.estimators.invariant_vae import InvariantVAE
 from invae.models.geometry.upright import upright
@@ -30,7 +31,7 @@ HELD_OUT = 0.05
 """Share of the images on which the epochs of that model are compared."""
 
 
-class Clustering:
+class Clustering(Estimator):
     """Classes of images that are turned and shifted, without labels.
 
     A model with rotation and shift finds the pose of every image. The images are turned upright and centred, and a small network
@@ -121,6 +122,11 @@ class Clustering:
         probability = self._classes.probability(upright_patches(self.model, _patches(images)))
         values = {"class": probability.argmax(1).astype(np.int32), "class_probability": probability}
         return embed.dataset_of(values, coords={})
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has seen images."""
+        return self._classes is not None
 
     def _new_model(self, n_images: int) -> InvariantVAE:
         """A model with rotation and shift, not yet trained."""

@@ -13,6 +13,7 @@ from invae import dims
 from invae.config import TrainingConfig
 from invae.config.pairs import PairsModelConfig
 from invae.errors import ConfigError, InputError, StoreError
+from invae.estimators.estimator import SavedEstimator
 from invae.models.latents import Normal
 from invae.models.pairs.pair_model import product
 from invae.models.signals import IMAGE
@@ -33,7 +34,7 @@ Family = Literal["separated", "linked", "dual", "dual-poe"]
 Side = Literal["image", "spectrum"]
 
 
-class DualVAE:
+class DualVAE(SavedEstimator):
     """A variational autoencoder of images and spectra of the same sites.
 
     dual: latent variables that both share and some of the image alone. dual-poe: one set of latent variables, from either signal or from
@@ -220,6 +221,11 @@ class DualVAE:
     def units(self) -> str:
         """Of the spectra."""
         return self._trained.units
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has seen data."""
+        return self._fitted is not None
 
     @property
     def _trained(self) -> Fitted:

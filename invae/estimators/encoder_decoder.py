@@ -14,6 +14,7 @@ from invae import dims
 from invae.config import TrainingConfig
 from invae.config.pairs import HeteroscedasticNoise, PairsModelConfig
 from invae.errors import ConfigError, InputError, StoreError
+from invae.estimators.estimator import SavedEstimator
 from invae.models.pairs.spectrum_generator import SpectrumGenerator
 from invae.models.signals import IMAGE
 from invae.pairs import fitting, folder
@@ -33,7 +34,7 @@ TRIES = 8
 """Images that are made for every one that `sample` returns."""
 
 
-class EncoderDecoder:
+class EncoderDecoder(SavedEstimator):
     """Spectra from image patches (im2spec), or image patches from spectra (spec2im).
 
     Two kinds of members answer together. Networks have an encoder that is invariant to rotation and mirror images, a few latent
@@ -264,6 +265,11 @@ class EncoderDecoder:
         )
         made._fitted = fitted
         return made
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it has seen data."""
+        return self._fitted is not None
 
     @property
     def _trained(self) -> Fitted:

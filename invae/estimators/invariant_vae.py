@@ -29,6 +29,8 @@ from invae.config.objective import ObjectiveConfig
 from invae.embedding import embed
 from invae.embedding.counting_noise import counting_noise
 from invae.errors import ConfigError, InputError
+from invae.estimators import decoding, plots
+from invae.estimators.estimator import SavedEstimator
 from invae.estimators.inputs import (
     Data,
     condition_columns,
@@ -38,7 +40,6 @@ from invae.estimators.inputs import (
     several,
     source_of,
 )
-from invae.latent_table import row_of
 from invae.models.families import family_of, refuse_idle
 from invae.models.latents import ClassPrior
 from invae.models.likelihoods import limits_of
@@ -60,12 +61,33 @@ from invae.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.figure import Figure
 
 BATCH = 512
+SETTINGS = (
+    "family",
+    "latent_dim",
+    "n_classes",
+    "pose_inference",
+    "class_inference",
+    "poses",
+    "rotation",
+    "translation",
+    "scaling",
+    "shearing",
+    "pose_priors",
+    "search",
+    "encoder",
+    "decoder",
+    "likelihood",
+    "beta",
+    "objective",
+)
+"""Arguments of `InvariantVAE` that are settings of the model."""
 FOREIGN = (dims.SITE, dims.PATCH_Y, dims.PATCH_X)
 
 
-class InvariantVAE:
+class InvariantVAE(SavedEstimator):
     """An invariant variational autoencoder for patches.
 
     Example:
@@ -129,25 +151,8 @@ class InvariantVAE:
         Raises:
             ConfigError: An option does not exist or has no such value.
         """
-        given = {
-            "family": family,
-            "latent_dim": latent_dim,
-            "n_classes": n_classes,
-            "pose_inference": pose_inference,
-            "class_inference": class_inference,
-            "poses": poses,
-            "rotation": rotation,
-            "translation": translation,
-            "scaling": scaling,
-            "shearing": shearing,
-            "pose_priors": pose_priors,
-            "search": search,
-            "encoder": encoder,
-            "decoder": decoder,
-            "likelihood": likelihood,
-            "beta": beta,
-            "objective": objective,
-        }
+        arguments = locals()
+        given = {name: arguments[name] for name in SETTINGS}
         try:
             self.config = ModelConfig.model_validate(
                 {name: value for name, value in given.items() if value is not None}
@@ -162,10 +167,10 @@ class InvariantVAE:
     def fit(
         self,
         patches: Data,
+        y: np.ndarray | xr.DataArray | None = None,
         *,
         dims: Sequence[str] | None = None,
         valid: np.ndarray | None = None,
-        y: np.ndarray | xr.DataArray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
         progress: Progress = silent,
         on_epoch: OnEpoch = ignore,
@@ -249,7 +254,52 @@ class InvariantVAE:
             noise = counting_noise(Path(patches), self._encoded, batches.source.known)
             values = values if noise is None else noise.applied(values)
         coords = {} if dataset is None else embed.site_coordinates(dataset)
-        return embed.dataset_of(values, coords=coords)
+        return embed.dataset_of(values, coords=coords).assign_attrs(self.verdict().attrs())
+
+    def transform(self, patches: Data) -> np.ndarray:
+        """The content of every patch (site, latent), as scikit-learn's pipelines want it; `encode` gives all latents."""
+        return self.encode(patches)["content"].to_numpy()
+
+    def fit_transform(
+        self, patches: Data, y: np.ndarray | xr.DataArray | None = None, **options: Any
+    ) -> np.ndarray:
+        """Train, and give the content of every patch (site, latent)."""
+        return self.fit(patches, y=y, **options).transform(patches)
+
+    def reconstruct(self, patches: Data, *, condition: np.ndarray | None = None) -> xr.DataArray:
+        """Patches as the model describes them (site, channel, patch_y, patch_x), in their own pose and the units of the data."""
+        latents = self.encode(patches, condition=condition)
+        poses = {name: latents[name] for name in self.trained.model.poses}
+        return self.decode(
+            latents["content"],
+            class_=_array(latents, "joint_class", "class"),
+            target=_array(latents, "target"),
+            condition=condition,
+            own_poses=poses,
+        )
+
+    def score(self, patches: Data, y: object = None) -> float:
+        """Mean lower bound of the log evidence of patches [nat per patch]; higher is better. `y` is not used."""
+        return float(self.encode(patches)["elbo"].mean())
+
+    def plot_manifold(self, steps: int = 9) -> Figure:
+        """A figure of the decoded patches over the content's range."""
+        return plots.manifold(self.traversal(steps))
+
+    def plot_latent(self, patches: Data) -> Figure:
+        """A figure of the first two content dimensions of patches."""
+        return plots.latent_plane(self.encode(patches))
+
+    def plot_history(self) -> Figure:
+        """A figure of the ELBO by epoch."""
+        return plots.history(self.history)
+
+    def plot_reconstructions(self, patches: np.ndarray, number: int = 6) -> Figure:
+        """A figure of the first patches and their reconstructions, first channel."""
+        some = np.asarray(patches)[:number]
+        return plots.reconstructions(
+            some if some.ndim == 3 else some[:, 0], self.reconstruct(some).to_numpy()[:, 0]
+        )
 
     def foreign_mask(
         self,
@@ -320,60 +370,15 @@ class InvariantVAE:
         latents = {"content": numbers_of("content", rows, (len(rows), self.config.latent_dim))}
         every = {**dict.fromkeys(self.trained.model.poses), **poses, **(own_poses or {})}
         for name, value in every.items():
-            latents |= self._pose(name, value, n_sites=len(rows))
-        latents |= self._class(class_, n_sites=len(rows))
-        latents |= self._numbers("target", target, n_sites=len(rows))
-        latents |= self._numbers("condition", condition, n_sites=len(rows))
+            latents |= decoding.pose(self.trained, name, value, n_sites=len(rows))
+        latents |= decoding.class_state(self.trained, class_, n_sites=len(rows))
+        latents |= decoding.numbers(self.trained, "target", target, n_sites=len(rows))
+        latents |= decoding.numbers(self.trained, "condition", condition, n_sites=len(rows))
         on_device = {name: value.to(self.device) for name, value in latents.items()}
         images = self.trained.model.decode(on_device).mean.cpu().numpy()
         return xr.DataArray(
             images, dims=dims.PATCH, coords={dims.CHANNEL: list(self.trained.channels)}
         )
-
-    def _pose(self, name: str, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
-        model = self.trained.model
-        if name not in model.poses:
-            if value is not None:
-                raise InputError(f"family {self.config.family} has no {name}; leave it out")
-            return {}
-        row = row_of(name)
-        shape = (n_sites, row.size or 1)
-        reported = np.full(shape, row.at_rest) if value is None else np.asarray(value)
-        latent = numbers_of(name, reported, shape)
-        match row.measure:
-            case "logarithm" if latent.min() <= 0:
-                raise InputError(f"{name} is {float(latent.min()):g}; values above 0 are needed")
-            case "logarithm":
-                return {name: latent.log()}
-            case "half side":
-                return {name: latent / model.main.geometry.half_side}
-            case _:
-                return {name: latent}
-
-    def _class(self, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
-        prior = self.trained.model.priors.get("class")
-        if not isinstance(prior, ClassPrior):
-            if value is not None:
-                raise InputError(f"family {self.config.family} has no classes; leave class_ out")
-            return {}
-        states = np.broadcast_to(0 if value is None else np.asarray(value), (n_sites,))
-        if states.dtype.kind not in "iu" or states.min() < 0 or states.max() >= prior.n_states:
-            raise InputError(f"class_ is {value!r}; whole numbers from 0 to {prior.n_states - 1}")
-        whole = torch.from_numpy(states.astype(np.int64))
-        return {"class": torch.nn.functional.one_hot(whole, prior.n_states).float()}
-
-    def _numbers(self, name: str, value: Any, *, n_sites: int) -> dict[str, torch.Tensor]:
-        standard = getattr(self.trained.model, f"standardise_{name}")
-        size = len(standard.offset)
-        if size == 0:
-            if value is not None:
-                raise InputError(f"family {self.config.family} has no {name}; leave it out")
-            return {}
-        if value is None:
-            return {name: torch.zeros(n_sites, size)}
-        columns = condition_columns(value, size) if name == "condition" else np.asarray(value)
-        given = numbers_of(name, columns, (n_sites, size))
-        return {name: standard(given.to(self.device))}
 
     def _annotated(self, source: SignalSource, *, y: Any, condition: Any) -> SignalSource:
         """A source with the given annotations; the annotations of a store where none are given."""
@@ -435,7 +440,8 @@ class InvariantVAE:
             StoreError: There is no model in it.
         """
         trained = model_folder.load(Path(path), device=device_of(device))
-        vae = cls(trained.config.family, seed=trained.seed, device=device)
+        own: dict[str, Any] = {name: getattr(trained.config, name) for name in SETTINGS}
+        vae = cls(**own, training=trained.training, seed=trained.seed, device=device)
         vae.config, vae.training, vae._trained = trained.config, trained.training, trained
         return vae
 
@@ -457,6 +463,11 @@ class InvariantVAE:
         return verdict_on(self.trained.symptoms)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether it has seen data."""
+        return self._trained is not None
+
+    @property
     def history(self) -> list[Epoch]:
         """Metrics of every epoch."""
         return list(self.trained.history)
@@ -471,6 +482,11 @@ class InvariantVAE:
         if self._trained is None:
             raise InputError("this model has seen no data; call fit or load first")
         return self._trained
+
+
+def _array(latents: xr.Dataset, *names: str) -> np.ndarray | None:
+    """The first of some variables that there is; none without any."""
+    return next((latents[name].to_numpy() for name in names if name in latents), None)
 
 
 def _one_line(error: ValidationError) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,22 @@ from invae import dims
 from invae.errors import InputError
 from invae.results.schema import SCHEMA
 from invae.results.slabs import Tell
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table."""
+
+    name: str
+    units: str
+    """1 without a unit."""
+    values: np.ndarray
+    """(site,)."""
+
+    @property
+    def header(self) -> str:
+        """Name and unit."""
+        return self.name + (f" [{self.units}]" if self.units != "1" else "")
 
 
 def write_csv(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> None:
@@ -25,14 +42,18 @@ def write_csv(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> No
             "a table needs sites, and the store has none; export a result, an embedding or descriptors, or "
             "choose --to netcdf"
         )
-    narrow = [name for name, variable in root.variables.items() if _is_column(variable)]
-    sites = root[narrow].load()
-    columns = dict(_columns(sites))
+    columns = columns_of(root)
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    tell(sites.nbytes)
+        writer.writerow([column.header for column in columns])
+        writer.writerows(zip(*(column.values for column in columns), strict=True))
+    tell(sum(column.values.nbytes for column in columns))
+
+
+def columns_of(root: xr.Dataset) -> list[Column]:
+    """The columns of the sites: all variables with one or a few values per site."""
+    narrow = [name for name, variable in root.variables.items() if _is_column(variable)]
+    return list(_columns(root[narrow].load()))
 
 
 def _is_column(variable: xr.Variable) -> bool:
@@ -40,8 +61,8 @@ def _is_column(variable: xr.Variable) -> bool:
     return variable.ndim == 1 or (variable.dims[:1] == (dims.SITE,) and variable.ndim == 2)
 
 
-def _columns(sites: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
-    """Header with units, and values, of every column."""
+def _columns(sites: xr.Dataset) -> Iterator[Column]:
+    """Every column, places first."""
     leading = [name for name in dims.SITE_COORDS if name in sites.variables]
     order = [*leading, *(name for name in SCHEMA[""] if name in sites.variables)]
     order += sorted({str(name) for name in sites.variables} - set(order))
@@ -50,16 +71,15 @@ def _columns(sites: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
         if variable.dims[:1] != (dims.SITE,):
             continue
         units = variable.attrs.get("units", "1")
-        unit = f" [{units}]" if units != "1" else ""
         values = variable.to_numpy()
         if "flag_meanings" in variable.attrs:
             values = np.array(dims.meanings(variable.attrs))[values]
         if variable.ndim == 1:
-            yield f"{name}{unit}", values
+            yield Column(str(name), units, values)
             continue
         labels = _labels(sites, str(variable.dims[1]))
         for label, column in zip(labels, values.T, strict=True):
-            yield f"{name}_{label}{unit}", column
+            yield Column(f"{name}_{label}", units, column)
 
 
 def _labels(dataset: xr.Dataset, dim: str) -> list[str]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Complex, Float
-from sklearn.cluster import KMeans
 
 N_COMPONENTS = 8
 """Principal components of all orders together, those of most variance. With 3 to 14 the groups of three scans had .88 to .92 right."""
@@ -50,6 +49,8 @@ def harmonic_groups(
         n_groups: Number of groups.
         seed: Of the starts.
     """
+    from sklearn.cluster import KMeans
+
     parts = principal_parts(rows)
     amplitude = np.concatenate(
         [np.real(part) if order == 0 else np.abs(part) for order, part in parts.items()], axis=1
