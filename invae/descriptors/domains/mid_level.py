@@ -68,7 +68,7 @@ def noise_of(polarization: np.ndarray, valid: np.ndarray) -> float:
 
     Source: Immerkær 1996, doi:10.1006/cviu.1996.0060, with the median of absolute values instead of their mean.
     """
-    inside = np.asarray(ndi.binary_erosion(valid, np.ones((3, 3))))
+    inside = np.asarray(ndi.binary_erosion(valid, np.ones((3, 3))), bool)
     if not inside.any():
         return 0.0
     response = ndi.convolve(np.where(valid, polarization, 0), LAPLACIAN, mode="nearest")
