@@ -160,9 +160,9 @@ def lines_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
 
 
 def lamella_score(maps: xr.Dataset, truth: xr.Dataset) -> float:
-    """IoU of the insides of lamellae, over valid scan lines; NaN without lamellae."""
+    """IoU of the insides of lamellae, over valid scan lines; NaN without lamellae, or if the run has no areas of them."""
     true = truth["non180"].to_numpy()
-    if not true.any():
+    if not true.any() or "lamella" not in maps:
         return float("nan")
     judged = truth_maps(truth)["valid"].to_numpy()
     return mask_iou(maps["lamella"].to_numpy() & judged, true & judged)

@@ -17,7 +17,6 @@ from invae.analysis.domains.scores import (
 )
 from invae.analysis.domains.switching import describe_sites
 from invae.config import AnalyseConfig, ComputeConfig, DomainsConfig
-from invae.descriptors.domains.walls import WALL_NON180
 from invae.errors import InputError, StoreError
 from invae.storage import store
 from invae.synthetic.domains import simulate, simulate_dataset
@@ -66,21 +65,18 @@ def test_the_drift_error_is_a_distance_in_pixels(truth):
     assert len(drift_error(off, truth["drift"])) == SMALL.n_frames - 1
 
 
-def test_lamellae_are_found_by_their_middle_lines(truth):
-    """A perfect middle line, widened, covers the lamella up to its rounded pixels."""
-    settings = SMALL.sample.lamellae
-    y, x = np.indices((96, 96))
-    middle = []
-    for down, right in truth["drift"].to_numpy():
-        angle = np.deg2rad(settings.angle)
-        across = np.sin(angle) * (x + right) + np.cos(angle) * (y + down)
-        offset = (across + settings.period / 2) % settings.period - settings.period / 2
-        middle.append(np.abs(offset) < 0.5)
-    maps = truth_maps(truth)
-    maps["wall"] = maps["wall"].copy(data=np.uint8(WALL_NON180) * np.stack(middle))
-    assert lamella_score(maps, truth) > 0.85
-    maps["wall"] = maps["wall"] * np.uint8(0)
-    assert lamella_score(maps, truth) == 0
+def test_lamellae_are_scored_by_their_area(truth):
+    true = truth["non180"]
+    maps = truth_maps(truth).assign(lamella=true)
+    assert lamella_score(maps, truth) == 1
+    half = true & (np.arange(96) < 48)
+    share = half.to_numpy().sum() / true.to_numpy().sum()
+    assert lamella_score(maps.assign(lamella=half), truth) == pytest.approx(share, rel=0.05)
+    assert lamella_score(maps.assign(lamella=true & ~true), truth) == 0
+
+
+def test_runs_without_areas_of_lamellae_have_no_score_of_them(truth):
+    assert np.isnan(lamella_score(truth_maps(truth), truth))
 
 
 def test_iou_and_auc_of_known_masks():
