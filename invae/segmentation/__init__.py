@@ -1,1 +1,1 @@
-"""The network that finds atoms in images: training, weights, use."""
+"""Networks that mark atoms in images and domain walls in PFM frames: training, weights, use."""
