@@ -46,6 +46,9 @@ NEAR = 1.0
 REACHED = 2.0
 """Largest distance of a detected wall from a true one inside a lamella [px]."""
 
+AWAY = 6.0
+"""Distance from 180-degree walls beyond which the IoU of lamellae is scored once more [px]."""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -189,9 +192,11 @@ def scored(frames: list[Frame], masks: list[Masks]) -> Scores:
                 mine, wall, tolerance=tolerance, judged=recorded
             )
         scores[f"{name}_inside"] = recall(mine, wall & lamella & recorded)
+    away = recorded & ~np.stack([within(one, AWAY) for one in wall])
     for name in METHODS:
         area = np.stack([mask.lamella[name] for mask in masks])
         scores[f"{name}_iou"] = mask_iou(area & recorded, lamella & recorded)
+        scores[f"{name}_away"] = mask_iou(area & away, lamella & away)
     near = np.stack([within(one, NEAR) for one in wall])[recorded]
     probability = np.stack([mask.probability for mask in masks])[recorded]
     spread = np.stack([mask.spread for mask in masks])[recorded]
@@ -230,6 +235,8 @@ def goals(marks: tuple[tuple[str, float], ...], snrs: tuple[int, ...]) -> tuple[
         for name in ("middle", "network"):
             score = f"{name}_iou_{snr}"
             rows.append(Goal(score, f"IoU of lamellae, {WORDS[name]}{at}", mean=wanted.get(score)))
+            away = f"IoU of lamellae more than 6 px from 180° walls, {WORDS[name]}{at}"
+            rows.append(Goal(f"{name}_away_{snr}", away))
             score = f"{name}_inside_{snr}"
             rows.append(
                 Goal(

@@ -63,8 +63,8 @@ class WallConfig(Config):
         Literal["middle", "zero"], Field(exclude_if=lambda value: value == "middle")
     ] = "middle"
     """A wall is where the polarization is half way between both domains (middle), or zero."""
-    min_probability: Annotated[float, Field(gt=0, lt=1, exclude_if=lambda value: value == 0.4)] = (
-        0.4
+    min_probability: Annotated[float, Field(gt=0, lt=1, exclude_if=lambda value: value == 0.2)] = (
+        0.2
     )
     """Least probability of a 180-degree wall within 1 px, for a contour to be kept by the network."""
     smoothing: Annotated[float, Field(ge=0.3, le=10)] | None = None

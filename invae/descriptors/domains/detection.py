@@ -19,8 +19,8 @@ from invae.descriptors.domains.walls import (
 if TYPE_CHECKING:
     from invae.segmentation.wall_finder import Marked
 
-MIN_LAMELLA = 0.5
-"""Least probability of the inside of a lamella."""
+MIN_LAMELLA = 0.3
+"""Least probability of the inside of a lamella: the IoU on simulated series is lower by 0.08 at 0.4, by 0.18 at 0.5."""
 
 
 @dataclass(frozen=True)
