@@ -32,6 +32,7 @@ LAYERS: list[set[str]] = [
     {"descriptors"},
     {"embedding"},
     {"estimators"},
+    {"active"},
     {"analysis"},
     {"results"},
     {"report"},
