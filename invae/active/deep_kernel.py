@@ -1,6 +1,7 @@
 """Networks as features of a Gaussian process: deep kernel learning, and a Bayesian last layer."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ def network(n_inputs: int, n_outputs: int) -> nn.Sequential:
     """A small network with smooth activations."""
     sizes = (n_inputs, *HIDDEN)
     layers: list[nn.Module] = []
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+    for before, after in pairwise(sizes):
         layers += [nn.Linear(before, after), nn.Tanh()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], n_outputs))
 
@@ -49,7 +50,7 @@ def deep_kernel(inputs: np.ndarray, data: Data, *, seed: int) -> Made:
         ConfigError: GPyTorch is not installed.
     """
     try:
-        import gpytorch
+        import gpytorch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ConfigError(
             "surrogate dkl needs GPyTorch; install it with `pip install invae[active]`"
@@ -85,7 +86,7 @@ def deep_kernel(inputs: np.ndarray, data: Data, *, seed: int) -> Made:
 def _negative_log_likelihood(
     kernel: nn.Module, shown: Tensor, y: Tensor, log_noise: Tensor
 ) -> Tensor:
-    import gpytorch
+    import gpytorch  # pyright: ignore[reportMissingImports]
 
     noise = log_noise.exp() + 1e-4
     covariance = kernel(shown).to_dense() + noise * torch.eye(len(y))

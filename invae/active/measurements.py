@@ -76,6 +76,12 @@ def measurements_of(
     """Checked measurements of sites; the arguments are those of `Search.observe`.
 
     Args:
+        sites: As proposed.
+        spectra: See there.
+        values: See there.
+        sd: See there.
+        valid: See there.
+        axis: See there.
         known: Valid spectra so far (measured, energy).
         gate: Judges spectra that no instrument has judged.
 

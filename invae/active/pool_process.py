@@ -21,6 +21,8 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SWEEPS = 2
 LEARNED = 256
 """Most measurements from which the settings are learned."""
+N_LEARNED = 3
+"""Settings that the measurements decide, roughly; so many degrees of freedom are lost."""
 WAVES = 384
 """Random waves of a sample of the prior, per feature."""
 
@@ -221,7 +223,9 @@ class PoolProcess:
         self._solve = lambda right: cho_solve(factor, right)
         factor = cho_factor(own + np.diag(self.noise), lower=True)
         self.weights = self._solve(self.z)
-        self.signal = float(self.z @ self.weights) / len(self.z)
+        # Settings were learned from the same values: a few measurements would seem too sure.
+        freedom = max(len(self.z) - N_LEARNED, 1)
+        self.signal = float(self.z @ self.weights) / freedom
 
     @cached_property
     def cross(self) -> np.ndarray:

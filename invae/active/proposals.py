@@ -26,6 +26,8 @@ from invae.regression.gaussian_process import distance
 
 FEWEST = 4
 """Valid measurements before anything is predicted."""
+LEAST_VALID = 0.3
+"""Chance of a valid measurement below which a site is left to the random checks."""
 NEAR_WINDOWS = 2.0
 FILLING = 256
 """Random candidates among which the one farthest from all measured ones is taken: the farthest of all is often an outlier."""
@@ -131,7 +133,7 @@ def _next(
         site, reason = _filling(state, proposals, allowed, rng), STAGNATION
     else:
         name = config.acquisition or SURROGATES[config.surrogate].acquisition
-        score = ACQUISITIONS[name](situation) + _log_worth(state, proposals)
+        score = ACQUISITIONS[name](situation) + _log_worth(state, proposals, allowed)
         site, reason = int(np.where(allowed, score, -np.inf).argmax()), ACQUISITION
     return Proposal(
         site, reason, float(belief.mean[site]), float(belief.sd_of_measurement[site]), gain
@@ -147,13 +149,17 @@ def _supposed(state: State, proposals: Sequence[Proposal]) -> Measured:
     return state.measured.with_values(sites, np.array([one.mean for one in new]))
 
 
-def _log_worth(state: State, proposals: Sequence[Proposal]) -> np.ndarray:
-    """Logarithm of the chance of a valid measurement per second."""
+def _log_worth(state: State, proposals: Sequence[Proposal], allowed: np.ndarray) -> np.ndarray:
+    """Logarithm of the chance of a valid measurement per second; −∞ where it is small, if there are other sites."""
     pool = state.pool
     sites = [*sites_of(state.history), *(one.candidate for one in proposals)]
     time = costs.seconds(pool.candidates, pool.config.cost, sites[-1] if sites else None)
     valid = np.array([one.valid for one in state.history], float)
-    return np.log(costs.valid_share(pool.plain, sites_of(state.history), valid)) - np.log(time)
+    chance = costs.valid_share(pool.plain, sites_of(state.history), valid)
+    likely = chance >= LEAST_VALID
+    # A large gain that is not reached would else be tried again and again.
+    worth = np.log(np.maximum(chance, 1e-12)) - np.log(time)
+    return np.where(likely, worth, -np.inf) if (likely & allowed).any() else worth
 
 
 def _expected_gain(situation: Situation, values: np.ndarray, allowed: np.ndarray) -> float:

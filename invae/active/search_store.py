@@ -11,6 +11,7 @@ from invae import dims
 from invae.active.candidates import candidates_of
 from invae.active.history import Observation
 from invae.active.surrogates import Foreknowledge
+from invae.active.verdict import verdict_of
 from invae.config.search import SearchConfig
 from invae.errors import StoreError
 from invae.regression.measures import Axis
@@ -35,12 +36,13 @@ def save(search: "Search", path: Path) -> None:
     Raises:
         NoRoom: If the disk is full.
     """
-    receipt = _receipt(search, path)
+    receipt = receipt_of(search, path)
     partial = store.begin(path, receipt.key)
     candidates = search.candidates.dataset().assign(
         forbidden=(dims.SITE, search.forbidden, dims.attrs("must not be measured"))
     )
-    store.write_dataset(partial, candidates.assign_attrs(_settings(search)))
+    verdict = verdict_of(search).attrs() if search.history else {}
+    store.write_dataset(partial, candidates.assign_attrs(_settings(search) | verdict))
     store.write_dataset(partial, history_dataset(search), group=MEASURED)
     if search.foreknowledge is not None:
         store.write_dataset(partial, _model(search.foreknowledge), group=MODEL)
@@ -108,8 +110,8 @@ def history_dataset(search: "Search") -> xr.Dataset:
 def _observations(measured: xr.Dataset) -> list[Observation]:
     rows = []
     for k in range(measured.sizes.get(OBSERVATION, 0)):
-        numbers = {name: measured[name].to_numpy()[k].item() for name in NUMBERS}
-        texts = {name: str(measured[name].to_numpy()[k]) for name in TEXTS}
+        numbers: dict[str, Any] = {name: measured[name].to_numpy()[k].item() for name in NUMBERS}
+        texts: dict[str, Any] = {name: str(measured[name].to_numpy()[k]) for name in TEXTS}
         spectrum = None
         if "has_spectrum" in measured and bool(measured["has_spectrum"][k]):
             spectrum = measured["spectrum"].to_numpy()[k]
@@ -124,7 +126,7 @@ def _model(known: Foreknowledge) -> xr.Dataset:
     return xr.Dataset(parts)
 
 
-def _settings(search: "Search") -> dict[str, str]:
+def _settings(search: "Search") -> dict[str, Any]:
     axis = search.axis
     words = None
     if axis is not None:
@@ -137,7 +139,7 @@ def _settings(search: "Search") -> dict[str, str]:
     return {"search_config": search.config.model_dump_json(), "search_axis": json.dumps(words)}
 
 
-def _receipt(search: "Search", path: Path) -> Receipt:
+def receipt_of(search: "Search", path: Path) -> Receipt:
     config = search.config.model_dump(mode="json")
     content = [config, [one.candidate for one in search.history], search.values()[0].tolist()]
     code = code_digest("invae.active.search")

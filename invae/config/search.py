@@ -89,3 +89,22 @@ class SearchConfig(Config):
                 f"initial is {self.initial}, budget {self.budget}; give a budget of at least as many"
             )
         return self
+
+
+class InstrumentConfig(Config):
+    """The instrument of a search, and when a person is asked."""
+
+    name: str = "replay"
+    """replay: spectra measured before. simulated: the specimen of a simulated recording. folder:DIR: requests and answers as files."""
+    batch: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Sites that are measured before the next proposal."""
+    timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Longest time for one answer of a folder [s]."""
+    together: Annotated[float, Field(ge=0)] = 2.0
+    """Measurements are made in one task run until so much time has passed [s]."""
+    ask_every: Annotated[int, Field(ge=0)] = 0
+    """Measurements after which the run pauses until a person answers in the Prefect UI; 0 never asks."""
+    ask_timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Longest pause [s]; without an answer the search ends."""
+    model: str | None = None
+    """Folder of a trained model of pairs, for surrogates that use one."""
