@@ -18,6 +18,7 @@ CHAPTERS = {
     "latents": "Images, digits and signals",
     "microscopy": "Simulated microscopy",
     "pairs": "Structure and property",
+    "active": "Active measurement",
     "verdict": "Verdicts",
 }
 """Titles of the chapters, in their order; each can be rewritten without the others."""

@@ -48,6 +48,13 @@ MODULES = {
         "invae.synthetic.graphene",
         "invae.synthetic.stem_image",
     ),
+    "active": (
+        "invae.active.instruments",
+        "invae.active.search",
+        "invae.estimators.encoder_decoder",
+        "invae.synthetic.domains",
+        "invae.synthetic.plasmon_specimens",
+    ),
     "pairs": (
         "invae.estimators.dual_vae",
         "invae.estimators.encoder_decoder",

@@ -2,6 +2,7 @@
 
 from benchmarks.trial import Trial
 from benchmarks.trials import (
+    active,
     cards,
     digits,
     drift,
@@ -34,5 +35,6 @@ TRIALS: tuple[Trial, ...] = (
     *vacancies.TRIALS,
     *pairs.TRIALS,
     *others_pairs.TRIALS,
+    *active.TRIALS,
     *verdict.TRIALS,
 )

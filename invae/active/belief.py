@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from invae.regression.measures import Axis
+
 Draw = Callable[[np.random.Generator], Float[np.ndarray, " site"]]
 
 
@@ -40,8 +42,8 @@ class Measured:
     data: Data
     spectra: Float[np.ndarray, "measured energy"]
     """Without columns where only numbers are known."""
-    scalarise: Callable[[np.ndarray], np.ndarray]
-    """Spectra (site, energy) to the target (site,)."""
+    scalarise: Callable[[np.ndarray, Axis | None], np.ndarray]
+    """Spectra (site, energy) to the target (site,); over the axis of the measured ones if none is given."""
 
     def first(self, n: int) -> "Measured":
         """The earliest measurements."""

@@ -135,18 +135,18 @@ class SimulatedPlasmons:
 BIAS = 8.0
 """Largest bias of a simulated loop [V]."""
 STEPS = 64
-BLUR = 3.0
-"""Sd of the surroundings that shift a loop [px]."""
+NEAR, FAR = 1.5, 6.0
+"""Sd of the domain at the tip and of its surroundings [px]."""
 LOOP_NOISE = 0.1
-HIDDEN = 0.3
-"""Sd of the relative height of loops, which no image shows."""
+HIDDEN_OFFSET, HIDDEN_HEIGHT = 0.06, 0.3
+"""Sd of the offset and of the relative height of loops that follow from defects, which no image shows."""
 
 
 class SimulatedDomains:
     """Hysteresis loops on simulated ferroelectric domains.
 
-    The offset of a loop follows from the polarization about the site, which the image shows. Its height, and so its area, follows from
-    defects that the image does not show.
+    The offset of a loop is the polarization at the tip minus that of the surroundings, which drive a domain back: it is largest in narrow
+    domains, and the image shows it. The height of a loop, and so its area, follows from defects that the image does not show.
     """
 
     def __init__(self, truth: xr.Dataset, *, seed: int) -> None:
@@ -154,9 +154,10 @@ class SimulatedDomains:
 
         self._seed = seed
         polarization = truth["polarization"].to_numpy().astype(float)
-        self._offset = np.stack([gaussian_filter(frame, BLUR) for frame in polarization])
-        hidden = np.random.default_rng([seed, 41]).normal(size=polarization.shape)
-        self._height = 1 + HIDDEN * hidden
+        hidden = np.random.default_rng([seed, 41]).normal(size=(2, *polarization.shape))
+        apart = [gaussian_filter(one, NEAR) - gaussian_filter(one, FAR) for one in polarization]
+        self._offset = np.stack(apart) + HIDDEN_OFFSET * hidden[0]
+        self._height = 1 + HIDDEN_HEIGHT * hidden[1]
 
     def measure(self, sites: xr.Dataset) -> xr.Dataset:
         """Loops with noise at the nearest pixel of every site."""

@@ -11,10 +11,10 @@ from invae import dims
 from invae.active.candidates import candidates_of
 from invae.active.history import Observation
 from invae.active.surrogates import Foreknowledge
+from invae.active.targets import axis_of, axis_words
 from invae.active.verdict import verdict_of
 from invae.config.search import SearchConfig
 from invae.errors import StoreError
-from invae.regression.measures import Axis
 from invae.storage import store
 from invae.storage.code_digest import code_digest
 from invae.storage.provenance import Receipt, digest_json, now, stage_key, versions
@@ -65,17 +65,15 @@ def resume(path: Path) -> "Search":
     if (path / MODEL).is_dir():
         model = store.open_store(path, group=MODEL).load()
         latents = model["latents"].to_numpy() if "latents" in model else None
-        known = Foreknowledge(model["spectra"].to_numpy(), latents)
+        axis = axis_of(json.loads(model.attrs["axis"]))
+        known = Foreknowledge(model["spectra"].to_numpy(), latents, axis)
     search = Search(
         candidates_of(root), config, model=known, forbidden=root["forbidden"].to_numpy()
     )
     measured = store.open_store(path, group=MEASURED).load()
     search.history = _observations(measured)
-    axis = json.loads(root.attrs["search_axis"])
-    if axis is not None:
-        search.axis = Axis(
-            axis["name"], np.array(axis["values"]), axis["units"], axis["value_units"]
-        )
+    words = json.loads(root.attrs["search_axis"])
+    search.axis = None if words is None else axis_of(words)
     return search
 
 
@@ -123,19 +121,11 @@ def _model(known: Foreknowledge) -> xr.Dataset:
     parts = {"spectra": ((dims.SITE, "energy"), known.spectra)}
     if known.latents is not None:
         parts["latents"] = ((dims.SITE, dims.LATENT), known.latents)
-    return xr.Dataset(parts)
+    return xr.Dataset(parts, attrs={"axis": json.dumps(axis_words(known.axis))})
 
 
 def _settings(search: "Search") -> dict[str, Any]:
-    axis = search.axis
-    words = None
-    if axis is not None:
-        words = {
-            "name": axis.name,
-            "values": axis.values.tolist(),
-            "units": axis.units,
-            "value_units": axis.value_units,
-        }
+    words = None if search.axis is None else axis_words(search.axis)
     return {"search_config": search.config.model_dump_json(), "search_axis": json.dumps(words)}
 
 

@@ -11,9 +11,9 @@ from invae.active import ledger
 from invae.active.drift import shift_of
 from invae.active.instruments import Instrument
 from invae.active.search import Search
+from invae.active.targets import axis_of, axis_words
 from invae.errors import StoreError
 from invae.progress import Progress, silent
-from invae.regression.measures import Axis
 
 LEDGER, REFERENCE, SURVEY = "ledger.jsonl", "reference.npy", "survey"
 
@@ -74,9 +74,9 @@ class Session:
         measured = self.instrument.measure(sites)
         before = len(self.search.history)
         self.search.observe(sites, measured.drop_vars(SURVEY, errors="ignore"))
-        axis = _axis_words(self.search.axis) if before == 0 else None
+        axis = self.search.axis if before == 0 else None
         for one in self.search.history[before:]:
-            event = ledger.as_event(one) | ({} if axis is None else {"axis": axis})
+            event = ledger.as_event(one) | ({} if axis is None else {"axis": axis_words(axis)})
             ledger.append(self.path, ledger.MEASURED, event)
             axis = None
         if SURVEY in measured:
@@ -127,10 +127,7 @@ class Session:
 
 def _observe(session: Session, event: dict[str, Any]) -> None:
     if "axis" in event:
-        words = event["axis"]
-        session.search.axis = Axis(
-            words["name"], np.array(words["values"]), words["units"], words["value_units"]
-        )
+        session.search.axis = axis_of(event["axis"])
     session.search.history.append(ledger.as_observation(event))
 
 
@@ -158,14 +155,3 @@ EFFECTS = {
     ledger.STOPPED: _stop,
     ledger.DRIFT: _drift,
 }
-
-
-def _axis_words(axis: Axis | None) -> dict[str, Any] | None:
-    if axis is None:
-        return None
-    return {
-        "name": axis.name,
-        "values": axis.values.tolist(),
-        "units": axis.units,
-        "value_units": axis.value_units,
-    }

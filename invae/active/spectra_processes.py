@@ -60,7 +60,7 @@ def believe_spectra(
     def target(values: np.ndarray) -> np.ndarray:
         """The target of component scores (site, component)."""
         parts = [
-            measured.scalarise(values[k : k + AT_ONCE] @ settings.components + settings.mean)
+            measured.scalarise(values[k : k + AT_ONCE] @ settings.components + settings.mean, None)
             for k in range(0, len(values), AT_ONCE)
         ]
         return np.concatenate(parts)

@@ -16,6 +16,7 @@ from invae.active.pool_process import Learned, PoolProcess, learn
 from invae.active.spectra_processes import SpectraSettings, believe_spectra, learn_spectra
 from invae.config.search import AcquisitionName, SearchConfig
 from invae.errors import ConfigError
+from invae.regression.measures import Axis
 
 
 class Pool:
@@ -68,6 +69,8 @@ class Foreknowledge:
     """Predicted spectra."""
     latents: Float[np.ndarray, "site latent"] | None
     """Latent variables; none of a model without networks."""
+    axis: Axis
+    """Of the spectra."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def _believe_process(pool: Pool, learned: Learned, measured: Measured) -> Belief
 
 def _transferred(pool: Pool, measured: Measured) -> tuple[Feature, ...]:
     """Predicted target and latent variables of the model, and the place."""
-    predicted = measured.scalarise(pool.model.spectra)[:, None]
+    predicted = measured.scalarise(pool.model.spectra, pool.model.axis)[:, None]
     known = Feature((features.scaled(predicted),), (0.5, 1.0, 2.0), (0.0, 1.0, 5.0))
     latents = pool.model.latents
     shown = pool.content if latents is None else features.latents(latents)

@@ -1,7 +1,8 @@
 """The target of a search: from observations to the numbers that are maximised, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,10 +27,11 @@ class Target:
         """Unit of the target."""
         return "1" if self.axis is None else scalariser(self.config.target).units(self.axis)
 
-    def of_spectra(self, spectra: np.ndarray) -> np.ndarray:
-        """Target of spectra (site,)."""
-        assert self.axis is not None
-        kept, axis = within(np.asarray(spectra, float), self.axis, self.config.target_range)
+    def of_spectra(self, spectra: np.ndarray, axis: Axis | None = None) -> np.ndarray:
+        """Target of spectra (site,), over the axis of the measured ones if none is given."""
+        over = axis or self.axis
+        assert over is not None
+        kept, axis = within(np.asarray(spectra, float), over, self.config.target_range)
         return np.asarray(scalariser(self.config.target).compute(kept, axis), float)
 
     def value(self, one: Observation) -> tuple[float, float]:
@@ -89,7 +91,7 @@ def measured_of(
     spectra = [one.spectrum for one, ok in zip(history, valid, strict=True) if ok]
     known = [one for one in spectra if one is not None]
     stacked = np.stack(known) if known and len(known) == len(spectra) else np.zeros((len(data), 0))
-    return Measured(data, stacked, lambda s: scale.forth(target.of_spectra(s))), scale
+    return Measured(data, stacked, lambda s, axis: scale.forth(target.of_spectra(s, axis))), scale
 
 
 def refuse_other_axis(known: Axis, axis: Axis) -> None:
@@ -109,3 +111,13 @@ def refuse_other_axis(known: Axis, axis: Axis) -> None:
             f"spectra have {len(axis.values)} channels from {axis.values[0]:g} to {axis.values[-1]:g} {axis.units}, "
             f"earlier ones {len(known.values)} from {known.values[0]:g} to {known.values[-1]:g}; measure all on one axis"
         )
+
+
+def axis_words(axis: Axis) -> dict[str, Any]:
+    """An axis as JSON values."""
+    return {**vars(axis), "values": axis.values.tolist()}
+
+
+def axis_of(words: Mapping[str, Any]) -> Axis:
+    """The axis of `axis_words`."""
+    return Axis(**{**words, "values": np.array(words["values"], float)})

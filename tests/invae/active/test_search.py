@@ -10,6 +10,7 @@ from invae.active.history import ACQUISITION, CHECK, INITIAL, STAGNATION
 from invae.active.proposals import n_learned
 from invae.active.surrogates import SURROGATES, Foreknowledge
 from invae.errors import ConfigError, InputError
+from invae.regression.measures import Axis
 from tests.invae.active.conftest import make_pool, order, run
 
 WITHOUT_MODEL = [name for name in SURROGATES if name not in ("transfer", "dkl", "ensemble")]
@@ -160,7 +161,7 @@ def test_the_pool_may_be_exhausted():
 
 def test_a_model_of_other_specimens_leads_to_the_maximum_at_once(pool):
     spectra = np.stack([pool.target, 2 * pool.target], 1)
-    known = Foreknowledge(spectra, None)
+    known = Foreknowledge(spectra, None, Axis("energy", np.arange(2.0), "1", "1"))
     search = pool.search(surrogate="transfer", model=known, budget=14)
     while not search.stop:
         sites = search.suggest()
@@ -197,8 +198,8 @@ def test_wrong_options_are_named(pool, options, message):
 
 def test_an_unknown_target_is_named(pool):
     search = pool.search(target="bandd")
+    search.observe(search.suggest(), np.ones((1, 4)))
     with pytest.raises(ConfigError, match="'bandd' is no scalariser"):
-        search.observe(search.suggest(), np.ones((1, 4)))
         search.suggest()
 
 
@@ -219,7 +220,9 @@ def test_other_axes_are_refused(pool):
     search.observe(sites.isel(site=[0]), spectra(1.0, "eV"))
     with pytest.raises(InputError, match=r"over energy \[meV\], earlier ones over energy \[eV\]"):
         search.observe(sites.isel(site=[1]), spectra(1000.0, "meV"))
-    with pytest.raises(InputError, match="8 channels from 1 to 2 eV, earlier ones 8 from 0.5 to 1"):
+    with pytest.raises(
+        InputError, match=r"8 channels from 1 to 2 eV, earlier ones 8 from 0\.5 to 1"
+    ):
         search.observe(sites.isel(site=[1]), spectra(2.0, "eV"))
     assert len(search.history) == 1
 
