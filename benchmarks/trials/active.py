@@ -25,6 +25,8 @@ N_MAPS = 5
 BUDGET, TOP = 0.05, 0.01
 SIDE = 40
 BAND = (0.70, 0.78)
+TARGET_NOISE = 0.03
+"""Sd of the noise of a loss in the band, relative to the spread of the map."""
 LOOPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "spectra" / "BEPS_PTO_50x50.h5"
 BESIDE: Mapping[str, Mapping[str, Any]] = {
     "random": {"surrogate": "random"},
@@ -53,11 +55,13 @@ class Pool:
 @cache
 def plasmons(number: int) -> Pool:
     """A map of energy losses in a band, of an assembly that no model has seen."""
-    sample = AssemblyConfig(n_assemblies=1, grid=SIDE)
-    pairs = pair_set(PlasmonsConfig(sample=sample), seed=UNSEEN + number, pixels=32)
+    sample = AssemblyConfig(n_assemblies=1, grid=SIDE, n_energies=7)
+    config = PlasmonsConfig(sample=sample, energies=BAND)
+    pairs = pair_set(config, seed=UNSEEN + number, pixels=32)
     yx = np.indices((SIDE, SIDE)).reshape(2, -1).T.astype(float)
-    inside = (pairs.axis >= BAND[0]) & (pairs.axis <= BAND[1])
-    target = np.trapezoid(pairs.spectra[:, inside], pairs.axis[inside], axis=1)
+    clean = np.trapezoid(pairs.clean, pairs.axis, axis=1)
+    noise = np.random.default_rng([number, 53]).normal(size=len(clean))
+    target = clean + TARGET_NOISE * clean.std() * noise
     return Pool(pairs.images, yx, target, {"target_range": BAND})
 
 

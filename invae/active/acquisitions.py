@@ -11,6 +11,8 @@ from invae.config.search import SearchConfig
 from invae.regression.gaussian_process import distance
 
 Gain = Float[np.ndarray, " site"]
+FACTORS = (0.5, 1.0, 2.0)
+"""Of `kappa`, in turn."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,13 @@ def log_expected_improvement(at: Situation) -> Gain:
 
 
 def upper_bound(at: Situation) -> Gain:
-    """Mean plus `kappa` standard deviations."""
-    return _log_above(at.belief.mean + at.config.kappa * at.belief.sd, at)
+    """Mean plus half of, once or twice `kappa` standard deviations, in turn.
+
+    With one value a search either stays at the first maximum or misses parts of it: of the best 1 % of five maps it measured .63, in the worst of 15
+    starts .19; in turn .68 and .25.
+    """
+    kappa = at.config.kappa * FACTORS[len(at.measured) % len(FACTORS)]
+    return _log_above(at.belief.mean + kappa * at.belief.sd, at)
 
 
 def thompson(at: Situation) -> Gain:

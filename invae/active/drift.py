@@ -20,5 +20,8 @@ def shift_of(reference: np.ndarray, image: np.ndarray) -> np.ndarray:
         raise InputError(
             f"the image to register has {image.shape[0]} × {image.shape[1]} px, the reference {reference.shape[0]} × {reference.shape[1]}"
         )
-    moved, _, _ = phase_cross_correlation(reference, image, upsample_factor=UPSAMPLING)
+    # without normalisation: that of the phase weighs the noise of smooth images like their content
+    moved, _, _ = phase_cross_correlation(
+        reference, image, upsample_factor=UPSAMPLING, normalization=None
+    )
     return -np.asarray(moved, float)

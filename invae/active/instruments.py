@@ -17,7 +17,6 @@ from invae.synthetic.plasmon_specimens import (
     clean_spectra,
     energies_of,
     particles_of,
-    spectrum_sd,
 )
 
 TRUTH = "truth"
@@ -124,7 +123,8 @@ class SimulatedPlasmons:
             point = np.array([[float(sites["y_nm"][k]), float(sites["x_nm"][k])]])
             particles = particles_of(self._truth, frame)
             clean = clean_spectra(particles, point, config)
-            sd = spectrum_sd(clean, config)
+            # the noise is relative to the spectra of the whole specimen
+            sd = float(self._truth["spectrum_sd"][frame * config.sample.n_points])
             noise = np.random.default_rng([self._seed, frame, candidate]).normal(size=clean.shape)
             rows.append((clean + sd * noise)[0])
             sds.append(sd)

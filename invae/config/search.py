@@ -52,7 +52,7 @@ class SearchConfig(Config):
     """How the next site follows from the prediction. log-ei, ucb, thompson look for the target; variance makes the best map; novelty looks for
     spectra unlike all measured ones; expected-error for sites that are predicted badly. The best one of the surrogate when empty."""
     kappa: Annotated[float, Field(ge=0, le=10)] = 2.0
-    """Standard deviations that ucb adds to the mean."""
+    """Standard deviations that ucb adds to the mean; successive proposals use half of it, it, and twice it."""
     budget: Annotated[int, Field(ge=1)] = 90
     """Number of measurements."""
     initial: Annotated[int, Field(ge=2, le=1000)] = 6
