@@ -1,5 +1,6 @@
 """Active measurement: sites are proposed, measured and recorded, in one task run each or for a few seconds together."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +26,10 @@ LEASE_SECONDS = 60
 STAGE = "measure"
 _sessions: dict[str, Session] = {}
 """Searches of this process by their folder; the ledger has all that is in them."""
+SECONDS_BETWEEN_PICTURES = 15.0
 _pictures: dict[str, LivePicture] = {}
+_shown: dict[str, float] = {}
+"""When the picture of a folder was last drawn."""
 
 
 def limit_of(instrument: str) -> str:
@@ -48,6 +52,7 @@ def forget(folder: str) -> None:
     """Read the ledger again at the next use."""
     _sessions.pop(folder, None)
     _pictures.pop(folder, None)
+    _shown.pop(folder, None)
 
 
 @contextmanager
@@ -98,9 +103,13 @@ def is_time_to_ask(instrument: InstrumentConfig, before: int, after: int) -> boo
 
 
 def show(session: Session, folder: str) -> None:
-    """Show map, path, regret and calibration in the UI."""
+    """Show path, best value and calibration in the UI, from time to time."""
+    instant = time.monotonic()
+    if instant < _shown.get(folder, -math.inf) + SECONDS_BETWEEN_PICTURES:
+        return
     from invae.report.search.live import live_picture
 
+    _shown[folder] = instant
     name = Path(folder).parent.name
     if folder not in _pictures:
         words = f"{name}: map, path and calibration of the search"

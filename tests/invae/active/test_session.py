@@ -1,7 +1,5 @@
 """A session at an instrument: the ledger is the truth, and nothing is measured twice."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -114,7 +112,8 @@ def test_drift_moves_the_places_where_the_instrument_goes(pool, tmp_path):
     session.search.history.pop()
     sites = session.propose()
     assert float(sites["target_y"][0] - sites["y"][0]) == pytest.approx(3.5, abs=0.2)
-    shifts = [e["shift"] for e in map(json.loads, session.path.open()) if e["event"] == "drift"]
+    events = list(ledger.read(session.path))
+    shifts = [event["shift"] for event in events if event["event"] == ledger.DRIFT]
     assert len(shifts) == 8
     again = begin(tmp_path, pool, Counted(pool.target), budget=8)
     np.testing.assert_array_equal(again.drift, session.drift)
