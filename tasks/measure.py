@@ -3,26 +3,30 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from prefect import task
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
-from prefect.concurrency.sync import concurrency
+from prefect.concurrency.sync import AcquireConcurrencySlotTimeoutError, concurrency
 from prefect.context import TaskRunContext
 from prefect.exceptions import ObjectAlreadyExists
 
 from invae.active.session import Session
 from invae.config import ProcessConfig
 from invae.config.search import InstrumentConfig
+from invae.errors import MachineError
 from tasks import artifacts
 from tasks.artifacts import LivePicture
+from tasks.gpu_slot import has_private_server
 from tasks.progress import listener
 from tasks.runs import RETRIES, RETRY_SECONDS, is_worth_retrying
 
 LEASE_SECONDS = 60
 """An instrument whose holder does not renew its lease is free after this time; the shortest that Prefect accepts."""
+LONGEST_WAIT = 3 * LEASE_SECONDS
+"""Longest wait for an instrument that another run holds [s]."""
 STAGE = "measure"
 _sessions: dict[str, Session] = {}
 """Searches of this process by their folder; the ledger has all that is in them."""
@@ -57,14 +61,29 @@ def forget(folder: str) -> None:
 
 @contextmanager
 def holding(instrument: str) -> Iterator[None]:
-    """Hold the instrument: a concurrency limit of 1 on the Prefect server, under a lease; nothing is held outside of a run."""
-    if TaskRunContext.get() is None:
+    """Hold the instrument: a concurrency limit of 1 on the shared Prefect server, under a lease that ends with its holder.
+
+    On a server of its own a run holds nothing: a slot of a killed run would outlive the server that knows its lease.
+
+    Raises:
+        MachineError: Another run holds the instrument.
+    """
+    if TaskRunContext.get() is None or has_private_server():
         yield
         return
     name = limit_of(instrument)
     with get_client(sync_client=True) as client, suppress(ObjectAlreadyExists):
         client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
-    with concurrency(name, occupy=1, strict=True, lease_duration=LEASE_SECONDS):
+    held = concurrency(
+        name, occupy=1, strict=True, lease_duration=LEASE_SECONDS, timeout_seconds=LONGEST_WAIT
+    )
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held)
+        except AcquireConcurrencySlotTimeoutError as error:
+            raise MachineError(
+                f"instrument {instrument} is held by another run; wait for it, or stop it in the Prefect UI"
+            ) from error
         yield
 
 

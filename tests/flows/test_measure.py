@@ -151,7 +151,7 @@ class Microscope(threading.Thread):
     def run(self) -> None:
         while not self.ending.wait(0.02):
             for request in sorted(self.folder.glob("request-*.json")):
-                target = request.with_name(request.name.replace("request", "answer"))
+                target = request.with_name(f"answer-{request.stem[-6:]}.csv")
                 if not target.exists():
                     (site,) = json.loads(request.read_text())["sites"]
                     self.asked.append(site["candidate"])
@@ -178,7 +178,8 @@ def test_a_search_killed_after_any_measurement_goes_on_and_asks_for_no_site_twic
     microscope = Microscope(box, patches)
     microscope.start()
     words = command(place, settings, "--instrument", f"folder:{box}", "--timeout", "60")
-    environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+    known = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
+    environment = {**known, "PREFECT_HOME": str(tmp_path / "prefect")}
     with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as run:
         end = time.monotonic() + PATIENCE
         while len(events(place / "search")) < 1 + n_measured:
