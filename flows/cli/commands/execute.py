@@ -1,6 +1,5 @@
 """The work of `run` and of the single stages: check what is needed, lock the folder, run the flow or one task."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from glob import glob
@@ -11,13 +10,12 @@ from rich.console import Console
 from flows.cli.console import Lines, progress_display
 from flows.service import server
 from invae.config import ProcessConfig
-from invae.config.search import InstrumentConfig
 from invae.errors import ConfigError, InputError, InvaeError, ServerError, StoreError
 from invae.stages import kept, stages, versions
 from invae.storage import store
 from invae.storage.location import ObjectPath, as_path
 from invae.storage.provenance import Receipt
-from invae.verdict.findings import Verdict, verdict_in
+from invae.verdict.findings import verdict_in
 from tasks.devices import is_follower
 from tasks.progress import ProgressListener, reporting_to
 from tasks.recording_folder import exclusive, read_record
@@ -140,7 +138,7 @@ def _process(
         return all(step.current for step in _plan(folder, paths, config, model))
 
     with progress_display(console) as listener:
-        _with_server(flow, is_done, listener, console=console, verbose=verbose)
+        with_server(flow, is_done, listener, console=console, verbose=verbose)
 
 
 def run_many(
@@ -180,11 +178,11 @@ def run_many(
         plans = [plan_of(n, str(out), config, model=model and str(model)) for n in names]
         return all(plan.is_done for plan in plans)
 
-    _with_server(flow, is_done, Lines(console), console=console, verbose=verbose)
+    with_server(flow, is_done, Lines(console), console=console, verbose=verbose)
     return failures
 
 
-def _with_server(
+def with_server(
     flow: Callable[[], None],
     is_done: Callable[[], bool],
     listener: ProgressListener,
@@ -224,37 +222,6 @@ def _refuse_another_recording(folder: Path, paths: Sequence[Path]) -> None:
         raise StoreError(
             f"{folder} holds the results of another recording ({names[0]}); give --name, or another --out"
         )
-
-
-def run_search(
-    patches: Path,
-    folder: Path,
-    config: ProcessConfig,
-    instrument: InstrumentConfig,
-    *,
-    console: Console,
-    verbose: bool = False,
-) -> Path:
-    """Run the flow `measure` until its search ends; returns the page of the search.
-
-    Raises:
-        ServerError: if the Prefect server does not start, or is lost before the search has ended.
-    """
-    page = folder / "report" / "index.html"
-
-    def flow() -> None:
-        from flows.measure import measure
-
-        measure(str(patches), str(folder), config, instrument)
-
-    with progress_display(console) as listener:
-        began = time.monotonic()
-        listener.begin("measure")
-        _with_server(flow, page.exists, listener, console=console, verbose=verbose)
-        listener.end("measure", time.monotonic() - began)
-    for line in (verdict_in(store.attributes_of(folder / "search.zarr")) or Verdict(())).lines():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return page
 
 
 def run_stage(stage: str, folder: Path, config: ProcessConfig, *, console: Console) -> Path:

@@ -143,12 +143,31 @@ def _described(
 def _measured(
     patches: Path, config: "ProcessConfig", at: "InstrumentConfig", *, console: "Console"
 ) -> Path:
-    """Run the flow; returns the page."""
-    from flows.cli.commands.execute import run_search
+    """Run the flow until the search ends, and print the verdict; returns the page."""
+    import time
 
-    return run_search(
-        patches, patches.parent / "search", config, at, console=console, verbose=verbose()
-    )
+    from flows.cli.commands.execute import with_server
+    from flows.cli.console import progress_display
+    from invae.storage import store
+    from invae.verdict.findings import verdict_in
+
+    folder = patches.parent / "search"
+    page = folder / "report" / "index.html"
+
+    def flow() -> None:
+        from flows.measure import measure
+
+        measure(str(patches), str(folder), config, at)
+
+    with progress_display(console) as listener:
+        began = time.monotonic()
+        listener.begin("measure")
+        with_server(flow, page.exists, listener, console=console, verbose=verbose())
+        listener.end("measure", time.monotonic() - began)
+    found = verdict_in(store.attributes_of(folder / "search.zarr"))
+    for line in [] if found is None else found.lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return page
 
 
 def register(app: typer.Typer) -> None:
