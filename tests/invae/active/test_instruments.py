@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_simulated_particles_give_the_recorded_spectra_up_to_noise(tmp_path):
     plasmons.simulate(tmp_path / "recording.zarr", config=config, seed=1)
     recording, truth = plasmons.simulate_dataset(config, seed=1)
     chosen = np.array([3, 70, 100])
-    places = {
+    places: dict[str, Any] = {
         "frame": recording["point_frame"].to_numpy()[chosen],
         "y_nm": recording["point_y_nm"].to_numpy()[chosen],
         "x_nm": recording["point_x_nm"].to_numpy()[chosen],
