@@ -19,6 +19,7 @@ CHAPTERS = {
     "microscopy": "Simulated microscopy",
     "domains": "Domain walls",
     "pairs": "Structure and property",
+    "active": "Active measurement",
     "verdict": "Verdicts",
 }
 """Titles of the chapters, in their order; each can be rewritten without the others."""

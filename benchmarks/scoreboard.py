@@ -55,6 +55,13 @@ MODULES = {
         "invae.synthetic.domains",
         "invae.synthetic.wall_frames",
     ),
+    "active": (
+        "invae.active.instruments",
+        "invae.active.search",
+        "invae.estimators.encoder_decoder",
+        "invae.synthetic.domains",
+        "invae.synthetic.plasmon_specimens",
+    ),
     "pairs": (
         "invae.estimators.dual_vae",
         "invae.estimators.encoder_decoder",

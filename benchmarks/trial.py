@@ -44,7 +44,7 @@ class Trial:
     goals: tuple[Goal, ...]
     remark: str = ""
     """Remark that helps to judge the numbers."""
-    chapter: Literal["latents", "microscopy", "domains", "pairs", "verdict"] = "latents"
+    chapter: Literal["latents", "microscopy", "domains", "pairs", "active", "verdict"] = "latents"
     """Chapter of the page."""
     n_seeds: int = 5
     """Largest number of seeds."""

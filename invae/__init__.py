@@ -29,6 +29,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import the public names when they are asked for: `import invae` stays fast."""
+    if name == "active":
+        return import_module("invae.active")
     if name not in _HOMES:
         raise AttributeError(f"module 'invae' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -49,6 +49,11 @@ def without_shared_server() -> Iterator[None]:
         _private_server.reset(token)
 
 
+def has_private_server() -> bool:
+    """Whether the server ends with this run, so that nobody shares anything through it."""
+    return _private_server.get()
+
+
 @contextmanager
 def hold_slot(device: str) -> Iterator[None]:
     """Hold the GPU's slot on the Prefect server; does nothing for other devices, or without a shared server.

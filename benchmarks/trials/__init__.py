@@ -2,6 +2,7 @@
 
 from benchmarks.trial import Trial
 from benchmarks.trials import (
+    active,
     cards,
     digits,
     domain_walls,
@@ -37,6 +38,7 @@ TRIALS: tuple[Trial, ...] = (
     *domain_walls.TRIALS,
     *pairs.TRIALS,
     *others_pairs.TRIALS,
+    *active.TRIALS,
     *verdict.TRIALS,
     *wall_motion.TRIALS,
 )

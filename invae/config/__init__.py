@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from invae.config.scenes import GrapheneMovieConfig as GrapheneMovieConfig
     from invae.config.scenes import LatticeConfig as LatticeConfig
     from invae.config.schema import Config as Config
+    from invae.config.search import SearchConfig as SearchConfig
     from invae.config.spectra import PairsConfig as PairsConfig
     from invae.config.spectra import SpectraConfig as SpectraConfig
     from invae.config.synthetic import CardsConfig as CardsConfig
@@ -65,6 +66,7 @@ _MODULES = {
     "ProcessConfig": "process",
     "ReportConfig": "results",
     "ScanConfig": "scan",
+    "SearchConfig": "search",
     "ShiftsConfig": "synthetic",
     "SpectraConfig": "spectra",
     "TrainingConfig": "training",

@@ -12,6 +12,7 @@ from invae.config.model import AnyModelConfig, ModelConfig
 from invae.config.pairs import PairsModelConfig
 from invae.config.results import AnalyseConfig, EmbedConfig, ReportConfig
 from invae.config.schema import Config
+from invae.config.search import SearchConfig
 from invae.config.spectra import PairsConfig
 from invae.config.training import TrainingConfig
 
@@ -35,6 +36,10 @@ class ProcessConfig(Config):
     analyse: AnalyseConfig = AnalyseConfig()
     report: ReportConfig = ReportConfig()
     compute: ComputeConfig = ComputeConfig()
+    search: Annotated[SearchConfig, Field(exclude_if=lambda search: search == SearchConfig())] = (
+        SearchConfig()
+    )
+    """Active measurement (`invae measure`); the other stages do not use it."""
 
     @model_validator(mode="after")
     def _pairs_have_a_model_of_pairs(self) -> Self:

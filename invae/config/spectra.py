@@ -67,9 +67,10 @@ class PairsConfig(SpectrumConfig):
     """Every valid spectrum with the patch of the image about its place."""
 
     kind: Literal["pairs"] = "pairs"
-    image: Literal["grid", "survey", "sum"] | None = None
-    """Images from which patches are cut: those of the grid or of the points (grid), the survey, or the sum of the spectra over their
-    axis. The sum shares its noise with the spectra, so that a model can predict noise. When empty: grid, else survey."""
+    image: Literal["grid", "survey", "sum", "first"] | None = None
+    """Images from which patches are cut: those of the grid or of the points (grid), the survey, the sum of the spectra over their
+    axis, or their first value, as before the sweep. Sum and first value share noise with the spectra, so that a model can predict noise.
+    When empty: grid, else survey."""
     channels: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Images in the order of the channels of a patch; all of them when empty."""
     window: Annotated[int, Field(ge=2, le=512)] = 16

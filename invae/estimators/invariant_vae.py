@@ -61,7 +61,6 @@ from invae.verdict.findings import Verdict
 
 if TYPE_CHECKING:
     import xarray as xr
-    from matplotlib.figure import Figure
 
 BATCH = 512
 SETTINGS = (
@@ -282,19 +281,19 @@ class InvariantVAE(SavedEstimator):
         """Mean lower bound of the log evidence of patches [nat per patch]; higher is better. `y` is not used."""
         return float(self.encode(patches)["elbo"].mean())
 
-    def plot_manifold(self, steps: int = 9) -> Figure:
+    def plot_manifold(self, steps: int = 9) -> plots.Figure:
         """A figure of the decoded patches over the content's range."""
         return plots.manifold(self.traversal(steps))
 
-    def plot_latent(self, patches: Data) -> Figure:
+    def plot_latent(self, patches: Data) -> plots.Figure:
         """A figure of the first two content dimensions of patches."""
         return plots.latent_plane(self.encode(patches))
 
-    def plot_history(self) -> Figure:
+    def plot_history(self) -> plots.Figure:
         """A figure of the ELBO by epoch."""
         return plots.history(self.history)
 
-    def plot_reconstructions(self, patches: np.ndarray, number: int = 6) -> Figure:
+    def plot_reconstructions(self, patches: np.ndarray, number: int = 6) -> plots.Figure:
         """A figure of the first patches and their reconstructions, first channel."""
         some = np.asarray(patches)[:number]
         return plots.reconstructions(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from invae.errors import InputError
 from invae.regression.empty_patches import background, empty_is_nothing
-from invae.regression.invariants import Harmonics, harmonics, power_spectrum
+from invae.regression.invariants import Harmonics, harmonics, weighted_spectrum
 from invae.training.split import thin
 
 LEAST_PAIRS = 4
@@ -101,11 +101,7 @@ class Kernel:
 
     def _weighted(self, given: Harmonics) -> tuple[np.ndarray, np.ndarray]:
         """Power spectra and means of the shells, nearer shells and lower frequencies with more weight."""
-        decay, power = self.settings[3:]
-        frequency = np.arange(given.values.shape[2])
-        weight = np.exp(-decay * given.radius)[:, None] * (1.0 + frequency) ** -power
-        weighted = given.values * weight
-        return power_spectrum(weighted), np.real(weighted[:, :, 0])
+        return weighted_spectrum(given, decay=self.settings[3], power=self.settings[4])
 
 
 @dataclass(frozen=True)

@@ -75,3 +75,13 @@ def power_spectrum(
     )
     products = np.real(values[:, first] * values[:, second].conj()) * weight
     return products.reshape(len(values), -1)
+
+
+def weighted_spectrum(
+    given: Harmonics, *, decay: float, power: float
+) -> tuple[Float[np.ndarray, "site value"], Float[np.ndarray, "site shell"]]:
+    """Power spectra and means of the shells, where a shell counts exp(−decay · radius), a frequency m (1 + m)^−power."""
+    frequency = np.arange(given.values.shape[2])
+    weight = np.exp(-decay * given.radius)[:, None] * (1.0 + frequency) ** -power
+    weighted = given.values * weight
+    return power_spectrum(weighted), np.real(weighted[:, :, 0])

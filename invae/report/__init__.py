@@ -83,12 +83,12 @@ def _draw_all(
             except LeftOut as absent:
                 left_out.append(str(absent))
             else:
-                sections[name].append(_write(drawing, folder, config))
+                sections[name].append(write_drawing(drawing, folder, config))
         progress(done, len(draws))
     return sections, left_out
 
 
-def _write(drawing: Drawing, folder: Path, config: ReportConfig) -> Shown:
+def write_drawing(drawing: Drawing, folder: Path, config: ReportConfig) -> Shown:
     """Write the figure in the chosen formats; returns it as it goes into the page."""
     png = as_bytes(drawing.figure, "png")
     for suffix in config.formats:
@@ -106,4 +106,4 @@ def as_bytes(figure: Figure, suffix: str) -> bytes:
         return stream.getvalue()
 
 
-__all__ = ["Result", "as_bytes", "report"]
+__all__ = ["Result", "as_bytes", "report", "write_drawing"]

@@ -138,7 +138,7 @@ def _process(
         return all(step.current for step in _plan(folder, paths, config, model))
 
     with progress_display(console) as listener:
-        _with_server(flow, is_done, listener, console=console, verbose=verbose)
+        with_server(flow, is_done, listener, console=console, verbose=verbose)
 
 
 def run_many(
@@ -178,11 +178,11 @@ def run_many(
         plans = [plan_of(n, str(out), config, model=model and str(model)) for n in names]
         return all(plan.is_done for plan in plans)
 
-    _with_server(flow, is_done, Lines(console), console=console, verbose=verbose)
+    with_server(flow, is_done, Lines(console), console=console, verbose=verbose)
     return failures
 
 
-def _with_server(
+def with_server(
     flow: Callable[[], None],
     is_done: Callable[[], bool],
     listener: ProgressListener,

@@ -19,7 +19,7 @@ from invae.analysis.pairs.scores import compared
 from invae.analysis.pairs.verdict import verdict
 from invae.analysis.verdict import scalars_of
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.descriptors.pairs.images import SUM
+from invae.descriptors.pairs.images import FIRST, SUM
 from invae.pairs import folder
 from invae.pairs.data import SPECTRUM, Pairs, pairs_of
 from invae.pairs.embed import DESIGNS, refuse_other
@@ -161,7 +161,7 @@ def _groups(inputs: Inputs, *, seed: int, progress: Progress) -> dict[str, xr.Da
         groups["designs"] = judged(
             inputs.designs, inputs.given.patches, inputs.measured, inputs.predicted
         )
-    found = verdict(table, repeated, shares_noise=inputs.patches.attrs.get("image") == SUM)
+    found = verdict(table, repeated, shares_noise=inputs.patches.attrs.get("image") in (SUM, FIRST))
     groups["summary"] = _summary(inputs, table, repeated, found)
     groups["summary"] = groups["summary"].assign(_scores_of_family(groups))
     groups[""].attrs |= found.attrs()

@@ -15,7 +15,7 @@ LINEAR = ("pca_ridge", "pls", "invariant_ridge")
 
 
 SHARED_NOISE = (
-    "; the image is the sum of the same spectra and shares their noise, so that R² is too good"
+    "; the image was made of the same spectra and shares their noise, so that R² is too good"
 )
 
 

@@ -1,6 +1,6 @@
 """The images beside the spectra, and the place of every spectrum in them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from invae.dims import FRAME, IMAGE, SURVEY_X, SURVEY_Y
 from invae.errors import ConfigError, InputError
 from invae.storage import store
 
-SUM = "sum"
+SUM, FIRST = "sum", "first"
 SURVEY = (SURVEY_Y, SURVEY_X)
 READ_VALUES = 4_000_000
 """Values of spectra that are summed at once."""
@@ -68,6 +68,8 @@ def images_of(recording: Path, spectra: Spectra, *, config: PairsConfig) -> Imag
     there = {"grid": _named(dataset, IMAGE), "survey": _named(dataset, SURVEY)}
     kind = config.image or next((kind for kind, names in there.items() if names), None)
     name = recording.parent.name
+    if kind == FIRST:
+        return _first_as_image(recording, spectra)
     if kind == SUM or (kind is None and spectra.on_grid):
         return _sum_as_image(recording, spectra, asked=kind == SUM)
     if kind is None or not there[kind]:
@@ -128,20 +130,33 @@ def _is_constant(image: xr.DataArray) -> bool:
 
 def _sum_as_image(recording: Path, spectra: Spectra, *, asked: bool) -> Images:
     """The sum of every spectrum over its axis, as an image of the grid."""
-    if not spectra.on_grid:
-        raise ConfigError(
-            "describe.image is sum, but the spectra are at points and make no image; leave it empty"
-        )
-    length = max(1, READ_VALUES // max(1, len(spectra.kept)))
-    sums = [spectra.read(block).sum(axis=1) for block in store.blocks(len(spectra), length)]
-    image = np.concatenate(sums).reshape(spectra.shape).astype(np.float64)
-    shape = (spectra.shape[0], spectra.shape[1])
+    image = _as_image(spectra, SUM, lambda values: values.sum(axis=1))
     why = "" if asked else "there is no image beside the spectra, so that "
     note = (
         f"{why}the image is the sum of {spectra.name} over {spectra.axis}: it shares the noise of the spectra, so that "
         "a prediction of spectra from it is too good"
     )
-    return Images(recording, SUM, (f"{spectra.name}_sum",), shape, 1, image, (note,))
+    return Images(recording, SUM, (f"{spectra.name}_sum",), image.shape, 1, image, (note,))
+
+
+def _first_as_image(recording: Path, spectra: Spectra) -> Images:
+    """The first value of every spectrum, as an image of the grid."""
+    image = _as_image(spectra, FIRST, lambda values: values[:, 0])
+    note = f"the image is the first value of {spectra.name}, whose noise it shares"
+    return Images(recording, FIRST, (f"{spectra.name}_first",), image.shape, 1, image, (note,))
+
+
+def _as_image(
+    spectra: Spectra, kind: str, reduce: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """A number of every spectrum of a grid as an image (y, x)."""
+    if not spectra.on_grid:
+        raise ConfigError(
+            f"describe.image is {kind}, but the spectra are at points and make no image; leave it empty"
+        )
+    length = max(1, READ_VALUES // max(1, len(spectra.kept)))
+    values = [reduce(spectra.read(block)) for block in store.blocks(len(spectra), length)]
+    return np.concatenate(values).reshape(spectra.shape[:2]).astype(np.float64)
 
 
 def places_in(
