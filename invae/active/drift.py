@@ -1,5 +1,7 @@
 """Drift between proposals: a new image of the field is registered on the image from which the candidates are."""
 
+from typing import Any
+
 import numpy as np
 
 from invae.errors import InputError
@@ -21,7 +23,6 @@ def shift_of(reference: np.ndarray, image: np.ndarray) -> np.ndarray:
             f"the image to register has {image.shape[0]} × {image.shape[1]} px, the reference {reference.shape[0]} × {reference.shape[1]}"
         )
     # without normalisation: that of the phase weighs the noise of smooth images like their content
-    moved, _, _ = phase_cross_correlation(
-        reference, image, upsample_factor=UPSAMPLING, normalization=None
-    )
+    options: dict[str, Any] = {"upsample_factor": UPSAMPLING, "normalization": None}
+    moved, _, _ = phase_cross_correlation(reference, image, **options)
     return -np.asarray(moved, float)
