@@ -1,5 +1,8 @@
 """What a recording holds, and whether it suits a configuration. Names, dimensions and attributes decide; no value is read."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import xarray as xr
 
 from invae.config import ProcessConfig, named
@@ -13,6 +16,16 @@ UNTOLD = ("", "unknown", "simulated")
 """Modalities that do not say what a recording is."""
 SHOWN = 4
 """Channels that a message lists."""
+USUAL: Mapping[Content, str] = {
+    "4D-STEM": "fourd-rvae",
+    "spectra": "spectra-vae",
+    "PFM": "pfm-walls",
+}
+"""Configuration for a content, the first that a recording has."""
+SMALL_IMAGE = 64
+"""Longest side of images that show one object each [px]."""
+FRAMES_OF_MOVIE = 4
+"""Fewest images of a size that are a movie."""
 
 
 def contents_of(recording: xr.Dataset) -> set[Content]:
@@ -50,6 +63,56 @@ def refuse_other_kind(recording: xr.Dataset, config: ProcessConfig, *, name: str
             f"{name}: {config.name} needs {kind.needs}; this is {_words(recording, found)}"
             f"{_advice(recording, found, kind)}"
         )
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The configuration for a recording, and why."""
+
+    config: str
+    sentence: str
+    """What the recording is, and the other configurations that suit it."""
+
+
+def picked(recording: xr.Dataset, *, name: str) -> Pick:
+    """The usual configuration for what a recording holds.
+
+    Args:
+        recording: A recording, opened or stored.
+        name: Name of its file, for the message.
+
+    Raises:
+        ConfigError: No configuration suits it, or its content is unknown.
+    """
+    found = contents_of(recording)
+    modality = str(recording.attrs.get("modality", ""))
+    fitting = fitting_configs(found, modality=modality)
+    if not fitting:
+        raise ConfigError(
+            f"{name}: it is not known what this recording is; choose a configuration with --config, see `invae configs`"
+        )
+    usual = _usual(recording, found)
+    is_named = any(one.startswith(f"{modality.lower()}-") for one in fitting)
+    suits = usual in fitting or (not is_named and _suits(usual, found))
+    chosen = usual if suits else fitting[0]
+    others = [one for one in fitting if one != chosen]
+    more = f"; {_either(others)} would also do (--config)" if others else ""
+    return Pick(chosen, f"{name} is {_words(recording, found)}: configuration {chosen}{more}")
+
+
+def _suits(config: str, found: set[Content]) -> bool:
+    """Whether a configuration accepts a content."""
+    return bool(found & {*kind_of(named.load(config).describe).contents})
+
+
+def _usual(recording: xr.Dataset, found: set[Content]) -> str:
+    """The configuration that most users want for a content."""
+    for content, config in USUAL.items():
+        if content in found:
+            return config
+    if max(recording.sizes.get("y", 0), recording.sizes.get("x", 0)) <= SMALL_IMAGE:
+        return "cards-rvae"
+    return "stem-movie" if recording.sizes.get("frame", 1) >= FRAMES_OF_MOVIE else "stem-atoms"
 
 
 def _chosen_channels(config: ProcessConfig, kind: Kind) -> dict[str, str]:

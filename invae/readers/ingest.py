@@ -69,18 +69,7 @@ def ingest(
     before = {file: _mark(file) for file in files}
     for path in paths:  # after the marks: whatever is swapped from now on changes one
         own_files_of(path, folder=inside)
-    recording = open_recording(
-        paths,
-        format=config.format,
-        order=config.order,
-        pixel_size=config.pixel_size,
-        channels=config.channels,
-        scan=Scan(config.scan_shape, config.scan_order, config.flyback),
-        names=config.dims,
-        orientation=config.orientation,
-        other_areas=config.other_areas,
-        dataset=config.dataset,
-    )
+    recording = opened(paths, config)
     if accept is not None:
         accept(recording)
     _store(
@@ -91,6 +80,27 @@ def ingest(
         compute=compute or ComputeConfig(),
         progress=progress,
         check=partial(_unchanged, before),
+    )
+
+
+def opened(paths: Sequence[Path], config: IngestConfig) -> xr.Dataset:
+    """The recording of some files, lazily, as the configuration has them read.
+
+    Raises:
+        ConfigError: If the configuration does not match the recording.
+        InputError: If a file is missing, broken or no recording.
+    """
+    return open_recording(
+        paths,
+        format=config.format,
+        order=config.order,
+        pixel_size=config.pixel_size,
+        channels=config.channels,
+        scan=Scan(config.scan_shape, config.scan_order, config.flyback),
+        names=config.dims,
+        orientation=config.orientation,
+        other_areas=config.other_areas,
+        dataset=config.dataset,
     )
 
 

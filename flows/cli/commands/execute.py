@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.cli.commands.options import DEFAULT_CONFIG
 from flows.cli.console import Lines, progress_display
 from flows.service import server
 from invae.config import ProcessConfig
@@ -19,6 +20,9 @@ from invae.verdict.findings import verdict_in
 from tasks.devices import is_follower
 from tasks.progress import ProgressListener, reporting_to
 from tasks.recording_folder import exclusive, read_record
+
+COMMON = ("ingest.", "training.", "embed.", "report.", "compute.")
+"""Sections of the settings that recordings of all kinds have."""
 
 
 def run_all(
@@ -354,6 +358,37 @@ def settings_for(folder: Path, config: str | None, changes: Sequence[str]) -> Pr
     if config is None:
         return named.amended(config_of(folder), changes)
     return named.load(config, changes=changes)
+
+
+def config_for(
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    name: str | None,
+    changes: Sequence[str],
+    console: Console,
+) -> str:
+    """Name of the configuration of a recording's last run, else the usual one for what its files hold, which is printed.
+
+    Raises:
+        ConfigError: No configuration suits the recording.
+        InputError: A file is missing, broken or no recording.
+    """
+    from invae.config import named
+    from invae.readers.content import picked
+    from invae.readers.ingest import opened
+
+    common = [change for change in changes if change.startswith(COMMON)]
+    config = named.load(DEFAULT_CONFIG, changes=common).ingest
+    paths = stages.in_order(inputs, config.order)
+    _refuse_missing(paths)
+    recorded = (read_record(stages.folder_of(paths, out, name)).get("config") or {}).get("name")
+    if recorded in named.available():
+        return recorded
+    with opened(paths, config) as recording:
+        pick = picked(recording, name=paths[0].name)
+    console.print(f"note: {pick.sentence}", markup=False, soft_wrap=True)
+    return pick.config
 
 
 def note_changed_settings(

@@ -31,6 +31,16 @@ ConfigName = Annotated[
         help="Configuration, see `invae configs`; NAME@VERSION pins a version.",
     ),
 ]
+PickedConfig = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="NAME|FILE",
+        help="Configuration, see `invae configs`; NAME@VERSION pins a version.",
+        show_default="that of the last run, else by what the file holds",
+    ),
+]
 IngestConfigName = Annotated[
     str | None,
     typer.Option(

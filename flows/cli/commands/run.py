@@ -12,7 +12,7 @@ from tasks.devices import is_follower
 
 def run(
     inputs: options.Inputs,
-    config: options.ConfigName = options.DEFAULT_CONFIG,
+    config: options.PickedConfig = None,
     out: options.Out = Path("results"),
     changes: options.Changes = None,
     device: options.Device = None,
@@ -22,21 +22,26 @@ def run(
 ) -> None:
     """Process a recording, or a series of files, from the instrument's files to the report.
 
+    Without --config, what the file holds decides: `invae run scan.ibw` says which configuration it takes, and why.
+
     A stage with the same files, settings and code is not run again; an interrupted run continues.
 
     For example:
 
-      invae run scan.ibw --config pfm-walls --out results
+      invae run scan.ibw
+
+      invae run scan.ibw --config pfm-layers --out results
 
       invae run PZT_final000*.h5 --set training.epochs=30 --device cuda
 
       invae run scan.ibw --model models/walls
     """
-    from flows.cli.commands.execute import note_changed_settings, run_all
+    from flows.cli.commands.execute import config_for, note_changed_settings, run_all
 
-    settings = options.settings(config, changes=changes, device=device, workers=workers)
     console = progress_console()
     paths = options.recordings_in(inputs)
+    chosen = config or config_for(paths, out, name=name, changes=changes or [], console=console)
+    settings = options.settings(chosen, changes=changes, device=device, workers=workers)
     if not changes:
         note_changed_settings(paths, out, settings, name=name, console=console)
     page = run_all(paths, out, settings, name=name, model=model, console=console, verbose=verbose())

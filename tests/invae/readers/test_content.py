@@ -10,7 +10,7 @@ import xarray as xr
 from invae.config import named
 from invae.config.kinds import Content
 from invae.errors import ConfigError
-from invae.readers.content import contents_of, fitting_configs, refuse_other_kind
+from invae.readers.content import contents_of, fitting_configs, picked, refuse_other_kind
 
 IMAGE = ("frame", "y", "x")
 
@@ -109,3 +109,33 @@ def test_every_content_has_a_configuration() -> None:
     contents: tuple[Content, ...] = ("PFM", "images", "4D-STEM", "spectra")
     for content in contents:
         assert fitting_configs({content}, modality="unknown"), content
+
+
+MOVIE = xr.Dataset({"image": (IMAGE, np.zeros([20, 128, 128]))}, attrs={"modality": "STEM"})
+ONE_IMAGE = xr.Dataset({"image": (IMAGE, np.zeros([1, 512, 512]))}, attrs={"modality": "STEM"})
+CARDS = xr.Dataset({"image": (IMAGE, np.zeros([99, 28, 28]))}, attrs={"modality": "simulated"})
+
+
+@pytest.mark.parametrize(
+    ("known", "config"),
+    [
+        (PFM, "pfm-walls"),
+        (SIMULATED_PFM, "pfm-walls"),
+        (SCAN, "fourd-rvae"),
+        (EELS, "eels-im2spec"),
+        (POINTS, "spectra-vae"),
+        (MOVIE, "stem-movie"),
+        (ONE_IMAGE, "stem-atoms"),
+        (CARDS, "cards-rvae"),
+    ],
+)
+def test_the_usual_configuration_suits_the_recording(known: xr.Dataset, config: str) -> None:
+    pick = picked(known, name="scan.ibw")
+    assert pick.config == config
+    assert f"configuration {config}" in pick.sentence
+    refuse_other_kind(known, named.load(config), name="scan.ibw")
+
+
+def test_nothing_is_picked_for_what_is_unknown() -> None:
+    with pytest.raises(ConfigError, match="choose a configuration with --config"):
+        picked(NOTHING, name="scan.ibw")
