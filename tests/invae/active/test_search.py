@@ -148,7 +148,8 @@ def test_sites_that_fail_are_avoided(pool):
 def test_a_search_without_gain_ends(pool):
     search = run(pool.search(least_gain=0.05, budget=200), pool.target)
     assert search.stop.startswith("gain: ")
-    assert share_of_the_top(search, pool.target, top=0.01) == 1
+    left = pool.target.max() - search.values()[0].max()
+    assert left <= 0.05 * np.ptp(pool.target), "what is left to gain is as little as was asked for"
 
 
 def test_the_pool_may_be_exhausted():

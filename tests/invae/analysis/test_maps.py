@@ -53,22 +53,22 @@ def test_the_chosen_frames_keep_their_numbers_and_the_first_amplitude(tmp_path):
 
 
 def test_shares_count_only_what_is_valid(tmp_path):
-    _, patches = stores(tmp_path)
+    maps = store.open_store(stores(tmp_path)[1], group="maps")
     told = {"site_frames": np.array([0, 0, 2]), "compute": ComputeConfig(workers=1)}
     for field in ("positive", "negative"):
-        table = frame_table(patches, config=AnalyseConfig(field=field), **told)
+        table = frame_table(maps, config=AnalyseConfig(field=field), **told)
         np.testing.assert_allclose(table["masked_share"], 2 / 6)
         np.testing.assert_allclose(table["switched_share"], 0.5)
-    table = frame_table(patches, config=AnalyseConfig(), **told)
+    table = frame_table(maps, config=AnalyseConfig(), **told)
     np.testing.assert_allclose(table["domain_fraction"], 0.5)
     assert "switched_share" not in table
     assert table["n_sites"].to_numpy().tolist() == [2, 0, 1]
 
 
 def test_the_table_has_the_time_of_every_frame(tmp_path):
-    _, patches = stores(tmp_path)
+    maps = store.open_store(stores(tmp_path)[1], group="maps")
     given = {"site_frames": np.array([0]), "compute": ComputeConfig(workers=1)}
-    table = frame_table(patches, config=AnalyseConfig(), **given)
+    table = frame_table(maps, config=AnalyseConfig(), **given)
     assert table["time"].to_numpy().tolist() == [0, 2, 4]
     assert table["time"].attrs["units"] == "s"
 
