@@ -8,7 +8,7 @@ from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
 from invae.report.domains.changes import speed_scale
-from invae.report.domains.quantities import rows_of
+from invae.report.domains.quantities import reason_of, rows_of
 from invae.report.figure import Drawing, LeftOut, Result
 
 MAPS = "Forces on walls"
@@ -19,10 +19,7 @@ EMPTY = "#eef0f2"
 def _forces(result: Result, title: str) -> xr.Dataset:
     if "forces" in result:
         return result["forces"]
-    quantities = result.get("quantities")
-    reason = (
-        "" if quantities is None else str(quantities["reason"].sel(quantity="line_tension").item())
-    )
+    reason = reason_of(result, "line_tension")
     raise LeftOut(title, reason or "forces need a series of frames (analyse.forces)")
 
 

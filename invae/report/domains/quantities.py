@@ -25,6 +25,14 @@ def value_of(result: Result, name: str) -> float:
     return float(quantities["value"].sel(quantity=name))
 
 
+def reason_of(result: Result, name: str) -> str:
+    """The reason why a quantity has no value; empty if there is none."""
+    quantities = result.get("quantities")
+    if quantities is None or name not in quantities["quantity"]:
+        return ""
+    return str(quantities["reason"].sel(quantity=name).item())
+
+
 def _row(one: xr.Dataset) -> tuple[str, str, str, str]:
     words, unit = str(one["description"].item()), str(one["unit"].item())
     value, low, high = (float(one[name]) for name in ("value", "low", "high"))

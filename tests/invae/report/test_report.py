@@ -33,11 +33,31 @@ def page(made):
 
 
 @pytest.fixture(scope="module")
-def drawings(small_run):
-    """All figures that there are for a series."""
+def drawn(small_run):
+    """All figures that there are for a series, and the reasons of those that its few frames do not allow."""
     groups, config = results.open_result(small_run.store("analyse")), ReportConfig(dpi=50)
+    drawings, reasons = [], []
     with style.applied(50):
-        return [draw(groups, config) for draws in figures_of(groups).values() for draw in draws]
+        for draw in (draw for draws in figures_of(groups).values() for draw in draws):
+            try:
+                drawings.append(draw(groups, config))
+            except LeftOut as reason:
+                reasons.append(str(reason))
+    return drawings, reasons
+
+
+@pytest.fixture(scope="module")
+def drawings(drawn):
+    return drawn[0]
+
+
+def test_figures_that_a_short_series_does_not_allow_are_named_on_the_page(drawn, page):
+    assert {reason.split(":")[0] for reason in drawn[1]} == {
+        "Forces on walls",
+        "Force and velocity over time",
+    }
+    for reason in drawn[1]:
+        assert reason in page.text
 
 
 def test_the_page_loads_nothing_and_runs_nothing(made, page):
