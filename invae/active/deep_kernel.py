@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from invae.active.belief import Data, coverage
 from invae.active.features import Feature, scaled
 from invae.active.pool_process import Learned, PoolProcess, Settings, learn, standardised
+from invae.active.whole_data import Measurements, WholeDataLearner, train
 from invae.errors import ConfigError
 
 HIDDEN = (64, 32)
 DIMENSIONS = 3
 """Outputs of the network of a deep kernel."""
-STEPS, RATE, WEIGHT_DECAY = 100, 5e-3, 1e-4
+STEPS, RATE, WEIGHT_DECAY = 200, 1e-2, 1e-4
 NOISE_PRIOR = (-2.0, 1.0)
 """Mean and sd of the prior on the log variance of the noise, relative to the values: without it the network explains the noise."""
 LEAST_COVERAGE = 0.8
@@ -63,17 +64,13 @@ def deep_kernel(inputs: np.ndarray, data: Data, *, seed: int) -> Made:
     torch.random.set_rng_state(generator_state)
     kernel = gpytorch.kernels.ScaleKernel(gpytorch.kernels.MaternKernel(nu=2.5))
     log_noise = nn.Parameter(torch.tensor(NOISE_PRIOR[0]))
-    optimiser = torch.optim.Adam(
-        [
-            {"params": net.parameters(), "lr": RATE, "weight_decay": WEIGHT_DECAY},
-            {"params": [*kernel.parameters(), log_noise], "lr": 6 * RATE},
-        ]
-    )
-    for _ in range(STEPS):
-        loss = _negative_log_likelihood(kernel, net(x), y, log_noise)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+    kernel.register_parameter("log_noise", log_noise)
+
+    def loss(batch: Measurements) -> Tensor:
+        return _negative_log_likelihood(kernel, net(batch.inputs), batch.values, log_noise)
+
+    learner = WholeDataLearner(nn.ModuleList([net, kernel]), loss, decay=WEIGHT_DECAY, decaying=net)
+    train(learner, Measurements(x, y), n_steps=STEPS, rate=RATE, seed=seed)
     with torch.no_grad():
         made = net(_tensor(inputs)).double().numpy() / float(kernel.base_kernel.lengthscale)
         ratio = float(log_noise.exp() / kernel.outputscale)
@@ -122,13 +119,13 @@ def last_layer(inputs: np.ndarray, data: Data, *, seed: int) -> Made:
     torch.manual_seed(seed)
     body, head = network(inputs.shape[1], LAST), nn.Linear(LAST, 1)
     torch.random.set_rng_state(generator_state)
-    parameters = [*body.parameters(), *head.parameters()]
-    optimiser = torch.optim.Adam(parameters, lr=RATE, weight_decay=10 * WEIGHT_DECAY)
-    for _ in range(2 * STEPS):
-        loss = ((head(torch.tanh(body(x)))[:, 0] - y) ** 2).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+
+    def loss(batch: Measurements) -> Tensor:
+        return ((head(torch.tanh(body(batch.inputs)))[:, 0] - batch.values) ** 2).mean()
+
+    both = nn.ModuleList([body, head])
+    learner = WholeDataLearner(both, loss, decay=10 * WEIGHT_DECAY, decaying=both)
+    train(learner, Measurements(x, y), n_steps=STEPS, rate=RATE, seed=seed)
     with torch.no_grad():
         made = torch.tanh(body(_tensor(inputs))).double().numpy()
     # a linear kernel of this weight is a Bayesian linear layer
