@@ -139,6 +139,7 @@ def roughness(result: Result, config: ReportConfig) -> Drawing:
     axis.set(
         xlabel=f"distance along the wall r [{unit}]", ylabel=f"mean square [{unit}²]", title=""
     )
+    _plain_numbers(axis)
     axis.legend()
     zeta = value_of(result, "roughness_exponent")
     return Drawing(

@@ -1,5 +1,6 @@
 """The page and its figures."""
 
+import io
 import re
 import shutil
 from typing import Any
@@ -85,6 +86,14 @@ def test_every_figure_has_words_and_a_file(made, drawings):
         assert (made / "figures" / f"{drawing.name}.png").stat().st_size > 1000
     names = [drawing.name for drawing in drawings]
     assert len(set(names)) == len(names)
+
+
+def test_no_number_on_an_axis_is_left_as_a_formula(drawings):
+    for drawing in drawings:
+        drawing.figure.savefig(io.BytesIO(), dpi=30)
+        axes = [one for axis in drawing.figure.axes for one in (axis.xaxis, axis.yaxis)]
+        labels = [label.get_text() for axis in axes for label in axis.get_ticklabels(which="both")]
+        assert not [text for text in labels if "$" in text], drawing.name
 
 
 def test_every_picture_says_what_it_is_to_those_who_cannot_see_it(page):
