@@ -36,7 +36,7 @@ def measure(patches: str, folder: str, config: NamedConfig, instrument: Instrume
     Args:
         patches: store of the candidates, which `describe` makes.
         folder: of the search: ledger, store and report.
-        config: settings; the section `search` says what is looked for.
+        config: settings; the section `search` names target, surrogate and budget.
         instrument: that measures, and when a person is asked.
     """
     with exclusive(folder):

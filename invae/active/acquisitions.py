@@ -67,7 +67,7 @@ def upper_bound(at: Situation) -> Gain:
 
 
 def thompson(at: Situation) -> Gain:
-    """One possible function, drawn from what is believed."""
+    """One function, drawn from the posterior."""
     return _log_above(at.belief.draw(at.rng), at)
 
 

@@ -1,4 +1,4 @@
-"""Gaussian process over a pool of candidates: a sum of kernels of what is shown and of where it is."""
+"""Gaussian process over a pool of candidates: a sum of kernels of the content of patches and of their places."""
 
 import math
 from collections.abc import Sequence

@@ -35,7 +35,7 @@ FILLING = 256
 
 @dataclass(frozen=True)
 class Proposal:
-    """A site, and what is believed of it."""
+    """A site, and the prediction for it."""
 
     candidate: int
     reason: str

@@ -56,7 +56,7 @@ class Search:
         forbidden: np.ndarray | None = None,
         **options: Any,
     ) -> None:
-        """Choose what is looked for, and among which sites.
+        """Choose the target, and the candidates.
 
         Args:
             candidates: Dataset or store with `patch` (site, channel, patch_y, patch_x), `y` and `x` [px]; or a mapping with `image`, `y`, `x`.

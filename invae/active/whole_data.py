@@ -45,7 +45,7 @@ class WholeDataLearner:
         """Begin with the weights that the module has.
 
         Args:
-            module: What is trained.
+            module: The network that is trained.
             loss: Of all measurements.
             decay: Weight of half the sum of squares.
             decaying: The part of the module whose weights are penalised.

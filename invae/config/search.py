@@ -1,4 +1,4 @@
-"""Settings of active measurement: what is looked for, who proposes the next site, what it may cost, when it ends."""
+"""Settings of active measurement: target, surrogate, acquisition, costs, and the end of a search."""
 
 from typing import Annotated, Literal, Self
 
@@ -69,7 +69,7 @@ class SearchConfig(Config):
     """Side of a patch [px]; from the candidates when empty."""
     cost: CostConfig = CostConfig()
     gate: GateConfig = GateConfig(most_amplitude=1000)
-    """Which measured spectra can be used, unless the instrument judges them itself. Large amplitudes are usable: they may be what is looked for."""
+    """Which measured spectra can be used, unless the instrument judges them itself. Large amplitudes are usable: they may be the target."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of all random choices."""
 

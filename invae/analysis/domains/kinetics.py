@@ -22,7 +22,7 @@ LEAST_RISE = 0.3
 """Smallest rise of the switched share that shows its shape."""
 LEAST_TIMES = 6
 LEAST_FIELDS, LEAST_RATIO = 5, 2.0
-"""Number of fields, and largest over smallest, from which a law of creep can be told."""
+"""Number of fields, and largest over smallest, from which a law of creep can be fitted."""
 LEAST_EVENTS, LEAST_DECADES = 50, 1.0
 NLS_DIMENSION = 2.0
 """Exponent n of every region in the law of spread times: domains that grow in a film."""

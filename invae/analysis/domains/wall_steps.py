@@ -69,7 +69,7 @@ class WallSteps:
 
 @dataclass(frozen=True)
 class _Lines:
-    """What is needed of one frame."""
+    """Maps of one frame that the balance needs."""
 
     field: np.ndarray
     bend: np.ndarray

@@ -61,7 +61,7 @@ def maps(result: Result, config: ReportConfig) -> Drawing:
         MAPS,
         "The velocity of walls is split into the force of the applied field, which depends on time, that of the built-in field, which "
         "depends on the place and pushes opposite walls in opposite directions, and the line tension. Red pushes the positive domain "
-        "outwards. Grey: no walls were seen. A uniform built-in field cannot be told from an offset of the applied one. A place where "
+        "outwards. Grey: no walls were seen. A uniform built-in field cannot be separated from an offset of the applied one. A place where "
         "walls stay although they are pushed may pin them; a wall that nothing pushes shows nothing.",
         figure,
         text + ".",

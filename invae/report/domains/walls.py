@@ -51,7 +51,7 @@ def detectors(result: Result, config: ReportConfig) -> Drawing:
     network = (
         " Probability: of a 180° wall within 1 px, mean of several networks; spread: sd among them, high where they are unsure."
         if has_network
-        else ""
+        else " Lamellae are areas of low amplitude here, and many are incomplete: networks (describe.walls.method=both) outline them better."
     )
     return Drawing(
         "wall_detectors",

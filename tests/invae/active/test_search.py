@@ -149,7 +149,7 @@ def test_a_search_without_gain_ends(pool):
     search = run(pool.search(least_gain=0.05, budget=200), pool.target)
     assert search.stop.startswith("gain: ")
     left = pool.target.max() - search.values()[0].max()
-    assert left <= 0.05 * np.ptp(pool.target), "what is left to gain is as little as was asked for"
+    assert left <= 0.05 * np.ptp(pool.target), "the remaining gain is below the limit"
 
 
 def test_the_pool_may_be_exhausted():
