@@ -40,8 +40,10 @@ def run(
 
     console = progress_console()
     paths = options.recordings_in(inputs)
-    chosen = config or config_for(paths, out, name=name, changes=changes or [], console=console)
-    settings = options.settings(chosen, changes=changes, device=device, workers=workers)
+    # the machine is checked before any file is read
+    given = [*(changes or []), *options.compute_changes(device, workers)]
+    chosen = config or config_for(paths, out, name=name, changes=given, console=console)
+    settings = options.settings(chosen, changes=given, device=None, workers=None)
     if not changes:
         note_changed_settings(paths, out, settings, name=name, console=console)
     page = run_all(paths, out, settings, name=name, model=model, console=console, verbose=verbose())

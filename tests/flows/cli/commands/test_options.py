@@ -19,8 +19,9 @@ def test_a_missing_gpu_is_refused_before_anything_runs(tmp_path, capsys):
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     (tmp_path / "a.npy").write_bytes(b"")
-    for command in (["run", str(tmp_path / "a.npy")],):
-        assert execute([*command, "--out", str(tmp_path / "out"), "--device", "cuda"]) == 1
+    for more in ([], ["--config", "stem-atoms"]):
+        command = ["run", str(tmp_path / "a.npy"), *more, "--out", str(tmp_path / "out")]
+        assert execute([*command, "--device", "cuda"]) == 1
         assert "no CUDA device here" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
