@@ -46,17 +46,20 @@ class Contour:
         return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
 
 
-def smoothed(values: np.ndarray, valid: np.ndarray, *, sd: float) -> np.ndarray:
+def smoothed(
+    values: np.ndarray, valid: np.ndarray, *, sd: float, bridged: bool = False
+) -> np.ndarray:
     """Gaussian mean over valid pixels only, NaN if too few of them are near, float32 (y, x).
 
     Args:
         values: (y, x).
         valid: bool (y, x); other values are ignored.
         sd: of the Gaussian [px].
+        bridged: whether invalid pixels between enough valid ones, as in a single lost line, get a mean too.
     """
     share = ndi.gaussian_filter(valid.astype(np.float32), sd, mode="nearest")
     total = ndi.gaussian_filter(np.where(valid, values, 0).astype(np.float32), sd, mode="nearest")
-    believed = valid & (share > LEAST_SUPPORT)
+    believed = (valid | bridged) & (share > LEAST_SUPPORT)
     return np.divide(total, share, out=np.full_like(total, np.nan), where=believed)
 
 
@@ -90,13 +93,19 @@ def without_faint_domains(field: np.ndarray, *, min_contrast: float) -> np.ndarr
 
 
 def trace(field: np.ndarray, *, min_length: float) -> list[Contour]:
-    """The zero lines of a field (y, x), without those shorter than `min_length` [px]; lines end at
-    NaN.
+    """The zero lines of a field (y, x); lines end at NaN.
+
+    Closed lines shorter than `min_length` [px] are left out. A line that ends at the border is half of a wall, on average, so that
+    half of the length is enough.
     """
     known = np.isfinite(field)
     found = find_contours(np.where(known, field, 0), 0.0, mask=known)
     contours = [Contour(_without_repeats(points)) for points in found]
-    return [contour for contour in contours if contour.length >= max(min_length, 1e-6)]
+    return [line for line in contours if line.length >= _least(line, min_length)]
+
+
+def _least(line: Contour, min_length: float) -> float:
+    return max(min_length if line.closed else min_length / 2, 1e-6)
 
 
 def _without_repeats(points: np.ndarray) -> np.ndarray:
@@ -123,14 +132,14 @@ def find_walls(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfi
 def wall_field(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> np.ndarray:
     """The smoothed polarization above the level of walls (y, x), NaN where unknown; walls are its zero lines.
 
-    It is clipped at ±1 before it is smoothed: a domain, or dust, with a strong response would repel the zero line.
+    Single lost lines are crossed. It is clipped at ±1 before it is smoothed: a domain, or dust, with a strong response would repel the zero line.
     """
     sd = smoothing_of(polarization, valid, config=config)
     level = np.zeros(polarization.shape, np.float32)
     if config.level == "middle":
         clipped = np.clip(polarization, -MID_LEVEL_CLIP, MID_LEVEL_CLIP)
         level = mid_level(smoothed(clipped, valid, sd=sd), valid)
-    return smoothed(np.clip(polarization - level, -1, 1), valid, sd=sd)
+    return smoothed(np.clip(polarization - level, -1, 1), valid, sd=sd, bridged=True)
 
 
 def smoothing_of(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> float:
