@@ -2,8 +2,8 @@
 
 The domain is that of positive polarization, or the switched one where the sign of the field is known.
 
-Source: definitions of this project; there are no published ones. `p` is the signed polarization, smoothed by a Gaussian of
-`SMOOTHING` so that noise forms no domains; Ω is the square window around a site without masked pixels.
+Source: definitions of this project; there are no published ones. `p` is the signed polarization above the level half way between
+both domains, smoothed by a Gaussian of `SMOOTHING` so that noise forms no domains; Ω is the square window around a site without masked pixels.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ import xarray as xr
 from invae import dims
 from invae.analysis.domains.applied_field import sign_of
 from invae.config import AnalyseConfig, ComputeConfig
-from invae.descriptors.domains.walls import EIGHT, WALL_180, smoothed
+from invae.descriptors.domains.walls import EIGHT, WALL_180, smoothed, wall_level
 from invae.descriptors.layout import pixel_sizes
 from invae.progress import Progress, silent
 from invae.storage.blocks import map_blocks
@@ -135,9 +135,14 @@ def signed_polarization(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) 
 
 
 def smooth_polarization(maps: xr.Dataset, frame: int) -> np.ndarray:
-    """Smoothed polarization (y, x) as recorded, NaN if unknown."""
+    """Smoothed polarization (y, x) above the level of walls, NaN if unknown.
+
+    Its sign is that of the domain, and its zero lines are the walls, also where a background is added to the response.
+    """
     here = maps.isel({dims.FRAME: frame})
-    return smoothed(here["polarization"].to_numpy(), here["valid"].to_numpy(), sd=SMOOTHING)
+    polarization, valid = here["polarization"].to_numpy(), here["valid"].to_numpy()
+    smooth = smoothed(polarization, valid, sd=SMOOTHING)
+    return smooth - wall_level(polarization, valid, sd=SMOOTHING)
 
 
 def read_frame(maps: xr.Dataset, frame: int, *, config: AnalyseConfig) -> Frame:

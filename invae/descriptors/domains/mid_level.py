@@ -7,8 +7,8 @@ REACH = 5
 """Distance within which both sides of a wall reach their level [px]."""
 LEAST_LEVEL = 0.6
 """Least size of both levels, relative to a typical domain: the edges of lamellae have a weak side."""
-LEAST_PIXELS = 30
-"""Fewer pixels on walls give no level: it is zero."""
+LEAST_PIXELS = 60
+"""Fewer pixels beside walls give no level: it is zero."""
 LARGEST = 0.3
 """The mid-level is at most so far from zero, relative to a typical domain."""
 LOCAL_SD = 12.0
@@ -47,7 +47,7 @@ def _along(half: np.ndarray, on_wall: np.ndarray) -> np.ndarray:
     if on_wall.sum() < LEAST_PIXELS:
         return np.zeros(half.shape, np.float32)
     frame = float(np.clip(np.median(half[on_wall]), -LARGEST, LARGEST))
-    one_wall = 1 / (np.sqrt(2 * np.pi) * LOCAL_SD)
+    one_wall = 2 / (np.sqrt(2 * np.pi) * LOCAL_SD)  # a wall has pixels on both sides
     weight = ndi.gaussian_filter(on_wall.astype(np.float32), LOCAL_SD, mode="nearest") / one_wall
     excess = np.where(on_wall, half - frame, 0).astype(np.float32)
     total = ndi.gaussian_filter(excess, LOCAL_SD, mode="nearest") / one_wall
@@ -55,11 +55,14 @@ def _along(half: np.ndarray, on_wall: np.ndarray) -> np.ndarray:
 
 
 def sign_changes(field: np.ndarray) -> np.ndarray:
-    """Pixels with another sign than the next one below or to the right, bool (y, x)."""
+    """Pixels with another sign than one of their four neighbours, bool (y, x)."""
     up = field > 0
     changes = np.zeros(field.shape, bool)
-    changes[:-1] |= up[:-1] != up[1:]
-    changes[:, :-1] |= up[:, :-1] != up[:, 1:]
+    for axis in (0, 1):
+        differs = np.diff(up, axis=axis)
+        before, after = [(0, 0), (0, 0)], [(0, 0), (0, 0)]
+        before[axis], after[axis] = (0, 1), (1, 0)
+        changes |= np.pad(differs, before) | np.pad(differs, after)
     return changes
 
 

@@ -135,11 +135,14 @@ def wall_field(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfi
     Single lost lines are crossed. It is clipped at ±1 before it is smoothed: a domain, or dust, with a strong response would repel the zero line.
     """
     sd = smoothing_of(polarization, valid, config=config)
-    level = np.zeros(polarization.shape, np.float32)
-    if config.level == "middle":
-        clipped = np.clip(polarization, -MID_LEVEL_CLIP, MID_LEVEL_CLIP)
-        level = mid_level(smoothed(clipped, valid, sd=sd), valid)
+    level = wall_level(polarization, valid, sd=sd) if config.level == "middle" else np.float32(0)
     return smoothed(np.clip(polarization - level, -1, 1), valid, sd=sd, bridged=True)
+
+
+def wall_level(polarization: np.ndarray, valid: np.ndarray, *, sd: float) -> np.ndarray:
+    """The middle level of the polarization smoothed by `sd` [px], float32 (y, x); see `mid_level`."""
+    clipped = np.clip(polarization, -MID_LEVEL_CLIP, MID_LEVEL_CLIP)
+    return mid_level(smoothed(clipped, valid, sd=sd), valid)
 
 
 def smoothing_of(polarization: np.ndarray, valid: np.ndarray, *, config: WallConfig) -> float:
