@@ -57,8 +57,8 @@ class WallConfig(Config):
 
     method: Annotated[
         Literal["contour", "network", "both"], Field(exclude_if=lambda value: value == "contour")
-    ] = "contour"
-    """Walls and lamellae by contours and dips of the signal (contour), by a neural network (network), or walls by contours and lamellae by the network (both)."""
+    ] = "both"
+    """Walls by contours and lamellae by a neural network (both), both by contours and dips of the signal (contour), or both by the network (network)."""
     level: Annotated[
         Literal["middle", "zero"], Field(exclude_if=lambda value: value == "middle")
     ] = "middle"

@@ -11,9 +11,11 @@ from torch import nn
 from invae.models.networks.unet import UNet
 from invae.segmentation.network_folder import SHIPPED, load_whole
 from invae.segmentation.tasks import WALLS
-from invae.segmentation.tiles import TILE, probabilities
+from invae.segmentation.tiles import probabilities
 from invae.segmentation.wall_images import MARKS, standardise
 
+TILE = 512
+"""Side of a tile [px]: most frames are one tile, since the pixels around a tile cost more than the frame itself."""
 RIM = 32
 """Width of the mirror image around a frame [px]."""
 SMALLEST = 1e-6

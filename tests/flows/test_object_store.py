@@ -80,7 +80,7 @@ def there(undisturbed, s3_bucket) -> Path:
 def test_a_recording_is_had_again_by_url(undisturbed, there, tmp_path, monkeypatch, capsys):
     """Reprocessed beside what there is, with a model from elsewhere too; reproduced; exported."""
     monkeypatch.chdir(tmp_path)
-    values = undisturbed.config.model_dump(mode="json") | {"version": "2"}
+    values = undisturbed.config.model_dump(mode="json") | {"version": "3"}
     values["analyse"]["traversal_steps"] = 4
     Path("config.yaml").write_text(yaml.safe_dump(values))
     words = ["reprocess", "--config", "config.yaml", "--out", str(there.parent)]
@@ -91,7 +91,7 @@ def test_a_recording_is_had_again_by_url(undisturbed, there, tmp_path, monkeypat
         assert execute([*words, *more, "--json"]) == 0
         (told,) = json.loads(capsys.readouterr().out)
         assert told["made"] == made
-        assert told["folder"].startswith(f"{there.parent}/versions/demo@2-")
+        assert told["folder"].startswith(f"{there.parent}/versions/demo@3-")
         assert [name for name, (then, now) in told["digests"].items() if then != now] == [
             "result.zarr"
         ]

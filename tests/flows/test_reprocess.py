@@ -33,7 +33,7 @@ def pinned(undisturbed, tmp_path):
     """Writes the configuration of the finished recordings, changed, into a file."""
 
     def write(**sections: dict[str, object]) -> str:
-        values = undisturbed.config.model_dump(mode="json") | {"version": "2"}
+        values = undisturbed.config.model_dump(mode="json") | {"version": "3"}
         for section, settings in sections.items():
             values[section] |= settings
         path = tmp_path / "config.yaml"
@@ -60,7 +60,7 @@ def test_only_what_the_change_touches_is_made_beside_what_there_was(
     assert told["kept"] == ["ingest", "describe", "train", "embed"]
     (folder,) = versions_in(out)
     assert told["folder"] == str(folder)
-    assert folder.parent.name.startswith("demo@2-")
+    assert folder.parent.name.startswith("demo@3-")
     assert sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) == sorted(
         [stage.output for stage in stages.STAGES.values()] + ["run.json"]
     )
@@ -82,7 +82,7 @@ def test_only_what_the_change_touches_is_made_beside_what_there_was(
     assert "result.zarr" in captured.out.partition("┃ quantity")[2]
 
     record = json.loads((folder / "run.json").read_text())
-    assert record["config"]["version"] == "2"
+    assert record["config"]["version"] == "3"
     assert set(record["stages"]) == set(stages.STAGES)
     assert execute(["reproduce", str(folder), "--out", str(out / "again")]) == 0
 

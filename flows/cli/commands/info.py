@@ -45,7 +45,7 @@ def configs(
 
       invae configs pfm-walls > mine.yaml
 
-      invae configs pfm-walls@1
+      invae configs pfm-walls@2
     """
     from invae.config import named
 

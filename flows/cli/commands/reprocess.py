@@ -114,11 +114,11 @@ def reprocess(
 
     For example:
 
-      invae reprocess --config pfm-walls@2 --out results --since 2026-01
+      invae reprocess --config pfm-walls@3 --out results --since 2026-01
 
-      invae reprocess "scan_00*" --config pfm-walls@2 --dry-run
+      invae reprocess "scan_00*" --config pfm-walls@3 --dry-run
 
-      invae reprocess --config pfm-walls@2 --out s3://bucket/results
+      invae reprocess --config pfm-walls@3 --out s3://bucket/results
     """
     from invae.storage.location import as_path
 

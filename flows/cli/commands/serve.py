@@ -36,7 +36,7 @@ def serve(
 
     For example:
 
-      invae serve --watch /instrument/outbox --config pfm-walls@1 --out results
+      invae serve --watch /instrument/outbox --config pfm-walls@2 --out results
 
       invae serve --port 4300
     """

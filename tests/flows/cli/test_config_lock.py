@@ -45,7 +45,7 @@ def test_every_file_has_the_name_of_its_configuration():
 def test_a_change_without_a_new_version_is_reported_with_a_remedy(configs):
     edit(configs / "demo.yaml", "epochs: 30", "epochs: 31")
     (line,) = lines(configs)
-    assert line.startswith("demo@1 has changed: restore it as demo@1.yaml")
+    assert line.startswith("demo@2 has changed: restore it as demo@2.yaml")
     assert "give demo.yaml a new version, and run `python -m flows.cli.config_lock`" in line
     assert config_lock.main() == 1, "recorded digests are not overwritten"
 
@@ -57,27 +57,27 @@ def test_descriptions_and_comments_are_no_change(configs):
 
 
 def test_a_new_version_is_reported_and_then_recorded(configs):
-    shutil.copy(configs / "demo.yaml", configs / "demo@1.yaml")
+    shutil.copy(configs / "demo.yaml", configs / "demo@2.yaml")
     edit(configs / "demo.yaml", "epochs: 30", "epochs: 31")
-    edit(configs / "demo.yaml", 'version: "1"', 'version: "2"')
+    edit(configs / "demo.yaml", 'version: "2"', 'version: "3"')
     (line,) = lines(configs)
-    assert line.startswith("demo@2 is not in ")
+    assert line.startswith("demo@3 is not in ")
     assert config_lock.main() == 0
     assert lines(configs) == []
 
 
 def test_both_versions_are_shown_and_can_be_chosen(configs, capsys):
-    shutil.copy(configs / "demo.yaml", configs / "demo@1.yaml")
-    edit(configs / "demo.yaml", 'version: "1"', 'version: "2"')
-    assert named.versions_of("demo") == ["2", "1"]
+    shutil.copy(configs / "demo.yaml", configs / "demo@2.yaml")
+    edit(configs / "demo.yaml", 'version: "2"', 'version: "3"')
+    assert named.versions_of("demo") == ["3", "2"]
     assert execute(["configs"]) == 0
     (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("demo")]
-    assert line.startswith("demo@2 ")
-    assert line.endswith("(also @1)")
-    assert execute(["configs", "demo@1"]) == 0
-    assert "version: '1'" in capsys.readouterr().out
-    assert execute(["configs", "demo@3"]) == 1
-    assert "there is no such version, only 2, 1;" in capsys.readouterr().err
+    assert line.startswith("demo@3 ")
+    assert line.endswith("(also @2)")
+    assert execute(["configs", "demo@2"]) == 0
+    assert "version: '2'" in capsys.readouterr().out
+    assert execute(["configs", "demo@4"]) == 1
+    assert "there is no such version, only 3, 2;" in capsys.readouterr().err
 
 
 def test_results_with_other_settings_of_the_same_version_are_noted(tmp_path):
@@ -94,6 +94,6 @@ def test_results_with_other_settings_of_the_same_version_are_noted(tmp_path):
         note_changed_settings([scan], tmp_path, config, name=None, console=Console(file=output))
         return output.getvalue().strip("\0\n")
 
-    assert "demo@1 (training.epochs)" in note(values)
+    assert "demo@2 (training.epochs)" in note(values)
     assert note({**values, "version": "0"}) == "", "the version differs as well"
     assert note(config.model_dump(mode="json")) == ""

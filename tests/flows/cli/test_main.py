@@ -115,7 +115,7 @@ def test_debug_shows_the_traceback(capsys):
 
 def test_configurations_and_formats_are_listed(capsys):
     assert execute(["configs"]) == 0
-    assert "pfm-walls@1" in capsys.readouterr().out
+    assert "pfm-walls@2" in capsys.readouterr().out
     assert execute(["configs", "demo"]) == 0
     assert "name: demo" in capsys.readouterr().out
     assert execute(["formats"]) == 0

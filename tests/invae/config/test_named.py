@@ -123,8 +123,8 @@ def test_a_name_that_does_not_exist_gets_the_nearest():
 
 
 def test_a_version_is_pinned():
-    assert named.load("pfm-walls@1") == named.load("pfm-walls@v1")
-    message = r"pfm-walls@99.* only 1;.*pfm-walls@99\.yaml"
+    assert named.load("pfm-walls@2") == named.load("pfm-walls@v2")
+    message = r"pfm-walls@99.* only 2;.*pfm-walls@99\.yaml"
     with pytest.raises(ConfigError, match=message):
         named.load("pfm-walls@99")
 
@@ -167,7 +167,7 @@ def test_every_setting_is_a_key_that_can_be_changed():
 
 @pytest.mark.parametrize("change", ["", " training.epochs=3 compute.scheduler=tcp://dask:8786"])
 def test_the_flow_takes_a_pinned_name_for_a_configuration(change):
-    values = {"sources": ["scan.ibw"], "out": "results", "config": f"pfm-walls@1{change}"}
+    values = {"sources": ["scan.ibw"], "out": "results", "config": f"pfm-walls@2{change}"}
     wanted = named.load("pfm-walls", changes=change.split())
     assert process.validate_parameters(values)["config"] == wanted
 
@@ -176,8 +176,8 @@ def test_the_flow_takes_a_pinned_name_for_a_configuration(change):
     ("text", "message"),
     [
         ("pfm-wals@1", "did you mean pfm-walls?"),
-        ("pfm-walls@99", "there is no such version, only 1"),
-        ("pfm-walls@1 training.epoch=3", "did you mean training.epochs?"),
+        ("pfm-walls@99", "there is no such version, only 2"),
+        ("pfm-walls@2 training.epoch=3", "did you mean training.epochs?"),
         ("", "config '' does not exist"),
     ],
 )
