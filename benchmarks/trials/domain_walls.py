@@ -32,7 +32,7 @@ UNSEEN = 70_000
 """Added to seeds: neither training nor calibration has these frames."""
 METHODS: Mapping[str, WallConfig] = {
     "zero": WallConfig(level="zero", smoothing=1.5),
-    "middle": WallConfig(),
+    "middle": WallConfig(method="contour"),
     "network": WallConfig(method="network"),
 }
 WORDS = {

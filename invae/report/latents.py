@@ -143,7 +143,8 @@ def manifold(result: Result, config: ReportConfig) -> Drawing:
     flat = traversal.sizes["latent_2"] == 1
     height = 0.3 + style.WIDTH / columns * (0.2 if flat else 0.93)
     figure, axes = style.panels(len(sheets), columns=columns, panel_height=height)
-    cmap, bounds = style.patch_colours(result["examples"]["patch"].to_numpy())
+    # limits of the decoded patches: a spike in one measured patch must not make all of them pale
+    cmap, bounds = style.patch_colours(traversal["manifold"].to_numpy())
     for axis, (number, channel) in zip(axes, sheets, strict=True):
         show_manifold(axis, result, number, channel, cmap=cmap, bounds=bounds)
         channel_title = f"channel {names[channel]}" if len(names) > 1 or not classes[number] else ""
