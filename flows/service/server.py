@@ -294,10 +294,11 @@ def _guarded(host: str, port: int) -> dict[str, str]:
 
 
 def last_line(log: IO[bytes]) -> str:
-    """The last line of a log."""
+    """The last line of a log, or the cause of an end inside the interpreter, below which it prints frames."""
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "no output"
+    fatal = [line for line in lines if line.startswith("Fatal Python error")]
+    return (fatal or lines or ["no output"])[-1]
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 
 import httpx
 import psutil
@@ -115,3 +116,21 @@ def test_settings_of_the_user_stay(monkeypatch):
         monkeypatch.setenv(name, "mine")
     server.prepare_environment(verbose=False)
     assert all(os.environ[name] == "mine" for name in {**server.DEFAULTS, **server.QUIET})
+
+
+@pytest.mark.parametrize(
+    ("log", "line"),
+    [
+        (
+            "one\nModuleNotFoundError: No module named 'x'\n",
+            "ModuleNotFoundError: No module named 'x'",
+        ),
+        (
+            "Fatal Python error: init_import_site: no site\nCurrent thread 0x1:\n  <no Python frame>\n",
+            "Fatal Python error: init_import_site: no site",
+        ),
+        ("", "no output"),
+    ],
+)
+def test_the_cause_in_a_log_is_the_last_line_or_the_interpreters_own_error(log, line):
+    assert server.last_line(BytesIO(log.encode())) == line
