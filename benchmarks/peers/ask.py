@@ -23,6 +23,7 @@ from benchmarks.timing import Times
 ROOT = Path(__file__).parents[2]
 SCRIPTS: Mapping[str, tuple[Environment, str]] = {
     "AtomAI": (ATOMAI, "benchmarks.peers.run_atomai"),
+    "AtomAI search": (ATOMAI, "benchmarks.peers.run_atomai_search"),
     "pyroVED": (PYROVED, "benchmarks.peers.run_pyroved"),
     "LiberTEM": (LIBERTEM, "benchmarks.peers.run_libertem"),
     "py4DSTEM": (PY4DSTEM, "benchmarks.peers.run_py4dstem"),
@@ -56,6 +57,19 @@ class Request:
     """The training does not end before this epoch, whatever time it takes."""
     lengths: tuple[int, ...] = ()
     """Epochs after which spectra of the probe images are predicted, besides the last one."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """An active measurement by AtomAI's deep kernel learning."""
+
+    seed: int
+    budget: int
+    opening: int
+    """Random sites before the first proposal."""
+    cycles: int
+    """Training steps after each measurement."""
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,20 @@ def ask_spectra(
     return SpectraAnswer(**{**values, "n_pairs": int(values["n_pairs"])})
 
 
-def _answered(peer: str, request: Request, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+def ask_search(
+    request: SearchRequest, images: np.ndarray, target: np.ndarray
+) -> dict[str, np.ndarray]:
+    """A search by AtomAI: `order` of the measured sites, `coverage` of the others, `seconds_cpu`.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails; its own message is printed above.
+    """
+    return _answered("AtomAI search", request, images=images, target=target)
+
+
+def _answered(
+    peer: str, request: Request | SearchRequest, **arrays: np.ndarray
+) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory(prefix="invae-peer-") as folder:
         given, result = Path(folder, "arrays.npz"), Path(folder, "answer.npz")
         single = {name: values.astype(np.float32) for name, values in arrays.items()}

@@ -9,7 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from benchmarks.peers.ask import SearchRequest, ask_search
 from benchmarks.trial import Goal, Scores, Trial, clock
+from benchmarks.trials.others import PACKAGES
 from benchmarks.trials.pairs import UNSEEN, pair_set
 from invae import EncoderDecoder
 from invae.active import Search
@@ -25,6 +27,8 @@ N_MAPS = 5
 BUDGET, TOP = 0.05, 0.01
 SIDE = 40
 BAND = (0.70, 0.78)
+CYCLES, OPENING = 200, 10
+"""Training steps of AtomAI after every measurement, and its random sites before the first proposal."""
 TARGET_NOISE = 0.03
 """Sd of the noise of a loss in the band, relative to the spread of the map."""
 LOOPS = Path(__file__).resolve().parents[3] / "shared" / "data" / "spectra" / "BEPS_PTO_50x50.h5"
@@ -195,6 +199,41 @@ def found(trial: Trial, seed: int, quick: bool) -> Scores:
     }
 
 
+def searched_by_atomai(trial: Trial, seed: int, quick: bool) -> Scores:
+    """Share of the best sites that AtomAI's deep kernel learning measures, from one start on one map."""
+    pool = pool_of(trial.settings, seed)
+    budget = 20 if quick else round(BUDGET * len(pool.target))
+    request = SearchRequest(STARTS * seed, budget, opening=OPENING, cycles=20 if quick else CYCLES)
+    found = ask_search(request, pool.images, pool.target)
+    top = np.argsort(-pool.target)[: max(1, round(TOP * len(pool.target)))]
+    return {
+        "top": float(np.isin(top, found["order"]).mean()),
+        "coverage": float(found["coverage"]),
+        "seconds_cpu": float(found["seconds_cpu"]),
+    }
+
+
+def _of_atomai(ours: Trial) -> Trial:
+    return Trial(
+        name=f"atomai-{ours.name}",
+        words=f"{PACKAGES['AtomAI']}, dklGPR: deep kernel learning from raw patches, expected improvement, one start on a map",
+        run=searched_by_atomai,
+        settings=ours.settings,
+        goals=(
+            Goal("top", "share of the best 1 % measured with 5 % of the measurements"),
+            Goal("coverage", "unmeasured sites in their 90 % interval"),
+        ),
+        remark=f"{CYCLES} training steps after every measurement, {OPENING} random sites first, as in the notebook of its documentation.",
+        chapter=ours.chapter,
+        peer=PACKAGES["AtomAI"],
+        peer_of=ours.name,
+    )
+
+
+AGAINST = ("search-plasmons", "search-loops", "search-offset")
+"""Trials that AtomAI is asked for too."""
+
+
 def _goals(top: float | None, worst: float | None, *, learnable: bool = True) -> tuple[Goal, ...]:
     return (
         Goal("top", "share of the best 1 % measured with 5 % of the measurements", "–", top),
@@ -210,7 +249,7 @@ def _goals(top: float | None, worst: float | None, *, learnable: bool = True) ->
     )
 
 
-TRIALS = (
+OURS = (
     Trial(
         name="search-plasmons",
         words="search for the strongest loss at 0.70 to 0.78 eV on assemblies, 40 × 40 sites, 80 measurements",
@@ -252,3 +291,5 @@ TRIALS = (
         chapter="active",
     ),
 )
+
+TRIALS = (*OURS, *(_of_atomai(trial) for trial in OURS if trial.name in AGAINST))
