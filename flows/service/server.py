@@ -5,6 +5,7 @@ ends when the pipe to its parent closes, so that even a parent killed by SIGKILL
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -53,6 +54,11 @@ WITHOUT_SCHEDULES = {
     "PREFECT_SERVER_SERVICES_FOREMAN_ENABLED": "false",
 }
 """A temporary server starts no scheduled runs; they belong to the permanent server."""
+
+ERROR = re.compile(r"(Fatal Python error|[A-Za-z_.]+(Error|Exception)): ")
+"""Beginning of a line that names an error."""
+UNKNOWN_REVISION = "Can't locate revision"
+NEWER_DATABASE = "a newer Prefect has changed the database: update Prefect, or set PREFECT_HOME to another folder"
 
 LOOPBACK = "127.0.0.1"
 LONGEST = 200
@@ -294,11 +300,12 @@ def _guarded(host: str, port: int) -> dict[str, str]:
 
 
 def last_line(log: IO[bytes]) -> str:
-    """The last line of a log, or the cause of an end inside the interpreter, below which it prints frames."""
+    """The last error in a log, else its last line."""
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    fatal = [line for line in lines if line.startswith("Fatal Python error")]
-    return (fatal or lines or ["no output"])[-1]
+    errors = [line for line in lines if ERROR.match(line)]
+    cause = (errors or lines or ["no output"])[-1]
+    return f"{cause}; {NEWER_DATABASE}" if UNKNOWN_REVISION in cause else cause
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -332,7 +339,8 @@ def serve(descriptor: int) -> None:
 
 
 def _stop_with_parent(server: "uvicorn.Server") -> None:
-    while sys.stdin.buffer.read(1024):
+    # a buffered stream would be locked while the interpreter ends, which hides the cause of the end
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     server.should_exit = True
     time.sleep(STOP_SECONDS / 2)

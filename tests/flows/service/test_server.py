@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -129,8 +130,25 @@ def test_settings_of_the_user_stay(monkeypatch):
             "Fatal Python error: init_import_site: no site\nCurrent thread 0x1:\n  <no Python frame>\n",
             "Fatal Python error: init_import_site: no site",
         ),
+        (
+            "alembic.util.exc.CommandError: Can't locate revision identified by '1a'\n\nERROR:    Application startup failed. Exiting.\n",
+            "alembic.util.exc.CommandError: Can't locate revision identified by '1a'; a newer Prefect has changed the "
+            "database: update Prefect, or set PREFECT_HOME to another folder",
+        ),
         ("", "no output"),
+        ("no error\nERROR:    is named here", "ERROR:    is named here"),
     ],
 )
-def test_the_cause_in_a_log_is_the_last_line_or_the_interpreters_own_error(log, line):
+def test_the_cause_in_a_log_is_its_last_error_or_line(log, line):
     assert server.last_line(BytesIO(log.encode())) == line
+
+
+def test_a_database_of_a_newer_prefect_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    with sqlite3.connect(tmp_path / "prefect.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        database.execute("INSERT INTO alembic_version VALUES ('fffffffffff1')")
+    started = server.LocalServer()
+    with pytest.raises(ServerError, match="a newer Prefect has changed the database: update"):
+        started.wait()
+    started.stop()
