@@ -45,6 +45,10 @@ def sites_of(history: Sequence[Observation]) -> np.ndarray:
     return np.array([one.candidate for one in history], int)
 
 
+LEAST_INSIDE = 0.8
+"""Share of the measured values inside their 90 % intervals below which the intervals are too narrow."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """How often the 90 % intervals, as they were before the measurement, held the measured value."""

@@ -147,7 +147,8 @@ class Search:
     def stop(self) -> str:
         """Why the search ends; empty while it goes on."""
         allowed = allowed_in(self._pool, [one.candidate for one in self.history], self.forbidden)
-        return stopping.reason_to_stop(self.history, allowed, self.config)
+        standing = stopping.Standing(self.history, allowed, self.calibration, self.config)
+        return stopping.reason_to_stop(standing)
 
     def predict(self) -> xr.Dataset:
         """The target at every candidate (site,): `mean`, `sd` (of a measurement), `sd_model`, `lower`, `upper` (90 %), in its unit.

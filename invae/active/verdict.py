@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from invae.active.history import LEAST_INSIDE
 from invae.verdict.findings import Finding, Light, Verdict
 
 if TYPE_CHECKING:
     from invae.active.search import Search
-
-LEAST_INSIDE = 0.8
-"""Share of the measured values inside their 90 % intervals below which the intervals are too narrow."""
 
 
 def verdict_of(search: "Search") -> Verdict:

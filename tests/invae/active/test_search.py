@@ -1,13 +1,16 @@
 """`Search`: what it proposes, what it depends on, when it ends."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
 
 import invae
 from invae.active import Search
-from invae.active.history import ACQUISITION, CHECK, INITIAL, STAGNATION
+from invae.active.history import ACQUISITION, CHECK, INITIAL, STAGNATION, Calibration
 from invae.active.proposals import n_learned
+from invae.active.stopping import Standing, reason_to_stop
 from invae.active.surrogates import SURROGATES, Foreknowledge
 from invae.errors import ConfigError, InputError
 from invae.regression.measures import Axis
@@ -150,6 +153,20 @@ def test_a_search_without_gain_ends(pool):
     assert search.stop.startswith("gain: ")
     left = pool.target.max() - search.values()[0].max()
     assert left <= 0.05 * np.ptp(pool.target), "the remaining gain is below the limit"
+
+
+def test_intervals_that_do_not_hold_end_no_search(pool):
+    history = run(pool.search(least_gain=0, budget=30), pool.target).history
+    small = [replace(one, expected_gain=1e-6) for one in history]
+    config, allowed = pool.search(least_gain=0.05, budget=200).config, np.ones(9, bool)
+
+    def why(held: float, n: int) -> str:
+        calibration = Calibration(held, n, held, 2)
+        return reason_to_stop(Standing(small, allowed, calibration, config))
+
+    assert why(0.9, 25).startswith("gain: ")
+    assert why(0.7, 25) == ""
+    assert why(0.9, 10) == ""
 
 
 def test_the_pool_may_be_exhausted():
