@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import task
@@ -18,6 +19,7 @@ from invae.active.session import Session
 from invae.config import ProcessConfig
 from invae.config.search import InstrumentConfig
 from invae.errors import MachineError
+from invae.storage.provenance import Receipt, digest_json
 from tasks import artifacts
 from tasks.artifacts import LivePicture
 from tasks.gpu_slot import has_private_server
@@ -105,15 +107,11 @@ def measure_sites(
     with holding(instrument.name):
         while session.step(instrument.batch):
             listener().advance(STAGE, len(session.search.history), budget, "")
-            if time.monotonic() > end or _is_time_to_ask(session, instrument, number):
+            measured = len(session.search.history)
+            if time.monotonic() > end or is_time_to_ask(instrument, number, measured):
                 break
     show(session, folder)
     return len(session.search.history)
-
-
-def _is_time_to_ask(session: Session, instrument: InstrumentConfig, number: int) -> bool:
-    every = instrument.ask_every
-    return bool(every) and len(session.search.history) // every > number // every
 
 
 def is_time_to_ask(instrument: InstrumentConfig, before: int, after: int) -> bool:
@@ -143,7 +141,6 @@ def report_search(
 ) -> str:
     """Write the store and the page of the search; returns the path of the page."""
     from invae.active.outcome import outcome
-    from invae.active.search_store import receipt_of
     from invae.report.search.page import write_page
 
     session = session_of(patches, folder, config, instrument)
@@ -153,7 +150,7 @@ def report_search(
         outcome(session.search, session.why_stopped),
         Path(folder) / "report",
         config=config.report,
-        receipt=receipt_of(session.search, store),
+        receipt=_receipt(session, store, Path(patches), config),
         title=Path(folder).parent.name,
     )
     artifacts.show_table(
@@ -162,6 +159,22 @@ def report_search(
         description=f"Search {Path(folder).parent.name}",
     )
     return str(page)
+
+
+def _receipt(session: Session, store: Path, patches: Path, config: ProcessConfig) -> Receipt:
+    """The receipt of the search, with the files that its candidates come from and the whole configuration."""
+    from invae.active.search_store import receipt_of
+    from invae.storage.store import read_receipt
+
+    settings = config.model_dump(mode="json")
+    receipt = replace(
+        receipt_of(session.search, store), config=settings, config_hash=digest_json(settings)
+    )
+    described = read_receipt(patches)
+    if described is None:
+        return receipt
+    inputs = {**described.inputs, described.stage: described.key}
+    return replace(receipt, sources=described.sources, inputs=inputs)
 
 
 def facts_of(session: Session) -> dict[str, str | int | float]:

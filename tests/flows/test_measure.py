@@ -80,6 +80,8 @@ def test_a_search_leaves_ledger_store_and_page(undisturbed):
     page = (undisturbed / "report" / "index.html").read_text()
     assert "stopped by budget: 14 of 14 measurements are made" in page
     assert page.index("not known: 14 valid") < page.index("Best value so far")
+    assert "beps-search version 1" in page, "where it came from"
+    assert "plasmons.zarr" in page
     for name in ("path", "best", "map", "calibration"):
         assert (undisturbed / "report" / "figures" / f"{name}.png").exists()
 
