@@ -130,11 +130,11 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _target(goal: Goal) -> str:
-    if goal.mean is None:
-        return ""
     sign = "≥" if goal.better == "high" else "≤"
-    worst = "" if goal.worst is None else f", worst {sign} {goal.worst:g}"
-    return f"mean {sign} {goal.mean:g}{worst}"
+    limits = {"mean": goal.mean, "worst": goal.worst}
+    return ", ".join(
+        f"{name} {sign} {limit:g}" for name, limit in limits.items() if limit is not None
+    )
 
 
 def _result(goal: Goal, runs: Sequence[Scores] | None) -> list[str]:
@@ -142,7 +142,7 @@ def _result(goal: Goal, runs: Sequence[Scores] | None) -> list[str]:
     if not values:
         return ["not run", "", "", ""]
     worst = min(values) if goal.better == "high" else max(values)
-    verdict = "" if goal.mean is None else ("**yes**" if reached(goal, values) else "no")
+    verdict = "" if not goal.is_set else ("**yes**" if reached(goal, values) else "no")
     return [number(float(np.mean(values))), number(worst), str(len(values)), verdict]
 
 
@@ -227,7 +227,7 @@ def _remarks(trials: Sequence[Trial], results: Results, old: Sequence[str]) -> l
             + ")"
             for goal in trial.goals
             if trial.name in results
-            and goal.mean is not None
+            and goal.is_set
             and not reached(goal, [s.get(goal.score, math.nan) for s in results[trial.name]])
         ]
         remarks = [text for text in (trial.remark, *missed) if text]

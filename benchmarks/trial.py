@@ -29,6 +29,11 @@ class Goal:
     better: Literal["high", "low"] = "high"
     """Whether high or low values are better."""
 
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a goal for the mean or the worst seed."""
+        return self.mean is not None or self.worst is not None
+
 
 @dataclass(frozen=True)
 class Trial:

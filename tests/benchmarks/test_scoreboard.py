@@ -98,6 +98,10 @@ def test_the_page_says_mean_worst_and_what_was_missed(trial):
     missed = chapter("latents", [strict], results_of(runs))
     assert "0 of 1 goals" in missed
     assert "share of heads: mean ≥ 0.9 is **not reached** (seeds 0.5000, 0.6000)" in missed
+    for worst, verdict in ((0.55, "no"), (0.45, "**yes**")):
+        alone = replace(trial, goals=(Goal("heads", "share of heads", "0.5", None, worst),))
+        text = chapter("latents", [alone], results_of(runs))
+        assert f"| worst ≥ {worst:g} | 0.5500 | 0.5000 | 2 | {verdict} |" in text
 
 
 def test_one_chapter_is_written_anew_and_the_other_stays(trial, tmp_path, monkeypatch):
