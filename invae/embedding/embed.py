@@ -24,8 +24,8 @@ from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.storage.provenance import Receipt
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import Batches
-from invae.training.device import device_of
+from invae.training.batches import Batches, mapped
+from invae.training.device import device_of, n_cores
 from invae.training.model_folder import Trained, load, load_parts, refuse_other_axis
 from invae.training.sd_ratios import widened
 from invae.training.signal_sources import SignalSource, open_signals
@@ -84,7 +84,8 @@ def embed(
     store.lay_out(partial, layout, shard=shard, coords=coords)
 
     def encoded(some: SignalSource, sites: np.ndarray) -> dict[str, np.ndarray]:
-        return encode(trained, Batches(some, sites, config.batch_size, device))
+        batches = Batches(some, sites, config.batch_size, device)
+        return encode(trained, batches, workers=compute.workers)
 
     noise = counting_noise(patches, lambda some: encoded(some, np.arange(len(some))), source.known)
     for block in store.blocks(n_sites, shard):
@@ -97,15 +98,26 @@ def embed(
     store.publish(partial, target, receipt)
 
 
-def encode(trained: Trained, batches: Batches) -> dict[str, np.ndarray]:
-    """Latents and scores of every site, with stated sds as wide as another draw of the noise makes them."""
+def encode(
+    trained: Trained, batches: Batches, *, workers: int | None = None
+) -> dict[str, np.ndarray]:
+    """Latents and scores of every site, with stated sds as wide as another draw of the noise makes them.
+
+    Args:
+        trained: model and its symptoms.
+        batches: of the sites.
+        workers: batches that are encoded at a time on a processor; the number of cores when empty. Values do not depend on it.
+    """
     ratios = None if trained.symptoms is None else trained.symptoms.sd_ratio
-    return widened(encode_batches(trained.model, batches), ratios)
+    return widened(encode_batches(trained.model, batches, workers=workers), ratios)
 
 
-def encode_batches(model: VAE, batches: Batches) -> dict[str, np.ndarray]:
-    """Latents and scores of every site, by the names of `invae.latent_table` and `SCORES`; only a batch is on the device."""
-    pieces = [encode_batch(model, batch) for batch in batches.in_order()]
+def encode_batches(
+    model: VAE, batches: Batches, *, workers: int | None = None
+) -> dict[str, np.ndarray]:
+    """Latents and scores of every site, by the names of `invae.latent_table` and `SCORES`; only a few batches are on the device."""
+    n = 1 if batches.device.type != "cpu" else workers or n_cores()
+    pieces = list(mapped(lambda batch: encode_batch(model, batch), batches.in_order(), workers=n))
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 

@@ -184,3 +184,19 @@ def test_only_a_batch_is_on_the_device(folder, monkeypatch):
     vae.encode(batches)
     assert max(largest) <= 512
     assert sum(largest) == 1500
+
+
+def test_values_do_not_depend_on_the_number_of_workers(folder, tmp_path):
+    values = []
+    for workers in (1, 3):
+        target = tmp_path / str(workers) / "embedding.zarr"
+        embed.embed(
+            folder / "descriptors.zarr",
+            folder / "model",
+            target,
+            config=EmbedConfig(batch_size=8),
+            receipt=receipt("embed"),
+            compute=ComputeConfig(device="cpu", workers=workers),
+        )
+        values.append(store.open_store(target).load())
+    xr.testing.assert_identical(*values)
