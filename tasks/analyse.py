@@ -9,7 +9,6 @@ from invae.config import ProcessConfig
 from invae.config.model_kinds import model_kind_of
 from invae.storage.location import as_path
 from tasks import artifacts, runs
-from tasks.devices import one_thread
 from tasks.kept import keep_replaced
 
 
@@ -28,6 +27,8 @@ def analyse(
     if job.is_done:
         return job.unchanged()
     keep_replaced(job)
+    from invae.training.device import one_thread
+
     write_result = model_kind_of(config.model).function("analyse")
     with one_thread():
         write_result(

@@ -1,30 +1,8 @@
-"""Processor, processes and threads of a run."""
+"""Processor and processes of a run."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from invae.storage.machine import processor
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit torch and numpy's linear algebra to one thread on the processor.
-
-    Several threads sum in another order, so values would depend on the number of cores. One thread is also faster on small
-    batches: on two busy cores the same training took 228 s with two threads, which spin while they wait for each other, and
-    26 s with one.
-    """
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def n_processes() -> int:

@@ -7,7 +7,6 @@ from invae.config import ProcessConfig
 from invae.config.model_kinds import model_kind_of
 from invae.storage.location import as_path
 from tasks import gpu_slot, runs
-from tasks.devices import one_thread
 from tasks.kept import keep_replaced
 
 
@@ -24,6 +23,8 @@ def embed(patches: str, model: str, config: ProcessConfig) -> State[str]:
     if requested.is_done:
         return requested.unchanged()
     keep_replaced(requested)
+    from invae.training.device import one_thread
+
     encode = model_kind_of(config.model).function("embed")
     with gpu_slot.with_batch_that_fits(requested, section="embed") as job, one_thread():
         encode(

@@ -13,7 +13,6 @@ from invae.config.pairs import PairsModelConfig
 from invae.storage.location import as_path
 from tasks import gpu_slot, runs
 from tasks.curve import LiveCurve
-from tasks.devices import one_thread
 from tasks.kept import keep_replaced
 
 if TYPE_CHECKING:
@@ -51,6 +50,8 @@ def _fit(requested: runs.Job, patches: Path | list[Path]) -> State[str]:
     if requested.is_done:
         return requested.unchanged()
     keep_replaced(requested)
+    from invae.training.device import one_thread
+
     fit = model_kind_of(requested.config.model).function("train")
     curve = LiveCurve(requested.folder.name, measure=measure_of(requested.config))
     with gpu_slot.with_batch_that_fits(requested, section="training") as job, one_thread():

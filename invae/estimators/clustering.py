@@ -15,6 +15,7 @@ from invae.estimators.estimator import Estimator
 from invae.estimators.inputs import in_order
 from invae.estimators.invariant_vae import InvariantVAE
 from invae.models.geometry.upright import upright
+from invae.training.device import one_thread
 from invae.training.initialisation import infers_free_angle
 from invae.training.neighbour_classes import THOROUGH, NeighbourClasses, Search, neighbour_classes
 
@@ -81,6 +82,7 @@ class Clustering(Estimator):
         self.model, self.training, self.search = model, training, search
         self._classes: NeighbourClasses | None = None
 
+    @one_thread()
     def fit(self, images: np.ndarray | xr.DataArray) -> Clustering:
         """Learn the classes of images; returns the clustering itself.
 
@@ -108,6 +110,7 @@ class Clustering(Estimator):
         )
         return self
 
+    @one_thread()
     def predict(self, images: np.ndarray | xr.DataArray) -> xr.Dataset:
         """`class (site,)` and `class_probability (site, class)` of images, seen before or not.
 

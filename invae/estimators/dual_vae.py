@@ -24,7 +24,7 @@ from invae.pairs.labelled import axis_of, predicted
 from invae.pairs.partners import distances
 from invae.pairs.prediction import posteriors, sampled_images
 from invae.progress import Progress, silent
-from invae.training.device import device_of
+from invae.training.device import device_of, one_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -99,6 +99,7 @@ class DualVAE(SavedEstimator):
         self.seed, self.device = seed, device_of(device)
         self._fitted: Fitted | None = None
 
+    @one_thread()
     def fit(self, pairs: PairData, *, progress: Progress = silent) -> DualVAE:
         """Learn from pairs (see `EncoderDecoder.fit`); returns the estimator itself.
 
@@ -110,6 +111,7 @@ class DualVAE(SavedEstimator):
         self._fitted = fitting.fit_once(pairs_of(pairs), learning, progress=progress)
         return self
 
+    @one_thread()
     def predict(self, images: PairData | np.ndarray) -> xr.Dataset:
         """Spectra of image patches, as `EncoderDecoder.predict` gives them.
 
@@ -121,6 +123,7 @@ class DualVAE(SavedEstimator):
         given = pairs_of(images, needs_spectra=False)  # pyright: ignore[reportArgumentType]
         return predicted(self._trained, given)
 
+    @one_thread()
     def encode(self, *, images: Any = None, spectra: Any = None) -> xr.Dataset:
         """Latent variables of images, of spectra, or of both.
 
@@ -152,6 +155,7 @@ class DualVAE(SavedEstimator):
             found |= _as_variables("content", product(*said), dims.LATENT)
         return xr.Dataset(found)
 
+    @one_thread()
     def translate(self, data: Any, *, to: Side) -> xr.DataArray:
         """The other signal of images (`to="spectrum"`) or spectra (`to="image"`), at the means of the latent variables.
 
@@ -177,6 +181,7 @@ class DualVAE(SavedEstimator):
             np.mean(images, axis=0), dims=dims.PATCH, attrs=dims.attrs("translated image")
         )
 
+    @one_thread()
     def match(self, *, images: Any, spectra: Any) -> xr.DataArray:
         """Distance of every spectrum from every image (spectrum, image) in the shared latent space; partners are near each other."""
         import xarray as xr

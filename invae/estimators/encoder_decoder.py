@@ -25,7 +25,7 @@ from invae.pairs.labelled import axis_of, predicted
 from invae.pairs.prediction import content_means, content_of, sampled_images
 from invae.progress import Progress, silent
 from invae.regression import scores
-from invae.training.device import device_of
+from invae.training.device import device_of, one_thread
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -112,6 +112,7 @@ class EncoderDecoder(SavedEstimator):
         self.seed, self.device = seed, device_of(device)
         self._fitted: Fitted | None = None
 
+    @one_thread()
     def fit(self, pairs: PairData, *, progress: Progress = silent) -> EncoderDecoder:
         """Learn from pairs; returns the estimator itself.
 
@@ -129,6 +130,7 @@ class EncoderDecoder(SavedEstimator):
         self._fitted = fit(pairs_of(pairs), learning, progress=progress)
         return self
 
+    @one_thread()
     def predict(self, images: PairData | np.ndarray) -> xr.Dataset:
         """Spectra of image patches, or images of spectra.
 
@@ -143,6 +145,7 @@ class EncoderDecoder(SavedEstimator):
             return self._images(images)
         return predicted(self._trained, self._inputs(images))
 
+    @one_thread()
     def encode(self, data: PairData | np.ndarray) -> xr.Dataset:
         """Latent variables `content` (site, latent) of the first network, from what it is given in `predict`."""
         import xarray as xr
@@ -162,6 +165,7 @@ class EncoderDecoder(SavedEstimator):
         return xr.Dataset({"content": ((dims.SITE, dims.LATENT), latents, attrs)}, coords=coords)
 
     @torch.no_grad()
+    @one_thread()
     def sample(
         self,
         data: PairData | np.ndarray,

@@ -17,6 +17,7 @@ from invae.estimators.invariant_vae import InvariantVAE
 from invae.latent_table import plain_numbers
 from invae.progress import Progress, silent
 from invae.storage.json_text import parsed
+from invae.training.device import one_thread
 
 CARD_FILE = "ensemble.json"
 STABLE = 0.9
@@ -52,6 +53,7 @@ class Ensemble:
         self._alignments: list[Alignment] = []
         self._reference = 0
 
+    @one_thread()
     def fit(
         self,
         patches: Data,
@@ -83,6 +85,7 @@ class Ensemble:
         self._alignments = [fit_alignment(each, latents[self._reference]) for each in latents]
         return self
 
+    @one_thread()
     def encode(
         self,
         patches: Data,

@@ -49,7 +49,7 @@ from invae.training import model_folder
 from invae.training.annotations import checked_annotations
 from invae.training.batches import Batches
 from invae.training.dataset import TrainingSet, channels_of, split_store, training_set
-from invae.training.device import device_of
+from invae.training.device import device_of, one_thread
 from invae.training.history import Epoch
 from invae.training.model_folder import Trained, refuse_other_axis
 from invae.training.signal_sources import SignalSource
@@ -163,6 +163,7 @@ class InvariantVAE(SavedEstimator):
         self.seed, self.device = seed, device_of(device)
         self._trained: Trained | None = None
 
+    @one_thread()
     def fit(
         self,
         patches: Data,
@@ -232,6 +233,7 @@ class InvariantVAE(SavedEstimator):
         axis = spectral_axis_of(dataset)
         return TrainingSet(source, split, channels_of(dataset), pixel, (), axis)
 
+    @one_thread()
     def encode(
         self,
         patches: Data,
@@ -265,6 +267,7 @@ class InvariantVAE(SavedEstimator):
         """Train, and give the content of every patch (site, latent)."""
         return self.fit(patches, y=y, **options).transform(patches)
 
+    @one_thread()
     def reconstruct(self, patches: Data, *, condition: np.ndarray | None = None) -> xr.DataArray:
         """Patches as the model describes them (site, channel, patch_y, patch_x), in their own pose and the units of the data."""
         latents = self.encode(patches, condition=condition)
@@ -300,6 +303,7 @@ class InvariantVAE(SavedEstimator):
             some if some.ndim == 3 else some[:, 0], self.reconstruct(some).to_numpy()[:, 0]
         )
 
+    @one_thread()
     def foreign_mask(
         self,
         patches: Data,
@@ -339,6 +343,7 @@ class InvariantVAE(SavedEstimator):
         return embed.encode(self.trained, batches)
 
     @torch.no_grad()
+    @one_thread()
     def decode(
         self,
         content: np.ndarray | xr.DataArray,
@@ -398,6 +403,7 @@ class InvariantVAE(SavedEstimator):
         checked = checked_annotations(len(source), **given)
         return source.annotated(replace(source.known, **{k: getattr(checked, k) for k in given}))
 
+    @one_thread()
     def traversal(self, steps: int = 9) -> xr.DataArray:
         """Upright, centred patches over the content's range: (class, latent_1, latent_2, channel, y, x).
 

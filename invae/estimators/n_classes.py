@@ -10,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from invae import dims
 from invae.estimators.invariant_vae import InvariantVAE
 from invae.training.batches import Batches
+from invae.training.device import one_thread
 from invae.training.initialisation import patterns_of
 from invae.training.mixture_merging import merge, parts_of
 from invae.training.signal_sources import ArraySource
@@ -20,6 +21,7 @@ FLOOR = 1e-4
 """Overlap below which two groups count as separate."""
 
 
+@one_thread()
 def guide(
     vae: InvariantVAE,
     patches: np.ndarray,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
 from invae.models.loss import Loss, Tally
+from invae.training.device import one_thread
 from invae.training.distributed import ALONE, Part, Team
 from invae.training.history import Epoch
 from invae.training.learner import Batch, HeldOutBatches, Learner, TrainingBatches
@@ -121,21 +122,22 @@ class Fit(Generic[Batch]):
     def epochs(self) -> Iterator[Epoch]:
         """Train from the present state to the last epoch, or until the score has stopped rising.
 
-        While weights of the loss still change, the score says nothing of later epochs: an epoch can be the best one, or count
+        Until the last epoch the processor works with one thread (`one_thread`). While weights of the loss still change, the score says nothing of later epochs: an epoch can be the best one, or count
         as one without improvement, only if all weights have settled by its end. The last epoch always counts. Afterwards the
         module has the best epoch's state.
 
         Raises:
             TrainingDiverged: A term became infinite or not a number.
         """
-        while len(self.history) < self.plan.n_epochs and not self._has_stopped():
-            epoch = self._epoch(len(self.history))
-            if epoch.best:
-                with self.average.in_use():
-                    self.best = _copy(self.learner.module)
-            self.history.append(epoch)
-            yield epoch
-        self.learner.module.load_state_dict(self.best)
+        with one_thread():
+            while len(self.history) < self.plan.n_epochs and not self._has_stopped():
+                epoch = self._epoch(len(self.history))
+                if epoch.best:
+                    with self.average.in_use():
+                        self.best = _copy(self.learner.module)
+                self.history.append(epoch)
+                yield epoch
+            self.learner.module.load_state_dict(self.best)
 
     def _epoch(self, number: int) -> Epoch:
         start = time.perf_counter()
