@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +142,7 @@ def _recordings(summary: Day) -> Iterator[str]:
             f"| {one_line_escaped(one.recording)} | {one_line_escaped(one.instrument)} | {state} "
             f"| {duration(one.seconds)} | {gpu} | {link} |"
         )
-    if len(summary.processed) > MOST_ROWS:
-        yield f"\nand {len(summary.processed) - MOST_ROWS} more"
+    yield from _rest(len(summary.processed))
 
 
 def _quarantined(summary: Day) -> Iterator[str]:
@@ -164,9 +162,16 @@ def _unresolved(summary: Day) -> Iterator[str]:
 
 
 def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A section with a table of at most MOST_ROWS rows; empty without rows."""
-    shown = list(islice(rows, MOST_ROWS))
-    if shown:
+    """A section with a table of at most MOST_ROWS rows, and the number of further ones; empty without rows."""
+    listed = list(rows)
+    if listed:
         yield f"\n## {title}\n"
-        for cells in (heads, ["---"] * len(heads), *shown):
+        for cells in (heads, ["---"] * len(heads), *listed[:MOST_ROWS]):
             yield "| " + " | ".join(cells) + " |"
+    yield from _rest(len(listed))
+
+
+def _rest(n_rows: int) -> Iterator[str]:
+    """How many rows are not shown; nothing if all are."""
+    if n_rows > MOST_ROWS:
+        yield f"\nand {n_rows - MOST_ROWS} more"

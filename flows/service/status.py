@@ -24,7 +24,7 @@ FLOW = "process"
 MOST_RUNS = 200
 BEGINNING = 60.0
 """Time that a run has between its start and its work on the folder [s]."""
-LONGEST_REASON = 300
+LONGEST_INSTRUMENT = 300
 
 State = Literal["settling", "waiting", "running", "failed", "unfinished", "set aside", "done"]
 
@@ -145,7 +145,7 @@ def _in_ledger(out: Path, on_disk: Mapping[str, RecordingStatus]) -> Iterator[Re
         if known is not None and known.state == "running":
             continue
         status = RecordingStatus(
-            entry.recording, entry.state, entry.since, _short(entry.reason), entry.flow_run
+            entry.recording, entry.state, entry.since, one_line(entry.reason), entry.flow_run
         )
         yield _checked(status, known, out)
 
@@ -209,8 +209,9 @@ def _of_run(name: str, run: "FlowRun") -> RecordingStatus:
         kind = "waiting"
     elif not state.is_completed():
         kind = "failed"
-    about = f"{state.name}: {state.message or ''}" if kind != "done" else ""
-    return RecordingStatus(name, kind, since, _short(about), str(run.id))
+    words = {"done": [], "running": [state.message]}.get(kind, [state.name, state.message])
+    about = ": ".join(word for word in words if word)
+    return RecordingStatus(name, kind, since, one_line(about), str(run.id))
 
 
 def _overrides(run: RecordingStatus, known: RecordingStatus | None) -> bool:
@@ -222,11 +223,6 @@ def _overrides(run: RecordingStatus, known: RecordingStatus | None) -> bool:
     if run.state == "waiting":
         return known.state in ("unfinished", "done")
     return run.state == "running" and known.state != "running"
-
-
-def _short(text: str) -> str:
-    line = one_line(text)
-    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}…"
 
 
 def _instruments(out: Path, recordings: Sequence[RecordingStatus]) -> list[LastFinished]:
@@ -251,4 +247,4 @@ def instrument_of(folder: Path) -> str:
     except (OSError, ValueError, LookupError, TypeError):
         return "unknown"
     parts = [str(attrs[name]) for name in ("instrument", "modality", "format") if attrs.get(name)]
-    return _short(", ".join(parts)) or "unknown"
+    return one_line(", ".join(parts))[:LONGEST_INSTRUMENT] or "unknown"

@@ -12,7 +12,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 
 from flows.day import day
-from flows.service.daily_page import is_on, page_of, processed_on, summarise
+from flows.service.daily_page import MOST_ROWS, Day, is_on, page_of, processed_on, summarise
 from flows.watching import ledger
 from tasks.recording_folder import read_record
 
@@ -58,6 +58,16 @@ def test_a_recording_whose_report_alone_is_of_today_is_not_new(out):
     processed = processed_on(out / "domains", TODAY)
     assert processed is not None
     assert (processed.is_new, processed.is_done) == (False, True)
+
+
+def test_a_long_table_says_how_many_rows_it_leaves_out():
+    broken = [
+        ledger.Entry(f"scan_{n}", (), "", "set aside", "", reason="is empty")
+        for n in range(MOST_ROWS + 2)
+    ]
+    page = page_of(Day(TODAY, processed=(), quarantined=broken, unresolved=()))
+    assert page.count("is empty") == MOST_ROWS
+    assert page.endswith("and 2 more")
 
 
 def test_a_day_is_in_local_time(monkeypatch):

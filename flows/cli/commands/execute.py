@@ -50,6 +50,7 @@ def run_all(
                 for stage in stages.STAGES:
                     listener.end(stage, None)
         else:
+            _refuse_unreadable(paths, folder, config)
             with _telling_kept(folder, console):
                 _process(
                     paths, out, config, name=name, model=model, console=console, verbose=verbose
@@ -97,6 +98,22 @@ def _refuse_missing(paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} does not exist; check the path")
+
+
+def _refuse_unreadable(paths: Sequence[Path], folder: Path, config: ProcessConfig) -> None:
+    """Look at files that are not stored yet before a server is started, which takes seconds.
+
+    Raises:
+        ConfigError: if the recording is of another kind than the configuration.
+        InputError: if a file is broken, or no reader reads it.
+    """
+    from invae.readers.content import refuse_other_kind
+    from invae.readers.ingest import opened
+
+    if store.is_ours(folder / stages.STAGES["ingest"].output):
+        return
+    with opened(paths, config.ingest) as recording:
+        refuse_other_kind(recording, config, name=str(paths[0]))
 
 
 def _plan(

@@ -1,5 +1,6 @@
 """`invae info`, `configs` and `formats`: contents of stores, configurations and readable formats."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +14,13 @@ def info(
 ) -> None:
     """Show the contents of a file, store, model or result: dimensions, units, provenance.
 
+    Of a result, the conclusions come first: the main facts in one line, the verdict, and the numbers at the top of its report.
+
     For example:
 
       invae info scan.ibw
+
+      invae info results/scan
 
       invae info results/scan/result.zarr
 
@@ -24,7 +29,29 @@ def info(
     from invae.results import info as lines
     from invae.storage.location import as_path
 
-    print_result(lines(as_path(path)))
+    place = as_path(path)
+    for line in conclusions(place):
+        print_result(line)
+    print_result(lines(place))
+
+
+def conclusions(path: Path) -> Iterator[str]:
+    """What a result says, as lines of text; nothing for other paths."""
+    from invae.stages.stages import STAGES
+
+    output = STAGES["analyse"].output
+    result = path if path.name == output else path / output
+    if not (result / "zarr.json").is_file():
+        return
+    from invae.report.facts import facts, headline
+    from invae.results.reading import open_result
+    from invae.verdict.findings import verdict_in
+
+    groups = open_result(result)
+    yield headline(groups)
+    if (verdict := verdict_in(groups[""].attrs)) is not None:
+        yield from verdict.lines()
+    yield from (f"  {name}: {value}" for name, value in facts(groups))
 
 
 def configs(

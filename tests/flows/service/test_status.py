@@ -128,6 +128,14 @@ def test_a_recording_of_the_ledger_runs_only_while_a_process_works_on_it(out):
     assert "run the same command again to continue" in one.about
 
 
+@pytest.mark.usefixtures("_no_server")
+def test_reasons_are_complete_however_long_they_are(out, capsys):
+    reason = "is truncated; " + "copy the file again, " * 60 + "the end"
+    ledger.write(out, [entry("broken", "set aside", reason=reason)])
+    assert execute(["status", "--out", str(out)]) == 0
+    assert reason in capsys.readouterr().out
+
+
 @pytest.fixture
 def run(prefect_server, out):
     """Creates a run of the flow with a state on the server; deleted afterwards."""
@@ -151,6 +159,8 @@ def test_running_waiting_and_failed_runs_come_from_the_server(out, run):
     overview = status.overview(out)
     assert overview.asked_server
     assert states(out) == {"one": "running", "two": "waiting", "three": "failed", "domains": "done"}
+    (running,), (waiting,) = overview.of("running"), overview.of("waiting")
+    assert (running.about, waiting.about) == ("", "Scheduled")
     failed = overview.of("failed")[0]
     assert failed.about == "Failed: InputError: three.ibw is empty at http://***@store"
 
