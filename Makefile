@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow test-gpu coverage lint types format lock architecture figures benchmarks scoreboard clean
+.PHONY: help venv demo test test-slow test-gpu coverage lint types format lock architecture docs figures benchmarks scoreboard clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ format: venv ## Let ruff fix and lay out the code
 architecture: venv ## Write docs/architecture.md and its picture from the code
 	$(BIN)/python -m docs.architecture
 
+# Warnings are errors. The notebooks run when they or the code of invae have changed.
+docs: venv ## Build the documentation site, which opens from disk: docs/_build/html/index.html
+	$(BIN)/python -m docs.cli_reference
+	$(BIN)/python -m docs.settings_reference
+	$(BIN)/python -m sphinx -b html -W --keep-going -d docs/_build/doctrees docs docs/_build/html
+
 figures: venv ## Train the families on cards, write docs/cards.md and its pictures
 	$(BIN)/python -m examples.cards --out docs
 
@@ -61,9 +67,9 @@ benchmarks: venv ## Speed of the stages on this machine
 scoreboard: venv ## Scores against published results, written to docs/scoreboard.md (hours)
 	$(BIN)/python -m benchmarks.scoreboard
 
-# Everything that `pip install -e .[dev,em]` installs, pinned; torch without the suffix of a local build.
+# Everything that `pip install -e .[dev,em,docs]` installs, pinned; torch without the suffix of a local build.
 lock: ## Write requirements.lock from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -e 's/ @ .*//' -e 's/+cpu$$//' > requirements.lock
 
 clean: ## Remove .venv and the output of demo and runs
-	rm -rf $(VENV) demo results
+	rm -rf $(VENV) demo results docs/_build
