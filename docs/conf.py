@@ -1,5 +1,7 @@
 """Settings of the documentation site: `make docs` builds it from these pages, without the internet."""
 
+import os
+import sys
 import tomllib
 from pathlib import Path
 
@@ -27,8 +29,11 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""Notebooks call the `invae` of this environment."""
 nb_execution_mode = "cache"
-nb_execution_timeout = 180
+nb_execution_timeout = 300
+nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 
