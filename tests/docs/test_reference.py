@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import features
+from benchmarks.peers import features, recipes
 from docs import cli_reference, settings_reference
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +66,16 @@ def test_names_in_the_code_of_a_package_are_found(tmp_path):
     names = features.names_of(tmp_path)
     assert {"one", "A", "A.b", "A.b(c)", "d", "d(e)"} <= names
     assert "left_out" not in names
+
+
+def test_steps_are_commands_and_statements_without_imports():
+    assert recipes.steps("\nimport a\nx = a.b()\ny = x\n") == ["x = a.b()", "y = x"]
+    assert len(recipes.steps("invae ingest a.npy\ninvae describe")) == 2
+
+
+def test_commands_of_a_recipe_are_processes():
+    python = Path("python")
+    assert recipes.commands("\nimport a\n", python) == [["python", "-c", "\nimport a\n"]]
+    first, second = recipes.commands("invae ingest a.npy\ninvae describe", python)
+    assert first[-2:] == ["ingest", "a.npy"]
+    assert second[-1] == "describe"
