@@ -57,6 +57,7 @@ docs: venv ## Build the documentation site, which opens from disk: docs/_build/h
 	$(BIN)/python -m docs.cli_reference
 	$(BIN)/python -m docs.settings_reference
 	$(BIN)/python -m sphinx -b html -W --keep-going -d docs/_build/doctrees docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 figures: venv ## Train the families on cards, write docs/cards.md and its pictures
 	$(BIN)/python -m examples.cards --out docs
