@@ -14,13 +14,13 @@ BARE = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "OMP_NUM_T
 """Nothing of the checkout, and no other environment."""
 
 
-def call(*words: str | Path, **options: str | Path) -> str:
+def call(*words: str | Path, cwd: Path | None = None) -> str:
     """Standard output of a command that must succeed."""
     pip = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
     command = [str(word) for word in words]
     done = subprocess.run(
-        command, env=BARE | pip, capture_output=True, text=True, check=False, **options
-    )  # type: ignore[call-overload]
+        command, cwd=cwd, env=BARE | pip, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
     return done.stdout
 
