@@ -48,4 +48,6 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
     return scalars
 
 
-ANALYSIS = Analysis(measured=MEASURED, add_groups=add_groups, summarise=summarise)
+ANALYSIS = Analysis(
+    measured=MEASURED, add_groups=add_groups, frames=("images", "image"), summarise=summarise
+)

@@ -131,6 +131,7 @@ ANALYSIS = Analysis(
     describe=describe,
     measured=DESCRIPTORS,
     add_groups=add_groups,
+    frames=("maps", "polarization"),
     notes=notes,
     summarise=summarise,
 )
