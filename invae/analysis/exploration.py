@@ -104,7 +104,7 @@ def _nodes(sites: xr.Dataset, sources: Sources) -> xr.Dataset:
     content = sites["content"].transpose(dims.SITE, dims.LATENT).to_numpy().astype(np.float64)
     axes = most_informative(sites["content"], sites.get("content_sd"))
     ends = [np.quantile(content[:, axis], (OUTER, 1 - OUTER)) for axis in axes]
-    nodes = [np.linspace(*end, N_NODES) for end in ends]
+    nodes = [np.linspace(low, high, N_NODES) for low, high in ends]
     nodes = [*nodes, np.zeros(1)][: len(AXES)]
     grid = np.tile(np.median(content, axis=0), (len(nodes[0]) * len(nodes[1]), 1))
     for column, mesh in zip(axes, np.meshgrid(*nodes, indexing="ij"), strict=False):

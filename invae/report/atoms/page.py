@@ -16,7 +16,7 @@ from invae.report.contents import (
 )
 from invae.report.facts import drift_of, frame_facts, frame_words, value_of
 from invae.report.figure import Result
-from invae.report.kind import Descriptor, Expected, KindPage, if_group
+from invae.report.kind import Descriptor, Expected, KindPage, if_group, images_of_frames
 from invae.report.style import count
 
 
@@ -79,5 +79,6 @@ PAGE = KindPage(
         "contrast": Descriptor("contrast to the nearest"),
     },
     frames="images",
+    channels=images_of_frames,
     show_background=images.show_pale_image,
 )

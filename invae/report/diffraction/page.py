@@ -14,7 +14,7 @@ from invae.report.contents import (
 from invae.report.diffraction import scan
 from invae.report.facts import field_of_view, value_of
 from invae.report.figure import Result
-from invae.report.kind import Expected, KindPage
+from invae.report.kind import Channel, Expected, KindPage
 from invae.report.style import count
 
 
@@ -34,6 +34,20 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "largest surprise", value_of(result, "surprise_max", " sd")
 
 
+def channels(result: Result) -> Iterator[Channel]:
+    """Images of the virtual detectors."""
+    maps = scan.maps_of(result)
+    for name, title in (
+        ("haadf", "HAADF"),
+        ("abf", "ABF"),
+        ("bf", "bright field"),
+        ("com_r", "centre of mass, magnitude"),
+        ("surprise_map", "surprise"),
+    ):
+        if name in maps:
+            yield Channel(title, maps[name])
+
+
 PAGE = KindPage(
     {
         "Scan": (Expected(scan.panels), Expected(scan.surprises), Expected(scan.detector)),
@@ -48,4 +62,5 @@ PAGE = KindPage(
     },
     recorded=recorded,
     facts=facts,
+    channels=channels,
 )

@@ -27,7 +27,7 @@ from invae.report.domains import (
 )
 from invae.report.facts import drift_of, frame_facts, frame_words, value_of
 from invae.report.figure import Result
-from invae.report.kind import Descriptor, Expected, KindPage, if_group
+from invae.report.kind import Channel, Descriptor, Expected, KindPage, if_group
 from invae.report.style import number
 
 
@@ -64,6 +64,15 @@ def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
     image = maps["polarization"][index].to_numpy()
     axis.imshow(image, cmap="Greys_r", vmin=-4.5, vmax=1.2, aspect=axis.get_aspect())
     images.hatch(axis, ~maps["valid"][index].to_numpy())
+
+
+def channels(result: Result) -> Iterator[Channel]:
+    """Polarization, amplitude and height; masked pixels are left out of the polarization."""
+    maps = result["maps"]
+    yield Channel("polarization", maps["polarization"].where(maps["valid"]))
+    for name in ("amplitude", "height"):
+        if name in maps:
+            yield Channel(name, maps[name])
 
 
 def _is_series(result: Result) -> bool:
@@ -116,6 +125,7 @@ PAGE = KindPage(
         "switch_significance": Descriptor("switch significance"),
     },
     frames="maps",
+    channels=channels,
     show_background=show_background,
     error_label="rms error / typical amplitude",
 )

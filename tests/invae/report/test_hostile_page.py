@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from invae.report import as_bytes, style
 from invae.report.figure import Table
-from invae.report.page import Section, Shown, environment
+from invae.report.page import Section, Shown, code, environment
 from invae.verdict.findings import CONCLUSIONS, Finding, Verdict
 from tests.invae.report.read_page import Page
 
@@ -32,7 +32,7 @@ def whole() -> str:
         environment()
         .get_template("page.jinja")
         .render(
-            policy="default-src 'none'",
+            code=code(),
             title=HOSTILE,
             headline=HOSTILE,
             verdict=JUDGED,
