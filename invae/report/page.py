@@ -13,7 +13,7 @@ from markupsafe import Markup
 from invae.errors import visible
 from invae.report.explorer import module
 from invae.report.explorer.packing import Packed
-from invae.report.facts import facts, headline
+from invae.report.facts import facts, method, sentences
 from invae.report.figure import Result, Table
 from invae.report.style import number
 from invae.storage.provenance import Receipt
@@ -111,10 +111,11 @@ def page(
         .render(
             code=code(explorer),
             title=title,
-            headline=headline(result),
+            sentences=sentences(result),
             verdict=verdict_in(result[""].attrs),
             conclusions=CONCLUSIONS,
             facts=list(facts(result)),
+            method=list(method(result)),
             notes=[str(note) for note in result[""].attrs.get("notes", [])],
             sections=[Section(name, figures) for name, figures in sections.items() if figures],
             left_out=left_out,

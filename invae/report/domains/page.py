@@ -25,7 +25,7 @@ from invae.report.domains import (
     orientation,
     walls,
 )
-from invae.report.facts import drift_of, frame_facts, frame_words, value_of
+from invae.report.facts import drift_of, frame_facts, frame_words, size_facts, value_of
 from invae.report.figure import Result
 from invae.report.kind import Channel, Descriptor, Expected, KindPage, if_group
 from invae.report.style import number
@@ -51,6 +51,7 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     yield from frame_facts(result)
     yield "domain fraction (positive polarization)", value_of(result, "domain_fraction", " %", 100)
     yield from orientation.length_of_walls(result)
+    yield from size_facts(result, "domain", "domains")
     if result["maps"].attrs.get("signals"):
         yield "channels", str(result["maps"].attrs["signals"])
     yield "masked area", value_of(result, "masked_share", " %", 100)

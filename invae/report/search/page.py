@@ -6,6 +6,7 @@ from pathlib import Path
 
 from invae.config import ReportConfig
 from invae.report import style, write_drawing
+from invae.report.facts import judged
 from invae.report.figure import LeftOut, Result
 from invae.report.page import TEMPLATE, Section, Shown, code, environment, provenance
 from invae.report.search.panels import FIGURES
@@ -61,10 +62,11 @@ def _page(
         .render(
             code=code(),
             title=title,
-            headline=headline(result),
+            sentences=(headline(result), *judged(result)),
             verdict=verdict_in(result[""].attrs),
             conclusions=CONCLUSIONS,
             facts=list(facts(result)),
+            method=[],
             notes=[str(note) for note in result[""].attrs["notes"]],
             sections=[Section(name, figures) for name, figures in sections.items() if figures],
             left_out=left_out,

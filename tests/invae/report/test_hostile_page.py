@@ -34,7 +34,8 @@ def whole() -> str:
         .render(
             code=code(),
             title=HOSTILE,
-            headline=HOSTILE,
+            sentences=[HOSTILE, HOSTILE, HOSTILE],
+            method=[(HOSTILE, HOSTILE)],
             verdict=JUDGED,
             conclusions=CONCLUSIONS,
             facts=[(HOSTILE, HOSTILE)],
