@@ -231,6 +231,26 @@ class App {
     this.select(new Uint8Array(this.n));
   }
 
+  /** The image of a live detector; it replaces the one before. */
+  async addChannel(channel) {
+    const made = { ...(await unpackStack(channel)), isLive: true };
+    const at = this.channels.findIndex(({ isLive }) => isLive);
+    if (at >= 0) this.channels[at] = made;
+    else this.channels.push(made);
+    this.controls.showChannels(at >= 0 ? at : this.channels.length - 1);
+  }
+
+  /** A further quantity, or the next version of one with the same name. */
+  async addQuantity(column) {
+    const made = await unpackColumn(column);
+    const at = this.quantities.findIndex(({ name }) => name === made.name);
+    if (at >= 0) this.quantities[at] = made;
+    else this.quantities.push(made);
+    this.columns.set(made.name, made);
+    this.controls.showQuantities();
+    this.colourBy(made.name);
+  }
+
   /** Decode at a place of the latent plane: between the nodes, or by the model itself. */
   walk(place) {
     this.walked = place;

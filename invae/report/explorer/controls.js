@@ -15,8 +15,8 @@ class Controls {
     const { app } = this;
     app.patches = new Patches(app);
     this.modes = MODES.map(([mode, words, title]) => this.button(words, () => app.setMode(app.mode === mode ? "" : mode), { id: `x-mode-${mode}`, title }));
-    const quantities = app.quantities.map(({ name, title }) => [name, title]);
-    this.quantity = this.choice("x-colour", quantities, (name) => app.colourBy(name));
+    this.quantity = this.choice("x-colour", [], (name) => app.colourBy(name));
+    this.showQuantities();
     const bar = element("div", { className: "bar" }, element("span", { role: "group", "aria-label": "Dragging" }, ...this.modes));
     bar.append(this.labelled("Colour", this.quantity), ...this.imageControls(), ...this.classChoice());
     bar.append(this.button("Whole view", () => app.views.forEach((view) => view.whole()), { id: "x-whole" }));
@@ -71,10 +71,9 @@ class Controls {
     const { app } = this;
     if (!app.image) return [];
     const made = [];
-    if (app.channels.length > 1) {
-      const titles = app.channels.map(({ title }, at) => [at, title]);
-      made.push(this.labelled("Image", this.choice("x-channel", titles, (at) => this.redraw({ channel: Number(at) }))));
-    }
+    this.images = this.choice("x-channel", [], (at) => this.redraw({ channel: Number(at) }));
+    made.push(this.labelled("Image", this.images));
+    this.showChannels(0);
     const last = app.data.frames.numbers.length - 1;
     if (last > 0) {
       this.frame = this.slider("x-frame", last, 0, (frame) => app.toFrame(frame));
@@ -86,6 +85,22 @@ class Controls {
     made.push(this.labelled("White", this.slider("x-white", 255, 255, (white) => this.redraw({}, { white }))));
     made.push(this.labelled("Sites", this.check("x-sites", true, (isOn) => this.redraw({}, { showsSites: isOn }))));
     return made;
+  }
+
+  fill(list, options) {
+    list.replaceChildren(...options.map(([value, words]) => element("option", { value }, words)));
+  }
+
+  showQuantities() {
+    this.fill(this.quantity, this.app.quantities.map(({ name, title }) => [name, title]));
+  }
+
+  /** The images that can be chosen; one of them is shown. */
+  showChannels(channel) {
+    if (!this.images) return;
+    this.fill(this.images, this.app.channels.map(({ title }, at) => [at, title]));
+    this.images.value = channel;
+    this.redraw({ channel });
   }
 
   /** Which class is decoded while walking. */
@@ -129,7 +144,8 @@ class Controls {
     const stack = app.channels[this.channel];
     const at = Math.min(index, stack.count - 1);
     const key = `${this.channel} ${at} ${app.black} ${app.white}`;
-    if (this.drawn === key) return this.pictureCanvas;
+    if (this.drawn === key && this.drawnStack === stack) return this.pictureCanvas;
+    this.drawnStack = stack;
     const { w, h } = stack;
     Object.assign(this.pictureCanvas, { width: w, height: h });
     const context = this.pictureCanvas.getContext("2d");
