@@ -233,7 +233,7 @@ class Page:
             self._ask("Input.dispatchKeyEvent", type=kind, **enter)
 
     def _shows(self, text: str) -> bool:
-        return self.evaluate(f"document.body.innerText.includes({json.dumps(text)})")
+        return self.evaluate(f"Boolean(document.body?.innerText.includes({json.dumps(text)}))")
 
     def click(self, words: str, *, shows: str) -> None:
         """Click on the element with exactly this text, again if it moves, until the page shows another text.
