@@ -101,6 +101,7 @@ def test_a_socket_without_the_token_is_closed(address):
         socket.send("another")
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(10)
+    assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == server.REFUSED
 
 
@@ -117,7 +118,9 @@ def test_a_place_is_decoded_by_the_model(client, address, folder):
             socket.send(json.dumps(question))
             assert socket.recv(10) == b""
         socket.send(json.dumps({"place": place, "member": 0}))
-        decoded = np.frombuffer(bytes(socket.recv(10)), "<f4")
+        answer = socket.recv(10)
+        assert isinstance(answer, bytes)
+        decoded = np.frombuffer(answer, "<f4")
     np.testing.assert_allclose(decoded, exact.ravel(), rtol=1e-5)
 
 

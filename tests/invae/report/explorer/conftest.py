@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xarray as xr
@@ -17,11 +18,18 @@ from tests.invae.conftest import Run
 READY = "document.querySelector('#explorer')?.dataset.ready === '1'"
 
 
+def data_of(result: Mapping[str, xr.Dataset]) -> Any:
+    """The data of the view, which the result has."""
+    data = payload(result)
+    assert data is not None
+    return data
+
+
 def write_page(result: Mapping[str, xr.Dataset], run: Run, target: Path) -> Path:
     """A report without figures."""
     receipt = store.read_receipt(run.store("analyse"))
     assert receipt is not None
-    data = payload(result)
+    data = data_of(result)
     text = written(result, {}, [], title="page", receipts=[receipt], explorer=data)
     target.write_text(text, encoding="utf-8", newline="\n")
     return target

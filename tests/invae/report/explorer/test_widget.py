@@ -8,6 +8,7 @@ from invae.errors import InputError, StoreError
 from invae.report.explorer import module, widget
 from invae.report.explorer.payload import payload
 from invae.results import open_result
+from tests.invae.report.explorer.conftest import data_of
 from tests.invae.report.explorer.test_view import circle, n_selected
 
 HARNESS = """
@@ -43,7 +44,7 @@ def test_the_widget_holds_the_data_and_gives_the_selected_sites(small_run):
 
 def test_the_module_of_the_widget_draws_and_sends_the_selection(chromium, small_run, tmp_path):
     text = module.program(widget.RENDER).replace("export default", "const shownWidget =")
-    data = module.embedded(payload(open_result(small_run.store("analyse"))))
+    data = module.embedded(data_of(open_result(small_run.store("analyse"))))
     page = tmp_path / "notebook.html"
     page.write_text(
         f'<!doctype html><style>{module.style()}</style><div id="cell"></div>'
