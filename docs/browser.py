@@ -1,4 +1,4 @@
-"""A headless Chromium for the docs: opens pages, waits for text, clicks, and takes pictures."""
+"""A headless Chromium for docs and tests: opens pages, waits, moves the mouse, types, and takes pictures."""
 
 import base64
 import io
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -63,6 +63,9 @@ class Page:
     def __init__(self, line: Connection) -> None:
         self._line = line
         self._numbers = count(1)
+        self._events: list[dict[str, Any]] = []
+        self.place = (0.0, 0.0)
+        """Of the mouse [px of the window]."""
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._numbers)
@@ -70,15 +73,139 @@ class Page:
         while True:
             answer = json.loads(self._line.recv(PATIENCE))
             if answer.get("id") == number:
+                if "error" in answer:
+                    raise InvaeError(f"{method}: {answer['error']['message']}")
                 return answer["result"]
+            self._events.append(answer)
 
-    def _evaluate(self, expression: str) -> Any:
-        answer = self._ask("Runtime.evaluate", expression=expression, returnByValue=True)
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression in the page; promises are awaited.
+
+        Raises:
+            InvaeError: if it throws.
+        """
+        how = {"returnByValue": True, "awaitPromise": True}
+        answer = self._ask("Runtime.evaluate", expression=expression, **how)
+        if "exceptionDetails" in answer:
+            details = answer["exceptionDetails"]
+            raise InvaeError(details.get("exception", details).get("description", "it throws"))
         return answer["result"].get("value")
 
     def open(self, address: str) -> None:
         """Go to an address."""
         self._ask("Page.navigate", url=address)
+
+    def watch(self) -> None:
+        """From now on, remember messages, errors and requests of the page."""
+        for domain in ("Runtime", "Log", "Network"):
+            self._ask(f"{domain}.enable")
+
+    def forget(self) -> None:
+        """Forget what the page has said and asked for."""
+        self._seen().clear()
+
+    def messages(self) -> list[str]:
+        """Messages and errors of the page since `watch`."""
+        return [text for event in self._seen() if (text := _message(event))]
+
+    def requests(self) -> list[str]:
+        """Addresses that the page has asked for since `watch`."""
+        sent = (event for event in self._seen() if event["method"] == "Network.requestWillBeSent")
+        return [event["params"]["request"]["url"] for event in sent]
+
+    def _seen(self) -> list[dict[str, Any]]:
+        self.evaluate("0")  # what has happened comes before the answer
+        return self._events
+
+    def wait_until(self, expression: str) -> None:
+        """Wait until a JavaScript expression is true.
+
+        Raises:
+            InvaeError: if it does not become true.
+        """
+        end = time.monotonic() + PATIENCE
+        while not self.evaluate(f"Boolean({expression})"):
+            if time.monotonic() > end:
+                raise InvaeError(f"{expression} is not true after {PATIENCE:.0f} s")
+            time.sleep(0.05)
+
+    def settle(self) -> None:
+        """Wait until the page has been painted twice."""
+        self.evaluate(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+        )
+
+    def size(self, width: int, height: int) -> None:
+        """Set the size of the window [px]."""
+        window = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._ask("Emulation.setDeviceMetricsOverride", **window)
+
+    def box(self, selector: str) -> tuple[float, float, float, float]:
+        """Left, top, width and height of an element in the window, scrolled into view [px]."""
+        name = json.dumps(selector)
+        return tuple(
+            self.evaluate(
+                f"""(() => {{ const e = document.querySelector({name});
+                e.scrollIntoView({{ block: 'nearest' }});
+                const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }})()"""
+            )
+        )
+
+    def at(self, selector: str, across: float = 0.5, down: float = 0.5) -> tuple[float, float]:
+        """A place in an element, in shares of its width and height [px of the window]."""
+        x, y, width, height = self.box(selector)
+        return x + across * width, y + down * height
+
+    def mouse(self, kind: str, place: tuple[float, float], **more: Any) -> None:
+        """One event of the mouse: `mouseMoved`, `mousePressed`, `mouseReleased` or `mouseWheel`."""
+        self.place = place
+        self._ask("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], **more)
+
+    def press(self, place: tuple[float, float], *, modifiers: int = 0) -> None:
+        """Move to a place, and click there with the left button."""
+        self.drag([place], modifiers=modifiers)
+
+    def drag(self, places: Sequence[tuple[float, float]], *, modifiers: int = 0) -> None:
+        """Press the left button at the first place, move through the others, and release it."""
+        held = {"button": "left", "clickCount": 1, "modifiers": modifiers}
+        self.mouse("mouseMoved", places[0])
+        self.mouse("mousePressed", places[0], buttons=1, **held)
+        for place in places[1:]:
+            self.mouse("mouseMoved", place, buttons=1, **held)
+        self.mouse("mouseReleased", places[-1], **held)
+        self.settle()
+
+    def touch(self, places: Sequence[tuple[float, float]]) -> None:
+        """Put a finger down at the first place, move it through the others, and lift it."""
+        for number, (x, y) in enumerate(places):
+            kind = "touchMove" if number else "touchStart"
+            self._ask("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y}])
+        self._ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.settle()
+
+    def key(self, name: str, *, code: int = 0) -> None:
+        """Press and release a key, by its name in the DOM: `ArrowRight`, `Escape`, `a`."""
+        text = {"text": name} if len(name) == 1 else {}
+        pressed = {"key": name, "windowsVirtualKeyCode": code}
+        self._ask("Input.dispatchKeyEvent", type="keyDown", **pressed, **text)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", **pressed)
+        self.settle()
+
+    def pixels(self, selector: str) -> Image.Image:
+        """An element as the window shows it."""
+        x, y, width, height = self.box(selector)
+        left, top = self.evaluate("[scrollX, scrollY]")
+        clip = {"x": x + left, "y": y + top, "width": width, "height": height, "scale": 1}
+        answer = self._ask("Page.captureScreenshot", format="png", clip=clip)
+        return Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")
+
+    def medium(self, name: str) -> None:
+        """Lay the page out for a medium: `print`, `screen`, or empty for the usual one."""
+        self._ask("Emulation.setEmulatedMedia", media=name)
+
+    def printed(self) -> bytes:
+        """The page as a printer gets it, as PDF."""
+        return base64.b64decode(self._ask("Page.printToPDF", printBackground=True)["data"])
 
     def wait_for(self, *words: str) -> None:
         """Wait until the page shows all texts.
@@ -95,18 +222,18 @@ class Page:
 
     def text(self) -> str:
         """The text that the page shows."""
-        return self._evaluate("document.body.innerText")
+        return self.evaluate("document.body.innerText")
 
     def type(self, words: str) -> None:
         """Type a line into the password field of the page, and press Enter."""
-        self._evaluate("document.querySelector('input[type=password]').focus()")
+        self.evaluate("document.querySelector('input[type=password]').focus()")
         self._ask("Input.insertText", text=words)
         enter = {"key": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"}
         for kind in ("keyDown", "keyUp"):
             self._ask("Input.dispatchKeyEvent", type=kind, **enter)
 
     def _shows(self, text: str) -> bool:
-        return self._evaluate(f"document.body.innerText.includes({json.dumps(text)})")
+        return self.evaluate(f"Boolean(document.body?.innerText.includes({json.dumps(text)}))")
 
     def click(self, words: str, *, shows: str) -> None:
         """Click on the element with exactly this text, again if it moves, until the page shows another text.
@@ -118,7 +245,7 @@ class Page:
         while not self._shows(shows):
             if time.monotonic() > end:
                 raise InvaeError(f"a click on {words!r} does not show {shows!r}")
-            middle = self._evaluate(MIDDLE.replace("WORDS", json.dumps(words)))
+            middle = self.evaluate(MIDDLE.replace("WORDS", json.dumps(words)))
             for kind in ("mousePressed", "mouseReleased") if middle else ():
                 place = {"x": middle[0], "y": middle[1], "button": "left", "clickCount": 1}
                 self._ask("Input.dispatchMouseEvent", type=kind, **place)
@@ -132,13 +259,26 @@ class Page:
             height: height of the window [px].
             settle: time for animations on the page [s].
         """
-        size = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self._ask("Emulation.setDeviceMetricsOverride", **size)
+        self.size(WIDTH, height)
         time.sleep(settle)
         content = base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
         target.parent.mkdir(parents=True, exist_ok=True)
         picture = Image.open(io.BytesIO(content)).convert("RGB")
         picture.quantize(128).save(target, optimize=True)
+
+
+def _message(event: dict[str, Any]) -> str:
+    """Text of a message or an error; empty for other events."""
+    more = event["params"]
+    match event["method"]:
+        case "Runtime.consoleAPICalled":
+            return " ".join(str(part.get("value", "")) for part in more["args"])
+        case "Runtime.exceptionThrown":
+            details = more["exceptionDetails"]
+            return str(details.get("exception", details).get("description", details["text"]))
+        case "Log.entryAdded":
+            return str(more["entry"]["text"])
+    return ""
 
 
 @contextmanager

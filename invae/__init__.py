@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from invae.estimators.ensemble import Ensemble as Ensemble
     from invae.estimators.invariant_vae import InvariantVAE as InvariantVAE
     from invae.readers import open_recording as open_recording
+    from invae.report.explorer.widget import explore as explore
     from invae.report.opened_result import open_result as open_result
 
 _HOMES = {
     "open_recording": "invae.readers",
     "open_result": "invae.report.opened_result",
+    "explore": "invae.report.explorer.widget",
     "InvariantVAE": "invae.estimators.invariant_vae",
     "Ensemble": "invae.estimators.ensemble",
     "EncoderDecoder": "invae.estimators.encoder_decoder",

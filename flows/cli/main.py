@@ -9,6 +9,7 @@ import typer
 from flows.cli.commands import (
     demo,
     doctor,
+    explore,
     export,
     info,
     library,
@@ -84,6 +85,7 @@ for module in (
     library,
     predict,
     measure,
+    explore,
     export,
     reproduce,
     reprocess,

@@ -7,7 +7,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from invae import dims
-from invae.analysis import baselines, clusters, examples, linear, traversal
+from invae.analysis import baselines, clusters, examples, exploration, linear, traversal
 from invae.analysis.angle_posterior import angle_examples
 from invae.analysis.association import associate
 from invae.analysis.classes import class_names, empty_classes, members_of
@@ -68,6 +68,7 @@ def analyse(
     with threadpool_limits(1):
         groups = _site_groups(inputs, own)
         own.add_groups(inputs, groups)
+        groups["explorer"] = _exploration(inputs, groups, own)
         groups["summary"] = summarise(groups, own=own.summarise(groups))
     pixels = store.open_store(patches)[[dims.PATCH_Y, dims.PATCH_X]].load()
     for group, dataset in groups.items():
@@ -297,6 +298,15 @@ def _manifold(inputs: Inputs, sites: xr.Dataset, decode: Decode) -> xr.Dataset:
         content_sd=sites.get("content_sd"),
         members=members_of(sites),
     )
+
+
+def _exploration(inputs: Inputs, groups: dict[str, xr.Dataset], own: Analysis) -> xr.Dataset:
+    """What the page shows of every site."""
+    frames = None if own.frames is None else groups[own.frames[0]][own.frames[1]]
+    decode = decoder_of(inputs.model, device=inputs.compute.device)
+    members = members_of(groups[""])
+    sources = exploration.Sources(inputs.patches, decode, members, frames, inputs.seed)
+    return exploration.explore(groups[""], sources)
 
 
 def _associations(inputs: Inputs, sites: xr.Dataset, described: list[str]) -> xr.Dataset:

@@ -39,6 +39,8 @@ class Analysis:
     """Measured variables of the sites that the group `association` compares with the latent variables."""
     add_groups: Callable[[Inputs, Groups], None] = _no_groups
     """Adds groups to the result, and variables to its sites."""
+    frames: tuple[str, str] | None = None
+    """Group and variable (frame, y, x) of the frames from which the patches were cut."""
     notes: Callable[[Inputs], list[str]] = _no_notes
     """Returns remarks for the report."""
     summarise: Callable[[Mapping[str, xr.Dataset]], Scalars] = _no_scalars

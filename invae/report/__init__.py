@@ -12,6 +12,7 @@ from invae.errors import ConfigError, StoreError
 from invae.progress import Progress, silent
 from invae.report import style
 from invae.report.contents import figures_of
+from invae.report.explorer.payload import payload
 from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.page import Shown, page
 from invae.results.reading import open_result
@@ -63,8 +64,16 @@ def report(
         figures = partial / "figures"
         sections, left_out = _draw_all(groups, figures, config=config, progress=progress)
         title = config.title or analysed.recording
-        text = page(groups, sections, left_out, title=title, receipts=[analysed, receipt])
-        (partial / "index.html").write_text(text, encoding="utf-8")
+        text = page(
+            groups,
+            sections,
+            left_out,
+            title=title,
+            receipts=[analysed, receipt],
+            explorer=payload(groups, colormap=config.colormap),
+        )
+        # The digests in the page's policy are those of line ends without a carriage return.
+        (partial / "index.html").write_text(text, encoding="utf-8", newline="\n")
     store.publish(partial, target, receipt)
 
 

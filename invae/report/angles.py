@@ -80,7 +80,7 @@ def _curve(axis: PolarAxes, example: xr.Dataset, *, known: float | None) -> None
     if known is not None:
         axis.plot([known, known], [0, 1], color=style.MUTED, lw=1, ls=":")
     axis.set(ylim=(0, 1.05), yticks=[], xticks=np.arange(4) * np.pi / 2)
-    axis.set_xticklabels(["0", "π/2", "π", "−π/2"], fontsize=7)
+    axis.set_xticklabels(["0°", "90°", "180°", "−90°"], fontsize=7)
     axis.tick_params(pad=-3)
     axis.grid(color="#e4e8eb", lw=0.6)
     axis.spines["polar"].set_color("#c8cdd2")
@@ -109,7 +109,7 @@ def over_training(result: Result, config: ReportConfig) -> Drawing:
         vmax=bounds[1],
         vmin=0,
     )
-    sheet.set(xlabel="epoch", ylabel="inferred angle [rad]", title="density of inferred angles")
+    sheet.set(xlabel="epoch", ylabel="inferred angle [°]", title="density of inferred angles")
     sheet.set_yticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
     sheet.xaxis.get_major_locator().set_params(integer=True)
     style.colour_bar(figure, sheet, cmap=config.colormap, bounds=bounds, label="density [1/rad]")
@@ -121,7 +121,7 @@ def over_training(result: Result, config: ReportConfig) -> Drawing:
     known = _known_density(result, edges)
     if known is not None:
         curves.stairs(known, edges, color=style.SECOND, lw=1.3, ls="--", label="true angles")
-    curves.set(xlabel="angle [rad]", ylabel="density [1/rad]", title="selected epochs")
+    curves.set(xlabel="angle [°]", ylabel="density [1/rad]", title="selected epochs")
     curves.set_xticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
     curves.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     spread = [_resultant(density[index], edges) for index in (0, -1)]

@@ -14,6 +14,15 @@ MOST_COLUMNS = 3
 MOST_CLASSES = 8
 
 
+def classes_of(result: Result) -> tuple[np.ndarray, list[str]]:
+    """Class of every site and names of the classes: model classes if there are any, else clusters."""
+    if "classes" in result:
+        names = [style.short(str(name)) for name in result["classes"]["class_name"].to_numpy()]
+        return result[""]["joint_class"].to_numpy(), names
+    count = result[""].sizes["cluster_name"]
+    return result[""]["cluster"].to_numpy(), [str(number + 1) for number in range(count)]
+
+
 def on_image(result: Result, config: ReportConfig) -> Drawing:
     """The cluster of every site on the image."""
     sites, maps = result[""], images.frames_of(result)

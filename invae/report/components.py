@@ -90,8 +90,8 @@ def _by_direction(
         lw=0,
         rasterized=True,
     )
-    bar = axis.figure.colorbar(dots, ax=axis, fraction=0.05, pad=0.02, label="wall direction [rad]")
-    bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
+    bar = axis.figure.colorbar(dots, ax=axis, fraction=0.05, pad=0.02, label="wall direction [°]")
+    bar.set_ticks([-np.pi, 0, np.pi], labels=["−180", "0", "180"])
     bar.outline.set_visible(False)
     axis.set(xlabel="component 1", ylabel="component 2", title="sites, by wall direction")
 

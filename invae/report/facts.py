@@ -1,43 +1,63 @@
-"""The facts at the top of a report, and its headline."""
+"""The first lines of a report: three sentences, and the facts below them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xarray as xr
 
 from invae import dims
+from invae.report import images
+from invae.report.classes import classes_of
 from invae.report.figure import Result
 from invae.report.images import frames_of, length_scale, pixel_nm
 from invae.report.kind import page_of
 from invae.report.style import count, number, with_sd
 from invae.results.reading import kind_of
+from invae.verdict.findings import verdict_in
 
-
-def headline(result: Result) -> str:
-    """The main facts, in one line."""
-    own, summary = page_of(result), result["summary"]
-    if own.headline is not None:
-        return own.headline(result)
-    name, word = ("n_classes", "class") if "n_classes" in summary else ("n_clusters", "cluster")
-    n_sites = count(float(summary["n_sites"]), kind_of(result).site)
-    words = [*own.recorded(result), f"{n_sites} in {count(float(summary[name]), word)}"]
-    if "accuracy" in summary:
-        words.append(f"class accuracy {value_of(result, 'accuracy')}")
-    if "angle_score" in summary:
-        words.append(f"angle agreement {value_of(result, 'angle_score')} in the worst class")
-    return "; ".join([*words, *own.findings(result)]) + "."
+MOST_SHARES = 8
+"""Classes whose shares are listed."""
 
 
 def facts(result: Result) -> Iterator[tuple[str, str]]:
     """Names and values for the top of the page."""
-    sites, summary = result[""], result["summary"]
+    sites = result[""]
     origin = (str(sites.attrs[name]) for name in ("modality", "format") if sites.attrs.get(name))
     yield "recording", ", ".join(origin)
     yield from page_of(result).facts(result)
+    if not page_of(result).only_own_facts:
+        yield kind_of(result).sites, value_of(result, "n_sites")
+        yield from shares(result)
+
+
+def shares(result: Result) -> Iterator[tuple[str, str]]:
+    """Share of the sites in every class, or cluster, with its standard error."""
+    label, names = classes_of(result)
+    word = "class" if "classes" in result else "cluster"
+    if len(names) < 2:
+        return
+    n_frames = float(result["summary"]["n_frames"]) if "n_frames" in result["summary"] else 1.0
+    # The same atoms and walls are seen in every frame: only the sites of one frame are independent.
+    independent = len(label) / (n_frames if images.has_frames(result) else 1.0)
+    parts = [
+        f"{name}: {percentage(float(np.mean(label == number)), independent)}"
+        for number, name in enumerate(names[:MOST_SHARES])
+    ]
+    yield f"share by {word}, ± standard error", "; ".join(parts)
+
+
+def percentage(share: float, n_independent: float) -> str:
+    """`7.9 ± 1.2 %` of so many independent sites; the binomial standard error."""
+    error = math.sqrt(max(share * (1 - share), 0.0) / max(n_independent, 1.0))
+    return f"{with_sd(100 * share, 100 * error)} %" if error > 0 else f"{100 * share:.3g} %"
+
+
+def method(result: Result) -> Iterator[tuple[str, str]]:
+    """Names and values of the model and its checks."""
+    sites, summary = result[""], result["summary"]
     if page_of(result).only_own_facts:
         return
-    yield kind_of(result).sites, value_of(result, "n_sites")
     yield "patches", page_of(result).patches(result)
     n_latents = count(sites.sizes[dims.LATENT], "content dimension")
     yield "model", f"{sites.attrs.get('family', '–')}, {n_latents}"
@@ -56,6 +76,79 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     ):
         if name in summary:
             yield words, value_of(result, name)
+
+
+def sentences(result: Result) -> tuple[str, str, str]:
+    """What the result shows, how sure that is, and what to do; one sentence each."""
+    return _shows(result), *judged(result)
+
+
+def _shows(result: Result) -> str:
+    own = page_of(result)
+    if own.headline is not None:
+        return _sentence(own.headline(result))
+    recorded = "; ".join(own.recorded(result))
+    subject = f"The recording ({recorded})" if recorded else "The recording"
+    return f"{subject} shows {_listed([*_counted(result), *own.findings(result)])}."
+
+
+def _counted(result: Result) -> Iterator[str]:
+    """Sites and classes, and their agreement with known ones."""
+    summary = result["summary"]
+    name, word = ("n_classes", "class") if "n_classes" in summary else ("n_clusters", "cluster")
+    n_sites = count(float(summary["n_sites"]), kind_of(result).site)
+    yield f"{n_sites} in {count(float(summary[name]), word)}"
+    if "accuracy" in summary:
+        yield f"class accuracy {value_of(result, 'accuracy')}"
+    if "angle_score" in summary:
+        yield f"angle agreement {value_of(result, 'angle_score')} in the worst class"
+
+
+def judged(result: Result) -> tuple[str, str]:
+    """How sure the result is, and what to do, from the verdict."""
+    verdict = verdict_in(result[""].attrs)
+    if verdict is None:
+        return (
+            "This version of the result has no verdict, so its reliability is not known.",
+            "Run `invae run` again to get one.",
+        )
+    n_checks = count(len(verdict.findings), "check")
+    if not verdict.concerns:
+        return (
+            f"Nothing speaks against this result: it passed {n_checks}.",
+            "Use it, and look at single sites in the view below before you draw conclusions from them.",
+        )
+    first = verdict.concerns[0]
+    how = "Do not believe this result" if verdict.light == "red" else "Use this result with care"
+    open_checks = f"{len(verdict.concerns)} of {n_checks} raise concerns"
+    remedy = first.what_to_do or "Compare the result with another recording or another seed"
+    return f"{how}: {open_checks}, first of all that {first.what}.", _sentence(remedy)
+
+
+def _sentence(words: str) -> str:
+    """Words with a capital and a full stop."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
+def size_facts(result: Result, name: str, word: str) -> Iterator[tuple[str, str]]:
+    """Median and quartiles of the diameters of domains or grains."""
+    summary = result["summary"]
+    if f"{name}_diameter" not in summary:
+        return
+    middle, low, high = (
+        number(float(summary[f"{name}_diameter{end}"])) for end in ("", "_low", "_high")
+    )
+    unit = {"pixel": "px"}.get(str(summary[f"{name}_diameter"].attrs["units"]), "nm")
+    n_areas = number(float(summary[f"n_{name}s"]))
+    words = (
+        f"median {middle} {unit}, half of them {low} to {high} {unit} ({n_areas} inside the image)"
+    )
+    yield f"diameter of {word}", words
 
 
 def frame_words(result: Result) -> Iterator[str]:
@@ -80,7 +173,7 @@ def pixel_words(frames: xr.Dataset) -> str:
     rows = frames[dims.Y].to_numpy()
     height = float(rows[1] - rows[0]) if len(rows) > 1 else width
     if math.isclose(height, width, rel_tol=0.01):
-        return f"{width:.4g} nm each"
+        height = width
     return f"{height:.4g} nm along y, {width:.4g} nm along x"
 
 
@@ -111,7 +204,7 @@ def _with_sd(summary: xr.Dataset, scale: float) -> str:
     largest = scale * float(summary["drift_max"])
     if "drift_sd" in summary:
         return with_sd(largest, scale * float(summary["drift_sd"]))
-    return f"{largest:.1f}"
+    return number(largest, 2)
 
 
 def value_of(result: Result, name: str, unit: str = "", scale: float = 1.0) -> str:

@@ -13,6 +13,8 @@ from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.kind import page_of
 
 MOST_COLUMNS = 3
+FEW_EPOCHS = 5
+"""Fewer are also drawn as points: a line needs two."""
 TERMS = {f"kl_{name}": name for name, row in LATENTS.items() if row.head is not None}
 RANKS = ("best", "median", "worst")
 
@@ -23,6 +25,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
     if history is None or not history.sizes.get(dims.EPOCH):
         raise LeftOut("Training", "the model has no training history")
     epoch = history[dims.EPOCH].to_numpy()
+    mark = "o" if len(epoch) < FEW_EPOCHS else ""
     figure = style.new_figure(3.0)
     elbo, terms = figure.subplots(1, 2, width_ratios=(1.3, 1))
     for part, colour, words in (
@@ -30,7 +33,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
         ("held_out", style.ACCENT, "held-out"),
     ):
         if f"elbo_{part}" in history:
-            elbo.plot(epoch, history[f"elbo_{part}"], color=colour, label=words)
+            elbo.plot(epoch, history[f"elbo_{part}"], marker=mark, color=colour, label=words)
     kept = np.flatnonzero(history["best"].to_numpy())
     elbo.xaxis.get_major_locator().set_params(integer=True)
     terms.xaxis.get_major_locator().set_params(integer=True)
@@ -48,6 +51,7 @@ def training(result: Result, config: ReportConfig) -> Drawing:
             terms.plot(
                 epoch,
                 history[f"{term}_{part}"],
+                marker=mark,
                 color=style.CLASSES[index % len(style.CLASSES)],
                 label=words,
             )
@@ -168,7 +172,7 @@ def _histogram(axis: Axes, sites: xr.Dataset, *, label: str) -> str:
             )
             parts.append(f"{words} {style.number(float(np.median(values)))}")
     axis.set(xlabel=label, ylabel="density", title="distribution")
-    axis.legend(loc="upper right")
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
     return f"Median error: {'; '.join(parts)}."
 
 

@@ -114,11 +114,11 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
         axis.scatter(*wrapped, c=colours(joint[here]), s=6, lw=0, alpha=0.6, rasterized=True)
         score = style.number(float(scores["angle_by_class"][number]), 3)
         axis.set_title(f"{style.short(names[number])}: {score}")
-        axis.set(xlabel="true angle [rad]", xlim=(-3.3, 3.3), ylim=(-3.3, 3.3))
+        axis.set(xlabel="true angle [°]", xlim=(-3.3, 3.3), ylim=(-3.3, 3.3))
         axis.set_xticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
         axis.set_yticks(list(ANGLE_TICKS), labels=list(ANGLE_TICKS.values()))
         axis.set_box_aspect(1)
-    axes[0].set_ylabel("inferred angle [rad]")
+    axes[0].set_ylabel("inferred angle [°]")
     return Drawing(
         "known_angle",
         "Inferred and true angles",

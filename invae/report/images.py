@@ -26,7 +26,11 @@ DOT = 0.8
 """Diameter of a dot, as a share of the distance between neighbouring sites."""
 SMALLEST, LARGEST = 1 / 150, 1 / 25
 """Diameters of dots, as shares of the image's width."""
-PALE = 0.6
+LEAST_RING = 1 / 60
+"""Smallest diameter of a ring, as a share of the image's width; smaller marks are full."""
+RING_LINE = 1.8
+"""[point]"""
+PALE = 0.25
 """Black lies this share of the value range below the lowest value."""
 
 
@@ -199,10 +203,16 @@ def show_dots(
     bounds: tuple[float, float],
     size: float = 1.0,
 ) -> None:
-    """Draw values as discs that nearly touch; `size` scales their diameter."""
+    """Draw values as discs that nearly touch; as rings around what lies below where there is room for them.
+
+    `size` scales the diameter.
+    """
     known = np.isfinite(values)
     width = size * dot_size(centres, width=float(np.ptp(axis.get_xlim())))
     sizes = np.full(int(known.sum()), width)
+    across = width / float(np.ptp(axis.get_xlim()))
+    is_ring = across > LEAST_RING
+    line = {"facecolors": "none", "linewidths": RING_LINE} if is_ring else {"linewidths": 0}
     dots = EllipseCollection(
         sizes,
         sizes,
@@ -213,8 +223,8 @@ def show_dots(
         array=values[known],
         cmap=cmap,
         norm=Normalize(*bounds),
-        linewidths=0,
         zorder=4,
+        **line,
     )
     axis.add_collection(dots)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import xarray as xr
 from matplotlib.axes import Axes
 
+from invae import dims
 from invae.config.kinds import load
 from invae.report.figure import Draw, Result
 from invae.results.reading import kind_of
@@ -37,6 +38,25 @@ class Descriptor:
     """In figures and tables."""
     signed: bool = False
     """Whether its sign has a meaning."""
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """Images of one signal on which the sites lie, for the interactive view."""
+
+    title: str
+    values: xr.DataArray
+    """(frame, y, x) or (y, x); pixels that are not valid are NaN."""
+
+
+def no_channels(result: Result) -> Iterable[Channel]:
+    """No images."""
+    return ()
+
+
+def images_of_frames(result: Result) -> Iterable[Channel]:
+    """The recorded frames."""
+    yield Channel("image", result["images"]["image"])
 
 
 def no_facts(result: Result) -> Iterable[tuple[str, str]]:
@@ -78,6 +98,10 @@ class KindPage:
     """Variables of the sites that figures show in addition to the latents."""
     frames: str = ""
     """Group with the frames on which the sites lie; none where patches are images of their own."""
+    channels: Callable[[Result], Iterable[Channel]] = no_channels
+    """Images for the interactive view; patches are cut from the first, where they are cut from frames."""
+    place: tuple[str, str] = (dims.Y, dims.X)
+    """Variables of the sites with their row and column in these images [pixel]."""
     show_background: Callable[[Axes, xr.Dataset, int], None] = _no_background
     """Draws a frame of that group in pale colours, on which the values of the sites are drawn."""
     headline: Callable[[Result], str] | None = None

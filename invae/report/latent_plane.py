@@ -20,7 +20,10 @@ from invae.results.reading import kind_of
 INFERRED = {name: name for name, row in LATENTS.items() if row.colours == "linear"}
 """Latent variables that are plain numbers, and their names in figures."""
 MOST_NUMBERS = 8
-ANGLE_TICKS = {-np.pi: "−π", -np.pi / 2: "−π/2", 0.0: "0", np.pi / 2: "π/2", np.pi: "π"}
+ANGLE_TICKS = {
+    np.radians(degrees): f"{degrees}".replace("-", "−") for degrees in (-180, -90, 0, 90, 180)
+}
+"""Places of ticks on an axis of angles [rad], and their labels [degree]."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,9 @@ def show(
             axis,
             cmap=shades,
             bounds=bounds,
-            label=style.in_units(colouring.title, colouring.units),
+            label=style.in_units(
+                colouring.title, "degree" if colouring.cyclic else colouring.units
+            ),
             ticks=ANGLE_TICKS if colouring.cyclic else None,
         )
 

@@ -81,7 +81,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
         axes[: len(frames)],
         cmap=cmap,
         bounds=bounds,
-        label="angle [rad]",
+        label="angle [°]",
         ticks=ANGLE_TICKS,
     )
     if len(frames) < columns:
@@ -99,7 +99,7 @@ def angle(result: Result, config: ReportConfig) -> Drawing:
     return Drawing(
         "angle",
         "Angle on the image",
-        "Orientation of the pattern around a site; positive as np.rot90 (counter-clockwise). Colours are cyclic: −π and π "
+        "Orientation of the pattern around a site; positive as np.rot90 (counter-clockwise). Colours are cyclic: −180° and 180° "
         "are equal. Only differences between sites of one class are meaningful, because the zero is arbitrary and differs "
         "between classes.",
         figure,
@@ -118,8 +118,8 @@ def _against_normal(axis: Axes, result: Result, wrapped: np.ndarray) -> None:
         normal[keep], wrapped[keep], c=colours(label[keep]), s=9, lw=0, alpha=0.7, rasterized=True
     )
     axis.set(
-        xlabel="wall direction [rad]",
-        ylabel="angle [rad]",
+        xlabel="wall direction [°]",
+        ylabel="angle [°]",
         title="angle and wall direction, by cluster",
     )
     for ticks, names in (

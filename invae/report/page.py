@@ -1,22 +1,24 @@
 """The HTML page: one file, which loads nothing else; all texts are escaped."""
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from invae.errors import visible
-from invae.report.facts import facts, headline
+from invae.report.explorer import module
+from invae.report.explorer.packing import Packed
+from invae.report.facts import facts, method, sentences
 from invae.report.figure import Result, Table
 from invae.report.style import number
 from invae.storage.provenance import Receipt
 from invae.verdict.findings import CONCLUSIONS, verdict_in
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The browser loads and runs nothing, even if a text were taken for HTML."""
 TEMPLATE = "page.jinja"
 
 
@@ -52,6 +54,38 @@ class Section:
         return "".join(letter if letter.isalnum() else "-" for letter in self.name.lower())
 
 
+@dataclass(frozen=True)
+class Code:
+    """Style sheet and script of a page, and the policy that allows these two and nothing else."""
+
+    css: Markup
+    script: Markup
+    data: Markup
+    """What the script shows, as JSON."""
+    policy: str
+    """The browser loads nothing, and runs only this script, even if a text were taken for HTML."""
+
+
+def code(data: Packed | None = None) -> Code:
+    """Style sheet, and script of the interactive view if there are data for it."""
+    css = _file("page.css") + (module.style() if data else "")
+    script = module.program() if data else ""
+    allowed = f"style-src {_digest(css)}" + (f"; script-src {_digest(script)}" if data else "")
+    policy = f"default-src 'none'; img-src data:; {allowed}; base-uri 'none'; form-action 'none'"
+    json_text = module.embedded(data) if data else ""
+    # The three are ours, and the JSON has no letter that could end its element.
+    return Code(Markup(css), Markup(script), Markup(json_text), policy)
+
+
+def _file(name: str) -> str:
+    return files("invae.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """The text as a source of a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 def page(
     result: Result,
     sections: Mapping[str, Sequence[Shown]],
@@ -59,6 +93,7 @@ def page(
     *,
     title: str,
     receipts: Sequence[Receipt],
+    explorer: Packed | None = None,
 ) -> str:
     """The whole page.
 
@@ -68,17 +103,19 @@ def page(
         left_out: figures that are not shown, with reasons.
         title: of the page.
         receipts: of the result and of the report.
+        explorer: data of the interactive view, if there is one.
     """
     return (
         environment()
         .get_template(TEMPLATE)
         .render(
-            policy=POLICY,
+            code=code(explorer),
             title=title,
-            headline=headline(result),
+            sentences=sentences(result),
             verdict=verdict_in(result[""].attrs),
             conclusions=CONCLUSIONS,
             facts=list(facts(result)),
+            method=list(method(result)),
             notes=[str(note) for note in result[""].attrs.get("notes", [])],
             sections=[Section(name, figures) for name, figures in sections.items() if figures],
             left_out=left_out,

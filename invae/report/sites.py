@@ -9,12 +9,11 @@ from matplotlib.patheffects import withStroke
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
+from invae.report.classes import classes_of
 from invae.report.figure import Drawing, LeftOut, Result, Table
 from invae.report.latent_plane import ANGLE_TICKS
 from invae.results.reading import kind_of
 
-SMALL = 0.45
-"""Size of dots relative to the usual ones, so that the atoms below stay visible."""
 NAMED = 20
 """Number of outliers that are numbered in the image and listed in the table."""
 
@@ -55,21 +54,12 @@ def _dots(axis: Axes, result: Result, index: int) -> None:
     here = _of_frame(result, index)
     centres = images.places(result, here)
     cmap, bounds = style.class_colours(len(names)), (-0.5, len(names) - 0.5)
-    images.show_dots(axis, centres, label[here].astype(float), cmap=cmap, bounds=bounds, size=SMALL)
+    images.show_dots(axis, centres, label[here].astype(float), cmap=cmap, bounds=bounds)
 
 
 def _of_frame(result: Result, index: int) -> np.ndarray:
     frame = int(result["images"][dims.FRAME][index])
     return np.flatnonzero(result[""][dims.FRAME].to_numpy() == frame)
-
-
-def classes_of(result: Result) -> tuple[np.ndarray, list[str]]:
-    """Class of every site and names of the classes: model classes if there are any, else clusters."""
-    if "classes" in result:
-        names = [style.short(str(name)) for name in result["classes"]["class_name"].to_numpy()]
-        return result[""]["joint_class"].to_numpy(), names
-    count = result[""].sizes["cluster_name"]
-    return result[""]["cluster"].to_numpy(), [str(number + 1) for number in range(count)]
 
 
 def glance(result: Result, config: ReportConfig) -> Drawing:
@@ -121,7 +111,7 @@ def _panels(sites: xr.Dataset, result: Result, *, cmap: str) -> list[Panel]:
     ]
     if "angle" in sites:
         wrapped = np.angle(np.exp(1j * sites["angle"].to_numpy()))
-        panels.append(("angle [rad]", wrapped, style.cyclic(), (-np.pi, np.pi), ANGLE_TICKS))
+        panels.append(("angle [°]", wrapped, style.cyclic(), (-np.pi, np.pi), ANGLE_TICKS))
     if "shift" in sites:
         shift = sites["shift"].transpose(dims.SITE, dims.AXIS).to_numpy()
         bounds = style.limits(shift, symmetric=True)
@@ -158,7 +148,8 @@ def outliers(result: Result, config: ReportConfig) -> Drawing:
     bounds = (0.0, max(float(np.percentile(score, 99.5)), 1.0))
     for axis in (left, right):
         images.prepare(axis, frames, title=images.frame_title(frames, index), bar=axis is left)
-    images.show_background(left, result, index)
+    image = frames["image"][index].to_numpy()
+    images.show_map(left, image, cmap="Greys_r", bounds=style.limits(image))
     images.show_background(right, result, index)
     images.show_sites(right, result, index, score, cmap="magma_r", bounds=bounds)
     style.colour_bar(figure, right, cmap="magma_r", bounds=bounds, label="deviation / threshold")
@@ -200,7 +191,9 @@ def _circled(axis: Axes, result: Result, index: int) -> None:
         colour = style.CLASSES[reason % len(style.CLASSES)]
         label = None if reason in in_legend else reasons[reason].replace("_", " ")
         in_legend.add(reason)
-        axis.plot(x, y, "o", ms=9, mfc="none", mec=colour, mew=1.6, zorder=5, label=label)
+        halo = [withStroke(linewidth=4, foreground="white")]
+        ring = {"mfc": "none", "mec": colour, "mew": 1.8, "path_effects": halo}
+        axis.plot(x, y, "o", ms=11, zorder=5, label=label, **ring)
         if place < NAMED:
             text = {"xytext": (5, 4), "textcoords": "offset points", "fontsize": 9}
             outline = [withStroke(linewidth=2, foreground="white")]

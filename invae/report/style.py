@@ -212,10 +212,10 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("-", "−")
 
 
-def with_sd(mean: float, sd: float) -> str:
-    """`0.594 ± 0.13`, with decimals to match the standard deviation."""
+def with_sd(mean: float, sd: float, *, most: int = 4) -> str:
+    """`0.594 ± 0.13`, with at most so many decimals, to match the standard deviation."""
     size = sd if sd > 1e-3 * abs(mean) else abs(mean)
-    decimals = min(4, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 0
+    decimals = min(most, max(0, 1 - math.floor(math.log10(size)))) if size > 0 else 0
     return f"{mean:.{decimals}f} ± {sd:.{decimals}f}".replace("-", "−")
 
 

@@ -49,6 +49,16 @@ SHARED: Mapping[str, Mapping[str, Field]] = {
         "manifold": Field((dims.CLASS, *NODES, *PIXELS), required=True),
         "n_sites": Field((dims.CLASS, *NODES), "1", required=True),
     },
+    "explorer": {
+        "decoded": Field((dims.CLASS, "node_1", "node_2", dims.PATCH_Y, dims.PATCH_X)),
+        "shown": Field(("shown",), "1"),
+        "member": Field(("shown",), "1"),
+        "part_picture": Field(("part", dims.PATCH_Y, dims.PATCH_X)),
+        "coefficient": Field(("shown", "part")),
+        **{name: Field(("shown",)) for name in ("gain", "offset")},
+        "stored": Field(("stored",), "1"),
+        "patch": Field(("stored", dims.PATCH_Y, dims.PATCH_X)),
+    },
     "clusters": {
         "mean_patch": Field(("cluster_name", *PIXELS), required=True),
         "decoded": Field(("cluster_name", *PIXELS), required=True),

@@ -55,6 +55,11 @@ class Verdict:
         """The findings that are not green, the red ones first."""
         return tuple(f for light in ("red", "amber") for f in self.findings if f.light == light)
 
+    @property
+    def passed(self) -> tuple[Finding, ...]:
+        """The green findings."""
+        return tuple(finding for finding in self.findings if finding.light == "green")
+
     def light_of(self, *names: str) -> Light:
         """The worst light of some checks; green if none of them was made."""
         return worst(finding.light for finding in self.findings if finding.name in names)

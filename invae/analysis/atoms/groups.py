@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import xarray as xr
 
+from invae.analysis.atoms.lattice_constants import lattice_scalars
 from invae.analysis.atoms.tracks import track_table
 from invae.analysis.images import add_images
 from invae.analysis.inputs import Inputs
@@ -37,7 +38,7 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
 
 
 def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
-    """Counts of frames, outliers, vacancies and tracks."""
+    """Counts of frames, outliers, vacancies and tracks; lattice constants."""
     scalars = frame_scalars(groups)
     if "vacancies" in groups:
         n_vacancies = groups["vacancies"].sizes["vacancy"]
@@ -45,7 +46,9 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
         scalars["n_vacancies"] = (n_vacancies, long_name, "1")
     if "tracks" in groups:
         scalars["n_tracks"] = (groups["tracks"].sizes["track"], "tracked atoms", "1")
-    return scalars
+    return {**scalars, **lattice_scalars(groups[""])}
 
 
-ANALYSIS = Analysis(measured=MEASURED, add_groups=add_groups, summarise=summarise)
+ANALYSIS = Analysis(
+    measured=MEASURED, add_groups=add_groups, frames=("images", "image"), summarise=summarise
+)

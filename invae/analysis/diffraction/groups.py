@@ -12,6 +12,7 @@ from invae import dims
 from invae.analysis.diffraction.surprise import places, surprise
 from invae.analysis.inputs import Inputs
 from invae.analysis.kind import Analysis, Scalars
+from invae.analysis.sizes import equivalent_diameters, pixel_area, size_scalars
 from invae.config import AnalyseConfig
 from invae.latent_table import LATENTS
 from invae.storage import store
@@ -140,9 +141,14 @@ def _shares(surprise: np.ndarray, peaks: np.ndarray) -> np.ndarray:
 
 
 def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
-    """Number of surprising regions, and the largest surprise."""
+    """Number of surprising regions, the largest surprise, and sizes of connected areas."""
     strongest = float(groups[""]["surprise"].max())
+    scan = groups["scan"]
+    area, unit = pixel_area(scan[dims.SCAN_Y], scan[dims.SCAN_X])
+    labels = scan["cluster_map"].transpose(dims.SCAN_Y, dims.SCAN_X).to_numpy()
+    grains = equivalent_diameters(labels, area=area)
     return {
+        **size_scalars(grains, name="grain", word="connected area of one cluster", unit=unit),
         "n_surprises": (groups["surprises"].sizes["peak"], "surprising regions of the scan", "1"),
         "surprise_max": (strongest, "largest surprise (robust z-score)", "1"),
     }

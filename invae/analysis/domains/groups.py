@@ -16,6 +16,7 @@ from invae.analysis.domains.wall_normal import wall_normal
 from invae.analysis.frames import chosen_frames, grid_maps
 from invae.analysis.inputs import Inputs
 from invae.analysis.kind import Analysis, Scalars
+from invae.analysis.sizes import equivalent_diameters, pixel_area, size_scalars
 from invae.analysis.summary import frame_scalars
 from invae.storage import store
 
@@ -108,6 +109,7 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
     words = "mean share of the unmasked area with positive polarization"
     scalars["domain_fraction"] = (fraction, words, "1")
     masked = float(groups["frames"]["masked_share"].mean())
+    scalars |= _domain_sizes(groups["maps"])
     scalars["masked_share"] = (masked, "mean masked share of a frame", "1")
     sites = groups[""]
     if "angle" in sites:
@@ -117,6 +119,17 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
         )
         scalars["angle_agreement"] = (agreement, long_name, "1")
     return scalars
+
+
+def _domain_sizes(maps: xr.Dataset) -> Scalars:
+    """Sizes of the domains of both signs in all frames."""
+    area, unit = pixel_area(maps[dims.Y], maps[dims.X])
+    diameters = []
+    for index in range(maps.sizes[dims.FRAME]):
+        sign = (maps["polarization"][index].to_numpy() > 0).astype(int)
+        labels = np.where(maps["valid"][index].to_numpy(), sign, -1)
+        diameters.append(equivalent_diameters(labels, area=area))
+    return size_scalars(np.concatenate(diameters), name="domain", word="domain", unit=unit)
 
 
 def _walls_per_frame(walls: xr.Dataset) -> float:
@@ -131,6 +144,7 @@ ANALYSIS = Analysis(
     describe=describe,
     measured=DESCRIPTORS,
     add_groups=add_groups,
+    frames=("maps", "polarization"),
     notes=notes,
     summarise=summarise,
 )

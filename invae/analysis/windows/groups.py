@@ -15,4 +15,4 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     groups["grid"] = grid_maps(groups[""], frames=frames)
 
 
-ANALYSIS = Analysis(add_groups=add_groups, summarise=frame_scalars)
+ANALYSIS = Analysis(add_groups=add_groups, frames=("images", "image"), summarise=frame_scalars)

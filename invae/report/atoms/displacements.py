@@ -35,7 +35,7 @@ def displacements(result: Result, config: ReportConfig) -> Drawing:
     bounds = (0.0, float(np.nanpercentile(far, 99)))
     panels = (
         ("magnitude", far, config.colormap, bounds, style.in_units("displacement", unit), None),
-        ("direction", direction, style.cyclic(), (-np.pi, np.pi), "direction [rad]", ANGLE_TICKS),
+        ("direction", direction, style.cyclic(), (-np.pi, np.pi), "direction [°]", ANGLE_TICKS),
     )
     for axis, (title, values, cmap, limits, label, ticks) in zip(axes, panels, strict=True):
         images.prepare(axis, frames, title=title, bar=axis is axes[0])

@@ -4,9 +4,9 @@ import numpy as np
 
 from invae.config import ReportConfig
 from invae.report import style
+from invae.report.classes import classes_of
 from invae.report.figure import Drawing, Result
 from invae.report.kind import label_of
-from invae.report.sites import classes_of
 
 
 def measured(result: Result, config: ReportConfig) -> Drawing:
@@ -27,6 +27,7 @@ def measured(result: Result, config: ReportConfig) -> Drawing:
             axis.hist(values[label == number], bins=bins, histtype="step", lw=1.5, **own)
         units = sites[name].attrs.get("units")
         axis.set(xlabel=style.in_units(label_of(result, name), units), yticks=[])
+        axis.locator_params(axis="x", nbins=5)
         axis.spines["left"].set_visible(False)
         median = float(np.nanmedian(values))
         parts.append(f"{label_of(result, name)} {style.number(median)}")

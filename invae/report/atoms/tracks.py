@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
+from invae.report.classes import classes_of
 from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import shown_dimensions
-from invae.report.sites import classes_of
 
 TITLE = "Latent variables over time"
 MOST_LINES = 6

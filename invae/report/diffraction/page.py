@@ -12,9 +12,9 @@ from invae.report.contents import (
     has_three_dimensions,
 )
 from invae.report.diffraction import scan
-from invae.report.facts import field_of_view, value_of
+from invae.report.facts import field_of_view, pixel_words, size_facts, value_of
 from invae.report.figure import Result
-from invae.report.kind import Expected, KindPage
+from invae.report.kind import Channel, Expected, KindPage
 from invae.report.style import count
 
 
@@ -28,10 +28,25 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     """Scan, detector and surprise."""
     maps, patterns = scan.maps_of(result), result["scan"]
     yield "field of view", field_of_view(maps)
-    yield "scan", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes"
+    yield "scan", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes, {pixel_words(maps)}"
     yield "detector", f"{patterns.sizes[dims.K_Y]} × {patterns.sizes[dims.K_X]} px"
+    yield from size_facts(result, "grain", "areas of one cluster")
     yield "surprising regions", value_of(result, "n_surprises")
     yield "largest surprise", value_of(result, "surprise_max", " sd")
+
+
+def channels(result: Result) -> Iterator[Channel]:
+    """Images of the virtual detectors."""
+    maps = scan.maps_of(result)
+    for name, title in (
+        ("haadf", "HAADF"),
+        ("abf", "ABF"),
+        ("bf", "bright field"),
+        ("com_r", "centre of mass, magnitude"),
+        ("surprise_map", "surprise"),
+    ):
+        if name in maps:
+            yield Channel(title, maps[name])
 
 
 PAGE = KindPage(
@@ -48,4 +63,5 @@ PAGE = KindPage(
     },
     recorded=recorded,
     facts=facts,
+    channels=channels,
 )

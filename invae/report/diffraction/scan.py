@@ -16,7 +16,7 @@ from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import ANGLE_TICKS
 from invae.report.rgb import NAMES, colours_of
 
-COLUMNS = 5
+COLUMNS = 3
 LABELLED = 12
 """Number of surprising regions that are numbered."""
 WIDE = 3
@@ -79,9 +79,9 @@ def _latent(result: Result, maps: xr.Dataset, config: ReportConfig) -> list[Pane
     if "angle_map" in maps:
         turned = np.angle(np.exp(1j * maps["angle_map"].to_numpy()))
         bounds = (-float(np.pi), float(np.pi))
-        panels.append(Panel("angle", turned, style.cyclic(), bounds, "[rad]", dict(ANGLE_TICKS)))
+        panels.append(Panel("angle", turned, style.cyclic(), bounds, "[°]", dict(ANGLE_TICKS)))
     content = maps["content_map"].to_numpy()
-    for number in _most_variable(result)[:2]:
+    for number in sorted(_most_variable(result)[:2]):
         values = content[..., number]
         title = f"content {number + 1}"
         panels.append(Panel(title, values, config.colormap, style.limits(values)))

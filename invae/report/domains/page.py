@@ -25,9 +25,9 @@ from invae.report.domains import (
     orientation,
     walls,
 )
-from invae.report.facts import drift_of, frame_facts, frame_words, value_of
+from invae.report.facts import drift_of, frame_facts, frame_words, size_facts, value_of
 from invae.report.figure import Result
-from invae.report.kind import Descriptor, Expected, KindPage, if_group
+from invae.report.kind import Channel, Descriptor, Expected, KindPage, if_group
 from invae.report.style import number
 
 
@@ -51,6 +51,7 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     yield from frame_facts(result)
     yield "domain fraction (positive polarization)", value_of(result, "domain_fraction", " %", 100)
     yield from orientation.length_of_walls(result)
+    yield from size_facts(result, "domain", "domains")
     if result["maps"].attrs.get("signals"):
         yield "channels", str(result["maps"].attrs["signals"])
     yield "masked area", value_of(result, "masked_share", " %", 100)
@@ -64,6 +65,15 @@ def show_background(axis: Axes, maps: xr.Dataset, index: int) -> None:
     image = maps["polarization"][index].to_numpy()
     axis.imshow(image, cmap="Greys_r", vmin=-4.5, vmax=1.2, aspect=axis.get_aspect())
     images.hatch(axis, ~maps["valid"][index].to_numpy())
+
+
+def channels(result: Result) -> Iterator[Channel]:
+    """Polarization, amplitude and height; masked pixels are left out of the polarization."""
+    maps = result["maps"]
+    yield Channel("polarization", maps["polarization"].where(maps["valid"]))
+    for name in ("amplitude", "height"):
+        if name in maps:
+            yield Channel(name, maps[name])
 
 
 def _is_series(result: Result) -> bool:
@@ -116,6 +126,7 @@ PAGE = KindPage(
         "switch_significance": Descriptor("switch significance"),
     },
     frames="maps",
+    channels=channels,
     show_background=show_background,
     error_label="rms error / typical amplitude",
 )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from invae.config import ReportConfig
 from invae.report import style, write_drawing
+from invae.report.facts import judged
 from invae.report.figure import LeftOut, Result
-from invae.report.page import POLICY, TEMPLATE, Section, Shown, environment, provenance
+from invae.report.page import TEMPLATE, Section, Shown, code, environment, provenance
 from invae.report.search.panels import FIGURES
 from invae.storage import store
 from invae.storage.provenance import Receipt
@@ -42,7 +43,7 @@ def write_page(
                     else:
                         sections[name].append(write_drawing(drawing, partial / "figures", config))
         text = _page(result, sections, left_out, title=title, receipt=receipt)
-        (partial / "index.html").write_text(text, encoding="utf-8")
+        (partial / "index.html").write_text(text, encoding="utf-8", newline="\n")
     store.publish(partial, target, receipt)
     return target / "index.html"
 
@@ -59,12 +60,13 @@ def _page(
         environment()
         .get_template(TEMPLATE)
         .render(
-            policy=POLICY,
+            code=code(),
             title=title,
-            headline=headline(result),
+            sentences=(headline(result), *judged(result)),
             verdict=verdict_in(result[""].attrs),
             conclusions=CONCLUSIONS,
             facts=list(facts(result)),
+            method=[],
             notes=[str(note) for note in result[""].attrs["notes"]],
             sections=[Section(name, figures) for name, figures in sections.items() if figures],
             left_out=left_out,

@@ -12,12 +12,12 @@ from invae import dims
 from invae.config import ReportConfig
 from invae.report import images, style
 from invae.report.baselines import errors
+from invae.report.classes import classes_of
 from invae.report.figure import Drawing, LeftOut, Result, Table
 from invae.report.latent_plane import ANGLE_TICKS
-from invae.report.sites import classes_of
 from invae.report.spectra.curves import axis_of, value_label
 
-COLUMNS = 5
+COLUMNS = 3
 MOST_DIMENSIONS = 4
 NO_SITE = "#d9dde1"
 METHODS = {"pca": "PCA", "nmf": "NMF"}
@@ -69,7 +69,7 @@ def _latents(result: Result, config: ReportConfig) -> Iterator[Panel]:
         yield Panel(f"shift [{_step(result)[1]}]", values, "coolwarm", bounds)
     if "angle" in sites:
         values = np.angle(np.exp(1j * sites["angle"].to_numpy()))
-        yield Panel("angle [rad]", values, style.cyclic(), (-np.pi, np.pi), dict(ANGLE_TICKS))
+        yield Panel("angle [°]", values, style.cyclic(), (-np.pi, np.pi), dict(ANGLE_TICKS))
     label, names = classes_of(result)
     ticks = {float(number): name for number, name in enumerate(names)}
     word = "class" if "classes" in result else "cluster"

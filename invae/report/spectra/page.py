@@ -9,7 +9,7 @@ from invae.report import associations, baselines, class_sheets, classes, fit_qua
 from invae.report.contents import COMPARED
 from invae.report.facts import field_of_view, value_of
 from invae.report.figure import Result
-from invae.report.kind import Descriptor, Expected, KindPage, if_group
+from invae.report.kind import Channel, Descriptor, Expected, KindPage, if_group
 from invae.report.spectra import curves, maps
 from invae.report.style import count, number
 
@@ -50,6 +50,13 @@ def has_excluded(result: Result) -> bool:
     return result["excluded"].sizes["excluded"] > 0
 
 
+def channels(result: Result) -> Iterator[Channel]:
+    """The images of the grid, and the reconstruction error at its places."""
+    for name, variable in result.get("map", {}).items():
+        if variable.dims == (dims.Y, dims.X) and variable.dtype.kind == "f":
+            yield Channel(str(name).removesuffix("_map").replace("_", " "), variable)
+
+
 PAGE = KindPage(
     {
         "Spectra": (Expected(curves.overview), Expected(maps.excluded, has_excluded)),
@@ -83,4 +90,6 @@ PAGE = KindPage(
         "n_spikes": Descriptor("replaced values"),
     },
     error_label="rms error per value",
+    channels=channels,
+    place=("grid_row", "grid_column"),
 )

@@ -14,7 +14,7 @@ from invae.report.contents import (
 )
 from invae.report.facts import frame_facts, frame_words, value_of
 from invae.report.figure import Result
-from invae.report.kind import Expected, KindPage
+from invae.report.kind import Expected, KindPage, images_of_frames
 from invae.report.style import count
 
 
@@ -42,5 +42,6 @@ PAGE = KindPage(
     findings=findings,
     facts=facts,
     frames="images",
+    channels=images_of_frames,
     show_background=images.show_pale_image,
 )

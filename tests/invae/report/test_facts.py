@@ -10,7 +10,7 @@ from invae.report.facts import pixel_words
 @pytest.mark.parametrize(
     ("steps", "units", "words"),
     [
-        ((7.874, 7.874), "nm", "7.874 nm each"),
+        ((7.874, 7.874), "nm", "7.874 nm along y, 7.874 nm along x"),
         ((3.922, 7.874), "nm", "3.922 nm along y, 7.874 nm along x"),
         ((1.0, 1.0), "pixel", "not calibrated"),
     ],

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from invae.report import as_bytes, style
 from invae.report.figure import Table
-from invae.report.page import Section, Shown, environment
+from invae.report.page import Section, Shown, code, environment
 from invae.verdict.findings import CONCLUSIONS, Finding, Verdict
 from tests.invae.report.read_page import Page
 
@@ -32,9 +32,10 @@ def whole() -> str:
         environment()
         .get_template("page.jinja")
         .render(
-            policy="default-src 'none'",
+            code=code(),
             title=HOSTILE,
-            headline=HOSTILE,
+            sentences=[HOSTILE, HOSTILE, HOSTILE],
+            method=[(HOSTILE, HOSTILE)],
             verdict=JUDGED,
             conclusions=CONCLUSIONS,
             facts=[(HOSTILE, HOSTILE)],

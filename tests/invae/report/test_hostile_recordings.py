@@ -14,6 +14,7 @@ from invae.config import ReportConfig
 from invae.errors import visible
 from invae.report import style
 from invae.report.contents import figures_of
+from invae.report.explorer.payload import payload
 from invae.report.figure import Drawing, LeftOut
 from invae.report.page import Shown, page
 from invae.results import open_result
@@ -103,11 +104,14 @@ def test_no_page_takes_words_of_a_recording_for_more_than_words(kind, request):
     with style.applied(30):
         sections = {name: [*map(shown, those)] for name, those in drawn(result).items()}
     assert sum(map(len, sections.values())) > 8
-    text = page(result, sections, [HOSTILE], title=HOSTILE, receipts=[receipt])
+    data = payload(result)
+    text = page(result, sections, [HOSTILE], title=HOSTILE, receipts=[receipt], explorer=data)
     assert text == visible(text)
     found = Page(text)
     assert found.text.count("<script>alert(1)</script>") > 3
-    assert not {tag for tag, _ in found.tags} & {"script", "link", "iframe", "object", "base"}
+    assert not {tag for tag, _ in found.tags} & {"link", "iframe", "object", "base"}
+    assert found.runs_only_its_own_script
+    assert len(found.scripts) == 2
     assert not {name for _, attrs in found.tags for name in attrs if name.startswith("on")}
     assert all(source.startswith("data:image/png") for source in found.of("src"))
     assert all(link.startswith("#") for link in found.of("href"))

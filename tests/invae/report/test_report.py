@@ -61,8 +61,10 @@ def test_figures_that_a_short_series_does_not_allow_are_named_on_the_page(drawn,
         assert reason in page.text
 
 
-def test_the_page_loads_nothing_and_runs_nothing(made, page):
-    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "object")]
+def test_the_page_loads_nothing_and_runs_only_its_own_script(made, page):
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "object")]
+    assert page.runs_only_its_own_script
+    assert not page.of("style")
     sources = page.of("src")
     assert sources
     assert all(source.startswith("data:image/png;base64,") for source in sources)
@@ -148,7 +150,8 @@ def test_what_comes_with_a_recording_cannot_become_a_part_of_the_page(small_run,
     report = small_run.report(tmp_path / "report", result=result)
     page = Page((report / "index.html").read_text(encoding="utf-8"))
     assert HOSTILE in page.text
-    assert not [tag for tag, attrs in page.tags if tag == "script" or "onerror" in attrs]
+    assert page.runs_only_its_own_script
+    assert not [tag for tag, attrs in page.tags if "onerror" in attrs]
     assert all(source.startswith("data:") for source in page.of("src"))
 
 

@@ -1,0 +1,1 @@
+"""`invae explore`: one result, live in a browser of this machine."""
