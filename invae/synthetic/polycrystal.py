@@ -214,8 +214,7 @@ def truth(grains: Polycrystal, config: PolycrystalConfig) -> xr.Dataset:
         **{name: (grains.strain[:, i, j][at] - (i == j), dims.attrs(f"deformation {name[-2:]} of the reflections", "1"))
            for name, (i, j) in {"strain_yy": (0, 0), "strain_xx": (1, 1), "strain_yx": (0, 1)}.items()},
     }  # fmt: skip
-    lattices = [phase.lattice for phase in config.phases]
-    return xr.Dataset({name: (SCAN, *value) for name, value in values.items()}, attrs={"lattices": lattices})  # fmt: skip
+    return xr.Dataset({name: (SCAN, *value) for name, value in values.items()})
 
 
 def draw(config: PolycrystalConfig, *, seed: int) -> xr.Dataset:

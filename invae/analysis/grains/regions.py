@@ -33,7 +33,7 @@ THIN = 3.5
 """Largest distance to the edge in a thin region, such as the mixed probes along a boundary [scan step]."""
 SIMILAR = 0.2
 """Difference of two regions that are one, relative to the typical difference: the thickness may change it."""
-MIXED = 0.25
+MIXED = 0.5
 """Largest distance of a mixture from the best mixture of its neighbours, relative to the distance of these."""
 
 Labels = Int[np.ndarray, "row column"]
@@ -96,7 +96,7 @@ def _joined(labels: Labels, features: Features) -> Labels:
     labels = _numbered(labels)
     centres, number = centres_of(features, labels)
     touching, size = neighbours_of(labels), features.shape[-1]
-    limit = SIMILAR**2 * _typical_difference(centres, number)
+    limit = SIMILAR**2 * typical_difference(centres, number)
     parent = np.arange(len(number))
     queue: list[tuple[float, int, int]] = []
 
@@ -124,7 +124,7 @@ def _joined(labels: Labels, features: Features) -> Labels:
     return parent[labels]
 
 
-def _typical_difference(centres: np.ndarray, number: np.ndarray) -> float:
+def typical_difference(centres: np.ndarray, number: np.ndarray) -> float:
     """Median squared difference between two probes of different regions, without noise."""
     largest = np.argsort(-number, kind="stable")[:SAMPLED]
     step = centres[largest][:, None] - centres[largest]
