@@ -1,10 +1,8 @@
-"""Grains: connected regions of one phase and orientation, their sizes, boundaries and misorientations."""
+"""Grains: connected regions of one phase and orientation."""
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float, Int
 
-from invae import dims
 from invae.analysis.grains.regions import Labels, neighbours_of
 
 OTHER_TILT = 0.4
@@ -19,10 +17,10 @@ def folded(angle: np.ndarray | float, n_fold: np.ndarray | int) -> np.ndarray:
 
 def grains_of(
     regions: Labels,
-    phase: Int[np.ndarray, "region"],
-    angle: Float[np.ndarray, "region"],
+    phase: Int[np.ndarray, " region"],
+    angle: Float[np.ndarray, " region"],
     *,
-    n_fold: Int[np.ndarray, "phase"],
+    n_fold: Int[np.ndarray, " phase"],
     difference: Float[np.ndarray, "region region"],
     tolerance: float,
 ) -> Labels:

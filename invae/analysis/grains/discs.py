@@ -35,13 +35,13 @@ class Discs:
 
     place: Float[np.ndarray, "disc axis"]
     """Position relative to the optic axis [px]."""
-    sd: Float[np.ndarray, "disc"]
+    sd: Float[np.ndarray, " disc"]
     """Sd of a coordinate [px]."""
-    significance: Float[np.ndarray, "disc"]
+    significance: Float[np.ndarray, " disc"]
     """Filter in units of its noise."""
 
     @property
-    def weight(self) -> Float[np.ndarray, "disc"]:
+    def weight(self) -> Float[np.ndarray, " disc"]:
         """Evidence for a disc, which grows slowly with its intensity."""
         return np.log1p(self.significance**2 / 2)
 

@@ -161,7 +161,7 @@ def direction(places: np.ndarray) -> np.ndarray:
     return np.arctan2(-places[..., 0], places[..., 1])
 
 
-def evidence_of(bases: Float[np.ndarray, "basis 2 2"], discs: Discs, *, tolerance: float) -> Float[np.ndarray, "basis"]:  # fmt: skip
+def evidence_of(bases: Float[np.ndarray, "basis 2 2"], discs: Discs, *, tolerance: float) -> Float[np.ndarray, " basis"]:  # fmt: skip
     """Evidence of lattices for the positions of discs [nats], without the cost of what was fitted.
 
     Args:

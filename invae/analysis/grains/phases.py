@@ -35,7 +35,7 @@ class Phases:
     """Lattices of the phases, and what every region is."""
 
     lattices: tuple[Lattice, ...]
-    phase: Int[np.ndarray, "region"]
+    phase: Int[np.ndarray, " region"]
     """Number of the lattice; −1 without discs."""
     basis: Float[np.ndarray, "region 2 2"]
     """Vectors of the lattice, turned onto the discs of the region [px]."""

@@ -49,11 +49,11 @@ class RegionModel:
 
     basis: Float[np.ndarray, "2 2"]
     """Vectors of the lattice [px]."""
-    rate: Float[np.ndarray, "pixel"]
+    rate: Float[np.ndarray, " pixel"]
     """Mean electrons of the valid pixels in one pattern."""
     slopes: Float[np.ndarray, "number pixel"]
     """Derivatives of the rate by the pose."""
-    intensity: Float[np.ndarray, "node"]
+    intensity: Float[np.ndarray, " node"]
     """Electrons per pixel in the discs, the direct beam first."""
     index: Float[np.ndarray, "node 2"]
     """Indices of the nodes."""
@@ -111,8 +111,8 @@ def decomposed(basis: np.ndarray, reference: np.ndarray) -> tuple[float, np.ndar
 
 def _indices(basis: np.ndarray, optics: Optics, shape: tuple[int, ...]) -> np.ndarray:
     """Indices of the nodes whose disc lies on the detector, the direct beam first (node, 2)."""
-    corner = float(np.hypot(*shape))
-    order = int(np.ceil(corner / np.linalg.svd(basis)[1][-1]))
+    corner = float(np.hypot(shape[0], shape[1]))
+    order = int(np.ceil(corner / np.linalg.svd(basis, compute_uv=False)[-1]))
     index = np.indices((2 * order + 1, 2 * order + 1)).reshape(2, -1).T - order
     y, x = (index @ basis + optics.centre).T
     edge = 0.5 * optics.radius
@@ -130,7 +130,7 @@ def _solved(
 ) -> RegionModel:  # fmt: skip
     """Intensities of the discs for a pose, and the derivatives there."""
     valid = optics.valid
-    y, x = (axis[valid] for axis in np.indices(pattern.shape))
+    y, x = np.nonzero(valid)
     places = index @ basis
     at = places + shift + optics.centre
     down, right = y - at[:, :1], x - at[:, 1:]

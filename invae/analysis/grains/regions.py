@@ -81,7 +81,7 @@ def _merged(features: Features) -> Labels:
     # Ward's distance squared is twice the increase of the sum of squares
     limit = float(np.sqrt(2 * chi2.isf(SIGNIFICANCE, size)))
     model = AgglomerativeClustering(
-        n_clusters=None,
+        n_clusters=None,  # pyright: ignore[reportArgumentType]
         distance_threshold=limit,
         connectivity=grid_to_graph(rows, columns),
         linkage="ward",

@@ -55,6 +55,8 @@ class Polycrystal:
     phases: Phases
     patterns: Float[np.ndarray, "region y x"]
     """Mean patterns of the regions."""
+    region_angle: Float[np.ndarray, " region"]
+    """Angle of every region [rad]; NaN without a lattice."""
     phase: Labels
     """Phase of every probe; −1 without a lattice."""
     probability: Float[np.ndarray, "row column"]
@@ -103,6 +105,7 @@ def find_grains(
         regions,
         phases,
         means,
+        angle,
         phase,
         probability,
         grain,
