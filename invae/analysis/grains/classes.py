@@ -79,4 +79,5 @@ def _turned_back(pattern: np.ndarray, angle: float, axis: tuple[float, float]) -
     cos, sin = np.cos(angle), np.sin(angle)
     matrix = np.array([[cos, -sin], [sin, cos]])
     middle = (np.array(pattern.shape) - 1) / 2
-    return affine_transform(pattern, matrix, offset=np.array(axis) - matrix @ middle, order=1)
+    offset = np.array(axis) - matrix @ middle
+    return affine_transform(pattern, matrix, offset=offset, order=1)  # pyright: ignore[reportArgumentType]

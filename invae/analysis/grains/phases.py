@@ -28,6 +28,8 @@ ALIKE = 0.008
 MOST = 60
 """Largest number of proposed lattices."""
 ROUNDS = 2
+DISTORTED = 0.05
+"""Largest relative difference of a fit from the lattice of its phase."""
 
 
 @dataclass(frozen=True)
@@ -134,23 +136,41 @@ def _assigned(lattices: list[Lattice], discs: list[Discs], *, tolerance: float) 
 
 
 def _refined(phases: Phases, discs: list[Discs], *, tolerance: float) -> list[Lattice]:
-    """Lattices of the phases as medians of fits to their regions; a phase without regions is left out."""
-    refined = []
-    for number in range(len(phases.lattices)):
-        shapes, weights = [], []
+    """Lattices of the phases from fits to their regions; a phase without regions is left out."""
+    bases = np.array(
+        [
+            fitted(basis, one, tolerance=tolerance) if number >= 0 else basis
+            for basis, one, number in zip(phases.basis, discs, phases.phase, strict=True)
+        ]
+    )
+    weights = np.maximum(phases.evidence.max(1, initial=0.0), 0)
+    lattices = refitted(phases, bases, weights)
+    return [one for number, one in enumerate(lattices) if (phases.phase == number).any()]
+
+
+def refitted(phases: Phases, bases: np.ndarray, weights: np.ndarray) -> list[Lattice]:
+    """Lattices of the phases as weighted medians over their regions.
+
+    Args:
+        phases: of the regions.
+        bases: fitted vectors of every region (region, 2, 2).
+        weights: of the regions.
+    """
+    lattices = []
+    for number, before in enumerate(phases.lattices):
+        shapes, used = [], []
         for region in np.flatnonzero(phases.phase == number):
-            basis = fitted(phases.basis[region], discs[region], tolerance=tolerance)
-            shape = shape_of(reduced(basis))
+            shape = shape_of(reduced(bases[region]))
             shape = shape.mirrored if phases.mirrored[region] else shape
-            if difference(shape, phases.lattices[number]) < 0.05:
-                shapes.append((shape.first, shape.second, shape.angle))
-                weights.append(max(phases.evidence[region, number], 0.0))
+            if difference(shape, before) < DISTORTED:
+                turn = shape.angle if abs(shape.angle - before.angle) < DISTORTED else np.pi - shape.angle  # fmt: skip
+                shapes.append((shape.first, shape.second, turn))
+                used.append(weights[region])
         if shapes:
-            middle = _weighted_median(np.array(shapes), np.array(weights))
-            refined.append(Lattice(*(float(value) for value in middle)).idealised)
-        elif (phases.phase == number).any():
-            refined.append(phases.lattices[number])
-    return refined
+            middle = _weighted_median(np.array(shapes), np.array(used))
+            before = Lattice(*(float(value) for value in middle)).idealised
+        lattices.append(before)
+    return lattices
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

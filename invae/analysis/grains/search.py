@@ -1,6 +1,6 @@
 """Grains of a scan of diffraction patterns: phases, orientation and strain of every probe, without knowing the crystals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ from invae.analysis.grains.axis import refined_axis
 from invae.analysis.grains.discs import Discs, find_discs, radius_of_discs
 from invae.analysis.grains.features import Blocks, features_of
 from invae.analysis.grains.lattice import Lattice
-from invae.analysis.grains.phases import Phases, find_phases
+from invae.analysis.grains.phases import Phases, find_phases, refitted
 from invae.analysis.grains.regions import (
     Features,
     Labels,
@@ -94,6 +94,7 @@ def find_grains(
     optics = _optics(means, number, phases, valid=valid, axis=axis, radius=radius)
     models = _models(means, number, phases, optics)
     bases = np.array([phases.basis[n] if m is None else m.basis for n, m in enumerate(models)])
+    phases = replace(phases, lattices=tuple(refitted(phases, bases, number)))
     angle, strain = _angles(bases, phases)
     grain = _grains(features, regions, phases, angle, settings)
     phase, probability = _phase_of_probes(features, regions, phases)
