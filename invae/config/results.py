@@ -22,7 +22,7 @@ class GrainsConfig(Config):
 
     phase_tolerance: Annotated[float, Field(gt=0, le=0.1)] = 0.012
     """Relative deviation of the positions of discs within a phase, by strain or distortion, sd. Lattices that differ by less than three times as much may count as one phase."""
-    grain_tolerance: Annotated[float, Field(gt=0, le=30)] = 2.0
+    grain_tolerance: Annotated[float, Field(gt=0, le=30)] = 1.0
     """Largest misorientation of neighbouring regions of one grain [degree]."""
 
 

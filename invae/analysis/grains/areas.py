@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 from invae.analysis.grains.regions import Labels, neighbours_of
 
-OTHER_TILT = 0.4
+OTHER_TILT = 0.3
 """Difference of two patterns relative to the typical one, from which on they are two grains even with equal angles."""
 
 

@@ -27,7 +27,7 @@ NEAR = 2
 ROUNDS = 20
 SAMPLED = 100
 """Number of the largest regions that are compared."""
-SLIVER, MOST_MIXED = 4, 4
+SLIVER, MOST_MIXED = 4, 6
 """Distance of regions that may be mixed in a thin one [scan step], and their largest number."""
 THIN = 3.5
 """Largest distance to the edge in a thin region, such as the mixed probes along a boundary [scan step]."""
@@ -162,14 +162,13 @@ def _dissolved(labels: Labels, features: Features) -> Labels:
     """Labels without regions that are too small or mixtures; their probes go to the nearest region in features."""
     labels = _numbered(labels)
     centres, number = centres_of(features, labels)
-    depth, around = _depth(labels), _around(labels)
+    depth, around = depth_of(labels), _around(labels)
     thick = (depth > THIN) & (number >= FEWEST)
     kept = number >= FEWEST
     if not kept.any():
         return np.zeros_like(labels)
     for region in np.flatnonzero(kept & ~thick):
-        others = [n for n in around[region] if thick[n]]
-        others = others or [n for n in around[region] if number[n] > 2 * number[region]]
+        others = [n for n in around[region] if thick[n] or number[n] > 2 * number[region]]
         kept[region] = not _is_mixture(centres[region], number[region], centres[others])
     return reassigned(np.where(kept[labels], labels, -1), features)
 
@@ -199,7 +198,7 @@ def _around(labels: Labels) -> list[set[int]]:
     return found
 
 
-def _depth(labels: Labels) -> np.ndarray:
+def depth_of(labels: Labels) -> np.ndarray:
     """Largest distance to another region, for every region [scan step]."""
     inner = np.pad(labels, 1, mode="edge")
     edge = np.zeros(labels.shape, bool)

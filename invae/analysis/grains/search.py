@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import ndimage
 
 from invae.analysis.grains import pose
 from invae.analysis.grains.areas import grains_of
@@ -13,9 +14,11 @@ from invae.analysis.grains.features import Blocks, features_of
 from invae.analysis.grains.lattice import Lattice
 from invae.analysis.grains.phases import Phases, find_phases, refitted
 from invae.analysis.grains.regions import (
+    THIN,
     Features,
     Labels,
     centres_of,
+    depth_of,
     find_regions,
     reassigned,
     typical_difference,
@@ -26,6 +29,10 @@ LARGEST = 12
 """Number of the largest regions that decide about the disc."""
 SMALLEST = 9
 """Smallest number of probes of a grain; smaller ones join a neighbour."""
+FEWEST_INSIDE = 12
+"""Smallest number of inner probes that show how much the pose varies in a region."""
+RIM = 0.3
+"""Largest number of probes of a rim, relative to the largest region of its grain."""
 KNOWN_BY = 2
 """Distance of regions that a probe may belong to [scan step]."""
 TIGHT = 0.05
@@ -38,7 +45,7 @@ class Settings:
 
     phase_tolerance: float = 0.012
     """Relative deviation of positions within a phase, sd."""
-    grain_tolerance: float = float(np.radians(2.0))
+    grain_tolerance: float = float(np.radians(1.0))
     """Largest misorientation within a grain, from region to region [rad]."""
 
 
@@ -87,10 +94,11 @@ def find_grains(
     means, number = means_of(blocks, regions)
     discs, axis, radius = _discs(means, number, valid=valid, axis=axis)
     phases = find_phases(discs, tolerance=settings.phase_tolerance, least=1.5 * radius)
-    regions = _without_slivers(regions, phases, features)
-    means, number = means_of(blocks, regions)
-    discs = [find_discs(m, n, valid=valid, centre=axis, radius=radius) for m, n in zip(means, number, strict=True)]  # fmt: skip
-    phases = find_phases(discs, tolerance=settings.phase_tolerance, least=1.5 * radius)
+    for tidied in (_without_slivers, _without_rims, _without_rims):
+        regions = tidied(regions, phases, features, settings)
+        means, number = means_of(blocks, regions)
+        discs = [find_discs(m, n, valid=valid, centre=axis, radius=radius) for m, n in zip(means, number, strict=True)]  # fmt: skip
+        phases = find_phases(discs, tolerance=settings.phase_tolerance, least=1.5 * radius)
     optics = _optics(means, number, phases, valid=valid, axis=axis, radius=radius)
     models = _models(means, number, phases, optics)
     bases = np.array([phases.basis[n] if m is None else m.basis for n, m in enumerate(models)])
@@ -149,12 +157,35 @@ def _discs(
     return (find(moved), moved, radius) if moved != axis else (discs, axis, radius)
 
 
-def _without_slivers(regions: Labels, phases: Phases, features: Features) -> Labels:
+def _without_slivers(
+    regions: Labels, phases: Phases, features: Features, settings: Settings
+) -> Labels:
     """Regions without those that are too small to be a grain, or small without a lattice; their probes go to a neighbour."""
     number = np.bincount(regions.ravel())
     least = np.where(phases.phase < 0, 4 * SMALLEST, SMALLEST)
-    kept = number >= least
-    return regions if kept.all() or not kept.any() else _dense(reassigned(np.where(kept[regions], regions, -1), features))  # fmt: skip
+    return _only(number >= least, regions, features)
+
+
+def _without_rims(
+    regions: Labels, phases: Phases, features: Features, settings: Settings
+) -> Labels:
+    """Regions without the thin ones along the edge of a grain; their probes go to a neighbour."""
+    angle, _ = _angles(phases.basis, phases)
+    grain = _grains(features, regions, phases, angle, settings)
+    number = np.bincount(regions.ravel())
+    of_region = np.zeros(len(number), int)
+    of_region[regions.ravel()] = grain.ravel()
+    largest = np.array([number[of_region == own].max() for own in of_region])
+    is_small = (number < RIM * largest) | (phases.phase < 0)
+    thin = (depth_of(regions) <= THIN) & is_small
+    return _only(~thin, regions, features)
+
+
+def _only(kept: np.ndarray, regions: Labels, features: Features) -> Labels:
+    """Labels with the kept regions only, numbered from 0."""
+    if kept.all() or not kept.any():
+        return regions
+    return _dense(reassigned(np.where(kept[regions], regions, -1), features))
 
 
 def _dense(labels: Labels) -> Labels:
@@ -259,6 +290,11 @@ def _poses(
     return shrunk(poses, sds, regions)
 
 
+def _inside(region: np.ndarray) -> np.ndarray:
+    """Probes that are not at the edge of a region (row, column)."""
+    return ndimage.binary_erosion(region, np.ones((3, 3)), border_value=1)
+
+
 def shrunk(poses: np.ndarray, sds: np.ndarray, regions: Labels) -> tuple[np.ndarray, np.ndarray]:
     """Poses and sds, drawn towards those of the region as far as noise explains their differences.
 
@@ -267,14 +303,17 @@ def shrunk(poses: np.ndarray, sds: np.ndarray, regions: Labels) -> tuple[np.ndar
     poses, sds = poses.copy(), sds.copy()
     for region in np.unique(regions):
         here = regions == region
+        inside = _inside(here)[here]
+        inside = inside if inside.sum() >= FEWEST_INSIDE else np.ones(len(inside), bool)
         values, noise = poses[here], sds[here] ** 2
         if not np.isfinite(values).all():
             continue
         # the estimates are those of a prior: without it, they scatter by more than their sd
         free = 1 / np.maximum(1 / noise - 1 / pose.PRIOR_SD**2, 1e-3 / pose.PRIOR_SD**2)
         raw = values * free / noise
-        middle = np.median(raw, axis=0)
-        spread = (1.4826 * np.median(np.abs(raw - middle), axis=0)) ** 2
+        # at the edge, discs of the neighbour add to the differences
+        middle = np.median(raw[inside], axis=0)
+        spread = (1.4826 * np.median(np.abs(raw[inside] - middle), axis=0)) ** 2
         between = np.maximum(spread - np.median(free, axis=0), 1e-2 * np.median(free, axis=0))
         weight = between / (between + free)
         kept = np.clip(raw - middle, -3 * np.sqrt(between + free), 3 * np.sqrt(between + free))

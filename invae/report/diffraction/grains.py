@@ -110,7 +110,7 @@ def _quantity(
     axis: Axes, maps: xr.Dataset, name: str, title: str, config: ReportConfig, *, factor: float
 ) -> None:
     values = maps[name].to_numpy() * factor
-    bounds = style.limits(values)
+    bounds = (0.0, 1.0) if maps[name].attrs["units"] == "1" else style.limits(values)
     images.prepare(axis, maps, title=title, bar=False)
     axis.set_facecolor(NO_LATTICE)
     images.show_map(axis, values, cmap=config.colormap, bounds=bounds)
