@@ -23,6 +23,8 @@ BEAM = 1.5
 """Radius around the axis that is left out, because of the direct beam or its stop [radius of a disc]."""
 RADII = np.geomspace(1.2, 12.0, 13)
 """Radii of discs that are tried [px]."""
+NEAR_BEAM = np.linspace(0.75, 1.15, 9)
+"""Radii that are tried, relative to that of the direct beam, which looks larger where it saturates the detector."""
 STRONGEST = 6
 """Number of discs of a region that decide about the radius."""
 
@@ -54,7 +56,7 @@ def disc_image(radius: float, *, half: int) -> Image:
 
 
 def find_discs(
-    pattern: Image, n_patterns: float, *, valid: np.ndarray, centre: tuple[float, float], radius: float
+    pattern: Image, n_patterns: float, *, valid: np.ndarray, centre: tuple[float, float], radius: float, uneven: float = UNEVEN
 ) -> Discs:  # fmt: skip
     """Discs in the mean pattern of a region, without the direct beam.
 
@@ -64,8 +66,11 @@ def find_discs(
         valid: bool (y, x).
         centre: optic axis (y, x) [px].
         radius: of a disc [px].
+        uneven: part of the intensity that may change without a disc.
     """
-    significance = filtered(pattern, n_patterns, valid=valid, centre=centre, radius=radius)
+    significance = filtered(
+        pattern, n_patterns, valid=valid, centre=centre, radius=radius, uneven=uneven
+    )
     y, x = np.indices(pattern.shape)
     distance = np.hypot(y - centre[0], x - centre[1])
     reach = max(int(np.ceil(radius)), 1)
@@ -83,7 +88,7 @@ def find_discs(
 
 
 def filtered(
-    pattern: Image, n_patterns: float, *, valid: np.ndarray, centre: tuple[float, float], radius: float
+    pattern: Image, n_patterns: float, *, valid: np.ndarray, centre: tuple[float, float], radius: float, uneven: float
 ) -> Image:  # fmt: skip
     """The matched filter in units of its noise."""
     half = int(np.ceil(1.6 * radius)) + 2
@@ -100,7 +105,7 @@ def filtered(
     signal = (sums[0] / covered[0] - sums[1] / covered[1]) * area
     light = fftconvolve(np.where(valid, pattern, 0.0), inside**2, mode="same") / covered[0] * area
     noise = np.maximum(light, 0) + np.maximum(np.median(smooth[valid]), 0) * area
-    variance = noise * (1 + area / ring.sum()) / n_patterns + (UNEVEN * noise) ** 2
+    variance = noise * (1 + area / ring.sum()) / n_patterns + (uneven * noise) ** 2
     tiny = 1e-9 * max(float(variance.max()), 1e-30)
     usable = (covered[0] > 0.6 * area) & (covered[1] > 0.3 * ring.sum())
     return np.where(usable, signal / np.sqrt(variance + tiny), 0.0)
@@ -135,15 +140,23 @@ def radius_of_discs(
     *,
     valid: np.ndarray,
     centre: tuple[float, float],
-    least: float = 0.0,
+    beam: float | None,
 ) -> float:
-    """The radius at which the strongest discs of all regions are most significant [px]."""
+    """The radius at which the strongest discs of all regions are most significant [px].
+
+    Args:
+        patterns: mean patterns.
+        n_patterns: number of patterns in each mean.
+        valid: bool (y, x).
+        centre: optic axis [px].
+        beam: radius of the direct beam, which the radius is near; None if it is not recorded.
+    """
     scores = []
-    tried = RADII[(patterns.shape[-1] / 10 > RADII) & (least <= RADII)]
+    tried = RADII[patterns.shape[-1] / 10 > RADII] if beam is None else beam * NEAR_BEAM
     for radius in tried:
         strongest = []
         for pattern, number in zip(patterns, n_patterns, strict=True):
-            discs = find_discs(pattern, number, valid=valid, centre=centre, radius=float(radius))
+            discs = find_discs(pattern, number, valid=valid, centre=centre, radius=float(radius), uneven=0.0)  # fmt: skip
             strongest.append(discs.significance[:STRONGEST].sum())
         scores.append(sum(strongest))
     return float(tried[int(np.argmax(scores))])

@@ -13,6 +13,7 @@ from invae.analysis.grains.tables import boundary_table, grain_table
 from invae.analysis.inputs import Inputs
 from invae.analysis.kind import Scalars
 from invae.config import GrainsConfig, PatternsConfig
+from invae.descriptors.diffraction.descan import shows_beam
 from invae.descriptors.diffraction.scan import Scan, farthest_edge, pieces, resampled, survey
 from invae.storage import store
 
@@ -38,6 +39,7 @@ def add_grains(inputs: Inputs, groups: dict[str, xr.Dataset], config: GrainsConf
         scan.shape,
         valid=scan.resampling.valid(counts=False),
         axis=((scan.config.window - 1) / 2, (scan.config.window - 1) / 2),
+        beam=beam_of(scan),
         settings=Settings(config.phase_tolerance, float(np.radians(config.grain_tolerance))),
     )
     classes = classes_of(found)
@@ -67,6 +69,13 @@ def scan_for_grains(recording: Path, *, descan: str) -> Scan:
     values = {"window": side, "radius": 1.0, "radius_units": "detector", "transform": "sqrt", "descan": descan}  # fmt: skip
     scan, _ = survey(store.open_store(recording), recording, config=PatternsConfig.model_validate(values))  # fmt: skip
     return scan
+
+
+def beam_of(scan: Scan) -> float | None:
+    """Radius of the direct beam on the compared patterns [px]; None if it is not recorded."""
+    maps = store.open_store(scan.recording, group="maps")
+    size = 2 * farthest_edge(maps) / scan.config.window
+    return float(maps.attrs["disc_radius"]) / size if shows_beam(maps) else None
 
 
 def _blocks(scan: Scan) -> Iterator[tuple[slice, np.ndarray]]:

@@ -27,6 +27,8 @@ from invae.analysis.grains.regions import (
 
 LARGEST = 12
 """Number of the largest regions that decide about the disc."""
+LEAST_SPACING = 1.9
+"""Smallest distance of neighbouring discs [radius of a disc]: they hardly overlap."""
 SMALLEST = 9
 """Smallest number of probes of a grain; smaller ones join a neighbour."""
 FEWEST_INSIDE = 12
@@ -78,7 +80,7 @@ class Polycrystal:
 
 
 def find_grains(
-    blocks: Blocks, shape: tuple[int, int], *, valid: np.ndarray, axis: tuple[float, float], settings: Settings
+    blocks: Blocks, shape: tuple[int, int], *, valid: np.ndarray, axis: tuple[float, float], beam: float | None, settings: Settings
 ) -> Polycrystal:  # fmt: skip
     """Phases, regions and grains of a scan.
 
@@ -87,18 +89,21 @@ def find_grains(
         shape: of the scan (row, column).
         valid: bool (y, x).
         axis: optic axis (y, x) [px].
+        beam: radius of the direct beam [px]; None if it is not recorded.
         settings: tolerances.
     """
     features = whitened(features_of(blocks, shape, valid=valid))
     regions = find_regions(features)
     means, number = means_of(blocks, regions)
-    discs, axis, radius = _discs(means, number, valid=valid, axis=axis)
-    phases = find_phases(discs, tolerance=settings.phase_tolerance, least=1.5 * radius)
+    discs, axis, radius = _discs(means, number, valid=valid, axis=axis, beam=beam)
+    phases = find_phases(discs, tolerance=settings.phase_tolerance, least=LEAST_SPACING * radius)
     for tidied in (_without_slivers, _without_rims, _without_rims):
         regions = tidied(regions, phases, features, settings)
         means, number = means_of(blocks, regions)
         discs = [find_discs(m, n, valid=valid, centre=axis, radius=radius) for m, n in zip(means, number, strict=True)]  # fmt: skip
-        phases = find_phases(discs, tolerance=settings.phase_tolerance, least=1.5 * radius)
+        phases = find_phases(
+            discs, tolerance=settings.phase_tolerance, least=LEAST_SPACING * radius
+        )
     optics = _optics(means, number, phases, valid=valid, axis=axis, radius=radius)
     models = _models(means, number, phases, optics)
     bases = np.array([phases.basis[n] if m is None else m.basis for n, m in enumerate(models)])
@@ -140,11 +145,16 @@ def means_of(blocks: Blocks, regions: Labels) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _discs(
-    means: np.ndarray, number: np.ndarray, *, valid: np.ndarray, axis: tuple[float, float]
+    means: np.ndarray,
+    number: np.ndarray,
+    *,
+    valid: np.ndarray,
+    axis: tuple[float, float],
+    beam: float | None,
 ) -> tuple[list[Discs], tuple[float, float], float]:
     """Discs of all regions, the optic axis between them, and their radius [px]."""
     largest = np.argsort(-number, kind="stable")[:LARGEST]
-    radius = radius_of_discs(means[largest], number[largest], valid=valid, centre=axis)
+    radius = radius_of_discs(means[largest], number[largest], valid=valid, centre=axis, beam=beam)
 
     def find(centre: tuple[float, float]) -> list[Discs]:
         return [

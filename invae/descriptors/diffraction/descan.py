@@ -71,7 +71,7 @@ def motion_of(
     shape = (pattern.shape[0], pattern.shape[1])
     disc = float(maps.attrs["disc_radius"])
     still = Motion(np.zeros((*shape, 2), np.int64))
-    if kind == "none" or not _shows_beam(maps):
+    if kind == "none" or not shows_beam(maps):
         return still
     centre = np.array([float(value) for value in maps.attrs["centre"]])
     valid = maps["detector_valid"].to_numpy().astype(bool)
@@ -91,7 +91,7 @@ def motion_of(
 
 def remarks_on_descan(scan_motion: Motion, maps: xr.Dataset, kind: str) -> list[str]:
     """A line on patterns that were moved, or that could not be."""
-    if kind != "none" and not _shows_beam(maps):
+    if kind != "none" and not shows_beam(maps):
         return [
             "the direct beam is not recorded: patterns are not moved back over the scan (describe.descan)"
         ]
@@ -103,7 +103,7 @@ def remarks_on_descan(scan_motion: Motion, maps: xr.Dataset, kind: str) -> list[
     ]
 
 
-def _shows_beam(maps: xr.Dataset) -> bool:
+def shows_beam(maps: xr.Dataset) -> bool:
     """Whether the mean pattern has a bright-field disc whose middle is recorded."""
     row, column = (round(float(value)) for value in maps.attrs["centre"])
     is_recorded = bool(maps["detector_valid"].to_numpy()[row, column])
