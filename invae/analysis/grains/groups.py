@@ -35,7 +35,7 @@ def add_grains(inputs: Inputs, groups: dict[str, xr.Dataset], config: GrainsConf
     """
     scan = scan_of(inputs)
     found = find_grains(
-        lambda: _blocks(scan),
+        lambda: blocks_of(scan),
         scan.shape,
         valid=scan.resampling.valid(counts=False),
         axis=((scan.config.window - 1) / 2, (scan.config.window - 1) / 2),
@@ -78,7 +78,8 @@ def beam_of(scan: Scan) -> float | None:
     return float(maps.attrs["disc_radius"]) / size if shows_beam(maps) else None
 
 
-def _blocks(scan: Scan) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks_of(scan: Scan) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows of a scan, and their patterns (row, column, y, x)."""
     for rows in pieces(scan, 0, scan.shape[0]):
         yield rows, resampled(scan, rows)
 
