@@ -141,13 +141,13 @@ def _linear(patterns: np.ndarray, truth: xr.Dataset) -> Scores:
     phase, pure = truth["phase"].to_numpy().ravel(), truth["pure"].to_numpy().ravel() > PURE
     scores: Scores = {}
     methods: dict[str, Any] = {
-        "pca": PCA(COMPONENTS, random_state=0),
+        "pca": PCA(random_state=0).set_params(n_components=COMPONENTS),
         "nmf": NMF(COMPONENTS, init="nndsvda", max_iter=100, tol=1e-3, random_state=0),
     }
     for name, method in methods.items():
         with clock() as took:
             content = method.fit_transform(values)
-            means = KMeans(int(phase.max()) + 1, n_init=5, random_state=0)
+            means = KMeans(int(phase.max()) + 1, random_state=0).set_params(n_init=5)
             assigned = means.fit_predict(content / np.maximum(content.std(0), 1e-12))
         scores |= {f"accuracy_{name}": _accuracy(assigned[pure], phase[pure]), f"seconds_{name}": took.seconds}  # fmt: skip
     return scores
