@@ -58,7 +58,7 @@ def test_the_content_follows_from_names_and_axes(known: xr.Dataset, contents: se
         ("fourd-rvae", PFM, "needs a 4D-STEM scan; this is PFM: try pfm-grid, pfm-layers, pfm-motion or pfm-walls"),
         ("fourd-vae", IMAGES, "needs a 4D-STEM scan; this is STEM: try stem-atoms, stem-dense or stem-movie"),
         ("pfm-walls", IMAGES, "needs PFM (amplitude and phase); this is STEM: try stem-atoms, stem-dense or stem-movie"),
-        ("pfm-walls", SCAN, "needs PFM (amplitude and phase); this is 4D-STEM: try fourd-jrvae, fourd-rvae or fourd-vae"),
+        ("pfm-walls", SCAN, "needs PFM (amplitude and phase); this is 4D-STEM: try fourd-jrvae, fourd-nbed, fourd-rvae or fourd-vae"),
         ("pfm-walls", EELS, "needs PFM (amplitude and phase); this is EELS: try eels-im2spec or eels-spec2im"),
         ("stem-atoms", EELS, "needs an image; this is EELS"),
         ("stem-dense", POINTS, "needs an image; this is spectra: try "),
