@@ -142,7 +142,9 @@ def _linear(patterns: np.ndarray, truth: xr.Dataset) -> Scores:
     scores: Scores = {}
     methods: dict[str, Any] = {
         "pca": PCA(random_state=0).set_params(n_components=COMPONENTS),
-        "nmf": NMF(COMPONENTS, init="nndsvda", max_iter=100, tol=1e-3, random_state=0),
+        "nmf": NMF(init="nndsvda", max_iter=100, tol=1e-3, random_state=0).set_params(
+            n_components=COMPONENTS
+        ),  # fmt: skip
     }
     for name, method in methods.items():
         with clock() as took:
