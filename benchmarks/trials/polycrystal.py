@@ -144,7 +144,7 @@ def _linear(patterns: np.ndarray, truth: xr.Dataset) -> Scores:
         "pca": PCA(random_state=0).set_params(n_components=COMPONENTS),
         "nmf": NMF(init="nndsvda", max_iter=100, tol=1e-3, random_state=0).set_params(
             n_components=COMPONENTS
-        ),  # fmt: skip
+        ),
     }
     for name, method in methods.items():
         with clock() as took:
