@@ -21,6 +21,7 @@ CHAPTERS = {
     "pairs": "Structure and property",
     "active": "Active measurement",
     "verdict": "Verdicts",
+    "polycrystal": "Polycrystals",
 }
 """Titles of the chapters, in their order; each can be rewritten without the others."""
 HEAD = """# Scoreboard

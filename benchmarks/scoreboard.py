@@ -62,6 +62,11 @@ MODULES = {
         "invae.synthetic.domains",
         "invae.synthetic.plasmon_specimens",
     ),
+    "polycrystal": (
+        "invae.analysis.grains.groups",
+        "invae.readers.ingest",
+        "invae.synthetic.polycrystal",
+    ),
     "pairs": (
         "invae.estimators.dual_vae",
         "invae.estimators.encoder_decoder",

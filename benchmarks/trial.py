@@ -49,7 +49,9 @@ class Trial:
     goals: tuple[Goal, ...]
     remark: str = ""
     """Remark that helps to judge the numbers."""
-    chapter: Literal["latents", "microscopy", "domains", "pairs", "active", "verdict"] = "latents"
+    chapter: Literal[
+        "latents", "microscopy", "domains", "pairs", "active", "verdict", "polycrystal"
+    ] = "latents"
     """Chapter of the page."""
     n_seeds: int = 5
     """Largest number of seeds."""

@@ -12,6 +12,7 @@ from benchmarks.trials import (
     others,
     others_pairs,
     pairs,
+    polycrystal,
     shifts,
     sites,
     speed,
@@ -41,4 +42,5 @@ TRIALS: tuple[Trial, ...] = (
     *active.TRIALS,
     *verdict.TRIALS,
     *wall_motion.TRIALS,
+    *polycrystal.TRIALS,
 )

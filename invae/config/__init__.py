@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from invae.config.model import ModelConfig as ModelConfig
     from invae.config.patterns import PatternsConfig as PatternsConfig
     from invae.config.plasmons import PlasmonsConfig as PlasmonsConfig
+    from invae.config.polycrystal import PolycrystalConfig as PolycrystalConfig
     from invae.config.process import ProcessConfig as ProcessConfig
     from invae.config.results import AnalyseConfig as AnalyseConfig
     from invae.config.results import EmbedConfig as EmbedConfig
+    from invae.config.results import GrainsConfig as GrainsConfig
     from invae.config.results import ReportConfig as ReportConfig
     from invae.config.scan import BandConfig as BandConfig
     from invae.config.scan import ScanConfig as ScanConfig
@@ -54,6 +56,7 @@ _MODULES = {
     "DigitsConfig": "synthetic",
     "DomainsConfig": "synthetic",
     "EmbedConfig": "results",
+    "GrainsConfig": "results",
     "GrapheneConfig": "scenes",
     "GrapheneMovieConfig": "scenes",
     "ImagesConfig": "describe",
@@ -63,6 +66,7 @@ _MODULES = {
     "PairsConfig": "spectra",
     "PatternsConfig": "patterns",
     "PlasmonsConfig": "plasmons",
+    "PolycrystalConfig": "polycrystal",
     "ProcessConfig": "process",
     "ReportConfig": "results",
     "ScanConfig": "scan",

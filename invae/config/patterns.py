@@ -30,8 +30,13 @@ class PatternsConfig(Config):
     """Side of the patch [px]. The pattern is resampled, so that it may exceed the number of detector pixels."""
     radius: Annotated[float, Field(gt=0, le=200)] = 0.95
     """Scattering angle at the edge of the patch [`radius_units`]. The default leaves out the edge of the bright-field disc, which neither turns nor changes."""
-    radius_units: Literal["disc", "mrad"] = "disc"
-    """Fractions of the radius of the bright-field disc, or mrad."""
+    radius_units: Literal["disc", "mrad", "detector"] = "disc"
+    """Fractions of the radius of the bright-field disc, mrad, or fractions of the distance from the optic axis to the farthest edge of the detector."""
+    descan: Annotated[
+        Literal["none", "plane", "parabola"], Field(exclude_if=lambda value: value == "none")
+    ] = "none"
+    """Motion of the direct beam over the scan, by which every pattern is moved back before it is resampled: none, a plane or a parabola through
+    the positions of the direct beam. The direct beam must be recorded."""
     grid: Literal["cartesian", "polar"] = "cartesian"
     """Polar: rows are rings from the centre out, columns are directions from +x, positive as np.rot90. A rotation of the pattern is
     a shift along x, which lets a plain VAE or PCA be compared fairly. Models with rotation need Cartesian patches."""

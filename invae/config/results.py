@@ -17,6 +17,15 @@ class EmbedConfig(Config):
     """Number of sites per batch."""
 
 
+class GrainsConfig(Config):
+    """Grains of a polycrystal in a 4D-STEM scan with separate discs."""
+
+    phase_tolerance: Annotated[float, Field(gt=0, le=0.1)] = 0.012
+    """Relative deviation of the positions of discs within a phase, by strain or distortion, sd. Lattices that differ by less than three times as much may count as one phase."""
+    grain_tolerance: Annotated[float, Field(gt=0, le=30)] = 1.0
+    """Largest misorientation of neighbouring regions of one grain [degree]."""
+
+
 class AnalyseConfig(Config):
     """From latent variables to classes, maps and descriptors."""
 
@@ -45,6 +54,8 @@ class AnalyseConfig(Config):
     setting has no effect."""
     surprise_threshold: Annotated[float, Field(gt=0)] = 5.0
     """Robust z-score above which a position of the scan is an outlier."""
+    grains: Annotated[GrainsConfig | None, Field(exclude_if=lambda value: value is None)] = None
+    """Phases, orientation, strain and grains of a 4D-STEM scan of a polycrystal; they are not searched for when empty."""
     wall_tolerance: Annotated[float, Field(ge=0)] = 2.0
     """Largest distance between the same wall in successive frames [px]."""
     forces: Annotated[bool, Field(exclude_if=lambda forces: forces)] = True

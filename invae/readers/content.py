@@ -1,4 +1,8 @@
-"""What a recording holds, and whether it suits a configuration. Names, dimensions and attributes decide; no value is read."""
+"""What a recording holds, and whether it suits a configuration.
+
+Names, dimensions and attributes decide. Only for a scan of diffraction patterns, a few patterns are read: crystals with separate discs
+need another configuration.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +15,7 @@ from invae.dims import IMAGE, K_X, K_Y, SCAN_X, SCAN_Y
 from invae.errors import ConfigError
 from invae.readers.beside_spectra import holds_spectra
 from invae.readers.channel_roles import roles_of
+from invae.readers.separate_discs import has_separate_discs
 
 UNTOLD = ("", "unknown", "simulated")
 """Modalities that do not say what a recording is."""
@@ -22,6 +27,8 @@ USUAL: Mapping[Content, str] = {
     "PFM": "pfm-walls",
 }
 """Configuration for a content, the first that a recording has."""
+SEPARATE_DISCS = "fourd-nbed"
+"""Configuration for a 4D-STEM scan with discs apart from the direct beam."""
 SMALL_IMAGE = 64
 """Longest side of images that show one object each [px]."""
 FRAMES_OF_MOVIE = 4
@@ -97,7 +104,8 @@ def picked(recording: xr.Dataset, *, name: str) -> Pick:
     chosen = usual if suits else fitting[0]
     others = [one for one in fitting if one != chosen]
     more = f"; {_either(others)} would also do (--config)" if others else ""
-    return Pick(chosen, f"{name} is {_words(recording, found)}: configuration {chosen}{more}")
+    why = " with separate discs" if chosen == SEPARATE_DISCS else ""
+    return Pick(chosen, f"{name} is {_words(recording, found)}{why}: configuration {chosen}{more}")
 
 
 def _suits(config: str, found: set[Content]) -> bool:
@@ -107,6 +115,8 @@ def _suits(config: str, found: set[Content]) -> bool:
 
 def _usual(recording: xr.Dataset, found: set[Content]) -> str:
     """The configuration that most users want for a content."""
+    if "4D-STEM" in found and has_separate_discs(recording):
+        return SEPARATE_DISCS
     for content, config in USUAL.items():
         if content in found:
             return config

@@ -305,13 +305,13 @@ def _calibration(partial_store: Path, recording: xr.Dataset, config: ScanConfig)
     if isinstance(stored, Mapping):
         return Calibration.from_json(stored)
     with threadpool_limits(limits=1):  # the last digits of sums depend on the number of threads
-        calibration = calibrate(_sample(recording[PATTERN]), _axes(recording), config)
+        calibration = calibrate(sample_of(recording[PATTERN]), axes_of(recording), config)
     with store.writing(partial_store):
         root.require_group(MAPS).attrs.update({CALIBRATION: calibration.to_json()})
     return calibration
 
 
-def _sample(patterns: xr.DataArray) -> np.ndarray:
+def sample_of(patterns: xr.DataArray) -> np.ndarray:
     """Patterns from all over the scan (pattern, k_y, k_x), finite; independent of the slabs."""
     rows, columns, *detector = patterns.shape
     item = int(np.prod(detector)) * patterns.dtype.itemsize
@@ -326,7 +326,7 @@ def _sample(patterns: xr.DataArray) -> np.ndarray:
     )
 
 
-def _axes(recording: xr.Dataset) -> Axes:
+def axes_of(recording: xr.Dataset) -> Axes:
     """The axes of the detector in the file."""
     steps, zeros, units = [], [], "pixel"
     for dim in (dims.K_Y, dims.K_X):

@@ -97,7 +97,7 @@ def _wandering(field: Field, calibration: Calibration, config: ScanConfig) -> li
     )
     return [
         f"the patterns wander by {pixels:.1f} pixels over the scan (descan): {maps}; patches are cut around the mean axis, so that "
-        "they wander too"
+        "they wander too, unless describe.descan=plane moves the patterns back"
     ]
 
 

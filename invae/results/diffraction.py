@@ -17,6 +17,10 @@ SCAN = {
     "class_map": Field(SCAN_DIMS),
     "error_map": Field(SCAN_DIMS, required=True),
     "surprise_map": Field(SCAN_DIMS, "1", required=True),
+    **{name: Field(SCAN_DIMS) for name in ("phase_map", "grain_map")},
+    **{name: Field(SCAN_DIMS, "rad") for name in ("orientation_map", "orientation_sd_map")},
+    **{name: Field(SCAN_DIMS, "1") for name in ("phase_probability_map", "strain_sd_map")},
+    **{f"strain_{axes}_map": Field(SCAN_DIMS, "1") for axes in ("yy", "xx", "yx")},
     "pca_map": Field((*SCAN_DIMS, "pca_index"), "1"),
     "nmf_map": Field((*SCAN_DIMS, "nmf_index"), "1"),
 }
@@ -26,4 +30,30 @@ SURPRISES = {
     **{name: Field(("peak",), "pixel", required=True) for name in ("y", "x")},
     **{name: Field(("peak",), "nm", required=True) for name in ("y_nm", "x_nm")},
 }
-SCHEMA = Schema({"surprise": of_site("1")}, {"scan": SCAN, "surprises": SURPRISES})
+PHASES = {
+    **{name: Field(("phase",)) for name in ("first", "second", "has_mirror")},
+    "lattice_angle": Field(("phase",), "rad"),
+    **{name: Field(("phase",), "1") for name in ("n_fold", "n_grains", "area_share")},
+    "mean_pattern": Field(("phase", "pattern_y", "pattern_x"), "1"),
+}
+GRAINS = {
+    **{name: Field(("grain",)) for name in ("phase", "area", "diameter")},
+    **{name: Field(("grain",), "1") for name in ("n_probes", "at_edge", "strain_yy", "strain_xx", "strain_yx")},
+    **{name: Field(("grain",), "pixel") for name in ("y", "x")},
+    **{name: Field(("grain",), "rad") for name in ("angle", "angle_spread")},
+}  # fmt: skip
+BOUNDARIES = {
+    **{name: Field(("boundary",), "1") for name in ("first", "second")},
+    "length": Field(("boundary",)),
+    "misorientation": Field(("boundary",), "rad"),
+}
+SCHEMA = Schema(
+    {"surprise": of_site("1")},
+    {
+        "scan": SCAN,
+        "surprises": SURPRISES,
+        "phases": PHASES,
+        "grains": GRAINS,
+        "boundaries": BOUNDARIES,
+    },
+)

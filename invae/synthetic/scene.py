@@ -182,7 +182,17 @@ class Simulator(Generic[Settings]):
         write_scene(target, self.scene(config, seed=seed), receipt=receipt, progress=progress)
 
 
-STREAMS = ("order", "angle", "shear", "shift", "width", "noise", "background")
+STREAMS = (
+    "order",
+    "angle",
+    "shear",
+    "shift",
+    "width",
+    "noise",
+    "background",
+    "grains",
+    "reflections",
+)
 """Independent random streams; append new ones, so that the others keep their values."""
 
 

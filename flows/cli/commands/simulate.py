@@ -192,6 +192,24 @@ def lattice(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
 
 
 @simulations.command()
+def polycrystal(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
+    """4D-STEM scan of a polycrystal with separate discs; grains, phases, orientation and strain are known.
+
+    For example:
+
+      invae simulate polycrystal --out grains.zarr --seed 1 --set dose=500 --set n_grains=30
+
+      invae simulate polycrystal --out amorphous.zarr --set phases='[{lattice: square, spacing: 13}, {lattice: amorphous, share: 0.3}]'
+
+      invae run grains.zarr --out results
+    """
+    from invae.config.polycrystal import PolycrystalConfig
+    from invae.synthetic import polycrystal as scene
+
+    _simulate_scene("polycrystal", PolycrystalConfig, scene, out, seed=seed, changes=changes)
+
+
+@simulations.command()
 def plasmons(out: Out, seed: Seed = 0, changes: options.Changes = None) -> None:
     """Images and spectra of plasmonic nanoparticles at the same places; all particles are known.
 

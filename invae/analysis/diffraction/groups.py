@@ -10,6 +10,7 @@ from skimage.segmentation import watershed
 
 from invae import dims
 from invae.analysis.diffraction.surprise import places, surprise
+from invae.analysis.grains.groups import add_grains, scalars_of
 from invae.analysis.inputs import Inputs
 from invae.analysis.kind import Analysis, Scalars
 from invae.analysis.sizes import equivalent_diameters, pixel_area, size_scalars
@@ -33,7 +34,7 @@ LINEAR = ("pca", "nmf")
 
 
 def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
-    """Add `surprise` to the sites, and the groups `scan` and `surprises`.
+    """Add `surprise` to the sites, the groups `scan` and `surprises`, and those of the grains if they are searched for.
 
     Args:
         inputs: the stores; the recording has a group `maps`.
@@ -51,6 +52,8 @@ def add_groups(inputs: Inputs, groups: dict[str, xr.Dataset]) -> None:
     groups[""] = sites.assign(surprise=scores)
     latents = latent_maps(groups[""], shape) | _baseline_maps(groups, sites, shape)
     groups["scan"] = recorded.assign(latents)
+    if inputs.config.grains is not None:
+        add_grains(inputs, groups, inputs.config.grains)
     groups["surprises"] = surprising(groups[""], shape, config=inputs.config)
 
 
@@ -146,9 +149,12 @@ def summarise(groups: Mapping[str, xr.Dataset]) -> Scalars:
     scan = groups["scan"]
     area, unit = pixel_area(scan[dims.SCAN_Y], scan[dims.SCAN_X])
     labels = scan["cluster_map"].transpose(dims.SCAN_Y, dims.SCAN_X).to_numpy()
-    grains = equivalent_diameters(labels, area=area)
+    areas = equivalent_diameters(labels, area=area)
     return {
-        **size_scalars(grains, name="grain", word="connected area of one cluster", unit=unit),
+        **(
+            scalars_of(groups)
+            or size_scalars(areas, name="area", word="connected area of one cluster", unit=unit)
+        ),
         "n_surprises": (groups["surprises"].sizes["peak"], "surprising regions of the scan", "1"),
         "surprise_max": (strongest, "largest surprise (robust z-score)", "1"),
     }

@@ -156,7 +156,7 @@ def _reduce(
         return
     patterns = store.open_store(scan.recording)["pattern"]
     numbers = [
-        similarity.reduced(patterns[rows].to_numpy(), weights)
+        similarity.reduced(scan.motion.undone(patterns[rows].to_numpy(), rows), weights)
         for rows in pieces(scan, block.start, block.stop)
     ]
     store.write_block(partial_store, {NUMBERS: np.concatenate(numbers)}, start=block.start, shard=shard, group=GROUP)  # fmt: skip

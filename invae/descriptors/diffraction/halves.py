@@ -80,9 +80,11 @@ def _patches(scan: Scan, pattern: xr.DataArray, area: tuple[slice, slice]) -> li
     for row in range(rows.start, rows.stop):
         halves = _halves(pattern[row, columns].to_numpy(), row, scan.config.deal_seed)
         for half, counts in enumerate(halves):
-            small[half].append(onto_patches(scan, counts[None], slice(row, row + 1)))
+            here = slice(row, row + 1)
+            small[half].append(onto_patches(scan, counts[None], here, first_column=columns.start))
             if weights is not None:
-                numbers[half].append(similarity.reduced(counts[None], weights))
+                moved = scan.motion.undone(counts[None], here, first_column=columns.start)
+                numbers[half].append(similarity.reduced(moved, weights))
     return [_summed(scan, *both) for both in zip(small, numbers, strict=True)]
 
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from invae.config import ComputeConfig, PatternsConfig
 from invae.descriptors.diffraction.averaging import sums_of_similar, write_features
+from invae.descriptors.diffraction.descan import remarks_on_descan
 from invae.descriptors.diffraction.halves import remarks_on_halves, write_halves
 from invae.descriptors.diffraction.neighbours import channels, combined
 from invae.descriptors.diffraction.rings import remarks_on_ring
@@ -138,6 +139,8 @@ def _remarks(dataset: xr.Dataset, scan: Scan) -> list[str]:
             f"each patch is the sum of up to {scan.n_added[0]} similar probes from the whole scan: patches share electrons, "
             "so held-out patches are not independent of the others"
         )
+    maps = store.open_store(scan.recording, group="maps")
+    remarks += remarks_on_descan(scan.motion, maps, config.descan)
     if scan.margin:
         remarks.append(
             f"each site combines {config.neighbours} probes: probes within {scan.margin} of the "

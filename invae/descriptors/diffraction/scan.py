@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from invae.config import PatternsConfig
+from invae.descriptors.diffraction.descan import Motion, motion_of
 from invae.descriptors.diffraction.neighbours import Offsets, channels, reach
 from invae.descriptors.diffraction.resampling import Resampling, resampling
 from invae.descriptors.diffraction.warping import Warping, polar, rounded, warping
@@ -44,6 +45,8 @@ class Scan:
     """Unit of the logarithm."""
     mean: np.ndarray
     """The mean pattern of the scan on the pixels of a patch (y, x)."""
+    motion: Motion
+    """Of the direct beam over the scan."""
     offset: float
     """Taken off every value of a pattern; 0 for counts, and for transforms, which are made for counts."""
 
@@ -88,7 +91,8 @@ def survey(
         )
     steps = tuple(_step(dataset, axis) for axis in (K_Y, K_X))
     pixels = _radius(maps, steps, str(dataset[K_X].attrs.get("units")), config=config)
-    mapping = _onto_patches(maps, pixels, config=config)
+    motion = motion_of(pattern, maps, config.descan)
+    mapping = _onto_patches(maps, pixels, motion, config=config)
     counts = config.transform == "none" and pattern.dtype.kind in "iu"
     if not mapping.valid(counts=counts).any():
         raise ConfigError(
@@ -114,16 +118,17 @@ def survey(
         n_added,
         unit,
         mean,
+        motion,
         offset,
     )
     return scan, (pixels[0] * steps[0], pixels[1] * steps[1])
 
 
 def _onto_patches(
-    maps: xr.Dataset, radius: tuple[float, float], *, config: PatternsConfig
+    maps: xr.Dataset, radius: tuple[float, float], motion: Motion, *, config: PatternsConfig
 ) -> Resampling | Warping:
-    """The map from detector pixels to patch pixels."""
-    working = maps["detector_valid"].to_numpy().astype(bool)
+    """The map from detector pixels to patch pixels; pixels that are moved off the detector anywhere do not count."""
+    working = motion.always(maps["detector_valid"].to_numpy().astype(bool))
     centre = (float(maps.attrs["centre"][0]), float(maps.attrs["centre"][1]))
     if config.grid == "cartesian" and config.ellipse == "keep":
         return resampling(working, centre=centre, radius=radius, window=config.window)
@@ -151,6 +156,8 @@ def _radius(
     maps: xr.Dataset, steps: Sequence[float], units: str, *, config: PatternsConfig
 ) -> tuple[float, float]:
     """Half the patch's side along both axes [detector pixel]."""
+    if config.radius_units == "detector":
+        return config.radius * farthest_edge(maps), config.radius * farthest_edge(maps)
     if config.radius_units == "disc":
         disc = _disc(maps, steps)
         return config.radius * disc[0], config.radius * disc[1]
@@ -160,6 +167,15 @@ def _radius(
             "use 'disc', or calibrate it with ingest.scan.convergence"
         )
     return config.radius / steps[0], config.radius / steps[1]
+
+
+def farthest_edge(maps: xr.Dataset) -> float:
+    """Distance from the optic axis to the farthest edge of the detector [detector pixel]."""
+    sizes = maps["mean_pattern"].shape
+    return max(
+        max(float(centre) + 0.5, n - 0.5 - float(centre))
+        for centre, n in zip(maps.attrs["centre"], sizes, strict=True)
+    )
 
 
 def _disc(maps: xr.Dataset, steps: Sequence[float]) -> tuple[float, float]:
@@ -185,8 +201,11 @@ def resampled(scan: Scan, rows: slice) -> np.ndarray:
     return onto_patches(scan, store.open_store(scan.recording)["pattern"][rows].to_numpy(), rows)
 
 
-def onto_patches(scan: Scan, patterns: np.ndarray, rows: slice) -> np.ndarray:
+def onto_patches(
+    scan: Scan, patterns: np.ndarray, rows: slice, *, first_column: int = 0
+) -> np.ndarray:
     """Patterns (row, column, k_y, k_x) of some rows of the scan on the pixels of a patch (row, column, y, x)."""
+    patterns = scan.motion.undone(patterns, rows, first_column=first_column)
     if not scan.counts:
         return scan.resampling.of(without_offset(patterns, scan.offset))
     return np.stack(

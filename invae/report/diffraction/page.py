@@ -11,7 +11,7 @@ from invae.report.contents import (
     QUALITY,
     has_three_dimensions,
 )
-from invae.report.diffraction import scan
+from invae.report.diffraction import grains, scan
 from invae.report.facts import field_of_view, pixel_words, size_facts, value_of
 from invae.report.figure import Result
 from invae.report.kind import Channel, Expected, KindPage
@@ -21,6 +21,8 @@ from invae.report.style import count
 def recorded(result: Result) -> Iterator[str]:
     """Size of the scan, and number of surprising regions."""
     yield f"scan of {field_of_view(scan.maps_of(result))}"
+    if "grains" in result:
+        yield count(result["grains"].sizes["grain"], "grain")
     yield count(float(result["summary"]["n_surprises"]), "surprising region")
 
 
@@ -30,7 +32,8 @@ def facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "field of view", field_of_view(maps)
     yield "scan", f"{maps.sizes[dims.Y]} × {maps.sizes[dims.X]} probes, {pixel_words(maps)}"
     yield "detector", f"{patterns.sizes[dims.K_Y]} × {patterns.sizes[dims.K_X]} px"
-    yield from size_facts(result, "grain", "areas of one cluster")
+    yield from grains.facts(result)
+    yield from size_facts(result, "area", "areas of one cluster")
     yield "surprising regions", value_of(result, "n_surprises")
     yield "largest surprise", value_of(result, "surprise_max", " sd")
 
@@ -49,8 +52,11 @@ def channels(result: Result) -> Iterator[Channel]:
             yield Channel(title, maps[name])
 
 
+GRAINS = (grains.overview, grains.patterns, grains.statistics, grains.strain)
+
 PAGE = KindPage(
     {
+        "Grains": tuple(Expected(draw, grains.has_lattices) for draw in GRAINS),
         "Scan": (Expected(scan.panels), Expected(scan.surprises), Expected(scan.detector)),
         "Latent variables": (
             *LATENT_SPACE,

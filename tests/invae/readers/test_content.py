@@ -1,4 +1,4 @@
-"""A recording and a configuration of another kind are told apart by names, axes and attributes alone."""
+"""A recording and a configuration of another kind are told apart by names, axes and attributes."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invae.config import named
+from invae.config import PolycrystalConfig, named
 from invae.config.kinds import Content
 from invae.errors import ConfigError
 from invae.readers.content import contents_of, fitting_configs, picked, refuse_other_kind
+from invae.synthetic.polycrystal import draw
 
 IMAGE = ("frame", "y", "x")
 
@@ -57,7 +58,7 @@ def test_the_content_follows_from_names_and_axes(known: xr.Dataset, contents: se
         ("fourd-rvae", PFM, "needs a 4D-STEM scan; this is PFM: try pfm-grid, pfm-layers, pfm-motion or pfm-walls"),
         ("fourd-vae", IMAGES, "needs a 4D-STEM scan; this is STEM: try stem-atoms, stem-dense or stem-movie"),
         ("pfm-walls", IMAGES, "needs PFM (amplitude and phase); this is STEM: try stem-atoms, stem-dense or stem-movie"),
-        ("pfm-walls", SCAN, "needs PFM (amplitude and phase); this is 4D-STEM: try fourd-jrvae, fourd-rvae or fourd-vae"),
+        ("pfm-walls", SCAN, "needs PFM (amplitude and phase); this is 4D-STEM: try fourd-jrvae, fourd-nbed, fourd-rvae or fourd-vae"),
         ("pfm-walls", EELS, "needs PFM (amplitude and phase); this is EELS: try eels-im2spec or eels-spec2im"),
         ("stem-atoms", EELS, "needs an image; this is EELS"),
         ("stem-dense", POINTS, "needs an image; this is spectra: try "),
@@ -139,3 +140,21 @@ def test_the_usual_configuration_suits_the_recording(known: xr.Dataset, config: 
 def test_nothing_is_picked_for_what_is_unknown() -> None:
     with pytest.raises(ConfigError, match="choose a configuration with --config"):
         picked(NOTHING, name="scan.ibw")
+
+
+def _scan_of_grains(**changes: object) -> xr.Dataset:
+    values = {"n_scan_y": 16, "n_scan_x": 16, "n_grains": 4, "dose": 500, **changes}
+    return draw(PolycrystalConfig.model_validate(values), seed=0)[["pattern"]]
+
+
+@pytest.mark.parametrize("beam", ["recorded", "saturated", "blocked"])
+def test_separate_discs_pick_the_configuration_for_grains(beam: str) -> None:
+    pick = picked(_scan_of_grains(direct_beam=beam), name="scan.npz")
+    assert pick.config == "fourd-nbed"
+    assert "4D-STEM with separate discs" in pick.sentence
+
+
+def test_noise_does_not_pick_it() -> None:
+    counts = np.random.default_rng(0).poisson(0.3, (16, 16, 32, 32)).astype(np.uint16)
+    noise = xr.Dataset({"pattern": (("scan_y", "scan_x", "k_y", "k_x"), counts)})
+    assert picked(noise, name="scan.npz").config == "fourd-rvae"

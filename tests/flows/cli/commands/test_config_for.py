@@ -24,7 +24,10 @@ def test_the_file_decides_at_first_and_the_last_run_afterwards(tmp_path):
     np.save(file, CUBE)
     name, words = answer(file, out)
     assert name == "fourd-rvae"
-    assert "scan.npy is 4D-STEM: configuration fourd-rvae; fourd-jrvae or fourd-vae" in words
+    assert (
+        "scan.npy is 4D-STEM: configuration fourd-rvae; fourd-jrvae, fourd-nbed or fourd-vae"
+        in words
+    )
     (out / "scan").mkdir(parents=True)
     (out / "scan" / "run.json").write_text(json.dumps({"config": {"name": "fourd-vae"}}))
     assert answer(file, out) == ("fourd-vae", "")

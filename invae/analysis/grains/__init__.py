@@ -1,0 +1,1 @@
+"""Polycrystals by nano-beam diffraction: regions, lattices, phases, orientation, strain and grains."""
