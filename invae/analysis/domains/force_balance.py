@@ -179,7 +179,9 @@ def line_tension(
     sums = np.stack([np.bincount(steps.frame, column, n_frames) for column in product.T])
     draws = rng.integers(0, n_frames, (400, n_frames))
     upper, lower = (part[draws].sum(1) for part in sums)
-    resampled = -upper[lower != 0] / lower[lower != 0]  # frames without a step that is used say nothing
+    resampled = (
+        -upper[lower != 0] / lower[lower != 0]
+    )  # frames without a step that is used say nothing
     low, high = np.percentile(resampled, (2.5, 97.5))
     return Estimate(np.asarray(-sums[0].sum() / sums[1].sum()), np.asarray(low), np.asarray(high))
 
