@@ -169,10 +169,20 @@ def test_commands_and_options_of_invae_are_there(page):
             continue
         command = group.get_command(context, name)
         assert command is not None, f"{page}: invae {name}"
-        options = {option for param in [*command.params, *group.params] for option in param.opts}
+        options = {
+            option
+            for param in [*command.params, *group.params]
+            for option in (*param.opts, *param.secondary_opts)
+        }
         if isinstance(command, typer.core.TyperGroup):
             inner = [command.get_command(context, n) for n in command.list_commands(context)]
-            options |= {o for one in inner if one for param in one.params for o in param.opts}
+            options |= {
+                o
+                for one in inner
+                if one
+                for param in one.params
+                for o in (*param.opts, *param.secondary_opts)
+            }
         asked = {word.partition("=")[0] for word in rest if word.startswith("--")}
         assert asked <= {*options, "--help"}, f"{page}: {' '.join(words)}"
 

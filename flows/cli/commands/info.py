@@ -14,7 +14,7 @@ def info(
 ) -> None:
     """Show the contents of a file, store, model or result: dimensions, units, provenance.
 
-    Of a result, the conclusions come first: the main facts in one line, the verdict, and the numbers at the top of its report.
+    Of a result, the conclusions come first: the three sentences and the numbers at the top of its report.
 
     For example:
 
@@ -43,14 +43,11 @@ def conclusions(path: Path) -> Iterator[str]:
     result = path if path.name == output else path / output
     if not (result / "zarr.json").is_file():
         return
-    from invae.report.facts import facts, headline
+    from invae.report.facts import facts, sentences
     from invae.results.reading import open_result
-    from invae.verdict.findings import verdict_in
 
     groups = open_result(result)
-    yield headline(groups)
-    if (verdict := verdict_in(groups[""].attrs)) is not None:
-        yield from verdict.lines()
+    yield from sentences(groups)
     yield from (f"  {name}: {value}" for name, value in facts(groups))
 
 

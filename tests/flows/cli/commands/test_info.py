@@ -4,17 +4,15 @@ import pytest
 
 from flows.cli.main import execute
 from invae import open_result
-from invae.report.facts import headline
+from invae.report.facts import sentences
 
 
 @pytest.mark.parametrize("inside", ["", "result.zarr"])
-def test_a_result_begins_with_its_headline_and_verdict(undisturbed, capsys, inside):
+def test_a_result_begins_with_the_sentences_of_its_report(undisturbed, capsys, inside):
     assert execute(["info", str(undisturbed.folder / inside)]) == 0
-    first, second, *others = capsys.readouterr().out.splitlines()
-    result = open_result(undisturbed.folder)
-    assert first == headline(result.groups)
-    assert second == next(iter(result.verdict.lines()))
-    assert any(line.startswith("  model: ") for line in others)
+    shown = capsys.readouterr().out.splitlines()
+    assert tuple(shown[:3]) == sentences(open_result(undisturbed.folder).groups)
+    assert shown[3].startswith("  ")
 
 
 def test_a_store_that_is_no_result_has_no_conclusions(undisturbed, capsys):
