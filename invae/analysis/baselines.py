@@ -179,7 +179,7 @@ def compare_methods(
     n_classes: int,
     seed: int,
 ) -> xr.Dataset:
-    """`content (baseline, site, latent)`, `cluster (baseline, site)`, `reconstruction_error (baseline, site)`.
+    """`content (baseline, site, coordinate)`, `cluster (baseline, site)`, `reconstruction_error (baseline, site)`.
 
     Coordinates that a method does not have, and errors of a method without reconstruction, are NaN.
 
@@ -277,7 +277,7 @@ def _labelled(
     return xr.Dataset(
         {
             "content": (
-                ("baseline", dims.SITE, dims.LATENT),
+                ("baseline", dims.SITE, "coordinate"),
                 np.stack(content).astype(np.float32),
                 dims.attrs("latent coordinates of the site by a method without invariance"),
             ),

@@ -98,7 +98,7 @@ SHARED: Mapping[str, Mapping[str, Field]] = {
     "known": {name: Field(("known",), "1") for name in BY_KNOWN}
     | {name: Field(("space", "variable"), "1") for name in ("r2", "r2_by_class")},
     "baselines": {
-        "content": Field(("baseline", dims.SITE, dims.LATENT), "1", required=True),
+        "content": Field(("baseline", dims.SITE, "coordinate"), "1", required=True),
         "cluster": Field(("baseline", dims.SITE), "1", required=True),
         "reconstruction_error": Field(("baseline", dims.SITE), "1", required=True),
     },

@@ -121,6 +121,18 @@ def test_the_same_input_gives_the_same_values(card_run, groups, tmp_path):
         xr.testing.assert_equal(dataset.load(), groups[name])
 
 
+def test_a_result_is_a_tree_of_xarray(card_run, tmp_path):
+    path = card_run.analyse(tmp_path / "result.zarr")
+    tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+    groups = results.open_result(path)
+    assert {"baselines", "traversal", "summary"} <= set(tree.children)
+    for name, group in groups.items():
+        for variable in group.variables:
+            xr.testing.assert_equal(
+                tree[name or "/"].variables[variable], group.variables[variable]
+            )
+
+
 def test_baselines_can_be_left_out(card_run, tmp_path):
     result = results.open_result(card_run.analyse(tmp_path / "r.zarr", baselines=()))
     assert "baselines" not in result
