@@ -17,7 +17,7 @@ from invae.report.kind import KindPage
 from invae.results.kind import Schema
 from invae.stages.stages import STAGES
 
-ROOMS = ("atoms", "diffraction", "domains", "image_sets", "pairs", "spectra", "windows")
+ROOMS = ("atoms", "diffraction", "domains", "grains", "image_sets", "pairs", "spectra", "windows")
 """Folders, in each of the rooms, that belong to one kind."""
 
 

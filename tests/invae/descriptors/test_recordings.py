@@ -71,8 +71,11 @@ def test_walls_drift_and_masks_of_a_simulated_series_are_the_true_ones(
 def test_edges_of_lamellae_of_a_simulated_series_are_the_true_ones(simulated: Simulated) -> None:
     found = simulated.maps["wall"].to_numpy() == 2
     edge = simulated.truth["non180_edge"].to_numpy()
-    assert found.sum() > 500
-    assert within(found, edge, 2) > 0.85
+    known = edge & simulated.maps["valid"].to_numpy()
+    precision, recall = within(found, edge, 2), within(known, found, 2)
+    f1 = 2 * precision * recall / (precision + recall)
+    assert f1 > 0.83, "dips of the amplitude reach 0.63 to 0.77"
+    assert min(precision, recall) > 0.75
 
 
 def taken_in(files: list[Path], folder: Path) -> Path:
