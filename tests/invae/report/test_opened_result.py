@@ -62,6 +62,7 @@ def test_the_public_names_are_few_and_clear():
         "Ensemble",
         "InvariantVAE",
         "cluster",
+        "explore",
         "open_recording",
         "open_result",
     }
