@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 
 from invae import dims
 from invae.errors import visible
+from invae.latent_table import poses
 from invae.report import images, latent_plane, style
 from invae.report.explorer import packing
 from invae.report.explorer.packing import Packed
@@ -23,7 +24,6 @@ MOST_COLUMNS = 24
 LONGEST = 60
 """Letters of a name."""
 SHADES = 64
-POSES = ("angle", "scale", "shear")
 GROUP = "explorer"
 
 
@@ -175,7 +175,8 @@ def _roles(
     row, column = page_of(result).place
     if row in sites.variables and column in sites.variables:
         columns |= {"y": sites[row].to_numpy(), "x": sites[column].to_numpy()}
-    columns |= {name: sites[name].to_numpy() for name in POSES if name in sites.variables}
+    single = [row.name for row in poses().values() if row.dim is None]
+    columns |= {name: sites[name].to_numpy() for name in single if name in sites.variables}
     if "shift" in sites.variables:
         shift = sites["shift"].transpose(dims.SITE, dims.AXIS).to_numpy()
         columns |= {"shift_y": shift[:, 0], "shift_x": shift[:, 1]}
