@@ -91,7 +91,7 @@ def _baseline_maps(
     maps = {}
     for name in sorted(methods & set(LINEAR)):
         content = baselines["content"].sel(baseline=name, drop=True)
-        content = content.rename({dims.LATENT: f"{name}_index"})
+        content = content.rename({"coordinate": f"{name}_index"})
         maps[f"{name}_map"] = raster(content, sites, shape)
     return maps
 

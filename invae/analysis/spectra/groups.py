@@ -135,7 +135,7 @@ def _linear_maps(
     for name in LINEAR:
         if name in baselines["baseline"].to_numpy():
             content = baselines["content"].sel(baseline=name, drop=True)
-            content = content.rename({dims.LATENT: f"{name}_index"})
+            content = content.rename({"coordinate": f"{name}_index"})
             maps[f"{name}_map"] = raster(content, groups[""], shape)
     return maps
 
