@@ -52,7 +52,7 @@ def test_plain_pictures_are_told_apart_by_every_method(tmp_path, seed):
 def test_every_method_answers_in_the_same_form(tmp_path):
     path, _ = sites_of(tmp_path / "p.zarr")
     found, components = answers(path)
-    assert found["content"].dims == ("baseline", "site", "latent")
+    assert found["content"].dims == ("baseline", "site", "coordinate")
     assert found["baseline"].to_numpy().tolist() == list(METHODS)
     assert np.isfinite(found["content"]).all()
     assert (found["reconstruction_error"] > 0).all()
