@@ -13,7 +13,12 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import NMF, PCA
 
 from benchmarks.trial import Goal, Scores, Trial, clock
-from invae.analysis.grains.groups import beam_of, blocks_of, scan_for_grains
+from invae.analysis.grains.groups import (
+    beam_of,
+    blocks_of,
+    displaced_in,
+    scan_for_grains,
+)
 from invae.analysis.grains.search import Polycrystal, Settings, find_grains
 from invae.config import ComputeConfig, IngestConfig, PolycrystalConfig
 from invae.readers.ingest import ingest
@@ -54,6 +59,7 @@ def run(trial: Trial, seed: int, quick: bool) -> Scores:
                     axis=(middle, middle),
                     beam=beam_of(scan),
                     settings=Settings(),
+                    displaced=displaced_in(scan),
                 )
             seconds += took.seconds
             values = score(found, truth, config)

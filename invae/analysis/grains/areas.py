@@ -1,12 +1,10 @@
 """Grains: connected regions of one phase and orientation."""
 
+from collections.abc import Iterable
+
 import numpy as np
-from jaxtyping import Float, Int
 
-from invae.analysis.grains.regions import Labels, neighbours_of
-
-OTHER_TILT = 0.3
-"""Difference of two patterns relative to the typical one, from which on they are two grains even with equal angles."""
+from invae.analysis.grains.regions import Labels
 
 
 def folded(angle: np.ndarray | float, n_fold: np.ndarray | int) -> np.ndarray:
@@ -15,40 +13,21 @@ def folded(angle: np.ndarray | float, n_fold: np.ndarray | int) -> np.ndarray:
     return np.mod(np.asarray(angle) + period / 2, period) - period / 2
 
 
-def grains_of(
-    regions: Labels,
-    phase: Int[np.ndarray, " region"],
-    angle: Float[np.ndarray, " region"],
-    *,
-    n_fold: Int[np.ndarray, " phase"],
-    difference: Float[np.ndarray, "region region"],
-    tolerance: float,
-) -> Labels:
-    """The grain of every probe, numbered from 0.
+def connected(regions: Labels, pairs: Iterable[tuple[int, int]]) -> Labels:
+    """The grain of every probe, numbered from 0: regions that are connected by pairs.
 
     Args:
         regions: of the scan.
-        phase: of every region; −1 without a lattice.
-        angle: of every region [rad].
-        n_fold: order of the rotations of each phase.
-        difference: of the patterns of two regions, relative to the typical one.
-        tolerance: largest misorientation within a grain, from region to region [rad].
+        pairs: of regions within a grain.
     """
-    parent = np.arange(len(phase))
+    parent = np.arange(int(regions.max()) + 1)
 
     def root(region: int) -> int:
         while parent[region] != region:
             region = parent[region]
         return region
 
-    for first, others in enumerate(neighbours_of(regions)):
-        for second in sorted(others):
-            if phase[first] != phase[second]:
-                continue
-            order = n_fold[phase[first]] if phase[first] >= 0 else 1
-            turn = abs(folded(angle[first] - angle[second], order)) if phase[first] >= 0 else 0.0
-            is_same = phase[first] < 0 or difference[first, second] < OTHER_TILT
-            if turn <= tolerance and is_same:
-                parent[max(root(first), root(second))] = min(root(first), root(second))
-    roots = np.array([root(region) for region in range(len(phase))])
+    for first, second in pairs:
+        parent[max(root(first), root(second))] = min(root(first), root(second))
+    roots = np.array([root(region) for region in range(len(parent))])
     return np.unique(roots[regions], return_inverse=True)[1].reshape(regions.shape)

@@ -25,6 +25,8 @@ RADII = np.geomspace(1.2, 12.0, 13)
 """Radii of discs that are tried [px]."""
 NEAR_BEAM = np.linspace(0.75, 1.15, 9)
 """Radii that are tried, relative to that of the direct beam, which looks larger where it saturates the detector."""
+EVEN = 0.3
+"""Quantile of the intensity on a ring that counts as even."""
 STRONGEST = 6
 """Number of discs of a region that decide about the radius."""
 
@@ -112,14 +114,17 @@ def filtered(
 
 
 def on_rings(pattern: Image, *, valid: np.ndarray, centre: tuple[float, float]) -> Image:
-    """The median over the ring of every pixel, which discs hardly change where they are far apart."""
+    """The even intensity on the ring of every pixel: a low quantile, which discs hardly change if they fill up to two thirds of a ring."""
     y, x = np.indices(pattern.shape)
     distance = np.hypot(y - centre[0], x - centre[1])
     ring = np.rint(distance).astype(int)
-    number = np.arange(ring.max() + 1)
-    level = np.asarray(ndimage.median(ndimage.uniform_filter(pattern, 3), np.where(valid, ring, -1), number))  # fmt: skip
-    level = np.where(np.isfinite(level), level, 0.0)
-    return np.interp(distance, number, level)
+    smooth, own = ndimage.uniform_filter(pattern, 3)[valid], ring[valid]
+    sorted_by = np.lexsort((smooth, own))
+    number = np.bincount(own, minlength=int(ring.max()) + 1)
+    first = np.concatenate(([0], np.cumsum(number)[:-1]))
+    at = first + np.floor(EVEN * np.maximum(number - 1, 0)).astype(int)
+    level = np.where(number > 0, smooth[sorted_by][np.minimum(at, len(own) - 1)], 0.0)
+    return np.interp(distance, np.arange(len(number)), level)
 
 
 def _refined(image: Image, rows: np.ndarray, columns: np.ndarray, reach: int) -> np.ndarray:

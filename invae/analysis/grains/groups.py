@@ -22,6 +22,8 @@ MOST_PIXELS = 96
 """Largest side of the patterns that are compared [px]; a larger detector is binned."""
 UNSURE = float(np.radians(2.0))
 """Sd of the orientation above which the electrons are too few."""
+CLOSE = 3.2
+"""Distance of neighbouring discs below which their detection is uncertain [radius of a disc]."""
 PHASE, GRAIN, BOUNDARY = "phase", "grain", "boundary"
 
 
@@ -41,6 +43,7 @@ def add_grains(inputs: Inputs, groups: dict[str, xr.Dataset], config: GrainsConf
         axis=((scan.config.window - 1) / 2, (scan.config.window - 1) / 2),
         beam=beam_of(scan),
         settings=Settings(config.phase_tolerance, float(np.radians(config.grain_tolerance))),
+        displaced=displaced_in(scan),
     )
     classes = classes_of(found)
     step = _step(groups["scan"])
@@ -76,6 +79,12 @@ def beam_of(scan: Scan) -> float | None:
     maps = store.open_store(scan.recording, group="maps")
     size = 2 * farthest_edge(maps) / scan.config.window
     return float(maps.attrs["disc_radius"]) / size if shows_beam(maps) else None
+
+
+def displaced_in(scan: Scan) -> np.ndarray:
+    """Displacement of the compared patterns that is left after whole detector pixels (row, column, axis) [px]."""
+    maps = store.open_store(scan.recording, group="maps")
+    return scan.motion.rest * scan.config.window / (2 * farthest_edge(maps))
 
 
 def blocks_of(scan: Scan) -> Iterator[tuple[slice, np.ndarray]]:
@@ -190,6 +199,12 @@ def notes_of(found: Polycrystal, classes: Classes) -> list[str]:
         if (found.phases.phase == number).sum() == 1 and (classes.of_probe == number).mean() < 0.01
     ]
     notes += [f"phase {name} rests on one small region" for name in weak]
+    nearest = min(lattice.first for lattice in found.lattices)
+    if nearest < CLOSE * found.radius:
+        notes.append(
+            f"discs nearly touch (distance {nearest:.1f} px, radius {found.radius:.1f} px): patterns may be without a lattice, and classes may be wrong; compare "
+            "the mean patterns, or record with a smaller convergence angle"
+        )
     return notes
 
 

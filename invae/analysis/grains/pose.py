@@ -18,6 +18,8 @@ NAMES = ("angle", "strain_yy", "strain_xx", "strain_yx", "shift_y", "shift_x")
 """Numbers of the pose; those of strain deform the reflections."""
 PRIOR_SD = np.array([np.radians(1.5), 0.01, 0.01, 0.01, 0.5, 0.5])
 """Sd of the pose of a probe relative to its region [rad, 1, px]."""
+TURNS = np.radians(np.arange(-5, 6) * 0.7)
+"""Turns of a probe relative to its region from which a step of scoring starts [rad]."""
 STEPS = 5
 LONGEST = np.array([np.radians(2.0), 0.02, 0.02, 0.02, 1.0, 1.0])
 """Largest change in a step of the fit of a region."""
@@ -59,6 +61,10 @@ class RegionModel:
     """Indices of the nodes."""
     misfit: float
     """Mean squared residual in units of Poisson noise."""
+    shift: Float[np.ndarray, " axis"]
+    """Of the pattern [px]."""
+    even: Float[np.ndarray, " pixel"]
+    """Scattering that is even on rings [electron]."""
 
     @property
     def information(self) -> Float[np.ndarray, "number number"]:
@@ -130,12 +136,7 @@ def _solved(
 ) -> RegionModel:  # fmt: skip
     """Intensities of the discs for a pose, and the derivatives there."""
     valid = optics.valid
-    y, x = np.nonzero(valid)
-    places = index @ basis
-    at = places + shift + optics.centre
-    down, right = y - at[:, :1], x - at[:, 1:]
-    distance = np.hypot(down, right)
-    discs = 1 / (1 + np.exp(np.clip((distance - optics.radius) / optics.width, -50, 50)))
+    discs, *_ = _discs_at(basis, shift, index, optics)
     even = on_rings(pattern, valid=valid & _away(pattern.shape, optics), centre=optics.centre)
     parts = np.concatenate((even[valid][None], discs))
     values = pattern[valid]
@@ -143,10 +144,33 @@ def _solved(
     normal = (parts * weight) @ parts.T
     normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
     amount = np.maximum(np.linalg.solve(normal, (parts * weight) @ values), 0)
-    rate = np.maximum(amount @ parts, FLOOR * max(float(values.mean()), 1e-12))
-    edge = amount[1:, None] * discs * (1 - discs) / optics.width / np.maximum(distance, 1e-6)
+    rate, slopes = _rate(basis, shift, index, amount[1:], amount[0] * even[valid], optics)
+    misfit = float(((values - rate) ** 2 / rate).mean()) * n_patterns
+    return RegionModel(basis, rate, slopes, amount[1:], index, misfit, shift, amount[0] * even[valid])  # fmt: skip
+
+
+def _discs_at(
+    basis: np.ndarray, shift: np.ndarray, index: np.ndarray, optics: Optics
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Discs of height 1 at the nodes (node, pixel), and the distance of pixels from them along y, along x and in all."""
+    y, x = np.nonzero(optics.valid)
+    at = index @ basis + shift + optics.centre
+    down, right = y - at[:, :1], x - at[:, 1:]
+    distance = np.hypot(down, right)
+    discs = 1 / (1 + np.exp(np.clip((distance - optics.radius) / optics.width, -50, 50)))
+    return discs, down, right, distance
+
+
+def _rate(
+    basis: np.ndarray, shift: np.ndarray, index: np.ndarray, intensity: np.ndarray, even: np.ndarray, optics: Optics
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Mean electrons of the valid pixels (pixel,), and their derivatives by the pose (number, pixel)."""
+    discs, down, right, distance = _discs_at(basis, shift, index, optics)
+    rate = even + intensity @ discs
+    rate = np.maximum(rate, FLOOR * max(float(rate.mean()), 1e-12))
+    edge = intensity[:, None] * discs * (1 - discs) / optics.width / np.maximum(distance, 1e-6)
     slope_y, slope_x = edge * down, edge * right  # of the rate by the position of each disc
-    py, px = places.T[:, :, None]
+    py, px = (index @ basis).T[:, :, None]
     slopes = np.stack(
         [
             (slope_x * py - slope_y * px).sum(0),
@@ -157,8 +181,7 @@ def _solved(
             slope_x.sum(0),
         ]
     )
-    misfit = float(((values - rate) ** 2 / rate).mean()) * n_patterns
-    return RegionModel(basis, rate, slopes, amount[1:], index, misfit)
+    return rate, slopes
 
 
 def _away(shape: tuple[int, ...], optics: Optics) -> np.ndarray:
@@ -185,17 +208,48 @@ def sharpened(
 
 
 def poses_of(
-    counts: Float[np.ndarray, "probe pixel"], model: RegionModel
+    counts: Float[np.ndarray, "probe pixel"], model: RegionModel, optics: Optics
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pose of every probe relative to its region, and its sd (probe, number).
+
+    A step of scoring starts from the most likely of several turns.
 
     Args:
         counts: valid pixels of the patterns.
         model: of the region.
+        optics: of all patterns.
     """
-    scale = counts.sum(1) / model.rate.sum()
-    weights = model.slopes / model.rate
-    score = counts @ weights.T - scale[:, None] * model.slopes.sum(1)
-    information = scale[:, None, None] * model.information + np.diag(1 / PRIOR_SD**2)
+    rates, slopes = _turned_models(model, optics)
+    likelihood = counts @ np.log(rates / rates.sum(1, keepdims=True)).T
+    start = np.argmax(likelihood - (TURNS / PRIOR_SD[0]) ** 2 / 2, axis=1)
+    poses, sds = np.empty((len(counts), len(NAMES))), np.empty((len(counts), len(NAMES)))
+    for number in np.unique(start):
+        here = start == number
+        first = np.zeros(len(NAMES))
+        first[0] = TURNS[number]
+        poses[here], sds[here] = _scored(counts[here], rates[number], slopes[number], first)
+    return poses, sds
+
+
+def _turned_models(model: RegionModel, optics: Optics) -> tuple[np.ndarray, np.ndarray]:
+    """Rate (turn, pixel) of a region that is turned, and its derivatives (turn, number, pixel)."""
+    rates, slopes = [], []
+    for turn in TURNS:
+        basis = moved(model.basis, np.array([turn, 0.0, 0.0, 0.0]))
+        rate, slope = _rate(basis, model.shift, model.index, model.intensity, model.even, optics)
+        rates.append(rate)
+        slopes.append(slope)
+    return np.array(rates), np.array(slopes)
+
+
+def _scored(
+    counts: np.ndarray, rate: np.ndarray, slopes: np.ndarray, first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pose and its sd (probe, number) by one step of scoring from a first pose."""
+    scale = counts.sum(1) / rate.sum()
+    weights = slopes / rate
+    score = counts @ weights.T - scale[:, None] * slopes.sum(1) - first / PRIOR_SD**2
+    information = scale[:, None, None] * (weights @ slopes.T) + np.diag(1 / PRIOR_SD**2)
     covariance = np.linalg.inv(information)
-    return (covariance @ score[:, :, None])[..., 0], np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))  # fmt: skip
+    step = (covariance @ score[:, :, None])[..., 0]
+    return first + step, np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))

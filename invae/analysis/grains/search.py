@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import ndimage
 
 from invae.analysis.grains import pose
-from invae.analysis.grains.areas import grains_of
+from invae.analysis.grains.areas import connected, folded
 from invae.analysis.grains.axis import refined_axis
+from invae.analysis.grains.borders import Border, borders_of, jump_of
 from invae.analysis.grains.discs import Discs, find_discs, radius_of_discs
 from invae.analysis.grains.features import Blocks, features_of
 from invae.analysis.grains.lattice import Lattice
@@ -24,6 +24,7 @@ from invae.analysis.grains.regions import (
     typical_difference,
     whitened,
 )
+from invae.analysis.grains.shrinkage import shrunk
 
 LARGEST = 12
 """Number of the largest regions that decide about the disc."""
@@ -31,12 +32,18 @@ LEAST_SPACING = 1.9
 """Smallest distance of neighbouring discs [radius of a disc]: they hardly overlap."""
 SMALLEST = 9
 """Smallest number of probes of a grain; smaller ones join a neighbour."""
-FEWEST_INSIDE = 12
-"""Smallest number of inner probes that show how much the pose varies in a region."""
 RIM = 0.3
 """Largest number of probes of a rim, relative to the largest region of its grain."""
 KNOWN_BY = 2
 """Distance of regions that a probe may belong to [scan step]."""
+OTHER_TILT = 0.3
+"""Difference of two patterns relative to the typical one, from which on they are two grains even with equal angles."""
+STEEPEST = float(np.radians(0.5))
+"""Sd of the change of the angle from probe to probe within a grain [rad]."""
+SURE = 2.0
+"""Number of sds by which a jump must be below its limit."""
+STEPS_TO_OTHER = 6
+"""Number of probes within which a steady change makes a pattern differ as much as that of another grain."""
 TIGHT = 0.05
 """Part of the typical difference between patterns that a pattern may differ from its region besides noise."""
 
@@ -80,8 +87,15 @@ class Polycrystal:
 
 
 def find_grains(
-    blocks: Blocks, shape: tuple[int, int], *, valid: np.ndarray, axis: tuple[float, float], beam: float | None, settings: Settings
-) -> Polycrystal:  # fmt: skip
+    blocks: Blocks,
+    shape: tuple[int, int],
+    *,
+    valid: np.ndarray,
+    axis: tuple[float, float],
+    beam: float | None,
+    settings: Settings,
+    displaced: np.ndarray | None = None,
+) -> Polycrystal:
     """Phases, regions and grains of a scan.
 
     Args:
@@ -91,8 +105,9 @@ def find_grains(
         axis: optic axis (y, x) [px].
         beam: radius of the direct beam [px]; None if it is not recorded.
         settings: tolerances.
+        displaced: displacement of every pattern (row, column, axis) [px]; None if all are centred.
     """
-    features = whitened(features_of(blocks, shape, valid=valid))
+    features = whitened(features_of(blocks, shape, valid=valid, displaced=displaced))
     regions = find_regions(features)
     means, number = means_of(blocks, regions)
     discs, axis, radius = _discs(means, number, valid=valid, axis=axis, beam=beam)
@@ -109,9 +124,10 @@ def find_grains(
     bases = np.array([phases.basis[n] if m is None else m.basis for n, m in enumerate(models)])
     phases = replace(phases, lattices=tuple(refitted(phases, bases, number)))
     angle, strain = _angles(bases, phases)
-    grain = _grains(features, regions, phases, angle, settings)
     phase, probability = _phase_of_probes(features, regions, phases)
-    poses, sds = _poses(blocks, shape, regions, models, optics, grain)
+    poses, sds = _poses(blocks, shape, regions, models, optics)
+    grain = _grains(features, regions, phases, angle, poses[..., 0], sds[..., 0], settings)
+    poses, sds = shrunk(poses, sds, regions)
     return Polycrystal(
         phases.lattices,
         axis,
@@ -181,7 +197,8 @@ def _without_rims(
 ) -> Labels:
     """Regions without the thin ones along the edge of a grain; their probes go to a neighbour."""
     angle, _ = _angles(phases.basis, phases)
-    grain = _grains(features, regions, phases, angle, settings)
+    turn = np.zeros(regions.shape)
+    grain = _grains(features, regions, phases, angle, turn, turn + STEEPEST, settings)
     number = np.bincount(regions.ravel())
     of_region = np.zeros(len(number), int)
     of_region[regions.ravel()] = grain.ravel()
@@ -235,19 +252,53 @@ def _angles(bases: np.ndarray, phases: Phases) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grains(
-    features: Features, regions: Labels, phases: Phases, angle: np.ndarray, settings: Settings
+    features: Features,
+    regions: Labels,
+    phases: Phases,
+    angle: np.ndarray,
+    turn: np.ndarray,
+    sd: np.ndarray,
+    settings: Settings,
 ) -> Labels:
+    """Grains: touching regions of one phase that are alike as a whole or at their border.
+
+    Args:
+        features: of the patterns.
+        regions: of the scan.
+        phases: of the regions.
+        angle: of every region [rad].
+        turn: angle of every probe relative to its region [rad].
+        sd: of the turn [rad].
+        settings: tolerances.
+    """
     centres, number = centres_of(features, regions)
-    squares = ((centres[:, None] - centres) ** 2).sum(-1) - centres.shape[1] * (1 / number[:, None] + 1 / number)  # fmt: skip
-    typical = max(typical_difference(centres, number), 1e-12)
-    return grains_of(
-        regions,
-        phases.phase,
-        np.nan_to_num(angle),
-        n_fold=np.array([lattice.n_fold for lattice in phases.lattices], int),
-        difference=np.sqrt(np.maximum(squares, 0) / typical),
-        tolerance=settings.grain_tolerance,
-    )
+    size = centres.shape[1]
+    limit = OTHER_TILT * np.sqrt(typical_difference(centres, number))
+    n_fold = np.array([*(lattice.n_fold for lattice in phases.lattices), 1])[phases.phase]
+
+    def is_alike(border: Border) -> bool:
+        a, b = border.first, border.second
+        step = centres[a] - centres[b]
+        jump, variance = jump_of(border, features, steepest=limit / np.sqrt(size) / STEPS_TO_OTHER)
+        unsure = SURE * np.sqrt(2 * size) * variance
+        squares = step @ step - size * (1 / number[a] + 1 / number[b]), jump @ jump - size * variance + unsure  # fmt: skip
+        return float(min(squares)) < limit**2
+
+    def is_aligned(border: Border) -> bool:
+        a, b = border.first, border.second
+        if abs(folded(angle[a] - angle[b], n_fold[a])) <= settings.grain_tolerance:
+            return True
+        apart = folded(angle[regions] - angle[a], n_fold[a]) + turn
+        noise = float(np.median(sd[regions == a]))
+        jump, variance = jump_of(border, apart[..., None], steepest=STEEPEST / noise)
+        return abs(float(jump[0])) + SURE * noise * np.sqrt(variance) <= settings.grain_tolerance
+
+    def is_one(border: Border) -> bool:
+        phase = phases.phase[border.first]
+        is_same = phase == phases.phase[border.second]
+        return bool(is_same and (phase < 0 or (is_aligned(border) and is_alike(border))))
+
+    return connected(regions, ((b.first, b.second) for b in borders_of(regions) if is_one(b)))
 
 
 def _phase_of_probes(
@@ -283,7 +334,6 @@ def _poses(
     regions: Labels,
     models: list[pose.RegionModel | None],
     optics: pose.Optics,
-    grain: Labels,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pose of every probe relative to its region, and its sd (row, column, number); NaN without a lattice."""
     poses = np.full((*shape, len(pose.NAMES)), np.nan)
@@ -294,39 +344,7 @@ def _poses(
             model = models[region]
             if model is not None:
                 here = regions[rows] == region
-                values, sd = pose.poses_of(flat[here].astype(np.float64), model)
+                values, sd = pose.poses_of(flat[here].astype(np.float64), model, optics)
                 part, part_sd = poses[rows], sds[rows]
                 part[here], part_sd[here] = values, sd
-    return shrunk(poses, sds, regions)
-
-
-def _inside(region: np.ndarray) -> np.ndarray:
-    """Probes that are not at the edge of a region (row, column)."""
-    return ndimage.binary_erosion(region, np.ones((3, 3)), border_value=1)
-
-
-def shrunk(poses: np.ndarray, sds: np.ndarray, regions: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Poses and sds, drawn towards those of the region as far as noise explains their differences.
-
-    Source: Efron & Morris 1973, doi:10.1080/01621459.1973.10481350, empirical Bayes estimates.
-    """
-    poses, sds = poses.copy(), sds.copy()
-    for region in np.unique(regions):
-        here = regions == region
-        inside = _inside(here)[here]
-        inside = inside if inside.sum() >= FEWEST_INSIDE else np.ones(len(inside), bool)
-        values, noise = poses[here], sds[here] ** 2
-        if not np.isfinite(values).all():
-            continue
-        # the estimates are those of a prior: without it, they scatter by more than their sd
-        free = 1 / np.maximum(1 / noise - 1 / pose.PRIOR_SD**2, 1e-3 / pose.PRIOR_SD**2)
-        raw = values * free / noise
-        # at the edge, discs of the neighbour add to the differences
-        middle = np.median(raw[inside], axis=0)
-        spread = (1.4826 * np.median(np.abs(raw[inside] - middle), axis=0)) ** 2
-        between = np.maximum(spread - np.median(free, axis=0), 1e-2 * np.median(free, axis=0))
-        weight = between / (between + free)
-        kept = np.clip(raw - middle, -3 * np.sqrt(between + free), 3 * np.sqrt(between + free))
-        poses[here] = middle + weight * kept
-        sds[here] = np.sqrt(weight * free + np.median(free, axis=0) / len(raw))
     return poses, sds

@@ -27,6 +27,8 @@ class Motion:
 
     pixels: np.ndarray
     """Displacement in whole pixels (scan_y, scan_x, axis), int."""
+    rest: np.ndarray
+    """What is left after whole pixels (scan_y, scan_x, axis) [px]."""
 
     @property
     def moves(self) -> bool:
@@ -70,7 +72,7 @@ def motion_of(
     """
     shape = (pattern.shape[0], pattern.shape[1])
     disc = float(maps.attrs["disc_radius"])
-    still = Motion(np.zeros((*shape, 2), np.int64))
+    still = Motion(np.zeros((*shape, 2), np.int64), np.zeros((*shape, 2)))
     if kind == "none" or not shows_beam(maps):
         return still
     centre = np.array([float(value) for value in maps.attrs["centre"]])
@@ -86,7 +88,9 @@ def motion_of(
         residual = np.hypot(*(beams - terms @ fitted).T)
         used = residual <= max(3 * 1.4826 * float(np.median(residual)), 0.02)
     every = np.indices(shape).reshape(2, -1).T
-    return Motion(np.rint(_terms(every, shape, kind) @ fitted).astype(np.int64).reshape(*shape, 2))
+    moved = (_terms(every, shape, kind) @ fitted).reshape(*shape, 2)
+    pixels = np.rint(moved).astype(np.int64)
+    return Motion(pixels, moved - pixels)
 
 
 def remarks_on_descan(scan_motion: Motion, maps: xr.Dataset, kind: str) -> list[str]:

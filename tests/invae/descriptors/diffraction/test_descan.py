@@ -50,6 +50,6 @@ def test_nothing_moves_without_descan(moving: Path) -> None:
 
 
 def test_pixels_that_leave_the_detector_do_not_count() -> None:
-    motion = Motion(np.array([[[2, 0], [-1, 0]]]))
+    motion = Motion(np.array([[[2, 0], [-1, 0]]]), np.zeros((1, 2, 2)))
     working = motion.always(np.ones((8, 8), bool))
     assert working.all(1).tolist() == [False, *[True] * 5, False, False]
