@@ -38,7 +38,7 @@ PickedConfig = Annotated[
         "-c",
         metavar="NAME|FILE",
         help="Configuration, see `invae configs`; NAME@VERSION pins a version.",
-        show_default="that of the last run, else by what the file holds",
+        show_default="that of the last run, else by the content of the files",
     ),
 ]
 IngestConfigName = Annotated[

@@ -22,9 +22,9 @@ def run(
 ) -> None:
     """Process a recording, or a series of files, from the instrument's files to the report.
 
-    Without --config, what the file holds decides: `invae run scan.ibw` says which configuration it takes, and why.
+    Without --config, the content of the files decides: `invae run scan.ibw` names the configuration and the reason.
 
-    A stage with the same files, settings and code is not run again; an interrupted run continues.
+    A stage with unchanged files, settings and code does not run again. An interrupted run continues.
 
     For example:
 
