@@ -303,6 +303,20 @@ class InvariantVAE(SavedEstimator):
             some if some.ndim == 3 else some[:, 0], self.reconstruct(some).to_numpy()[:, 0]
         )
 
+    def explore(self, patches: Data, *, dims: Sequence[str] | None = None) -> Any:
+        """The interactive view of patches, as a widget for a notebook (extra `explore`); its `selected` are positions along `site`.
+
+        Args:
+            patches: As in `encode`.
+            dims: As in `fit`.
+
+        Raises:
+            InputError: anywidget is missing, or the model has seen no data.
+        """
+        from invae import explore
+
+        return explore(self, patches, dims=dims)
+
     @one_thread()
     def foreign_mask(
         self,

@@ -121,9 +121,7 @@ def judged(result: Result) -> tuple[str, str]:
     first, conclusion = verdict.concerns[0], CONCLUSIONS[verdict.light].capitalize()
     remedy = first.what_to_do or "Compare the result with another recording or another seed"
     raised = (
-        "raises a concern: "
-        if len(verdict.concerns) == 1
-        else "raise concerns; the first is that "
+        "raises a concern: " if len(verdict.concerns) == 1 else "raise concerns; the first is that "
     )
     words = f"{len(verdict.concerns)} of {n_checks} {raised}{first.what}"
     return f"{conclusion}: {words}.", _sentence(remedy)
