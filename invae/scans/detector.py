@@ -14,6 +14,8 @@ from invae.errors import InputError
 BLOCK_BYTES = 64e6
 SCAN = (dims.SCAN_Y, dims.SCAN_X)
 DETECTOR = (dims.K_Y, dims.K_X)
+FLAT = 1e-6
+"""Sides of an ellipse are at least so long [pixel]."""
 Place = tuple[float, float]
 """Row and column on the detector [pixel]; the first pixel has its centre at (0, 0)."""
 
@@ -87,7 +89,7 @@ class Ellipse:
         """Pixels of the ellipse (k_y, k_x)."""
         rows, columns = np.indices((height, width))
         (top, left), (bottom, right) = _ends(self.first, self.second)
-        tall, wide = (max(side, np.finfo(float).tiny) for side in (bottom - top, right - left))
+        tall, wide = (max(side, FLAT) for side in (bottom - top, right - left))
         y, x = (rows - (top + bottom) / 2) / tall, (columns - (left + right) / 2) / wide
         return y**2 + x**2 <= 0.25
 

@@ -29,7 +29,7 @@ def detector_of(question: Mapping[str, Any]) -> Detector:
         InputError: The shape cannot be used.
         ValueError, KeyError, TypeError: It is not described.
     """
-    match question.get("shape", "ring"):
+    match dict(question).get("shape", "ring"):
         case "ring":
             return Disc(*(float(question[name]) for name in ("y", "x", "inner", "outer")))
         case "file":
