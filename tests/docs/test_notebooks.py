@@ -58,7 +58,7 @@ SMALLER: Mapping[str, Mapping[str, str]] = {
     },
     "4d-stem": {
         "n_scan_y=24": "n_scan_y=8",
-        "n_scan_x=24": "n_scan_x=9",
+        "n_scan_x=24": "n_scan_x=9 --set n_k=24",
         '"epochs": 12': '"epochs": 1',
     },
     "image-to-spectrum": {
