@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import Any, Self
 
-from invae.config.named import suggestion
 from invae.errors import ConfigError
 
 
@@ -85,6 +84,8 @@ class Estimator:
 
 def _unknown(kind: type, names: list[str], known: list[str]) -> str:
     """`InvariantVAE has no setting latent_dims; did you mean latent_dim?`, then all settings."""
+    from invae.config.named import suggestion  # imports all settings
+
     hint = " ".join(filter(None, (suggestion(name, known) for name in names)))
     there = f"it has {', '.join(known)}"
     return f"{kind.__name__} has no setting {', '.join(names)}; {f'{hint} ' if hint else ''}{there}"
