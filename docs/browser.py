@@ -37,6 +37,9 @@ FLAGS = (
 WIDTH = 1200
 """Width of the window and the pictures [px]."""
 
+TALLEST = 15_000
+"""Height of a picture that the browser can make [px]."""
+
 PATIENCE = 90.0
 """Longest wait for text on a page [s]."""
 
@@ -183,6 +186,12 @@ class Page:
         self._ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
         self.settle()
 
+    def files(self, selector: str, paths: Sequence[Path]) -> None:
+        """Choose files in a field for files."""
+        root = self._ask("DOM.getDocument")["root"]["nodeId"]
+        node = self._ask("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._ask("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
+
     def key(self, name: str, *, code: int = 0) -> None:
         """Press and release a key, by its name in the DOM: `ArrowRight`, `Escape`, `a`."""
         text = {"text": name} if len(name) == 1 else {}
@@ -195,8 +204,20 @@ class Page:
         """An element as the window shows it."""
         x, y, width, height = self.box(selector)
         left, top = self.evaluate("[scrollX, scrollY]")
-        clip = {"x": x + left, "y": y + top, "width": width, "height": height, "scale": 1}
-        answer = self._ask("Page.captureScreenshot", format="png", clip=clip)
+        return self._captured(x + left, y + top, width, height)
+
+    def whole(self) -> Image.Image:
+        """The whole page, also what lies outside of the window; a very long one is made smaller."""
+        root = "document.documentElement"
+        width, height = self.evaluate(f"[{root}.scrollWidth, {root}.scrollHeight]")
+        scale = min(1.0, TALLEST / height)
+        return self._captured(0, 0, width, height, scale=scale, captureBeyondViewport=True)
+
+    def _captured(
+        self, x: float, y: float, width: float, height: float, *, scale: float = 1.0, **more: Any
+    ) -> Image.Image:
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": scale}
+        answer = self._ask("Page.captureScreenshot", format="png", clip=clip, **more)
         return Image.open(io.BytesIO(base64.b64decode(answer["data"]))).convert("RGB")
 
     def medium(self, name: str) -> None:

@@ -1,6 +1,8 @@
 """The `invae` command line. Every command imports its libraries when it is called, so that `--help` is fast."""
 
 import errno
+import inspect
+import re
 import sys
 from types import TracebackType
 
@@ -96,6 +98,19 @@ for module in (
     doctor,
 ):
     module.register(app)
+
+
+def help_without_breaks(group: typer.Typer) -> None:
+    """Join the lines of every paragraph of the help texts: the terminal breaks them where they end."""
+    for command in group.registered_commands:
+        text = inspect.getdoc(command.callback) or ""
+        command.help = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            help_without_breaks(inner.typer_instance)
+
+
+help_without_breaks(app)
 
 
 def main() -> None:

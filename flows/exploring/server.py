@@ -22,7 +22,7 @@ from flows.exploring.training import Training
 from flows.service.origin import OwnOrigin, own_origins
 from invae.errors import InputError, InvaeError
 from invae.report.explorer import module
-from invae.scans.detector import Disc
+from invae.report.explorer.detector_question import detector_of
 
 LOOPBACK = "127.0.0.1"
 POLICY = (
@@ -82,8 +82,7 @@ class Explorer:
 
     def detector(self, question: dict[str, Any]) -> dict[str, Any]:
         """The image of a virtual detector."""
-        sizes = (float(question[name]) for name in ("y", "x", "inner", "outer"))
-        return self.session.detector(Disc(*sizes))
+        return self.session.detector(detector_of(question))
 
     def label(self, question: dict[str, Any]) -> dict[str, Any]:
         """Save a named selection."""
@@ -160,7 +159,7 @@ def application(folder: Path, *, token: str, port: int) -> Starlette:
     """The live page of the recording in a folder."""
     explorer = Explorer(folder, token)
     css = files("invae.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
-    script = module.program("") + module.read("live.js")
+    script = module.program("") + module.read("detector.js") + module.read("live.js")
     routes = [
         Route("/", _text(PAGE, "text/html")),
         Route("/main.js", _text(script, "text/javascript")),

@@ -18,7 +18,7 @@ from invae.errors import InputError, StoreError
 from invae.report.explorer import packing
 from invae.report.explorer.payload import payload
 from invae.results.reading import open_result
-from invae.scans.detector import Disc, virtual_image
+from invae.scans.detector import Detector, virtual_image
 from invae.stages.stages import STAGES
 from invae.storage import store
 
@@ -107,12 +107,11 @@ class Session:
         channel = int(self.result["explorer"].attrs["channel_index"])
         return decoded[0, channel].astype("<f4").tobytes()
 
-    def detector(self, disc: Disc) -> dict[str, Any]:
-        """The image of an annular virtual detector on the stored scan, as a channel of the view."""
+    def detector(self, detector: Detector) -> dict[str, Any]:
+        """The image of a virtual detector on the stored scan, as a channel of the view."""
         scan = store.open_store(output(self.folder, "ingest"))
-        image = virtual_image(scan, disc)
-        words = f"detector {disc.inner:.3g} to {disc.outer:.3g} px"
-        return {**packing.stack(image[None]), "title": words, "unit": ""}
+        image = virtual_image(scan, detector)
+        return {**packing.stack(image[None]), "title": f"detector: {detector.words}", "unit": ""}
 
     def labels(self) -> dict[str, list[int]]:
         """Named selections: positions along `site`."""

@@ -9,6 +9,7 @@ import xarray as xr
 
 from invae import dims
 from invae.analysis.traversal import Decode
+from invae.config import ModelConfig
 from invae.latent_table import LATENTS, row_of
 from invae.models.latents import ClassPrior
 from invae.models.vae import VAE
@@ -29,7 +30,11 @@ def decoder_of(model: Path, *, device: str = "cpu") -> Decode:
     """
     place = device_of(device)
     trained = load(model, device=place)
-    vae, config = trained.model, trained.config
+    return decoder(trained.model, trained.config, place)
+
+
+def decoder(vae: VAE, config: ModelConfig, place: torch.device) -> Decode:
+    """The decoder of a trained model, as `decoder_of` gives it."""
     sizes = {name: row_of(name).size or 1 for name in vae.poses}
     sizes |= {"target": config.n_targets, "condition": config.n_conditions}
     at_rest, unit = _scales(vae, sizes)

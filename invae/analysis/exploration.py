@@ -36,8 +36,8 @@ LARGEST_RESIDUAL = 0.2
 class Sources:
     """Where the explorer's pictures come from."""
 
-    patches: Path
-    """The store of the patches."""
+    patches: Path | xr.Dataset
+    """The store of the patches, or `patch` and `valid` (site, channel, patch_y, patch_x)."""
     decode: Decode
     members: Sequence[Member]
     """Classes or conditions with decoded nodes of their own; empty for all sites together."""
@@ -46,9 +46,16 @@ class Sources:
     seed: int = 0
 
     @property
+    def opened(self) -> xr.Dataset:
+        """The patches and their masks, lazily if they come from a store."""
+        if isinstance(self.patches, xr.Dataset):
+            return self.patches[["patch", "valid"]]
+        return store.open_store(self.patches)[["patch", "valid"]]
+
+    @property
     def channels(self) -> list[str]:
         """Names of the channels of a patch."""
-        return [str(name) for name in store.open_store(self.patches)[dims.CHANNEL].to_numpy()]
+        return [str(name) for name in self.opened[dims.CHANNEL].to_numpy()]
 
     @property
     def channel(self) -> int:
@@ -177,7 +184,7 @@ def _cuts(sites: xr.Dataset, shown: np.ndarray, sources: Sources) -> xr.Dataset:
     at = np.array([number.get(int(frame), -1) for frame in sites[dims.FRAME].to_numpy()])
     fits = np.full((len(at), 2), np.nan)
     residuals: list[np.ndarray] = []
-    opened = store.open_store(sources.patches)[["patch", "valid"]]
+    opened = sources.opened
     for block in store.blocks(len(at), BLOCK):
         some = np.arange(len(at))[block]
         some = some[at[some] >= 0]
@@ -236,7 +243,7 @@ def _fitted(cut: np.ndarray, patch: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def _stored(shown: np.ndarray, sources: Sources) -> xr.Dataset:
     """Patches of some of the shown sites, evenly chosen."""
-    opened = store.open_store(sources.patches)[["patch", "valid"]]
+    opened = sources.opened
     n_pixels = opened.sizes[dims.PATCH_Y] * opened.sizes[dims.PATCH_X]
     most = max(1, min(len(shown), MOST_PATCH_PIXELS // n_pixels))
     stored = np.unique(np.linspace(0, len(shown) - 1, most).round().astype(int))

@@ -60,6 +60,7 @@ class Clustering(Estimator):
         training: TrainingConfig | Mapping[str, Any] | None = None,
         device: str = "auto",
         search: Search = THOROUGH,
+        verbose: int = 1,
     ) -> None:
         """Choose the number of classes.
 
@@ -70,6 +71,7 @@ class Clustering(Estimator):
             training: Of the new model; about 600 steps when empty.
             device: auto, cpu or cuda; of the new model.
             search: How many networks are trained, and how long.
+            verbose: 1 shows the progress of the new model as a bar, in terminals and notebooks; 0 does not.
 
         Raises:
             InputError: There is a model and a training for it, or the model has seen no data.
@@ -78,7 +80,7 @@ class Clustering(Estimator):
             raise InputError("model is fitted and needs no training; give one of the two")
         if model is not None:
             _ = model.trained
-        self.n_classes, self.seed, self.device = n_classes, seed, device
+        self.n_classes, self.seed, self.device, self.verbose = n_classes, seed, device, verbose
         self.model, self.training, self.search = model, training, search
         self._classes: NeighbourClasses | None = None
 
@@ -145,6 +147,7 @@ class Clustering(Estimator):
             latent_dim=LATENT_DIM,
             translation={"prior_sd": SHIFT_SD},
             seed=self.seed,
+            verbose=self.verbose,
             training=training,
             device=self.device,
         )

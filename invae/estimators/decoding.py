@@ -1,17 +1,40 @@
 """Latents given by a user, in the units of `encode`, as the tensors that a model decodes."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from invae import dims
 from invae.errors import InputError
-from invae.estimators.inputs import condition_columns, numbers_of
+from invae.estimators.inputs import ORDER, Data, condition_columns, numbers_of, roles_of
 from invae.latent_table import row_of
 from invae.models.latents import ClassPrior
 from invae.training.model_folder import Trained
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 Tensors = dict[str, torch.Tensor]
+
+
+def named_as(decoded: "xr.DataArray", patches: Data) -> "xr.DataArray":
+    """Decoded patches (site, channel, y, x) with the dimensions that the patches came with.
+
+    A labelled array keeps its own names and their order; a store has `patch_y` and `patch_x`.
+    """
+    if isinstance(patches, str | Path):
+        return decoded.rename({dims.Y: dims.PATCH_Y, dims.X: dims.PATCH_X})
+    own = [str(name) for name in getattr(patches, "dims", ())]
+    if not own:
+        return decoded
+    roles = roles_of(own)
+    here: dict[str, str] = dict(zip(ORDER, map(str, decoded.dims), strict=True))
+    squeezed = decoded.squeeze([here[role] for role in ORDER if role not in roles], drop=True)
+    return squeezed.rename(
+        {here[role]: name for role, name in zip(roles, own, strict=True) if here[role] != name}
+    ).transpose(*own)
 
 
 def pose(trained: Trained, name: str, value: Any, *, n_sites: int) -> Tensors:

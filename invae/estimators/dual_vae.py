@@ -14,6 +14,7 @@ from invae.config import TrainingConfig
 from invae.config.pairs import PairsModelConfig
 from invae.errors import ConfigError, InputError, StoreError
 from invae.estimators.estimator import SavedEstimator
+from invae.estimators.progress_bar import progress_bar
 from invae.models.latents import Normal
 from invae.models.pairs.pair_model import product
 from invae.models.signals import IMAGE
@@ -23,7 +24,7 @@ from invae.pairs.fitted import Fitted
 from invae.pairs.labelled import axis_of, predicted
 from invae.pairs.partners import distances
 from invae.pairs.prediction import posteriors, sampled_images
-from invae.progress import Progress, silent
+from invae.progress import Progress
 from invae.training.device import device_of, one_thread
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class DualVAE(SavedEstimator):
         model: PairsModelConfig | Mapping[str, Any] | None = None,
         training: TrainingConfig | Mapping[str, Any] | None = None,
         device: str = "auto",
+        verbose: int = 1,
     ) -> None:
         """Choose a model.
 
@@ -75,6 +77,7 @@ class DualVAE(SavedEstimator):
             model: Further settings (`invae.config.pairs.PairsModelConfig`).
             training: Epochs, batches, learning rate, … (`invae.config.TrainingConfig`).
             device: auto, cpu or cuda.
+            verbose: 1 shows the progress of the training as a bar, in terminals and notebooks; 0 does not.
 
         Raises:
             ConfigError: An option does not exist or has no such value.
@@ -96,11 +99,11 @@ class DualVAE(SavedEstimator):
             self.training = TrainingConfig.model_validate({**TRAINING, **(asked or {})})
         except ValidationError as error:
             raise ConfigError("; ".join(e["msg"] for e in error.errors())) from error
-        self.seed, self.device = seed, device_of(device)
+        self.seed, self.device, self.verbose = seed, device_of(device), verbose
         self._fitted: Fitted | None = None
 
     @one_thread()
-    def fit(self, pairs: PairData, *, progress: Progress = silent) -> DualVAE:
+    def fit(self, pairs: PairData, *, progress: Progress | None = None) -> DualVAE:
         """Learn from pairs (see `EncoderDecoder.fit`); returns the estimator itself.
 
         Raises:
@@ -108,7 +111,8 @@ class DualVAE(SavedEstimator):
             TrainingDiverged: The loss became infinite or not a number.
         """
         learning = fitting.Learning(self.config, self.training, self.seed, self.device)
-        self._fitted = fitting.fit_once(pairs_of(pairs), learning, progress=progress)
+        with progress_bar(progress, verbose=self.verbose, unit="%") as shown:
+            self._fitted = fitting.fit_once(pairs_of(pairs), learning, progress=shown)
         return self
 
     @one_thread()

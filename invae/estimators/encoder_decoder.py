@@ -15,6 +15,7 @@ from invae.config import TrainingConfig
 from invae.config.pairs import HeteroscedasticNoise, PairsModelConfig
 from invae.errors import ConfigError, InputError, StoreError
 from invae.estimators.estimator import SavedEstimator
+from invae.estimators.progress_bar import progress_bar
 from invae.models.pairs.spectrum_generator import SpectrumGenerator
 from invae.models.signals import IMAGE
 from invae.pairs import fitting, folder
@@ -23,7 +24,7 @@ from invae.pairs.designs import fitting_images
 from invae.pairs.fitted import Fitted
 from invae.pairs.labelled import axis_of, predicted
 from invae.pairs.prediction import content_means, content_of, sampled_images
-from invae.progress import Progress, silent
+from invae.progress import Progress
 from invae.regression import scores
 from invae.training.device import device_of, one_thread
 
@@ -66,6 +67,7 @@ class EncoderDecoder(SavedEstimator):
         model: PairsModelConfig | Mapping[str, Any] | None = None,
         training: TrainingConfig | Mapping[str, Any] | None = None,
         device: str = "auto",
+        verbose: int = 1,
     ) -> None:
         """Choose a model.
 
@@ -83,6 +85,7 @@ class EncoderDecoder(SavedEstimator):
             model: Further settings of the networks (`invae.config.pairs.PairsModelConfig`).
             training: Epochs, batches, learning rate, … (`invae.config.TrainingConfig`).
             device: auto, cpu or cuda.
+            verbose: 1 shows the progress of the training as a bar, in terminals and notebooks; 0 does not.
 
         Raises:
             ConfigError: An option does not exist or has no such value.
@@ -109,17 +112,17 @@ class EncoderDecoder(SavedEstimator):
         except ValidationError as error:
             raise ConfigError("; ".join(e["msg"] for e in error.errors())) from error
         self.source, self.target = source, target
-        self.seed, self.device = seed, device_of(device)
+        self.seed, self.device, self.verbose = seed, device_of(device), verbose
         self._fitted: Fitted | None = None
 
     @one_thread()
-    def fit(self, pairs: PairData, *, progress: Progress = silent) -> EncoderDecoder:
+    def fit(self, pairs: PairData, *, progress: Progress | None = None) -> EncoderDecoder:
         """Learn from pairs; returns the estimator itself.
 
         Args:
             pairs: A mapping with `image` (site, y, x) or (site, channel, y, x), `spectrum` (site, energy), and if known
                 `specimen` (site) and `axis` (energy); or a Dataset or store with `patch` and `spectrum`.
-            progress: Called with percent and 100.
+            progress: Called with percent and 100, in place of the bar.
 
         Raises:
             InputError: The pairs cannot be learned from.
@@ -127,7 +130,8 @@ class EncoderDecoder(SavedEstimator):
         """
         learning = fitting.Learning(self.config, self.training, self.seed, self.device)
         fit = fitting.fit if self.target == SPECTRUM else fitting.fit_once
-        self._fitted = fit(pairs_of(pairs), learning, progress=progress)
+        with progress_bar(progress, verbose=self.verbose, unit="%") as shown:
+            self._fitted = fit(pairs_of(pairs), learning, progress=shown)
         return self
 
     @one_thread()

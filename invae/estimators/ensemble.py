@@ -14,8 +14,9 @@ from invae.errors import InputError, StoreError
 from invae.estimators.alignment import Alignment, aligned, class_names, fit_alignment
 from invae.estimators.inputs import Data
 from invae.estimators.invariant_vae import InvariantVAE
+from invae.estimators.progress_bar import progress_bar
 from invae.latent_table import plain_numbers
-from invae.progress import Progress, silent
+from invae.progress import Progress
 from invae.storage.json_text import parsed
 from invae.training.device import one_thread
 
@@ -61,7 +62,7 @@ class Ensemble:
         valid: np.ndarray | None = None,
         y: np.ndarray | xr.DataArray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
-        progress: Progress = silent,
+        progress: Progress | None = None,
     ) -> "Ensemble":
         """Train every member (see `InvariantVAE.fit`), and align the members on the same patches.
 
@@ -72,13 +73,15 @@ class Ensemble:
             valid: As for one estimator.
             y: As for one estimator.
             condition: As for one estimator.
-            progress: Called with the finished epochs of all members.
+            progress: Called with the finished epochs of all members, in place of a bar.
         """
-        for number, member in enumerate(self.members):
-            part = _PartOfProgress(progress, number, len(self.members))
-            if number > 0:
-                _take_classes(member, self.members[0])
-            member.fit(patches, valid=valid, y=y, condition=condition, progress=part)
+        verbose = self.members[0].verbose
+        with progress_bar(progress, verbose=verbose, unit="epoch") as shown:
+            for number, member in enumerate(self.members):
+                part = _PartOfProgress(shown, number, len(self.members))
+                if number > 0:
+                    _take_classes(member, self.members[0])
+                member.fit(patches, valid=valid, y=y, condition=condition, progress=part)
         scores = [max(epoch.score for epoch in member.history) for member in self.members]
         self._reference = int(np.argmax(scores))
         latents = [m.encode(patches, valid=valid, condition=condition) for m in self.members]

@@ -28,6 +28,8 @@ class Estimator:
 
         @functools.wraps(initialise)
         def remembering(self: Any, *args: Any, **options: Any) -> None:
+            if unknown := [name for name in options if name not in arguments.parameters]:
+                raise TypeError(_unknown(type(self), unknown, [*arguments.parameters][1:]))
             initialise(self, *args, **options)
             bound = arguments.bind(self, *args, **options)
             bound.apply_defaults()
@@ -46,9 +48,7 @@ class Estimator:
             ConfigError: There is no such setting, or it has no such value.
         """
         if unknown := sorted(set(settings) - set(self._given)):
-            raise ConfigError(
-                f"{type(self).__name__} has no setting {', '.join(unknown)}; it has {', '.join(self._given)}"
-            )
+            raise ConfigError(_unknown(type(self), unknown, [*self._given]))
         self.__init__(**{**self._given, **settings})
         return self
 
@@ -80,6 +80,15 @@ class Estimator:
             for name, value in self._changed().items()
         )
         return f"<b>{escape(type(self).__name__)}</b>, {state}<table>{rows}</table>"
+
+
+def _unknown(kind: type, names: list[str], known: list[str]) -> str:
+    """`InvariantVAE has no setting latent_dims; did you mean latent_dim?`, then all settings."""
+    from invae.config.named import suggestion  # imports all settings
+
+    hint = " ".join(filter(None, (suggestion(name, known) for name in names)))
+    there = f"it has {', '.join(known)}"
+    return f"{kind.__name__} has no setting {', '.join(names)}; {f'{hint} ' if hint else ''}{there}"
 
 
 class SavedEstimator(Estimator):

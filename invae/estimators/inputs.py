@@ -65,7 +65,7 @@ def in_order(patches: Data, names: Sequence[str] | None) -> Data:
     own = names if names is not None else getattr(array, "dims", None)
     if own is None:
         return patches
-    spelled = [SITES.get(str(name).lower(), str(name).lower()) for name in own]
+    spelled = _spelled(own)
     if not {*spelled} <= {*ORDER} or len({*spelled}) != array.ndim:
         if names is None:
             return patches  # a labelled array with names of its own: in the usual order
@@ -79,6 +79,18 @@ def in_order(patches: Data, names: Sequence[str] | None) -> Data:
         return ordered if dims.SITE in spelled else ordered.expand_dims(dims.SITE)
     values = np.transpose(np.asarray(array), axes)
     return values if dims.SITE in spelled else values[None]
+
+
+def _spelled(names: Sequence[object]) -> list[str]:
+    return [SITES.get(str(name).lower(), str(name).lower()) for name in names]
+
+
+def roles_of(names: Sequence[str]) -> list[str]:
+    """The axes that dimensions of a labelled array stand for; in the usual order if they have names of their own."""
+    spelled = _spelled(names)
+    if {*spelled} <= {*ORDER} and len({*spelled}) == len(names):
+        return spelled
+    return [dims.SITE, *PIXELS[len(ORDER) - len(names) :]]
 
 
 def refuse_ambiguous(patches: Data) -> None:

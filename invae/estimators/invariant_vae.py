@@ -26,6 +26,7 @@ from invae.config.model import (
     TranslationConfig,
 )
 from invae.config.objective import ObjectiveConfig
+from invae.dims import flags
 from invae.embedding import embed
 from invae.embedding.counting_noise import counting_noise
 from invae.errors import ConfigError, InputError
@@ -40,11 +41,13 @@ from invae.estimators.inputs import (
     several,
     source_of,
 )
+from invae.estimators.labels import numbered, read_names, write_names
+from invae.estimators.progress_bar import progress_bar
 from invae.models.families import family_of, refuse_idle
 from invae.models.latents import ClassPrior
 from invae.models.likelihoods import limits_of
 from invae.models.signals import IMAGE
-from invae.progress import Progress, silent
+from invae.progress import Progress
 from invae.training import model_folder
 from invae.training.annotations import checked_annotations
 from invae.training.batches import Batches
@@ -83,6 +86,7 @@ SETTINGS = (
     "objective",
 )
 """Arguments of `InvariantVAE` that are settings of the model."""
+DECODED = (dims.SITE, dims.CHANNEL, dims.Y, dims.X)
 FOREIGN = (dims.SITE, dims.PATCH_Y, dims.PATCH_X)
 
 
@@ -120,6 +124,7 @@ class InvariantVAE(SavedEstimator):
         objective: ObjectiveConfig | Mapping[str, Any] | None = None,
         training: TrainingConfig | Mapping[str, Any] | None = None,
         device: str = "auto",
+        verbose: int = 1,
     ) -> None:
         """Choose a model; sections may be given as configurations or as plain mappings.
 
@@ -146,6 +151,7 @@ class InvariantVAE(SavedEstimator):
             objective: Schedules, capacities and penalties.
             training: Epochs, batches, learning rate, held-out share, …
             device: auto, cpu or cuda.
+            verbose: 1 shows the progress of the training as a bar, in terminals and notebooks; 0 does not.
 
         Raises:
             ConfigError: An option does not exist or has no such value.
@@ -160,8 +166,9 @@ class InvariantVAE(SavedEstimator):
         except ValidationError as error:
             raise ConfigError(_one_line(error)) from error
         refuse_idle(self.config)
-        self.seed, self.device = seed, device_of(device)
+        self.seed, self.device, self.verbose = seed, device_of(device), verbose
         self._trained: Trained | None = None
+        self.class_names: tuple[str, ...] = ()
 
     @one_thread()
     def fit(
@@ -172,7 +179,7 @@ class InvariantVAE(SavedEstimator):
         dims: Sequence[str] | None = None,
         valid: np.ndarray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
-        progress: Progress = silent,
+        progress: Progress | None = None,
         on_epoch: OnEpoch = ignore,
     ) -> InvariantVAE:
         """Train from fresh weights; returns the estimator itself.
@@ -184,10 +191,11 @@ class InvariantVAE(SavedEstimator):
                 paths is one training set, streamed where it is large, with blocks held out of every store.
             dims: Names of the axes of a plain array in another order: `site`, `channel`, `y`, `x`; a labelled array has its own.
             valid: Mask of the same shape, True where a pixel counts; a store has its own.
-            y: Labels of families ss…: classes (site,), −1 unknown; or, for ssreg… and for penalties, values (site,) or
+            y: Labels of families ss…: classes (site,) as numbers, −1 unknown, or as words or categories of pandas, which `encode`
+                names then; or, for ssreg… and for penalties, values (site,) or
                 (site, target), NaN unknown. A store may have its own `labels` and `target`.
             condition: For families c…: values (site,) or (site, condition), or classes as whole numbers.
-            progress: Called with the finished epochs.
+            progress: Called with the finished epochs, in place of the bar.
             on_epoch: Called with every epoch.
 
         Raises:
@@ -195,19 +203,24 @@ class InvariantVAE(SavedEstimator):
             TrainingDiverged: The loss became infinite or not a number.
         """
         data = self._training_set(patches, valid, dims)
-        self._trained = train_on(
-            self._annotated(data.source, y=y, condition=condition),
-            data.split,
-            model=self.config,
-            training=self.training,
-            seed=self.seed,
-            device=self.device,
-            channels=data.channels,
-            pixel_size_nm=data.pixel_size_nm,
-            axis=data.axis,
-            progress=progress,
-            on_epoch=on_epoch,
-        )
+        self.class_names = ()
+        if y is not None and family_of(self.config.family).classes:
+            y, self.class_names = numbered(y)
+        source = self._annotated(data.source, y=y, condition=condition)
+        with progress_bar(progress, verbose=self.verbose, unit="epoch") as shown:
+            self._trained = train_on(
+                source,
+                data.split,
+                model=self.config,
+                training=self.training,
+                seed=self.seed,
+                device=self.device,
+                channels=data.channels,
+                pixel_size_nm=data.pixel_size_nm,
+                axis=data.axis,
+                progress=shown,
+                on_epoch=on_epoch,
+            )
         return self
 
     def _training_set(
@@ -255,7 +268,10 @@ class InvariantVAE(SavedEstimator):
             noise = counting_noise(Path(patches), self._encoded, batches.source.known)
             values = values if noise is None else noise.applied(values)
         coords = {} if dataset is None else embed.site_coordinates(dataset)
-        return embed.dataset_of(values, coords=coords).assign_attrs(self.verdict().attrs())
+        latents = embed.dataset_of(values, coords=coords).assign_attrs(self.verdict().attrs())
+        if self.class_names and "class" in latents:
+            latents["class"].attrs |= flags(self.class_names, "class of the site")
+        return latents
 
     def transform(self, patches: Data) -> np.ndarray:
         """The content of every patch (site, latent), as scikit-learn's pipelines want it; `encode` gives all latents."""
@@ -269,16 +285,21 @@ class InvariantVAE(SavedEstimator):
 
     @one_thread()
     def reconstruct(self, patches: Data, *, condition: np.ndarray | None = None) -> xr.DataArray:
-        """Patches as the model describes them (site, channel, patch_y, patch_x), in their own pose and the units of the data."""
+        """Patches as the model describes them, in their own pose and the units of the data.
+
+        Dims are those of the patches: their own names of a labelled array, `patch_y` and `patch_x` of a store, otherwise
+        (site, channel, y, x).
+        """
         latents = self.encode(patches, condition=condition)
         poses = {name: latents[name] for name in self.trained.model.poses}
-        return self.decode(
+        decoded = self.decode(
             latents["content"],
             class_=_array(latents, "joint_class", "class"),
             target=_array(latents, "target"),
             condition=condition,
             own_poses=poses,
         )
+        return decoding.named_as(decoded, patches)
 
     def score(self, patches: Data, y: object = None) -> float:
         """Mean lower bound of the log evidence of patches [nat per patch]; higher is better. `y` is not used."""
@@ -302,6 +323,20 @@ class InvariantVAE(SavedEstimator):
         return plots.reconstructions(
             some if some.ndim == 3 else some[:, 0], self.reconstruct(some).to_numpy()[:, 0]
         )
+
+    def explore(self, patches: Data, *, dims: Sequence[str] | None = None) -> Any:
+        """The interactive view of patches, as a widget for a notebook (extra `explore`); its `selected` are positions along `site`.
+
+        Args:
+            patches: As in `encode`.
+            dims: As in `fit`.
+
+        Raises:
+            InputError: anywidget is missing, or the model has seen no data.
+        """
+        from invae import explore
+
+        return explore(self, patches, dims=dims)
 
     @one_thread()
     def foreign_mask(
@@ -354,7 +389,7 @@ class InvariantVAE(SavedEstimator):
         own_poses: Mapping[str, Any] | None = None,
         **poses: Any,
     ) -> xr.DataArray:
-        """Expected patches (site, channel, patch_y, patch_x) in the units of the data.
+        """Expected patches (site, channel, y, x) in the units of the data.
 
         Args:
             content: (site, latent), or (latent,) for one patch.
@@ -381,7 +416,7 @@ class InvariantVAE(SavedEstimator):
         on_device = {name: value.to(self.device) for name, value in latents.items()}
         images = self.trained.model.decode(on_device).mean.cpu().numpy()
         return xr.DataArray(
-            images, dims=dims.PATCH, coords={dims.CHANNEL: list(self.trained.channels)}
+            images, dims=DECODED, coords={dims.CHANNEL: list(self.trained.channels)}
         )
 
     def _annotated(self, source: SignalSource, *, y: Any, condition: Any) -> SignalSource:
@@ -392,6 +427,7 @@ class InvariantVAE(SavedEstimator):
                 raise InputError(f"family {self.config.family} learns from no labels; leave y out")
             given["labels" if family.classes else "target"] = np.asarray(y)
         if condition is not None:
+            condition, _ = numbered(condition)
             if not family.condition:
                 raise InputError(f"family {self.config.family} takes no condition; leave it out")
             n_conditions = self.config.n_conditions
@@ -436,6 +472,7 @@ class InvariantVAE(SavedEstimator):
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         model_folder.save(folder, self.trained)
+        write_names(folder, self.class_names)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "auto") -> InvariantVAE:
@@ -448,6 +485,7 @@ class InvariantVAE(SavedEstimator):
         own: dict[str, Any] = {name: getattr(trained.config, name) for name in SETTINGS}
         vae = cls(**own, training=trained.training, seed=trained.seed, device=device)
         vae.config, vae.training, vae._trained = trained.config, trained.training, trained
+        vae.class_names = read_names(Path(path))
         return vae
 
     def verdict(self) -> Verdict:

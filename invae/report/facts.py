@@ -14,7 +14,7 @@ from invae.report.images import frames_of, length_scale, pixel_nm
 from invae.report.kind import page_of
 from invae.report.style import count, number, with_sd
 from invae.results.reading import kind_of
-from invae.verdict.findings import verdict_in
+from invae.verdict.findings import CONCLUSIONS, verdict_in
 
 MOST_SHARES = 8
 """Classes whose shares are listed."""
@@ -115,14 +115,16 @@ def judged(result: Result) -> tuple[str, str]:
     n_checks = count(len(verdict.findings), "check")
     if not verdict.concerns:
         return (
-            f"Nothing speaks against this result: it passed {n_checks}.",
+            f"{CONCLUSIONS[verdict.light].capitalize()}: it passed {n_checks}.",
             "Use it, and look at single sites in the view below before you draw conclusions from them.",
         )
-    first = verdict.concerns[0]
-    how = "Do not believe this result" if verdict.light == "red" else "Use this result with care"
-    open_checks = f"{len(verdict.concerns)} of {n_checks} raise concerns"
+    first, conclusion = verdict.concerns[0], CONCLUSIONS[verdict.light].capitalize()
     remedy = first.what_to_do or "Compare the result with another recording or another seed"
-    return f"{how}: {open_checks}, first of all that {first.what}.", _sentence(remedy)
+    raised = (
+        "raises a concern: " if len(verdict.concerns) == 1 else "raise concerns; the first is that "
+    )
+    words = f"{len(verdict.concerns)} of {n_checks} {raised}{first.what}"
+    return f"{conclusion}: {words}.", _sentence(remedy)
 
 
 def _sentence(words: str) -> str:

@@ -17,7 +17,7 @@ from invae.report.facts import facts, method, sentences
 from invae.report.figure import Result, Table
 from invae.report.style import number
 from invae.storage.provenance import Receipt
-from invae.verdict.findings import CONCLUSIONS, verdict_in
+from invae.verdict.findings import verdict_in
 
 TEMPLATE = "page.jinja"
 
@@ -113,7 +113,6 @@ def page(
             title=title,
             sentences=sentences(result),
             verdict=verdict_in(result[""].attrs),
-            conclusions=CONCLUSIONS,
             facts=list(facts(result)),
             method=list(method(result)),
             notes=[str(note) for note in result[""].attrs.get("notes", [])],

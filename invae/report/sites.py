@@ -68,7 +68,7 @@ def glance(result: Result, config: ReportConfig) -> Drawing:
     index = int(images.with_sites(result, 2)[-1])
     panels = _panels(sites, result, cmap=config.colormap)
     figure, axes = style.panels(
-        1 + len(panels), columns=3, panel_height=images.panel_height(frames, 3) - 0.25
+        1 + len(panels), columns=2, panel_height=images.panel_height(frames, 2) - 0.25
     )
     images.prepare(axes[0], frames, title="image", bar=True)
     image = frames["image"][index].to_numpy()

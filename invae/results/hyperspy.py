@@ -36,30 +36,48 @@ INSTRUMENT = {"beam_energy_keV": "beam_energy", "convergence_mrad": "convergence
 
 
 def signals_of(groups: Mapping[str, xr.Dataset]) -> dict[str, xr.DataArray]:
-    """Arrays to write as signals, by title: the group and the variable's name."""
+    """Arrays to write as signals, by title: the group and the variable's name.
+
+    These are images, patterns and spectra, and the numbers of sites (latents, angle, class, place), which navigate over the sites.
+    """
     return {
         " ".join(filter(None, (group, str(name)))): values
         for group, dataset in groups.items()
-        for name, values in dataset.data_vars.items()
-        if values.dtype.kind in "biufc" and values.size and _signal_dims(values)
+        for name, values in [*dataset.data_vars.items(), *_places(dataset)]
+        if values.dtype.kind in "biufc" and values.size and _is_signal(values)
     }
 
 
+def _places(dataset: xr.Dataset) -> Iterator[tuple[str, xr.DataArray]]:
+    """Coordinates of the sites: frame, row, column, and others that are numbers."""
+    for name, values in dataset.coords.items():
+        if values.dims == (dims.SITE,):
+            yield str(name), values.reset_coords(drop=True)
+
+
+def _is_signal(values: xr.DataArray) -> bool:
+    is_of_sites = dims.SITE in values.dims and values.ndim <= 2
+    return is_of_sites or any(set(pair) <= {*values.dims} for pair in SIGNAL_DIMS)
+
+
 def _signal_dims(values: xr.DataArray) -> tuple[str, ...]:
-    return next((pair for pair in SIGNAL_DIMS if set(pair) <= {*values.dims}), ())
+    """Signal axes; of the numbers of sites all but the site, so that one number per site has none."""
+    if dims.SITE in values.dims and values.ndim <= 2:
+        return tuple(str(dim) for dim in values.dims if dim != dims.SITE)
+    return next(pair for pair in SIGNAL_DIMS if set(pair) <= {*values.dims})
 
 
 def write_hyperspy(groups: Mapping[str, xr.Dataset], file: Path, *, tell: Tell) -> None:
     """Write every signal as an experiment of the file, with its axes, metadata and provenance.
 
     Raises:
-        InputError: the groups have no image, pattern or spectrum.
+        InputError: the groups have no image, pattern, spectrum or site.
     """
     signals = signals_of(groups)
     if not signals:
         names = ", ".join(group or "root" for group in groups)
         raise InputError(
-            f"{names}: no image, pattern or spectrum for HyperSpy; choose --to netcdf or --to csv"
+            f"{names}: no image, pattern, spectrum or site for HyperSpy; choose --to netcdf or --to csv"
         )
     attrs = {k: v for dataset in groups.values() for k, v in dataset.attrs.items()}
     with h5py.File(file, "w") as root:

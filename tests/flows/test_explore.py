@@ -1,5 +1,7 @@
 """The live page: only its own page with its token is answered, and what it answers is that of the model."""
 
+import base64
+import io
 import json
 import math
 import shutil
@@ -12,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import uvicorn
+from PIL import Image
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -22,8 +25,9 @@ from flows.exploring.session import Session, version_of
 from flows.exploring.train_labels import family_with_labels
 from invae.analysis.decoding import decoder_of
 from invae.errors import InputError
+from invae.report.explorer.detector_question import detector_of, read_mask
 from invae.results import open_result
-from invae.scans.detector import Disc, virtual_image
+from invae.scans.detector import Disc, Ellipse, Outline, Rectangle, Weights, virtual_image
 from invae.storage import store
 from tests.invae.conftest import (  # noqa: F401
     scan_run,
@@ -136,6 +140,97 @@ def test_a_detector_sums_the_patterns_below_its_ring(folder):
         virtual_image(scan, Disc(0, 0, 50, 60))
 
 
+def square(first: int, last: int) -> np.ndarray:
+    """Weights of 6 × 8 pixels that are 1 in rows and columns from the first to the last one."""
+    mask = np.zeros((6, 8), bool)
+    mask[first : last + 1, first : last + 1] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("shape", "mask"),
+    [
+        (Rectangle((1, 1), (3, 3)), square(1, 3)),
+        (Rectangle((3.4, 3.4), (0.6, 0.6)), square(1, 3)),
+        (Outline([(0.5, 0.5), (0.5, 4.5), (4.5, 4.5), (4.5, 0.5)]), square(1, 4)),
+        (Ellipse((0.5, 0.5), (2.5, 2.5)), square(1, 2)),
+        (Weights(square(2, 5)), square(2, 5)),
+        (Rectangle((-9, -9), (-2, -2)), square(7, 7)),
+    ],
+)
+def test_the_pixels_of_a_shape_are_those_inside(shape, mask):
+    np.testing.assert_array_equal(shape.mask(6, 8), mask)
+
+
+def test_an_ellipse_has_the_area_of_its_axes():
+    mask = Ellipse((10, 20), (70, 160)).mask(100, 200)
+    assert mask.sum() == pytest.approx(math.pi / 4 * 60 * 140, rel=0.02)
+    assert not Ellipse((3, 3), (3, 3)).mask(2, 2).any()
+
+
+def test_weights_may_be_negative_and_must_fit(folder):
+    scan = store.open_store(folder / "recording.zarr")
+    patterns = scan["pattern"].to_numpy().astype(float)
+    weights = np.random.default_rng(0).normal(size=patterns.shape[2:])
+    expected = (patterns * weights).sum(axis=(2, 3))
+    np.testing.assert_allclose(virtual_image(scan, Weights(weights)), expected, rtol=1e-4, atol=1e-2)  # fmt: skip
+    with pytest.raises(InputError, match="the mask has 3 × 4 pixels"):
+        virtual_image(scan, Weights(weights[:3, :4]))
+    with pytest.raises(InputError, match="not finite"):
+        virtual_image(scan, Weights(weights * np.nan))
+
+
+def as_file(values: np.ndarray, kind: str) -> bytes:
+    """A mask as the bytes of a file."""
+    file = io.BytesIO()
+    if kind == "npy":
+        np.save(file, values)
+    else:
+        Image.fromarray((255 * values).astype(np.uint8)).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["npy", "png"])
+def test_a_mask_is_read_from_a_file(kind):
+    content = base64.b64encode(as_file(square(1, 3), kind)).decode()
+    detector = detector_of({"shape": "file", "content": content})
+    np.testing.assert_array_equal(detector.mask(6, 8), square(1, 3))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"GIF89a", as_file(np.zeros(3), "npy"), as_file(square(1, 3), "png")[:60], as_file(np.array([[{}]]), "npy")],
+    ids=["empty", "another kind", "one dimension", "cut off", "objects"],
+)  # fmt: skip
+def test_a_file_that_is_no_mask_is_refused(content):
+    with pytest.raises(InputError, match="mask"):
+        read_mask(content)
+
+
+def test_any_detector_is_an_image_of_the_page(client):
+    corners = [[2, 2], [9, 12]]
+    questions = [
+        {"shape": "rectangle", "corners": corners},
+        {"shape": "ellipse", "corners": corners},
+        {"shape": "outline", "corners": [*corners, [2, 12]]},
+    ]
+    for question in questions:
+        answer = client.post("/detector", headers=OWN, json=question).json()
+        assert (answer["h"], answer["w"]) == (11, 13)
+        assert answer["title"].startswith(f"detector: {question['shape']}")
+    for wrong in (
+        {"shape": "outline", "corners": corners},
+        {"shape": "star", "corners": corners},
+        {"shape": "rectangle", "corners": [[0, 1], [float("1e999"), 2]]},
+        {"shape": "rectangle", "corners": "everywhere"},
+        {"shape": "rectangle", "corners": [[-9, -9], [-5, -5]]},
+        {"shape": "file", "content": "no base64"},
+        {"shape": "file"},
+    ):
+        body = json.dumps(wrong)
+        assert "error" in client.post("/detector", headers=OWN, content=body).json()
+
+
 def test_a_detector_is_an_image_of_the_page(client):
     ring = {"y": 7.5, "x": 7.5, "inner": 0, "outer": 6}
     answer = client.post("/detector", headers=OWN, json=ring).json()
@@ -216,6 +311,40 @@ def test_a_browser_decodes_while_dragging_and_labels_by_lasso(address, folder):
         assert page.messages() == []
         assert all(one.startswith((address, "ws:")) for one in page.requests())
     assert len(json.loads((folder / "labels.json").read_text())["<b>lasso</b>"]) > 2
+
+
+@pytest.mark.skipif(browser.program() is None, reason="Chromium is not installed on this machine")
+def test_a_browser_draws_detectors_and_sends_files(address, folder, tmp_path):
+    with browser.page() as page:
+        page.watch()
+        page.size(1200, 1400)
+        page.open(f"{address}#{TOKEN}")
+        page.wait_until("document.querySelector('#x-detector')")
+        titles = "[...document.querySelector('#x-channel').options].map(one => one.text)"
+
+        def choose(shape: str) -> None:
+            page.evaluate(
+                f"(() => {{ const s = document.querySelector('#x-shape'); s.value = '{shape}';"
+                "s.dispatchEvent(new Event('change')); })()"
+            )
+
+        for shape in ("rectangle", "ellipse", "outline"):
+            choose(shape)
+            path = [(0.2, 0.2), (0.5, 0.2), (0.8, 0.7)]
+            page.drag([page.at("#x-detector", *place) for place in path])
+            page.wait_until(f"{titles}.at(-1).startsWith('detector: {shape}')")
+        drawn = np.asarray(page.pixels("#x-detector")).astype(int)
+        orange = (drawn[..., 0] > 180) & (drawn[..., 2] < 60)
+        assert orange.sum() > 100, "the outline is drawn"
+        choose("file")
+        side = store.open_store(folder / "recording.zarr")["pattern"].shape[-1]
+        np.save(tmp_path / "mask.npy", np.eye(side))
+        page.files("#x-detector-file", [tmp_path / "mask.npy"])
+        page.wait_until(f"{titles}.at(-1) === 'detector: mask of {side} px'")
+        np.save(tmp_path / "small.npy", np.eye(3))
+        page.files("#x-detector-file", [tmp_path / "small.npy"])
+        page.wait_for("the mask has 3 × 3 pixels")
+        assert [one for one in page.messages() if "409" not in one] == []
 
 
 @pytest.mark.skipif(browser.program() is None, reason="Chromium is not installed on this machine")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flows.cli.commands.options import DEFAULT_CONFIG
+from flows.cli.commands import before_run
 from flows.cli.console import Lines, progress_display
 from flows.service import server
 from invae.config import ProcessConfig
 from invae.errors import ConfigError, InputError, InvaeError, ServerError, StoreError
-from invae.stages import kept, stages, versions
+from invae.stages import stages, versions
 from invae.storage import store
 from invae.storage.location import ObjectPath, as_path
 from invae.storage.provenance import Receipt
@@ -20,9 +20,6 @@ from invae.verdict.findings import verdict_in
 from tasks.devices import is_follower
 from tasks.progress import ProgressListener, reporting_to
 from tasks.recording_folder import exclusive, read_record
-
-COMMON = ("ingest.", "training.", "embed.", "report.", "compute.")
-"""Sections of the settings that recordings of all kinds have."""
 
 
 def run_all(
@@ -34,23 +31,29 @@ def run_all(
     model: Path | None = None,
     console: Console,
     verbose: bool = False,
+    asks: bool = False,
 ) -> Path:
     """Run all stages of a recording and return its report; a stage with an unchanged key does not run again.
+
+    With `asks`, a person in the terminal is asked before a finished result is replaced.
 
     Raises:
         ServerError: if the Prefect server does not start, or is lost before the work is complete.
     """
     paths = stages.in_order(inputs, config.ingest.order)
     folder = stages.folder_of(paths, out, name)
-    _refuse_missing(paths)
+    before_run.refuse_missing(paths)
     with exclusive(folder):
         _refuse_another_recording(folder, paths)
-        if all(step.current for step in _plan(folder, paths, config, model)):
+        due = [s.stage.name for s in _plan(folder, paths, config, model) if not s.current]
+        if not due:
             with progress_display(console) as listener:
                 for stage in stages.STAGES:
                     listener.end(stage, None)
         else:
-            _refuse_unreadable(paths, folder, config)
+            before_run.check(paths, folder, config, due=due, console=console)
+            if asks:
+                before_run.ask_to_replace(folder, config, due)
             with _telling_kept(folder, console):
                 _process(
                     paths, out, config, name=name, model=model, console=console, verbose=verbose
@@ -92,28 +95,6 @@ def _show_verdict(folder: Path, console: Console) -> None:
     if (verdict := verdict_in(attributes)) is not None:
         for line in verdict.lines():
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _refuse_missing(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path} does not exist; check the path")
-
-
-def _refuse_unreadable(paths: Sequence[Path], folder: Path, config: ProcessConfig) -> None:
-    """Look at files that are not stored yet before a server is started, which takes seconds.
-
-    Raises:
-        ConfigError: if the recording is of another kind than the configuration.
-        InputError: if a file is broken, or no reader reads it.
-    """
-    from invae.readers.content import refuse_other_kind
-    from invae.readers.ingest import opened
-
-    if store.is_ours(folder / stages.STAGES["ingest"].output):
-        return
-    with opened(paths, config.ingest) as recording:
-        refuse_other_kind(recording, config, name=str(paths[0]))
 
 
 def _plan(
@@ -282,7 +263,7 @@ def run_ingest(
     With `any_kind`, the recording may be of another kind than the configuration.
     """
     paths = stages.in_order(paths, config.ingest.order)
-    _refuse_missing(paths)
+    before_run.refuse_missing(paths)
     with exclusive(folder):
         _refuse_another_recording(folder, paths)
         sources = [str(path) for path in paths]
@@ -375,64 +356,6 @@ def settings_for(folder: Path, config: str | None, changes: Sequence[str]) -> Pr
     if config is None:
         return named.amended(config_of(folder), changes)
     return named.load(config, changes=changes)
-
-
-def config_for(
-    inputs: Sequence[Path],
-    out: Path,
-    *,
-    name: str | None,
-    changes: Sequence[str],
-    console: Console,
-) -> str:
-    """Name of the configuration of a recording's last run, else the usual one for what its files hold, which is printed.
-
-    Raises:
-        ConfigError: No configuration suits the recording.
-        InputError: A file is missing, broken or no recording.
-    """
-    from invae.config import named
-    from invae.readers.content import picked
-    from invae.readers.ingest import opened
-
-    common = [change for change in changes if change.startswith(COMMON)]
-    config = named.load(DEFAULT_CONFIG, changes=common).ingest
-    paths = stages.in_order(inputs, config.order)
-    _refuse_missing(paths)
-    recorded = (read_record(stages.folder_of(paths, out, name)).get("config") or {}).get("name")
-    if recorded in named.available():
-        return recorded
-    with opened(paths, config) as recording:
-        pick = picked(recording, name=paths[0].name)
-    console.print(f"note: {pick.sentence}", markup=False, soft_wrap=True)
-    return pick.config
-
-
-def note_changed_settings(
-    inputs: Sequence[Path],
-    out: Path,
-    config: ProcessConfig,
-    *,
-    name: str | None,
-    console: Console,
-) -> None:
-    """Print a note if existing results have other settings under the same name and version."""
-    paths = stages.in_order(inputs, config.ingest.order)
-    folder = stages.folder_of(paths, out, name)
-    recorded = read_record(folder).get("config") or {}
-    if (recorded.get("name"), recorded.get("version")) != (config.name, config.version):
-        return
-    current = config.model_dump(mode="json", exclude={"description", "compute"})
-    differing = sorted(kept.differing(recorded, current))
-    if differing:
-        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-        console.print(
-            f"note: {folder} was made with other settings of {config.name}@{config.version} "
-            f"({', '.join(differing[:3])}{more}): by --set, or because the configuration was changed "
-            "without a new version",
-            markup=False,
-            soft_wrap=True,
-        )
 
 
 def config_of(folder: Path) -> ProcessConfig:

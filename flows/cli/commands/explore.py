@@ -15,11 +15,12 @@ def explore(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Show a result live in a browser of this machine until ctrl-C.
+    """Show a result live in a browser on this machine until ctrl-C.
 
-    The page of the report, and more: the model decodes while you drag through the latent plane, virtual detectors sum over the
-    stored scan, and sites that you label by lasso train a semi-supervised model. A result that a run replaces is opened again;
-    before the first one is finished, the page waits.
+    The live page does more than the report. The model decodes while you drag through the latent plane. Virtual detectors form images
+    of the stored scan. Sites that you select and name train a semi-supervised model.
+
+    The page reloads when a run replaces the result. It waits while there is no finished result.
 
     For example:
 

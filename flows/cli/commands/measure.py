@@ -45,7 +45,7 @@ def measure(
         typer.Option(
             "--model",
             metavar="DIR",
-            help="Trained model of pairs of other specimens; the surrogate is then transfer.",
+            help="Model trained on pairs of other specimens; it becomes the surrogate (transfer).",
             show_default=False,
         ),
     ] = None,
@@ -55,7 +55,7 @@ def measure(
             "--ask",
             min=0,
             metavar="N",
-            help="Pause every N measurements until a person answers in the Prefect UI; 0 never.",
+            help="Pause after every N measurements until someone answers in the Prefect UI; 0: never.",
         ),
     ] = 0,
     timeout: Annotated[
@@ -64,15 +64,15 @@ def measure(
             "--timeout",
             min=0.1,
             metavar="S",
-            help="Longest time for an answer of instrument or person in s.",
+            help="Longest wait for an answer of the instrument or of a person [s].",
         ),
     ] = 600.0,
     name: options.Name = None,
 ) -> None:
-    """Propose sites, measure them, learn from them, until the budget is used or nothing more is gained.
+    """Propose sites, measure them and learn from them, until the budget is used or no gain is expected.
 
-    The ledger in the folder of the search has every measurement. The same command goes on with an interrupted search, and measures nothing
-    twice.
+    The ledger in the folder of the search records every measurement. The same command continues an interrupted search, and measures
+    nothing twice.
 
     For example:
 

@@ -38,7 +38,7 @@ PickedConfig = Annotated[
         "-c",
         metavar="NAME|FILE",
         help="Configuration, see `invae configs`; NAME@VERSION pins a version.",
-        show_default="that of the last run, else by what the file holds",
+        show_default="that of the last run, else by the content of the files",
     ),
 ]
 IngestConfigName = Annotated[
@@ -133,7 +133,7 @@ def compute_changes(device: DeviceName | None, workers: int | None) -> list[str]
         ConfigError: the device is cuda, and this machine has none.
     """
     if device == "cuda":
-        _refuse_missing_gpu()
+        refuse_missing_gpu("--device cuda")
     changes = [f"compute.device={device}"] if device else []
     return changes + ([f"compute.workers={workers}"] if workers else [])
 
@@ -172,12 +172,17 @@ def recordings_in(inputs: Sequence[Path]) -> list[Path]:
     return recordings
 
 
-def _refuse_missing_gpu() -> None:
+def refuse_missing_gpu(asked: str) -> None:
+    """Refuse the setting that asks for a GPU on a machine without one.
+
+    Raises:
+        ConfigError: There is none.
+    """
     import torch
 
     from invae.errors import ConfigError
 
     if not torch.cuda.is_available():
         raise ConfigError(
-            "--device cuda: PyTorch finds no CUDA device here; use --device auto or cpu, or see `invae doctor`"
+            f"{asked}: PyTorch finds no CUDA device here; use --device auto or cpu, or see `invae doctor`"
         )

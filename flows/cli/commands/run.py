@@ -19,12 +19,16 @@ def run(
     name: options.Name = None,
     workers: options.Workers = None,
     model: options.Model = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Replace a finished result without asking.")
+    ] = False,
 ) -> None:
     """Process a recording, or a series of files, from the instrument's files to the report.
 
-    Without --config, what the file holds decides: `invae run scan.ibw` says which configuration it takes, and why.
+    Without --config, the content of the files decides: `invae run scan.ibw` names the configuration and the reason.
 
-    A stage with the same files, settings and code is not run again; an interrupted run continues.
+    Kind, size and device are checked and the expected time is printed before anything starts. A stage with unchanged files, settings
+    and code does not run again. An interrupted run continues. In a terminal, a finished result is replaced after a question.
 
     For example:
 
@@ -36,7 +40,8 @@ def run(
 
       invae run scan.ibw --model models/walls
     """
-    from flows.cli.commands.execute import config_for, note_changed_settings, run_all
+    from flows.cli.commands.before_run import config_for, note_changed_settings
+    from flows.cli.commands.execute import run_all
 
     console = progress_console()
     paths = options.recordings_in(inputs)
@@ -46,7 +51,16 @@ def run(
     settings = options.settings(chosen, changes=given, device=None, workers=None)
     if not changes:
         note_changed_settings(paths, out, settings, name=name, console=console)
-    page = run_all(paths, out, settings, name=name, model=model, console=console, verbose=verbose())
+    page = run_all(
+        paths,
+        out,
+        settings,
+        name=name,
+        model=model,
+        console=console,
+        verbose=verbose(),
+        asks=not yes,
+    )
     print_result(page)
 
 

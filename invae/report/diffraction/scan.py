@@ -16,7 +16,7 @@ from invae.report.figure import Drawing, LeftOut, Result
 from invae.report.latent_plane import ANGLE_TICKS
 from invae.report.rgb import NAMES, colours_of
 
-COLUMNS = 3
+COLUMNS = 2
 LABELLED = 12
 """Number of surprising regions that are numbered."""
 WIDE = 3

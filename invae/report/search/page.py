@@ -12,7 +12,7 @@ from invae.report.page import TEMPLATE, Section, Shown, code, environment, prove
 from invae.report.search.panels import FIGURES
 from invae.storage import store
 from invae.storage.provenance import Receipt
-from invae.verdict.findings import CONCLUSIONS, verdict_in
+from invae.verdict.findings import verdict_in
 
 
 def write_page(
@@ -64,7 +64,6 @@ def _page(
             title=title,
             sentences=(headline(result), *judged(result)),
             verdict=verdict_in(result[""].attrs),
-            conclusions=CONCLUSIONS,
             facts=list(facts(result)),
             method=[],
             notes=[str(note) for note in result[""].attrs["notes"]],

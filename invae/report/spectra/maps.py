@@ -17,7 +17,7 @@ from invae.report.figure import Drawing, LeftOut, Result, Table
 from invae.report.latent_plane import ANGLE_TICKS
 from invae.report.spectra.curves import axis_of, value_label
 
-COLUMNS = 3
+COLUMNS = 2
 MOST_DIMENSIONS = 4
 NO_SITE = "#d9dde1"
 METHODS = {"pca": "PCA", "nmf": "NMF"}

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from flows.cli import config_lock
-from flows.cli.commands.execute import note_changed_settings
+from flows.cli.commands.before_run import note_changed_settings
 from flows.cli.main import execute
 from invae.config import named
 

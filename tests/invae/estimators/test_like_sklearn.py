@@ -1,10 +1,14 @@
 """The estimators' settings, copies, pickles and figures, as users of scikit-learn expect them."""
 
+import io
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -12,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from invae import Clustering, EncoderDecoder, InvariantVAE
 from invae.errors import ConfigError
+from invae.estimators.labels import numbered
 
 SETTINGS: dict[str, Any] = {
     "family": "jrVAE",
@@ -124,3 +129,99 @@ def test_notebooks_show_settings_and_state(vae):
 @pytest.mark.parametrize("kind", [Clustering, EncoderDecoder])
 def test_other_estimators_can_be_copied(kind):
     assert copy_of(kind(seed=4)).get_params()["seed"] == 4
+
+
+class Terminal(io.StringIO):
+    """Standard error of a person who looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("verbose", "is_shown"), [(1, True), (0, False)])
+def test_a_training_shows_a_bar_unless_it_is_turned_off(patches, monkeypatch, verbose, is_shown):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    InvariantVAE("VAE", training={"epochs": 2}, verbose=verbose).fit(patches)
+    assert ("2/2" in terminal.getvalue()) == is_shown
+
+
+def test_scripts_and_callers_with_their_own_progress_see_no_bar(patches, monkeypatch, capsys):
+    calls: list[tuple[int, int]] = []
+    InvariantVAE("VAE", training={"epochs": 2}).fit(patches)
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    own: dict[str, Any] = {"progress": lambda done, total: calls.append((done, total))}
+    InvariantVAE("VAE", training={"epochs": 2}).fit(patches, **own)
+    assert calls[-1] == (2, 2)
+    assert capsys.readouterr().err == terminal.getvalue() == ""
+
+
+def test_a_misspelt_setting_names_the_nearest_one():
+    options: dict[str, Any] = {"latent_dims": 3}
+    with pytest.raises(TypeError, match=r"no setting latent_dims; did you mean latent_dim\?"):
+        InvariantVAE("rVAE", **options)
+    with pytest.raises(ConfigError, match=r"did you mean latent_dim\?"):
+        InvariantVAE("rVAE").set_params(**options)
+    with pytest.raises(ConfigError, match="did you mean 'jrVAE'"):
+        InvariantVAE("jrVA")
+
+
+WORDS = ["b", "a", "", None, "b", "a"]
+CATEGORIES = pd.Series(pd.Categorical(["b", "a", None, None, "b", "a"], ["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [WORDS, np.array(WORDS, dtype=object), CATEGORIES],
+    ids=["list", "array", "categories"],
+)
+def test_labels_may_be_words(labels):
+    numbers, names = numbered(labels)
+    assert numbers.tolist() == [1, 0, -1, -1, 1, 0]
+    assert names == ("a", "b")
+
+
+def test_numbers_stay_numbers_and_categories_keep_their_order():
+    assert numbered(np.array([2, -1, 0]))[0].tolist() == [2, -1, 0]
+    assert numbered(pd.Categorical(["low", "high"], ["low", "high"]))[1] == ("low", "high")
+
+
+def test_classes_have_the_names_of_their_labels_also_after_saving(patches, tmp_path):
+    labels = np.where(np.arange(len(patches)) % 2, "thin", "thick")
+    labels[::5] = ""
+    vae = InvariantVAE("ssrVAE", training={"epochs": 1}, verbose=0).fit(patches, y=labels)
+    assert vae.encode(patches)["class"].attrs["flag_meanings"] == "thick thin"
+    vae.save(tmp_path)
+    loaded = InvariantVAE.load(tmp_path)
+    assert loaded.encode(patches)["class"].attrs["flag_meanings"] == "thick thin"
+    assert pickle.loads(pickle.dumps(vae)).class_names == ("thick", "thin")
+
+
+def test_conditions_may_be_words(patches):
+    words = np.where(np.arange(len(patches)) % 2, "up", "down")
+    options: dict[str, Any] = {"training": {"epochs": 1}, "verbose": 0}
+    by_words = InvariantVAE("cVAE", **options).fit(patches, condition=words)
+    by_numbers = InvariantVAE("cVAE", **options).fit(patches, condition=(words == "up") * 1)
+    np.testing.assert_array_equal(
+        by_words.encode(patches, condition=words)["content"],
+        by_numbers.encode(patches, condition=(words == "up") * 1)["content"],
+    )
+
+
+@pytest.mark.parametrize("own", [("site", "row", "column"), ("spot", "height", "width")])
+def test_a_reconstruction_has_the_dims_of_the_patches(vae, patches, own):
+    labelled = xr.DataArray(patches, dims=own)
+    decoded = vae.reconstruct(labelled)
+    assert decoded.dims == own
+    np.testing.assert_array_equal(decoded, vae.reconstruct(patches)[:, 0])
+
+
+def test_a_reconstruction_has_the_order_of_named_axes(vae, patches):
+    labelled = xr.DataArray(patches, dims=("site", "row", "column")).transpose("row", "column", "site")  # fmt: skip
+    decoded = vae.reconstruct(labelled)
+    assert decoded.dims == labelled.dims
+    np.testing.assert_array_equal(decoded.transpose("site", ...), vae.reconstruct(patches)[:, 0])
+
+
+def test_decoded_patches_and_traversals_have_the_same_dims(vae):
+    assert vae.decode(np.zeros((1, 3))).dims == ("site", "channel", "y", "x")
+    assert vae.traversal(2).dims[-3:] == ("channel", "y", "x")

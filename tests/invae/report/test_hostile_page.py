@@ -37,7 +37,6 @@ def whole() -> str:
             sentences=[HOSTILE, HOSTILE, HOSTILE],
             method=[(HOSTILE, HOSTILE)],
             verdict=JUDGED,
-            conclusions=CONCLUSIONS,
             facts=[(HOSTILE, HOSTILE)],
             notes=[HOSTILE],
             sections=[Section(HOSTILE, [SHOWN])],
@@ -51,7 +50,7 @@ def whole() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "lines": lambda: part("lines", HOSTILE, [HOSTILE]),
     "figure": lambda: part("figure", SHOWN),
-    "judgement": lambda: part("judgement", JUDGED, CONCLUSIONS),
+    "judgement": lambda: part("judgement", JUDGED, [HOSTILE, HOSTILE]),
     "table": lambda: part("table", TABLE),
     "page": whole,
 }

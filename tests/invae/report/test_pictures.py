@@ -10,7 +10,7 @@ import pytest
 from matplotlib.testing.compare import compare_images
 
 from invae.config import ReportConfig
-from invae.report import fit_quality, latent_plane, latents, sites, style
+from invae.report import CSS_PIXELS, fit_quality, latent_plane, latents, sites, style
 from invae.report.diffraction import scan
 from invae.report.domains import frames
 from invae.report.figure import Draw, Result
@@ -53,6 +53,18 @@ def test_a_figure_looks_like_its_reference(name, tmp_path):
         str(reference), str(draw(name, tmp_path)), LARGEST_DIFFERENCE, in_decorator=True
     )
     assert difference is None, f"{name} differs from {reference}: {difference}"
+
+
+@pytest.mark.parametrize("name", ["atoms_images", "atoms_glance", "domain_frames", "scan"])
+def test_maps_are_at_least_300_pixels_wide_on_the_page(name):
+    make_result, draws = FIGURES[name]
+    with style.applied(DPI):
+        figure = draws(make_result(), ReportConfig()).figure
+        figure.draw_without_rendering()
+    maps = [axis for axis in figure.axes if axis.images]
+    assert maps
+    for axis in maps:
+        assert axis.get_window_extent().width / figure.dpi * CSS_PIXELS >= 300, axis.get_title()
 
 
 def test_another_colour_map_is_noticed(tmp_path):

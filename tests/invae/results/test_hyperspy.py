@@ -87,9 +87,61 @@ def test_the_signal_axes_come_last_whatever_the_order_of_the_variable(tmp_path):
         assert (axes[3]["offset"], axes[3]["units"]) == (7, "nm")
 
 
-def test_a_store_without_images_is_refused(small_run, tmp_path):
-    with pytest.raises(InputError, match="no image, pattern or spectrum for HyperSpy"):
-        results.export(small_run.store("embed"), to="hyperspy", target=tmp_path / "embedding.hspy")
+@pytest.mark.parametrize(
+    ("name", "over"),
+    [
+        ("content", ["site", "latent"]),
+        ("angle", ["site"]),
+        ("class", ["site"]),
+        ("class_probability", ["site", "class_name"]),
+        ("shift", ["site", "axis"]),
+        ("x", ["site"]),
+    ],
+)
+def test_latents_angle_class_and_place_navigate_over_the_sites(sites_file, sites, name, over):
+    with h5py.File(sites_file) as root:
+        signal = group(root, f"Experiments/{name}")
+        np.testing.assert_array_equal(dataset(signal, "data")[()], sites[name])
+        axes = [dict(group(signal, f"axis-{number}").attrs) for number in range(len(over))]
+        assert [axis["name"] for axis in axes] == over
+        assert [bool(axis["navigate"]) for axis in axes] == [True, *[False] * (len(over) - 1)]
+
+
+def test_the_angle_has_its_unit_and_the_classes_their_names(sites_file):
+    with h5py.File(sites_file) as root:
+        angle = group(root, "Experiments/angle/metadata/Signal").attrs["quantity"]
+        assert angle == "rotation angle (rad)"
+        labels = dataset(root, "Experiments/class_probability/original_metadata/invae/labels/_list_class_name")  # fmt: skip
+        assert [name.decode() for name in labels[()]] == ["a", "b"]
+
+
+@pytest.fixture
+def sites() -> xr.Dataset:
+    """Latents of five sites."""
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "content": (("site", "latent"), rng.normal(size=(5, 2))),
+            "angle": ("site", rng.normal(size=5), {"units": "rad", "long_name": "rotation angle"}),
+            "shift": (("site", "axis"), rng.normal(size=(5, 2)), {"units": "pixel"}),
+            "class": ("site", np.array([0, 1, 0, 1, 1])),
+            "class_probability": (("site", "class_name"), rng.random((5, 2))),
+        },
+        coords={"x": ("site", np.arange(5.0)), "class_name": ["a", "b"]},
+    )
+
+
+@pytest.fixture
+def sites_file(sites, tmp_path) -> Path:
+    """The latents as HyperSpy reads them."""
+    store.write_dataset(tmp_path / "embedding.zarr", sites)
+    return results.export(tmp_path / "embedding.zarr", to="hyperspy")
+
+
+def test_a_store_without_signals_is_refused(tmp_path):
+    store.write_dataset(tmp_path / "curve.zarr", xr.Dataset({"elbo": ("epoch", np.zeros(3))}))
+    with pytest.raises(InputError, match="no image, pattern, spectrum or site for HyperSpy"):
+        results.export(tmp_path / "curve.zarr", to="hyperspy", target=tmp_path / "curve.hspy")
 
 
 # --- opened by HyperSpy itself --------------------------------------------------------------------
@@ -187,5 +239,9 @@ def test_hyperspy_opens_the_results_of_series_and_of_single_images(small_run, ca
         assert set(expected) <= set(found)
         for title, values in expected.items():
             assert sorted(found[title]["shape"]) == sorted(values.shape)
-            assert len(found[title]["signal"]) == 2
+            n_axes = values.ndim - 1 if "site" in values.dims and values.ndim < 3 else 2
+            assert len(found[title]["signal"]) == n_axes, title
+        assert found["content"]["kind"] == "Signal1D"
+        assert found["angle"]["kind"] == "BaseSignal"
+        assert found["angle"]["total"] == pytest.approx(float(expected["angle"].sum()))
         assert found["traversal manifold"]["origin"]["receipt"]["stage"] == "analyse"

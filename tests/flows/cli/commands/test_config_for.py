@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from flows.cli.commands.execute import config_for
+from flows.cli.commands.before_run import config_for
 
 CUBE = np.random.default_rng(0).poisson(2.0, (4, 5, 16, 16)).astype(np.uint16)
 
@@ -30,4 +30,6 @@ def test_the_file_decides_at_first_and_the_last_run_afterwards(tmp_path):
     )
     (out / "scan").mkdir(parents=True)
     (out / "scan" / "run.json").write_text(json.dumps({"config": {"name": "fourd-vae"}}))
-    assert answer(file, out) == ("fourd-vae", "")
+    name, words = answer(file, out)
+    assert name == "fourd-vae"
+    assert "configuration fourd-vae, as in the last run of scan.npy" in words
