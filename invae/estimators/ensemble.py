@@ -193,7 +193,7 @@ class _Data:
     y: np.ndarray | xr.DataArray | None
     condition: np.ndarray | xr.DataArray | None
 
-    def n_values(self) -> float:
+    def n_values(self) -> float | int:
         """Number of values of the patches; infinite for stores, which are not opened here."""
         patches = self.patches
         return patches.size if isinstance(patches, np.ndarray | xr.DataArray) else math.inf

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
@@ -25,6 +25,7 @@ Made = TypeVar("Made")
 Outcome = TypeVar("Outcome", covariant=True)
 
 
+@runtime_checkable
 class TrainMember(Protocol[Member, Outcome]):
     """The training of one member."""
 
@@ -44,7 +45,7 @@ def n_processes(workers: int | None, *, device: torch.device, seconds: float) ->
     return workers or (n_cores() if seconds >= LEAST_SECONDS else 1)
 
 
-def expected_seconds(*, n_steps: int, n_values: float) -> float:
+def expected_seconds(*, n_steps: int, n_values: float | int) -> float:
     """Expected processor time of a training, roughly [s].
 
     Args:
