@@ -10,7 +10,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.gpu import training_of
+from benchmarks.timing import matrix_products
 from benchmarks.trials import cards
 from benchmarks.written import put
 from invae import EncoderDecoder, Ensemble, InvariantVAE
@@ -28,15 +29,13 @@ from invae.embedding.embed import encode_batches
 from invae.storage.provenance import now
 from invae.training.batches import Batches
 from invae.training.device import n_cores, one_thread
-from invae.training.parallel import Report, in_processes
+from invae.training.parallel import in_processes
 from invae.training.signal_sources import ArraySource
 
 PAGE = Path(__file__).with_name("README.md")
 CPU = torch.device("cpu")
 N_PROCESSES = 2
 """Processes of the control."""
-SIDE = 1024
-"""Rows and columns of the matrices."""
 Digest = str
 
 
@@ -95,20 +94,10 @@ def row_of(name: str, work: Callable[[int], Digest], *, turns: int) -> Row:
     return row
 
 
-def multiplied(n_products: int, number: int, report: Report) -> tuple[float, float]:
-    """When some matrix products begin and end on the machine's clock, after one to warm up [s]."""
-    matrix = np.random.default_rng(number).random((SIDE, SIDE), np.float32)
-    product = matrix @ matrix
-    began = time.monotonic()
-    for _ in range(n_products):
-        np.matmul(matrix, matrix, out=product)
-    return began, time.monotonic()
-
-
 def control(size: Size) -> Row:
     """Processes that share nothing, one after the other and at once."""
     row = Row(f"{N_PROCESSES} processes that multiply matrices (control)", [], [], {""})
-    work, numbers = partial(multiplied, size.n_products), range(N_PROCESSES)
+    work, numbers = partial(matrix_products, size.n_products), range(N_PROCESSES)
     for _ in range(size.turns):
         with one_thread():
             spans = in_processes(work, numbers, workers=1, listen=_ignore)
@@ -177,20 +166,19 @@ def pieces(images: np.ndarray, size: Size, *, n: int) -> Row:
     return row_of(f"training, batches of 256 in {what}", work, turns=size.turns)
 
 
-def measure(size: Size) -> list[Row]:
-    """All rows; the control comes before and after the others."""
+def measure(size: Size) -> Iterator[Row]:
+    """All rows, each when it is measured; the control comes before and after the others."""
     images = cards.arrays(cards.draw(cards.EASY, seed=0, n_per_suit=max(size.n_patches // 4, 64)))[
         0
     ]
     images = np.ascontiguousarray(images, np.float32)
-    return [
-        control(size),
-        embedding(images, size),
-        ensemble(images[: size.n_patches], size),
-        pairs(images, size),
-        *(pieces(images, size, n=n) for n in (1, 2, 4)),
-        control(size),
-    ]
+    yield control(size)
+    yield embedding(images, size)
+    yield ensemble(images[: size.n_patches], size)
+    yield pairs(images, size)
+    for n in (1, 2, 4):
+        yield pieces(images, size, n=n)
+    yield control(size)
 
 
 def table(rows: Sequence[Row], *, load: tuple[float, float]) -> str:
@@ -219,7 +207,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.turns:
         size = Size(**{**vars(size), "turns": chosen.turns})
     before = os.getloadavg()[0]
-    text = table(measure(size), load=(before, os.getloadavg()[0]))
+    rows: list[Row] = []
+    for row in measure(size):
+        print(f"{row.name}: {row.ratio:.2f} times as fast", flush=True)
+        rows.append(row)
+    text = table(rows, load=(before, os.getloadavg()[0]))
     print(text)
     if chosen.write:
         put(PAGE, "cores", text)

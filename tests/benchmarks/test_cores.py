@@ -26,6 +26,6 @@ def test_threads_have_the_values_of_one_worker():
 
 @pytest.mark.slow
 def test_all_work_has_the_values_of_one_worker():
-    rows = cores.measure(cores.QUICK)
+    rows = list(cores.measure(cores.QUICK))
     assert len(rows) == 8
     assert {row.name: len(row.digests) for row in rows} == {row.name: 1 for row in rows}
