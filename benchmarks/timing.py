@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Work = Callable[[], object]
+SIDE = 1024
+"""Rows and columns of the matrices that are multiplied."""
 
 
 def median_seconds(
@@ -60,3 +62,13 @@ def memory_copy(values: np.ndarray) -> Work:
     """A copy of an array by one thread into memory that is already allocated."""
     target = np.empty_like(values)
     return lambda: np.copyto(target, values)
+
+
+def matrix_products(n_products: int, seed: int, *_: object) -> tuple[float, float]:
+    """When some matrix products begin and end on the machine's clock, after one to warm up [s]; further arguments are not used."""
+    matrix = np.random.default_rng(seed).random((SIDE, SIDE), np.float32)
+    product = matrix @ matrix
+    began = time.monotonic()
+    for _number in range(n_products):
+        np.matmul(matrix, matrix, out=product)
+    return began, time.monotonic()

@@ -141,6 +141,7 @@ def _baseline_group(
         n_components=_numbers_per_patch(sites),
         n_classes=len(known.meanings) if known else n_classes,
         seed=inputs.seed,
+        compute=inputs.compute,
     )
     return {"baselines": methods}
 

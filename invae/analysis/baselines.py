@@ -19,10 +19,12 @@ from threadpoolctl import threadpool_limits
 
 from invae import dims
 from invae.analysis.clusters import N_STARTS, even, mixture, standardised
+from invae.config import ComputeConfig
 from invae.config.results import Baseline
 from invae.descriptors.layout import EMPTY
 from invae.errors import ConfigError, InputError
 from invae.storage import store
+from invae.storage.blocks import map_blocks
 
 FITTED = 4000
 """Number of sites that a method is fitted to, evenly chosen; the others are transformed."""
@@ -30,6 +32,10 @@ BLOCK_BYTES = 64 << 20
 """Size of a block of patches in memory [B]."""
 PASSES = 400
 """Most iterations of a method."""
+
+
+Applied = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Coordinates, clusters and errors of sites, by one method."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +184,7 @@ def compare_methods(
     n_components: int,
     n_classes: int,
     seed: int,
+    compute: ComputeConfig,
 ) -> xr.Dataset:
     """`content (baseline, site, coordinate)`, `cluster (baseline, site)`, `reconstruction_error (baseline, site)`.
 
@@ -190,6 +197,7 @@ def compare_methods(
         n_components: number of coordinates.
         n_classes: number of clusters.
         seed: of all random numbers.
+        compute: number of methods that are fitted in parallel.
 
     Raises:
         ConfigError: a method is not installed.
@@ -208,10 +216,17 @@ def compare_methods(
     )
     samples = _Patches(patches, task.mean, scores)
     chosen = even(len(scores), FITTED)
-    # One thread: the order in which threads sum changes the last digits, and busy cores wait for each other.
+    sample = samples.at(chosen)[0]
+
+    def fit(name: Baseline) -> Fitted:
+        # One thread: the order in which threads sum changes the last digits, and busy cores wait for each other.
+        with threadpool_limits(1):
+            return METHODS[name](sample, task)
+
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        answers = [_applied(METHODS[name], samples, chosen, task) for name in methods]
+        fitted = map_blocks(fit, methods, compute=ComputeConfig(workers=compute.workers))
+        answers = _applied(fitted, samples, chosen, task)
     return _labelled(methods, answers)
 
 
@@ -239,24 +254,37 @@ class _Patches:
 
 
 def _applied(
-    fit: Callable[[Sample, Task], Fitted], patches: _Patches, chosen: np.ndarray, task: Task
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coordinates, clusters and errors of all sites."""
-    fitted = fit(patches.at(chosen)[0], task)
+    fitted: Sequence[Fitted], patches: _Patches, chosen: np.ndarray, task: Task
+) -> list[Applied]:
+    """All sites by every method; the patches are read once."""
     length = max(1, BLOCK_BYTES // (8 * len(task.mean)))
-    coordinate_blocks, labels, errors = [], [], []
+    blocks: list[list[Applied]] = [[] for _ in fitted]
     for block in store.blocks(len(patches.scores), length):
         sample, valid = patches.at(np.arange(block.start, block.stop))
-        coordinate_blocks.append(fitted.transform(sample))
-        if fitted.assign is not None:
-            labels.append(fitted.assign(sample))
-        errors.append(_errors(fitted, sample, valid))
-    coordinates = np.concatenate(coordinate_blocks)
-    if labels:
-        return coordinates, np.concatenate(labels), np.concatenate(errors)
-    scaled = standardised(coordinates)
-    label = mixture(scaled[chosen], n_classes=task.n_classes, seed=task.seed).predict(scaled)
-    return coordinates, label, np.concatenate(errors)
+        for of_method, method in zip(blocks, fitted, strict=True):
+            of_method.append(_applied_to(method, sample, valid))
+    return [_with_clusters(_joined(of_method), chosen, task) for of_method in blocks]
+
+
+def _joined(blocks: Sequence[Applied]) -> Applied:
+    coordinates, clusters, errors = (np.concatenate(part) for part in zip(*blocks, strict=True))
+    return coordinates, clusters, errors
+
+
+def _applied_to(fitted: Fitted, sample: Sample, valid: np.ndarray) -> Applied:
+    """Some sites by one method; no clusters if it has none."""
+    clusters = np.zeros(0, int) if fitted.assign is None else fitted.assign(sample)
+    return fitted.transform(sample), clusters, _errors(fitted, sample, valid)
+
+
+def _with_clusters(applied: Applied, chosen: np.ndarray, task: Task) -> Applied:
+    """With clusters by a Gaussian mixture on the coordinates, if the method has none."""
+    coordinates, clusters, errors = applied
+    if len(clusters) == 0:
+        scaled = standardised(coordinates)
+        label = mixture(scaled[chosen], n_classes=task.n_classes, seed=task.seed)
+        clusters = label.predict(scaled)
+    return coordinates, clusters, errors
 
 
 def _errors(fitted: Fitted, sample: Sample, valid: np.ndarray) -> np.ndarray:

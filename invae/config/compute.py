@@ -13,6 +13,6 @@ class ComputeConfig(Config):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the models; auto uses the GPU if there is one."""
     workers: Annotated[int, Field(ge=1)] | None = None
-    """Number of blocks processed in parallel; the number of cores when empty."""
+    """Number of blocks processed, or networks trained, in parallel; the number of cores when empty."""
     scheduler: str = "threads"
     """Dask scheduler: `threads`, `processes` (a cluster on this machine) or the address of a scheduler."""

@@ -1,13 +1,15 @@
 """Settings of the training."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from invae.config.family import PoseName
 from invae.config.schema import Config
 
 ClassStart = Literal["groups", "neighbours", "harmonics", "fresh"]
+LEAST_PIECE = 64
+"""Fewest sites of a piece of a batch: smaller ones cost more than they gain."""
 
 
 class TrainingConfig(Config):
@@ -17,6 +19,9 @@ class TrainingConfig(Config):
     """Largest number of passes over the training sites; 60 when empty, or more for small sets, in which 60 make fewer than 1,500 steps."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Number of sites per step; a smaller set is one batch."""
+    pieces: Annotated[int, Field(ge=1, le=64, exclude_if=lambda pieces: pieces == 1)] = 1
+    """Number of pieces of a batch whose gradients are computed in parallel and added up in order, for large batches on a processor with
+    several cores. Each has at least 64 sites. Values follow from it, and not from the number of cores."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 3e-3
     """Highest learning rate of Adam."""
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -51,3 +56,13 @@ class TrainingConfig(Config):
     trained (at least two are left), or kept."""
     start_poses: tuple[PoseName, ...] | None = None
     """Poses of the model without classes, in which patches of one class may differ; those of the model when empty."""
+
+    @model_validator(mode="after")
+    def _pieces_are_large(self) -> Self:
+        least = self.pieces * LEAST_PIECE
+        if self.pieces > 1 and self.batch_size < least:
+            raise ValueError(
+                f"{self.pieces} pieces of at least {LEAST_PIECE} sites need a batch of {least}, and batch_size is "
+                f"{self.batch_size}; set batch_size={least} or pieces={max(1, self.batch_size // LEAST_PIECE)}"
+            )
+        return self

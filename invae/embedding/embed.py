@@ -24,9 +24,10 @@ from invae.models.vae import VAE
 from invae.progress import Progress, silent
 from invae.storage.provenance import Receipt
 from invae.training.annotations import SiteAnnotations
-from invae.training.batches import Batches, mapped
+from invae.training.batches import Batches
 from invae.training.device import device_of, n_cores
 from invae.training.model_folder import Trained, load, load_parts, refuse_other_axis
+from invae.training.parallel import mapped
 from invae.training.sd_ratios import widened
 from invae.training.signal_sources import SignalSource, open_signals
 

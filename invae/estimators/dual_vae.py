@@ -103,14 +103,18 @@ class DualVAE(SavedEstimator):
         self._fitted: Fitted | None = None
 
     @one_thread()
-    def fit(self, pairs: PairData, *, progress: Progress | None = None) -> DualVAE:
+    def fit(
+        self, pairs: PairData, *, workers: int | None = None, progress: Progress | None = None
+    ) -> DualVAE:
         """Learn from pairs (see `EncoderDecoder.fit`); returns the estimator itself.
 
         Raises:
             InputError: The pairs cannot be learned from.
             TrainingDiverged: The loss became infinite or not a number.
         """
-        learning = fitting.Learning(self.config, self.training, self.seed, self.device)
+        learning = fitting.Learning(
+            self.config, self.training, self.seed, self.device, workers=workers
+        )
         with progress_bar(progress, verbose=self.verbose, unit="%") as shown:
             self._fitted = fitting.fit_once(pairs_of(pairs), learning, progress=shown)
         return self

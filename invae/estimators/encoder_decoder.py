@@ -116,19 +116,24 @@ class EncoderDecoder(SavedEstimator):
         self._fitted: Fitted | None = None
 
     @one_thread()
-    def fit(self, pairs: PairData, *, progress: Progress | None = None) -> EncoderDecoder:
+    def fit(
+        self, pairs: PairData, *, workers: int | None = None, progress: Progress | None = None
+    ) -> EncoderDecoder:
         """Learn from pairs; returns the estimator itself.
 
         Args:
             pairs: A mapping with `image` (site, y, x) or (site, channel, y, x), `spectrum` (site, energy), and if known
                 `specimen` (site) and `axis` (energy); or a Dataset or store with `patch` and `spectrum`.
+            workers: Networks that are trained at a time on a processor; the number of cores when empty. Values do not depend on it.
             progress: Called with percent and 100, in place of the bar.
 
         Raises:
             InputError: The pairs cannot be learned from.
             TrainingDiverged: The loss became infinite or not a number.
         """
-        learning = fitting.Learning(self.config, self.training, self.seed, self.device)
+        learning = fitting.Learning(
+            self.config, self.training, self.seed, self.device, workers=workers
+        )
         fit = fitting.fit if self.target == SPECTRUM else fitting.fit_once
         with progress_bar(progress, verbose=self.verbose, unit="%") as shown:
             self._fitted = fit(pairs_of(pairs), learning, progress=shown)

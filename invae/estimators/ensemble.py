@@ -1,24 +1,34 @@
 """`Ensemble`: an estimator trained from several seeds; means, dispersions and unstable classes."""
 
 import json
+import math
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 import xarray as xr
 from jaxtyping import Float
 
 from invae import dims
+from invae.config import ModelConfig, TrainingConfig
 from invae.errors import InputError, StoreError
 from invae.estimators.alignment import Alignment, aligned, class_names, fit_alignment
+from invae.estimators.estimator import from_files, saved_files
 from invae.estimators.inputs import Data
 from invae.estimators.invariant_vae import InvariantVAE
 from invae.estimators.progress_bar import progress_bar
 from invae.latent_table import plain_numbers
+from invae.models.families import family_of
 from invae.progress import Progress
 from invae.storage.json_text import parsed
+from invae.training.checkpoint import OnEpoch
 from invae.training.device import one_thread
+from invae.training.fit import USUAL_EPOCHS
+from invae.training.members import Reports, expected_seconds, n_processes, train_all
 
 CARD_FILE = "ensemble.json"
 STABLE = 0.9
@@ -28,7 +38,7 @@ STABLE = 0.9
 class Ensemble:
     """The same model from several seeds.
 
-    Members differ in weights, order of the patches, noise and held-out sites. They are trained one after the other. The member
+    Members differ in weights, order of the patches, noise and held-out sites. On a processor they are trained on all cores. The member
     with the best held-out ELBO is the reference; the latent variables of the others are aligned with it (`alignment`).
 
     Example:
@@ -62,26 +72,25 @@ class Ensemble:
         valid: np.ndarray | None = None,
         y: np.ndarray | xr.DataArray | None = None,
         condition: np.ndarray | xr.DataArray | None = None,
+        workers: int | None = None,
         progress: Progress | None = None,
     ) -> "Ensemble":
         """Train every member (see `InvariantVAE.fit`), and align the members on the same patches.
 
-        Where the first member finds fewer kinds than classes were asked for, all members have as many classes as it has.
+        Where the first member finds fewer kinds than classes were asked for, all members have as many classes as it has. So the
+        first member of a family with classes is trained alone.
 
         Args:
             patches: As for one estimator.
             valid: As for one estimator.
             y: As for one estimator.
             condition: As for one estimator.
+            workers: Members that are trained at a time on a processor; the number of cores when empty. Values do not depend on it.
             progress: Called with the finished epochs of all members, in place of a bar.
         """
-        verbose = self.members[0].verbose
-        with progress_bar(progress, verbose=verbose, unit="epoch") as shown:
-            for number, member in enumerate(self.members):
-                part = _PartOfProgress(shown, number, len(self.members))
-                if number > 0:
-                    _take_classes(member, self.members[0])
-                member.fit(patches, valid=valid, y=y, condition=condition, progress=part)
+        with progress_bar(progress, verbose=self.members[0].verbose, unit="epoch") as shown:
+            reports = Reports(len(self.members), shown)
+            _train_all(self.members, _Data(patches, valid, y, condition), workers=workers, reports=reports)  # fmt: skip
         scores = [max(epoch.score for epoch in member.history) for member in self.members]
         self._reference = int(np.argmax(scores))
         latents = [m.encode(patches, valid=valid, condition=condition) for m in self.members]
@@ -168,14 +177,92 @@ def _take_classes(member: InvariantVAE, first: InvariantVAE) -> None:
         member.training = member.training.model_copy(update={"surplus_classes": "keep"})
 
 
-class _PartOfProgress:
-    """Progress of one member as a part of all."""
+@dataclass(frozen=True)
+class _Data:
+    """What all members are trained on."""
 
-    def __init__(self, progress: Progress, number: int, n_members: int) -> None:
-        self._progress, self._number, self._n_members = progress, number, n_members
+    patches: Data
+    valid: np.ndarray | None
+    y: np.ndarray | xr.DataArray | None
+    condition: np.ndarray | xr.DataArray | None
 
-    def __call__(self, done: int, total: int) -> None:
-        self._progress(self._number * total + done, self._n_members * total)
+    def n_values(self) -> float | int:
+        """Number of values of the patches; infinite for stores, which are not opened here."""
+        patches = self.patches
+        return patches.size if isinstance(patches, np.ndarray | xr.DataArray) else math.inf
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Of a member."""
+
+    config: ModelConfig
+    training: TrainingConfig
+    seed: int
+    device: torch.device
+
+    def estimator(self) -> InvariantVAE:
+        """An untrained one."""
+        vae = InvariantVAE()
+        vae.config, vae.training = self.config, self.training
+        vae.seed, vae.device = self.seed, self.device
+        return vae
+
+
+def _train_all(
+    members: Sequence[InvariantVAE], data: _Data, *, workers: int | None, reports: Reports
+) -> None:
+    """Train members; of a model with classes the first one first, because its classes are those of the others."""
+    others = members
+    if family_of(members[0].config.family).classes:
+        _train(members[:1], data, workers=1, reports=reports)
+        others = members[1:]
+        for member in others:
+            _take_classes(member, members[0])
+    _train(others, data, workers=workers, reports=reports, first=len(members) - len(others))
+
+
+def _train(
+    members: Sequence[InvariantVAE],
+    data: _Data,
+    *,
+    workers: int | None,
+    reports: Reports,
+    first: int = 0,
+) -> None:
+    """Train members; `first` is the number of the first of them."""
+    tasks = [_Settings(m.config, m.training, m.seed, m.device) for m in members]
+    training, device = members[0].training, members[0].device
+    n_values = data.n_values() * (training.epochs or USUAL_EPOCHS)
+    seconds = expected_seconds(n_steps=0, n_values=n_values)
+    if "__main__" in members[0].config.model_dump_json():
+        workers = 1  # parts of the calling script, which other processes do not run
+    trained = train_all(
+        partial(_trained, data),
+        tasks,
+        workers=n_processes(workers, device=device, seconds=seconds),
+        reports=reports,
+        first=first,
+    )
+    for member, files in zip(members, trained, strict=True):
+        loaded = from_files(files, partial(InvariantVAE.load, device=str(device)))
+        member._trained, member.class_names = loaded._trained, loaded.class_names
+
+
+def _trained(
+    data: _Data, member: _Settings, *, progress: Progress, on_epoch: OnEpoch
+) -> dict[str, bytes]:
+    """The files of a trained member."""
+    vae = member.estimator()
+    vae.fit(
+        data.patches,
+        valid=data.valid,
+        y=data.y,
+        condition=data.condition,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    return saved_files(vae)
 
 
 def combined(members: Sequence[xr.Dataset]) -> xr.Dataset:

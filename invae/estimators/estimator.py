@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import tempfile
+from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from invae.errors import ConfigError
+
+Loaded = TypeVar("Loaded")
 
 
 class Estimator:
@@ -96,17 +99,18 @@ class SavedEstimator(Estimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings, and the files of the trained model."""
-        return {"given": self._given, "files": _files(self) if self.is_trained else None}
+        return {"given": self._given, "files": saved_files(self) if self.is_trained else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Make the estimator again from its settings, and load the files."""
         self.__init__(**state["given"])
         if state["files"] is not None:
-            vars(self).update(vars(_loaded(type(self), state["files"])))
+            kind: Any = type(self)
+            vars(self).update(vars(from_files(state["files"], kind.load)))
             self._given = state["given"]
 
 
-def _files(estimator: Any) -> dict[str, bytes]:
+def saved_files(estimator: Any) -> dict[str, bytes]:
     """Content of the files that `save` writes, by path."""
     with tempfile.TemporaryDirectory() as folder:
         estimator.save(folder)
@@ -114,11 +118,11 @@ def _files(estimator: Any) -> dict[str, bytes]:
         return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
-def _loaded(kind: Any, files: dict[str, bytes]) -> Any:
-    """The estimator that `load` makes of files."""
+def from_files(files: Mapping[str, bytes], load: Callable[[Path], Loaded]) -> Loaded:
+    """What is loaded from a folder with these files."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             file = Path(folder, name)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        return kind.load(folder)
+        return load(Path(folder))

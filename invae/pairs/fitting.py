@@ -54,6 +54,8 @@ class Learning:
     """Folder for checkpoints; none are written when empty."""
     on_epoch: OnEpoch = ignore
     """Called with every epoch of every member."""
+    workers: int | None = None
+    """Members that are trained at a time; the number of cores when empty."""
 
     def members(
         self,
@@ -83,6 +85,7 @@ class Learning:
             seed=self.seed + first,
             device=self.device,
             checkpoints=checkpoints,
+            workers=self.workers,
             progress=progress,
             on_epoch=self.on_epoch,
         )

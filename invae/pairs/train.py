@@ -43,7 +43,7 @@ def train(
         training: Configuration of the training.
         seed: Of folds, weights, order and noise.
         receipt: Of this stage.
-        compute: Device.
+        compute: Device, and how many members are trained at a time.
         progress: Called with percent and 100.
         on_epoch: Called with every epoch of every member, those with held-out pairs first.
 
@@ -66,7 +66,9 @@ def train(
             raise ConfigError("models of pairs are trained by one process; start without torchrun")
         partial = store.begin(target, receipt.key)
         checkpoints = partial / CHECKPOINTS
-        learning = Learning(model, training, seed, device, checkpoints, on_epoch)
+        learning = Learning(
+            model, training, seed, device, checkpoints, on_epoch, workers=compute.workers
+        )
         folder.save(partial, fit(given, learning, progress=progress))
         if checkpoints.exists():
             store.remove(checkpoints)

@@ -1,8 +1,7 @@
 """Batches: sources of signals become seeded tensors, epoch by epoch."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -20,7 +19,6 @@ patches if they are no larger."""
 SHUFFLING = 2
 """Stream of random numbers for the order of sites; `Fit` has others from the same seed."""
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -136,20 +134,3 @@ def prefetch(items: Iterator[Item]) -> Iterator[Item]:
         while (item := upcoming.result()) is not None:
             upcoming = worker.submit(next, items, None)
             yield item
-
-
-def mapped(
-    function: Callable[[Item], Answer], items: Iterator[Item], *, workers: int
-) -> Iterator[Answer]:
-    """The function of every item, in their order, by several threads; at most twice as many items are in memory.
-
-    Each thread computes whole items with one thread of torch, so that values do not depend on the number of workers.
-    """
-    waiting: deque[Future[Answer]] = deque()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

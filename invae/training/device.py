@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import current_process
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -16,7 +17,9 @@ def device_of(name: str) -> torch.device:
 
 
 def n_cores() -> int:
-    """Number of cores that this process may use."""
+    """Number of cores that this process may use; one in a process that was started as one of several."""
+    if current_process().daemon:
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

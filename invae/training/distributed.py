@@ -45,6 +45,14 @@ class Part:
     """Weight of the part in the batch's mean; 0 where there are more processes than patches, and one patch is evaluated to no effect."""
 
 
+def part_of(n_patches: int, number: int, n_parts: int) -> Part:
+    """One of the parts of a batch, which are of equal size, or differ by one."""
+    start, stop = (n_patches * (number + end) // n_parts for end in (0, 1))
+    if start == stop:
+        return Part(slice(0, 1), 0.0)
+    return Part(slice(start, stop), (stop - start) / n_patches)
+
+
 @dataclass(frozen=True)
 class Team:
     """The processes that train one model together."""
@@ -59,10 +67,7 @@ class Team:
 
     def part(self, n_patches: int) -> Part:
         """This process' part of a batch; the parts are of equal size, or differ by one."""
-        start, stop = (n_patches * (self.rank + end) // self.size for end in (0, 1))
-        if start == stop:
-            return Part(slice(0, 1), 0.0)
-        return Part(slice(start, stop), (stop - start) / n_patches)
+        return part_of(n_patches, self.rank, self.size)
 
     def copy_weights(self, module: nn.Module) -> None:
         """Give every process the first one's weights."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Literal
@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from invae.config import TrainingConfig
 from invae.errors import TrainingDiverged
 from invae.models.loss import Loss, Tally
-from invae.training.device import one_thread
+from invae.training.device import n_cores, one_thread
 from invae.training.distributed import ALONE, Part, Team
 from invae.training.history import Epoch
 from invae.training.learner import Batch, HeldOutBatches, Learner, TrainingBatches
+from invae.training.pieces import Pieces
 
 USUAL_EPOCHS = 60
 LEAST_STEPS = 1500
@@ -66,6 +67,8 @@ class Plan:
     """Arithmetic of the networks; auto is bfloat16 on a GPU that has it, else float32."""
     averaging: float = 0.0
     """Decay of the running mean of the weights per step; 0 keeps the weights of the last step."""
+    pieces: int = 1
+    """Pieces of a batch whose gradients are computed in parallel."""
 
     @classmethod
     def of(cls, config: TrainingConfig, *, n_steps: int) -> "Plan":
@@ -82,6 +85,7 @@ class Plan:
             gradient_clip=config.gradient_clip,
             precision=config.precision,
             averaging=config.averaging,
+            pieces=config.pieces,
         )
 
 
@@ -97,6 +101,7 @@ class Fit(Generic[Batch]):
         plan: Plan,
         seed: int,
         team: Team = ALONE,
+        workers: int | None = None,
     ) -> None:
         """Begin with the weights that the learner has.
 
@@ -107,6 +112,8 @@ class Fit(Generic[Batch]):
             plan: How long, how fast.
             seed: Of the order of items and of the noise.
             team: The processes that train it together.
+            workers: Pieces of a batch that are computed at a time on a processor; the number of cores when empty. Values do not depend
+                on it.
         """
         module = learner.module
         team.copy_weights(module)
@@ -114,6 +121,8 @@ class Fit(Generic[Batch]):
         self.training, self.held_out = training, held_out
         weights = [p for p in module.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(weights, lr=plan.learning_rate, foreach=True)
+        self.pieces = Pieces(weights, most=plan.pieces)
+        self.workers = workers or n_cores() if training.device.type == "cpu" else 1
         self.clip = GradientClip(weights, ratio=plan.gradient_clip)
         self.average = WeightAverage(weights, decay=plan.averaging)
         self.history: list[Epoch] = []
@@ -129,7 +138,7 @@ class Fit(Generic[Batch]):
         Raises:
             TrainingDiverged: A term became infinite or not a number.
         """
-        with one_thread():
+        with one_thread(), self.pieces.computed_by(self.workers):
             while len(self.history) < self.plan.n_epochs and not self._has_stopped():
                 epoch = self._epoch(len(self.history))
                 if epoch.best:
@@ -176,27 +185,31 @@ class Fit(Generic[Batch]):
             start, end = (self._progress(epoch, done) for done in (step, step + 1))
             self._set_rate(self.plan.schedule(start, end))
             part = self.team.part(len(batch))
-            loss = self._step(batch, generator, part, progress=start)
-            means.add(loss.terms, counts=part.share > 0)
-            histograms.add(loss.histograms, counts=part.share > 0)
+            for loss in self._step(batch, generator, part, progress=start):
+                means.add(loss.terms, counts=part.share > 0)
+                histograms.add(loss.histograms, counts=part.share > 0)
         values = means.values(self.team)
         self._refuse_divergence(values, epoch)
         return values, histograms.values(self.team)
 
     def _step(
         self, batch: Batch, generator: torch.Generator, part: Part, *, progress: float
-    ) -> Loss:
-        """One step of the optimizer."""
+    ) -> Sequence[Loss]:
+        """One step of the optimizer; the losses of the pieces of the batch."""
+
+        def loss_of(piece: Part) -> Loss:
+            with self._precision():  # which is a setting of every thread
+                return self.learner.loss(*_taken(own, noise, piece), progress=progress)
+
         with self._precision():
             own, noise = self._own(batch, generator, part)
-            loss = self.learner.loss(own, noise, progress=progress)
         self.optimizer.zero_grad()
-        (loss.value * part.share).backward()
+        losses = self.pieces.backward(loss_of, len(own), share=part.share)
         self.team.sum_gradients(self.clip.weights)
         self.clip()
         self.optimizer.step()
         self.average.update()
-        return loss
+        return losses
 
     def _progress(self, epoch: int, n_steps: int) -> float:
         """Share of the training after some steps of an epoch."""
@@ -211,10 +224,7 @@ class Fit(Generic[Batch]):
     ) -> tuple[Batch, dict[str, Tensor]]:
         """This process' part of a batch, and its part of the noise, which is drawn for the whole batch."""
         noise = dict(self.learner.noise(len(batch), generator))
-        if self.team.size == 1:
-            return batch, noise
-        own = {name: value[part.place] for name, value in noise.items()}
-        return batch.take(part.place), own
+        return (batch, noise) if self.team.size == 1 else _taken(batch, noise, part)
 
     def _refuse_divergence(self, values: Mapping[str, float], epoch: int) -> None:
         for name, value in values.items():
@@ -255,6 +265,15 @@ class Fit(Generic[Batch]):
         able = device == "cuda" and torch.cuda.is_bf16_supported()
         low = asked == "bfloat16" or (asked == "auto" and able)
         return torch.autocast(device, dtype=torch.bfloat16, enabled=low)
+
+
+def _taken(
+    batch: Batch, noise: Mapping[str, Tensor], part: Part
+) -> tuple[Batch, dict[str, Tensor]]:
+    """A part of a batch, and its part of the noise."""
+    if part.share == 1:
+        return batch, dict(noise)
+    return batch.take(part.place), {name: value[part.place] for name, value in noise.items()}
 
 
 class GradientClip:

@@ -58,7 +58,7 @@ def train(
         training: Configuration of the training.
         seed: Of weights, order, noise and held-out blocks.
         receipt: Of this stage.
-        compute: Device.
+        compute: Device, and how many pieces of a batch are computed at a time.
         progress: Called with the number of finished epochs.
         on_epoch: Called with every epoch, for a live curve.
 
@@ -89,6 +89,7 @@ def train(
             progress=progress,
             on_epoch=on_epoch,
             team=team,
+            workers=compute.workers,
         )
         if team.leads:
             save(partial, trained)
@@ -122,8 +123,11 @@ def train_on(
     progress: Progress = silent,
     on_epoch: OnEpoch = ignore,
     team: Team = ALONE,
+    workers: int | None = None,
 ) -> Trained:
     """A model trained on some sites of a source; with a folder for checkpoints it goes on from the last one.
+
+    `workers` pieces of a batch are computed at a time, or as many as there are cores; values do not depend on it.
 
     Raises:
         ConfigError: The family turns or shears patches of one row, such as spectra.
@@ -137,7 +141,7 @@ def train_on(
         n_conditions=known.n_conditions,
     )
     refuse_turns_of_lines(config, source.geometries[IMAGE])
-    run = VAETraining(source, split, training, seed, device, checkpoints, progress, team)
+    run = VAETraining(source, split, training, seed, device, checkpoints, progress, team, workers)
     in_two = begins_from_groups(config, training, n_sites=len(split.training))
     made = (run.from_groups if in_two else run.from_fresh_weights)(config, on_epoch)
     run.orient(made.model, made.config)

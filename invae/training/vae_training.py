@@ -71,6 +71,8 @@ class VAETraining:
     checkpoints: Path | None
     progress: Progress
     team: Team = ALONE
+    workers: int | None = None
+    """Pieces of a batch that are computed at a time; the number of cores when empty."""
 
     def batches(self, sites: np.ndarray) -> Batches:
         """Some sites of the source."""
@@ -154,6 +156,7 @@ class VAETraining:
             plan=plan,
             seed=self.seed,
             team=self.team,
+            workers=self.workers,
         )
 
     def _hints(

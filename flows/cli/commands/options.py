@@ -93,7 +93,7 @@ Workers = Annotated[
         "--workers",
         min=1,
         metavar="N",
-        help="Number of blocks processed in parallel.",
+        help="Number of blocks processed, or networks trained, in parallel.",
         show_default="cores",
     ),
 ]

@@ -16,6 +16,7 @@ def train_walls(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="Folder of the networks.")
     ],
     changes: options.Changes = None,
+    workers: options.Workers = None,
 ) -> None:
     """Train the networks that mark domain walls and lamellae on simulated frames, and score them on unseen ones.
 
@@ -39,7 +40,8 @@ def train_walls(
 
     values = named.changed({}, changes or [])
     config = named.checked(WallNetworkConfig, values, prefix="train-walls")
-    members = shown(partial(train_members, config, checkpoints=unfinished(out, config)))
+    checkpoints = unfinished(out, config)
+    members = shown(partial(train_members, config, checkpoints=checkpoints, workers=workers))
     calibration = calibration_of(members, config)
     result = scores(WallNetworks(members, calibration), config)
     save(out, nn.ModuleList(members), config, scores=result, calibration=calibration)

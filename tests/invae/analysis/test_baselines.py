@@ -33,7 +33,7 @@ def sites_of(path, *, seed=0, n_sites=300, offset=0.0):
 
 
 def answers(path, methods=METHODS, **more):
-    asked = {"n_components": 2, "n_classes": 3, "seed": 0, **more}
+    asked = {"n_components": 2, "n_classes": 3, "seed": 0, "compute": ComputeConfig(), **more}
     components = principal_components(
         path, n_components=6, n_compared=2, seed=0, compute=ComputeConfig(workers=1)
     )
@@ -47,6 +47,13 @@ def test_plain_pictures_are_told_apart_by_every_method(tmp_path, seed):
     for method in METHODS:
         own = found["cluster"].sel(baseline=method)
         assert adjusted_rand_score(label, own) > 0.95, method
+
+
+def test_values_do_not_depend_on_the_number_of_workers(tmp_path):
+    path, _ = sites_of(tmp_path / "p.zarr")
+    one, two, four = (answers(path, compute=ComputeConfig(workers=n))[0] for n in (1, 2, 4))
+    xr.testing.assert_identical(one, two)
+    xr.testing.assert_identical(one, four)
 
 
 def test_every_method_answers_in_the_same_form(tmp_path):

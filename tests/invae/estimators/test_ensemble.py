@@ -1,5 +1,6 @@
 """The same model from several seeds."""
 
+from hashlib import sha256
 from itertools import pairwise
 
 import numpy as np
@@ -87,3 +88,43 @@ def test_members_have_as_many_classes_as_the_first_one_has_found(drawn):
     assert second.training.surplus_classes == "keep"
     latents = ensemble.encode(drawn["image"].to_numpy()[:20])
     assert (latents.sizes["class"],) == found
+
+
+def digest_of(ensemble: Ensemble, images: np.ndarray) -> str:
+    """SHA-256 of all weights, histories and latents."""
+    whole = sha256()
+    for member in ensemble.members:
+        whole.update(repr([epoch.to_json() for epoch in member.history]).encode())
+        for value in member.trained.model.state_dict().values():
+            whole.update(value.numpy().tobytes())
+    for value in ensemble.encode(images).variables.values():
+        whole.update(np.ascontiguousarray(value.values).tobytes())
+    return whole.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("family", "workers"),
+    [("VAE", (1, 2)), pytest.param("jVAE", (1, 2, 4), marks=pytest.mark.slow)],
+)
+def test_values_and_calls_do_not_depend_on_the_number_of_workers(drawn, family, workers):
+    images = drawn["image"].to_numpy()[:60]
+    classes = 2 if family == "jVAE" else None
+    template = InvariantVAE(family, n_classes=classes, training={"epochs": 2}, device="cpu")
+    digests, last = set(), set()
+    for number in workers:
+        calls: list[tuple[int, int]] = []
+        made = Ensemble(template, n_members=3)
+        made.fit(images, workers=number, progress=lambda *done, calls=calls: calls.append(done))
+        digests.add(digest_of(made, images))
+        last.add(calls[-1])
+        assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert len(digests) == 1
+    assert last == {(6, 6)}
+
+
+def test_an_error_in_a_member_is_the_one_of_a_single_model(drawn):
+    images = drawn["image"].to_numpy()[:40].copy()
+    images[3, 2, 2] = np.nan
+    for workers in (1, 2):
+        with pytest.raises(InputError, match="1 values are NaN or infinite, the first in patch 3"):
+            Ensemble(InvariantVAE("VAE", device="cpu"), n_members=2).fit(images, workers=workers)

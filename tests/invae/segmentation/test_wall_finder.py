@@ -140,6 +140,25 @@ def test_members_differ_and_the_seed_decides_them():
     assert marked.wall_spread.max() > 0
 
 
+def test_members_of_two_processes_have_the_same_weights_and_calls():
+    config = WallNetworkConfig.model_validate(TINY)
+    weights, scores = [], []
+    for workers in (1, 2):
+        steps: list[tuple[int, int]] = []
+        epochs: list[float] = []
+        members = train_members(
+            config,
+            workers=workers,
+            progress=lambda *done, steps=steps: steps.append(done),
+            on_epoch=lambda epoch, epochs=epochs: epochs.append(epoch.score),
+        )
+        assert steps[-1] == (4, 4)
+        weights.append([value for member in members for value in member.state_dict().values()])
+        scores.append(epochs)
+    assert all(map(torch.equal, *weights))
+    assert scores[0] == scores[1]
+
+
 def test_calibration_keeps_the_order_and_its_error_is_the_distance_from_the_frequency():
     probability = np.linspace(0, 1, 101)
     np.testing.assert_allclose(calibrate(probability, (1, 1, 0)), probability, atol=1e-5)

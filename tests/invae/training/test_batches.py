@@ -323,33 +323,3 @@ def test_a_value_that_cannot_be_used_is_named_with_its_signal():
     signals = {IMAGE: SignalArray(numbered(4)), "spectrum": SignalArray(broken)}
     with pytest.raises(InputError, match="values of spectrum are NaN or infinite, the first in"):
         ArraySource.of_signals(signals)
-
-
-def test_mapped_keeps_the_order_and_few_items():
-    made, waiting = 0, []
-
-    def items():
-        nonlocal made
-        for number in range(40):
-            made += 1
-            yield number
-
-    def slow_at_first(number: int) -> int:
-        if number == 0:
-            threading.Event().wait(0.2)
-        return -number
-
-    answers = []
-    for done, answer in enumerate(module.mapped(slow_at_first, items(), workers=3), start=1):
-        waiting.append(made - done)
-        answers.append(answer)
-    assert answers == [-number for number in range(40)]
-    assert max(waiting) < 6
-
-
-def test_mapped_raises_what_an_item_raises():
-    def refuse(number: int) -> int:
-        raise InputError(f"item {number}")
-
-    with pytest.raises(InputError, match="item 0"):
-        list(module.mapped(refuse, iter(range(9)), workers=2))
