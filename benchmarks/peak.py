@@ -1,18 +1,22 @@
 """Speed of training on one core: images per CPU-second, and the share of the peak speed of matrix products.
 
 `python -m benchmarks.peak` trains each family on cards of 48² pixels, one epoch per turn, in turns with a product of two large
-matrices. The floating-point operations of an image are those of the convolutions and matrix products of one step, forward and
-backward. The share of the peak is the median over the turns, so that other load on the machine changes it little.
+matrices. The floating-point operations of an image are those of all layers with weights in one step: forward, the gradients of the
+weights, and those of inputs that have one. Other products of matrices, such as Fourier transforms, do not count. The share of the peak
+is the median over the turns, so that other load on the machine changes it little.
 """
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from benchmarks.timing import Times, Work, in_turns, ratio
 from benchmarks.trials import cards
@@ -43,11 +47,41 @@ class Speed:
 
     family: str
     flops_per_image: int
-    """Of convolutions and matrix products, forward and backward."""
+    """Of layers with weights, forward and backward."""
     images_per_second: float
     """Per CPU-second; the median over the turns."""
     share_of_peak: float
     """Of the speed of the reference product; the median over the turns."""
+
+
+class LayerFlops(TorchFunctionMode):
+    """Counts the operations of linear layers and convolutions in a training step; additions and multiplications count separately."""
+
+    LAYERS = (functional.linear, functional.conv1d, functional.conv2d)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, and count it if it is a layer."""
+        output = func(*args, **(kwargs or {}))
+        if func in self.LAYERS:
+            signal, weight = args[:2]
+            self.total += self._flops(signal, weight, output)
+        return output
+
+    @staticmethod
+    def _flops(signal: Tensor, weight: Tensor, output: Tensor) -> int:
+        """Every weight acts once at every place of the output, in each of up to three passes."""
+        n_places = output.numel() // len(weight)
+        return 2 * n_places * weight.numel() * (1 + weight.requires_grad + signal.requires_grad)
 
 
 def training_of(family: str, images: np.ndarray) -> Fit[Signals]:
@@ -62,13 +96,12 @@ def training_of(family: str, images: np.ndarray) -> Fit[Signals]:
 
 
 def flops_per_image(fit: Fit[Signals]) -> int:
-    """Floating-point operations of a step per image; additions and multiplications count separately."""
+    """Floating-point operations of a step per image."""
     batch = next(iter(fit.training.epoch(0, seed=0)))
     noise = fit.learner.noise(len(batch), torch.Generator().manual_seed(0))
-    with FlopCounterMode(display=False) as counter:
-        fit.learner.loss(batch, noise, progress=0.0).value.backward()
-    fit.optimizer.zero_grad()
-    return round(counter.get_total_flops() / len(batch))
+    with LayerFlops() as counter:
+        fit.learner.loss(batch, noise, progress=0.0)
+    return round(counter.total / len(batch))
 
 
 def matrix_product(*, n_products: int) -> Work:
