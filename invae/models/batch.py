@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from invae.models.precision import full_precision
+
 OUTLIERS = (0.5, 99.5)
 """Percentiles beyond which values do not count for a channel's offset and scale."""
 
@@ -101,6 +103,27 @@ class Patches:
             return torch.ones_like(self.values)
         return counts.to(self.values.dtype)
 
+    @property
+    def n_counted(self) -> Float[Tensor, "batch channel"]:
+        """Number of pixels that count."""
+        if self.valid is None and self.hidden is None:
+            n_pixels = self.values[0, 0].numel()
+            return self.values.new_full((), n_pixels).expand(self.values.shape[:2])
+        return self.weight.sum((2, 3))
+
+    def moments(self, area: Float[Tensor, "y x"]) -> Float[Tensor, "batch power channel"]:
+        """Sums of 1, x and x² over the pixels that count, each with its own area [pixel²]."""
+        counted, area = self.counted, area.flatten()
+        values = counted.values
+        with full_precision(values):
+            if counted.valid is None:
+                n = area.sum().expand(values.shape[:2])
+            else:
+                values = values * counted.weight
+                n = counted.weight.flatten(2) @ area
+            powers = (values, values * values)
+            return torch.stack((n, *(power.flatten(2) @ area for power in powers)), dim=1)
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -154,7 +177,8 @@ class Standardise(nn.Module):
 
     def log_volume(self, patches: Patches) -> Float[Tensor, " batch"]:
         """Log of the factor between densities of the data and of standardised values [nats]."""
-        return -(patches.weight * self.scale.log()).sum((1, 2, 3))
+        n_pixels = patches.n_counted
+        return -(n_pixels * self.scale.log().flatten()).sum(-1)
 
 
 class StandardiseNumbers(nn.Module):
