@@ -111,18 +111,21 @@ class Patches:
             return self.values.new_full((), n_pixels).expand(self.values.shape[:2])
         return self.weight.sum((2, 3))
 
-    def moments(self, area: Float[Tensor, "y x"]) -> Float[Tensor, "batch power channel"]:
-        """Sums of 1, x and x² over the pixels that count, each with its own area [pixel²]."""
-        counted, area = self.counted, area.flatten()
+    def moments(
+        self, areas: Float[Tensor, "area y x"]
+    ) -> Float[Tensor, "area batch power channel"]:
+        """Sums of 1, x and x² over the pixels that count, each with its own area [pixel²]; for several areas."""
+        counted, areas = self.counted, areas.flatten(1).mT
         values = counted.values
         with full_precision(values):
             if counted.valid is None:
-                n = area.sum().expand(values.shape[:2])
+                n = areas.sum(0).expand(*values.shape[:2], -1)
             else:
                 values = values * counted.weight
-                n = counted.weight.flatten(2) @ area
+                n = counted.weight.flatten(2) @ areas
             powers = (values, values * values)
-            return torch.stack((n, *(power.flatten(2) @ area for power in powers)), dim=1)
+            sums = torch.stack((n, *(power.flatten(2) @ areas for power in powers)))
+        return sums.permute(3, 1, 0, 2)
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ class Standardise(nn.Module):
             self.scale[channel] = spread
 
     def forward(self, patches: Patches) -> Patches:
-        values = (patches.values - self.offset) / self.scale
+        values = (patches.values - self.offset).div_(self.scale)
         if patches.valid is not None:
             values = values * patches.valid
         return replace(patches, values=values)

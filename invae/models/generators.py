@@ -173,7 +173,7 @@ class OnDisc:
         x·η and A(η) are circular correlations along the angle; without a mask ΣA does not depend on the angle.
         """
         times = len(self.field) // len(patches)
-        view, disc = self.grid.observe_with_moments(patches, self.centre)
+        view, frame, disc = self.grid.observe_with_moments(patches, self.centre)
         natural = self.noise.natural(self.field)
         partition = self.noise.log_partition(natural)
         n_turns = FINER * self.grid.n_angles
@@ -181,13 +181,14 @@ class OnDisc:
         pattern = self.grid.area * view.values
         scores = correlate(pattern, natural, n_turns=n_turns, n_frequencies=of_field)
         if view.fraction is None:
-            scores = scores - (self.grid.area * partition).sum((1, 2, 3)).unsqueeze(-1)
+            total = (self.grid.area * partition.sum(-1, keepdim=True)).sum((1, 2, 3))
+            scores = scores - total.unsqueeze(-1)
         else:
             weight = self.grid.area * view.fraction
             scores = scores - correlate(
                 weight, partition, n_turns=n_turns, n_frequencies=of_partition
             )
-        without = self._without_field(patches, disc)
+        without = self._without_field(patches, frame, disc)
         scores = scores + without.repeat_interleave(times).unsqueeze(-1)
         if isinstance(self.noise, Gaussian) and self.noise.log_slope is not None:
             scores = scores + background_plane.on_disc(
@@ -208,13 +209,15 @@ class OnDisc:
         return self.n_frequencies, 2 * self.n_frequencies - 1
 
     def _without_field(
-        self, patches: Patches, disc: Float[Tensor, "patch power channel"]
+        self,
+        patches: Patches,
+        frame: Float[Tensor, "patch power channel"],
+        disc: Float[Tensor, "patch power channel"],
     ) -> Float[Tensor, " patch"]:
         """The part of the log-likelihood that does not depend on the field: pixels outside the disc, and log h(x) inside [nats].
 
         Only sums over the pixels enter, and no gradient goes back to images.
         """
-        frame = patches.moments(torch.ones_like(patches.values[0, 0]))
         outside, inside = self.noise.background_terms, self.noise.base_terms
         total = ((frame - disc) * outside + disc * inside).sum((1, 2))
         measure = self.noise.log_measure(patches.values)

@@ -125,18 +125,23 @@ class PolarGrid(nn.Module):
 
     def observe_with_moments(
         self, patches: Patches, centre: Float[Tensor, "batch 2"] | None = None
-    ) -> tuple[PolarView, Float[Tensor, "batch power channel"]]:
-        """Patches on the grid, and the sums of 1, x and x² over the grid [pixel²].
+    ) -> tuple[
+        PolarView, Float[Tensor, "batch power channel"], Float[Tensor, "batch power channel"]
+    ]:
+        """Patches on the grid, and the sums of 1, x and x² over the frame and over the grid [pixel²].
 
         About the patch centre every pixel has a constant weight in these sums; only a moving grid must sample the squares.
         """
+        whole = torch.ones_like(self.pixel_area)
         if centre is None:
-            return self.observe(patches), patches.moments(self.pixel_area)
+            frame, disc = patches.moments(torch.stack((whole, self.pixel_area)))
+            return self.observe(patches), frame, disc
+        (frame,) = patches.moments(whole.unsqueeze(0))
         view = self.observe(patches, centre, squares=True)
         assert view.fraction is not None
         assert view.squares is not None
         powers = torch.stack((view.fraction, view.values, view.squares), dim=1)
-        return view, (powers.sum(-1) * self.area.squeeze(-1)).sum(-1)
+        return view, frame, (powers.sum(-1) * self.area.squeeze(-1)).sum(-1)
 
     def _pixel_area(self) -> Float[Tensor, "y x"]:
         """The gradient of a sum over the grid: sampling is linear in the pixels."""

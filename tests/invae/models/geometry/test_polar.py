@@ -126,11 +126,12 @@ def test_moments_are_sums_over_the_sampled_patch(circumscribed, masked, moved):
     values = patch if valid is None else patch * valid
     weight = torch.ones_like(patch) if valid is None else valid.double()
     place = centre if moved else None
-    _, moments = grid.observe_with_moments(Patches(values, valid), place)
+    _, frame, moments = grid.observe_with_moments(Patches(values, valid), place)
+    powers = (weight, values, values**2)
+    torch.testing.assert_close(frame, torch.stack([p.sum((2, 3)) for p in powers], dim=1))
     by_channel = None if place is None else place.repeat_interleave(2, dim=0)
     slow = [
-        grid.integrate(power.flatten(0, 1).unsqueeze(1), by_channel).view(3, 2)
-        for power in (weight, values, values**2)
+        grid.integrate(power.flatten(0, 1).unsqueeze(1), by_channel).view(3, 2) for power in powers
     ]
     # The weights of the pixels have the digits of float32, as positions and areas have.
     torch.testing.assert_close(moments, torch.stack(slow, dim=1), rtol=1e-5, atol=1e-5)
