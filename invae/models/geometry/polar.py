@@ -79,9 +79,9 @@ class PolarGrid(nn.Module):
         """
         if centre is None:  # one grid for all: the batch becomes channels, three times as fast
             flat = images.reshape(1, -1, *images.shape[-2:])
-            sampled = bilinear(flat, self.place.unsqueeze(0))
+            sampled = _bilinear(flat, self.place.unsqueeze(0))
             return sampled.reshape(*images.shape[:2], *sampled.shape[-2:])
-        return bilinear(images, self.place + self._place(centre)[:, None, None, :])
+        return _bilinear(images, self.place + _finite(self._place(centre))[:, None, None, :])
 
     def _place(self, coords: Float[Tensor, "*shape 2"]) -> Float[Tensor, "*shape 2"]:
         """Coordinates as positions for `bilinear`."""
@@ -140,8 +140,8 @@ class PolarGrid(nn.Module):
         view = self.observe(patches, centre, squares=True)
         assert view.fraction is not None
         assert view.squares is not None
-        powers = torch.stack((view.fraction, view.values, view.squares), dim=1)
-        return view, frame, (powers.sum(-1) * self.area.squeeze(-1)).sum(-1)
+        rings = [power.sum(-1) for power in (view.fraction, view.values, view.squares)]
+        return view, frame, (torch.stack(rings, dim=1) * self.area.squeeze(-1)).sum(-1)
 
     def _pixel_area(self) -> Float[Tensor, "y x"]:
         """The gradient of a sum over the grid: sampling is linear in the pixels."""
@@ -286,9 +286,20 @@ def bilinear(
     images: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch row column 2"]
 ) -> Float[Tensor, "batch channel row column"]:
     """Images at positions (x, y) from −1 to 1, the centres of the edge pixels; edge pixels are continued."""
-    # PyTorch's kernel crashes the process on positions that are not finite (2.13, CPU, backward). The loss detects a training
-    # that diverges.
-    place = place.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    return _bilinear(images, _finite(place))
+
+
+def _finite(place: Float[Tensor, "*shape 2"]) -> Float[Tensor, "*shape 2"]:
+    """Positions for `_bilinear`.
+
+    PyTorch's kernel crashes the process on positions that are not finite (2.13, CPU, backward). The loss detects a training that diverges.
+    """
+    return place.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _bilinear(
+    images: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch row column 2"]
+) -> Float[Tensor, "batch channel row column"]:
     return functional.grid_sample(
         images, place, mode="bilinear", padding_mode="border", align_corners=True
     )
