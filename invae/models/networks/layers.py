@@ -60,7 +60,8 @@ def convolved_around(
 ) -> Float[Tensor, "batch output angle_of_output"]:
     """A convolution along a circle; input channels of the layer that the signal lacks are 1 everywhere.
 
-    Such channels act as a bias. The layer's own circular padding gives the same values, but its gradient takes three times as long.
+    Such channels act as a bias. The layer's own circular padding gives the same values, but copies more in its gradient. Products of
+    matrices with windows of the signal, in place of the convolution, were not faster.
     """
     n_channels = signal.shape[1]
     bias = layer.bias
