@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from invae.models.precision import full_precision
+
 OUTLIERS = (0.5, 99.5)
 """Percentiles beyond which values do not count for a channel's offset and scale."""
 
@@ -101,6 +103,30 @@ class Patches:
             return torch.ones_like(self.values)
         return counts.to(self.values.dtype)
 
+    @property
+    def n_counted(self) -> Float[Tensor, "batch channel"]:
+        """Number of pixels that count."""
+        if self.valid is None and self.hidden is None:
+            n_pixels = self.values[0, 0].numel()
+            return self.values.new_full((), n_pixels).expand(self.values.shape[:2])
+        return self.weight.sum((2, 3))
+
+    def moments(
+        self, areas: Float[Tensor, "area y x"]
+    ) -> Float[Tensor, "area batch power channel"]:
+        """Sums of 1, x and x² over the pixels that count, each with its own area [pixel²]; for several areas."""
+        counted, areas = self.counted, areas.flatten(1).mT
+        values = counted.values
+        with full_precision(values):
+            if counted.valid is None:
+                n = areas.sum(0).expand(*values.shape[:2], -1)
+            else:
+                values = values * counted.weight
+                n = counted.weight.flatten(2) @ areas
+            powers = (values, values * values)
+            sums = torch.stack((n, *(power.flatten(2) @ areas for power in powers)))
+        return sums.permute(3, 1, 0, 2)
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -141,7 +167,7 @@ class Standardise(nn.Module):
             self.scale[channel] = spread
 
     def forward(self, patches: Patches) -> Patches:
-        values = (patches.values - self.offset) / self.scale
+        values = (patches.values - self.offset).div_(self.scale)
         if patches.valid is not None:
             values = values * patches.valid
         return replace(patches, values=values)
@@ -154,7 +180,8 @@ class Standardise(nn.Module):
 
     def log_volume(self, patches: Patches) -> Float[Tensor, " batch"]:
         """Log of the factor between densities of the data and of standardised values [nats]."""
-        return -(patches.weight * self.scale.log()).sum((1, 2, 3))
+        n_pixels = patches.n_counted
+        return -(n_pixels * self.scale.log().flatten()).sum(-1)
 
 
 class StandardiseNumbers(nn.Module):

@@ -272,7 +272,8 @@ def _disc_field(made: Plan, grid: PolarGrid) -> Field:
         return PosedField(decoder, made.code, poses=bending, grid=grid.coords)
     match made.config.decoder or parts.PolarDecoder():
         case parts.PolarDecoder() as chosen:
-            return WholeField(_polar_decoder(made, chosen, grid), made.code)
+            decoder = _polar_decoder(made, chosen, grid)
+            return WholeField(decoder, made.code, n_frequencies=decoder.n_frequencies)
         case parts.SpatialDecoder() as chosen:
             return WholeField(OnGrid(_spatial_decoder(made, chosen), grid), made.code)
         case chosen:

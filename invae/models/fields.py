@@ -55,6 +55,9 @@ class Codes(Protocol):
 class Field(nn.Module, ABC):
     """A map from latents to a field with rows and columns."""
 
+    n_frequencies: int | None = None
+    """Number of angular frequencies, from 0, of fields on a polar grid; None if all occur."""
+
     @abstractmethod
     def forward(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
         """The field of every set of latents."""
@@ -63,9 +66,12 @@ class Field(nn.Module, ABC):
 class WholeField(Field):
     """A decoder with a fixed grid."""
 
-    def __init__(self, decoder: nn.Module, code: Codes) -> None:
+    def __init__(
+        self, decoder: nn.Module, code: Codes, *, n_frequencies: int | None = None
+    ) -> None:
         super().__init__()
         self.decoder, self.code = decoder, code
+        self.n_frequencies = n_frequencies
 
     def forward(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
         return self.decoder(self.code(latents))

@@ -155,6 +155,8 @@ class OnDisc:
     centre: Float[Tensor, "patch 2"] | None
     turn: Float[Tensor, " batch"] | None = None
     """Angle of the field from the upright one [rad]; 0 when empty."""
+    n_frequencies: int | None = None
+    """Number of angular frequencies of the field, from 0; all when empty."""
 
     def evidence(self, patches: Patches) -> Evidence:
         """Bayes' rule over all angles: the expected log-likelihood, and the posterior of `angle`."""
@@ -171,20 +173,22 @@ class OnDisc:
         x·η and A(η) are circular correlations along the angle; without a mask ΣA does not depend on the angle.
         """
         times = len(self.field) // len(patches)
-        background = self.noise.log_background(patches.values) * patches.weight
-        gain = self.noise.log_base(patches.values) * patches.weight - background
-        view = self.grid.observe(patches, self.centre, beside=gain)
-        assert view.beside is not None
+        view, frame, disc = self.grid.observe_with_moments(patches, self.centre)
         natural = self.noise.natural(self.field)
         partition = self.noise.log_partition(natural)
         n_turns = FINER * self.grid.n_angles
-        scores = correlate(self.grid.area * view.values, natural, n_turns=n_turns)
+        of_field, of_partition = self._n_frequencies()
+        pattern = self.grid.area * view.values
+        scores = correlate(pattern, natural, n_turns=n_turns, n_frequencies=of_field)
         if view.fraction is None:
-            scores = scores - (self.grid.area * partition).sum((1, 2, 3)).unsqueeze(-1)
+            total = (self.grid.area * partition.sum(-1, keepdim=True)).sum((1, 2, 3))
+            scores = scores - total.unsqueeze(-1)
         else:
             weight = self.grid.area * view.fraction
-            scores = scores - correlate(weight, partition, n_turns=n_turns)
-        without = background.sum((1, 2, 3)) + (self.grid.area * view.beside).sum((1, 2, 3))
+            scores = scores - correlate(
+                weight, partition, n_turns=n_turns, n_frequencies=of_partition
+            )
+        without = self._without_field(patches, frame, disc)
         scores = scores + without.repeat_interleave(times).unsqueeze(-1)
         if isinstance(self.noise, Gaussian) and self.noise.log_slope is not None:
             scores = scores + background_plane.on_disc(
@@ -197,6 +201,27 @@ class OnDisc:
                 log_slope=self.noise.log_slope,
             )
         return scores if self.turn is None else rolled(scores, self.turn)
+
+    def _n_frequencies(self) -> tuple[int | None, int | None]:
+        """Numbers of angular frequencies of η and of A(η), which is a square of η where η is proportional to the field."""
+        if self.n_frequencies is None or not self.noise.proportional:
+            return None, None
+        return self.n_frequencies, 2 * self.n_frequencies - 1
+
+    def _without_field(
+        self,
+        patches: Patches,
+        frame: Float[Tensor, "patch power channel"],
+        disc: Float[Tensor, "patch power channel"],
+    ) -> Float[Tensor, " patch"]:
+        """The part of the log-likelihood that does not depend on the field: pixels outside the disc, and log h(x) inside [nats].
+
+        Only sums over the pixels enter, and no gradient goes back to images.
+        """
+        outside, inside = self.noise.background_terms, self.noise.base_terms
+        total = ((frame - disc) * outside + disc * inside).sum((1, 2))
+        measure = self.noise.log_measure(patches.values)
+        return total if measure is None else total + (measure * patches.weight).sum((1, 2, 3))
 
 
 def angle_weights(known: Annotations, scores: Float[Tensor, "batch turn"]) -> Tensor:
@@ -234,7 +259,9 @@ class DiscGenerator(Generator):
     def likelihood(self, latents: Latents) -> OnDisc:
         field, centre = self.field(latents), latents.get("shift")
         turn = self.gauge(latents, field, painter=self.field, grid=self.grid)
-        return OnDisc(self.grid, self.noise, self.prior, field, centre, turn)
+        return OnDisc(
+            self.grid, self.noise, self.prior, field, centre, turn, self.field.n_frequencies
+        )
 
     def pattern(self, latents: Latents) -> Float[Tensor, "batch channel row column"]:
         latents = at_rest(latents)

@@ -65,6 +65,8 @@ class Noise(nn.Module, ABC):
     """Valid values; all when empty."""
     standardised: ClassVar[bool] = False
     """Whether the values may be standardised; otherwise their origin and unit have a meaning."""
+    proportional: ClassVar[bool] = False
+    """Whether η is the field times a factor, so that both have the same angular frequencies."""
 
     @property
     def log_slope(self) -> Float[Tensor, "channel 1 1"] | None:
@@ -79,17 +81,30 @@ class Noise(nn.Module, ABC):
     def log_partition(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """A(η) [nats]."""
 
+    @property
     @abstractmethod
+    def base_terms(self) -> Float[Tensor, "power channel"]:
+        """Coefficients of 1, x and x² in the part of the log density that does not depend on the field [nats]."""
+
+    @property
+    @abstractmethod
+    def background_terms(self) -> Float[Tensor, "power channel"]:
+        """The same coefficients of the log density given only the level of the channel [nats]."""
+
+    def log_measure(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"] | None:
+        """The other part of both, which has no parameters [nats]; None where it is 0."""
+        return None
+
     def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The part of the log density that does not depend on the field, log h(x) [nats]."""
+        constant, linear, square = self.base_terms[..., None, None]
+        density = constant + values * (linear + values * square)
+        measure = self.log_measure(values)
+        return density if measure is None else density + measure
 
     @abstractmethod
     def mean(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The expected value of every pixel."""
-
-    @abstractmethod
-    def log_background(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Log density of pixels given only the level of the channel [nats]."""
 
     @property
     @abstractmethod
@@ -116,7 +131,7 @@ def log_prob(
 class Gaussian(Noise):
     """Normal noise with one sd per channel; the field is the mean."""
 
-    standardised = True
+    standardised = proportional = True
 
     def __init__(self, n_channels: int, *, sd: float | None, plane: bool = False) -> None:
         """Normal noise.
@@ -155,17 +170,18 @@ class Gaussian(Noise):
     def log_partition(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return 0.5 * natural**2 * (2 * self.log_sd).exp()
 
-    def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        return _log_normal(values, (2 * self.log_sd).exp())
+    @property
+    def base_terms(self) -> Float[Tensor, "power channel"]:
+        return _normal_terms(torch.zeros_like(self.background), (2 * self.log_sd).exp())
+
+    @property
+    def background_terms(self) -> Float[Tensor, "power channel"]:
+        # Never sharper than the noise: otherwise a pixel would be more probable outside the disc than inside it.
+        texture = (SPEED * self.raw_log_texture).clamp(*LOG_SD_RANGE)
+        return _normal_terms(self.background, (2 * self.log_sd).exp() + (2 * texture).exp())
 
     def mean(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return field
-
-    def log_background(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        # Never sharper than the noise: otherwise a pixel would be more probable outside the disc than inside it.
-        texture = (SPEED * self.raw_log_texture).clamp(*LOG_SD_RANGE)
-        variance = (2 * self.log_sd).exp() + (2 * texture).exp()
-        return _log_normal(values - self.background, variance)
 
     @property
     def level(self) -> Float[Tensor, "channel 1 1"]:
@@ -206,9 +222,15 @@ class Canonical(Noise):
     def mean(self, field: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return self.expected(self.natural(field))
 
-    def log_background(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    @property
+    def base_terms(self) -> Float[Tensor, "power channel"]:
+        return self.background.new_zeros(3, len(self.background))
+
+    @property
+    def background_terms(self) -> Float[Tensor, "power channel"]:
         natural = self.natural(self.background)
-        return values * natural - self.log_partition(natural) + self.log_base(values)
+        terms = (-self.log_partition(natural), natural, torch.zeros_like(natural))
+        return torch.stack(terms).flatten(1)
 
     @property
     def level(self) -> Float[Tensor, "channel 1 1"]:
@@ -238,9 +260,6 @@ class Bernoulli(Canonical):
     def log_partition(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return functional.softplus(natural)
 
-    def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        return torch.zeros_like(values)
-
     def expected(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return torch.sigmoid(natural)
 
@@ -267,9 +286,6 @@ class ContinuousBernoulli(Canonical):
         exact = natural.relu() + torch.log(-torch.expm1(-large)) - large.log()
         return torch.where(near, series, exact)
 
-    def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        return torch.zeros_like(values)
-
     def expected(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         near = natural.abs() < NEAR_HALF
         small, large = torch.where(near, natural, 0), torch.where(near, NEAR_HALF, natural)
@@ -295,7 +311,7 @@ class Poisson(Canonical):
     def log_partition(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return natural.exp()
 
-    def log_base(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def log_measure(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return -torch.lgamma(values + 1)
 
     def expected(self, natural: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -327,7 +343,9 @@ def limits_of(config: parts.NoiseConfig) -> Limits | None:
     return noise_of(config, n_channels=1).limits
 
 
-def _log_normal(
-    offset: Float[Tensor, "*shape"], variance: Float[Tensor, "channel 1 1"]
-) -> Float[Tensor, "*shape"]:
-    return -0.5 * (offset**2 / variance + variance.log() + math.log(2 * math.pi))
+def _normal_terms(
+    mean: Float[Tensor, "channel 1 1"], variance: Float[Tensor, "channel 1 1"]
+) -> Float[Tensor, "power channel"]:
+    """Coefficients of 1, x and x² in the log density of a Normal."""
+    constant = -0.5 * (mean**2 / variance + variance.log() + math.log(2 * math.pi))
+    return torch.stack((constant, mean / variance, -0.5 / variance)).flatten(1)

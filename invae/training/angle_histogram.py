@@ -15,6 +15,7 @@ N_BINS = 36
 """Equal bins from −π to π."""
 
 
+@torch.no_grad()
 def angle_histogram(posterior: Mapping[str, Posterior]) -> Float[Tensor, " bin"] | None:
     """Patches of a batch by their most probable angle; none for a family without angle."""
     angle = posterior.get("angle")
@@ -22,5 +23,5 @@ def angle_histogram(posterior: Mapping[str, Posterior]) -> Float[Tensor, " bin"]
         angle = angle.best
     if not isinstance(angle, AnglePosterior | WrappedNormal | AngleEstimate):
         return None
-    values = angle.angle.detach().float()
+    values = angle.angle.float()
     return torch.histc(values, bins=N_BINS, min=-math.pi, max=math.pi)

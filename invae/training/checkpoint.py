@@ -88,8 +88,7 @@ def read_checkpoint(folder: Path, fit: Fit[Any]) -> bool:
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _under("optimizer/", tensors).items():
         index, _, key = name.partition("/")
-        # Adam counts its steps on the CPU, whatever the device.
-        state.setdefault(int(index), {})[key] = value.cpu() if key == "step" else value
+        state.setdefault(int(index), {})[key] = value
     fit.optimizer.load_state_dict({**fit.optimizer.state_dict(), "state": state})
     fit.clip.norms, fit.clip.count = tensors["norms"], int(metadata["n_norms"])
     for index, mean in _under("average/", tensors).items():

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch.nn import functional
 from invae.models.batch import Geometry, Patches
 from invae.models.compilation import uncompiled
 from invae.models.geometry.circle import TURN
+from invae.models.precision import full_precision
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class PolarView:
     values: Float[Tensor, "batch channel radius angle"]
     fraction: Float[Tensor, "batch channel radius angle"] | None
     """Share of every sample that is valid and inside the frame; None if all samples are."""
-    beside: Float[Tensor, "batch channel radius angle"] | None = None
-    """Other images on the same grid; zero outside the frame."""
+    squares: Float[Tensor, "batch channel radius angle"] | None = None
+    """Squares of the patches on the same grid; empty unless asked for."""
 
 
 class PolarGrid(nn.Module):
@@ -32,7 +34,11 @@ class PolarGrid(nn.Module):
     """
 
     coords: Tensor
+    place: Tensor
+    """The same as `coords` as positions for `bilinear`."""
     area: Tensor
+    pixel_area: Tensor
+    """(y, x): weight of every pixel of the patch in a sum over the grid about its centre [pixel²]."""
 
     def __init__(self, geometry: Geometry, *, n_angles: int, circumscribed: bool = False) -> None:
         """Lay the grid out.
@@ -56,7 +62,9 @@ class PolarGrid(nn.Module):
         area = (ring * self.step * TURN / n_angles).unsqueeze(-1)
         # Not in the state dict: both follow from the configuration.
         self.register_buffer("coords", coords.float(), persistent=False)
+        self.register_buffer("place", self._place(coords).float(), persistent=False)
         self.register_buffer("area", area.float(), persistent=False)
+        self.register_buffer("pixel_area", self._pixel_area(), persistent=False)
 
     def sample(
         self,
@@ -69,23 +77,24 @@ class PolarGrid(nn.Module):
             images: Images on the pixels.
             centre: Centre of the grid, (y, x) in units of half the longer side; the patch centre when empty.
         """
-        half = [max(n - 1, 1) / 2 / self.half_side for n in self.size]
-        if (
-            centre is None
-        ):  # one grid for all: the batch becomes channels, which is three times as fast
-            place = torch.stack((self.coords[..., 1] / half[1], self.coords[..., 0] / half[0]), -1)
+        if centre is None:  # one grid for all: the batch becomes channels, three times as fast
             flat = images.reshape(1, -1, *images.shape[-2:])
-            sampled = bilinear(flat, place.unsqueeze(0))
+            sampled = _bilinear(flat, self.place.unsqueeze(0))
             return sampled.reshape(*images.shape[:2], *sampled.shape[-2:])
-        points = self.coords + centre[:, None, None, :]
-        return bilinear(
-            images, torch.stack((points[..., 1] / half[1], points[..., 0] / half[0]), -1)
-        )
+        return _bilinear(images, self.place + _finite(self._place(centre))[:, None, None, :])
+
+    def _place(self, coords: Float[Tensor, "*shape 2"]) -> Float[Tensor, "*shape 2"]:
+        """Coordinates as positions for `bilinear`."""
+        half = [max(n - 1, 1) / 2 / self.half_side for n in self.size]
+        return torch.stack((coords[..., 1] / half[1], coords[..., 0] / half[0]), -1)
 
     def inside(self, centre: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 1 radius angle"]:
         """Share of every sample that lies inside the frame, with an edge one pixel wide."""
-        points = (self.coords + centre[:, None, None, :]) * self.half_side
-        y, x = ((0.5 + n / 2 - points[..., k].abs()).clamp(0, 1) for k, n in enumerate(self.size))
+        coords, centre = self.coords * self.half_side, centre * self.half_side
+        y, x = (
+            (0.5 + n / 2 - (coords[..., k] + centre[:, None, None, k]).abs()).clamp(0, 1)
+            for k, n in enumerate(self.size)
+        )
         return (y * x).unsqueeze(1)
 
     def observe(
@@ -93,18 +102,18 @@ class PolarGrid(nn.Module):
         patches: Patches,
         centre: Float[Tensor, "batch 2"] | None = None,
         *,
-        beside: Float[Tensor, "batch channel y x"] | None = None,
+        squares: bool = False,
     ) -> PolarView:
         """Patches on the grid about a centre; masked pixels and samples outside the frame are zero.
 
         Args:
             patches: The patches.
             centre: See `sample`.
-            beside: Other images to sample together with them; this costs little more than the patches alone.
+            squares: Whether their squares are sampled too; this costs little more than the patches alone.
         """
         layers = [patches.values]
         layers += [] if patches.valid is None else [patches.weight]
-        layers += [] if beside is None else [beside]
+        layers += [patches.values**2] if squares else []
         sampled = self.sample(torch.cat(layers, dim=1) if layers[1:] else layers[0], centre)
         values, *others = sampled.split(patches.values.shape[1], dim=1)
         fraction = None if patches.valid is None else others.pop(0)
@@ -113,6 +122,33 @@ class PolarGrid(nn.Module):
             values, others = values * inside, [other * inside for other in others]
             fraction = inside.expand_as(values) if fraction is None else fraction * inside
         return PolarView(values, fraction, *others)
+
+    def observe_with_moments(
+        self, patches: Patches, centre: Float[Tensor, "batch 2"] | None = None
+    ) -> tuple[
+        PolarView, Float[Tensor, "batch power channel"], Float[Tensor, "batch power channel"]
+    ]:
+        """Patches on the grid, and the sums of 1, x and x² over the frame and over the grid [pixel²].
+
+        About the patch centre every pixel has a constant weight in these sums; only a moving grid must sample the squares.
+        """
+        whole = torch.ones_like(self.pixel_area)
+        if centre is None:
+            frame, disc = patches.moments(torch.stack((whole, self.pixel_area)))
+            return self.observe(patches), frame, disc
+        (frame,) = patches.moments(whole.unsqueeze(0))
+        view = self.observe(patches, centre, squares=True)
+        assert view.fraction is not None
+        assert view.squares is not None
+        rings = [power.sum(-1) for power in (view.fraction, view.values, view.squares)]
+        return view, frame, (torch.stack(rings, dim=1) * self.area.squeeze(-1)).sum(-1)
+
+    def _pixel_area(self) -> Float[Tensor, "y x"]:
+        """The gradient of a sum over the grid: sampling is linear in the pixels."""
+        with torch.enable_grad():
+            image = self.area.new_zeros(1, 1, *self.size).requires_grad_()
+            (weight,) = torch.autograd.grad(self.integrate(image).sum(), image)
+        return weight[0, 0]
 
     def integrate(
         self,
@@ -154,18 +190,30 @@ def correlate(
     field: Float[Tensor, "batch channel radius angle"],
     *,
     n_turns: int,
+    n_frequencies: int | None = None,
 ) -> Float[Tensor, "batch turn"]:
     """Sum over the grid of pattern × field turned by φ, for `n_turns` equally spaced φ from 0.
 
-    Every pattern may have several fields, in a row. This is one circular correlation by FFT; more turns than directions are interpolated
-    by the Fourier series, which is exact.
+    Every pattern may have several fields, in a row. This is a product of Fourier series along the angle; more turns than directions
+    are interpolated by it, which is exact.
+
+    Args:
+        pattern: The patches.
+        field: The fields.
+        n_turns: Number of angles.
+        n_frequencies: Number of angular frequencies, from 0, that the fields have at most; all when empty.
     """
-    n_angles = pattern.shape[-1]
-    fields = torch.fft.rfft(field).conj().unflatten(0, (len(pattern), -1))
-    spectrum = (torch.fft.rfft(pattern).unsqueeze(1) * fields).sum((2, 3)).flatten(0, 1)
-    if n_turns > n_angles:  # the highest frequency now occurs twice, at ±n_angles / 2
-        spectrum = torch.cat((spectrum[..., :-1], 0.5 * spectrum[..., -1:]), dim=-1)
-    return torch.fft.irfft(spectrum, n=n_turns) * (n_turns / n_angles)
+    n_angles = field.shape[-1]
+    n_frequencies = min(n_frequencies or n_angles, n_angles // 2 + 1)
+    forth = fourier(n_angles, n_frequencies, dtype=field.dtype, device=field.device)
+    with full_precision(field):
+        fields = (field @ forth).unflatten(0, (len(pattern), 1, -1))
+        # Of the product of two complex numbers, one conjugate: the real part, and the imaginary part.
+        patterns = (pattern @ torch.cat((forth, quarter_turn(forth)), -1)).unflatten(-1, (2, -1))
+        product = patterns.movedim(-2, 1).unsqueeze(2) * fields
+        spectrum = product.sum((-3, -2)).unflatten(-1, (-1, 2)).sum(-1)
+    numbers = spectrum.movedim(1, -1).flatten(0, 1).flatten(1)
+    return from_harmonics(numbers, n_points=n_turns, n_angles=n_angles)
 
 
 @uncompiled
@@ -183,22 +231,75 @@ def rolled(
 
 @uncompiled
 def from_harmonics(
-    cosine: Float[Tensor, "*batch frequency"],
-    sine: Float[Tensor, "*batch frequency"],
-    *,
-    n_angles: int,
-) -> Float[Tensor, "*batch {n_angles}"]:
-    """A real function of the angle from its harmonics, in the normalisation of an inverse Fourier transform."""
-    return torch.fft.irfft(torch.complex(cosine, sine), n=n_angles)
+    numbers: Float[Tensor, "*batch number"], *, n_points: int, n_angles: int | None = None
+) -> Float[Tensor, "*batch {n_points}"]:
+    """A real function at equally spaced angles from the Fourier coefficients of its values at `n_angles` angles.
+
+    Args:
+        numbers: Real and imaginary part of every frequency from 0, in turn.
+        n_points: Number of angles of the result.
+        n_angles: Number of angles of the coefficients; `n_points` when empty.
+    """
+    n_angles, n_frequencies = n_angles or n_points, numbers.shape[-1] // 2
+    back = inverse_fourier(
+        n_angles, n_frequencies, n_points, dtype=numbers.dtype, device=numbers.device
+    )
+    with full_precision(numbers):
+        return numbers @ back
+
+
+@lru_cache(maxsize=64)
+def fourier(
+    n_points: int, n_frequencies: int, *, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "point number"]:
+    """The matrix of the first Fourier coefficients: cos(kφ) and −sin(kφ) for every frequency k from 0, in turn.
+
+    A row of 64 values has 13 frequencies here. Their product with this matrix takes less time than an FFT, with its complex numbers.
+    """
+    k = torch.arange(n_frequencies, dtype=torch.float64)
+    phase = torch.arange(n_points, dtype=torch.float64).unsqueeze(-1) * k * (TURN / n_points)
+    return torch.stack((phase.cos(), -phase.sin()), dim=-1).flatten(1).to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def inverse_fourier(
+    n_angles: int, n_frequencies: int, n_points: int, *, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "number point"]:
+    """The matrix from the first Fourier coefficients of `n_angles` values to the function at `n_points` angles."""
+    weight = torch.full((n_frequencies, 2), 2 / n_angles, dtype=torch.float64)
+    weight[0] = 1 / n_angles
+    if (
+        2 * (n_frequencies - 1) == n_angles
+    ):  # the highest frequency stands for one wave, not for two
+        weight[-1] = 1 / n_angles
+    forth = fourier(n_points, n_frequencies, dtype=torch.float64, device=torch.device("cpu"))
+    return (weight.view(-1, 1) * forth.T).contiguous().to(device, dtype)
+
+
+def quarter_turn(numbers: Float[Tensor, "*batch number"]) -> Float[Tensor, "*batch number"]:
+    """Complex numbers, given by their real and imaginary parts in turn, times −i."""
+    real, imaginary = numbers.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack((imaginary, -real), dim=-1).flatten(-2)
 
 
 def bilinear(
     images: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch row column 2"]
 ) -> Float[Tensor, "batch channel row column"]:
     """Images at positions (x, y) from −1 to 1, the centres of the edge pixels; edge pixels are continued."""
-    # PyTorch's kernel crashes the process on positions that are not finite (2.13, CPU, backward). The loss detects a training
-    # that diverges.
-    place = place.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    return _bilinear(images, _finite(place))
+
+
+def _finite(place: Float[Tensor, "*shape 2"]) -> Float[Tensor, "*shape 2"]:
+    """Positions for `_bilinear`.
+
+    PyTorch's kernel crashes the process on positions that are not finite (2.13, CPU, backward). The loss detects a training that diverges.
+    """
+    return place.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _bilinear(
+    images: Float[Tensor, "batch channel y x"], place: Float[Tensor, "batch row column 2"]
+) -> Float[Tensor, "batch channel row column"]:
     return functional.grid_sample(
         images, place, mode="bilinear", padding_mode="border", align_corners=True
     )

@@ -89,14 +89,15 @@ class PolarDecoder(nn.Module):
         ring = (torch.arange(self.n_radii, dtype=torch.float64) + 0.5) * grid.step
         frequency = torch.arange(self.n_frequencies)
         seen = (frequency <= math.pi * ring.unsqueeze(-1)).float() * (grid.n_angles / 2)
-        self.register_buffer("seen", seen.unsqueeze(-1), persistent=False)
+        # Real and imaginary part of every frequency.
+        self.register_buffer("seen", seen.repeat_interleave(2, dim=-1), persistent=False)
 
     def forward(
         self, code: Float[Tensor, "batch code"]
     ) -> Float[Tensor, "batch channel radius angle"]:
         raw = self.layers(self.first(code), code).to(code.dtype)
-        raw = raw.view(-1, self.n_channels, self.n_radii, self.n_frequencies, 2) * self.seen
-        return from_harmonics(raw[..., 0], raw[..., 1], n_angles=self.n_angles)
+        numbers = raw.view(-1, self.n_channels, *self.seen.shape) * self.seen
+        return from_harmonics(numbers, n_points=self.n_angles)
 
 
 class FromGrid(nn.Module):

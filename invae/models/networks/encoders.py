@@ -15,7 +15,7 @@ from invae.models.batch import Annotations, Geometry, Patches
 from invae.models.geometry.circle import TURN, WrappedNormal
 from invae.models.geometry.polar import PolarGrid
 from invae.models.latents import ClassPrior, Normal, PartlyKnown, Point, Relaxed, class_weights
-from invae.models.networks.layers import along
+from invae.models.networks.layers import along, convolved_around
 
 CONTENT_LOG_SD = (-7.0, 1.0)
 POSE_LOG_SD = (-7.0, 1.0)
@@ -146,11 +146,14 @@ class PolarEncoder(Encoder):
 
     def forward(self, patches: Patches, centre: Float[Tensor, "batch 2"] | None) -> Features:
         view = self.grid.observe(patches, centre)
-        valid = torch.ones_like(view.values) if view.fraction is None else view.fraction
-        signal = torch.cat((view.values, valid.mean(1, keepdim=True)), dim=1).flatten(1, 2)
+        signal = view.values
+        if view.fraction is not None:  # otherwise it is 1 everywhere
+            signal = torch.cat((signal, view.fraction.mean(1, keepdim=True)), dim=1)
+        signal = signal.flatten(1, 2)
         for layer in self.layers:
-            signal = functional.gelu(layer(signal))
-        signal = signal + functional.gelu(self.across(signal))
+            assert isinstance(layer, nn.Conv1d)
+            signal = functional.gelu(convolved_around(layer, signal))
+        signal = signal + functional.gelu(convolved_around(self.across, signal))
         pooled = torch.cat((signal.mean(-1), (signal**2).mean(-1).add(1e-6).sqrt()), dim=-1)
         plain = functional.gelu(self.last(pooled)).to(patches.values.dtype)
         if self.vectors is None:

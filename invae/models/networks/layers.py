@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -51,3 +53,55 @@ def along(
         dilation=(apart**y, apart**x),
         padding_mode="replicate",
     )
+
+
+def convolved_around(
+    layer: nn.Conv1d, signal: Float[Tensor, "batch channel angle"]
+) -> Float[Tensor, "batch output angle_of_output"]:
+    """A convolution along a circle; input channels of the layer that the signal lacks are 1 everywhere.
+
+    Such channels act as a bias. The layer's own circular padding gives the same values, but copies more in its gradient. Products of
+    matrices with windows of the signal, in place of the convolution, were not faster.
+    """
+    n_channels = signal.shape[1]
+    bias = layer.bias
+    if n_channels < layer.in_channels:
+        ones = layer.weight[:, n_channels:].sum((1, 2))
+        bias = ones if bias is None else bias + ones
+    padded = continued_around(signal, layer.kernel_size[0] // 2)
+    return functional.conv1d(padded, layer.weight[:, :n_channels], bias, layer.stride)
+
+
+def continued_around(
+    signal: Float[Tensor, "batch channel angle"], n: int
+) -> Float[Tensor, "batch channel longer"]:
+    """A signal on a circle, continued by `n` samples at both ends."""
+    continued: Tensor = ContinueAround.apply(signal, n)  # pyright: ignore[reportAssignmentType]
+    return continued
+
+
+class ContinueAround(torch.autograd.Function):
+    """Continue a signal on a circle; one pass for the gradient too."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, n: int) -> Tensor:
+        ctx.n = n
+        return torch.cat((signal[..., -n:], signal, signal[..., :n]), dim=-1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (gradient,), n = gradients, ctx.n
+        own = gradient[..., n:-n].clone()
+        own[..., -n:] += gradient[..., :n]
+        own[..., :n] += gradient[..., -n:]
+        return own, None
+
+
+def block_means(
+    images: Float[Tensor, "batch channel y x"], size: int
+) -> Float[Tensor, "batch channel row column"]:
+    """Means of square blocks of pixels; the digits of `avg_pool2d`, which takes ten times as long (torch 2.13, CPU)."""
+    total = images[..., ::size, ::size]
+    for place in range(1, size**2):
+        total = total + images[..., place // size :: size, place % size :: size]
+    return total / size**2

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from invae.models.networks.layers import block_means
+
 COARSEST = 8
 """Pixels of the image along the side of a pixel of the lowest level; image sizes are multiples of it."""
 REACH = 128
@@ -39,8 +41,8 @@ class UNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Log odds (n, n_out, y, x) of images (n, n_in, y, x), standardised; sides are multiples of `COARSEST`."""
         half = self.first(functional.pixel_unshuffle(image, 2))
-        quarter = self.down(functional.avg_pool2d(half, 2))
-        eighth = self.bottom(functional.avg_pool2d(quarter, 2))
+        quarter = self.down(block_means(half, 2))
+        eighth = self.bottom(block_means(quarter, 2))
         quarter = self.up(torch.cat((quarter, _doubled(eighth)), 1))
         half = self.last(torch.cat((half, _doubled(quarter)), 1))
         full = functional.pixel_shuffle(self.mark(half), 2)

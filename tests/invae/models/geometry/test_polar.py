@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from invae.models.batch import Geometry, Patches
-from invae.models.geometry.polar import PolarGrid, correlate
+from invae.models.geometry.polar import PolarGrid, correlate, from_harmonics
 from invae.models.geometry.pose import Rotation, pixel_grid
 
 
@@ -78,6 +78,63 @@ def test_the_fft_correlation_is_the_brute_force_one():
     pattern, field = images(2, 3, 5, 16), images(2, 3, 5, 16, seed=1)
     slow = torch.stack([(pattern * field.roll(k, -1)).sum((1, 2, 3)) for k in range(16)], dim=-1)
     torch.testing.assert_close(correlate(pattern, field, n_turns=16), slow)
+
+
+def by_fft(pattern: torch.Tensor, field: torch.Tensor, n_turns: int) -> torch.Tensor:
+    """The correlation with complex Fourier transforms."""
+    n_angles = pattern.shape[-1]
+    fields = torch.fft.rfft(field).conj().unflatten(0, (len(pattern), -1))
+    spectrum = (torch.fft.rfft(pattern).unsqueeze(1) * fields).sum((2, 3)).flatten(0, 1)
+    if n_turns > n_angles:
+        spectrum = torch.cat((spectrum[..., :-1], 0.5 * spectrum[..., -1:]), dim=-1)
+    return torch.fft.irfft(spectrum, n=n_turns) * (n_turns / n_angles)
+
+
+@pytest.mark.parametrize("n_turns", [16, 64])
+@pytest.mark.parametrize("n_frequencies", [None, 4, 9])
+def test_the_correlation_and_its_gradients_are_those_of_ffts(n_turns, n_frequencies):
+    pattern = images(2, 3, 5, 16).requires_grad_()
+    numbers = images(4, 3, 5, 2 * (n_frequencies or 9), seed=1).requires_grad_()
+    field, weight = from_harmonics(numbers, n_points=16), images(4, n_turns, seed=2)
+    slow = by_fft(pattern, field, n_turns)
+    fast = correlate(pattern, field, n_turns=n_turns, n_frequencies=n_frequencies)
+    torch.testing.assert_close(fast, slow)
+    torch.testing.assert_close(
+        *(
+            torch.autograd.grad((weight * scores).sum(), (pattern, numbers), retain_graph=True)
+            for scores in (fast, slow)
+        )
+    )
+
+
+def test_a_function_of_harmonics_is_the_inverse_fft():
+    numbers = images(3, 2 * 9)
+    whole = torch.fft.irfft(torch.view_as_complex(numbers.unflatten(-1, (9, 2))), n=16)
+    torch.testing.assert_close(from_harmonics(numbers, n_points=16), whole)
+    few = numbers[:, : 2 * 4]
+    some = torch.fft.irfft(torch.view_as_complex(few.unflatten(-1, (4, 2)).contiguous()), n=16)
+    torch.testing.assert_close(from_harmonics(few, n_points=16), some)
+
+
+@pytest.mark.parametrize("circumscribed", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("moved", [False, True])
+def test_moments_are_sums_over_the_sampled_patch(circumscribed, masked, moved):
+    grid, patch = grid_of(16, circumscribed=circumscribed), images(3, 2, 16, 16)
+    centre = torch.tensor([[0.3, -0.1], [0.05, 0.2], [0, 0]], dtype=torch.float64)
+    valid = images(3, 2, 16, 16, seed=1) > -1 if masked else None
+    values = patch if valid is None else patch * valid
+    weight = torch.ones_like(patch) if valid is None else valid.double()
+    place = centre if moved else None
+    _, frame, moments = grid.observe_with_moments(Patches(values, valid), place)
+    powers = (weight, values, values**2)
+    torch.testing.assert_close(frame, torch.stack([p.sum((2, 3)) for p in powers], dim=1))
+    by_channel = None if place is None else place.repeat_interleave(2, dim=0)
+    slow = [
+        grid.integrate(power.flatten(0, 1).unsqueeze(1), by_channel).view(3, 2) for power in powers
+    ]
+    # The weights of the pixels have the digits of float32, as positions and areas have.
+    torch.testing.assert_close(moments, torch.stack(slow, dim=1), rtol=1e-5, atol=1e-5)
 
 
 def test_turns_between_the_directions_are_interpolated_exactly():
