@@ -119,7 +119,7 @@ def test_a_batch_whose_angles_sum_to_zero_is_turned(letters):
     vae = quick(pose_inference="amortised").fit(letters)
     angles = np.array([0.5, -0.5])
     upright, posed = (vae.decode(np.zeros((2, 2)), angle=a) for a in (np.zeros(2), angles))
-    assert float(abs(posed - upright).max(["channel", "patch_y", "patch_x"]).min()) > 1e-4
+    assert float(abs(posed - upright).max(["channel", "y", "x"]).min()) > 1e-4
 
 
 @pytest.mark.parametrize(
